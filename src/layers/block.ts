@@ -1,0 +1,146 @@
+/** The base class of every layer here: it owns named child layers, so that weights nest and carry their checkpoint keys. */
+import * as tf from '@tensorflow/tfjs';
+
+/** Arguments that every layer accepts: `name`, `trainable`, `inputShape`, ... */
+export type LayerArgs = NonNullable<ConstructorParameters<typeof tf.layers.Layer>[0]>;
+
+/** Plain (non-tensor) call arguments. Tensor inputs always travel in the inputs array. */
+export type Kwargs = Record<string, unknown>;
+
+/**
+ * How a weight's axes lie in a PyTorch checkpoint, compared with ours.
+ * `linear`: `[out, in]` there, `[in, out]` here. `conv2d`: `[out, in, kh, kw]` there, `[kh, kw, in, out]` here.
+ * `temporalConv`: `[out, in, kt, 1, 1]` there, `[kt, 1, in, out]` here. `same`: no difference.
+ */
+export type Layout = 'same' | 'linear' | 'conv2d' | 'temporalConv';
+
+/** One weight of a block: its checkpoint key relative to the block, its variable, and its axis order in checkpoints. */
+export interface Parameter {
+  key: string;
+  variable: tf.LayerVariable;
+  layout: Layout;
+}
+
+type Initializer = ReturnType<typeof tf.initializers.zeros>;
+
+/** A backend that stores nothing: what `withoutWeights` gives to new weights. */
+const references = new WeakMap<object, number>();
+const nowhere = {
+  incRef: (dataId: object) => references.set(dataId, (references.get(dataId) ?? 1) + 1),
+  disposeData: (dataId: object) => {
+    const left = (references.get(dataId) ?? 1) - 1;
+    references.set(dataId, left);
+    return left === 0;
+  },
+  readSync: () => {
+    throw new Error('This layer was built without weights. Load a checkpoint into it before using it.');
+  },
+};
+
+let building: 'values' | 'shapes' = 'values';
+
+/**
+ * Runs `build` so that layers built inside it declare their weights without allocating or initialising them, as
+ * PyTorch's `meta` device does. Fill them by `loadWeights` before use.
+ */
+export function withoutWeights<T>(build: () => T): T {
+  const before = building;
+  building = 'shapes';
+  try {
+    return build();
+  } finally {
+    building = before;
+  }
+}
+
+/** Runs `declare` with an engine whose new tensors have a shape and no memory. */
+function withoutMemory<T>(declare: () => T): T {
+  // The engine has no public way to say where a variable lives; this field is what `tf.setBackend` sets.
+  const engine = tf.engine() as unknown as { backendInstance: unknown };
+  const before = engine.backendInstance;
+  engine.backendInstance = nowhere;
+  try {
+    return declare();
+  } finally {
+    engine.backendInstance = before;
+  }
+}
+
+/** A layer made of named child layers. Its weights are its own parameters followed by its children's, in order of declaration. */
+export abstract class Block extends tf.layers.Layer {
+  // Base-class getters run before these exist: read them with `?? []`.
+  private ownParameters?: Parameter[];
+  private childBlocks?: Block[];
+  private scope = '';
+
+  /** Adopts `block` under its name, which is the attribute path that diffusers uses (`resnets.0`, `conv1`, ...). */
+  protected child<T extends Block>(block: T): T {
+    this.childBlocks ??= [];
+    this.childBlocks.push(block);
+    return block;
+  }
+
+  /** Direct children in order of declaration. */
+  get children(): readonly Block[] {
+    return this.childBlocks ?? [];
+  }
+
+  /** Declares one weight. To be called in `buildSelf`. */
+  protected parameter(key: string, shape: number[], layout: Layout, initializer: Initializer): tf.LayerVariable {
+    const add = (init: Initializer) => this.addWeight(this.scope + key, shape, 'float32', init);
+    const empty = { apply: () => tf.engine().makeTensorFromTensorInfo({ dataId: {}, shape, dtype: 'float32' }) };
+    const variable = building === 'values' ? add(initializer) : withoutMemory(() => add(empty as unknown as Initializer));
+    this.ownParameters ??= [];
+    this.ownParameters.push({ key, variable, layout });
+    return variable;
+  }
+
+  /** Declares this block's own weights; children build themselves. Shapes follow from the constructor arguments alone. */
+  protected buildSelf(): void {}
+
+  override build(_inputShape?: tf.Shape | tf.Shape[]): void {
+    if (this.built) return;
+    this.buildSelf();
+    for (const child of this.children) {
+      child.scope = `${this.scope}${child.name}/`;
+      child.build();
+    }
+    this.built = true;
+  }
+
+  /** Every weight below this block, with the key it has in a checkpoint relative to this block. */
+  parameters(): Parameter[] {
+    const own = this.ownParameters ?? [];
+    const below = this.children.flatMap((child) => child.parameters().map((p) => ({ ...p, key: `${child.name}.${p.key}` })));
+    return [...own, ...below];
+  }
+
+  /** The computation, on tensors in an array. Runs inside `tf.tidy`. */
+  protected abstract forward(inputs: tf.Tensor[], kwargs: Kwargs): tf.Tensor;
+
+  override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Kwargs = {}): tf.Tensor {
+    return tf.tidy(() => this.forward(Array.isArray(inputs) ? inputs : [inputs], kwargs));
+  }
+
+  override get trainable(): boolean {
+    return super.trainable;
+  }
+  override set trainable(trainable: boolean) {
+    super.trainable = trainable;
+    for (const child of this.children) child.trainable = trainable;
+  }
+
+  override get trainableWeights(): tf.LayerVariable[] {
+    return [...super.trainableWeights, ...this.children.flatMap((child) => child.trainableWeights)];
+  }
+  override set trainableWeights(weights: tf.LayerVariable[]) {
+    super.trainableWeights = weights;
+  }
+
+  override get nonTrainableWeights(): tf.LayerVariable[] {
+    return [...super.nonTrainableWeights, ...this.children.flatMap((child) => child.nonTrainableWeights)];
+  }
+  override set nonTrainableWeights(weights: tf.LayerVariable[]) {
+    super.nonTrainableWeights = weights;
+  }
+}
