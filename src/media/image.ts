@@ -1,0 +1,9 @@
+/** The picture type that travels between media files and the pipeline. */
+
+/** An 8-bit RGB picture. */
+export interface RgbImage {
+  width: number;
+  height: number;
+  /** `height * width * 3` bytes, rows from top to bottom, red first. */
+  data: Uint8Array;
+}

@@ -1,0 +1,101 @@
+/** What the sampling call takes and gives. Names, units and defaults are those of diffusers' `StableVideoDiffusionPipeline.__call__`. */
+import type * as tf from '@tensorflow/tfjs';
+import type { RgbImage } from '../media/image.ts';
+import type { Generator } from '../random/generator.ts';
+import type { StableVideoDiffusionPipeline } from './stableVideoDiffusion.ts';
+
+/** `image`: 8-bit RGB pictures. `array`: float32 in [0, 1]. `tensor`: the same as a tensor. `latent`: latents, not decoded. */
+export type OutputType = 'image' | 'array' | 'tensor' | 'latent';
+
+/** Where a long call stands: `step` of `steps` units of `stage` are done. */
+export interface Progress {
+  stage: 'loading' | 'encoding' | 'sampling' | 'decoding';
+  step: number;
+  steps: number;
+}
+
+/** Float32 values with their shape. */
+export interface FloatArray {
+  data: Float32Array;
+  shape: number[];
+}
+
+/** Tensors handed to `callbackOnStepEnd`, by the names asked for. Latents are `[B, F, h, w, 4]`. The pipeline keeps their ownership. */
+export type CallbackTensors = Record<string, tf.Tensor>;
+
+/** Called after each sampling step. May return `{ latents }` to replace the latents; the pipeline then owns the returned tensor. */
+export type StepCallback = (
+  pipe: StableVideoDiffusionPipeline,
+  step: number,
+  timestep: number,
+  tensors: CallbackTensors,
+) => CallbackTensors | undefined | void | Promise<CallbackTensors | undefined | void>;
+
+export interface GenerateOptions {
+  /** Height of the video in pixels, divisible by 8. Default 576. */
+  height?: number;
+  /** Width of the video in pixels, divisible by 8. Default 1024. */
+  width?: number;
+  /** Number of frames. Default: what the UNet was trained on. */
+  numFrames?: number;
+  /** Sampling steps. Default 25. Ignored if `sigmas` is given. */
+  numInferenceSteps?: number;
+  /** A schedule of your own: descending noise levels with the terminal value (normally 0) last. */
+  sigmas?: number[];
+  /** Guidance scale of the first frame. Default 1. */
+  minGuidanceScale?: number;
+  /** Guidance scale of the last frame. Default 3. At 1 or below (and `minGuidanceScale` too), guidance is off. */
+  maxGuidanceScale?: number;
+  /** Frames per second the motion is made for. Default 7. */
+  fps?: number;
+  /** Amount of motion, 0 to 255 in training. Default 127. */
+  motionBucketId?: number;
+  /** Noise added to the input picture, as a standard deviation. Default 0.02. */
+  noiseAugStrength?: number;
+  /** Frames decoded together. Default: all. Fewer take less memory and may flicker at the seams. */
+  decodeChunkSize?: number;
+  /** Videos per picture. Default 1. */
+  numVideosPerPrompt?: number;
+  /** Source of randomness: one for the batch, or one per video. Default: a new one with a random seed. */
+  generator?: Generator | Generator[];
+  /** Start noise of unit variance, `[B, F, h, w, 4]`, instead of drawn noise. Not disposed by the call. */
+  latents?: tf.Tensor;
+  /** Form of the result. Default `image`. */
+  outputType?: OutputType;
+  callbackOnStepEnd?: StepCallback;
+  /** Names of tensors given to `callbackOnStepEnd`. Default `['latents']`. */
+  callbackOnStepEndTensorInputs?: string[];
+  /** `false`: the frames themselves are returned instead of `{ frames }`. */
+  returnDict?: boolean;
+  /** Stops the call within one block; the promise rejects with the signal's reason. */
+  signal?: AbortSignal;
+  onProgress?: (progress: Progress) => void;
+  /**
+   * Receives the tensors of each stage in diffusers' axis order: `image_embeddings` `[B, 1, C]`, `image_noise` `[B, 3, H, W]`,
+   * `image_latents` `[B, 4, h, w]`, `added_time_ids` `[B, 3]`, `initial_latents` and `latents_step_0`, ... `[B, F, 4, h, w]`,
+   * `frames` `[B, F, H, W, 3]`. The data is the receiver's.
+   */
+  onStage?: (name: string, value: FloatArray) => void | Promise<void>;
+}
+
+/** Frames by output type: a list of pictures per video; `[B, F, H, W, 3]` values; or, for `latent`, `[B, F, h, w, 4]`. */
+export interface Frames {
+  image: RgbImage[][];
+  array: FloatArray;
+  tensor: tf.Tensor;
+  latent: tf.Tensor;
+}
+
+/** Pictures to animate: one, a list (one batch), or a tensor `[N, H, W, 3]` with values in [0, 1]. */
+export type ImageInput = RgbImage | RgbImage[] | tf.Tensor;
+
+export interface LoadOptions {
+  /** Weight file variant, such as `fp16`: reads `*.fp16.safetensors`. */
+  variant?: string;
+  /** Backend to switch to before loading. Default `auto`: the fastest that works. */
+  backend?: 'auto' | 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
+  /** Threads of the wasm backend. */
+  threads?: number;
+  onProgress?: (progress: Progress) => void;
+  signal?: AbortSignal;
+}
