@@ -66,22 +66,33 @@ function withoutMemory<T>(declare: () => T): T {
   }
 }
 
-/** A layer made of named child layers. Its weights are its own parameters followed by its children's, in order of declaration. */
-export abstract class Block extends tf.layers.Layer {
+/**
+ * A layer made of named child layers. Its weights are its own parameters followed by its children's, in order of declaration.
+ * Constructor arguments fix every shape, as in PyTorch; inputs only have to agree with them.
+ */
+export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends tf.Tensor | tf.Tensor[] = tf.Tensor> extends tf.layers
+  .Layer {
+  /** The constructor arguments, JSON-able. */
+  readonly args: Args;
   // Base-class getters run before these exist: read them with `?? []`.
   private ownParameters?: Parameter[];
-  private childBlocks?: Block[];
+  private childBlocks?: Block<LayerArgs, tf.Tensor | tf.Tensor[]>[];
   private scope = '';
 
+  constructor(args: Args) {
+    super(args);
+    this.args = args;
+  }
+
   /** Adopts `block` under its name, which is the attribute path that diffusers uses (`resnets.0`, `conv1`, ...). */
-  protected child<T extends Block>(block: T): T {
+  protected child<T extends Block<LayerArgs, tf.Tensor | tf.Tensor[]>>(block: T): T {
     this.childBlocks ??= [];
     this.childBlocks.push(block);
     return block;
   }
 
   /** Direct children in order of declaration. */
-  get children(): readonly Block[] {
+  get children(): readonly Block<LayerArgs, tf.Tensor | tf.Tensor[]>[] {
     return this.childBlocks ?? [];
   }
 
@@ -95,7 +106,7 @@ export abstract class Block extends tf.layers.Layer {
     return variable;
   }
 
-  /** Declares this block's own weights; children build themselves. Shapes follow from the constructor arguments alone. */
+  /** Declares this block's own weights; children build themselves. */
   protected buildSelf(): void {}
 
   override build(_inputShape?: tf.Shape | tf.Shape[]): void {
@@ -116,10 +127,23 @@ export abstract class Block extends tf.layers.Layer {
   }
 
   /** The computation, on tensors in an array. Runs inside `tf.tidy`. */
-  protected abstract forward(inputs: tf.Tensor[], kwargs: Kwargs): tf.Tensor;
+  protected abstract forward(inputs: tf.Tensor[], kwargs: Kwargs): Output;
 
-  override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Kwargs = {}): tf.Tensor {
+  override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Kwargs = {}): Output {
     return tf.tidy(() => this.forward(Array.isArray(inputs) ? inputs : [inputs], kwargs));
+  }
+
+  override getConfig(): tf.serialization.ConfigDict {
+    return { ...super.getConfig(), ...(this.args as unknown as tf.serialization.ConfigDict) };
+  }
+
+  /** Frees every weight, also of a layer that was built and never applied. */
+  override dispose(): { refCountAfterDispose: number; numDisposedVariables: number } {
+    const used = (this as unknown as { _refCount: number | null })._refCount !== null;
+    if (used) return super.dispose();
+    const numDisposedVariables = this.weights.length;
+    this.disposeWeights();
+    return { refCountAfterDispose: 0, numDisposedVariables };
   }
 
   override get trainable(): boolean {
@@ -143,4 +167,24 @@ export abstract class Block extends tf.layers.Layer {
   override set nonTrainableWeights(weights: tf.LayerVariable[]) {
     super.nonTrainableWeights = weights;
   }
+}
+
+/** PyTorch's default for a weight or bias that `fanIn` inputs meet: uniform within `1 / sqrt(fanIn)`. */
+export function uniformFor(fanIn: number): Initializer {
+  const bound = 1 / Math.sqrt(fanIn);
+  return tf.initializers.randomUniform({ minval: -bound, maxval: bound });
+}
+
+/** The value of a weight as a tensor of known rank. */
+export function weightOf<T extends tf.Tensor>(variable: tf.LayerVariable): T {
+  return variable.read() as T;
+}
+
+/** The number of frames that a call was told of, which has to divide the batch of frames. */
+export function framesOf(kwargs: Kwargs, frames: tf.Tensor): number {
+  const numFrames = kwargs.numFrames;
+  if (typeof numFrames !== 'number' || !Number.isInteger(numFrames) || numFrames < 1 || frames.shape[0] % numFrames !== 0) {
+    throw new Error(`\`numFrames\` has to be a whole number that divides the batch of ${frames.shape[0]} frames but is ${numFrames}.`);
+  }
+  return numFrames;
 }

@@ -1,0 +1,59 @@
+/** Blend of a spatial and a temporal branch, mirroring `AlphaBlender` of diffusers' `models/resnet.py`. */
+import * as tf from '@tensorflow/tfjs';
+import { Block, type LayerArgs, weightOf } from './block.ts';
+
+const strategies = ['learned', 'fixed', 'learned_with_images'] as const;
+
+export interface AlphaBlenderArgs extends LayerArgs {
+  /** Initial value of `mix_factor`: the weight of the spatial branch itself (`fixed`) or before the sigmoid. */
+  alpha: number;
+  /** Default `learned_with_images`. */
+  mergeStrategy?: (typeof strategies)[number];
+  /** Gives the spatial branch's weight to the temporal one. Default false; true in the VAE. */
+  switchSpatialToTemporalMix?: boolean;
+}
+
+/**
+ * `a * spatial + (1 - a) * temporal` with a = sigmoid(mix_factor), or mix_factor itself if `fixed`.
+ *
+ * Inputs `[spatial [B*F, ..., C], temporal [B*F, ..., C], imageOnlyIndicator [B, F]]`. With `learned_with_images`, a is 1 for frames whose
+ * indicator is 1; an indicator left out stands for zeros.
+ */
+export class AlphaBlender extends Block<AlphaBlenderArgs> {
+  static className = 'AlphaBlender';
+  private mixFactor!: tf.LayerVariable;
+
+  constructor(args: AlphaBlenderArgs) {
+    super(args);
+    if (args.mergeStrategy && !strategies.includes(args.mergeStrategy)) {
+      throw new Error(`\`mergeStrategy\` has to be one of ${strategies.join(', ')} but is ${args.mergeStrategy}.`);
+    }
+  }
+
+  protected override buildSelf(): void {
+    this.mixFactor = this.parameter('mix_factor', [1], 'same', tf.initializers.constant({ value: this.args.alpha }));
+    if (this.args.mergeStrategy === 'fixed') this.mixFactor.trainable = false;
+  }
+
+  /** The weight of the spatial branch, in a shape that spreads over a tensor of `rank` axes. */
+  private alpha(indicator: tf.Tensor | undefined, rank: number): tf.Tensor {
+    const { mergeStrategy = 'learned_with_images', switchSpatialToTemporalMix = false } = this.args;
+    let alpha: tf.Tensor = weightOf(this.mixFactor);
+    if (mergeStrategy !== 'fixed') alpha = tf.sigmoid(alpha);
+    if (mergeStrategy === 'learned_with_images' && indicator) {
+      const perFrame = tf.reshape(indicator, [-1, ...Array(rank - 1).fill(1)]); // [B*F, 1, ...]
+      alpha = tf.where(tf.notEqual(perFrame, 0), tf.onesLike(perFrame), tf.mul(tf.onesLike(perFrame), alpha));
+    }
+    return switchSpatialToTemporalMix ? tf.sub(1, alpha) : alpha;
+  }
+
+  protected forward([spatial, temporal, indicator]: tf.Tensor[]): tf.Tensor {
+    const alpha = this.alpha(indicator, spatial.rank);
+    return tf.add(tf.mul(spatial, alpha), tf.mul(temporal, tf.sub(1, alpha)));
+  }
+
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+    return inputShape[0] as tf.Shape;
+  }
+}
+tf.serialization.registerClass(AlphaBlender);

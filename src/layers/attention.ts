@@ -1,0 +1,93 @@
+/** Multi-head attention, mirroring `Attention` of diffusers' `models/attention_processor.py`. */
+import * as tf from '@tensorflow/tfjs';
+import { attention, temporalAttention } from '../ops/index.ts';
+import { Block, type LayerArgs } from './block.ts';
+import { Linear } from './linear.ts';
+import { GroupNormalization } from './normalization.ts';
+
+export interface AttentionArgs extends LayerArgs {
+  queryDim: number;
+  /** Width of the context; left out: self-attention. */
+  crossAttentionDim?: number;
+  /** Default 8. */
+  heads?: number;
+  /** Channels per head. Default 64. */
+  dimHead?: number;
+  /** Bias of the query, key and value projections. Default false. */
+  bias?: boolean;
+  /** Groups of a normalisation in front; left out: none. */
+  normNumGroups?: number;
+  /** Epsilon of that normalisation. Default 1e-5. */
+  eps?: number;
+  /** Adds the input to the output. Default false. */
+  residualConnection?: boolean;
+}
+
+/**
+ * Inputs `[x [B, N, queryDim] or [B, H, W, queryDim], context [b, L, crossAttentionDim]]` (self-attention without context) -> the shape of x.
+ * With b below B, each context serves B/b consecutive items of x.
+ */
+export class Attention extends Block<AttentionArgs> {
+  static className = 'Attention';
+  private readonly groupNorm?: GroupNormalization;
+  private readonly toQ: Linear;
+  private readonly toK: Linear;
+  private readonly toV: Linear;
+  private readonly toOut: Linear;
+
+  constructor(args: AttentionArgs) {
+    super(args);
+    const { queryDim, crossAttentionDim: contextDim = queryDim, dimHead = 64, bias = false, normNumGroups, eps } = args;
+    const innerDim = this.heads * dimHead;
+    if (normNumGroups) {
+      this.groupNorm = this.child(new GroupNormalization({ name: 'group_norm', numChannels: queryDim, numGroups: normNumGroups, eps }));
+    }
+    this.toQ = this.child(new Linear({ name: 'to_q', inFeatures: queryDim, outFeatures: innerDim, bias }));
+    this.toK = this.child(new Linear({ name: 'to_k', inFeatures: contextDim, outFeatures: innerDim, bias }));
+    this.toV = this.child(new Linear({ name: 'to_v', inFeatures: contextDim, outFeatures: innerDim, bias }));
+    this.toOut = this.child(new Linear({ name: 'to_out.0', inFeatures: innerDim, outFeatures: queryDim }));
+  }
+
+  private get heads(): number {
+    return this.args.heads ?? 8;
+  }
+
+  protected forward([x, context]: tf.Tensor[]): tf.Tensor {
+    const tokens = tf.reshape(x, [x.shape[0], -1, x.shape[x.rank - 1]]) as tf.Tensor3D; // [B, N, C]
+    const normed = (this.groupNorm ? this.groupNorm.call(tokens) : tokens) as tf.Tensor3D;
+    const source = (context ? spread(context as tf.Tensor3D, x.shape[0]) : normed) as tf.Tensor3D;
+    const q = this.toQ.call(normed) as tf.Tensor3D;
+    const k = this.toK.call(source) as tf.Tensor3D;
+    const v = this.toV.call(source) as tf.Tensor3D;
+    const y = tf.reshape(this.toOut.call(attention(q, k, v, this.heads)), x.shape);
+    return this.args.residualConnection ? tf.add(y, x) : y;
+  }
+
+  /**
+   * What attention to a context of one token gives, whatever the query, since the softmax of one score is 1:
+   * context `[b, 1, crossAttentionDim]` -> `[b, 1, queryDim]`, to be added to every token. Neither queries nor keys are computed.
+   */
+  attendToOne(context: tf.Tensor): tf.Tensor {
+    return tf.tidy(() => this.toOut.call(this.toV.call(context)));
+  }
+
+  /** Self-attention over the frames at each pixel: x `[B*F, N, queryDim]` -> the same shape. */
+  overFrames(x: tf.Tensor, numFrames: number): tf.Tensor {
+    return tf.tidy(() => {
+      const [q, k, v] = [this.toQ, this.toK, this.toV].map((project) => project.call(x) as tf.Tensor3D);
+      return this.toOut.call(temporalAttention(q, k, v, this.heads, numFrames));
+    });
+  }
+
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+    return (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tf.Shape;
+  }
+}
+tf.serialization.registerClass(Attention);
+
+/** Repeats each item of `[b, L, C]` in a row, so that there are `batch` of them. */
+export function spread(context: tf.Tensor3D, batch: number): tf.Tensor3D {
+  const [b, l, c] = context.shape;
+  if (b === batch) return context;
+  return tf.tidy(() => tf.reshape(tf.tile(tf.reshape(context, [b, 1, l * c]), [1, batch / b, 1]), [batch, l, c]));
+}

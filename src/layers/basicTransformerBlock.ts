@@ -1,0 +1,108 @@
+/** The transformer blocks over space and over time, mirroring `BasicTransformerBlock` and `TemporalBasicTransformerBlock` of diffusers' `models/attention.py`. */
+import * as tf from '@tensorflow/tfjs';
+import { Attention } from './attention.ts';
+import { Block, framesOf, type Kwargs, type LayerArgs } from './block.ts';
+import { type Chunking, chunkedFeedForward, FeedForward } from './feedForward.ts';
+import { LayerNorm } from './normalization.ts';
+
+export interface BasicTransformerBlockArgs extends LayerArgs {
+  dim: number;
+  numAttentionHeads: number;
+  attentionHeadDim: number;
+  /** Width of the context. */
+  crossAttentionDim: number;
+}
+
+/** What the two blocks share: self-attention, attention to a context, feed-forward, each with a normalisation in front. */
+abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> {
+  protected readonly norm1: LayerNorm;
+  protected readonly attn1: Attention;
+  private readonly norm2: LayerNorm;
+  private readonly attn2: Attention;
+  protected readonly norm3: LayerNorm;
+  protected readonly ff: FeedForward;
+  protected chunking?: Chunking;
+
+  constructor(args: BasicTransformerBlockArgs) {
+    super(args);
+    const { dim, numAttentionHeads: heads, attentionHeadDim: dimHead, crossAttentionDim } = args;
+    this.norm1 = this.child(new LayerNorm({ name: 'norm1', numChannels: dim }));
+    this.attn1 = this.child(new Attention({ name: 'attn1', queryDim: dim, heads, dimHead }));
+    this.norm2 = this.child(new LayerNorm({ name: 'norm2', numChannels: dim }));
+    this.attn2 = this.child(new Attention({ name: 'attn2', queryDim: dim, crossAttentionDim, heads, dimHead }));
+    this.norm3 = this.child(new LayerNorm({ name: 'norm3', numChannels: dim }));
+    this.ff = this.child(new FeedForward({ name: 'ff', dim }));
+  }
+
+  /** Evaluates the feed-forward in slices of `chunkSize` along `dim`; `undefined` for all at once. */
+  abstract setChunkFeedForward(chunkSize: number | undefined, dim: 0 | 1): void;
+
+  /** x plus attention to the context: x `[N, M, C]`, context `[b, L, X]` with b dividing N. */
+  protected attendToContext(x: tf.Tensor, context: tf.Tensor): tf.Tensor {
+    return tf.tidy(() => {
+      if (context.shape[1] !== 1) return tf.add(this.attn2.call([this.norm2.call(x), context]), x);
+      const b = context.shape[0];
+      const shift = this.attn2.attendToOne(context); // [b, 1, C]
+      return tf.reshape(tf.add(tf.reshape(x, [b, -1, this.args.dim]), shift), x.shape);
+    });
+  }
+
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+    return inputShape[0] as tf.Shape;
+  }
+}
+
+/** Inputs `[x [N, M, dim], context [b, L, crossAttentionDim]]`, b dividing N -> `[N, M, dim]`. */
+export class BasicTransformerBlock extends TransformerBlock {
+  static className = 'BasicTransformerBlock';
+
+  setChunkFeedForward(chunkSize: number | undefined, dim: 0 | 1): void {
+    this.chunking = chunkSize ? { size: chunkSize, dim } : undefined;
+  }
+
+  protected forward([x, context]: tf.Tensor[]): tf.Tensor {
+    let h = tf.tidy(() => tf.add(this.attn1.call(this.norm1.call(x)), x));
+    h = this.attendToContext(h, context);
+    return tf.add(
+      tf.tidy(() => chunkedFeedForward(this.ff, this.norm3.call(h), this.chunking)),
+      h,
+    );
+  }
+}
+tf.serialization.registerClass(BasicTransformerBlock);
+
+/**
+ * Inputs `[x [B*F, N, dim], context [B, L, crossAttentionDim]]`, kwargs `{ numFrames }` -> `[B*F, N, dim]`.
+ *
+ * Everything but attention treats tokens one by one, so the frames stay in the first axis and only queries, keys and values are transposed.
+ */
+export class TemporalBasicTransformerBlock extends TransformerBlock {
+  static className = 'TemporalBasicTransformerBlock';
+  private readonly normIn: LayerNorm;
+  private readonly ffIn: FeedForward;
+
+  constructor(args: BasicTransformerBlockArgs) {
+    super(args);
+    this.normIn = this.child(new LayerNorm({ name: 'norm_in', numChannels: args.dim }));
+    this.ffIn = this.child(new FeedForward({ name: 'ff_in', dim: args.dim }));
+  }
+
+  /** The temporal block always slices along frames, whatever `dim` asks for. */
+  setChunkFeedForward(chunkSize: number | undefined): void {
+    this.chunking = chunkSize ? { size: chunkSize, dim: 1 } : undefined;
+  }
+
+  protected forward([x, context]: tf.Tensor[], kwargs: Kwargs): tf.Tensor {
+    const numFrames = framesOf(kwargs, x);
+    const feedForward = (layer: FeedForward, norm: LayerNorm, h: tf.Tensor) =>
+      tf.tidy(() => {
+        const video = tf.reshape(norm.call(h), [x.shape[0] / numFrames, numFrames, -1, this.args.dim]); // [B, F, N, C]
+        return tf.add(tf.reshape(chunkedFeedForward(layer, video, this.chunking), x.shape), h);
+      });
+    let h = feedForward(this.ffIn, this.normIn, x);
+    h = tf.tidy(() => tf.add(this.attn1.overFrames(this.norm1.call(h), numFrames), h));
+    h = this.attendToContext(h, context);
+    return feedForward(this.ff, this.norm3, h);
+  }
+}
+tf.serialization.registerClass(TemporalBasicTransformerBlock);

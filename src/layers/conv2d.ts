@@ -1,0 +1,83 @@
+/** The convolutions of the SVD networks: over space, and over time alone. */
+import * as tf from '@tensorflow/tfjs';
+import { conv2d, type Padding, padEvenly, temporalConv } from '../ops/index.ts';
+import { Block, framesOf, type Kwargs, type LayerArgs, uniformFor, weightOf } from './block.ts';
+
+export interface Conv2dArgs extends LayerArgs {
+  inChannels: number;
+  outChannels: number;
+  /** Side of the square kernel. Default 3. */
+  kernelSize?: number;
+  /** Default 1. */
+  stride?: number;
+  /** Zeros around the input: one number for all sides, or `[[top, bottom], [left, right]]`. Default 0. */
+  padding?: number | Padding;
+  /** Default true. */
+  bias?: boolean;
+}
+
+/** PyTorch's `Conv2d` on `[N, H, W, inChannels]` -> `[N, H', W', outChannels]`. */
+export class Conv2d extends Block<Conv2dArgs> {
+  static className = 'Conv2d';
+  private weight!: tf.LayerVariable;
+  private bias?: tf.LayerVariable;
+
+  protected override buildSelf(): void {
+    const { inChannels, outChannels, kernelSize = 3, bias = true } = this.args;
+    const fanIn = inChannels * kernelSize ** 2;
+    this.weight = this.parameter('weight', [kernelSize, kernelSize, inChannels, outChannels], 'conv2d', uniformFor(fanIn));
+    if (bias) this.bias = this.parameter('bias', [outChannels], 'same', uniformFor(fanIn));
+  }
+
+  private get padding(): Padding {
+    const { padding = 0 } = this.args;
+    return typeof padding === 'number' ? padEvenly(padding) : padding;
+  }
+
+  protected forward([x]: tf.Tensor[]): tf.Tensor4D {
+    return conv2d(x as tf.Tensor4D, weightOf(this.weight), this.bias && weightOf(this.bias), this.padding, this.args.stride);
+  }
+
+  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+    const { outChannels, kernelSize = 3, stride = 1 } = this.args;
+    const [n, h, w] = inputShape;
+    const [rows, columns] = this.padding;
+    const size = (length: number | null, [before, after]: [number, number]) =>
+      length === null ? null : Math.floor((length + before + after - kernelSize) / stride) + 1;
+    return [n, size(h, rows), size(w, columns), outChannels];
+  }
+}
+tf.serialization.registerClass(Conv2d);
+
+export interface TemporalConvArgs extends LayerArgs {
+  inChannels: number;
+  outChannels: number;
+  /** Frames that the kernel spans, odd. Default 3. */
+  kernelSize?: number;
+}
+
+/**
+ * PyTorch's `Conv3d` with a `(kernelSize, 1, 1)` kernel and zero padding to the same length, on `[B*F, H, W, inChannels]`
+ * -> `[B*F, H, W, outChannels]`. Call it with `{ numFrames }`.
+ */
+export class TemporalConv extends Block<TemporalConvArgs> {
+  static className = 'TemporalConv';
+  private weight!: tf.LayerVariable;
+  private bias!: tf.LayerVariable;
+
+  protected override buildSelf(): void {
+    const { inChannels, outChannels, kernelSize = 3 } = this.args;
+    const fanIn = inChannels * kernelSize;
+    this.weight = this.parameter('weight', [kernelSize, 1, inChannels, outChannels], 'temporalConv', uniformFor(fanIn));
+    this.bias = this.parameter('bias', [outChannels], 'same', uniformFor(fanIn));
+  }
+
+  protected forward([x]: tf.Tensor[], kwargs: Kwargs): tf.Tensor4D {
+    return temporalConv(x as tf.Tensor4D, weightOf(this.weight), weightOf(this.bias), framesOf(kwargs, x));
+  }
+
+  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+    return [...inputShape.slice(0, 3), this.args.outChannels];
+  }
+}
+tf.serialization.registerClass(TemporalConv);

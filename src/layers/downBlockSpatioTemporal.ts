@@ -1,0 +1,130 @@
+/** The UNet's down blocks, mirroring `DownBlockSpatioTemporal` and `CrossAttnDownBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`. */
+import * as tf from '@tensorflow/tfjs';
+import type { Kwargs, LayerArgs } from './block.ts';
+import { Downsample2D } from './sampling2D.ts';
+import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
+import { Held, type Steps, StepwiseBlock } from './stepwise.ts';
+import { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
+
+export interface DownBlockSpatioTemporalArgs extends LayerArgs {
+  inChannels: number;
+  outChannels: number;
+  tembChannels: number;
+  /** Default 1. */
+  numLayers?: number;
+  /** Default true. */
+  addDownsample?: boolean;
+}
+
+/**
+ * Residual blocks over space and time, then a downsampler.
+ *
+ * Inputs `[x [B*F, H, W, inChannels], temb [B*F, tembChannels]]`, kwargs `{ numFrames }` -> the output of every layer and of the
+ * downsampler, `[B*F, H, W, outChannels]` each, in order; the last one is the block's hidden state.
+ */
+export class DownBlockSpatioTemporal<Args extends DownBlockSpatioTemporalArgs = DownBlockSpatioTemporalArgs> extends StepwiseBlock<
+  Args,
+  tf.Tensor[]
+> {
+  static className = 'DownBlockSpatioTemporal';
+  private readonly resnets: SpatioTemporalResBlock[];
+  /** Epsilon of the residual blocks: it differs by block type, as in diffusers. */
+  protected static readonly eps: number = 1e-5;
+  protected attentions: TransformerSpatioTemporalModel[] = [];
+  private readonly downsampler?: Downsample2D;
+
+  constructor(args: Args) {
+    super(args);
+    const { inChannels, outChannels, tembChannels, numLayers = 1, addDownsample = true } = args;
+    const { eps } = this.constructor as typeof DownBlockSpatioTemporal;
+    this.resnets = Array.from({ length: numLayers }, (_, i) =>
+      this.child(
+        new SpatioTemporalResBlock({
+          name: `resnets.${i}`,
+          inChannels: i === 0 ? inChannels : outChannels,
+          outChannels,
+          tembChannels,
+          eps,
+        }),
+      ),
+    );
+    if (addDownsample) this.downsampler = this.child(new Downsample2D({ name: 'downsamplers.0', channels: outChannels }));
+  }
+
+  *steps([x, temb, context]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor[]> {
+    const held = new Held();
+    try {
+      const outputs: tf.Tensor[] = [];
+      let h = x;
+      for (const [i, resnet] of this.resnets.entries()) {
+        h = held.hold(() => resnet.call([h, temb], kwargs));
+        yield resnet.name;
+        const attention = this.attentions[i];
+        if (attention) {
+          const before = h;
+          h = held.hold(() => attention.call([before, context], kwargs));
+          held.free(before);
+          yield attention.name;
+        }
+        outputs.push(h);
+      }
+      const { downsampler } = this;
+      if (downsampler) {
+        outputs.push(held.hold(() => downsampler.call(h)));
+        yield downsampler.name;
+      }
+      return held.give(outputs);
+    } finally {
+      held.freeAll();
+    }
+  }
+
+  override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape[] {
+    const [n, h, w] = inputShapes[0] as tf.Shape;
+    const layer = [n, h, w, this.args.outChannels];
+    const shapes = this.resnets.map(() => layer);
+    return this.downsampler ? [...shapes, this.downsampler.computeOutputShape(layer)] : shapes;
+  }
+}
+tf.serialization.registerClass(DownBlockSpatioTemporal);
+
+export interface CrossAttnDownBlockSpatioTemporalArgs extends DownBlockSpatioTemporalArgs {
+  /** Transformer layers after each residual block: one number, or one per layer. Default 1. */
+  transformerLayersPerBlock?: number | number[];
+  /** Default 1. */
+  numAttentionHeads?: number;
+  /** Default 1280. */
+  crossAttentionDim?: number;
+}
+
+/** As `DownBlockSpatioTemporal`, with a transformer after each residual block. Inputs `[x, temb, context [B*F or B, L, crossAttentionDim]]`. */
+export class CrossAttnDownBlockSpatioTemporal extends DownBlockSpatioTemporal<CrossAttnDownBlockSpatioTemporalArgs> {
+  static override className = 'CrossAttnDownBlockSpatioTemporal';
+  protected static override readonly eps = 1e-6;
+
+  constructor(args: CrossAttnDownBlockSpatioTemporalArgs) {
+    super(args);
+    this.attentions = transformers(args.numLayers ?? 1, { ...args, channels: args.outChannels }).map((t) => this.child(t));
+  }
+}
+tf.serialization.registerClass(CrossAttnDownBlockSpatioTemporal);
+
+/** The transformers of a UNet block of `count` layers. */
+export function transformers(
+  count: number,
+  args: { channels: number; transformerLayersPerBlock?: number | number[]; numAttentionHeads?: number; crossAttentionDim?: number },
+): TransformerSpatioTemporalModel[] {
+  const { channels, transformerLayersPerBlock = 1, numAttentionHeads = 1, crossAttentionDim = 1280 } = args;
+  return Array.from(
+    { length: count },
+    (_, i) =>
+      new TransformerSpatioTemporalModel({
+        name: `attentions.${i}`,
+        numAttentionHeads,
+        attentionHeadDim: Math.floor(channels / numAttentionHeads),
+        inChannels: channels,
+        numLayers: typeof transformerLayersPerBlock === 'number' ? transformerLayersPerBlock : transformerLayersPerBlock[i],
+        crossAttentionDim,
+      }),
+  );
+}

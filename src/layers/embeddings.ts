@@ -1,0 +1,60 @@
+/** Embeddings of scalars, mirroring `Timesteps` and `TimestepEmbedding` of diffusers' `models/embeddings.py`. */
+import * as tf from '@tensorflow/tfjs';
+import { silu, timestepEmbedding } from '../ops/index.ts';
+import { Block, type LayerArgs } from './block.ts';
+import { Linear } from './linear.ts';
+
+export interface TimestepsArgs extends LayerArgs {
+  /** Width of the embedding. */
+  numChannels: number;
+  /** Cosines before sines. Default true. */
+  flipSinToCos?: boolean;
+  /** Default 0. */
+  downscaleFreqShift?: number;
+  /** Factor on the angles. Default 1. */
+  scale?: number;
+}
+
+/** Sinusoids of scalars `[N]` -> `[N, numChannels]`. */
+export class Timesteps extends Block<TimestepsArgs> {
+  static className = 'Timesteps';
+
+  protected forward([t]: tf.Tensor[]): tf.Tensor {
+    return timestepEmbedding(t as tf.Tensor1D, this.args.numChannels, this.args);
+  }
+
+  override computeOutputShape([n]: number[]): tf.Shape {
+    return [n, this.args.numChannels];
+  }
+}
+tf.serialization.registerClass(Timesteps);
+
+export interface TimestepEmbeddingArgs extends LayerArgs {
+  inChannels: number;
+  timeEmbedDim: number;
+  /** Default: `timeEmbedDim`. */
+  outDim?: number;
+}
+
+/** Linear, SiLU, linear: `[N, inChannels]` -> `[N, outDim]`. */
+export class TimestepEmbedding extends Block<TimestepEmbeddingArgs> {
+  static className = 'TimestepEmbedding';
+  private readonly linear1: Linear;
+  private readonly linear2: Linear;
+
+  constructor(args: TimestepEmbeddingArgs) {
+    super(args);
+    const { inChannels, timeEmbedDim, outDim = timeEmbedDim } = args;
+    this.linear1 = this.child(new Linear({ name: 'linear_1', inFeatures: inChannels, outFeatures: timeEmbedDim }));
+    this.linear2 = this.child(new Linear({ name: 'linear_2', inFeatures: timeEmbedDim, outFeatures: outDim }));
+  }
+
+  protected forward([x]: tf.Tensor[]): tf.Tensor {
+    return this.linear2.call(silu(this.linear1.call(x)));
+  }
+
+  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+    return this.linear2.computeOutputShape(inputShape);
+  }
+}
+tf.serialization.registerClass(TimestepEmbedding);

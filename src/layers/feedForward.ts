@@ -1,0 +1,75 @@
+/** The feed-forward network of transformer blocks, mirroring `FeedForward` of diffusers' `models/attention.py`. */
+import * as tf from '@tensorflow/tfjs';
+import { gelu } from '../ops/index.ts';
+import { Block, type LayerArgs } from './block.ts';
+import { Linear } from './linear.ts';
+
+export interface FeedForwardArgs extends LayerArgs {
+  dim: number;
+  /** Default: `dim`. */
+  dimOut?: number;
+  /** Inner width as a multiple of `dim`. Default 4. */
+  mult?: number;
+  /** `geglu` (default): value times GELU of a gate. `gelu`: GELU alone. */
+  activationFn?: 'geglu' | 'gelu';
+}
+
+/** `[..., dim]` -> `[..., dimOut]`, each token by itself. */
+export class FeedForward extends Block<FeedForwardArgs> {
+  static className = 'FeedForward';
+  private readonly proj: Linear;
+  private readonly out: Linear;
+
+  constructor(args: FeedForwardArgs) {
+    super(args);
+    const { dim, dimOut = dim, mult = 4, activationFn = 'geglu' } = args;
+    const inner = dim * mult;
+    const outFeatures = activationFn === 'geglu' ? 2 * inner : inner;
+    this.proj = this.child(new Linear({ name: 'net.0.proj', inFeatures: dim, outFeatures }));
+    this.out = this.child(new Linear({ name: 'net.2', inFeatures: inner, outFeatures: dimOut }));
+  }
+
+  protected forward([x]: tf.Tensor[]): tf.Tensor {
+    const inner = tf.tidy(() => {
+      const h = this.proj.call(x);
+      if (this.args.activationFn === 'gelu') return gelu(h);
+      const [value, gate] = tf.split(h, 2, -1);
+      return tf.mul(value, gelu(gate));
+    });
+    return this.out.call(inner);
+  }
+
+  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+    return this.out.computeOutputShape(inputShape);
+  }
+}
+tf.serialization.registerClass(FeedForward);
+
+/** Slices for a feed-forward: `size` entries of an axis at a time, 0 (batch) or 1 (tokens or frames). */
+export interface Chunking {
+  size: number;
+  dim: 0 | 1;
+}
+
+/** Runs `feedForward` on slices of x along `chunking.dim`, which takes less memory and changes nothing else. */
+export function chunkedFeedForward(feedForward: FeedForward, x: tf.Tensor, chunking?: Chunking): tf.Tensor {
+  if (!chunking) return feedForward.call(x);
+  const { size, dim } = chunking;
+  const length = x.shape[dim] as number;
+  if (length % size !== 0) {
+    throw new Error(
+      `\`hidden_states\` dimension to be chunked: ${length} has to be divisible by chunk size: ${size}. ` +
+        'Make sure to set an appropriate `chunkSize` when calling `unet.enableForwardChunking`.',
+    );
+  }
+  return tf.tidy(() => {
+    const parts = Array.from({ length: length / size }, (_, i) =>
+      tf.tidy(() => {
+        const begin = dim === 0 ? [i * size] : [0, i * size];
+        const extent = x.shape.map((n, axis) => (axis === dim ? size : n));
+        return feedForward.call(tf.slice(x, [...begin, ...Array(x.rank - begin.length).fill(0)], extent));
+      }),
+    );
+    return tf.concat(parts, dim);
+  });
+}

@@ -1,0 +1,33 @@
+/** The linear layer. */
+import * as tf from '@tensorflow/tfjs';
+import { linear } from '../ops/index.ts';
+import { Block, type LayerArgs, uniformFor, weightOf } from './block.ts';
+
+export interface LinearArgs extends LayerArgs {
+  inFeatures: number;
+  outFeatures: number;
+  /** Default true. */
+  bias?: boolean;
+}
+
+/** PyTorch's `Linear` on `[..., inFeatures]` -> `[..., outFeatures]`. */
+export class Linear extends Block<LinearArgs> {
+  static className = 'Linear';
+  private weight!: tf.LayerVariable;
+  private bias?: tf.LayerVariable;
+
+  protected override buildSelf(): void {
+    const { inFeatures, outFeatures, bias = true } = this.args;
+    this.weight = this.parameter('weight', [inFeatures, outFeatures], 'linear', uniformFor(inFeatures));
+    if (bias) this.bias = this.parameter('bias', [outFeatures], 'same', uniformFor(inFeatures));
+  }
+
+  protected forward([x]: tf.Tensor[]): tf.Tensor {
+    return linear(x, weightOf(this.weight), this.bias && weightOf(this.bias));
+  }
+
+  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+    return [...inputShape.slice(0, -1), this.args.outFeatures];
+  }
+}
+tf.serialization.registerClass(Linear);

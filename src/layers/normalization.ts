@@ -1,0 +1,74 @@
+/** The normalisations of the SVD networks. */
+import * as tf from '@tensorflow/tfjs';
+import { groupNorm, layerNorm } from '../ops/index.ts';
+import { Block, framesOf, type Kwargs, type LayerArgs, weightOf } from './block.ts';
+
+export interface GroupNormalizationArgs extends LayerArgs {
+  numChannels: number;
+  /** Default 32. */
+  numGroups?: number;
+  /** Added to the variance. Default 1e-5. */
+  eps?: number;
+}
+
+/**
+ * PyTorch's `GroupNorm` on `[N, ..., C]`: statistics per item and group of channels.
+ * Called with `{ numFrames }` on `[B*F, H, W, C]`, statistics run over all frames of a video jointly.
+ */
+export class GroupNormalization extends Block<GroupNormalizationArgs> {
+  static className = 'GroupNormalization';
+  private weight!: tf.LayerVariable;
+  private bias!: tf.LayerVariable;
+
+  constructor(args: GroupNormalizationArgs) {
+    super(args);
+    const { numChannels, numGroups = 32 } = args;
+    if (numChannels % numGroups !== 0) {
+      throw new Error(`\`numChannels\` has to be divisible by \`numGroups\` but they are ${numChannels} and ${numGroups}.`);
+    }
+  }
+
+  protected override buildSelf(): void {
+    this.weight = this.parameter('weight', [this.args.numChannels], 'same', tf.initializers.ones());
+    this.bias = this.parameter('bias', [this.args.numChannels], 'same', tf.initializers.zeros());
+  }
+
+  protected forward([x]: tf.Tensor[], kwargs: Kwargs): tf.Tensor {
+    const { numGroups = 32, eps = 1e-5 } = this.args;
+    const frames = kwargs.numFrames === undefined ? 1 : framesOf(kwargs, x);
+    const videos = frames === 1 ? x : tf.reshape(x, [x.shape[0] / frames, -1, x.shape[x.rank - 1]]); // [B, F*H*W, C]
+    return tf.reshape(groupNorm(videos, weightOf(this.weight), weightOf(this.bias), numGroups, eps), x.shape);
+  }
+
+  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+    return inputShape;
+  }
+}
+tf.serialization.registerClass(GroupNormalization);
+
+export interface LayerNormArgs extends LayerArgs {
+  numChannels: number;
+  /** Added to the variance. Default 1e-5. */
+  eps?: number;
+}
+
+/** PyTorch's `LayerNorm` over the last axis of `[..., C]`. */
+export class LayerNorm extends Block<LayerNormArgs> {
+  static className = 'LayerNorm';
+  private weight!: tf.LayerVariable;
+  private bias!: tf.LayerVariable;
+
+  protected override buildSelf(): void {
+    this.weight = this.parameter('weight', [this.args.numChannels], 'same', tf.initializers.ones());
+    this.bias = this.parameter('bias', [this.args.numChannels], 'same', tf.initializers.zeros());
+  }
+
+  protected forward([x]: tf.Tensor[]): tf.Tensor {
+    return layerNorm(x, weightOf(this.weight), weightOf(this.bias), this.args.eps ?? 1e-5);
+  }
+
+  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+    return inputShape;
+  }
+}
+tf.serialization.registerClass(LayerNorm);

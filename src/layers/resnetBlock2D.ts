@@ -1,0 +1,65 @@
+/** Residual block over space, mirroring `ResnetBlock2D` of diffusers' `models/resnet.py`. */
+import * as tf from '@tensorflow/tfjs';
+import { silu } from '../ops/index.ts';
+import { Block, type LayerArgs } from './block.ts';
+import { Conv2d } from './conv2d.ts';
+import { Linear } from './linear.ts';
+import { GroupNormalization } from './normalization.ts';
+
+export interface ResnetBlock2DArgs extends LayerArgs {
+  inChannels: number;
+  /** Default: `inChannels`. */
+  outChannels?: number;
+  /** Width of the time embedding; left out: the block takes none. */
+  tembChannels?: number;
+  /** Groups of both normalisations. Default 32. */
+  groups?: number;
+  /** Added to the variance in both normalisations. Default 1e-6. */
+  eps?: number;
+}
+
+/**
+ * `shortcut(x) + conv2(silu(norm2(conv1(silu(norm1(x))) + proj(silu(temb)))))`.
+ *
+ * Inputs `[x [N, H, W, inChannels], temb [N, tembChannels]]` (temb only with `tembChannels`) -> `[N, H, W, outChannels]`.
+ */
+export class ResnetBlock2D extends Block<ResnetBlock2DArgs> {
+  static className = 'ResnetBlock2D';
+  private readonly norm1: GroupNormalization;
+  private readonly conv1: Conv2d;
+  private readonly timeEmbProj?: Linear;
+  private readonly norm2: GroupNormalization;
+  private readonly conv2: Conv2d;
+  private readonly convShortcut?: Conv2d;
+
+  constructor(args: ResnetBlock2DArgs) {
+    super(args);
+    const { inChannels, outChannels = inChannels, tembChannels, groups: numGroups = 32, eps = 1e-6 } = args;
+    this.norm1 = this.child(new GroupNormalization({ name: 'norm1', numChannels: inChannels, numGroups, eps }));
+    this.conv1 = this.child(new Conv2d({ name: 'conv1', inChannels, outChannels, padding: 1 }));
+    if (tembChannels) {
+      this.timeEmbProj = this.child(new Linear({ name: 'time_emb_proj', inFeatures: tembChannels, outFeatures: outChannels }));
+    }
+    this.norm2 = this.child(new GroupNormalization({ name: 'norm2', numChannels: outChannels, numGroups, eps }));
+    this.conv2 = this.child(new Conv2d({ name: 'conv2', inChannels: outChannels, outChannels, padding: 1 }));
+    if (inChannels !== outChannels) {
+      this.convShortcut = this.child(new Conv2d({ name: 'conv_shortcut', inChannels, outChannels, kernelSize: 1 }));
+    }
+  }
+
+  protected forward([x, temb]: tf.Tensor[]): tf.Tensor {
+    let h: tf.Tensor = tf.tidy(() => this.conv1.call(silu(this.norm1.call(x)))); // [N, H, W, O]
+    if (this.timeEmbProj) {
+      const shift = this.timeEmbProj.call(silu(temb)); // [N, O]
+      h = tf.add(h, tf.reshape(shift, [shift.shape[0], 1, 1, -1]));
+    }
+    h = tf.tidy(() => this.conv2.call(silu(this.norm2.call(h))));
+    return tf.add(this.convShortcut ? this.convShortcut.call(x) : x, h);
+  }
+
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+    const x = (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tf.Shape;
+    return [...x.slice(0, 3), this.args.outChannels ?? this.args.inChannels];
+  }
+}
+tf.serialization.registerClass(ResnetBlock2D);

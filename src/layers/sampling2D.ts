@@ -1,0 +1,71 @@
+/** Changes of resolution, mirroring `Downsample2D` and `Upsample2D` of diffusers' `models/downsampling.py` and `models/upsampling.py`. */
+import * as tf from '@tensorflow/tfjs';
+import { type Padding, resizeNearest, upsampleTwice } from '../ops/index.ts';
+import { Block, type Kwargs, type LayerArgs } from './block.ts';
+import { Conv2d } from './conv2d.ts';
+
+export interface Downsample2DArgs extends LayerArgs {
+  channels: number;
+  /** Default: `channels`. */
+  outChannels?: number;
+  /** 1 (default, the UNet): zeros on all sides. 0 (the VAE): zeros at right and bottom only. */
+  padding?: 0 | 1;
+}
+
+const rightAndBottom: Padding = [
+  [0, 1],
+  [0, 1],
+];
+
+/** 3x3 convolution of stride 2: `[N, H, W, channels]` -> `[N, ceil(H/2), ceil(W/2), outChannels]` (floor with `padding` 0). */
+export class Downsample2D extends Block<Downsample2DArgs> {
+  static className = 'Downsample2D';
+  private readonly conv: Conv2d;
+
+  constructor(args: Downsample2DArgs) {
+    super(args);
+    const { channels: inChannels, outChannels = inChannels, padding = 1 } = args;
+    this.conv = this.child(new Conv2d({ name: 'conv', inChannels, outChannels, stride: 2, padding: padding || rightAndBottom }));
+  }
+
+  protected forward([x]: tf.Tensor[]): tf.Tensor {
+    return this.conv.call(x);
+  }
+
+  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+    return this.conv.computeOutputShape(inputShape);
+  }
+}
+tf.serialization.registerClass(Downsample2D);
+
+export interface Upsample2DArgs extends LayerArgs {
+  channels: number;
+  /** Default: `channels`. */
+  outChannels?: number;
+}
+
+/**
+ * Nearest-neighbour upsampling and a 3x3 convolution: `[N, H, W, channels]` -> `[N, 2H, 2W, outChannels]`,
+ * or to the size given as `{ outputSize: [height, width] }`.
+ */
+export class Upsample2D extends Block<Upsample2DArgs> {
+  static className = 'Upsample2D';
+  private readonly conv: Conv2d;
+
+  constructor(args: Upsample2DArgs) {
+    super(args);
+    const { channels: inChannels, outChannels = inChannels } = args;
+    this.conv = this.child(new Conv2d({ name: 'conv', inChannels, outChannels, padding: 1 }));
+  }
+
+  protected forward([x]: tf.Tensor[], { outputSize }: Kwargs): tf.Tensor {
+    const image = x as tf.Tensor4D;
+    return this.conv.call(outputSize ? resizeNearest(image, outputSize as [number, number]) : upsampleTwice(image));
+  }
+
+  override computeOutputShape([n, h, w]: number[]): tf.Shape {
+    const twice = (length: number | null) => (length === null ? null : 2 * length);
+    return [n, twice(h), twice(w), this.args.outChannels ?? this.args.channels];
+  }
+}
+tf.serialization.registerClass(Upsample2D);

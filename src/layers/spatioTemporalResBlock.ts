@@ -1,0 +1,60 @@
+/** A spatial and a temporal residual block, blended, mirroring `SpatioTemporalResBlock` of diffusers' `models/resnet.py`. */
+import * as tf from '@tensorflow/tfjs';
+import { AlphaBlender, type AlphaBlenderArgs } from './alphaBlender.ts';
+import { Block, type Kwargs, type LayerArgs } from './block.ts';
+import { ResnetBlock2D } from './resnetBlock2D.ts';
+import { TemporalResnetBlock } from './temporalResnetBlock.ts';
+
+export interface SpatioTemporalResBlockArgs extends LayerArgs {
+  inChannels: number;
+  /** Default: `inChannels`. */
+  outChannels?: number;
+  /** Width of the time embedding; left out: the block takes none. */
+  tembChannels?: number;
+  /** Epsilon of the spatial block. Default 1e-6. */
+  eps?: number;
+  /** Epsilon of the temporal block. Default: `eps`. */
+  temporalEps?: number;
+  /** Initial `mix_factor`. Default 0.5. */
+  mergeFactor?: number;
+  /** Default `learned_with_images`. */
+  mergeStrategy?: AlphaBlenderArgs['mergeStrategy'];
+  /** Default false. */
+  switchSpatialToTemporalMix?: boolean;
+}
+
+/**
+ * Inputs `[x [B*F, H, W, inChannels], temb [B*F, tembChannels], imageOnlyIndicator [B, F]]` (temb only with `tembChannels`; the
+ * indicator may be left out), kwargs `{ numFrames }` -> `[B*F, H, W, outChannels]`.
+ */
+export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
+  static className = 'SpatioTemporalResBlock';
+  private readonly spatialResBlock: ResnetBlock2D;
+  private readonly temporalResBlock: TemporalResnetBlock;
+  private readonly timeMixer: AlphaBlender;
+
+  constructor(args: SpatioTemporalResBlockArgs) {
+    super(args);
+    const { inChannels, outChannels = inChannels, tembChannels, eps = 1e-6, temporalEps = eps } = args;
+    const { mergeFactor: alpha = 0.5, mergeStrategy, switchSpatialToTemporalMix } = args;
+    this.spatialResBlock = this.child(new ResnetBlock2D({ name: 'spatial_res_block', inChannels, outChannels, tembChannels, eps }));
+    this.temporalResBlock = this.child(
+      new TemporalResnetBlock({ name: 'temporal_res_block', inChannels: outChannels, outChannels, tembChannels, eps: temporalEps }),
+    );
+    this.timeMixer = this.child(new AlphaBlender({ name: 'time_mixer', alpha, mergeStrategy, switchSpatialToTemporalMix }));
+  }
+
+  protected forward(inputs: tf.Tensor[], { numFrames }: Kwargs): tf.Tensor {
+    const x = inputs[0];
+    const temb = this.args.tembChannels ? [inputs[1]] : [];
+    const indicator = inputs.slice(1 + temb.length);
+    const spatial = this.spatialResBlock.call([x, ...temb]); // [B*F, H, W, O]
+    const temporal = this.temporalResBlock.call([spatial, ...temb], { numFrames });
+    return this.timeMixer.call([spatial, temporal, ...indicator]);
+  }
+
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+    return this.spatialResBlock.computeOutputShape(inputShape);
+  }
+}
+tf.serialization.registerClass(SpatioTemporalResBlock);

@@ -1,0 +1,92 @@
+/** Long computations as generators, so that callers can report progress and stop between their steps. */
+import * as tf from '@tensorflow/tfjs';
+import { Block, type Kwargs, type LayerArgs } from './block.ts';
+
+/** A computation that yields the path of each block it has finished, and returns its result. */
+export type Steps<T> = Generator<string, T, void>;
+
+/** A block whose forward pass can pause after each of its parts. `call` runs it through. */
+export abstract class StepwiseBlock<Args extends LayerArgs = LayerArgs, Output extends tf.Tensor | tf.Tensor[] = tf.Tensor> extends Block<
+  Args,
+  Output
+> {
+  /** The forward pass. Tensors it has allocated are freed when it ends, also by `return` or an error; its result is the caller's. */
+  abstract steps(inputs: tf.Tensor[], kwargs: Kwargs): Steps<Output>;
+
+  protected forward(inputs: tf.Tensor[], kwargs: Kwargs): Output {
+    const steps = this.steps(inputs, kwargs);
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done) return value;
+    }
+  }
+}
+
+/** Puts `name.` in front of the paths that `steps` yields. */
+export function* under<T>(name: string, steps: Steps<T>): Steps<T> {
+  try {
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done) return value;
+      yield `${name}.${value}`;
+    }
+  } finally {
+    // A `return` at the yield above has to reach the inner computation too; after its end this does nothing.
+    steps.return(undefined as T);
+  }
+}
+
+export interface StepOptions {
+  /** Stops the computation before its next step; the promise rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** Called with the path of each finished block. */
+  onStep?: (path: string) => void;
+}
+
+/** Runs `steps` to the end, giving the event loop a turn after each step. */
+export async function runSteps<T>(steps: Steps<T>, options: StepOptions = {}): Promise<T> {
+  try {
+    for (;;) {
+      options.signal?.throwIfAborted();
+      const { done, value } = steps.next();
+      if (done) return value;
+      options.onStep?.(value);
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+  } finally {
+    steps.return(undefined as T);
+  }
+}
+
+/** Tensors that live from one step to the next. Use it in `try { ... } finally { held.freeAll(); }`. */
+export class Held {
+  private readonly tensors = new Set<tf.Tensor>();
+
+  /** Computes a tensor inside `tf.tidy` and keeps it until it is freed or given away. */
+  hold<T extends tf.Tensor | tf.Tensor[]>(compute: () => T): T {
+    const result = tf.tidy(compute);
+    for (const tensor of [result].flat()) this.tensors.add(tensor);
+    return result;
+  }
+
+  /** Takes over a tensor that exists. */
+  adopt<T extends tf.Tensor | tf.Tensor[]>(tensors: T): T {
+    for (const tensor of [tensors].flat()) this.tensors.add(tensor);
+    return tensors;
+  }
+
+  /** Frees those of `tensors` that are held. */
+  free(...tensors: tf.Tensor[]): void {
+    for (const tensor of tensors) if (this.tensors.delete(tensor)) tensor.dispose();
+  }
+
+  /** Gives `tensors` to the caller. */
+  give<T extends tf.Tensor | tf.Tensor[]>(tensors: T): T {
+    for (const tensor of [tensors].flat()) this.tensors.delete(tensor);
+    return tensors;
+  }
+
+  freeAll(): void {
+    this.free(...this.tensors);
+  }
+}

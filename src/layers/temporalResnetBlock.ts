@@ -1,0 +1,64 @@
+/** Residual block over time, mirroring `TemporalResnetBlock` of diffusers' `models/resnet.py`. */
+import * as tf from '@tensorflow/tfjs';
+import { silu } from '../ops/index.ts';
+import { Block, type Kwargs, type LayerArgs } from './block.ts';
+import { TemporalConv } from './conv2d.ts';
+import { Linear } from './linear.ts';
+import { GroupNormalization } from './normalization.ts';
+
+export interface TemporalResnetBlockArgs extends LayerArgs {
+  inChannels: number;
+  /** Default: `inChannels`. */
+  outChannels?: number;
+  /** Width of the time embedding; left out: the block takes none. */
+  tembChannels?: number;
+  /** Added to the variance in both normalisations. Default 1e-6. */
+  eps?: number;
+}
+
+/**
+ * A residual block whose convolutions run over frames alone and whose normalisations run over all frames jointly.
+ *
+ * Inputs `[x [B*F, H, W, inChannels], temb [B*F, tembChannels]]` (temb only with `tembChannels`), kwargs `{ numFrames }`
+ * -> `[B*F, H, W, outChannels]`.
+ */
+export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
+  static className = 'TemporalResnetBlock';
+  private readonly norm1: GroupNormalization;
+  private readonly conv1: TemporalConv;
+  private readonly timeEmbProj?: Linear;
+  private readonly norm2: GroupNormalization;
+  private readonly conv2: TemporalConv;
+  private readonly convShortcut?: TemporalConv;
+
+  constructor(args: TemporalResnetBlockArgs) {
+    super(args);
+    const { inChannels, outChannels = inChannels, tembChannels, eps = 1e-6 } = args;
+    this.norm1 = this.child(new GroupNormalization({ name: 'norm1', numChannels: inChannels, eps }));
+    this.conv1 = this.child(new TemporalConv({ name: 'conv1', inChannels, outChannels }));
+    if (tembChannels) {
+      this.timeEmbProj = this.child(new Linear({ name: 'time_emb_proj', inFeatures: tembChannels, outFeatures: outChannels }));
+    }
+    this.norm2 = this.child(new GroupNormalization({ name: 'norm2', numChannels: outChannels, eps }));
+    this.conv2 = this.child(new TemporalConv({ name: 'conv2', inChannels: outChannels, outChannels }));
+    if (inChannels !== outChannels) {
+      this.convShortcut = this.child(new TemporalConv({ name: 'conv_shortcut', inChannels, outChannels, kernelSize: 1 }));
+    }
+  }
+
+  protected forward([x, temb]: tf.Tensor[], { numFrames }: Kwargs): tf.Tensor {
+    let h: tf.Tensor = tf.tidy(() => this.conv1.call(silu(this.norm1.call(x, { numFrames })), { numFrames })); // [B*F, H, W, O]
+    if (this.timeEmbProj) {
+      const shift = this.timeEmbProj.call(silu(temb)); // [B*F, O]
+      h = tf.add(h, tf.reshape(shift, [shift.shape[0], 1, 1, -1]));
+    }
+    h = tf.tidy(() => this.conv2.call(silu(this.norm2.call(h, { numFrames })), { numFrames }));
+    return tf.add(this.convShortcut ? this.convShortcut.call(x, { numFrames }) : x, h);
+  }
+
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+    const x = (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tf.Shape;
+    return [...x.slice(0, 3), this.args.outChannels ?? this.args.inChannels];
+  }
+}
+tf.serialization.registerClass(TemporalResnetBlock);

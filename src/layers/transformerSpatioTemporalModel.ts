@@ -1,0 +1,90 @@
+/** A transformer over space and time, mirroring `TransformerSpatioTemporalModel` of diffusers' `models/transformers/transformer_temporal.py`. */
+import * as tf from '@tensorflow/tfjs';
+import { AlphaBlender } from './alphaBlender.ts';
+import { BasicTransformerBlock, TemporalBasicTransformerBlock } from './basicTransformerBlock.ts';
+import { Block, framesOf, type Kwargs, type LayerArgs } from './block.ts';
+import { TimestepEmbedding, Timesteps } from './embeddings.ts';
+import { Linear } from './linear.ts';
+import { GroupNormalization } from './normalization.ts';
+
+export interface TransformerSpatioTemporalModelArgs extends LayerArgs {
+  /** Default 16. */
+  numAttentionHeads?: number;
+  /** Default 88. */
+  attentionHeadDim?: number;
+  /** Channels of input and output. Default 320. */
+  inChannels?: number;
+  /** Pairs of transformer blocks. Default 1. */
+  numLayers?: number;
+  /** Width of the context. Default: that of the blocks. */
+  crossAttentionDim?: number;
+}
+
+/**
+ * Inputs `[x [B*F, H, W, inChannels], context [B*F or B, L, crossAttentionDim], imageOnlyIndicator [B, F]]` (the indicator may be left out),
+ * kwargs `{ numFrames }` -> the shape of x. Temporal blocks use the context of each video's first frame.
+ */
+export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTemporalModelArgs> {
+  static className = 'TransformerSpatioTemporalModel';
+  private readonly norm: GroupNormalization;
+  private readonly projIn: Linear;
+  private readonly transformerBlocks: BasicTransformerBlock[];
+  private readonly temporalTransformerBlocks: TemporalBasicTransformerBlock[];
+  private readonly timePosEmbed: TimestepEmbedding;
+  private readonly timeProj: Timesteps;
+  private readonly timeMixer: AlphaBlender;
+  private readonly projOut: Linear;
+
+  constructor(args: TransformerSpatioTemporalModelArgs) {
+    super(args);
+    const { numAttentionHeads = 16, attentionHeadDim = 88, inChannels = 320, numLayers = 1 } = args;
+    const dim = numAttentionHeads * attentionHeadDim;
+    const blockArgs = { dim, numAttentionHeads, attentionHeadDim, crossAttentionDim: args.crossAttentionDim ?? dim };
+    const layers = Array.from({ length: numLayers }, (_, i) => i);
+    this.norm = this.child(new GroupNormalization({ name: 'norm', numChannels: inChannels, eps: 1e-6 }));
+    this.projIn = this.child(new Linear({ name: 'proj_in', inFeatures: inChannels, outFeatures: dim }));
+    this.transformerBlocks = layers.map((i) => this.child(new BasicTransformerBlock({ name: `transformer_blocks.${i}`, ...blockArgs })));
+    this.temporalTransformerBlocks = layers.map((i) =>
+      this.child(new TemporalBasicTransformerBlock({ name: `temporal_transformer_blocks.${i}`, ...blockArgs })),
+    );
+    this.timePosEmbed = this.child(
+      new TimestepEmbedding({ name: 'time_pos_embed', inChannels, timeEmbedDim: 4 * inChannels, outDim: inChannels }),
+    );
+    this.timeProj = this.child(new Timesteps({ name: 'time_proj', numChannels: inChannels }));
+    this.timeMixer = this.child(new AlphaBlender({ name: 'time_mixer', alpha: 0.5 }));
+    this.projOut = this.child(new Linear({ name: 'proj_out', inFeatures: dim, outFeatures: inChannels }));
+  }
+
+  protected forward([x, context, ...indicator]: tf.Tensor[], kwargs: Kwargs): tf.Tensor {
+    const numFrames = framesOf(kwargs, x);
+    const [n, height, width] = x.shape;
+    const batch = n / numFrames;
+    const firstFrames = context.shape[0] === batch ? context : everyNth(context as tf.Tensor3D, numFrames); // [B, L, X]
+    const positions = this.timePosEmbed.call(this.timeProj.call(tf.range(0, numFrames))); // [F, C]
+
+    let h = tf.tidy(() => this.projIn.call(tf.reshape(this.norm.call(x), [n, height * width, -1]))); // [B*F, N, C]
+    for (const [i, block] of this.transformerBlocks.entries()) {
+      h = tf.tidy(() => {
+        const spatial = block.call([h, context]);
+        const shifted = tf.reshape(
+          tf.add(tf.reshape(spatial, [batch, numFrames, height * width, -1]), tf.expandDims(positions, 1)),
+          spatial.shape,
+        );
+        const temporal = this.temporalTransformerBlocks[i].call([shifted, firstFrames], { numFrames });
+        return this.timeMixer.call([spatial, temporal, ...indicator]);
+      });
+    }
+    return tf.add(tf.reshape(this.projOut.call(h), x.shape), x);
+  }
+
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+    return inputShape[0] as tf.Shape;
+  }
+}
+tf.serialization.registerClass(TransformerSpatioTemporalModel);
+
+/** Items 0, n, 2n, ... of `[N, L, C]`. */
+function everyNth(x: tf.Tensor3D, n: number): tf.Tensor3D {
+  const [count, l, c] = x.shape;
+  return tf.tidy(() => tf.reshape(tf.slice(tf.reshape(x, [count / n, n, l * c]), [0, 0, 0], [-1, 1, -1]), [count / n, l, c]));
+}

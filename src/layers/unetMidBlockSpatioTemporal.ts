@@ -1,0 +1,66 @@
+/** The UNet's middle, mirroring `UNetMidBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`. */
+import * as tf from '@tensorflow/tfjs';
+import type { Kwargs, LayerArgs } from './block.ts';
+import { transformers } from './downBlockSpatioTemporal.ts';
+import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
+import { Held, type Steps, StepwiseBlock } from './stepwise.ts';
+import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
+
+export interface UNetMidBlockSpatioTemporalArgs extends LayerArgs {
+  inChannels: number;
+  tembChannels: number;
+  /** Transformers, each between two residual blocks. Default 1. */
+  numLayers?: number;
+  /** Layers of each transformer: one number, or one per transformer. Default 1. */
+  transformerLayersPerBlock?: number | number[];
+  /** Default 1. */
+  numAttentionHeads?: number;
+  /** Default 1280. */
+  crossAttentionDim?: number;
+}
+
+/**
+ * Residual block, then transformer and residual block `numLayers` times.
+ *
+ * Inputs `[x [B*F, H, W, inChannels], temb [B*F, tembChannels], context [B*F or B, L, crossAttentionDim]]`, kwargs `{ numFrames }`
+ * -> the shape of x.
+ */
+export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatioTemporalArgs> {
+  static className = 'UNetMidBlockSpatioTemporal';
+  private readonly attentions: TransformerSpatioTemporalModel[];
+  private readonly resnets: SpatioTemporalResBlock[];
+
+  constructor(args: UNetMidBlockSpatioTemporalArgs) {
+    super(args);
+    const { inChannels, tembChannels, numLayers = 1 } = args;
+    this.attentions = transformers(numLayers, { ...args, channels: inChannels }).map((t) => this.child(t));
+    this.resnets = Array.from({ length: numLayers + 1 }, (_, i) =>
+      this.child(new SpatioTemporalResBlock({ name: `resnets.${i}`, inChannels, tembChannels, eps: 1e-5 })),
+    );
+  }
+
+  *steps([x, temb, context]: tf.Tensor[], { numFrames }: Kwargs): Steps<tf.Tensor> {
+    const held = new Held();
+    try {
+      let h = held.hold(() => this.resnets[0].call([x, temb], { numFrames }));
+      yield this.resnets[0].name;
+      for (const [i, attention] of this.attentions.entries()) {
+        const attended = held.hold(() => attention.call([h, context], { numFrames }));
+        held.free(h);
+        yield attention.name;
+        const resnet = this.resnets[i + 1];
+        h = held.hold(() => resnet.call([attended, temb], { numFrames }));
+        held.free(attended);
+        yield resnet.name;
+      }
+      return held.give(h);
+    } finally {
+      held.freeAll();
+    }
+  }
+
+  override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape {
+    return inputShapes[0] as tf.Shape;
+  }
+}
+tf.serialization.registerClass(UNetMidBlockSpatioTemporal);

@@ -1,0 +1,113 @@
+/** The UNet's up blocks, mirroring `UpBlockSpatioTemporal` and `CrossAttnUpBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`. */
+import * as tf from '@tensorflow/tfjs';
+import type { Kwargs, LayerArgs } from './block.ts';
+import { transformers } from './downBlockSpatioTemporal.ts';
+import { Upsample2D } from './sampling2D.ts';
+import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
+import { Held, type Steps, StepwiseBlock } from './stepwise.ts';
+import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
+
+export interface UpBlockSpatioTemporalArgs extends LayerArgs {
+  /** Channels of the last skip connection. */
+  inChannels: number;
+  /** Channels of the hidden state that comes in. */
+  prevOutputChannel: number;
+  outChannels: number;
+  tembChannels: number;
+  /** Default 1. */
+  numLayers?: number;
+  /** Epsilon of the residual blocks. Default 1e-6. */
+  resnetEps?: number;
+  /** Default true. */
+  addUpsample?: boolean;
+}
+
+/**
+ * Residual blocks over space and time, each on the hidden state joined with a skip connection, then an upsampler.
+ *
+ * Inputs `[x [B*F, H, W, prevOutputChannel], temb [B*F, tembChannels], ...skips]` with one skip per layer, the last one used first;
+ * kwargs `{ numFrames, upsampleSize: [height, width] }` (default: twice the size) -> `[B*F, 2H, 2W, outChannels]`.
+ */
+export class UpBlockSpatioTemporal<Args extends UpBlockSpatioTemporalArgs = UpBlockSpatioTemporalArgs> extends StepwiseBlock<Args> {
+  static className = 'UpBlockSpatioTemporal';
+  protected readonly resnets: SpatioTemporalResBlock[];
+  protected attentions: TransformerSpatioTemporalModel[] = [];
+  private readonly upsampler?: Upsample2D;
+
+  constructor(args: Args) {
+    super(args);
+    const { inChannels, prevOutputChannel, outChannels, tembChannels, numLayers = 1, resnetEps: eps = 1e-6, addUpsample = true } = args;
+    this.resnets = Array.from({ length: numLayers }, (_, i) => {
+      const main = i === 0 ? prevOutputChannel : outChannels;
+      const skip = i === numLayers - 1 ? inChannels : outChannels;
+      return this.child(new SpatioTemporalResBlock({ name: `resnets.${i}`, inChannels: main + skip, outChannels, tembChannels, eps }));
+    });
+    if (addUpsample) this.upsampler = this.child(new Upsample2D({ name: 'upsamplers.0', channels: outChannels }));
+  }
+
+  /** Tensors in front of the skips in the inputs. */
+  protected get contexts(): number {
+    return 0;
+  }
+
+  *steps([x, temb, ...rest]: tf.Tensor[], { numFrames, upsampleSize }: Kwargs): Steps<tf.Tensor> {
+    const [context, skips] = [rest[0], rest.slice(this.contexts)];
+    const held = new Held();
+    try {
+      let h = x;
+      const advance = (compute: (h: tf.Tensor) => tf.Tensor) => {
+        const before = h;
+        h = held.hold(() => compute(before));
+        held.free(before);
+      };
+      for (const [i, resnet] of this.resnets.entries()) {
+        advance((before) => resnet.call([tf.concat([before, skips[skips.length - 1 - i]], -1), temb], { numFrames }));
+        yield resnet.name;
+        const attention = this.attentions[i];
+        if (attention) {
+          advance((before) => attention.call([before, context], { numFrames }));
+          yield attention.name;
+        }
+      }
+      const { upsampler } = this;
+      if (upsampler) {
+        advance((before) => upsampler.call(before, { outputSize: upsampleSize }));
+        yield upsampler.name;
+      }
+      return held.give(h);
+    } finally {
+      held.freeAll();
+    }
+  }
+
+  override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape {
+    const [n, h, w] = inputShapes[0] as tf.Shape;
+    const layer = [n, h, w, this.args.outChannels] as number[];
+    return this.upsampler ? this.upsampler.computeOutputShape(layer) : layer;
+  }
+}
+tf.serialization.registerClass(UpBlockSpatioTemporal);
+
+export interface CrossAttnUpBlockSpatioTemporalArgs extends UpBlockSpatioTemporalArgs {
+  /** Transformer layers after each residual block: one number, or one per layer. Default 1. */
+  transformerLayersPerBlock?: number | number[];
+  /** Default 1. */
+  numAttentionHeads?: number;
+  /** Default 1280. */
+  crossAttentionDim?: number;
+}
+
+/** As `UpBlockSpatioTemporal`, with a transformer after each residual block. Inputs `[x, temb, context [B*F or B, L, crossAttentionDim], ...skips]`. */
+export class CrossAttnUpBlockSpatioTemporal extends UpBlockSpatioTemporal<CrossAttnUpBlockSpatioTemporalArgs> {
+  static override className = 'CrossAttnUpBlockSpatioTemporal';
+
+  constructor(args: CrossAttnUpBlockSpatioTemporalArgs) {
+    super(args);
+    this.attentions = transformers(args.numLayers ?? 1, { ...args, channels: args.outChannels }).map((t) => this.child(t));
+  }
+
+  protected override get contexts(): number {
+    return 1;
+  }
+}
+tf.serialization.registerClass(CrossAttnUpBlockSpatioTemporal);

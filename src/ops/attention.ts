@@ -1,0 +1,78 @@
+/** Scaled dot-product attention, sliced so that the score matrices never take more than a budget. */
+import * as tf from '@tensorflow/tfjs';
+import { formulationOf } from './formulations.ts';
+
+/** Bytes that one slice of attention scores may take. At 576x1024 and 25 frames all scores together would take 79 GiB. */
+const SCORE_BYTES = 256 * 2 ** 20;
+
+type Attend = (q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D) => tf.Tensor3D;
+
+/** `softmax(q k^T) v` on stacks of matrices: q `[G, N, d]` (already scaled), k and v `[G, M, d]` -> `[G, N, d]`. */
+export const attend = {
+  plain: ((q, k, v) => tf.matMul(tf.softmax(tf.matMul(q, k, false, true)), v)) as Attend,
+
+  perMatrix: ((q, k, v) => {
+    const [g, n, d] = q.shape;
+    // Packing costs more than it saves on small matrices, such as attention over frames.
+    if (n * k.shape[1] < 64 * 64) return attend.plain(q, k, v);
+    const matrix = (t: tf.Tensor3D, i: number) => tf.reshape(tf.slice(t, i, 1), [t.shape[1], t.shape[2]]) as tf.Tensor2D;
+    const heads = Array.from({ length: g }, (_, i) =>
+      tf.tidy(() => {
+        const scores = tf.matMul(matrix(q, i), tf.transpose(matrix(k, i))); // [N, M]
+        return tf.reshape(tf.matMul(tf.softmax(scores), matrix(v, i)), [1, n, d]);
+      }),
+    );
+    return tf.concat(heads, 0) as tf.Tensor3D;
+  }) as Attend,
+};
+
+/** Runs `attend` over slices of matrices, and of query rows where one matrix alone exceeds the budget. */
+function attendInSlices(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D): tf.Tensor3D {
+  const [g, n] = q.shape;
+  const rowBytes = k.shape[1] * 4;
+  const stack = Math.max(1, Math.floor(SCORE_BYTES / (rowBytes * n)));
+  const rows = stack > 1 || g === 1 ? n : Math.max(1, Math.min(n, Math.floor(SCORE_BYTES / rowBytes)));
+  const run = formulationOf<Attend>('attention', attend);
+  if (stack >= g && rows === n) return run(q, k, v);
+  return tf.tidy(() => {
+    const stacks: tf.Tensor3D[] = [];
+    for (let i = 0; i < g; i += stack) {
+      const size = Math.min(stack, g - i);
+      const [ki, vi] = [tf.slice(k, i, size), tf.slice(v, i, size)];
+      const parts: tf.Tensor3D[] = [];
+      for (let r = 0; r < n; r += rows) {
+        parts.push(tf.tidy(() => run(tf.slice(q, [i, r, 0], [size, Math.min(rows, n - r), -1]), ki, vi)));
+      }
+      stacks.push(tf.concat(parts, 1));
+    }
+    return tf.concat(stacks, 0);
+  });
+}
+
+const scaleFor = (headSize: number) => 1 / Math.sqrt(headSize);
+
+/** Multi-head attention: q `[B, N, h*d]`, k and v `[B, M, h*d]` -> `[B, N, h*d]`. Channel c belongs to head `floor(c / d)`. */
+export function attention(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, heads: number): tf.Tensor3D {
+  return tf.tidy(() => {
+    const [b, n, c] = q.shape;
+    const d = c / heads;
+    const split = (t: tf.Tensor): tf.Tensor3D =>
+      tf.tidy(() => tf.reshape(tf.transpose(tf.reshape(t, [b, -1, heads, d]), [0, 2, 1, 3]), [b * heads, -1, d])); // [B*h, N, d]
+    const out = attendInSlices(split(tf.mul(q, scaleFor(d))), split(k), split(v));
+    return tf.reshape(tf.transpose(tf.reshape(out, [b, heads, n, d]), [0, 2, 1, 3]), [b, n, c]);
+  });
+}
+
+/** Multi-head self-attention over the frames at each pixel: q, k and v `[B*F, N, h*d]` -> `[B*F, N, h*d]`. */
+export function temporalAttention(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, heads: number, numFrames: number): tf.Tensor3D {
+  return tf.tidy(() => {
+    const [bf, n, c] = q.shape;
+    const d = c / heads;
+    const b = bf / numFrames;
+    // Pixel and head are one axis, so the transpose has three axes and nothing else moves.
+    const gather = (t: tf.Tensor): tf.Tensor3D =>
+      tf.tidy(() => tf.reshape(tf.transpose(tf.reshape(t, [b, numFrames, n * heads, d]), [0, 2, 1, 3]), [-1, numFrames, d])); // [B*N*h, F, d]
+    const out = attendInSlices(gather(tf.mul(q, scaleFor(d))), gather(k), gather(v));
+    return tf.reshape(tf.transpose(tf.reshape(out, [b, n * heads, numFrames, d]), [0, 2, 1, 3]), [bf, n, c]);
+  });
+}

@@ -1,0 +1,54 @@
+/** Group and layer normalisation with biased variance, as PyTorch computes them. */
+import * as tf from '@tensorflow/tfjs';
+import { formulationOf } from './formulations.ts';
+
+/** Mean over the middle axis of `[N, M, C]` -> `[N, C]`. */
+export const channelMean = {
+  plain: (x: tf.Tensor3D): tf.Tensor2D => tf.mean(x, 1),
+
+  /** Averages runs of at most `RUN` rows, then the averages: also keeps float32 sums short, hence exact. */
+  pooled: (x: tf.Tensor3D): tf.Tensor2D => {
+    const [n, m, c] = x.shape;
+    const run = largestDivisor(m, 256);
+    if (run === 1) return tf.mean(x, 1);
+    const rows = tf.avgPool(tf.reshape(x, [n, m / run, run, c]) as tf.Tensor4D, [1, run], [1, run], 'valid'); // [N, M/run, 1, C]
+    return m === run ? tf.reshape(rows, [n, c]) : channelMean.pooled(tf.reshape(rows, [n, m / run, c]));
+  },
+};
+
+function largestDivisor(n: number, limit: number): number {
+  for (let d = Math.min(n, limit); d > 1; d--) if (n % d === 0) return d;
+  return 1;
+}
+
+/**
+ * Group normalisation of x `[N, ..., C]`: statistics over everything but N, per group of channels; gain and bias `[C]` per channel.
+ *
+ * To normalise over all frames of a video jointly, give x with the frames in the second axis.
+ */
+export function groupNorm<T extends tf.Tensor>(x: T, gain: tf.Tensor1D, bias: tf.Tensor1D, groups: number, eps: number): T {
+  return tf.tidy(() => {
+    const [n, c] = [x.shape[0], x.shape[x.rank - 1]];
+    const meanOfChannels = formulationOf('channelMean', channelMean);
+    // [N, M, C] -> one value per group, spread over the group's channels: [N, 1, C]
+    const groupMean = (values: tf.Tensor3D): tf.Tensor3D => {
+      const perGroup = tf.mean(tf.reshape(meanOfChannels(values), [n, groups, c / groups]), 2, true); // [N, G, 1]
+      return tf.reshape(tf.tile(perGroup, [1, 1, c / groups]), [n, 1, c]);
+    };
+    const flat = tf.reshape(x, [n, -1, c]) as tf.Tensor3D; // [N, M, C]
+    // Two passes: E[x^2] - E[x]^2 loses all digits where the mean is large against the deviation.
+    const centred = tf.sub(flat, groupMean(flat)) as tf.Tensor3D;
+    const variance = tf.tidy(() => groupMean(tf.square(centred)));
+    const scale = tf.mul(tf.rsqrt(tf.add(variance, eps)), gain);
+    return tf.reshape(tf.add(tf.mul(centred, scale), bias), x.shape) as T;
+  });
+}
+
+/** Layer normalisation over the last axis of x `[..., C]`; gain and bias `[C]`. */
+export function layerNorm<T extends tf.Tensor>(x: T, gain: tf.Tensor1D, bias: tf.Tensor1D, eps: number): T {
+  return tf.tidy(() => {
+    const centred = tf.sub(x, tf.mean(x, -1, true));
+    const variance = tf.mean(tf.square(centred), -1, true);
+    return tf.add(tf.mul(centred, tf.mul(tf.rsqrt(tf.add(variance, eps)), gain)), bias) as T;
+  });
+}
