@@ -6,7 +6,7 @@ from pathlib import Path
 
 from common import FIXTURES
 
-GROUPS = ('layers',)
+GROUPS = ('layers', 'models')
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser()
