@@ -1,0 +1,4 @@
+/** Choosing, preparing and reporting on TensorFlow.js backends. */
+export { listBackends } from './list.ts';
+export { nativeHandleCount, releaseBackend, useBackend } from './select.ts';
+export { type BackendName, type BackendOptions, type BackendReport, backendNames } from './types.ts';

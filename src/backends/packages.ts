@@ -1,0 +1,32 @@
+/** Looks packages up from this package's point of view, without loading them. */
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+
+/** A `require` that resolves as this package does. */
+export const requireHere = createRequire(import.meta.url);
+
+/** The folder of an installed package, or undefined when it is not installed. */
+export function folderOf(packageName: string): string | undefined {
+  for (const root of requireHere.resolve.paths(packageName) ?? []) {
+    const folder = join(root, packageName);
+    if (existsSync(join(folder, 'package.json'))) return folder;
+  }
+  return undefined;
+}
+
+/** The version that a package's folder states. */
+export function versionIn(folder: string): string {
+  return (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string }).version;
+}
+
+/** The processor's name, as the operating system gives it. */
+export function processorName(): string {
+  return cpus()[0]?.model.trim() || process.arch;
+}
+
+/** The message of whatever was thrown, on one line. */
+export function reasonOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n')[0].trim();
+}
