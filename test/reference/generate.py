@@ -6,7 +6,7 @@ from pathlib import Path
 
 from common import FIXTURES
 
-GROUPS = ('layers', 'models')
+GROUPS = ('images', 'layers', 'models', 'pipelines')
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser()
