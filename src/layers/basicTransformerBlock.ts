@@ -9,16 +9,16 @@ export interface BasicTransformerBlockArgs extends LayerArgs {
   dim: number;
   numAttentionHeads: number;
   attentionHeadDim: number;
-  /** Width of the context. */
-  crossAttentionDim: number;
+  /** Width of the context; left out: the block attends to itself alone. */
+  crossAttentionDim?: number;
 }
 
 /** What the two blocks share: self-attention, attention to a context, feed-forward, each with a normalisation in front. */
-abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> {
+export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> {
   protected readonly norm1: LayerNorm;
   protected readonly attn1: Attention;
-  private readonly norm2: LayerNorm;
-  private readonly attn2: Attention;
+  private readonly norm2?: LayerNorm;
+  private readonly attn2?: Attention;
   protected readonly norm3: LayerNorm;
   protected readonly ff: FeedForward;
   protected chunking?: Chunking;
@@ -28,8 +28,10 @@ abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> {
     const { dim, numAttentionHeads: heads, attentionHeadDim: dimHead, crossAttentionDim } = args;
     this.norm1 = this.child(new LayerNorm({ name: 'norm1', numChannels: dim }));
     this.attn1 = this.child(new Attention({ name: 'attn1', queryDim: dim, heads, dimHead }));
-    this.norm2 = this.child(new LayerNorm({ name: 'norm2', numChannels: dim }));
-    this.attn2 = this.child(new Attention({ name: 'attn2', queryDim: dim, crossAttentionDim, heads, dimHead }));
+    if (crossAttentionDim) {
+      this.norm2 = this.child(new LayerNorm({ name: 'norm2', numChannels: dim }));
+      this.attn2 = this.child(new Attention({ name: 'attn2', queryDim: dim, crossAttentionDim, heads, dimHead }));
+    }
     this.norm3 = this.child(new LayerNorm({ name: 'norm3', numChannels: dim }));
     this.ff = this.child(new FeedForward({ name: 'ff', dim }));
   }
@@ -39,10 +41,12 @@ abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> {
 
   /** x plus attention to the context: x `[N, M, C]`, context `[b, L, X]` with b dividing N. */
   protected attendToContext(x: tf.Tensor, context: tf.Tensor): tf.Tensor {
+    const { norm2, attn2 } = this;
+    if (!norm2 || !attn2) return x;
     return tf.tidy(() => {
-      if (context.shape[1] !== 1) return tf.add(this.attn2.call([this.norm2.call(x), context]), x);
+      if (context.shape[1] !== 1) return tf.add(attn2.call([norm2.call(x), context]), x);
       const b = context.shape[0];
-      const shift = this.attn2.attendToOne(context); // [b, 1, C]
+      const shift = attn2.attendToOne(context); // [b, 1, C]
       return tf.reshape(tf.add(tf.reshape(x, [b, -1, this.args.dim]), shift), x.shape);
     });
   }

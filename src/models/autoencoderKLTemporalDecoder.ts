@@ -1,0 +1,134 @@
+/** The VAE of Stable Video Diffusion, mirroring diffusers' `models/autoencoders/autoencoder_kl_temporal_decoder.py`. */
+import * as tf from '@tensorflow/tfjs';
+import {
+  Conv2d,
+  Held,
+  type Kwargs,
+  type LayerArgs,
+  runSteps,
+  type StepOptions,
+  type Steps,
+  StepwiseBlock,
+  under,
+} from '../layers/index.ts';
+import { DiagonalGaussianDistribution } from './diagonalGaussianDistribution.ts';
+import { Encoder, TemporalDecoder } from './vaeCoders.ts';
+
+/** The keys of `vae/config.json` in camelCase; defaults are diffusers' class defaults. */
+export interface AutoencoderKLTemporalDecoderConfig extends LayerArgs {
+  /** Default 3. */
+  inChannels?: number;
+  /** Default 3. */
+  outChannels?: number;
+  /** Default one `DownEncoderBlock2D`. */
+  downBlockTypes?: string[];
+  /** Default [64]. */
+  blockOutChannels?: number[];
+  /** Default 1. */
+  layersPerBlock?: number;
+  /** Default 4. */
+  latentChannels?: number;
+  /** Default 32. */
+  sampleSize?: number;
+  /** Latents are multiplied by this before they meet the UNet, and divided by it before decoding. Default 0.18215. */
+  scalingFactor?: number;
+  /** Kept for checkpoints: everything here runs in float32. Default true. */
+  forceUpcast?: boolean;
+}
+
+/**
+ * Encodes pictures one by one, decodes videos: temporal layers mix the frames of one `decode` call.
+ *
+ * As a layer, inputs `[sample [B*F, H, W, inChannels], noise [B*F, h, w, latentChannels]]`, kwargs `{ numFrames }` (default 1):
+ * encodes, takes the mode (or, if noise is given, a sample), decodes -> `[B*F, H, W, outChannels]`. No scaling factor is applied.
+ */
+export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTemporalDecoderConfig> {
+  static className = 'AutoencoderKLTemporalDecoder';
+  private readonly encoder: Encoder;
+  private readonly decoder: TemporalDecoder;
+  private readonly quantConv: Conv2d;
+
+  constructor(config: AutoencoderKLTemporalDecoderConfig = {}) {
+    super(config);
+    const { inChannels, outChannels, downBlockTypes, blockOutChannels, layersPerBlock, latentChannels } = this.config;
+    const unknown = downBlockTypes.find((type) => type !== 'DownEncoderBlock2D');
+    if (unknown) throw new Error(`\`downBlockTypes\` may only hold DownEncoderBlock2D but holds ${unknown}.`);
+    if (downBlockTypes.length !== blockOutChannels.length) {
+      throw new Error(
+        'Must provide the same number of `blockOutChannels` as `downBlockTypes`. ' +
+          `\`blockOutChannels\`: ${blockOutChannels}. \`downBlockTypes\`: ${downBlockTypes}.`,
+      );
+    }
+    const common = { blockOutChannels, layersPerBlock };
+    this.encoder = this.child(new Encoder({ name: 'encoder', inChannels, outChannels: latentChannels, ...common }));
+    this.decoder = this.child(new TemporalDecoder({ name: 'decoder', inChannels: latentChannels, outChannels, ...common }));
+    this.quantConv = this.child(
+      new Conv2d({ name: 'quant_conv', inChannels: 2 * latentChannels, outChannels: 2 * latentChannels, kernelSize: 1 }),
+    );
+  }
+
+  /** The configuration with defaults filled in. */
+  get config() {
+    return {
+      inChannels: 3,
+      outChannels: 3,
+      downBlockTypes: ['DownEncoderBlock2D'],
+      blockOutChannels: [64],
+      layersPerBlock: 1,
+      latentChannels: 4,
+      sampleSize: 32,
+      scalingFactor: 0.18215,
+      forceUpcast: true,
+      ...this.args,
+    };
+  }
+
+  /** Pixels per latent, in each direction. */
+  get scaleFactor(): number {
+    return 2 ** (this.config.blockOutChannels.length - 1);
+  }
+
+  private *momentSteps(x: tf.Tensor): Steps<tf.Tensor4D> {
+    const held = new Held();
+    try {
+      const h = held.adopt(yield* under(this.encoder.name, this.encoder.steps([x], {})));
+      return held.give(held.hold(() => this.quantConv.call(h))) as tf.Tensor4D;
+    } finally {
+      held.freeAll();
+    }
+  }
+
+  /** Pictures `[N, H, W, inChannels]` in [-1, 1] to their posterior. H and W have to be multiples of `scaleFactor`. */
+  async encode(x: tf.Tensor4D, options: StepOptions = {}): Promise<DiagonalGaussianDistribution> {
+    return new DiagonalGaussianDistribution(await runSteps(this.momentSteps(x), options));
+  }
+
+  /**
+   * Latents `[B*F, h, w, latentChannels]` to frames `[B*F, H, W, outChannels]`, roughly in [-1, 1].
+   *
+   * @param numFrames Frames per video; it has to divide the batch.
+   */
+  async decode(z: tf.Tensor4D, numFrames: number, options: StepOptions = {}): Promise<tf.Tensor4D> {
+    return (await runSteps(this.decoder.steps([z], { numFrames }), options)) as tf.Tensor4D;
+  }
+
+  *steps([sample, noise]: tf.Tensor[], { numFrames = 1 }: Kwargs): Steps<tf.Tensor> {
+    const held = new Held();
+    try {
+      const moments = yield* this.momentSteps(sample);
+      const z = held.hold(() => {
+        const posterior = new DiagonalGaussianDistribution(moments);
+        return noise ? posterior.sample(noise as tf.Tensor4D) : posterior.mode();
+      });
+      return yield* under(this.decoder.name, this.decoder.steps([z], { numFrames }));
+    } finally {
+      held.freeAll();
+    }
+  }
+
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+    const x = (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tf.Shape;
+    return [...x.slice(0, 3), this.config.outChannels];
+  }
+}
+tf.serialization.registerClass(AutoencoderKLTemporalDecoder);

@@ -1,0 +1,215 @@
+/** The image encoder, mirroring `CLIPVisionModelWithProjection` of transformers' `models/clip/modeling_clip.py`. */
+import * as tf from '@tensorflow/tfjs';
+import {
+  Block,
+  Conv2d,
+  Held,
+  type Kwargs,
+  type LayerArgs,
+  LayerNorm,
+  Linear,
+  type Steps,
+  StepwiseBlock,
+  weightOf,
+} from '../layers/index.ts';
+import { type ActivationName, activations, attention } from '../ops/index.ts';
+
+/** The keys of `image_encoder/config.json` in camelCase; defaults are transformers' class defaults. */
+export interface CLIPVisionConfig extends LayerArgs {
+  /** Default 768. */
+  hiddenSize?: number;
+  /** Default 3072. */
+  intermediateSize?: number;
+  /** Default 512. */
+  projectionDim?: number;
+  /** Default 12. */
+  numHiddenLayers?: number;
+  /** Default 12. */
+  numAttentionHeads?: number;
+  /** Default 3. */
+  numChannels?: number;
+  /** Side of the square input in pixels. Default 224. */
+  imageSize?: number;
+  /** Side of a patch in pixels. Default 32. */
+  patchSize?: number;
+  /** Default `quick_gelu`. */
+  hiddenAct?: ActivationName;
+  /** Default 1e-5. */
+  layerNormEps?: number;
+}
+
+/** Patches, class token and positions: `[N, S, S, channels]` -> `[N, 1 + patches, hiddenSize]`. */
+class CLIPVisionEmbeddings extends Block<
+  Required<Pick<CLIPVisionConfig, 'hiddenSize' | 'numChannels' | 'imageSize' | 'patchSize'>> & LayerArgs
+> {
+  static className = 'CLIPVisionEmbeddings';
+  private classEmbedding!: tf.LayerVariable;
+  private readonly patchEmbedding: Conv2d;
+  private positionEmbedding!: tf.LayerVariable;
+
+  constructor(args: CLIPVisionEmbeddings['args']) {
+    super(args);
+    const { hiddenSize: outChannels, numChannels: inChannels, patchSize } = args;
+    this.patchEmbedding = this.child(
+      new Conv2d({ name: 'patch_embedding', inChannels, outChannels, kernelSize: patchSize, stride: patchSize, bias: false }),
+    );
+  }
+
+  protected override buildSelf(): void {
+    const { hiddenSize, imageSize, patchSize } = this.args;
+    const normal = tf.initializers.randomNormal({ mean: 0, stddev: 0.02 });
+    const patches = Math.floor(imageSize / patchSize) ** 2;
+    this.classEmbedding = this.parameter('class_embedding', [hiddenSize], 'same', normal);
+    this.positionEmbedding = this.parameter('position_embedding.weight', [1 + patches, hiddenSize], 'same', normal);
+  }
+
+  protected forward([pixels]: tf.Tensor[]): tf.Tensor {
+    const { hiddenSize, imageSize } = this.args;
+    const [n, height, width] = pixels.shape;
+    if (height !== imageSize || width !== imageSize) {
+      throw new Error(`Input image size (${height}*${width}) doesn't match model (${imageSize}*${imageSize}).`);
+    }
+    const patches = tf.reshape(this.patchEmbedding.call(pixels), [n, -1, hiddenSize]);
+    const classToken = tf.tile(tf.reshape(weightOf(this.classEmbedding), [1, 1, hiddenSize]), [n, 1, 1]);
+    return tf.add(tf.concat([classToken, patches], 1), weightOf(this.positionEmbedding));
+  }
+
+  override computeOutputShape([n]: number[]): tf.Shape {
+    const { hiddenSize, imageSize, patchSize } = this.args;
+    return [n, 1 + Math.floor(imageSize / patchSize) ** 2, hiddenSize];
+  }
+}
+tf.serialization.registerClass(CLIPVisionEmbeddings);
+
+type EncoderLayerArgs = Required<
+  Pick<CLIPVisionConfig, 'hiddenSize' | 'intermediateSize' | 'numAttentionHeads' | 'hiddenAct' | 'layerNormEps'>
+> &
+  LayerArgs;
+
+/** One pre-norm transformer layer: `[N, T, hiddenSize]` -> the same. */
+class CLIPEncoderLayer extends Block<EncoderLayerArgs> {
+  static className = 'CLIPEncoderLayer';
+  private readonly projections: Linear[];
+  private readonly outProj: Linear;
+  private readonly layerNorm1: LayerNorm;
+  private readonly fc1: Linear;
+  private readonly fc2: Linear;
+  private readonly layerNorm2: LayerNorm;
+
+  constructor(args: EncoderLayerArgs) {
+    super(args);
+    const { hiddenSize, intermediateSize, layerNormEps: eps } = args;
+    const linear = (name: string, inFeatures: number, outFeatures: number) => this.child(new Linear({ name, inFeatures, outFeatures }));
+    this.projections = ['q', 'k', 'v'].map((part) => linear(`self_attn.${part}_proj`, hiddenSize, hiddenSize));
+    this.outProj = linear('self_attn.out_proj', hiddenSize, hiddenSize);
+    this.layerNorm1 = this.child(new LayerNorm({ name: 'layer_norm1', numChannels: hiddenSize, eps }));
+    this.fc1 = linear('mlp.fc1', hiddenSize, intermediateSize);
+    this.fc2 = linear('mlp.fc2', intermediateSize, hiddenSize);
+    this.layerNorm2 = this.child(new LayerNorm({ name: 'layer_norm2', numChannels: hiddenSize, eps }));
+  }
+
+  protected forward([x]: tf.Tensor[]): tf.Tensor {
+    const attended = tf.tidy(() => {
+      const normed = this.layerNorm1.call(x);
+      const [q, k, v] = this.projections.map((project) => project.call(normed) as tf.Tensor3D);
+      return tf.add(x, this.outProj.call(attention(q, k, v, this.args.numAttentionHeads)));
+    });
+    const activation = activations[this.args.hiddenAct];
+    return tf.add(attended, this.fc2.call(activation(this.fc1.call(this.layerNorm2.call(attended)))));
+  }
+
+  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+    return inputShape;
+  }
+}
+tf.serialization.registerClass(CLIPEncoderLayer);
+
+/**
+ * Inputs `[pixels [N, imageSize, imageSize, numChannels]]`, normalised by the feature extractor
+ * -> `[imageEmbeds [N, projectionDim], lastHiddenState [N, 1 + patches, hiddenSize]]`; the latter is not normalised.
+ */
+export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfig, tf.Tensor[]> {
+  static className = 'CLIPVisionModelWithProjection';
+  private readonly embeddings: CLIPVisionEmbeddings;
+  private readonly preLayerNorm: LayerNorm;
+  private readonly layers: CLIPEncoderLayer[];
+  private readonly postLayerNorm: LayerNorm;
+  private readonly visualProjection: Linear;
+
+  constructor(config: CLIPVisionConfig = {}) {
+    super(config);
+    const { hiddenSize, intermediateSize, numAttentionHeads, numHiddenLayers, numChannels, imageSize, patchSize } = this.config;
+    const { hiddenAct, layerNormEps: eps, projectionDim } = this.config;
+    if (!(hiddenAct in activations)) {
+      throw new Error(`\`hiddenAct\` has to be one of ${Object.keys(activations).join(', ')} but is ${hiddenAct}.`);
+    }
+    if (hiddenSize % numAttentionHeads !== 0) {
+      throw new Error(`\`hiddenSize\` has to be divisible by \`numAttentionHeads\` but they are ${hiddenSize} and ${numAttentionHeads}.`);
+    }
+    this.embeddings = this.child(
+      new CLIPVisionEmbeddings({ name: 'vision_model.embeddings', hiddenSize, numChannels, imageSize, patchSize }),
+    );
+    // The misspelling is the checkpoints'.
+    this.preLayerNorm = this.child(new LayerNorm({ name: 'vision_model.pre_layrnorm', numChannels: hiddenSize, eps }));
+    this.layers = Array.from({ length: numHiddenLayers }, (_, i) =>
+      this.child(
+        new CLIPEncoderLayer({
+          name: `vision_model.encoder.layers.${i}`,
+          hiddenSize,
+          intermediateSize,
+          numAttentionHeads,
+          hiddenAct,
+          layerNormEps: eps,
+        }),
+      ),
+    );
+    this.postLayerNorm = this.child(new LayerNorm({ name: 'vision_model.post_layernorm', numChannels: hiddenSize, eps }));
+    this.visualProjection = this.child(
+      new Linear({ name: 'visual_projection', inFeatures: hiddenSize, outFeatures: projectionDim, bias: false }),
+    );
+  }
+
+  /** The configuration with defaults filled in. */
+  get config() {
+    return {
+      hiddenSize: 768,
+      intermediateSize: 3072,
+      projectionDim: 512,
+      numHiddenLayers: 12,
+      numAttentionHeads: 12,
+      numChannels: 3,
+      imageSize: 224,
+      patchSize: 32,
+      hiddenAct: 'quick_gelu' as ActivationName,
+      layerNormEps: 1e-5,
+      ...this.args,
+    };
+  }
+
+  *steps([pixels]: tf.Tensor[], _kwargs: Kwargs = {}): Steps<tf.Tensor[]> {
+    const held = new Held();
+    try {
+      let h = held.hold(() => this.preLayerNorm.call(this.embeddings.call(pixels)));
+      yield this.embeddings.name;
+      for (const layer of this.layers) {
+        const before = h;
+        h = held.hold(() => layer.call(before));
+        held.free(before);
+        yield layer.name;
+      }
+      const embeds = held.hold(() => {
+        const [n, , c] = h.shape;
+        const classToken = tf.reshape(tf.slice(h, [0, 0, 0], [-1, 1, -1]), [n, c as number]);
+        return this.visualProjection.call(this.postLayerNorm.call(classToken));
+      });
+      return held.give([embeds, h]);
+    } finally {
+      held.freeAll();
+    }
+  }
+
+  override computeOutputShape(inputShape: tf.Shape): tf.Shape[] {
+    return [[inputShape[0], this.config.projectionDim], this.embeddings.computeOutputShape(inputShape as number[])];
+  }
+}
+tf.serialization.registerClass(CLIPVisionModelWithProjection);

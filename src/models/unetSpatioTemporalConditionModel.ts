@@ -1,0 +1,254 @@
+/** The UNet of Stable Video Diffusion, mirroring diffusers' `models/unets/unet_spatio_temporal_condition.py`. */
+import * as tf from '@tensorflow/tfjs';
+import {
+  type Block,
+  Conv2d,
+  CrossAttnDownBlockSpatioTemporal,
+  CrossAttnUpBlockSpatioTemporal,
+  DownBlockSpatioTemporal,
+  framesOf,
+  GroupNormalization,
+  Held,
+  type Kwargs,
+  type LayerArgs,
+  type Steps,
+  StepwiseBlock,
+  TimestepEmbedding,
+  Timesteps,
+  TransformerBlock,
+  UNetMidBlockSpatioTemporal,
+  UpBlockSpatioTemporal,
+  under,
+} from '../layers/index.ts';
+import { silu } from '../ops/index.ts';
+import { type PerBlock, perBlock, requireSameLength } from './perBlock.ts';
+
+/** The keys of `unet/config.json` in camelCase; defaults are diffusers' class defaults. */
+export interface UNetSpatioTemporalConditionConfig extends LayerArgs {
+  /** Side of the latents in training; the pipeline's fallback for sizes. */
+  sampleSize?: number | null;
+  /** Noisy latents and picture latents together. Default 8. */
+  inChannels?: number;
+  /** Default 4. */
+  outChannels?: number;
+  /** Default three `CrossAttnDownBlockSpatioTemporal` and a `DownBlockSpatioTemporal`. */
+  downBlockTypes?: string[];
+  /** Default an `UpBlockSpatioTemporal` and three `CrossAttnUpBlockSpatioTemporal`. */
+  upBlockTypes?: string[];
+  /** Default [320, 640, 1280, 1280]. */
+  blockOutChannels?: number[];
+  /** Width of the sinusoids of each added time id. Default 256. */
+  additionTimeEmbedDim?: number;
+  /** Width of all of them together. Default 768. */
+  projectionClassEmbeddingsInputDim?: number;
+  /** Default 2. */
+  layersPerBlock?: PerBlock<number>;
+  /** Default 1024. */
+  crossAttentionDim?: PerBlock<number>;
+  /** Default 1. */
+  transformerLayersPerBlock?: PerBlock<number | number[]>;
+  /** Default [5, 10, 20, 20]. */
+  numAttentionHeads?: PerBlock<number>;
+  /** Frames in training. Default 25. */
+  numFrames?: number;
+}
+
+/**
+ * Predicts the velocity of noisy latents.
+ *
+ * Inputs `[sample [B*F, h, w, inChannels], timestep [B], context [B, L, crossAttentionDim], addedTimeIds [B, 3]]`, kwargs `{ numFrames }`
+ * -> `[B*F, h, w, outChannels]`. `timestep` may hold one value for the whole batch. The batch is ordered by video, frames in a row.
+ */
+export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTemporalConditionConfig> {
+  static className = 'UNetSpatioTemporalConditionModel';
+  private readonly convIn: Conv2d;
+  private readonly timeProj: Timesteps;
+  private readonly timeEmbedding: TimestepEmbedding;
+  private readonly addTimeProj: Timesteps;
+  private readonly addEmbedding: TimestepEmbedding;
+  private readonly downBlocks: DownBlockSpatioTemporal[];
+  private readonly midBlock: UNetMidBlockSpatioTemporal;
+  private readonly upBlocks: UpBlockSpatioTemporal[];
+  private readonly convNormOut: GroupNormalization;
+  private readonly convOut: Conv2d;
+
+  constructor(config: UNetSpatioTemporalConditionConfig = {}) {
+    super(config);
+    const { inChannels, outChannels, blockOutChannels, downBlockTypes, upBlockTypes, additionTimeEmbedDim } = this.config;
+    requireSameLength({ downBlockTypes }, { upBlockTypes });
+    requireSameLength({ blockOutChannels }, { downBlockTypes });
+    const levels = downBlockTypes.length;
+    const heads = perBlock('numAttentionHeads', this.config.numAttentionHeads, downBlockTypes);
+    const contextDims = perBlock('crossAttentionDim', this.config.crossAttentionDim, downBlockTypes);
+    const layers = perBlock('layersPerBlock', this.config.layersPerBlock, downBlockTypes);
+    const transformerLayers = perBlock<number | number[]>(
+      'transformerLayersPerBlock',
+      this.config.transformerLayersPerBlock,
+      downBlockTypes,
+    );
+    const tembChannels = 4 * blockOutChannels[0];
+    /** What the attention blocks of level i need. */
+    const attention = (i: number) => ({
+      transformerLayersPerBlock: transformerLayers[i],
+      numAttentionHeads: heads[i],
+      crossAttentionDim: contextDims[i],
+    });
+
+    this.convIn = this.child(new Conv2d({ name: 'conv_in', inChannels, outChannels: blockOutChannels[0], padding: 1 }));
+    this.timeProj = this.child(new Timesteps({ name: 'time_proj', numChannels: blockOutChannels[0] }));
+    this.timeEmbedding = this.child(
+      new TimestepEmbedding({ name: 'time_embedding', inChannels: blockOutChannels[0], timeEmbedDim: tembChannels }),
+    );
+    this.addTimeProj = this.child(new Timesteps({ name: 'add_time_proj', numChannels: additionTimeEmbedDim }));
+    this.addEmbedding = this.child(
+      new TimestepEmbedding({
+        name: 'add_embedding',
+        inChannels: this.config.projectionClassEmbeddingsInputDim,
+        timeEmbedDim: tembChannels,
+      }),
+    );
+    this.downBlocks = downBlockTypes.map((type, i) =>
+      this.child(
+        downBlock(type, {
+          name: `down_blocks.${i}`,
+          inChannels: blockOutChannels[Math.max(0, i - 1)],
+          outChannels: blockOutChannels[i],
+          tembChannels,
+          numLayers: layers[i],
+          addDownsample: i < levels - 1,
+          ...attention(i),
+        }),
+      ),
+    );
+    this.midBlock = this.child(
+      new UNetMidBlockSpatioTemporal({
+        name: 'mid_block',
+        inChannels: blockOutChannels[levels - 1],
+        tembChannels,
+        ...attention(levels - 1),
+      }),
+    );
+    this.upBlocks = upBlockTypes.map((type, i) => {
+      const level = levels - 1 - i;
+      return this.child(
+        upBlock(type, {
+          name: `up_blocks.${i}`,
+          inChannels: blockOutChannels[Math.max(0, level - 1)],
+          prevOutputChannel: blockOutChannels[Math.min(levels - 1, level + 1)],
+          outChannels: blockOutChannels[level],
+          tembChannels,
+          numLayers: layers[level] + 1,
+          addUpsample: i < levels - 1,
+          ...attention(level),
+        }),
+      );
+    });
+    this.convNormOut = this.child(new GroupNormalization({ name: 'conv_norm_out', numChannels: blockOutChannels[0], eps: 1e-5 }));
+    this.convOut = this.child(new Conv2d({ name: 'conv_out', inChannels: blockOutChannels[0], outChannels, padding: 1 }));
+  }
+
+  /** The configuration with defaults filled in. */
+  get config() {
+    const crossDown = 'CrossAttnDownBlockSpatioTemporal';
+    const crossUp = 'CrossAttnUpBlockSpatioTemporal';
+    return {
+      sampleSize: null,
+      inChannels: 8,
+      outChannels: 4,
+      downBlockTypes: [crossDown, crossDown, crossDown, 'DownBlockSpatioTemporal'],
+      upBlockTypes: ['UpBlockSpatioTemporal', crossUp, crossUp, crossUp],
+      blockOutChannels: [320, 640, 1280, 1280],
+      additionTimeEmbedDim: 256,
+      projectionClassEmbeddingsInputDim: 768,
+      layersPerBlock: 2,
+      crossAttentionDim: 1024,
+      transformerLayersPerBlock: 1,
+      numAttentionHeads: [5, 10, 20, 20],
+      numFrames: 25,
+      ...this.args,
+    };
+  }
+
+  /**
+   * Evaluates feed-forwards in slices, which takes less memory and gives the same result.
+   *
+   * @param chunkSize Entries per slice; it has to divide the dimension. Default 1.
+   * @param dim 0: slices of frames, 1: slices of tokens. Temporal blocks always take slices of frames. Default 0.
+   */
+  enableForwardChunking(chunkSize = 1, dim = 0): void {
+    if (dim !== 0 && dim !== 1) throw new Error(`Make sure to set \`dim\` to either 0 or 1, not ${dim}`);
+    setChunks(this, chunkSize || 1, dim);
+  }
+
+  /** Evaluates feed-forwards at once again. */
+  disableForwardChunking(): void {
+    setChunks(this, undefined, 0);
+  }
+
+  /** The embedding of timestep and added ids for every frame: `[B*F, 4 * blockOutChannels[0]]`. */
+  private embed(timestep: tf.Tensor, ids: tf.Tensor, numFrames: number): tf.Tensor {
+    const batch = ids.shape[0];
+    const time = this.timeEmbedding.call(this.timeProj.call(timestep)); // [B or 1, T]
+    const sinusoids = tf.reshape(this.addTimeProj.call(tf.reshape(ids, [-1])), [batch, -1]);
+    const embedding = tf.add(time, this.addEmbedding.call(sinusoids)) as tf.Tensor2D; // [B, T]
+    return tf.reshape(tf.tile(tf.expandDims(embedding, 1), [1, numFrames, 1]), [batch * numFrames, -1]);
+  }
+
+  *steps([sample, timestep, context, ids]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
+    const numFrames = framesOf(kwargs, sample);
+    const held = new Held();
+    try {
+      const temb = held.hold(() => this.embed(timestep, ids, numFrames));
+      let h = held.hold(() => this.convIn.call(sample));
+      yield this.convIn.name;
+      const skips = [h];
+      for (const block of this.downBlocks) {
+        const outputs = held.adopt(yield* under(block.name, block.steps([h, temb, context], { numFrames })));
+        skips.push(...outputs);
+        h = outputs[outputs.length - 1];
+      }
+      h = held.adopt(yield* under(this.midBlock.name, this.midBlock.steps([h, temb, context], { numFrames })));
+      // Sizes that do not halve evenly: each upsampler aims at the size of the skip that comes next.
+      const [, height, width] = sample.shape;
+      const factor = 2 ** (this.upBlocks.length - 1);
+      const even = height % factor === 0 && width % factor === 0;
+      for (const block of this.upBlocks) {
+        const own = skips.splice(-(block.args.numLayers ?? 1));
+        const next = skips[skips.length - 1];
+        const upsampleSize = even || !next ? undefined : next.shape.slice(1, 3);
+        const contexts = block instanceof CrossAttnUpBlockSpatioTemporal ? [context] : [];
+        const before = h;
+        const steps = block.steps([before, temb, ...contexts, ...own], { numFrames, upsampleSize });
+        h = held.adopt(yield* under(block.name, steps));
+        held.free(before, ...own);
+      }
+      return held.give(held.hold(() => this.convOut.call(silu(this.convNormOut.call(h)))));
+    } finally {
+      held.freeAll();
+    }
+  }
+
+  override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape {
+    return [...(inputShapes[0] as tf.Shape).slice(0, 3), this.config.outChannels];
+  }
+}
+tf.serialization.registerClass(UNetSpatioTemporalConditionModel);
+
+type BlockArgs<T extends abstract new (args: never) => unknown> = ConstructorParameters<T>[0];
+
+function downBlock(type: string, args: BlockArgs<typeof CrossAttnDownBlockSpatioTemporal>): DownBlockSpatioTemporal {
+  if (type === 'CrossAttnDownBlockSpatioTemporal') return new CrossAttnDownBlockSpatioTemporal(args);
+  if (type === 'DownBlockSpatioTemporal') return new DownBlockSpatioTemporal(args);
+  throw new Error(`\`downBlockTypes\` may hold CrossAttnDownBlockSpatioTemporal and DownBlockSpatioTemporal but holds ${type}.`);
+}
+
+function upBlock(type: string, args: BlockArgs<typeof CrossAttnUpBlockSpatioTemporal>): UpBlockSpatioTemporal {
+  if (type === 'CrossAttnUpBlockSpatioTemporal') return new CrossAttnUpBlockSpatioTemporal(args);
+  if (type === 'UpBlockSpatioTemporal') return new UpBlockSpatioTemporal(args);
+  throw new Error(`\`upBlockTypes\` may hold CrossAttnUpBlockSpatioTemporal and UpBlockSpatioTemporal but holds ${type}.`);
+}
+
+function setChunks(block: Block<LayerArgs, tf.Tensor | tf.Tensor[]>, chunkSize: number | undefined, dim: 0 | 1): void {
+  if (block instanceof TransformerBlock) block.setChunkFeedForward(chunkSize, dim);
+  for (const child of block.children) setChunks(child, chunkSize, dim);
+}

@@ -1,0 +1,154 @@
+/** The blocks of the VAE, mirroring `DownEncoderBlock2D`, `UNetMidBlock2D`, `MidBlockTemporalDecoder` and `UpBlockTemporalDecoder` of diffusers' `models/unets`. */
+import * as tf from '@tensorflow/tfjs';
+import {
+  Attention,
+  type Block,
+  Downsample2D,
+  Held,
+  type Kwargs,
+  type LayerArgs,
+  ResnetBlock2D,
+  SpatioTemporalResBlock,
+  type Steps,
+  StepwiseBlock,
+  Upsample2D,
+} from '../layers/index.ts';
+
+export interface VaeBlockArgs extends LayerArgs {
+  inChannels: number;
+  outChannels: number;
+  /** Default 1. */
+  numLayers?: number;
+}
+
+/** A chain of layers, each taking the one tensor that the layer before it gives. Inputs `[x]`, kwargs passed on. */
+abstract class Chain<Args extends LayerArgs> extends StepwiseBlock<Args> {
+  /** The layers in order of execution; children may hold more, or in another order. */
+  protected abstract readonly chain: Block<LayerArgs>[];
+
+  *steps([x]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
+    const held = new Held();
+    try {
+      let h = x;
+      for (const layer of this.chain) {
+        const before = h;
+        h = held.hold(() => layer.call(before, kwargs));
+        held.free(before);
+        yield layer.name;
+      }
+      return held.give(h);
+    } finally {
+      held.freeAll();
+    }
+  }
+
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+    return this.chain.reduce((shape, layer) => layer.computeOutputShape(shape) as tf.Shape, inputShape as tf.Shape);
+  }
+}
+
+const attentionOf = (channels: number) =>
+  new Attention({
+    name: 'attentions.0',
+    queryDim: channels,
+    heads: 1,
+    dimHead: channels,
+    bias: true,
+    normNumGroups: 32,
+    eps: 1e-6,
+    residualConnection: true,
+  });
+
+export interface DownEncoderBlock2DArgs extends VaeBlockArgs {
+  /** Default true. */
+  addDownsample?: boolean;
+}
+
+/** Residual blocks over space and a downsampler that pads right and bottom only: `[N, H, W, inChannels]` -> `[N, H/2, W/2, outChannels]`. */
+export class DownEncoderBlock2D extends Chain<DownEncoderBlock2DArgs> {
+  static className = 'DownEncoderBlock2D';
+  protected readonly chain: Block<LayerArgs>[];
+
+  constructor(args: DownEncoderBlock2DArgs) {
+    super(args);
+    const { inChannels, outChannels, numLayers = 1, addDownsample = true } = args;
+    this.chain = Array.from({ length: numLayers }, (_, i) =>
+      this.child(new ResnetBlock2D({ name: `resnets.${i}`, inChannels: i === 0 ? inChannels : outChannels, outChannels })),
+    );
+    if (addDownsample) {
+      this.chain.push(this.child(new Downsample2D({ name: 'downsamplers.0', channels: outChannels, padding: 0 })));
+    }
+  }
+}
+tf.serialization.registerClass(DownEncoderBlock2D);
+
+export interface UNetMidBlock2DArgs extends LayerArgs {
+  inChannels: number;
+}
+
+/** The encoder's middle: residual block, attention over space, residual block. */
+export class UNetMidBlock2D extends Chain<UNetMidBlock2DArgs> {
+  static className = 'UNetMidBlock2D';
+  protected readonly chain: Block<LayerArgs>[];
+
+  constructor(args: UNetMidBlock2DArgs) {
+    super(args);
+    const { inChannels } = args;
+    const attention = this.child(attentionOf(inChannels));
+    const resnets = [0, 1].map((i) => this.child(new ResnetBlock2D({ name: `resnets.${i}`, inChannels })));
+    this.chain = [resnets[0], attention, resnets[1]];
+  }
+}
+tf.serialization.registerClass(UNetMidBlock2D);
+
+/** The residual block of the decoder: a learned blend whose weight belongs to the temporal branch, with its own epsilon there. */
+const decoderResnet = (i: number, inChannels: number, outChannels: number) =>
+  new SpatioTemporalResBlock({
+    name: `resnets.${i}`,
+    inChannels,
+    outChannels,
+    eps: 1e-6,
+    temporalEps: 1e-5,
+    mergeFactor: 0,
+    mergeStrategy: 'learned',
+    switchSpatialToTemporalMix: true,
+  });
+
+/**
+ * The decoder's middle. As in diffusers, one attention follows the first residual block if there is a second one; with one layer it
+ * is there and never runs, and residual blocks from the third on never run.
+ */
+export class MidBlockTemporalDecoder extends Chain<VaeBlockArgs> {
+  static className = 'MidBlockTemporalDecoder';
+  protected readonly chain: Block<LayerArgs>[];
+
+  constructor(args: VaeBlockArgs) {
+    super(args);
+    const { inChannels, outChannels, numLayers = 1 } = args;
+    const attention = this.child(attentionOf(inChannels));
+    const resnets = Array.from({ length: numLayers }, (_, i) =>
+      this.child(decoderResnet(i, i === 0 ? inChannels : outChannels, outChannels)),
+    );
+    this.chain = numLayers > 1 ? [resnets[0], attention, resnets[1]] : [resnets[0]];
+  }
+}
+tf.serialization.registerClass(MidBlockTemporalDecoder);
+
+export interface UpBlockTemporalDecoderArgs extends VaeBlockArgs {
+  /** Default true. */
+  addUpsample?: boolean;
+}
+
+/** Residual blocks over space and time, and an upsampler: `[B*F, H, W, inChannels]` -> `[B*F, 2H, 2W, outChannels]`. Kwargs `{ numFrames }`. */
+export class UpBlockTemporalDecoder extends Chain<UpBlockTemporalDecoderArgs> {
+  static className = 'UpBlockTemporalDecoder';
+  protected readonly chain: Block<LayerArgs>[];
+
+  constructor(args: UpBlockTemporalDecoderArgs) {
+    super(args);
+    const { inChannels, outChannels, numLayers = 1, addUpsample = true } = args;
+    this.chain = Array.from({ length: numLayers }, (_, i) => this.child(decoderResnet(i, i === 0 ? inChannels : outChannels, outChannels)));
+    if (addUpsample) this.chain.push(this.child(new Upsample2D({ name: 'upsamplers.0', channels: outChannels })));
+  }
+}
+tf.serialization.registerClass(UpBlockTemporalDecoder);

@@ -1,0 +1,139 @@
+/** The two halves of the VAE, mirroring `Encoder` of diffusers' `models/autoencoders/vae.py` and `TemporalDecoder` of `autoencoder_kl_temporal_decoder.py`. */
+import * as tf from '@tensorflow/tfjs';
+import {
+  Conv2d,
+  GroupNormalization,
+  Held,
+  type Kwargs,
+  type LayerArgs,
+  type Steps,
+  StepwiseBlock,
+  TemporalConv,
+  under,
+} from '../layers/index.ts';
+import { silu } from '../ops/index.ts';
+import { DownEncoderBlock2D, MidBlockTemporalDecoder, UNetMidBlock2D, UpBlockTemporalDecoder } from './vaeBlocks.ts';
+
+export interface CoderArgs extends LayerArgs {
+  inChannels: number;
+  outChannels: number;
+  /** Channels from the full resolution down. */
+  blockOutChannels: number[];
+  layersPerBlock: number;
+}
+
+/** What both halves do: a convolution, blocks, then normalisation, SiLU and a convolution. */
+abstract class Coder extends StepwiseBlock<CoderArgs> {
+  protected abstract readonly convIn: Conv2d;
+  protected abstract readonly blocks: StepwiseBlock[];
+  protected abstract readonly convNormOut: GroupNormalization;
+  protected abstract readonly convOut: Conv2d;
+
+  *steps([x]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
+    const held = new Held();
+    try {
+      let h = held.hold(() => this.convIn.call(x));
+      yield this.convIn.name;
+      for (const block of this.blocks) {
+        const before = h;
+        h = held.adopt(yield* under(block.name, block.steps([before], kwargs)));
+        held.free(before);
+      }
+      const normed = held.hold(() => silu(this.convNormOut.call(h)));
+      held.free(h);
+      const out = held.hold(() => this.finish(normed, kwargs));
+      yield this.convOut.name;
+      return held.give(out);
+    } finally {
+      held.freeAll();
+    }
+  }
+
+  protected finish(h: tf.Tensor, _kwargs: Kwargs): tf.Tensor {
+    return this.convOut.call(h);
+  }
+
+  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+    const coded = this.blocks.reduce((shape, block) => block.computeOutputShape(shape) as tf.Shape, inputShape);
+    return this.convOut.computeOutputShape(coded);
+  }
+}
+
+const last = <T>(list: T[]): T => list[list.length - 1];
+
+/** Pictures to moments: `[N, H, W, inChannels]` -> `[N, h, w, 2 * outChannels]`, h = H / 2^(levels - 1). */
+export class Encoder extends Coder {
+  static className = 'Encoder';
+  protected readonly convIn: Conv2d;
+  protected readonly blocks: StepwiseBlock[];
+  protected readonly convNormOut: GroupNormalization;
+  protected readonly convOut: Conv2d;
+
+  constructor(args: CoderArgs) {
+    super(args);
+    const { inChannels, outChannels, blockOutChannels: channels, layersPerBlock } = args;
+    const deepest = last(channels);
+    this.convIn = this.child(new Conv2d({ name: 'conv_in', inChannels, outChannels: channels[0], padding: 1 }));
+    const downBlocks = channels.map((width, i) =>
+      this.child(
+        new DownEncoderBlock2D({
+          name: `down_blocks.${i}`,
+          inChannels: channels[Math.max(0, i - 1)],
+          outChannels: width,
+          numLayers: layersPerBlock,
+          addDownsample: i < channels.length - 1,
+        }),
+      ),
+    );
+    const midBlock = this.child(new UNetMidBlock2D({ name: 'mid_block', inChannels: deepest }));
+    this.blocks = [...downBlocks, midBlock];
+    this.convNormOut = this.child(new GroupNormalization({ name: 'conv_norm_out', numChannels: deepest, eps: 1e-6 }));
+    this.convOut = this.child(new Conv2d({ name: 'conv_out', inChannels: deepest, outChannels: 2 * outChannels, padding: 1 }));
+  }
+}
+tf.serialization.registerClass(Encoder);
+
+/** Latents to frames: `[B*F, h, w, inChannels]`, kwargs `{ numFrames }` -> `[B*F, H, W, outChannels]`. */
+export class TemporalDecoder extends Coder {
+  static className = 'TemporalDecoder';
+  protected readonly convIn: Conv2d;
+  protected readonly blocks: StepwiseBlock[];
+  protected readonly convNormOut: GroupNormalization;
+  protected readonly convOut: Conv2d;
+  private readonly timeConvOut: TemporalConv;
+
+  constructor(args: CoderArgs) {
+    super(args);
+    const { inChannels, outChannels, blockOutChannels, layersPerBlock } = args;
+    const channels = [...blockOutChannels].reverse();
+    this.convIn = this.child(new Conv2d({ name: 'conv_in', inChannels, outChannels: channels[0], padding: 1 }));
+    const midBlock = this.child(
+      new MidBlockTemporalDecoder({
+        name: 'mid_block',
+        inChannels: channels[0],
+        outChannels: channels[0],
+        numLayers: layersPerBlock,
+      }),
+    );
+    const upBlocks = channels.map((width, i) =>
+      this.child(
+        new UpBlockTemporalDecoder({
+          name: `up_blocks.${i}`,
+          inChannels: channels[Math.max(0, i - 1)],
+          outChannels: width,
+          numLayers: layersPerBlock + 1,
+          addUpsample: i < channels.length - 1,
+        }),
+      ),
+    );
+    this.blocks = [midBlock, ...upBlocks];
+    this.convNormOut = this.child(new GroupNormalization({ name: 'conv_norm_out', numChannels: last(channels), eps: 1e-6 }));
+    this.convOut = this.child(new Conv2d({ name: 'conv_out', inChannels: last(channels), outChannels, padding: 1 }));
+    this.timeConvOut = this.child(new TemporalConv({ name: 'time_conv_out', inChannels: outChannels, outChannels }));
+  }
+
+  protected override finish(h: tf.Tensor, kwargs: Kwargs): tf.Tensor {
+    return this.timeConvOut.call(this.convOut.call(h), kwargs);
+  }
+}
+tf.serialization.registerClass(TemporalDecoder);
