@@ -1,0 +1,25 @@
+/** How a command ends other than well: the errors that have an exit code of their own. All others exit with 1. */
+
+/** Something that the arguments alone show to be wrong: exit code 2. */
+export class UsageError extends Error {
+  override name = 'UsageError';
+}
+
+/** The user stopped the command by SIGINT or SIGTERM: exit code 130. */
+export class Interrupted extends Error {
+  override name = 'Interrupted';
+  constructor() {
+    super('interrupted');
+  }
+}
+
+/** The exit code for `error`: 2 for wrong usage, 130 when interrupted, else 1. */
+export function exitCode(error: unknown): number {
+  if (error instanceof UsageError) return 2;
+  return error instanceof Interrupted ? 130 : 1;
+}
+
+/** The message of anything thrown. */
+export function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,53 @@
+/** Lays out help texts for a terminal of 80 columns. */
+import type { Options } from './arguments.ts';
+
+const COLUMNS = 80;
+/** Where the explanations of options begin. */
+const INDENT = 29;
+
+/** What a help text is made of. */
+export interface HelpText {
+  /** Lines that show how to call the command. */
+  usage: string[];
+  /** What it does, as paragraphs. */
+  about: string[];
+  /** Options or other names with their explanations, by heading. */
+  groups: Record<string, Options | Record<string, string>>;
+  /** Complete command lines, one line or several each. */
+  examples?: string[];
+}
+
+/** The help text, ready to print. */
+export function formatHelp({ usage, about, groups, examples = [] }: HelpText): string {
+  const sections = [usage.map((line, i) => (i === 0 ? `Usage: ${line}` : `       ${line}`)).join('\n')];
+  sections.push(...about.map((paragraph) => wrap(paragraph, COLUMNS).join('\n')));
+  for (const [heading, entries] of Object.entries(groups)) {
+    const lines = Object.entries(entries).flatMap(([name, entry]) =>
+      typeof entry === 'string'
+        ? explained(name, entry)
+        : explained(`${entry.short ? `-${entry.short}, ` : ''}--${name}${entry.value ? ` ${entry.value}` : ''}`, entry.help),
+    );
+    sections.push([`${heading}:`, ...lines].join('\n'));
+  }
+  if (examples.length > 0) sections.push(['Examples:', ...examples.map((example) => example.replace(/^/gm, '  '))].join('\n'));
+  return sections.join('\n\n');
+}
+
+/** `name` on the left and its explanation on the right, which starts a line below if the name is long. */
+function explained(name: string, help: string): string[] {
+  const lines = wrap(help, COLUMNS - INDENT).map((line) => ' '.repeat(INDENT) + line);
+  const label = `  ${name}`;
+  if (label.length > INDENT - 2) return [label, ...lines];
+  return [label.padEnd(INDENT) + lines[0].trimStart(), ...lines.slice(1)];
+}
+
+/** `text` in lines of at most `width` characters, broken at spaces. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}

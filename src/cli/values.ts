@@ -1,0 +1,69 @@
+/** Turns the texts of option values into numbers and names, with errors that say what is allowed. */
+import { UsageError } from './errors.ts';
+import { didYouMean } from './nearest.ts';
+
+/** The numbers that an option takes. */
+export interface Range {
+  min: number;
+  /** Default: no limit. */
+  max?: number;
+  /** The number has to be a multiple of it. */
+  multipleOf?: number;
+}
+
+/** A whole number within `range`. @throws UsageError that names the option, the value and the range. */
+export function wholeNumber(option: string, text: string, range: Range): number {
+  const value = numberOf(text);
+  const { multipleOf } = range;
+  if (!Number.isSafeInteger(value) || !within(value, range) || (multipleOf !== undefined && value % multipleOf !== 0)) {
+    const divisible = multipleOf === undefined ? '' : ` and divisible by ${multipleOf}`;
+    throw refused(option, `a whole number ${described(range)}${divisible}`, text, multipleNear(value, range));
+  }
+  return value;
+}
+
+/** A finite number within `range`. @throws UsageError that names the option, the value and the range. */
+export function realNumber(option: string, text: string, range: Range): number {
+  const value = numberOf(text);
+  if (!Number.isFinite(value) || !within(value, range)) throw refused(option, `a number ${described(range)}`, text);
+  return value;
+}
+
+/** Numbers within `range`, separated by commas. @throws UsageError that names the option, the value and the range. */
+export function realNumbers(option: string, text: string, range: Range, atLeast: number): number[] {
+  const values = text.split(',').map(numberOf);
+  if (values.length < atLeast || !values.every((value) => Number.isFinite(value) && within(value, range))) {
+    throw refused(option, `at least ${atLeast} numbers ${described(range)}, separated by commas,`, text);
+  }
+  return values;
+}
+
+/** One of `names`. @throws UsageError that names the option, the value and the names. */
+export function oneOf<T extends string>(option: string, text: string, names: readonly T[]): T {
+  const found = names.find((name) => name === text);
+  if (found === undefined) throw refused(option, `one of ${names.join(', ')}`, text, didYouMean(text, names));
+  return found;
+}
+
+/** The number that `text` writes in decimal; NaN if it is none or beyond all numbers. */
+function numberOf(text: string): number {
+  const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim()) ? Number(text) : Number.NaN;
+  return Number.isFinite(value) ? value : Number.NaN;
+}
+
+function within(value: number, { min, max = Number.POSITIVE_INFINITY }: Range): boolean {
+  return value >= min && value <= max;
+}
+
+function described({ min, max }: Range): string {
+  return max === undefined ? `of ${min} or more` : `from ${min} to ${max}`;
+}
+
+function multipleNear(value: number, { min, max = Number.POSITIVE_INFINITY, multipleOf }: Range): string {
+  if (multipleOf === undefined || !Number.isFinite(value) || !within(value, { min, max })) return '';
+  return ` Try ${Math.max(min, Math.floor(value / multipleOf) * multipleOf)}.`;
+}
+
+function refused(option: string, allowed: string, text: string, hint = ''): UsageError {
+  return new UsageError(`--${option} has to be ${allowed} but is "${text}".${hint}`);
+}
