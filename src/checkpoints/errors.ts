@@ -1,0 +1,38 @@
+/** The error that every checkpoint problem is reported by. */
+
+/** A weight file, model folder or set of weights that cannot be used. The message names the file and says what is wrong. */
+export class CheckpointError extends Error {
+  override name = 'CheckpointError';
+}
+
+const systemErrors: Record<string, string> = {
+  ENOENT: 'it does not exist',
+  ENOTDIR: 'it is not a folder',
+  EISDIR: 'it is a folder',
+  EACCES: 'permission is denied',
+  ENOSPC: 'the disk is full',
+};
+
+/** Why something failed, in words. */
+export function reason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = 'code' in error ? String(error.code) : '';
+  return systemErrors[code] ?? error.message;
+}
+
+/** `names` as one line, cut after `most` of them. */
+export function listed(names: readonly string[], most = 20): string {
+  const shown = names.slice(0, most).join(', ');
+  return names.length > most ? `${shown} and ${names.length - most} more` : shown;
+}
+
+/** `value` as JSON on one line, cut if it is long or deep: for names and values that come out of files. */
+export function quoted(value: unknown): string {
+  if (Array.isArray(value)) {
+    const items = value.slice(0, 8).map((item) => (typeof item === 'object' ? '...' : quoted(item)));
+    return `[${items.join(',')}${value.length > 8 ? ',...' : ''}]`;
+  }
+  if (typeof value === 'object' && value !== null) return '{...}';
+  const text = JSON.stringify(value) ?? 'undefined';
+  return text.length > 200 ? `${text.slice(0, 200)}...` : text;
+}

@@ -1,0 +1,6 @@
+/** The public checkpoint API in Node. */
+export * from './browser.ts';
+export { type Component, type ModelFolder, openModelFolder, type WeightedComponent } from './modelFolder.ts';
+export { openSafetensors } from './safetensorsFile.ts';
+export { type TensorData, type TensorToWrite, writeSafetensors } from './safetensorsWriter.ts';
+export { openSharded } from './shardedSource.ts';

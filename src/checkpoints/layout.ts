@@ -1,0 +1,57 @@
+/** The one table of how a weight's axes lie in a PyTorch checkpoint and in ours, and the copies between the two. */
+import type { Layout } from '../layers/block.ts';
+
+/**
+ * Every layout is one case: `[O, I, K]` in checkpoints, `[K, I, O]` here, where O are the output and I the input channels and K
+ * the taps of the kernel. The table says how the axes of the real shapes make up these three.
+ */
+const layouts: Record<Exclude<Layout, 'same'>, { toOurs(shape: number[]): number[]; toTheirs(shape: number[]): number[] }> = {
+  linear: { toOurs: ([o, i]) => [i, o], toTheirs: ([i, o]) => [o, i] },
+  conv2d: { toOurs: ([o, i, kh, kw]) => [kh, kw, i, o], toTheirs: ([kh, kw, i, o]) => [o, i, kh, kw] },
+  temporalConv: { toOurs: ([o, i, kt]) => [kt, 1, i, o], toTheirs: ([kt, , i, o]) => [o, i, kt, 1, 1] },
+};
+
+/** The shape that our weight has for a checkpoint's `shape`. */
+export function shapeFromCheckpoint(layout: Layout, shape: number[]): number[] {
+  return layout === 'same' ? [...shape] : layouts[layout].toOurs(shape);
+}
+
+/** The shape that a checkpoint has for our weight's `shape`. */
+export function shapeInCheckpoint(layout: Layout, shape: number[]): number[] {
+  return layout === 'same' ? [...shape] : layouts[layout].toTheirs(shape);
+}
+
+/** A checkpoint's values in our axis order. `shape` is the checkpoint's. A new array, except that `same` returns `values` themselves. */
+export function valuesFromCheckpoint(layout: Layout, shape: number[], values: Float32Array): Float32Array {
+  if (layout === 'same') return values;
+  const [o, i] = shape;
+  return reversed(values, o, i, values.length / (o * i));
+}
+
+/** Our values in a checkpoint's axis order. `shape` is ours. A new array, except that `same` returns `values` themselves. */
+export function valuesForCheckpoint(layout: Layout, shape: number[], values: Float32Array): Float32Array {
+  if (layout === 'same') return values;
+  const [i, o] = shape.slice(-2);
+  return reversed(values, values.length / (o * i), i, o);
+}
+
+/**
+ * `[A, B, C]` -> `[C, B, A]`. Works in tiles of 64 x 16, because the plain loop misses the cache on every value: 1280x1280x3x3 in 61 instead
+ * of 168 ms, 10240x1280 in 47 instead of 113 ms; `tf.transpose` on the cpu backend takes 990 and 540 ms.
+ */
+function reversed(source: Float32Array, a: number, b: number, c: number): Float32Array {
+  const result = new Float32Array(source.length);
+  for (let startA = 0; startA < a; startA += 64) {
+    const endA = Math.min(a, startA + 64);
+    for (let startB = 0; startB < b; startB += 16) {
+      const endB = Math.min(b, startB + 16);
+      for (let z = 0; z < c; z++) {
+        for (let y = startB; y < endB; y++) {
+          const row = (z * b + y) * a;
+          for (let x = startA, at = (startA * b + y) * c + z; x < endA; x++, at += b * c) result[row + x] = source[at];
+        }
+      }
+    }
+  }
+  return result;
+}

@@ -1,0 +1,126 @@
+/** Moves a checkpoint's tensors into the weights of a block, and names a block's weights for a checkpoint. */
+import * as tf from '@tensorflow/tfjs';
+import type { Block, Parameter } from '../layers/block.ts';
+import { floatDtypes } from './dtypes.ts';
+import { CheckpointError, listed, quoted } from './errors.ts';
+import { shapeFromCheckpoint, shapeInCheckpoint, valuesForCheckpoint, valuesFromCheckpoint } from './layout.ts';
+import type { WeightSource } from './weightSource.ts';
+
+export interface LoadWeightsOptions {
+  /** What the block's keys start with in the source, such as `unet.`. Tensors that don't are then no concern of this block. */
+  prefix?: string;
+  /** Names the weights in messages, such as `unet`. Default: the block's name. */
+  label?: string;
+  /** Whether a surplus tensor, by its key without prefix, is left aside without an error. Default: `position_ids` buffers, which old checkpoints hold. */
+  ignore?: (key: string) => boolean;
+  /** Called after each tensor with the bytes read so far and the bytes to read in all. */
+  onProgress?: (done: number, total: number) => void;
+  /** Stops between two tensors; the promise rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** Whether `key` is CLIP's list of positions 0, 1, 2, ...: a buffer that transformers once saved, not a weight. */
+function isPositionIds(key: string): boolean {
+  return key.endsWith('.position_ids');
+}
+
+/** The longest time without letting timers, signals and other input have a turn, in milliseconds. */
+const TURN = 30;
+
+/**
+ * Fills a built block from a source. Names and shapes are compared first, so that nothing changes if they don't fit. Reads tensor
+ * by tensor in the source's order: memory beyond the float32 weights is about one tensor. If reading fails or is stopped, each weight
+ * is either wholly loaded or as before, and the same call can be repeated.
+ * @throws CheckpointError that lists all missing, surplus, mis-shaped and non-float tensors; or what reading throws.
+ */
+export async function loadWeights(block: Block, source: WeightSource, options: LoadWeightsOptions = {}): Promise<void> {
+  const { prefix = '', label = block.name, ignore = isPositionIds, onProgress, signal } = options;
+  const parameters = new Map(block.parameters().map((parameter) => [prefix + parameter.key, parameter]));
+  const names = source.names().filter((name) => name.startsWith(prefix));
+  compare(parameters, names, source, label, (name) => ignore(name.slice(prefix.length)));
+
+  const wanted = names.filter((name) => parameters.has(name));
+  const total = wanted.reduce((sum, name) => sum + source.info(name).bytes, 0);
+  let done = 0;
+  let turn = performance.now();
+  for (const name of wanted) {
+    signal?.throwIfAborted();
+    const { shape, bytes } = source.info(name);
+    assign(parameters.get(name)!, shape, await source.read(name));
+    done += bytes;
+    onProgress?.(done, total);
+    if (performance.now() - turn > TURN) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      turn = performance.now();
+    }
+  }
+}
+
+/** `values` must never change afterwards: native backends take over the array without copying it. */
+function assign({ variable, layout }: Parameter, shape: number[], values: Float32Array): void {
+  const tensor = tf.tensor(valuesFromCheckpoint(layout, shape, values), shapeFromCheckpoint(layout, shape), 'float32');
+  variable.write(tensor);
+  tensor.dispose(); // the variable keeps the data
+}
+
+function compare(
+  parameters: Map<string, Parameter>,
+  names: string[],
+  source: WeightSource,
+  label: string,
+  ignored: (name: string) => boolean,
+): void {
+  const present = new Set(names);
+  const missing = [...parameters.keys()].filter((name) => !present.has(name));
+  const surplus = names.filter((name) => !parameters.has(name) && !ignored(name));
+  const misshaped: string[] = [];
+  const untyped: string[] = [];
+  for (const name of names) {
+    const parameter = parameters.get(name);
+    if (parameter === undefined) continue;
+    const { shape, dtype } = source.info(name);
+    const expected = checkpointShape(parameter);
+    if (shape.join() !== expected.join()) misshaped.push(`${name} is [${shape}] instead of [${expected}]`);
+    if (!floatDtypes.includes(dtype)) untyped.push(`${name} is ${dtype}`);
+  }
+  const groups: [string, string[]][] = [
+    ['missing', missing],
+    ['surplus', surplus],
+    ['of another shape', misshaped],
+    [`of a type other than ${floatDtypes.join(', ')}`, untyped],
+  ];
+  const found = groups.filter(([, list]) => list.length > 0).map(([what, list]) => `${list.length} ${what} (${listed(list)})`);
+  if (found.length > 0) {
+    throw new CheckpointError(
+      `The weights don't fit ${quoted(label)}: ${found.join('; ')}. Use the weights and the config of the same model.`,
+    );
+  }
+}
+
+/** The shape that a parameter has in a checkpoint. */
+export function checkpointShape({ variable, layout }: Parameter): number[] {
+  return shapeInCheckpoint(layout, variable.shape as number[]);
+}
+
+/** One weight as a checkpoint holds it; `data` reads it from its backend when it is wanted. */
+export interface BlockTensor {
+  dtype: 'F32' | 'F16' | 'BF16';
+  shape: number[];
+  data(): Promise<Float32Array>;
+}
+
+/**
+ * A built block's weights by checkpoint key, in PyTorch's axis order, ready for `writeSafetensors`.
+ * `dtype` is what they shall be stored as; the values are float32 in any case.
+ */
+export function blockTensors(block: Block, dtype: BlockTensor['dtype'] = 'F32'): Record<string, BlockTensor> {
+  const entries = block.parameters().map((parameter): [string, BlockTensor] => {
+    const { key, variable, layout } = parameter;
+    const data = async () => {
+      const values = (await variable.read().data()) as Float32Array;
+      return valuesForCheckpoint(layout, variable.shape as number[], values);
+    };
+    return [key, { dtype, shape: checkpointShape(parameter), data }];
+  });
+  return Object.fromEntries(entries);
+}

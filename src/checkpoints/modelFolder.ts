@@ -1,0 +1,155 @@
+/** A Stable Video Diffusion model on disk, in the folder layout that diffusers' `save_pretrained` writes. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CheckpointError, listed, quoted, reason } from './errors.ts';
+import { openSafetensors } from './safetensorsFile.ts';
+import { openSharded, readJson } from './shardedSource.ts';
+import type { WeightSource } from './weightSource.ts';
+
+/** Each component, the classes it may be of, its config file, and what its weight files are called. */
+const components = {
+  unet: { classes: ['UNetSpatioTemporalConditionModel'], config: 'config.json', weights: 'diffusion_pytorch_model' },
+  vae: { classes: ['AutoencoderKLTemporalDecoder'], config: 'config.json', weights: 'diffusion_pytorch_model' },
+  image_encoder: { classes: ['CLIPVisionModelWithProjection'], config: 'config.json', weights: 'model' },
+  scheduler: { classes: ['EulerDiscreteScheduler'], config: 'scheduler_config.json' },
+  // All of these normalise pictures alike, which is all that the pipeline uses of them.
+  feature_extractor: {
+    classes: ['CLIPImageProcessor', 'CLIPImageProcessorPil', 'CLIPImageProcessorFast', 'CLIPFeatureExtractor'],
+    config: 'preprocessor_config.json',
+  },
+} as const;
+
+/** A component by its name in diffusers, which is also its folder. */
+export type Component = keyof typeof components;
+/** A component that has weights. */
+export type WeightedComponent = 'unet' | 'vae' | 'image_encoder';
+
+export interface ModelFolder {
+  readonly path: string;
+  /** The `variant` that weights are read of, if any. */
+  readonly variant?: string;
+  /** `model_index.json`. */
+  readonly index: Record<string, unknown>;
+  /** A component's JSON config as it is, with snake_case keys. */
+  config(component: Component): Record<string, unknown>;
+  /**
+   * Opens a component's weights. The folder closes them; to free them earlier, close them yourself.
+   * @throws CheckpointError if there are none of the variant, or they are broken.
+   */
+  weights(component: WeightedComponent): Promise<WeightSource>;
+  /** Closes all weights opened so far. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a model folder and reads all its configs, but no weights. `variant: 'fp16'` takes the weight files with that word in their names.
+ * @throws CheckpointError if the folder, `model_index.json` or a component is missing, broken, or of another class.
+ */
+export async function openModelFolder(path: string, options: { variant?: string } = {}): Promise<ModelFolder> {
+  const { variant } = options;
+  const index = await readModelIndex(path);
+  const names = Object.keys(components) as Component[];
+  checkComponents(path, index, names);
+  await checkFolders(path, names);
+  const configs = new Map<Component, Record<string, unknown>>();
+  for (const name of names) configs.set(name, await readConfig(path, name));
+
+  const opened: WeightSource[] = [];
+  return {
+    path,
+    variant,
+    index,
+    config: (component) => structuredClone(configs.get(component)!),
+    async weights(component) {
+      const source = await openWeights(join(path, component), components[component].weights, variant);
+      opened.push(source);
+      return source;
+    },
+    async close() {
+      await Promise.all(opened.splice(0).map((source) => source.close()));
+    },
+  };
+}
+
+async function readModelIndex(path: string): Promise<Record<string, unknown>> {
+  const files = await list(path);
+  if (!files.includes('model_index.json')) {
+    throw new CheckpointError(`${path} has no model_index.json. Give a folder as diffusers' \`save_pretrained\` writes it.`);
+  }
+  const index = await readJson(join(path, 'model_index.json'));
+  if (index._class_name !== 'StableVideoDiffusionPipeline') {
+    throw new CheckpointError(
+      `${path} holds a model for ${quoted(index._class_name)}, not for "StableVideoDiffusionPipeline". Give a Stable Video Diffusion model.`,
+    );
+  }
+  return index;
+}
+
+async function list(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    throw new CheckpointError(`Cannot open the folder ${folder}: ${reason(error)}.`, { cause: error });
+  }
+}
+
+function checkComponents(path: string, index: Record<string, unknown>, names: Component[]): void {
+  const classOf = (name: Component) => {
+    const entry = index[name]; // [library, class], both null if left out
+    return Array.isArray(entry) && typeof entry[1] === 'string' ? entry[1] : undefined;
+  };
+  const missing = names.filter((name) => classOf(name) === undefined);
+  if (missing.length > 0) {
+    throw new CheckpointError(`${path}/model_index.json lacks ${missing.join(', ')}: a model needs all of ${names.join(', ')}.`);
+  }
+  for (const name of names) {
+    const allowed: readonly string[] = components[name].classes;
+    const found = classOf(name)!;
+    if (allowed.includes(found)) continue;
+    throw new CheckpointError(`${path}/model_index.json: ${name} is of the class ${quoted(found)}, but has to be ${allowed.join(' or ')}.`);
+  }
+}
+
+async function checkFolders(path: string, names: Component[]): Promise<void> {
+  const files = await list(path);
+  const missing = names.filter((name) => !files.includes(name));
+  if (missing.length > 0) throw new CheckpointError(`${path} lacks the folders ${missing.join(', ')}. Copy or download the whole model.`);
+}
+
+async function readConfig(path: string, name: Component): Promise<Record<string, unknown>> {
+  const config = await readJson(join(path, name, components[name].config));
+  if (name === 'feature_extractor') {
+    const allowed: readonly string[] = components[name].classes;
+    // Newer releases of transformers write `image_processor_type`, older ones `feature_extractor_type`.
+    const found = config.image_processor_type ?? config.feature_extractor_type;
+    if (typeof found !== 'string' || !allowed.includes(found)) {
+      throw new CheckpointError(`${path}/${name} is of the type ${quoted(found)}, but has to be ${allowed.join(' or ')}.`);
+    }
+  }
+  return config;
+}
+
+async function openWeights(folder: string, stem: string, variant?: string): Promise<WeightSource> {
+  const files = await list(folder);
+  const single = variant === undefined ? `${stem}.safetensors` : `${stem}.${variant}.safetensors`;
+  const sharded = variant === undefined ? `${stem}.safetensors.index.json` : `${stem}.safetensors.index.${variant}.json`;
+  if (files.includes(single)) return openSafetensors(join(folder, single));
+  if (files.includes(sharded)) return openSharded(join(folder, sharded));
+  throw new CheckpointError(`${folder} has neither ${single} nor ${sharded}. ${advice(files, stem)}`);
+}
+
+function advice(files: string[], stem: string): string {
+  const found = new Set<string>();
+  for (const file of files) {
+    if (!file.startsWith(`${stem}.`)) continue;
+    const rest = file.slice(stem.length);
+    const match = /^(?:\.(?<word>[^.]+))?\.safetensors$|^\.safetensors\.index(?:\.(?<shards>[^.]+))?\.json$/.exec(rest);
+    if (match !== null) found.add(match.groups?.word ?? match.groups?.shards ?? '(none)');
+  }
+  if (found.size > 0) return `There are weights of the variant ${[...found].sort().join(', ')}: ask for that one.`;
+  const binary = files.filter((file) => file.endsWith('.bin'));
+  if (binary.length > 0) {
+    return `The weights are in PyTorch's own format (${listed(binary, 3)}): convert them by diffusers' \`save_pretrained(folder, safe_serialization=True)\`.`;
+  }
+  return 'Copy or download the weights.';
+}

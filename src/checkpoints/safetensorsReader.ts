@@ -1,0 +1,83 @@
+/** Reads tensors of a safetensors file one by one, through whatever can read bytes at a position. */
+import { floatDtypes } from './dtypes.ts';
+import { CheckpointError, quoted } from './errors.ts';
+import { halves, widenBF16, widenF16 } from './halfFloat.ts';
+import { headerBytes, LENGTH_BYTES, parseHeader } from './safetensors.ts';
+import { unknownTensor, type WeightSource } from './weightSource.ts';
+
+/** Bytes that can be read at any position: a file, a blob, memory. */
+export interface ByteReader {
+  /** Names the bytes in messages. */
+  readonly label: string;
+  /** How many there are. */
+  readonly size: number;
+  /** Fills `target` with the bytes from `position` on. */
+  read(target: Uint8Array, position: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** An open safetensors file. */
+export interface SafetensorsFile extends WeightSource {
+  /** The file's `__metadata__`, empty if it has none. */
+  readonly metadata: Record<string, string>;
+  /** The tensor's bytes as stored (little-endian), in a new array. Works for every type. */
+  readRaw(name: string): Promise<Uint8Array>;
+}
+
+/**
+ * Reads and checks the header behind `bytes`; tensors are read when asked for. F16, BF16 and F64 values become float32.
+ * @throws CheckpointError if it is not a valid safetensors file.
+ */
+export async function readSafetensors(bytes: ByteReader): Promise<SafetensorsFile> {
+  const start = new Uint8Array(Math.min(LENGTH_BYTES, bytes.size));
+  await bytes.read(start, 0);
+  const header = new Uint8Array(headerBytes(start, bytes.size, bytes.label));
+  await bytes.read(header, LENGTH_BYTES);
+  const { tensors, metadata } = parseHeader(header, bytes.size, bytes.label);
+  const entry = (name: string) => tensors.get(name) ?? unknownTensor(name, bytes.label);
+
+  async function readRaw(name: string): Promise<Uint8Array> {
+    const { position, bytes: length } = entry(name);
+    const raw = new Uint8Array(length);
+    await bytes.read(raw, position);
+    return raw;
+  }
+
+  async function read(name: string): Promise<Float32Array> {
+    const { dtype, shape, position } = entry(name);
+    if (dtype === 'F64') return Float32Array.from(new Float64Array((await readRaw(name)).buffer));
+    if (!floatDtypes.includes(dtype)) {
+      throw new CheckpointError(
+        `${bytes.label}: ${quoted(name)} is of type ${dtype} and not of ${floatDtypes.join(', ')}. Read its bytes by \`readRaw\`.`,
+      );
+    }
+    const values = new Float32Array(shape.reduce((product, axis) => product * axis, 1));
+    const target = dtype === 'F32' ? values : halves(values);
+    await bytes.read(new Uint8Array(target.buffer, target.byteOffset, target.byteLength), position);
+    if (dtype === 'F16') widenF16(values);
+    if (dtype === 'BF16') widenBF16(values);
+    return values;
+  }
+
+  return {
+    metadata,
+    names: () => [...tensors.keys()],
+    info(name) {
+      const { dtype, shape, bytes: length } = entry(name);
+      return { dtype, shape: [...shape], bytes: length };
+    },
+    read,
+    readRaw,
+    close: () => bytes.close(),
+  };
+}
+
+/** A reader of bytes in memory, such as a fetched file in a browser. */
+export function memoryBytes(data: Uint8Array, label = 'memory'): ByteReader {
+  return {
+    label,
+    size: data.length,
+    read: async (target, position) => target.set(data.subarray(position, position + target.length)),
+    close: async () => {},
+  };
+}

@@ -1,0 +1,109 @@
+/** Writes safetensors files, byte for byte as the Python library (0.8) does. */
+import { randomUUID } from 'node:crypto';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type Dtype, dtypeBits, floatDtypes, tensorBytes } from './dtypes.ts';
+import { CheckpointError, quoted, reason } from './errors.ts';
+import { toBF16, toF16 } from './halfFloat.ts';
+import { buildHeader } from './safetensors.ts';
+
+/** Float values, which are converted to the tensor's type, or its bytes as they shall be stored (little-endian). */
+export type TensorData = Float32Array | Uint8Array;
+
+export interface TensorToWrite {
+  dtype: Dtype;
+  /** In PyTorch's axis order, as the data. */
+  shape: number[];
+  /** A function is called when its tensor's turn comes, so that only one tensor is in memory at a time. */
+  data: TensorData | (() => TensorData | Promise<TensorData>);
+}
+
+/**
+ * Writes a safetensors file that appears under `path` only when it is complete. PyTorch's libraries look for the metadata
+ * `{ format: 'pt' }`.
+ * @throws CheckpointError if the data of a tensor does not fill its shape or the file cannot be written.
+ */
+export async function writeSafetensors(
+  path: string,
+  tensors: Record<string, TensorToWrite>,
+  metadata?: Record<string, string>,
+): Promise<void> {
+  const entries = inFileOrder(tensors).map(([name, tensor]) => ({ name, tensor, bytes: sizeOf(name, tensor, path) }));
+  const header = buildHeader(
+    entries.map(({ name, tensor: { dtype, shape }, bytes }) => [name, { dtype, shape, bytes }]),
+    metadata,
+  );
+  await writeAtomically(path, async (write) => {
+    await write(header);
+    for (const { name, tensor, bytes } of entries) {
+      const data = typeof tensor.data === 'function' ? await tensor.data() : tensor.data;
+      const encoded = encode(data, name, tensor, path);
+      if (encoded.length !== bytes) {
+        const needed = `its type ${tensor.dtype} and shape [${tensor.shape}] need ${bytes}`;
+        throw new CheckpointError(`Cannot write ${path}: ${quoted(name)} has ${encoded.length} bytes, but ${needed}.`);
+      }
+      await write(encoded);
+    }
+  });
+}
+
+/** Wide types first, so that all tensors are aligned, then by the bytes of the name. */
+function inFileOrder(tensors: Record<string, TensorToWrite>): [string, TensorToWrite][] {
+  const ranks = Object.keys(dtypeBits);
+  const rank = (tensor: TensorToWrite) => ranks.indexOf(tensor.dtype);
+  return Object.entries(tensors).sort(([a, x], [b, y]) => rank(y) - rank(x) || Buffer.compare(Buffer.from(a), Buffer.from(b)));
+}
+
+function sizeOf(name: string, { dtype, shape }: TensorToWrite, path: string): number {
+  const bytes = tensorBytes(dtype, shape);
+  if (bytes === undefined) throw new CheckpointError(`Cannot write ${path}: ${quoted(name)} has the impossible shape [${shape}].`);
+  return bytes;
+}
+
+function encode(data: TensorData, name: string, { dtype }: TensorToWrite, path: string): Uint8Array {
+  if (data instanceof Uint8Array) return data;
+  switch (dtype) {
+    case 'F32':
+      return bytesOf(data);
+    case 'F16':
+      return bytesOf(toF16(data));
+    case 'BF16':
+      return bytesOf(toBF16(data));
+    case 'F64':
+      return bytesOf(Float64Array.from(data));
+    default:
+      throw new CheckpointError(
+        `Cannot write ${path}: ${quoted(name)} has float values, but its type ${dtype} is none of ${floatDtypes.join(', ')}.`,
+      );
+  }
+}
+
+function bytesOf(values: Float32Array | Float64Array | Uint16Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+/** One system call writes at most 2^31 - 1 bytes. */
+const MOST_BYTES_AT_ONCE = 2 ** 30;
+
+/** Writes a temporary file beside `path` and renames it at the end; if `content` fails, nothing is left. */
+async function writeAtomically(path: string, content: (write: (bytes: Uint8Array) => Promise<void>) => Promise<void>): Promise<void> {
+  const temporary = `${path}.${randomUUID().slice(0, 8)}.tmp`;
+  let file: FileHandle | undefined;
+  try {
+    const opened = await open(temporary, 'wx');
+    file = opened;
+    await content(async (bytes) => {
+      for (let done = 0; done < bytes.length; ) {
+        done += (await opened.write(bytes, done, Math.min(bytes.length - done, MOST_BYTES_AT_ONCE))).bytesWritten;
+      }
+    });
+    await file.close();
+    await rename(temporary, path);
+  } catch (error) {
+    if (file !== undefined) {
+      await file.close();
+      await rm(temporary, { force: true });
+    }
+    const ofTheSystem = error instanceof Error && 'syscall' in error;
+    throw ofTheSystem ? new CheckpointError(`Cannot write ${path}: ${reason(error)}.`, { cause: error }) : error;
+  }
+}

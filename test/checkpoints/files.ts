@@ -1,0 +1,41 @@
+/** Where the fixtures of these tests are, a folder for what they write, and a check of rejections. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { CheckpointError } from '../../src/checkpoints/errors.ts';
+
+export function fixture(name: string): string {
+  return fileURLToPath(new URL(`../fixtures/checkpoints/${name}`, import.meta.url));
+}
+
+/** Runs `use` with a new folder that is removed afterwards. */
+export async function inTemporaryFolder(use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'checkpoints-'));
+  try {
+    await use(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Expects a CheckpointError with all of `parts` in its message, which it returns. */
+export async function expectError(work: () => unknown, ...parts: string[]): Promise<string> {
+  let error: unknown;
+  try {
+    await work();
+  } catch (thrown) {
+    error = thrown;
+  }
+  expect(error).to.be.instanceOf(CheckpointError);
+  const { message } = error as CheckpointError;
+  for (const part of parts) expect(message).to.include(part);
+  expect(message).to.match(/[.]$/).and.not.include('\n');
+  return message;
+}
+
+/** The bits of float32 values, so that NaN and -0 compare. */
+export function bits(values: Float32Array): number[] {
+  return [...new Uint32Array(values.buffer, values.byteOffset, values.length)];
+}
