@@ -84,6 +84,20 @@ function nodeBackend(): NodeBackend {
   return tf.findBackend('tensorflow') as unknown as NodeBackend;
 }
 
+/** Loads the tfjs-node in `folder` and tells what it is. */
+export function prepareTensorflowFrom(folder: string, label: string): Prepared {
+  for (const [name, value] of Object.entries(environment)) process.env[name] ??= value;
+  restoreNodeUtil();
+  loadAddon(folder);
+  loadPackage(folder);
+  const { binding, isUsingGpuDevice } = nodeBackend();
+  return {
+    package: label,
+    version: `${versionIn(folder)} (TensorFlow ${binding.TF_Version})`,
+    device: isUsingGpuDevice ? cardName() : processorName(),
+  };
+}
+
 let prepared: Prepared | undefined;
 
 /**
@@ -92,20 +106,11 @@ let prepared: Prepared | undefined;
  */
 export async function prepareTensorflow(): Promise<Prepared> {
   if (prepared) return prepared;
-  for (const [name, value] of Object.entries(environment)) process.env[name] ??= value;
-  restoreNodeUtil();
   const refusals: string[] = [];
   for (const { label, folder } of candidates()) {
     if (folder === undefined) continue;
     try {
-      loadAddon(folder);
-      loadPackage(folder);
-      const { binding, isUsingGpuDevice } = nodeBackend();
-      prepared = {
-        package: label,
-        version: `${versionIn(folder)} (TensorFlow ${binding.TF_Version})`,
-        device: isUsingGpuDevice ? cardName() : processorName(),
-      };
+      prepared = prepareTensorflowFrom(folder, label);
       return prepared;
     } catch (error) {
       refusals.push(`${label}: ${reasonOf(error)}`);

@@ -1,0 +1,42 @@
+/** Runs the other programs that `svd setup` needs: npm, python3, g++. */
+import { spawn } from 'node:child_process';
+
+/** A program that could not be found. */
+export class MissingTool extends Error {
+  override name = 'MissingTool';
+}
+
+/**
+ * Runs a program to its end and gives what it printed.
+ * @throws One sentence with the program's last words when it fails; `MissingTool` when there is no such program.
+ */
+export function runTool(command: string, args: string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+    const printed = { stdout: '', stderr: '' };
+    child.stdout.on('data', (text) => {
+      printed.stdout += text;
+    });
+    child.stderr.on('data', (text) => {
+      printed.stderr += text;
+    });
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      reject(error.code === 'ENOENT' ? new MissingTool(`${command} is not installed`) : error);
+    });
+    child.on('close', (code, signal) => {
+      if (code === 0) return resolve(printed.stdout);
+      reject(
+        new Error(`\`${command} ${args.slice(0, 3).join(' ')} ...\` failed (${signal ?? `exit code ${code}`}): ${lastWords(printed)}`),
+      );
+    });
+  });
+}
+
+/** The line that says most about a failure: the last one that speaks of an error, else the last one. */
+function lastWords({ stdout, stderr }: { stdout: string; stderr: string }): string {
+  const lines = `${stdout}\n${stderr}`
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+  return lines.filter((line) => /error/i.test(line)).at(-1) ?? lines.at(-1) ?? 'it said nothing';
+}
