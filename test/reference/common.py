@@ -1,13 +1,13 @@
 """Shared by the fixture scripts: numbers that follow from names, and the fixture file format."""
 import copy
 import json
+import struct
 from pathlib import Path
 
 import diffusers
 import numpy as np
 import torch
 import transformers
-from safetensors.numpy import save_file
 
 FIXTURES = Path(__file__).resolve().parent.parent / 'fixtures'
 IMAGES = FIXTURES / 'images'
@@ -76,13 +76,20 @@ def float64_distance(module: torch.nn.Module, run, inputs: dict) -> float:
 
 
 def save(path: Path, tensors: dict[str, torch.Tensor], metadata: dict) -> None:
-    """Writes one fixture: float32 tensors, and metadata as JSON strings."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # safetensors.numpy writes the memory of a strided array as it lies, so make each contiguous first.
-    arrays = {key: np.ascontiguousarray(value.detach().numpy(), np.float32) for key, value in tensors.items()}
+    """
+    Writes one fixture: float32 tensors, and metadata as JSON strings. Written by hand because the safetensors package orders
+    metadata at random: a fixture that didn't change must not change in git.
+    """
+    arrays = {key: np.ascontiguousarray(value.detach().numpy(), '<f4') for key, value in sorted(tensors.items())}
     text = {key: value if isinstance(value, str) else json.dumps(value) for key, value in {**metadata, 'versions': VERSIONS}.items()}
-    save_file(arrays, path, text)
-    path.chmod(0o644)
+    header, offset = {'__metadata__': text}, 0
+    for key, array in arrays.items():
+        header[key] = {'dtype': 'F32', 'shape': array.shape, 'data_offsets': [offset, offset + array.nbytes]}
+        offset += array.nbytes
+    encoded = json.dumps(header, separators=(',', ':')).encode()
+    encoded += b' ' * (-len(encoded) % 8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(struct.pack('<Q', len(encoded)) + encoded + b''.join(array.tobytes() for array in arrays.values()))
 
 
 def check_numbers() -> None:

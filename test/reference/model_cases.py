@@ -45,7 +45,7 @@ FOUR = dict(block_out_channels=[32, 32, 64, 64], layers_per_block=1, num_attenti
 
 unet('pipeline-tiny', (1, 2, 8, 6, 8))
 unet('batch', (2, 2, 8, 4, 4), timestep=-0.75)
-unet('in-channels-4', (2, 1, 4, 6, 4), timestep=10, in_channels=4)
+unet('in-channels-4', (2, 1, 4, 6, 4), timestep=10, stages=False, in_channels=4)
 unet('heads-per-level', (1, 2, 8, 4, 6), num_attention_heads=[8, 16])
 unet('context-3', (2, 2, 8, 4, 4), tokens=3)
 unet('3-levels-odd', (1, 2, 8, 5, 7), **THREE)
@@ -63,22 +63,22 @@ unet('chunking', (2, 2, 8, 4, 4), stages=False, chunking={'chunk_size': None, 'd
 unet('chunking-2-tokens', (1, 2, 8, 4, 4), tokens=3, stages=False, chunking={'chunk_size': 2, 'dim': 1})
 
 
-def vae(variant: str, pixels: tuple, latents: tuple, num_frames: int, forward: bool = True, **config) -> None:
-    """A VAE: encode and decode with stages, and the full forward call."""
-    name = f'AutoencoderKLTemporalDecoder-{variant}'
+def vae(variant: str, num_frames: int, config: dict, **inputs) -> None:
+    """A VAE called by each method that has an input: `x` of encode (pictures), `z` of decode (latents), `sample` of forward (pictures)."""
     config = {'down_block_types': ['DownEncoderBlock2D'] * len(config['block_out_channels']), **config}
-    CASES[f'{name}-encode'] = Case('AutoencoderKLTemporalDecoder', config, {'x': pixels}, {}, 'encode')
-    CASES[f'{name}-decode'] = Case('AutoencoderKLTemporalDecoder', config, {'z': latents}, {'num_frames': num_frames}, 'decode')
-    if forward:
-        CASES[f'{name}-forward'] = Case('AutoencoderKLTemporalDecoder', config, {'sample': pixels}, {'num_frames': num_frames}, stages=False)
+    for key, shape in inputs.items():
+        method = {'x': 'encode', 'z': 'decode', 'sample': 'forward'}[key]
+        kwargs = {} if method == 'encode' else {'num_frames': num_frames}
+        case = Case('AutoencoderKLTemporalDecoder', config, {key: shape}, kwargs, method, stages=method != 'forward')
+        CASES[f'AutoencoderKLTemporalDecoder-{variant}-{method}'] = case
 
 
-vae('layers-1', (2, 3, 12, 8), (2, 4, 4, 3), 2, block_out_channels=[32, 64], layers_per_block=1)
-vae('layers-2', (1, 3, 8, 12), (3, 4, 4, 3), 3, forward=False, block_out_channels=[32, 64], layers_per_block=2)
-vae('layers-3', (1, 3, 8, 8), (2, 4, 3, 4), 2, forward=False, block_out_channels=[32, 64], layers_per_block=3)
-vae('batch', (4, 3, 8, 8), (4, 4, 4, 3), 2, block_out_channels=[32, 32], layers_per_block=2)
-vae('one-frame', (1, 3, 8, 8), (2, 4, 4, 4), 1, forward=False, block_out_channels=[64, 32], layers_per_block=1)
-vae('4-levels', (1, 3, 16, 24), (2, 4, 2, 1), 2, forward=False, block_out_channels=[32, 32, 64, 64], layers_per_block=2)
+for layers, pixels, latents in ((1, (2, 3, 12, 8), (2, 4, 4, 3)), (2, (1, 3, 8, 12), (3, 4, 4, 3)), (3, (1, 3, 8, 8), (2, 4, 3, 4))):
+    vae(f'layers-{layers}', latents[0], dict(block_out_channels=[32, 64], layers_per_block=layers), x=pixels, z=latents)
+vae('layers-1', 2, dict(block_out_channels=[32, 64], layers_per_block=1), sample=(2, 3, 12, 8))
+vae('batch', 2, dict(block_out_channels=[32, 32], layers_per_block=2), z=(4, 4, 4, 3), sample=(4, 3, 8, 8))
+vae('one-frame', 1, dict(block_out_channels=[64, 32], layers_per_block=1), z=(2, 4, 4, 4), sample=(2, 3, 8, 8))
+vae('4-levels', 2, dict(block_out_channels=[32, 32, 64, 64], layers_per_block=2), x=(1, 3, 16, 24), z=(2, 4, 2, 1), sample=(2, 3, 16, 24))
 
 
 def clip(variant: str, batch: int, **config) -> None:
