@@ -40,9 +40,9 @@ export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> 
   abstract setChunkFeedForward(chunkSize: number | undefined, dim: 0 | 1): void;
 
   /** x plus attention to the context: x `[N, M, C]`, context `[b, L, X]` with b dividing N. */
-  protected attendToContext(x: tf.Tensor, context: tf.Tensor): tf.Tensor {
+  protected attendToContext(x: tf.Tensor, context: tf.Tensor | undefined): tf.Tensor {
     const { norm2, attn2 } = this;
-    if (!norm2 || !attn2) return x;
+    if (!norm2 || !attn2 || !context) return x;
     return tf.tidy(() => {
       if (context.shape[1] !== 1) return tf.add(attn2.call([norm2.call(x), context]), x);
       const b = context.shape[0];
@@ -76,7 +76,8 @@ export class BasicTransformerBlock extends TransformerBlock {
 tf.serialization.registerClass(BasicTransformerBlock);
 
 /**
- * Inputs `[x [B*F, N, dim], context [B, L, crossAttentionDim]]`, kwargs `{ numFrames }` -> `[B*F, N, dim]`.
+ * Inputs `[x [B*F, N, dim], context [B or B*N, L, crossAttentionDim]]` (one context per video, or per pixel as in diffusers),
+ * kwargs `{ numFrames }` -> `[B*F, N, dim]`.
  *
  * Everything but attention treats tokens one by one, so the frames stay in the first axis and only queries, keys and values are transposed.
  */
@@ -105,8 +106,19 @@ export class TemporalBasicTransformerBlock extends TransformerBlock {
       });
     let h = feedForward(this.ffIn, this.normIn, x);
     h = tf.tidy(() => tf.add(this.attn1.overFrames(this.norm1.call(h), numFrames), h));
-    h = this.attendToContext(h, context);
+    h = this.attendOverFrames(h, context, numFrames);
     return feedForward(this.ff, this.norm3, h);
+  }
+
+  /** As `attendToContext`; a context of its own for every pixel needs the pixels in the first axis. */
+  private attendOverFrames(h: tf.Tensor, context: tf.Tensor | undefined, numFrames: number): tf.Tensor {
+    const [batch, n] = [h.shape[0] / numFrames, h.shape[1] as number];
+    if (!context || context.shape[0] === batch) return this.attendToContext(h, context);
+    const video = (x: tf.Tensor, axes: number[]) => tf.transpose(tf.reshape(x, [batch, ...axes, this.args.dim]), [0, 2, 1, 3]);
+    return tf.tidy(() => {
+      const pixels = tf.reshape(video(h, [numFrames, n]), [batch * n, numFrames, -1]); // [B*N, F, C]
+      return tf.reshape(video(this.attendToContext(pixels, context), [n, numFrames]), h.shape);
+    });
   }
 }
 tf.serialization.registerClass(TemporalBasicTransformerBlock);

@@ -1,0 +1,35 @@
+/** Values made from names alone, by the rule that svd-goldens.json states, so that fixtures need not hold weights. */
+import * as tf from '@tensorflow/tfjs';
+import { checkpointShape, memorySource } from '../../src/checkpoints/index.ts';
+import { loadWeights } from '../../src/checkpoints/loadWeights.ts';
+import type { Block, LayerArgs } from '../../src/layers/block.ts';
+
+/** `count` values in [-1, 1) from a name: a 32-bit congruential generator seeded with the name's FNV-1a hash. */
+export function uniforms(name: string, count: number): Float64Array {
+  let state = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(name)) state = Math.imul(state ^ byte, 0x01000193) >>> 0;
+  return Float64Array.from({ length: count }, () => {
+    state = (Math.imul(1664525, state) + 1013904223) >>> 0;
+    return (state / 2 ** 32) * 2 - 1;
+  });
+}
+
+/** The weight of the given checkpoint key and shape. */
+export function weightValues(key: string, shape: number[]): Float32Array {
+  const count = tf.util.sizeFromShape(shape);
+  const u = uniforms(key, count);
+  if (/(mix_factor|class_embedding|position_embedding\.weight)$/.test(key)) return Float32Array.from(u);
+  if (shape.length === 1) return Float32Array.from(u, (v) => (key.endsWith('weight') ? 1 + 0.1 * v : 0.1 * v));
+  const scale = Math.sqrt((3 * shape[0]) / count);
+  return Float32Array.from(u, (v) => v * scale);
+}
+
+/** Gives every weight of `block` its name-hash value. `prefix` is put in front of the keys. */
+export async function fillByName(block: Block<LayerArgs, tf.Tensor | tf.Tensor[]>): Promise<void> {
+  if (!block.built) block.build();
+  const tensors = block.parameters().map((parameter) => {
+    const shape = checkpointShape(parameter);
+    return [parameter.key, { shape, data: weightValues(parameter.key, shape) }] as const;
+  });
+  await loadWeights(block as Block, memorySource(Object.fromEntries(tensors)));
+}
