@@ -139,14 +139,16 @@ async function openWeights(folder: string, stem: string, variant?: string): Prom
 }
 
 function advice(files: string[], stem: string): string {
-  const found = new Set<string>();
+  const variants = new Set<string>();
   for (const file of files) {
-    if (!file.startsWith(`${stem}.`)) continue;
-    const rest = file.slice(stem.length);
-    const match = /^(?:\.(?<word>[^.]+))?\.safetensors$|^\.safetensors\.index(?:\.(?<shards>[^.]+))?\.json$/.exec(rest);
-    if (match !== null) found.add(match.groups?.word ?? match.groups?.shards ?? '(none)');
+    const match = /^\.(?:(?<single>[^.]+)\.)?safetensors$|^\.safetensors\.index\.(?:(?<sharded>[^.]+)\.)?json$/.exec(
+      file.slice(stem.length),
+    );
+    if (!file.startsWith(stem) || match === null) continue;
+    const variant = match.groups?.single ?? match.groups?.sharded ?? 'none';
+    if (!/-\d+-of-\d+$/.test(variant)) variants.add(variant); // a shard of a variant
   }
-  if (found.size > 0) return `There are weights of the variant ${[...found].sort().join(', ')}: ask for that one.`;
+  if (variants.size > 0) return `The variants there are: ${[...variants].sort().join(', ')}. Ask for one of them.`;
   const binary = files.filter((file) => file.endsWith('.bin'));
   if (binary.length > 0) {
     return `The weights are in PyTorch's own format (${listed(binary, 3)}): convert them by diffusers' \`save_pretrained(folder, safe_serialization=True)\`.`;

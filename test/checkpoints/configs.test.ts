@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { camelCaseConfig, snakeCaseConfig } from '../../src/checkpoints/configs.ts';
 
 describe('config keys', () => {
-  it('become camelCase, without private ones, with the values as they are', () => {
+  it('become camelCase, without private keys and nulls, with the values as they are', () => {
     const json = {
       _class_name: 'X',
       sample_size: 8,
@@ -15,7 +15,6 @@ describe('config keys', () => {
       sampleSize: 8,
       blockOutChannels: [32, 64],
       useKarrasSigmas: true,
-      sigmaMax: null,
       size: { shortest_edge: 2 },
     });
   });
