@@ -1,0 +1,128 @@
+/** The configuration of `EulerDiscreteScheduler`: its type, its defaults (diffusers' class defaults), and its `scheduler_config.json`. */
+
+/** Options of `EulerDiscreteScheduler`, with diffusers' names in camelCase. */
+export interface EulerDiscreteSchedulerConfig {
+  /** Steps the model was trained with. Default 1000. */
+  numTrainTimesteps: number;
+  /** First beta of the training schedule. Default 0.0001. */
+  betaStart: number;
+  /** Last beta of the training schedule. Default 0.02. */
+  betaEnd: number;
+  /** How betas go from first to last. Default `linear`. */
+  betaSchedule: 'linear' | 'scaled_linear' | 'squaredcos_cap_v2';
+  /** Betas of the training schedule themselves, instead of the three options above. Default: none. */
+  trainedBetas: number[] | null;
+  /** What the model predicts: the noise, the clean sample (two names), or the velocity. Default `epsilon`. */
+  predictionType: 'epsilon' | 'sample' | 'original_sample' | 'v_prediction';
+  /** How noise levels between training steps are found. Default `linear`. */
+  interpolationType: 'linear' | 'log_linear';
+  /** Noise levels of Karras et al. 2022. Default `false`; at most one of the three kinds. */
+  useKarrasSigmas: boolean;
+  /** Noise levels with evenly spaced logarithms. Default `false`. */
+  useExponentialSigmas: boolean;
+  /** Noise levels at the quantiles of a beta distribution. Default `false`. */
+  useBetaSigmas: boolean;
+  /** Lowest noise level of these three kinds. Default: the last of the plain schedule. */
+  sigmaMin: number | null;
+  /** Highest noise level of these three kinds. Default: the first of the plain schedule. */
+  sigmaMax: number | null;
+  /** Which training steps a run visits. Default `linspace`. */
+  timestepSpacing: 'linspace' | 'leading' | 'trailing';
+  /** What the model is told: the training step, or (with `v_prediction`) a quarter of the noise level's logarithm. Default `discrete`. */
+  timestepType: 'discrete' | 'continuous';
+  /** Added to the steps of the `leading` spacing. Default 0. */
+  stepsOffset: number;
+  /** Rescales the training schedule so that its last step leaves no signal. Default `false`. */
+  rescaleBetasZeroSnr: boolean;
+  /** The noise level after the last step: none, or that of the first training step. Default `zero`. */
+  finalSigmasType: 'zero' | 'sigma_min';
+}
+
+const DEFAULTS: EulerDiscreteSchedulerConfig = {
+  numTrainTimesteps: 1000,
+  betaStart: 0.0001,
+  betaEnd: 0.02,
+  betaSchedule: 'linear',
+  trainedBetas: null,
+  predictionType: 'epsilon',
+  interpolationType: 'linear',
+  useKarrasSigmas: false,
+  useExponentialSigmas: false,
+  useBetaSigmas: false,
+  sigmaMin: null,
+  sigmaMax: null,
+  timestepSpacing: 'linspace',
+  timestepType: 'discrete',
+  stepsOffset: 0,
+  rescaleBetasZeroSnr: false,
+  finalSigmasType: 'zero',
+};
+
+const KEYS = Object.keys(DEFAULTS) as (keyof EulerDiscreteSchedulerConfig)[];
+
+type Check = [description: string, test: (value: unknown) => boolean];
+const finite: Check = ['a finite number', Number.isFinite];
+const positive: Check = ['a positive number', (value) => Number.isFinite(value) && (value as number) > 0];
+const whole: Check = ['a whole number', Number.isInteger];
+const count: Check = ['a whole number of at least 1', (value) => Number.isInteger(value) && (value as number) >= 1];
+const flag: Check = ['true or false', (value) => typeof value === 'boolean'];
+const text: Check = ['a string', (value) => typeof value === 'string'];
+const list: Check = [
+  'a list of two or more finite numbers',
+  (value) => Array.isArray(value) && value.length >= 2 && value.every(Number.isFinite),
+];
+
+// Only the kind of each value: which strings are allowed is said where they are used, in diffusers' words.
+const CHECKS: Record<keyof EulerDiscreteSchedulerConfig, Check> = {
+  numTrainTimesteps: count,
+  betaStart: finite,
+  betaEnd: finite,
+  betaSchedule: text,
+  trainedBetas: list,
+  predictionType: text,
+  interpolationType: text,
+  useKarrasSigmas: flag,
+  useExponentialSigmas: flag,
+  useBetaSigmas: flag,
+  sigmaMin: positive,
+  sigmaMax: positive,
+  timestepSpacing: text,
+  timestepType: text,
+  stepsOffset: whole,
+  rescaleBetasZeroSnr: flag,
+  finalSigmasType: text,
+};
+
+/** The name of an option in `scheduler_config.json`. */
+function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/** Fills in defaults where a value is missing or null. Throws on the first value of a wrong kind, under the name that `nameOf` gives its option. */
+function complete(values: Record<string, unknown>, nameOf: (key: string) => string): EulerDiscreteSchedulerConfig {
+  const config: Record<string, unknown> = { ...DEFAULTS };
+  for (const key of KEYS) {
+    const value = values[nameOf(key)];
+    if (value === undefined || value === null) continue;
+    const [description, test] = CHECKS[key];
+    if (!test(value)) throw new Error(`\`${nameOf(key)}\` of the scheduler has to be ${description} but is ${JSON.stringify(value)}.`);
+    config[key] = value;
+  }
+  return config as unknown as EulerDiscreteSchedulerConfig;
+}
+
+/** The whole configuration from some of its options. Throws on values of a wrong type. */
+export function completeConfig(options: Partial<EulerDiscreteSchedulerConfig>): EulerDiscreteSchedulerConfig {
+  return complete({ ...options }, (key) => key);
+}
+
+/** The configuration in a parsed `scheduler_config.json`; unknown keys are ignored. Throws on values of a wrong type. */
+export function configFromJson(json: Record<string, unknown>): EulerDiscreteSchedulerConfig {
+  return complete(json, snakeCase);
+}
+
+/** The configuration as `scheduler_config.json` holds it. */
+export function configToJson(config: EulerDiscreteSchedulerConfig): Record<string, unknown> {
+  const options = Object.fromEntries(KEYS.map((key) => [snakeCase(key), config[key]]));
+  return { _class_name: 'EulerDiscreteScheduler', _diffusers_version: '0.42.1', ...options };
+}
