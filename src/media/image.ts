@@ -1,4 +1,4 @@
-/** The picture type that travels between media files and the pipeline. */
+/** The picture types that travel between media files and the pipeline. */
 
 /** An 8-bit RGB picture. */
 export interface RgbImage {
@@ -6,4 +6,10 @@ export interface RgbImage {
   height: number;
   /** `height * width * 3` bytes, rows from top to bottom, red first. */
   data: Uint8Array;
+}
+
+/** Float32 values with their shape, last axis fastest. */
+export interface FloatArray {
+  data: Float32Array;
+  shape: number[];
 }
