@@ -1,14 +1,69 @@
 /** The wasm backend: works after `npm install` on any machine. */
 import * as tf from '@tensorflow/tfjs';
-import { folderOf, processorName, versionIn } from './packages.ts';
+import { folderOf, processorName, reasonOf, versionIn } from './packages.ts';
 import type { BackendOptions, Prepared } from './types.ts';
+import { guardMemory, type WatchedBackend, watchHeap } from './wasmMemory.ts';
+import { defaultThreads, maxThreads, settleWorkers, startWithThreads, type ThreadedModule } from './wasmThreads.ts';
 
-/** Makes the wasm backend ready. */
-export async function prepareWasm(_options: BackendOptions): Promise<Prepared> {
-  const packageName = '@tensorflow/tfjs-backend-wasm';
+const packageName = '@tensorflow/tfjs-backend-wasm';
+
+/** Initialises the backend and gives it back, with a guard on its memory. */
+async function start(): Promise<WatchedBackend & { wasm: ThreadedModule }> {
+  const events = ['uncaughtException', 'unhandledRejection'] as const;
+  const listeners = events.map((event) => process.listeners(event as 'uncaughtException'));
+  const { result: success, watch } = await watchHeap(() => tf.setBackend('wasm'));
+  // Emscripten catches whatever the whole program does not and throws it again, which hides where it came from.
+  events.forEach((event, i) => {
+    for (const listener of process.listeners(event as 'uncaughtException')) {
+      if (!listeners[i].includes(listener)) process.off(event, listener);
+    }
+  });
+  if (!success) throw new Error('it could not be initialised');
+  const backend = tf.backend() as unknown as WatchedBackend & { wasm: ThreadedModule };
+  guardMemory(backend, watch);
+  return backend;
+}
+
+let current: { prepared: Prepared; threads: number } | undefined;
+
+/**
+ * Makes the wasm backend ready, with `threads` threads, or with one and the reason when threads cannot be had.
+ * The number is fixed from the first call on.
+ * @throws One sentence when the package is missing, the number is out of range, or another one is asked for later.
+ */
+export async function prepareWasm({ threads }: BackendOptions): Promise<Prepared> {
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= maxThreads)) {
+    throw new Error(`\`threads\` has to be a whole number from 1 to ${maxThreads} but is ${threads}.`);
+  }
+  if (current) {
+    if (threads !== undefined && threads !== current.threads) {
+      throw new Error(
+        `The wasm backend already runs with \`threads\` ${current.threads}, so it cannot get ${threads}. Choose the number when it is first used.`,
+      );
+    }
+    return current.prepared;
+  }
   const folder = folderOf(packageName);
   if (folder === undefined) throw new Error(`The wasm backend is not installed. \`npm install ${packageName}@4.22.0\` installs it.`);
-  await import('@tensorflow/tfjs-backend-wasm');
-  void tf;
-  return { package: packageName, version: versionIn(folder), device: processorName() };
+  const { getThreadsCount, setThreadsCount } = await import('@tensorflow/tfjs-backend-wasm');
+  let count = threads ?? defaultThreads();
+  let reason: string | undefined;
+  if (count > 1) {
+    setThreadsCount(count);
+    try {
+      const { wasm } = await startWithThreads(folder, count, start);
+      await settleWorkers(wasm);
+      count = getThreadsCount();
+    } catch (error) {
+      reason = `It runs on one thread, because ${count} could not be started (${reasonOf(error)}).`;
+      count = 1;
+    }
+  }
+  if (count === 1) {
+    tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
+    await start();
+  }
+  const device = `${processorName()}, ${count} thread${count > 1 ? 's' : ''}`;
+  current = { threads: count, prepared: { package: packageName, version: versionIn(folder), device, ...(reason && { reason }) } };
+  return current.prepared;
 }
