@@ -1,7 +1,11 @@
 /** The webgpu backend in Node: tfjs-backend-webgpu over Dawn, from the npm package `webgpu`. */
+import { existsSync, readdirSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { folderOf, reasonOf, versionIn } from './packages.ts';
 import type { Prepared, Request } from './types.ts';
+import { type Device, guardDevice, guardReads, type WebgpuBackend } from './webgpuGuard.ts';
 
 const backendPackage = '@tensorflow/tfjs-backend-webgpu';
 const howToGet = `\`npm install webgpu@0.6.2 ${backendPackage}@4.22.0\` installs it, and a Vulkan, Metal or Direct3D 12 driver has to be there.`;
@@ -12,10 +16,6 @@ interface Adapter {
   limits: Record<string, number>;
   features: Set<string>;
   requestDevice(descriptor: { requiredFeatures: string[]; requiredLimits: Record<string, number> }): Promise<Device>;
-}
-interface Device {
-  limits: Record<string, number>;
-  destroy(): void;
 }
 interface Gpu {
   requestAdapter(options: { powerPreference: string }): Promise<Adapter | null>;
@@ -32,6 +32,18 @@ const raisedLimits = [
 ];
 
 let current: { prepared: Prepared; device: Device } | undefined;
+
+/** Where Vulkan's loader looks for drivers on Linux. Without one Dawn finds nothing and says so on stderr, whoever asks. */
+function hasVulkanDriver(): boolean {
+  if (process.platform !== 'linux') return true;
+  const { VK_DRIVER_FILES, VK_ADD_DRIVER_FILES, VK_ICD_FILENAMES, XDG_DATA_HOME, XDG_DATA_DIRS } = process.env;
+  if (VK_DRIVER_FILES || VK_ADD_DRIVER_FILES || VK_ICD_FILENAMES) return true;
+  const shared = (XDG_DATA_DIRS || '/usr/local/share:/usr/share').split(':');
+  const folders = ['/etc', '/usr/local/etc', XDG_DATA_HOME || join(homedir(), '.local', 'share'), ...shared];
+  return folders
+    .map((folder) => join(folder, 'vulkan', 'icd.d'))
+    .some((folder) => existsSync(folder) && readdirSync(folder).some((file) => file.endsWith('.json')));
+}
 
 /** Gives the process the `navigator.gpu` and the `GPU...` classes that a browser has. */
 function installGlobals(webgpu: { create(options: string[]): Gpu; globals: object }): Gpu {
@@ -59,6 +71,7 @@ export async function prepareWebgpu({ allowSoftware }: Request): Promise<Prepare
   const dawnFolder = folderOf('webgpu');
   if (folder === undefined || dawnFolder === undefined) throw new Error(`The webgpu backend is not installed. ${howToGet}`);
   try {
+    if (!hasVulkanDriver()) throw new Error('no Vulkan driver is installed');
     const gpu = installGlobals((await import('webgpu')) as unknown as { create(options: string[]): Gpu; globals: object });
     const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
     if (adapter === null) throw new Error('no graphics adapter was found');
@@ -71,10 +84,15 @@ export async function prepareWebgpu({ allowSoftware }: Request): Promise<Prepare
       requiredFeatures: [],
       requiredLimits: Object.fromEntries(raisedLimits.map((name) => [name, adapter.limits[name]])),
     });
-    const { WebGPUBackend } = (await import(backendPackage)) as { WebGPUBackend: new (device: Device, info: object) => tf.KernelBackend };
+    const check = guardDevice(device);
+    const { WebGPUBackend } = (await import(backendPackage)) as { WebGPUBackend: new (device: Device, info: object) => WebgpuBackend };
     // The package has registered its own, which asks for an adapter once more and for a list of features that is not one.
     if (tf.findBackendFactory('webgpu')) tf.removeBackend('webgpu');
-    tf.registerBackend('webgpu', () => new WebGPUBackend(device, adapter.info));
+    tf.registerBackend('webgpu', () => {
+      const backend = new WebGPUBackend(device, adapter.info);
+      guardReads(backend, check);
+      return backend;
+    });
     current = {
       device,
       prepared: {
