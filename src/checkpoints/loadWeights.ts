@@ -1,6 +1,6 @@
 /** Moves a checkpoint's tensors into the weights of a block, and names a block's weights for a checkpoint. */
 import * as tf from '@tensorflow/tfjs';
-import type { Block, Parameter } from '../layers/block.ts';
+import type { AnyBlock, Parameter } from '../layers/block.ts';
 import { floatDtypes } from './dtypes.ts';
 import { CheckpointError, listed, quoted } from './errors.ts';
 import { shapeFromCheckpoint, shapeInCheckpoint, valuesForCheckpoint, valuesFromCheckpoint } from './layout.ts';
@@ -33,7 +33,7 @@ const TURN = 30;
  * is either wholly loaded or as before, and the same call can be repeated.
  * @throws CheckpointError that lists all missing, surplus, mis-shaped and non-float tensors; or what reading throws.
  */
-export async function loadWeights(block: Block, source: WeightSource, options: LoadWeightsOptions = {}): Promise<void> {
+export async function loadWeights(block: AnyBlock, source: WeightSource, options: LoadWeightsOptions = {}): Promise<void> {
   const { prefix = '', label = block.name, ignore = isPositionIds, onProgress, signal } = options;
   const parameters = new Map(block.parameters().map((parameter) => [prefix + parameter.key, parameter]));
   const names = source.names().filter((name) => name.startsWith(prefix));
@@ -113,7 +113,7 @@ export interface BlockTensor {
  * A built block's weights by checkpoint key, in PyTorch's axis order, ready for `writeSafetensors`.
  * `dtype` is what they shall be stored as; the values are float32 in any case.
  */
-export function blockTensors(block: Block, dtype: BlockTensor['dtype'] = 'F32'): Record<string, BlockTensor> {
+export function blockTensors(block: AnyBlock, dtype: BlockTensor['dtype'] = 'F32'): Record<string, BlockTensor> {
   const entries = block.parameters().map((parameter): [string, BlockTensor] => {
     const { key, variable, layout } = parameter;
     const data = async () => {

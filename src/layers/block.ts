@@ -76,7 +76,7 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
   readonly args: Args;
   // Base-class getters run before these exist: read them with `?? []`.
   private ownParameters?: Parameter[];
-  private childBlocks?: Block<LayerArgs, tf.Tensor | tf.Tensor[]>[];
+  private childBlocks?: AnyBlock[];
   private scope = '';
 
   constructor(args: Args) {
@@ -85,14 +85,14 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
   }
 
   /** Adopts `block` under its name, which is the attribute path that diffusers uses (`resnets.0`, `conv1`, ...). */
-  protected child<T extends Block<LayerArgs, tf.Tensor | tf.Tensor[]>>(block: T): T {
+  protected child<T extends AnyBlock>(block: T): T {
     this.childBlocks ??= [];
     this.childBlocks.push(block);
     return block;
   }
 
   /** Direct children in order of declaration. */
-  get children(): readonly Block<LayerArgs, tf.Tensor | tf.Tensor[]>[] {
+  get children(): readonly AnyBlock[] {
     return this.childBlocks ?? [];
   }
 
@@ -168,6 +168,9 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
     super.nonTrainableWeights = weights;
   }
 }
+
+/** A block of any arguments and any number of outputs. */
+export type AnyBlock = Block<LayerArgs, tf.Tensor | tf.Tensor[]>;
 
 /** PyTorch's default for a weight or bias that `fanIn` inputs meet: uniform within `1 / sqrt(fanIn)`. */
 export function uniformFor(fanIn: number): Initializer {

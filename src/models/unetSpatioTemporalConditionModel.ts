@@ -1,7 +1,7 @@
 /** The UNet of Stable Video Diffusion, mirroring diffusers' `models/unets/unet_spatio_temporal_condition.py`. */
 import * as tf from '@tensorflow/tfjs';
 import {
-  type Block,
+  type AnyBlock,
   Conv2d,
   CrossAttnDownBlockSpatioTemporal,
   CrossAttnUpBlockSpatioTemporal,
@@ -248,7 +248,7 @@ function upBlock(type: string, args: BlockArgs<typeof CrossAttnUpBlockSpatioTemp
   throw new Error(`\`upBlockTypes\` may hold CrossAttnUpBlockSpatioTemporal and UpBlockSpatioTemporal but holds ${type}.`);
 }
 
-function setChunks(block: Block<LayerArgs, tf.Tensor | tf.Tensor[]>, chunkSize: number | undefined, dim: 0 | 1): void {
+function setChunks(block: AnyBlock, chunkSize: number | undefined, dim: 0 | 1): void {
   if (block instanceof TransformerBlock) block.setChunkFeedForward(chunkSize, dim);
   for (const child of block.children) setChunks(child, chunkSize, dim);
 }

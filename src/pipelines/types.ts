@@ -29,7 +29,7 @@ export type StepCallback = (
   step: number,
   timestep: number,
   tensors: CallbackTensors,
-) => CallbackTensors | undefined | void | Promise<CallbackTensors | undefined | void>;
+) => CallbackTensors | undefined | Promise<CallbackTensors | undefined>;
 
 export interface GenerateOptions {
   /** Height of the video in pixels, divisible by 8. Default 576. */

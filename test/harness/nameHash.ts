@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { checkpointShape, memorySource } from '../../src/checkpoints/index.ts';
 import { loadWeights } from '../../src/checkpoints/loadWeights.ts';
-import type { Block, LayerArgs } from '../../src/layers/block.ts';
+import type { AnyBlock } from '../../src/layers/block.ts';
 
 /** `count` values in [-1, 1) from a name: a 32-bit congruential generator seeded with the name's FNV-1a hash. */
 export function uniforms(name: string, count: number): Float64Array {
@@ -25,11 +25,11 @@ export function weightValues(key: string, shape: number[]): Float32Array {
 }
 
 /** Gives every weight of `block` its name-hash value. `prefix` is put in front of the keys. */
-export async function fillByName(block: Block<LayerArgs, tf.Tensor | tf.Tensor[]>): Promise<void> {
+export async function fillByName(block: AnyBlock): Promise<void> {
   if (!block.built) block.build();
   const tensors = block.parameters().map((parameter) => {
     const shape = checkpointShape(parameter);
     return [parameter.key, { shape, data: weightValues(parameter.key, shape) }] as const;
   });
-  await loadWeights(block as Block, memorySource(Object.fromEntries(tensors)));
+  await loadWeights(block, memorySource(Object.fromEntries(tensors)));
 }

@@ -1,8 +1,6 @@
 /** Recording of what the blocks inside a model put out. */
 import * as tf from '@tensorflow/tfjs';
-import { type Block, type LayerArgs, type Steps, StepwiseBlock } from '../../src/layers/index.ts';
-
-type AnyBlock = Block<LayerArgs, tf.Tensor | tf.Tensor[]>;
+import { type AnyBlock, type Steps, StepwiseBlock } from '../../src/layers/index.ts';
 
 /** From now on keeps a copy of the (last) output of every block below `model`, by its path. The copies are the receiver's. */
 export function recordOutputs(model: AnyBlock): Map<string, tf.Tensor> {

@@ -1,7 +1,7 @@
 /** Every layer against diffusers, with the tolerance of 1e-5 relative L2, and without leaks. */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import type { Block, LayerArgs } from '../../src/layers/index.ts';
+import type { AnyBlock } from '../../src/layers/index.ts';
 import * as layers from '../../src/layers/index.ts';
 import * as models from '../../src/models/index.ts';
 import { expectClose, type Fixture, fixtureNames, measured, readFixture, toOurs } from '../harness/fixtures.ts';
@@ -9,7 +9,6 @@ import { fillByName } from '../harness/nameHash.ts';
 
 const TOLERANCE = 1e-5;
 
-type AnyBlock = Block<LayerArgs, tf.Tensor | tf.Tensor[]>;
 type BlockClass = new (args: Record<string, unknown>) => AnyBlock;
 
 /** Ours for the classes whose names or arguments PyTorch spells otherwise. */

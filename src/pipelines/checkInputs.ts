@@ -1,0 +1,130 @@
+/** The checks that a sampling call makes before it computes anything, and the defaults it fills in. */
+import * as tf from '@tensorflow/tfjs';
+import type { RgbImage } from '../media/image.ts';
+import { Generator } from '../random/generator.ts';
+import type { GenerateOptions, ImageInput, OutputType } from './types.ts';
+
+/** What defaults and checks need to know of the models. */
+export interface ModelFacts {
+  /** Frames that the UNet was trained on. */
+  numFrames: number;
+  /** Side of the latents that the UNet was trained on. */
+  sampleSize: number | null;
+  /** Pixels per latent. */
+  scaleFactor: number;
+  /** Channels of the latents. */
+  latentChannels: number;
+}
+
+const outputTypes: OutputType[] = ['image', 'array', 'tensor', 'latent'];
+
+/** Tensors that `callbackOnStepEnd` can ask for. */
+export const callbackTensorNames = ['latents', 'imageEmbeddings', 'imageLatents', 'addedTimeIds'];
+
+/** Sampling options with every default filled in. */
+export type Settings = ReturnType<typeof settingsOf>;
+
+/**
+ * Fills in the defaults and checks every value.
+ *
+ * @throws One sentence naming the option, its value, what is allowed and, where there is one, the nearest allowed value.
+ */
+export function settingsOf(image: ImageInput, options: GenerateOptions, facts: ModelFacts) {
+  const batch = batchOf(image);
+  const native = facts.sampleSize === null ? undefined : facts.sampleSize * facts.scaleFactor;
+  const settings = {
+    batch,
+    height: options.height || (options.height === undefined ? 576 : native) || 576,
+    width: options.width || (options.width === undefined ? 1024 : native) || 1024,
+    numFrames: options.numFrames ?? facts.numFrames,
+    numInferenceSteps: options.numInferenceSteps ?? 25,
+    sigmas: options.sigmas,
+    minGuidanceScale: options.minGuidanceScale ?? 1,
+    maxGuidanceScale: options.maxGuidanceScale ?? 3,
+    fps: options.fps ?? 7,
+    motionBucketId: options.motionBucketId ?? 127,
+    noiseAugStrength: options.noiseAugStrength ?? 0.02,
+    decodeChunkSize: options.decodeChunkSize ?? options.numFrames ?? facts.numFrames,
+    numVideosPerPrompt: options.numVideosPerPrompt ?? 1,
+    generator: options.generator ?? new Generator(),
+    latents: options.latents,
+    outputType: options.outputType ?? 'image',
+    callbackOnStepEndTensorInputs: options.callbackOnStepEndTensorInputs ?? ['latents'],
+  };
+  for (const name of ['numFrames', 'numInferenceSteps', 'decodeChunkSize', 'numVideosPerPrompt', 'height', 'width'] as const) {
+    if (!Number.isInteger(settings[name]) || settings[name] < 1) {
+      throw new Error(`\`${name}\` has to be a whole number of at least 1 but is ${settings[name]}.`);
+    }
+  }
+  for (const name of ['minGuidanceScale', 'maxGuidanceScale', 'fps', 'motionBucketId', 'noiseAugStrength'] as const) {
+    if (!Number.isFinite(settings[name])) throw new Error(`\`${name}\` has to be a finite number but is ${settings[name]}.`);
+  }
+  checkSize(settings.height, settings.width);
+  if (!outputTypes.includes(settings.outputType)) {
+    throw new Error(`\`outputType\` has to be one of ${outputTypes.join(', ')} but is ${settings.outputType}.`);
+  }
+  const unknown = settings.callbackOnStepEndTensorInputs.find((name) => !callbackTensorNames.includes(name));
+  if (unknown) {
+    throw new Error(`\`callbackOnStepEndTensorInputs\` may name ${callbackTensorNames.join(', ')} but names ${unknown}.`);
+  }
+  const videos = batch * settings.numVideosPerPrompt;
+  const { generator, latents } = settings;
+  if (Array.isArray(generator) && generator.length !== 1 && generator.length !== videos) {
+    throw new Error(
+      `You have passed a list of generators of length ${generator.length}, but requested an effective batch size of ${videos}. ` +
+        'Make sure the batch size matches the length of the generators.',
+    );
+  }
+  if (latents) {
+    const shape = latentShape(settings, facts);
+    if (!tf.util.arraysEqual(latents.shape, shape)) {
+      throw new Error(
+        `\`latents\` has to be of shape [${shape}] (videos, frames, height, width, channels) for these settings but is [${latents.shape}].`,
+      );
+    }
+  }
+  return settings;
+}
+
+/** The shape of the latents of a call: `[videos, frames, height, width, channels]`. */
+export function latentShape(
+  settings: { batch: number; numVideosPerPrompt: number; numFrames: number; height: number; width: number },
+  { scaleFactor, latentChannels }: ModelFacts,
+): [number, number, number, number, number] {
+  const size = (pixels: number) => Math.floor(pixels / scaleFactor);
+  const videos = settings.batch * settings.numVideosPerPrompt;
+  return [videos, settings.numFrames, size(settings.height), size(settings.width), latentChannels];
+}
+
+function checkSize(height: number, width: number): void {
+  if (height % 8 === 0 && width % 8 === 0) return;
+  const near = (n: number) => Math.max(8, Math.round(n / 8) * 8);
+  throw new Error(
+    `\`height\` and \`width\` have to be divisible by 8 but are ${height} and ${width}. Try ${near(height)} and ${near(width)}.`,
+  );
+}
+
+const isImage = (value: unknown): value is RgbImage =>
+  typeof value === 'object' && value !== null && (value as RgbImage).data instanceof Uint8Array && 'width' in value && 'height' in value;
+
+function batchOf(image: ImageInput): number {
+  if (image instanceof tf.Tensor) {
+    if (image.rank === 4 && image.shape[3] === 3) return image.shape[0];
+    throw new Error(`A tensor \`image\` has to be of shape [N, height, width, 3] but is [${image.shape}].`);
+  }
+  const images = Array.isArray(image) ? image : [image];
+  if (images.length === 0) throw new Error('`image` has to hold at least one picture but is an empty list.');
+  for (const one of images) {
+    if (!isImage(one)) {
+      throw new Error(`\`image\` has to be a picture of \`loadImage\`, a list of them or a tensor but is ${describe(one)}.`);
+    }
+    if (one.data.length !== one.width * one.height * 3) {
+      throw new Error(
+        `A picture of ${one.width}x${one.height} pixels has to hold ${one.width * one.height * 3} bytes of RGB but holds ${one.data.length}.`,
+      );
+    }
+  }
+  return images.length;
+}
+
+const describe = (value: unknown) => (typeof value === 'object' && value !== null ? value.constructor?.name : `${value}`);

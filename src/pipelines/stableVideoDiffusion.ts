@@ -1,0 +1,322 @@
+/** The sampling call, mirroring `StableVideoDiffusionPipeline` of diffusers' `pipelines/stable_video_diffusion/pipeline_stable_video_diffusion.py`. */
+import * as tf from '@tensorflow/tfjs';
+import { Held, runSteps } from '../layers/index.ts';
+import type { RgbImage } from '../media/image.ts';
+import { clipPixelValues, framesToImages, vaePixelValues } from '../media/preprocess.ts';
+import type { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../models/index.ts';
+import { randnTensor } from '../random/randnTensor.ts';
+import type { EulerDiscreteScheduler } from '../schedulers/index.ts';
+import { latentShape, type ModelFacts, type Settings, settingsOf } from './checkInputs.ts';
+import { guidanceScales, guide } from './guidance.ts';
+import { channelsFirst } from './stageValues.ts';
+import type { CallbackTensors, FloatArray, Frames, GenerateOptions, ImageInput, LoadOptions, OutputType } from './types.ts';
+
+/** How pictures are normalised for the image encoder: `preprocessor_config.json`. */
+export interface FeatureExtractor {
+  imageMean: readonly number[];
+  imageStd: readonly number[];
+}
+
+/** The parts of a pipeline. */
+export interface Components {
+  vae: AutoencoderKLTemporalDecoder;
+  imageEncoder: CLIPVisionModelWithProjection;
+  unet: UNetSpatioTemporalConditionModel;
+  scheduler: EulerDiscreteScheduler;
+  featureExtractor: FeatureExtractor;
+}
+
+/** What the UNet is told besides the noisy latents: context `[B, 1, C]` and picture latents of every frame `[B*F, h, w, C]`. */
+interface Condition {
+  context: tf.Tensor;
+  picture: tf.Tensor;
+}
+
+/** One still picture in, a short video out. */
+export class StableVideoDiffusionPipeline {
+  readonly components: Components;
+
+  constructor(components: Components) {
+    this.components = components;
+  }
+
+  /**
+   * Loads a pipeline from a folder as diffusers' `save_pretrained` writes it.
+   *
+   * @throws If the folder is no such pipeline, weights do not fit, or the backend cannot be used.
+   */
+  static async fromPretrained(folder: string, options: LoadOptions = {}): Promise<StableVideoDiffusionPipeline> {
+    const { loadComponents } = await import('./loadComponents.ts');
+    return new StableVideoDiffusionPipeline(await loadComponents(folder, options));
+  }
+
+  get vae() {
+    return this.components.vae;
+  }
+  get imageEncoder() {
+    return this.components.imageEncoder;
+  }
+  get unet() {
+    return this.components.unet;
+  }
+  get scheduler() {
+    return this.components.scheduler;
+  }
+
+  private get facts(): ModelFacts {
+    const { numFrames, sampleSize } = this.unet.config;
+    return { numFrames, sampleSize, scaleFactor: this.vae.scaleFactor, latentChannels: this.vae.config.latentChannels };
+  }
+
+  /**
+   * Animates pictures. Random numbers are drawn as diffusers draws them, so equal seeds give equal videos.
+   *
+   * @param image One picture, a list (one batch), or a tensor `[N, H, W, 3]` in [0, 1].
+   * @throws If an argument is out of range, the latents stop being finite, or `signal` aborts. Nothing stays allocated then.
+   */
+  generate<T extends OutputType = 'image'>(
+    image: ImageInput,
+    options: GenerateOptions & { outputType?: T; returnDict: false },
+  ): Promise<Frames[T]>;
+  generate<T extends OutputType = 'image'>(
+    image: ImageInput,
+    options?: GenerateOptions & { outputType?: T; returnDict?: true },
+  ): Promise<{ frames: Frames[T] }>;
+  async generate(image: ImageInput, options: GenerateOptions = {}): Promise<unknown> {
+    const settings = settingsOf(image, options, this.facts);
+    const scales = guidanceScales(settings.minGuidanceScale, settings.maxGuidanceScale, settings.numFrames);
+    const held = new Held();
+    try {
+      const embeddings = held.adopt(await this.encodeImage(image, settings, options));
+      const pictures = held.adopt(await this.encodePicture(image, settings, options));
+      const ids = held.hold(() => this.addedTimeIds(settings));
+      await options.onStage?.('added_time_ids', await channelsFirst(ids));
+      const conditional = held.hold(() => {
+        const { context, picture } = this.condition(embeddings, pictures, settings);
+        return [context, picture];
+      });
+      const unconditional = held.hold(() => conditional.map((part) => tf.zerosLike(part)));
+      const conditions = [unconditional, conditional].map(([context, picture]) => ({ context, picture }));
+      const guided = scales.some((scale) => scale > 1);
+
+      const { scheduler } = this;
+      scheduler.setTimesteps(settings.sigmas ? null : settings.numInferenceSteps, { sigmas: settings.sigmas });
+      let latents = held.hold(() => this.startLatents(settings));
+      await options.onStage?.('initial_latents', await channelsFirst(latents, settings.numFrames));
+
+      const timesteps = Array.from(scheduler.timesteps);
+      options.onProgress?.({ stage: 'sampling', step: 0, steps: timesteps.length });
+      for (const [step, timestep] of timesteps.entries()) {
+        const velocities: tf.Tensor[] = [];
+        for (const condition of guided ? conditions : [conditions[1]]) {
+          velocities.push(held.adopt(await this.predict(latents, timestep, condition, ids, settings, options)));
+        }
+        const before = latents;
+        latents = held.hold(() => {
+          const velocity = guided ? guide(velocities[0], velocities[1], scales) : velocities[0];
+          return scheduler.step(velocity, timestep, before).prevSample;
+        });
+        held.free(before, ...velocities);
+        await checkFinite(latents, step, timesteps.length);
+        await options.onStage?.(`latents_step_${step}`, await channelsFirst(latents, settings.numFrames));
+        const all = { latents, imageEmbeddings: conditional[0], imageLatents: pictures, addedTimeIds: ids };
+        latents = await this.afterStep(step, timestep, all, settings, options, held);
+        options.onProgress?.({ stage: 'sampling', step: step + 1, steps: timesteps.length });
+      }
+      const frames = await this.output(latents, settings, options, held);
+      return options.returnDict === false ? frames : { frames };
+    } finally {
+      held.freeAll();
+    }
+  }
+
+  /** Embeddings `[B, 1, C]` of the pictures as they came. */
+  private async encodeImage(image: ImageInput, { batch }: Settings, options: GenerateOptions): Promise<tf.Tensor> {
+    const { imageMean, imageStd } = this.components.featureExtractor;
+    const { imageEncoder } = this;
+    const steps = imageEncoder.config.numHiddenLayers + 1;
+    const held = new Held();
+    try {
+      const values = clipPixelValues(await hostPictures(image), imageEncoder.config.imageSize, imageMean, imageStd);
+      const pixels = held.hold(() => tf.tensor(values.data, values.shape));
+      let done = 0;
+      const onStep = () => options.onProgress?.({ stage: 'encoding', step: ++done, steps });
+      const [embeds] = held.adopt(await runSteps(imageEncoder.steps([pixels]), { signal: options.signal, onStep }));
+      const embeddings = held.hold(() => tf.reshape(embeds, [batch, 1, -1]));
+      await options.onStage?.('image_embeddings', await channelsFirst(embeddings));
+      return held.give(embeddings);
+    } finally {
+      held.freeAll();
+    }
+  }
+
+  /** Latents `[B, h, w, C]` of the pictures at the size of the video, with noise added. Takes the first draw. */
+  private async encodePicture(image: ImageInput, settings: Settings, options: GenerateOptions): Promise<tf.Tensor> {
+    const { batch, height, width, generator, noiseAugStrength } = settings;
+    const round = (n: number) => n - (n % this.vae.scaleFactor);
+    const held = new Held();
+    try {
+      const values = vaePixelValues(await hostPictures(image), round(height), round(width));
+      const noise = held.hold(() => randnTensor(generator, [batch, 3, values.shape[1], values.shape[2]]));
+      await options.onStage?.('image_noise', await channelsFirst(noise));
+      const noisy = held.hold(() => tf.add(tf.tensor(values.data, values.shape), tf.mul(noise, noiseAugStrength)) as tf.Tensor4D);
+      held.free(noise);
+      const posterior = await this.vae.encode(noisy, options);
+      const latents = posterior.mode();
+      posterior.dispose();
+      held.adopt(latents);
+      await options.onStage?.('image_latents', await channelsFirst(latents));
+      return held.give(latents);
+    } finally {
+      held.freeAll();
+    }
+  }
+
+  /** `[videos, 3]`: frames per second less one, motion bucket, noise strength. */
+  private addedTimeIds({ batch, numVideosPerPrompt, fps, motionBucketId, noiseAugStrength }: Settings): tf.Tensor {
+    const ids = [fps - 1, motionBucketId, noiseAugStrength];
+    const { additionTimeEmbedDim, projectionClassEmbeddingsInputDim: expected } = this.unet.config;
+    const given = additionTimeEmbedDim * ids.length;
+    if (given !== expected) {
+      throw new Error(
+        `Model expects an added time embedding vector of length ${expected}, but a vector of ${given} was created. ` +
+          'The model has an incorrect config. Please check `unet.config.additionTimeEmbedDim`.',
+      );
+    }
+    return tf.tile(tf.tensor2d([ids]), [batch * numVideosPerPrompt, 1]);
+  }
+
+  /** Repeats what belongs to pictures for each of their videos (A, A, B, B), and picture latents for each frame. */
+  private condition(embeddings: tf.Tensor, pictures: tf.Tensor, { batch, numVideosPerPrompt, numFrames }: Settings): Condition {
+    const repeat = (x: tf.Tensor, times: number) => {
+      const [, ...rest] = x.shape;
+      return tf.reshape(tf.tile(tf.reshape(x, [batch, 1, -1]), [1, times, 1]), [batch * times, ...rest]);
+    };
+    return { context: repeat(embeddings, numVideosPerPrompt), picture: repeat(pictures, numVideosPerPrompt * numFrames) };
+  }
+
+  /** Start noise `[videos*F, h, w, C]` at the schedule's first noise level. Takes the second draw, unless latents are given. */
+  private startLatents(settings: Settings): tf.Tensor {
+    const [videos, frames, h, w, c] = latentShape(settings, this.facts);
+    const noise = settings.latents ?? randnTensor(settings.generator, [videos, frames, c, h, w]);
+    return tf.mul(tf.reshape(noise, [videos * frames, h, w, c]), this.scheduler.initNoiseSigma);
+  }
+
+  /** The UNet's velocity for latents `[videos*F, h, w, C]` under one condition. */
+  private async predict(
+    latents: tf.Tensor,
+    timestep: number,
+    { context, picture }: Condition,
+    ids: tf.Tensor,
+    { numFrames }: Settings,
+    { signal }: GenerateOptions,
+  ): Promise<tf.Tensor> {
+    const held = new Held();
+    try {
+      const input = held.hold(() => tf.concat([this.scheduler.scaleModelInput(latents, timestep), picture], -1));
+      const time = held.hold(() => tf.tensor1d([timestep]));
+      return await runSteps(this.unet.steps([input, time, context, ids], { numFrames }), { signal });
+    } finally {
+      held.freeAll();
+    }
+  }
+
+  /** A view `[videos, F, h, w, C]` of latents, held. */
+  private asVideos(latents: tf.Tensor, { numFrames }: Settings, held: Held): tf.Tensor {
+    return held.hold(() => tf.reshape(latents, [-1, numFrames, ...latents.shape.slice(1)]));
+  }
+
+  /** Lets the caller see the tensors of a step and replace the latents. */
+  private async afterStep(
+    step: number,
+    timestep: number,
+    tensors: CallbackTensors,
+    settings: Settings,
+    options: GenerateOptions,
+    held: Held,
+  ): Promise<tf.Tensor> {
+    const { latents } = tensors;
+    if (!options.callbackOnStepEnd) return latents;
+    const shown = { ...tensors, latents: this.asVideos(latents, settings, held) };
+    const chosen = Object.fromEntries(settings.callbackOnStepEndTensorInputs.map((name) => [name, shown[name as 'latents']]));
+    const replaced = (await options.callbackOnStepEnd(this, step, timestep, chosen))?.latents;
+    const kept = shown.latents;
+    if (!replaced || replaced === kept) {
+      held.free(kept);
+      return latents;
+    }
+    held.adopt(replaced);
+    if (!tf.util.arraysEqual(replaced.shape, kept.shape)) {
+      throw new Error(`\`callbackOnStepEnd\` has to return latents of shape [${kept.shape}] but returned [${replaced.shape}].`);
+    }
+    const next = held.hold(() => tf.reshape(replaced, latents.shape));
+    held.free(latents, kept, replaced);
+    return next;
+  }
+
+  /** The result in the form asked for. */
+  private async output(latents: tf.Tensor, settings: Settings, options: GenerateOptions, held: Held): Promise<Frames[OutputType]> {
+    if (settings.outputType === 'latent') return held.give(this.asVideos(latents, settings, held));
+    const frames = await this.decodeLatents(latents as tf.Tensor4D, settings.numFrames, settings.decodeChunkSize, options);
+    await options.onStage?.('frames', { data: frames.data.slice(), shape: frames.shape });
+    if (settings.outputType === 'array') return frames;
+    if (settings.outputType === 'tensor') return tf.tensor(frames.data, frames.shape);
+    return framesToImages(frames);
+  }
+
+  /**
+   * Decodes latents `[videos*F, h, w, C]` to frames `[videos, F, H, W, 3]` in [0, 1], `decodeChunkSize` frames of a video at a time.
+   * Unlike upstream, no chunk mixes frames of two videos.
+   */
+  async decodeLatents(
+    latents: tf.Tensor4D,
+    numFrames: number,
+    decodeChunkSize: number,
+    options: Pick<GenerateOptions, 'signal' | 'onProgress'> = {},
+  ): Promise<FloatArray> {
+    const { scalingFactor, outChannels } = this.vae.config;
+    const [total, h, w] = latents.shape;
+    const size = [h * this.vae.scaleFactor, w * this.vae.scaleFactor, outChannels];
+    const data = new Float32Array(total * tf.util.sizeFromShape(size));
+    const perFrame = data.length / total;
+    options.onProgress?.({ stage: 'decoding', step: 0, steps: total });
+    for (let video = 0; video < total; video += numFrames) {
+      for (let start = video; start < video + numFrames; start += decodeChunkSize) {
+        const count = Math.min(decodeChunkSize, video + numFrames - start);
+        const held = new Held();
+        try {
+          const chunk = held.hold(() => tf.mul(tf.slice(latents, start, count), 1 / scalingFactor) as tf.Tensor4D);
+          const decoded = held.adopt(await this.vae.decode(chunk, count, options));
+          const pixels = held.hold(() => tf.clipByValue(tf.add(tf.div(decoded, 2), 0.5), 0, 1));
+          data.set(await pixels.data(), start * perFrame);
+        } finally {
+          held.freeAll();
+        }
+        options.onProgress?.({ stage: 'decoding', step: start + count, steps: total });
+      }
+    }
+    return { data, shape: [total / numFrames, numFrames, ...size] };
+  }
+
+  /** Frees all weights. The pipeline cannot be used afterwards. */
+  dispose(): void {
+    for (const model of [this.vae, this.imageEncoder, this.unet]) model.dispose();
+  }
+}
+
+/** Pictures, or the values of a tensor of pictures, on the host. */
+async function hostPictures(image: ImageInput): Promise<RgbImage[] | FloatArray> {
+  if (image instanceof tf.Tensor) return { data: (await image.data()) as Float32Array, shape: image.shape };
+  return Array.isArray(image) ? image : [image];
+}
+
+async function checkFinite(latents: tf.Tensor, step: number, steps: number): Promise<void> {
+  const finite = tf.tidy(() => tf.all(tf.isFinite(latents)));
+  const [ok] = await finite.data();
+  finite.dispose();
+  if (!ok) {
+    throw new Error(
+      `The latents are not finite after step ${step + 1} of ${steps}. The weights may be broken: check the model folder, or try the float32 files.`,
+    );
+  }
+}

@@ -1,0 +1,109 @@
+/** Whole sampling calls on photographs against diffusers, stage by stage: 1e-4 relative L2, 99.5 % of 8-bit values equal, none off by more than 1. */
+import { fileURLToPath } from 'node:url';
+import * as tf from '@tensorflow/tfjs';
+import { expect } from 'chai';
+import { loadImage } from '../../src/media/loadImage.ts';
+import type { FloatArray, GenerateOptions, ImageInput } from '../../src/pipelines/types.ts';
+import { Generator } from '../../src/random/generator.ts';
+import { type Fixture, fixtureNames, readFixture, relativeL2, toOurs } from '../harness/fixtures.ts';
+import { pipelineByName } from '../harness/pipelines.ts';
+
+const TOLERANCE = 1e-4;
+const EQUAL_BYTES = 0.995;
+
+interface Arguments {
+  images?: string[];
+  image?: number[];
+  seeds: number[];
+  latents?: number[];
+  callback_scale?: number;
+  output_type?: string;
+  [name: string]: unknown;
+}
+
+/** The options of the fixture's call, with our names. */
+function optionsOf({ tensors, ...fixture }: Fixture): GenerateOptions & { outputType: 'array' | 'latent'; returnDict?: true } {
+  const args = JSON.parse(fixture.metadata.args) as Arguments;
+  const { images: _, image: __, seeds, latents, callback_scale, output_type, ...rest } = args;
+  const camel = Object.entries(rest).map(([key, value]) => [key.replace(/_(.)/g, (_, c) => c.toUpperCase()), value]);
+  const generators = seeds.map((seed) => new Generator(seed));
+  return {
+    ...Object.fromEntries(camel),
+    generator: generators.length === 1 ? generators[0] : generators,
+    latents: latents && videos(tensors['input.latents']),
+    outputType: output_type === 'latent' ? 'latent' : 'array',
+    callbackOnStepEnd: callback_scale ? async (_pipe, _step, _t, { latents }) => ({ latents: tf.mul(latents, callback_scale) }) : undefined,
+  };
+}
+
+/** `[B, F, C, h, w]` as `[B, F, h, w, C]`. */
+const videos = ({ data, shape }: FloatArray) => tf.tidy(() => tf.transpose(tf.tensor(data, shape), [0, 1, 3, 4, 2]));
+
+async function imageOf({ metadata, tensors }: Fixture): Promise<ImageInput> {
+  const { images } = JSON.parse(metadata.args) as Arguments;
+  if (!images) return toOurs({ ...tensors['input.image'], axes: 'NCHW' });
+  const pictures = await Promise.all(
+    images.map((name) => loadImage(fileURLToPath(new URL(`../fixtures/images/${name}`, import.meta.url)))),
+  );
+  return pictures.length === 1 ? pictures[0] : pictures;
+}
+
+const byte = (value: number) => Math.round(value * 255);
+const largest: Record<string, number> = { latents: 0, frames: 0, unequal: 0 };
+
+describe('sampling calls against diffusers', () => {
+  for (const file of fixtureNames('pipelines')) {
+    it(file.replace('.safetensors', ''), async () => {
+      const fixture = await readFixture('pipelines', file);
+      const pipe = await pipelineByName(JSON.parse(fixture.metadata.components));
+      const image = await imageOf(fixture);
+      const options = optionsOf(fixture);
+      const stages: Record<string, FloatArray> = {};
+      const before = tf.memory().numTensors;
+      const onStage = (name: string, value: FloatArray) => {
+        stages[name] = value;
+      };
+      const { frames } = await pipe.generate<'array' | 'latent'>(image, { ...options, onStage });
+      if (frames instanceof tf.Tensor) {
+        const values = tf.tidy(() => tf.transpose(frames, [0, 1, 4, 2, 3]));
+        stages.latents = { data: (await values.data()) as Float32Array, shape: values.shape };
+        tf.dispose([values, frames]);
+      }
+      expect(tf.memory().numTensors - before, 'tensors left by the call').to.equal(0);
+
+      const distances: string[] = [];
+      for (const [name, expected] of Object.entries(fixture.tensors)) {
+        const ours = stages[name];
+        if (name.startsWith('input.') || (name === 'latents' && !ours)) continue;
+        expect(ours?.shape, `shape of ${name}`).to.deep.equal(expected.shape);
+        const distance = relativeL2(ours.data, expected.data);
+        if (name !== 'frames') largest.latents = Math.max(largest.latents, distance);
+        if (!(distance <= TOLERANCE)) distances.push(`${name} ${distance.toExponential(1)}`);
+      }
+      expect(distances, 'stages that differ').to.deep.equal([]);
+      if (fixture.tensors.frames) {
+        const [ours, expected] = [stages.frames.data, fixture.tensors.frames.data];
+        let [equal, worst] = [0, 0];
+        for (let i = 0; i < expected.length; i++) {
+          const difference = Math.abs(byte(ours[i]) - byte(expected[i]));
+          if (difference === 0) equal++;
+          worst = Math.max(worst, difference);
+        }
+        largest.frames = Math.max(largest.frames, relativeL2(ours, expected));
+        largest.unequal = Math.max(largest.unequal, 1 - equal / expected.length);
+        expect(equal / expected.length, 'share of equal 8-bit values').to.be.at.least(EQUAL_BYTES);
+        expect(worst, 'largest difference of 8-bit values').to.be.at.most(1);
+      }
+      pipe.dispose();
+      tf.dispose([options.latents, image instanceof tf.Tensor ? image : undefined].filter((t) => t !== undefined));
+    });
+  }
+
+  after(() => {
+    const { latents, frames, unequal } = largest;
+    console.log(
+      `      largest distance: latents ${latents.toExponential(1)}, frames ${frames.toExponential(1)}; ` +
+        `8-bit values that differ: ${(100 * unequal).toFixed(2)} %`,
+    );
+  });
+});
