@@ -1,6 +1,8 @@
 /** The options of `svd generate`: their help and how they are read. Names and defaults are those of diffusers' pipeline call. */
+
+import { type OutputFormat, outputFormat } from '../media/output.ts';
 import { type Options, readArguments } from './arguments.ts';
-import { UsageError } from './errors.ts';
+import { reason, UsageError } from './errors.ts';
 import type { HelpText } from './help.ts';
 import { oneOf, type Range, realNumber, realNumbers, wholeNumber } from './values.ts';
 
@@ -63,7 +65,10 @@ const video: Options = {
   height: { value: 'N', help: 'Height in pixels, 8 to 8192, divisible by 8. Default: 576.' },
   width: { value: 'N', help: 'Width in pixels, 8 to 8192, divisible by 8. Default: 1024.' },
   'num-frames': { value: 'N', help: 'Frames of the video, 1 or more. Default: what the checkpoint was trained on.' },
-  fps: { value: 'N', help: 'Frames per second, 1 to 100: the motion is made for it, and .mp4, .webp and .gif play at it. Default: 7.' },
+  fps: {
+    value: 'N',
+    help: 'Frames per second, 1 to 240, for .gif 1 to 50: the motion is made for it and the video plays at it. Default: 7.',
+  },
   'motion-bucket-id': { value: 'N', help: 'Amount of motion, 0 or more; 0 to 255 in training. Default: 127.' },
   'noise-aug-strength': {
     value: 'X',
@@ -151,7 +156,7 @@ export function readGenerateCommand(args: string[]): GenerateCommand {
     sigmas: given.values('sigmas').map((text) => realNumbers('sigmas', text, { min: 0 }, 2))[0],
     minGuidanceScale: real('min-guidance-scale', { min: 0 })[0] ?? 1,
     maxGuidanceScale: real('max-guidance-scale', { min: 0 })[0] ?? 3,
-    fps: whole('fps', { min: 1, max: 100 })[0] ?? 7,
+    fps: whole('fps', { min: 1, max: 240 })[0] ?? 7,
     motionBucketId: whole('motion-bucket-id', { min: 0 })[0] ?? 127,
     noiseAugStrength: real('noise-aug-strength', { min: 0 })[0] ?? 0.02,
     decodeChunkSize: whole('decode-chunk-size', { min: 1 })[0],
@@ -180,16 +185,26 @@ function tensorFile(name: string, path: string | undefined): string | undefined 
 }
 
 /** Checks what concerns several options at once. */
-function checkTogether({ images, output, dump, outputType, backend, threads }: GenerateCommand): void {
+function checkTogether({ images, output, dump, outputType, fps, backend, threads }: GenerateCommand): void {
   if (images.length === 0) throw new UsageError('an IMAGE is required: a path, a URL or a .safetensors file. See svd generate --help.');
   const tensors = images.find((image) => image.endsWith('.safetensors'));
   if (tensors !== undefined && images.length > 1)
     throw new UsageError(`${tensors} has to be the only IMAGE, for a tensor holds a whole batch.`);
-  if (outputType === 'latent' && !output.endsWith('.safetensors')) {
+  const format = formatOf(output);
+  if (outputType === 'latent' && format !== 'safetensors') {
     throw new UsageError(`--output-type latent needs an --output that ends with .safetensors but it is "${output}".`);
   }
+  if (format === 'gif' && fps > 50) throw new UsageError(`--fps has to be from 1 to 50 for a GIF but is "${fps}".`);
   if (dump === output) throw new UsageError(`--dump and --output have to be two files but both are "${output}".`);
   if (threads !== undefined && backend !== 'auto' && backend !== 'wasm') {
     throw new UsageError(`--threads is for the wasm backend but --backend is ${backend}.`);
+  }
+}
+
+function formatOf(output: string): OutputFormat {
+  try {
+    return outputFormat(output);
+  } catch (error) {
+    throw new UsageError(reason(error));
   }
 }

@@ -82,7 +82,7 @@ describe('readGenerateCommand', () => {
     sigmas: [['700,x,0', '700,,0', '700', '700,NaN', '1,-1'], 'at least 2 numbers of 0 or more, separated by commas,'],
     'min-guidance-scale': [[...nonNumbers, '-1'], 'a number of 0 or more'],
     'max-guidance-scale': [[...nonNumbers, '-1'], 'a number of 0 or more'],
-    fps: [[...nonNumbers, '0', '-7', '7.5', '101'], 'a whole number from 1 to 100'],
+    fps: [[...nonNumbers, '0', '-7', '7.5', '241'], 'a whole number from 1 to 240'],
     'motion-bucket-id': [[...nonNumbers, '-1', '0.5'], 'a whole number of 0 or more'],
     'noise-aug-strength': [[...nonNumbers, '-0.02'], 'a number of 0 or more'],
     'decode-chunk-size': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],

@@ -1,0 +1,131 @@
+/** The work of `svd generate`, from checking its output to writing it. */
+import { randomInt } from 'node:crypto';
+import * as tf from '@tensorflow/tfjs';
+import { useBackend } from '../backends/index.ts';
+import { outputFormat } from '../media/output.ts';
+import { StableVideoDiffusionPipeline } from '../pipelines/stableVideoDiffusion.ts';
+import type { GenerateOptions, ImageInput } from '../pipelines/types.ts';
+import { Generator } from '../random/generator.ts';
+import { UsageError } from './errors.ts';
+import { readLatents, readPictures } from './inputs.ts';
+import type { GenerateCommand } from './options.ts';
+import { checkOutputs, outputPaths, type Result, writeResult, writeTensors } from './outputs.ts';
+import type { ProgressLine } from './progress.ts';
+import { type Settings, settingsOf } from './settings.ts';
+import { StageRecorder } from './stages.ts';
+
+/** What a run is watched by. */
+export interface Watch {
+  signal: AbortSignal;
+  progress: ProgressLine;
+  /** Tells the user something. */
+  note: (text: string) => void;
+}
+
+/** What `--json` prints. */
+export interface Report {
+  /** Paths of the files and folders written. */
+  output: string[];
+  settings: Settings;
+  backend: { name: string; version?: string; device?: string };
+  /** Seconds per stage. */
+  timings: Record<string, number>;
+  /** The most memory that the process has had, without that of a graphics card. */
+  peakMemoryBytes: number;
+}
+
+/**
+ * Makes the video or videos.
+ * @throws Error with one sentence; Interrupted, with nothing half-written, once `watch.signal` has been aborted.
+ */
+export async function generateVideo(command: GenerateCommand, watch: Watch): Promise<Report> {
+  const { signal, progress, note } = watch;
+  const chosen = await useBackend(command.backend, { threads: command.threads });
+  if (chosen.reason) note(chosen.reason);
+
+  const pictures = await unlessAborted(readPictures(command.images), signal);
+  const latents = command.latents === undefined ? undefined : await unlessAborted(readLatents(command.latents), signal);
+  const videos = pictures.count * command.numVideosPerPrompt;
+  const paths = outputPaths(command.output, videos);
+  await checkOutputs(command.dump === undefined ? paths : [...paths, command.dump]);
+  const seeds = seedsFor(command, videos);
+  if (command.seeds.length === 0) note(`the seed is ${seeds[0]}`);
+
+  const { variant, threads } = command;
+  const onProgress = progress.update.bind(progress);
+  const pipe = await StableVideoDiffusionPipeline.fromPretrained(command.model, {
+    variant,
+    threads,
+    backend: chosen.name,
+    onProgress,
+    signal,
+  });
+  try {
+    if (command.forwardChunking !== undefined) pipe.unet.enableForwardChunking(command.forwardChunking);
+    const numFrames = command.numFrames ?? pipe.unet.config.numFrames;
+    const settings = settingsOf(command, { numFrames, seeds, backend: chosen.name });
+    const toTensors = outputFormat(command.output) === 'safetensors';
+    const stages = new StageRecorder(command.dump !== undefined);
+    const generators = seeds.map((seed) => new Generator(seed));
+    const options = {
+      ...settings,
+      latents,
+      generator: generators.length === 1 ? generators[0] : generators,
+      onStage: toTensors || command.dump !== undefined ? stages.record : undefined,
+      onProgress,
+      signal,
+    };
+    const result = await sample(pipe, pictures.image, options, toTensors ? stages : undefined);
+    progress.update({ stage: 'writing', step: 0, steps: 1 });
+    const output = await writeResult(result, paths, settings, signal);
+    if (command.dump !== undefined) await writeTensors(stages.all, command.dump, settings);
+    progress.update({ stage: 'writing', step: 1, steps: 1 });
+    return {
+      output,
+      settings,
+      backend: chosen,
+      timings: progress.seconds(),
+      peakMemoryBytes: 1024 * process.resourceUsage().maxRSS,
+    };
+  } finally {
+    pipe.dispose();
+    latents?.dispose();
+    if (pictures.image instanceof tf.Tensor) pictures.image.dispose();
+  }
+}
+/** Runs the pipeline. `stages`, which have the final latents then, are given if the result is to be tensors. */
+async function sample(
+  pipe: StableVideoDiffusionPipeline,
+  image: ImageInput,
+  options: Omit<GenerateOptions, 'returnDict'>,
+  stages?: StageRecorder,
+): Promise<Result> {
+  if (stages === undefined) return { videos: (await pipe.generate(image, { ...options, outputType: 'image' })).frames };
+  if (options.outputType === 'latent') {
+    const { frames } = await pipe.generate(image, { ...options, outputType: 'latent' });
+    frames.dispose(); // the recorder has their values
+    return { tensors: { latents: stages.finalLatents } };
+  }
+  const { frames } = await pipe.generate(image, { ...options, outputType: 'array' });
+  return { tensors: { frames, latents: stages.finalLatents } };
+}
+
+/** The seeds to use: those given, or a random one. */
+function seedsFor({ seeds }: GenerateCommand, videos: number): number[] {
+  if (seeds.length === 0) return [randomInt(2 ** 32)];
+  if (seeds.length > 1 && seeds.length !== videos) {
+    throw new UsageError(
+      `--seed is given ${seeds.length} times for ${videos} video${videos === 1 ? '' : 's'}. Give it once, or once per video.`,
+    );
+  }
+  return seeds;
+}
+
+/** Waits for `work`, but no longer than until the signal. For work that cannot be stopped and leaves nothing behind. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = new Promise<never>((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+  return Promise.race([work, aborted]);
+}

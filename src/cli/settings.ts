@@ -1,0 +1,39 @@
+/** What an output tells of how it was made. */
+import type { GenerateCommand } from './options.ts';
+import { version } from './version.ts';
+
+/** Everything needed to make the same video again, as it is stored beside or inside each output. */
+export interface Settings extends Omit<GenerateCommand, 'output' | 'dump' | 'json' | 'quiet'> {
+  numFrames: number;
+  decodeChunkSize: number;
+  /** The backend that was used. */
+  backend: GenerateCommand['backend'];
+  /** Version of this package. */
+  version: string;
+}
+
+/** Fills in what the run has shown: the frames of the checkpoint, the seeds drawn and the backend chosen. */
+export function settingsOf(
+  command: GenerateCommand,
+  known: { numFrames: number; seeds: number[]; backend: GenerateCommand['backend'] },
+): Settings {
+  const { output, dump, json, quiet, ...asked } = command;
+  return { ...asked, ...known, decodeChunkSize: command.decodeChunkSize ?? known.numFrames, version };
+}
+
+/**
+ * The arguments of the call by diffusers' names, for files of stage tensors, which diffusers' own can be compared with.
+ * `seeds` and `images` stand for its generators and pictures.
+ */
+export function diffusersArguments(settings: Settings): Record<string, unknown> {
+  const { version, model, variant, backend, threads, forwardChunking, outputType, ...call } = settings;
+  return Object.fromEntries(
+    Object.entries(call).map(([name, value]) => [name.replace(/[A-Z]/g, (capital) => `_${capital.toLowerCase()}`), value]),
+  );
+}
+
+/** The settings for files whose metadata are texts by name: numbers and lists as JSON. */
+export function asTexts(settings: Settings): Record<string, string> {
+  const given = Object.entries(settings).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given.map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]));
+}
