@@ -3,6 +3,6 @@ export { camelCaseConfig, snakeCaseConfig } from './configs.ts';
 export type { Dtype } from './dtypes.ts';
 export { CheckpointError } from './errors.ts';
 export { shapeFromCheckpoint, shapeInCheckpoint, valuesForCheckpoint, valuesFromCheckpoint } from './layout.ts';
-export { type BlockTensor, blockTensors, checkpointShape, type LoadWeightsOptions, loadWeights } from './loadWeights.ts';
+export { type BlockTensor, blockTensors, checkpointShape, checkWeights, type LoadWeightsOptions, loadWeights } from './loadWeights.ts';
 export { type ByteReader, memoryBytes, readSafetensors, type SafetensorsFile } from './safetensorsReader.ts';
 export { memorySource, type TensorInfo, type TensorValues, type WeightSource } from './weightSource.ts';

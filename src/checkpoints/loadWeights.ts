@@ -34,10 +34,10 @@ const TURN = 30;
  * @throws CheckpointError that lists all missing, surplus, mis-shaped and non-float tensors; or what reading throws.
  */
 export async function loadWeights(block: AnyBlock, source: WeightSource, options: LoadWeightsOptions = {}): Promise<void> {
-  const { prefix = '', label = block.name, ignore = isPositionIds, onProgress, signal } = options;
-  const parameters = new Map(block.parameters().map((parameter) => [prefix + parameter.key, parameter]));
+  const { prefix = '', onProgress, signal } = options;
+  checkWeights(block, source, options);
+  const parameters = parametersByName(block, prefix);
   const names = source.names().filter((name) => name.startsWith(prefix));
-  compare(parameters, names, source, label, (name) => ignore(name.slice(prefix.length)));
 
   const wanted = names.filter((name) => parameters.has(name));
   const total = wanted.reduce((sum, name) => sum + source.info(name).bytes, 0);
@@ -63,16 +63,24 @@ function assign({ variable, layout }: Parameter, shape: number[], values: Float3
   tensor.dispose(); // the variable keeps the data
 }
 
-function compare(
-  parameters: Map<string, Parameter>,
-  names: string[],
+const parametersByName = (block: AnyBlock, prefix: string) =>
+  new Map(block.parameters().map((parameter) => [prefix + parameter.key, parameter]));
+
+/**
+ * Compares names, shapes and types of a source with those of a built block, reading no values.
+ * @throws CheckpointError that lists all missing, surplus, mis-shaped and non-float tensors.
+ */
+export function checkWeights(
+  block: AnyBlock,
   source: WeightSource,
-  label: string,
-  ignored: (name: string) => boolean,
+  options: Pick<LoadWeightsOptions, 'prefix' | 'label' | 'ignore'> = {},
 ): void {
+  const { prefix = '', label = block.name, ignore = isPositionIds } = options;
+  const parameters = parametersByName(block, prefix);
+  const names = source.names().filter((name) => name.startsWith(prefix));
   const present = new Set(names);
   const missing = [...parameters.keys()].filter((name) => !present.has(name));
-  const surplus = names.filter((name) => !parameters.has(name) && !ignored(name));
+  const surplus = names.filter((name) => !parameters.has(name) && !ignore(name.slice(prefix.length)));
   const misshaped: string[] = [];
   const untyped: string[] = [];
   for (const name of names) {

@@ -1,8 +1,7 @@
 /** Loading of a pipeline's parts from a folder on disk. */
 import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../backends/index.ts';
-import { camelCaseConfig, type ModelFolder, openModelFolder } from '../checkpoints/index.ts';
-import { loadWeights } from '../checkpoints/loadWeights.ts';
+import { CheckpointError, camelCaseConfig, checkWeights, loadWeights, type ModelFolder, openModelFolder } from '../checkpoints/index.ts';
 import { type AnyBlock, withoutWeights } from '../layers/index.ts';
 import { CLIP_MEAN, CLIP_STD } from '../media/preprocess.ts';
 import { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../models/index.ts';
@@ -26,7 +25,12 @@ export async function loadComponents(folder: string, options: LoadOptions): Prom
     withoutWeights(() => {
       for (const model of Object.values(models)) model.build();
     });
-    await fill(models, files, options);
+    try {
+      await fill(models, files, options);
+    } catch (error) {
+      for (const model of Object.values(models)) model.dispose();
+      throw error;
+    }
     return {
       vae: models.vae,
       imageEncoder: models.image_encoder,
@@ -45,25 +49,32 @@ export async function loadComponents(folder: string, options: LoadOptions): Prom
 type Models = Record<'image_encoder' | 'unet' | 'vae', AnyBlock>;
 
 async function fill(models: Models, files: ModelFolder, { onProgress, signal }: LoadOptions): Promise<void> {
-  const entries = Object.entries(models) as [keyof Models, AnyBlock][];
-  const parameters = entries.flatMap(([, model]) => model.parameters());
-  const weights = parameters.reduce((sum, { variable }) => sum + 4 * tf.util.sizeFromShape(variable.shape as number[]), 0);
-  checkRoom(weights);
-  try {
-    let before = 0;
-    for (const [name, model] of entries) {
-      const share = model.parameters().length / parameters.length;
-      await loadWeights(model, await files.weights(name), {
-        label: name,
-        signal,
-        onProgress: (done, total) =>
-          onProgress?.({ stage: 'loading', step: Math.round(100 * (before + share * (done / total))), steps: 100 }),
-      });
-      before += share;
+  const parts = await Promise.all(
+    (Object.keys(models) as (keyof Models)[]).map(async (label) => ({ label, model: models[label], source: await files.weights(label) })),
+  );
+  const problems = parts.flatMap(({ label, model, source }) => {
+    try {
+      checkWeights(model, source, { label });
+      return [];
+    } catch (error) {
+      return [error as Error];
     }
-  } catch (error) {
-    for (const [, model] of entries) model.dispose();
-    throw error;
+  });
+  if (problems.length > 0) throw new CheckpointError(problems.map(({ message }) => message).join(' '));
+
+  const count = ({ model }: { model: AnyBlock }) =>
+    model.parameters().reduce((sum, { variable }) => sum + tf.util.sizeFromShape(variable.shape as number[]), 0);
+  const total = parts.reduce((sum, part) => sum + count(part), 0);
+  checkRoom(4 * total);
+  let before = 0;
+  for (const part of parts) {
+    const percent = (share: number) => Math.round((100 * (before + share * count(part))) / total);
+    await loadWeights(part.model, part.source, {
+      label: part.label,
+      signal,
+      onProgress: (done, bytes) => onProgress?.({ stage: 'loading', step: percent(done / bytes), steps: 100 }),
+    });
+    before += count(part);
   }
 }
 
