@@ -19,9 +19,12 @@ export interface CustomSchedule {
 
 const KINDS = ['useKarrasSigmas', 'useExponentialSigmas', 'useBetaSigmas'] as const;
 
-/** Whether the model is told the logarithm of the noise level instead of a training step. */
-export function isContinuous(config: EulerDiscreteSchedulerConfig): boolean {
-  return config.timestepType === 'continuous' && config.predictionType === 'v_prediction';
+/** Whether the model is told the logarithm of the noise level instead of a training step. Throws on an unknown `timestepType`. */
+export function isContinuous({ timestepType, predictionType }: EulerDiscreteSchedulerConfig): boolean {
+  if (timestepType !== 'continuous' && timestepType !== 'discrete') {
+    throw new Error(`${timestepType} is not supported. Please make sure to choose timestepType 'discrete' or 'continuous'.`);
+  }
+  return timestepType === 'continuous' && predictionType === 'v_prediction';
 }
 
 /** A quarter of the logarithm of each noise level: the timesteps of continuous models. */

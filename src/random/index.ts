@@ -1,0 +1,3 @@
+/** Random numbers equal to PyTorch's. */
+export { Generator } from './generator.ts';
+export { randnTensor, toChannelsFirst } from './randnTensor.ts';
