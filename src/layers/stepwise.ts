@@ -43,6 +43,9 @@ export interface StepOptions {
   onStep?: (path: string) => void;
 }
 
+// Node's timers wait a millisecond at least; small models have thousands of steps.
+const nextTurn = () => new Promise<void>((resolve) => ('setImmediate' in globalThis ? setImmediate(resolve) : setTimeout(resolve)));
+
 /** Runs `steps` to the end, giving the event loop a turn after each step. */
 export async function runSteps<T>(steps: Steps<T>, options: StepOptions = {}): Promise<T> {
   try {
@@ -51,7 +54,7 @@ export async function runSteps<T>(steps: Steps<T>, options: StepOptions = {}): P
       const { done, value } = steps.next();
       if (done) return value;
       options.onStep?.(value);
-      await new Promise((resolve) => setTimeout(resolve));
+      await nextTurn();
     }
   } finally {
     steps.return(undefined as T);
