@@ -62,7 +62,7 @@ const KEYS = Object.keys(DEFAULTS) as (keyof EulerDiscreteSchedulerConfig)[];
 
 type Check = [description: string, test: (value: unknown) => boolean];
 const finite: Check = ['a finite number', Number.isFinite];
-const positive: Check = ['a positive number', (value) => Number.isFinite(value) && (value as number) > 0];
+const level: Check = ['a number of at least 0', (value) => Number.isFinite(value) && (value as number) >= 0];
 const whole: Check = ['a whole number', Number.isInteger];
 const count: Check = ['a whole number of at least 1', (value) => Number.isInteger(value) && (value as number) >= 1];
 const flag: Check = ['true or false', (value) => typeof value === 'boolean'];
@@ -84,8 +84,8 @@ const CHECKS: Record<keyof EulerDiscreteSchedulerConfig, Check> = {
   useKarrasSigmas: flag,
   useExponentialSigmas: flag,
   useBetaSigmas: flag,
-  sigmaMin: positive,
-  sigmaMax: positive,
+  sigmaMin: level,
+  sigmaMax: level,
   timestepSpacing: text,
   timestepType: text,
   stepsOffset: whole,

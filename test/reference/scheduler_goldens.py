@@ -1,6 +1,6 @@
 """Schedules and steps of diffusers' EulerDiscreteScheduler, over all its options."""
 import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import count, product
 from pathlib import Path
 from unittest.mock import patch
@@ -129,8 +129,9 @@ def steps() -> tuple[dict, dict]:
     """Runs with a constant model output `scheduler.v`, from `scheduler.x` times the first noise level: every step's two results."""
     tensors, cases = {}, {}
     for name, (config, number, options) in STEPPED.items():
-        scheduler = EulerDiscreteScheduler(**config)
-        scheduler.set_timesteps(number)
+        with correctly_rounded() if 'rescale_betas_zero_snr' in config else nullcontext():
+            scheduler = EulerDiscreteScheduler(**config)
+            scheduler.set_timesteps(number)
         seeds = options.get('seeds', [])
         generators = [torch.Generator('cpu').manual_seed(seed) for seed in seeds]
         call = {key: value for key, value in options.items() if key != 'seeds'}

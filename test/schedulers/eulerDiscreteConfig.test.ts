@@ -64,7 +64,7 @@ describe('configuration of EulerDiscreteScheduler', () => {
       [{ num_train_timesteps: '1000' }, '`num_train_timesteps` of the scheduler has to be a whole number of at least 1 but is "1000".'],
       [{ num_train_timesteps: 0 }, '`num_train_timesteps` of the scheduler has to be a whole number of at least 1 but is 0.'],
       [{ beta_start: 'low' }, '`beta_start` of the scheduler has to be a finite number but is "low".'],
-      [{ sigma_max: -1 }, '`sigma_max` of the scheduler has to be a positive number but is -1.'],
+      [{ sigma_max: -1 }, '`sigma_max` of the scheduler has to be a number of at least 0 but is -1.'],
       [{ steps_offset: 0.5 }, '`steps_offset` of the scheduler has to be a whole number but is 0.5.'],
       [{ use_karras_sigmas: 'true' }, '`use_karras_sigmas` of the scheduler has to be true or false but is "true".'],
       [{ prediction_type: 1 }, '`prediction_type` of the scheduler has to be a string but is 1.'],
