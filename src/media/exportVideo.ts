@@ -1,0 +1,88 @@
+/** Writes frames as a video file or a folder of pictures, as diffusers' `export_to_video` and `export_to_gif` do in Python. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { encodeGif, encodePng, encodeWebp } from './animation.ts';
+import { writeAtomically, writeFolderAtomically } from './atomic.ts';
+import { encodeH264 } from './h264.ts';
+import type { RgbImage } from './image.ts';
+import { muxMp4 } from './mp4.ts';
+import { checkOutput, frameName, outputFormat } from './output.ts';
+
+export interface ExportOptions {
+  /** Frames per second, 0.1 to 240; for GIF at most 50. Default 7. */
+  fps?: number;
+  /** Quality of MP4 and WebP, 1 to 100. Default 80, which for MP4 is a quantizer of 18. GIF and PNG have no such choice. */
+  quality?: number;
+  /** Settings to keep in the file, as JSON: the comment of MP4 and GIF, the EXIF image description of WebP and of each PNG. */
+  metadata?: Record<string, string>;
+  /** Stops the work; nothing is written then, and the promise rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Writes a video. The path's ending decides: `.mp4` (H.264, plays in browsers and players; odd sizes are made even by repeating the
+ * last column or row), `.webp` and `.gif` (animated, looping), or `/` (a folder with `0000.png`, `0001.png`, ..., which replaces
+ * an earlier one). The target appears whole or not at all.
+ *
+ * @param frames One picture or more, all of the same size.
+ * @throws Error with one sentence if the frames or options are impossible, or the target cannot be written.
+ */
+export async function exportToVideo(frames: readonly RgbImage[], path: string, options: ExportOptions = {}): Promise<void> {
+  const { fps = 7, quality = 80, metadata, signal } = options;
+  const format = outputFormat(path);
+  checkFrames(frames);
+  checkRange('quality', quality, 1, 100);
+  checkRange('fps', fps, 0.1, format === 'gif' ? 50 : 240);
+  await checkOutput(path);
+  signal?.throwIfAborted();
+  const comment = metadata && asciiJson(metadata);
+  if (format === 'png') return writePictures(frames, path, comment, signal);
+  const file = await encode();
+  signal?.throwIfAborted();
+  await writeAtomically(path, (temporary) => writeFile(temporary, file));
+
+  async function encode(): Promise<Uint8Array> {
+    if (format === 'webp') return encodeWebp(frames, fps, quality, comment);
+    if (format === 'gif') return encodeGif(frames, fps, comment);
+    if (format === 'mp4') return muxMp4(await encodeH264(frames, quantizer(quality), signal), fps, comment);
+    throw new Error(`The output "${path}" is for tensors, not for pictures. Use .mp4, .webp, .gif or / for a folder of PNG pictures.`);
+  }
+}
+
+async function writePictures(frames: readonly RgbImage[], path: string, comment?: string, signal?: AbortSignal): Promise<void> {
+  await writeFolderAtomically(path, async (folder) => {
+    for (const [i, frame] of frames.entries()) {
+      signal?.throwIfAborted();
+      await writeFile(join(folder, frameName(i)), await encodePng(frame, comment));
+    }
+  });
+}
+
+/** JSON without other characters than ASCII, since EXIF knows no others. */
+function asciiJson(value: Record<string, string>): string {
+  return JSON.stringify(value).replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** H.264's quantizer, 51 (worst) to 10. */
+function quantizer(quality: number): number {
+  return Math.round(51 - 0.41 * quality);
+}
+
+function checkFrames(frames: readonly RgbImage[]): void {
+  const [first] = frames;
+  if (!first) throw new Error('There are no frames to write. Give one or more.');
+  for (const [i, { width, height, data }] of frames.entries()) {
+    if (width !== first.width || height !== first.height) {
+      throw new Error(
+        `All frames have to be ${first.width} x ${first.height} pixels like the first, but frame ${i} is ${width} x ${height}.`,
+      );
+    }
+    if (data.length !== width * height * 3) {
+      throw new Error(`Frame ${i} of ${width} x ${height} pixels has to have ${width * height * 3} bytes but has ${data.length}.`);
+    }
+  }
+}
+
+function checkRange(name: string, value: number, low: number, high: number): void {
+  if (!(value >= low && value <= high)) throw new Error(`\`${name}\` has to be a number from ${low} to ${high} but is ${value}.`);
+}

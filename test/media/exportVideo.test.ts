@@ -1,0 +1,244 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import sharp from 'sharp';
+import { exportToVideo } from '../../src/media/exportVideo.ts';
+import type { RgbImage } from '../../src/media/image.ts';
+import { loadImage } from '../../src/media/loadImage.ts';
+import { findBox } from '../../src/media/mp4.ts';
+
+const TABLE = ['moov', 'trak', 'mdia', 'minf', 'stbl'];
+
+/** A soft pattern that moves by two pixels a frame. */
+function frames(count: number, width: number, height: number): RgbImage[] {
+  return Array.from({ length: count }, (_, f) => {
+    const data = new Uint8Array(width * height * 3);
+    for (let i = 0; i < data.length; i++) {
+      const pixel = Math.floor(i / 3);
+      data[i] = 128 + 100 * Math.sin(((pixel % width) + 2 * f) / 9 + (i % 3)) * Math.cos(Math.floor(pixel / width) / 7);
+    }
+    return { width, height, data };
+  });
+}
+
+const u32 = (bytes: Uint8Array, at: number) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(at);
+
+/** Types and places of the boxes at the top of a file. */
+function boxes(file: Uint8Array): { type: string; at: number }[] {
+  const found = [];
+  for (let at = 0; at < file.length; at += u32(file, at)) found.push({ type: Buffer.from(file.subarray(at + 4, at + 8)).toString(), at });
+  return found;
+}
+
+/** Sizes of the samples of a file, by its own table. */
+function sampleSizes(file: Uint8Array): number[] {
+  const sizes = findBox(file, ...TABLE, 'stsz');
+  return Array.from({ length: u32(sizes, 8) }, (_, i) => u32(sizes, 12 + 4 * i));
+}
+
+/** Types of the NAL units of each sample, read from where the file says that the samples lie. */
+function nalTypes(file: Uint8Array): number[][] {
+  let at = u32(findBox(file, ...TABLE, 'stco'), 8);
+  return sampleSizes(file).map((size) => {
+    const types = [];
+    const end = at + size;
+    for (; at < end; at += 4 + u32(file, at)) types.push(file[at + 4]! & 31);
+    expect(at).to.equal(end);
+    return types;
+  });
+}
+
+/** Mean absolute difference of bytes. */
+function meanDifference(a: Uint8Array, b: Uint8Array): number {
+  expect(a.length).to.equal(b.length);
+  return a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0) / a.length;
+}
+
+const joined = (images: RgbImage[]) => Buffer.concat(images.map(({ data }) => data));
+
+describe('exportToVideo', () => {
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'svd-export-'));
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  async function exported(name: string, images: RgbImage[], options?: Parameters<typeof exportToVideo>[2]): Promise<Buffer> {
+    const path = join(folder, name);
+    await exportToVideo(images, path, options);
+    return readFile(path);
+  }
+
+  describe('.mp4', () => {
+    it('writes H.264 with its index first, the right size, count, rate and colours', async () => {
+      const file = await exported('video.mp4', frames(9, 64, 48));
+      expect(boxes(file).map(({ type }) => type)).to.deep.equal(['ftyp', 'moov', 'mdat']);
+      expect(sampleSizes(file)).to.have.length(9);
+      const times = findBox(file, ...TABLE, 'stts');
+      const media = findBox(file, 'moov', 'trak', 'mdia', 'mdhd');
+      expect([u32(times, 4), u32(times, 8), u32(times, 12)]).to.deep.equal([1, 9, 1000]);
+      expect([u32(media, 12), u32(media, 16)]).to.deep.equal([7000, 9000]); // per second, in all: 9 frames at 7 fps
+      const entry = findBox(file, ...TABLE, 'stsd', 'avc1');
+      expect([u32(entry, 24) >>> 16, u32(entry, 24) & 0xffff]).to.deep.equal([64, 48]);
+      const configuration = findBox(file, ...TABLE, 'stsd', 'avc1', 'avcC');
+      expect([configuration[0], configuration[1], configuration[4]! & 3]).to.deep.equal([1, 66, 3]); // Baseline, lengths of 4 bytes
+      const colours = findBox(file, ...TABLE, 'stsd', 'avc1', 'colr');
+      expect([...colours]).to.deep.equal([...Buffer.from('nclx'), 0, 1, 0, 13, 0, 6, 0]);
+    });
+
+    it('points at the samples, and lists the key frames among them', async () => {
+      const file = await exported('long.mp4', frames(130, 32, 32), { fps: 30 });
+      const keyFrames = nalTypes(file).flatMap((types, i) => (types.includes(5) ? [i + 1] : []));
+      const listed = findBox(file, ...TABLE, 'stss');
+      expect(Array.from({ length: u32(listed, 4) }, (_, i) => u32(listed, 8 + 4 * i))).to.deep.equal(keyFrames);
+      expect(keyFrames).to.deep.equal([1, 61, 121]);
+      const { at } = boxes(file)[2]!;
+      expect(u32(findBox(file, ...TABLE, 'stco'), 8)).to.equal(at + 8);
+      expect(sampleSizes(file).reduce((sum, size) => sum + size, 8)).to.equal(u32(file, at));
+    });
+
+    it('keeps rates that are no whole numbers', async () => {
+      const media = findBox(await exported('film.mp4', frames(3, 16, 16), { fps: 23.976 }), 'moov', 'trak', 'mdia', 'mdhd');
+      expect([u32(media, 12), u32(media, 16)]).to.deep.equal([23976, 3000]);
+    });
+
+    it('makes odd sizes even, and writes a single frame of one pixel', async () => {
+      for (const [width, height, even] of [
+        [35, 21, [36, 22]],
+        [1, 1, [2, 2]],
+      ] as const) {
+        const entry = findBox(await exported('odd.mp4', frames(1, width, height)), ...TABLE, 'stsd', 'avc1');
+        expect([u32(entry, 24) >>> 16, u32(entry, 24) & 0xffff]).to.deep.equal(even);
+      }
+    });
+
+    it('spends more on higher quality', async () => {
+      const images = frames(4, 64, 64);
+      const sizes = [];
+      for (const quality of [10, 50, 80, 100]) sizes.push((await exported('quality.mp4', images, { quality })).length);
+      expect(sizes).to.deep.equal([...sizes].sort((a, b) => a - b));
+      expect(sizes[3]).to.be.above(2 * sizes[0]!);
+    });
+
+    it('keeps metadata as the comment', async () => {
+      const file = await exported('comment.mp4', frames(2, 16, 16), { metadata: { seed: '42', model: 'é' } });
+      const comment = findBox(file, 'moov', 'udta', 'meta', 'ilst', '\xa9cmt', 'data');
+      expect(JSON.parse(Buffer.from(comment.subarray(8)).toString())).to.deep.equal({ seed: '42', model: 'é' });
+    });
+
+    it('encodes several videos at the same time', async () => {
+      const files = await Promise.all([3, 4, 5].map((count) => exported(`video-${count}.mp4`, frames(count, 32, 32))));
+      expect(files.map((file) => nalTypes(file).length)).to.deep.equal([3, 4, 5]);
+    });
+
+    it('leaves the handling of uncaught errors as it was', async () => {
+      await exported('errors.mp4', frames(1, 16, 16));
+      const handlers = ['uncaughtException', 'unhandledRejection'].flatMap((event) => process.rawListeners(event).map(String));
+      expect(handlers.filter((handler) => handler.includes('throw A') || handler.includes('onAbort'))).to.deep.equal([]);
+    });
+  });
+
+  for (const ending of ['webp', 'gif'] as const) {
+    it(`.${ending}: writes every frame, the duration and the metadata`, async () => {
+      const images = frames(6, 50, 30);
+      const file = await exported(`animation.${ending}`, images, { fps: 7, metadata: { seed: '42', model: 'é"\n' } });
+      const { pages, delay, loop, width, pageHeight, exif } = await sharp(file, { pages: -1 }).metadata();
+      expect({ pages, loop, width, pageHeight }).to.deep.equal({ pages: 6, loop: 0, width: 50, pageHeight: 30 });
+      expect(delay!.reduce((sum, ms) => sum + ms, 0)).to.equal(ending === 'gif' ? 860 : 857);
+      const decoded = await sharp(file, { pages: -1 }).removeAlpha().raw().toBuffer();
+      expect(meanDifference(decoded, joined(images))).to.be.below(4);
+      const text = (ending === 'gif' ? file : exif!).toString('latin1');
+      expect(JSON.parse(text.match(/\{"seed.*?\}/)![0])).to.deep.equal({ seed: '42', model: 'é"\n' });
+    });
+  }
+
+  it('.gif: keeps frames that are alike, and a comment of any length', async () => {
+    const [image] = frames(1, 20, 20) as [RgbImage];
+    const file = await exported('still.gif', [image, image, image], { metadata: { text: 'x'.repeat(1000) } });
+    expect((await sharp(file, { pages: -1 }).metadata()).pages).to.equal(3);
+    expect(file.toString('latin1').split('x'.repeat(240))).to.have.length.of.at.least(5); // 1000 letters in blocks of 255
+    expect((await loadImage(file)).width).to.equal(20);
+  });
+
+  describe('a folder', () => {
+    it('gets one PNG picture per frame, equal to it, with the metadata', async () => {
+      const images = frames(3, 20, 12);
+      await exportToVideo(images, join(folder, 'frames/'), { metadata: { seed: '42' } });
+      expect(await readdir(join(folder, 'frames'))).to.deep.equal(['0000.png', '0001.png', '0002.png']);
+      for (const [i, image] of images.entries()) expect(await loadImage(join(folder, `frames/000${i}.png`))).to.deep.equal(image);
+      const { exif } = await sharp(join(folder, 'frames/0001.png')).metadata();
+      expect(exif!.toString('latin1')).to.include('{"seed":"42"}');
+    });
+
+    it('replaces an earlier, longer video', async () => {
+      await exportToVideo(frames(4, 8, 8), join(folder, 'again/'));
+      await exportToVideo(frames(2, 8, 8), join(folder, 'again/'));
+      expect(await readdir(join(folder, 'again'))).to.deep.equal(['0000.png', '0001.png']);
+    });
+
+    it('may be there, empty', async () => {
+      await mkdir(join(folder, 'empty'));
+      await exportToVideo(frames(1, 8, 8), join(folder, 'empty/'));
+      expect(await readdir(join(folder, 'empty'))).to.deep.equal(['0000.png']);
+    });
+  });
+
+  describe('refuses', () => {
+    const refuses = (
+      what: string,
+      images: RgbImage[],
+      name: string,
+      options: Parameters<typeof exportToVideo>[2],
+      message: string | RegExp,
+    ) =>
+      it(what, async () => {
+        const before = await readdir(folder);
+        const error = await exportToVideo(images, join(folder, name), options).catch((reason: Error) => reason);
+        expect(error)
+          .to.be.an('error')
+          .with.property('message')
+          .that.matches(typeof message === 'string' ? new RegExp(message) : message);
+        expect(await readdir(folder)).to.deep.equal(before);
+      });
+    const two = frames(2, 8, 8);
+    const short = { width: 8, height: 8, data: new Uint8Array(100) };
+
+    refuses('no frames', [], 'no.mp4', {}, 'There are no frames to write');
+    refuses(
+      'frames of different sizes',
+      [...two, ...frames(1, 8, 6)],
+      'no.mp4',
+      {},
+      'have to be 8 x 8 pixels like the first, but frame 2 is 8 x 6',
+    );
+    refuses('frames without all their bytes', [short], 'no.mp4', {}, 'Frame 0 of 8 x 8 pixels has to have 192 bytes but has 100');
+    refuses('a rate of 0', two, 'no.mp4', { fps: 0 }, '`fps` has to be a number from 0.1 to 240 but is 0');
+    refuses('a rate that is no number', two, 'no.webp', { fps: Number.NaN }, '`fps` has to be a number from 0.1 to 240 but is NaN');
+    refuses('a rate that GIF cannot show', two, 'no.gif', { fps: 60 }, '`fps` has to be a number from 0.1 to 50 but is 60');
+    refuses('an impossible quality', two, 'no.mp4', { quality: 101 }, '`quality` has to be a number from 1 to 100 but is 101');
+    refuses('an unknown ending', two, 'no.avi', {}, /"[^"]*no\.avi" ends in none of the known ways\. Use \.mp4, \.webp, \.gif/);
+    refuses('an ending for tensors', two, 'no.safetensors', {}, 'is for tensors, not for pictures');
+    refuses('a missing folder', two, 'nowhere/no.mp4', {}, 'there is no folder');
+  });
+
+  for (const ending of ['.mp4', '.webp', '.gif', '/']) {
+    it(`leaves the earlier output ${ending} alone when it is aborted`, async () => {
+      const path = join(folder, `aborted${ending}`);
+      await exportToVideo(frames(2, 8, 8), path);
+      const read = () => readFile(ending === '/' ? join(path, '0000.png') : path);
+      const [before, names] = [await read(), await readdir(folder)];
+      const controller = new AbortController();
+      const running = exportToVideo(frames(40, 64, 64), path, { signal: controller.signal });
+      setTimeout(() => controller.abort(new Error('enough')), 2);
+      expect(await running.catch((error: Error) => error.message)).to.equal('enough');
+      expect(await read()).to.deep.equal(before);
+      expect(await readdir(folder)).to.deep.equal(names);
+    });
+  }
+
+  it('overwrites an earlier file', async () => {
+    await writeFile(join(folder, 'old.webp'), 'old');
+    expect((await sharp(await exported('old.webp', frames(2, 8, 8)), { pages: -1 }).metadata()).pages).to.equal(2);
+  });
+});
