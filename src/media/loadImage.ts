@@ -12,7 +12,8 @@ const LIKE_PILLOW: SharpOptions = { ignoreIcc: true, failOn: 'error' };
  * Reads one picture as 8-bit RGB: the first frame of an animation, turned upright as its EXIF data says, alpha dropped without
  * compositing, grey and palette colours expanded, colour profiles not applied. The bytes are Pillow's for PNG, WebP, GIF and for
  * JPEG of every kind (progressive, any chroma subsampling, grey, CMYK). As in Pillow, 16-bit colour keeps its high byte but 16-bit
- * grey is cut off at 255, which is announced by a warning.
+ * grey is cut off at 255, which is announced by a warning. Not Pillow's: the chroma of AVIF and of YCbCr TIFF is upsampled
+ * differently, and transparent pixels of GIF are black where Pillow has the colour hidden below them.
  *
  * @param source A path, an `http(s):`, `file:` or `data:` address, or the bytes of a picture file (PNG, JPEG, WebP, GIF, TIFF, AVIF, SVG).
  * @throws Error with one sentence if the source is missing, unreadable, not a picture, or damaged.
