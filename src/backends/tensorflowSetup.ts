@@ -97,16 +97,6 @@ async function verify(folder: string): Promise<string> {
   return printed.trim().split('\n').at(-1) ?? '';
 }
 
-async function isWorking(folder: string): Promise<boolean> {
-  return (
-    existsSync(folder) &&
-    (await verify(folder).then(
-      () => true,
-      () => false,
-    ))
-  );
-}
-
 /**
  * Sets up the tensorflow backend for this user. Takes up where a call before was stopped; does nothing when it is already set up.
  * Needs Linux on x64, npm, python3 with pip, and g++; downloads from the npm registry and the Python package index only.
@@ -116,8 +106,10 @@ async function isWorking(folder: string): Promise<boolean> {
 export async function setUpTensorflow({ gpu = false, log = () => {} }: SetupOptions = {}): Promise<string> {
   const variant: TensorflowVariant = gpu ? 'gpu' : 'cpu';
   const folder = tensorflowFolder(variant);
-  if (await isWorking(folder)) {
-    log(`Already set up in ${folder}: ${await verify(folder)}`);
+  // One that no longer works, on another machine that shares the home folder for instance, is made anew.
+  const working = existsSync(folder) && (await verify(folder).catch(() => undefined));
+  if (working) {
+    log(`Already set up in ${folder}: ${working}`);
     return folder;
   }
   await checkRequirements();

@@ -2,26 +2,27 @@
 import * as tf from '@tensorflow/tfjs';
 import { folderOf, processorName, reasonOf, versionIn } from './packages.ts';
 import type { BackendOptions, Prepared } from './types.ts';
-import { guardMemory, type WatchedBackend, watchHeap } from './wasmMemory.ts';
+import { countWarnings, guardMemory, type WasmModule } from './wasmMemory.ts';
 import { defaultThreads, maxThreads, settleWorkers, startWithThreads, type ThreadedModule } from './wasmThreads.ts';
 
 const packageName = '@tensorflow/tfjs-backend-wasm';
 
-/** Initialises the backend and gives it back, with a guard on its memory. */
-async function start(): Promise<WatchedBackend & { wasm: ThreadedModule }> {
+type Backend = tf.KernelBackend & { wasm: WasmModule & ThreadedModule };
+
+/** Initialises the backend, with a guard on its memory, and gives its emscripten module. */
+async function start(factory: () => Promise<Backend>): Promise<WasmModule & ThreadedModule> {
   const events = ['uncaughtException', 'unhandledRejection'] as const;
   const listeners = events.map((event) => process.listeners(event as 'uncaughtException'));
-  const { result: success, watch } = await watchHeap(() => tf.setBackend('wasm'));
+  const { result: backend, warnings } = await countWarnings(factory);
   // Emscripten catches whatever the whole program does not and throws it again, which hides where it came from.
   events.forEach((event, i) => {
     for (const listener of process.listeners(event as 'uncaughtException')) {
       if (!listeners[i].includes(listener)) process.off(event, listener);
     }
   });
-  if (!success) throw new Error('it could not be initialised');
-  const backend = tf.backend() as unknown as WatchedBackend & { wasm: ThreadedModule };
-  guardMemory(backend, watch);
-  return backend;
+  guardMemory(backend.wasm, warnings);
+  tf.registerBackend('wasm', () => backend);
+  return backend.wasm;
 }
 
 let current: { prepared: Prepared; threads: number } | undefined;
@@ -46,12 +47,15 @@ export async function prepareWasm({ threads }: BackendOptions): Promise<Prepared
   const folder = folderOf(packageName);
   if (folder === undefined) throw new Error(`The wasm backend is not installed. \`npm install ${packageName}@4.22.0\` installs it.`);
   const { getThreadsCount, setThreadsCount } = await import('@tensorflow/tfjs-backend-wasm');
+  const factory = tf.findBackendFactory('wasm') as () => Promise<Backend>;
+  // Registered again as soon as it is started and guarded: TensorFlow.js must not start it by itself.
+  tf.removeBackend('wasm');
   let count = threads ?? defaultThreads();
   let reason: string | undefined;
   if (count > 1) {
     setThreadsCount(count);
     try {
-      const { wasm } = await startWithThreads(folder, count, start);
+      const wasm = await startWithThreads(folder, count, () => start(factory));
       await settleWorkers(wasm);
       count = getThreadsCount();
     } catch (error) {
@@ -61,7 +65,7 @@ export async function prepareWasm({ threads }: BackendOptions): Promise<Prepared
   }
   if (count === 1) {
     tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
-    await start();
+    await start(factory);
   }
   const device = `${processorName()}, ${count} thread${count > 1 ? 's' : ''}`;
   current = { threads: count, prepared: { package: packageName, version: versionIn(folder), device, ...(reason && { reason }) } };

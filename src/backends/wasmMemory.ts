@@ -1,69 +1,87 @@
 /**
- * Makes the wasm backend say when it is out of memory. On its own it goes on with the address 0 (from `malloc` in
- * JavaScript) or with an output that nothing was written to (from one in a kernel).
+ * Makes the wasm backend say when it is out of memory. On its own it goes on with the address 0 when `malloc` fails in
+ * JavaScript; when it fails in a kernel, that prints a warning and leaves its output as it is, or ends in "memory access out
+ * of bounds" or "Aborted()".
  */
 
 /** WebAssembly with 32-bit addresses ends here. */
 const maxBytes = 2 ** 32;
 
-/** Whether the heap could not grow since the last look. */
-export interface HeapWatch {
-  failed: boolean;
+/** A kernel that fails while the heap is this large has failed for want of memory. */
+const nearlyFull = 0.75 * maxBytes;
+
+/** The part of the backend's emscripten module that is guarded. */
+export interface WasmModule {
+  HEAPU8: Uint8Array;
+  _malloc(bytes: number): number;
+  _free(address: number): void;
+  cwrap(name: string, ...types: unknown[]): (...args: unknown[]) => unknown;
 }
 
-/** The parts of the wasm backend and of its emscripten module that are watched. */
-export interface WatchedBackend {
-  readSync(dataId: object, start?: number, end?: number): unknown;
-  wasm: { _malloc(bytes: number): number; _free(address: number): void };
+function outOfMemory(request: string): Error {
+  return new Error(
+    `The wasm backend is out of memory: WebAssembly has 4 GiB, and ${request} did not fit. Try a smaller size, fewer frames, a smaller decode chunk, or --backend tensorflow.`,
+  );
 }
 
-type Imports = { env?: { emscripten_resize_heap?: (bytes: number) => boolean } };
+/** How many lines kernels have printed. They print only when XNNPACK refuses to work. */
+export interface Warnings {
+  count: number;
+}
 
-/** Runs `start`, which instantiates the WebAssembly module, and watches the growth of its heap from then on. */
-export async function watchHeap<T>(start: () => Promise<T>): Promise<{ result: T; watch: HeapWatch }> {
-  const watch: HeapWatch = { failed: false };
+type Imports = { env?: { fd_write?: (...args: number[]) => number } };
+
+/** Runs `start`, which instantiates the WebAssembly module, and counts what kernels print from then on. */
+export async function countWarnings<T>(start: () => Promise<T>): Promise<{ result: T; warnings: Warnings }> {
+  const warnings: Warnings = { count: 0 };
   const { instantiate } = WebAssembly;
-  const watched = (binary: BufferSource, imports?: Imports) => {
-    const resize = imports?.env?.emscripten_resize_heap;
-    if (imports?.env && resize) {
-      imports.env.emscripten_resize_heap = (bytes) => {
-        const grown = resize(bytes);
-        if (!grown) watch.failed = true;
-        return grown;
+  const counting = (binary: BufferSource, imports: Imports) => {
+    const write = imports.env?.fd_write;
+    if (imports.env && write) {
+      imports.env.fd_write = (...args) => {
+        warnings.count++;
+        return write(...args);
       };
     }
     return instantiate(binary, imports as WebAssembly.Imports);
   };
-  WebAssembly.instantiate = watched as typeof instantiate;
+  WebAssembly.instantiate = counting as typeof instantiate;
   try {
-    return { result: await start(), watch };
+    return { result: await start(), warnings };
   } finally {
     WebAssembly.instantiate = instantiate;
   }
 }
 
-/** Makes allocations and reads throw once memory has run out. */
-export function guardMemory(backend: WatchedBackend, watch: HeapWatch): void {
-  const outOfMemory = (request: string) => {
-    watch.failed = false;
-    return new Error(
-      `The wasm backend is out of memory: WebAssembly has 4 GiB, and ${request} did not fit. Try a smaller size, fewer frames, a smaller decode chunk, or --backend tensorflow.`,
-    );
-  };
-  const { wasm } = backend;
+/** Makes allocations and kernels throw one sentence when memory runs out. To be called before kernels are set up. */
+export function guardMemory(wasm: WasmModule, warnings: Warnings): void {
   // The first call replaces the property by the function it finally stands for.
   wasm._free(wasm._malloc(1));
   const malloc = wasm._malloc;
   wasm._malloc = (bytes) => {
-    if (watch.failed) throw outOfMemory('what an operation needed for itself');
     // Beyond 32 bits the argument would wrap around and too little would be allocated.
     const address = bytes < maxBytes ? malloc(bytes) : 0;
     if (address === 0 && bytes > 0) throw outOfMemory(`a tensor of ${(bytes / 2 ** 20).toFixed(0)} MiB`);
     return address;
   };
-  const readSync = backend.readSync;
-  backend.readSync = (dataId, start, end) => {
-    if (watch.failed) throw outOfMemory('what an operation needed for itself');
-    return readSync.call(backend, dataId, start, end);
+  const { cwrap } = wasm;
+  wasm.cwrap = (name, ...types) => {
+    const kernel = cwrap(name, ...types);
+    const failure = () => {
+      warnings.count = 0;
+      if (wasm.HEAPU8.length >= nearlyFull) return outOfMemory(`what ${name} needed for itself`);
+      return new Error(`The wasm backend could not compute ${name}, for the reason that it has printed. Try another --backend.`);
+    };
+    return (...args) => {
+      let result: unknown;
+      try {
+        result = kernel(...args);
+      } catch (error) {
+        const full = error instanceof WebAssembly.RuntimeError && wasm.HEAPU8.length >= nearlyFull;
+        throw full ? failure() : error;
+      }
+      if (warnings.count > 0) throw failure();
+      return result;
+    };
   };
 }

@@ -1,0 +1,123 @@
+/** Choosing a backend: what each gives when it is there, and says when it is not. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import { expect } from 'chai';
+import { type BackendName, type BackendReport, backendNames, listBackends, useBackend } from '../../src/backends/index.ts';
+import { inFreshProcess, swiftShader } from './freshProcess.ts';
+
+/** What each backend says when it cannot be used. */
+const absence: Record<BackendName, RegExp> = {
+  tensorflow: /^The tensorflow backend is (not installed|unusable \(.+\))\. `svd setup tensorflow` .*`npm install @tensorflow\/tfjs-node`/,
+  webgpu: /^The webgpu backend is (not installed|unusable \(.+\))\. `npm install webgpu@0\.6\.2 /,
+  wasm: /^The wasm backend is not installed\. `npm install @tensorflow\/tfjs-backend-wasm@4\.22\.0`/,
+  cpu: /^never/,
+};
+
+describe('useBackend', () => {
+  let reports: BackendReport[];
+  let backendBefore: string;
+  let backendAfter: string;
+
+  before(async () => {
+    backendBefore = tf.getBackend();
+    reports = await listBackends();
+    backendAfter = tf.getBackend();
+  });
+
+  it('is reported on without changing the backend in use', () => {
+    expect(backendAfter).to.equal(backendBefore);
+    expect(reports.map(({ name }) => name)).to.deep.equal([...backendNames]);
+  });
+
+  for (const [index, name] of backendNames.entries()) {
+    it(`multiplies matrices on ${name}, or says how to get it`, async () => {
+      const report = reports[index];
+      if (!report.available) {
+        expect(report.reason).to.match(absence[name]);
+        return;
+      }
+      expect(report).to.include.keys('package', 'version', 'device');
+      // Ones times columns of 0, 1, ..., 63 is 63 * 64 / 2 everywhere. Enough elements for webgpu not to leave them to the processor.
+      const result = await inFreshProcess<{ report: BackendReport; backend: string; values: number[] }>(`
+        const report = await useBackend('${name}');
+        const product = tf.matMul(tf.ones([64, 64]), tf.tile(tf.range(0, 64).expandDims(1), [1, 64]));
+        give({ report, backend: tf.getBackend(), values: [...new Set(await product.data())] });
+      `);
+      expect(result).to.deep.equal({ report, backend: name, values: [2016] });
+    });
+  }
+
+  it('takes by itself the first that is not software', async () => {
+    const first = reports.find(({ available, device }) => available && !/swiftshader|llvmpipe/i.test(device ?? ''))!;
+    const chosen = await inFreshProcess<BackendReport>('give(await useBackend());');
+    expect(chosen).to.deep.equal(first);
+  });
+
+  it('takes WebGPU in software only by name', async () => {
+    const nothingSetUp = mkdtempSync(join(tmpdir(), 'svd-'));
+    const driver = existsSync(swiftShader) ? swiftShader : '/nonexistent.json';
+    const [chosen, named] = await inFreshProcess<string[]>(
+      `const chosen = (await useBackend()).name; give([chosen, await messageOf(() => useBackend('webgpu'))]);`,
+      { SVD_TENSORFLOW_DIR: nothingSetUp, VK_ICD_FILENAMES: driver },
+    );
+    rmSync(nothingSetUp, { recursive: true });
+    expect(chosen).to.be.oneOf(['tensorflow', 'wasm']);
+    if (driver === swiftShader) expect(named).to.equal('nothing was thrown');
+    else expect(named).to.match(absence.webgpu);
+  });
+
+  it('says how to get tensorflow where it is not set up', async () => {
+    const nothingSetUp = mkdtempSync(join(tmpdir(), 'svd-'));
+    const message = await inFreshProcess<string>(
+      `give(await messageOf(async () => { throw new Error((await useBackend('tensorflow')).package); }));`,
+      { SVD_TENSORFLOW_DIR: nothingSetUp },
+    );
+    rmSync(nothingSetUp, { recursive: true });
+    // Where npm could install tfjs-node, that one is used.
+    if (!/^@tensorflow\/tfjs-node(-gpu)?$/.test(message)) expect(message).to.match(absence.tensorflow);
+  });
+
+  it('says how to get webgpu where there is no driver', async () => {
+    const message = await inFreshProcess<string>(`give(await messageOf(() => useBackend('webgpu')));`, {
+      VK_ICD_FILENAMES: '/nonexistent.json',
+    });
+    expect(message).to.match(absence.webgpu);
+  });
+
+  it('refuses other names and numbers of threads', async () => {
+    const refusal = async (action: () => Promise<unknown>) => action().then(String, (error: Error) => error.message);
+    expect(await refusal(() => useBackend('cuda' as BackendName))).to.equal(
+      '`backend` has to be one of auto, tensorflow, webgpu, wasm, cpu but is cuda.',
+    );
+    for (const threads of [0, 9, 1.5, Number.NaN]) {
+      expect(await refusal(() => useBackend('wasm', { threads }))).to.equal(
+        `\`threads\` has to be a whole number from 1 to 8 but is ${threads}.`,
+      );
+    }
+  });
+});
+
+describe('nativeHandleCount', () => {
+  it('counts the tensors of tensorflow, and nothing elsewhere', async () => {
+    const tensorflow = (await listBackends())[0];
+    const [other, counts] = await inFreshProcess<[number | null, number[] | string]>(`
+      await useBackend('cpu');
+      const other = nativeHandleCount() ?? null;
+      const counts = [];
+      const refusal = await messageOf(async () => {
+        await useBackend('tensorflow');
+        counts.push(nativeHandleCount());
+        const sum = tf.tidy(() => tf.add(tf.ones([2]), tf.ones([2])));
+        counts.push(nativeHandleCount());
+        sum.dispose();
+        counts.push(nativeHandleCount());
+      });
+      give([other, counts.length ? counts : refusal]);
+    `);
+    expect(other).to.equal(null);
+    if (tensorflow.available) expect(counts).to.deep.equal([0, 1, 0]);
+    else expect(counts).to.match(absence.tensorflow);
+  });
+});
