@@ -94,3 +94,17 @@ export async function expectClose(
   measured.set(suite, Math.max(measured.get(suite) ?? 0, distance));
   expect(distance, `relative L2 of ${what}`).to.be.at.most(tolerance);
 }
+
+/** A tensor of ours in diffusers' axis order, freed. `axes` are diffusers', `numFrames` splits `[B*F, H, W, C]` into videos. */
+export async function toTheirs(tensor: tf.Tensor, axes: string, numFrames = 1): Promise<{ data: Float32Array; shape: number[] }> {
+  const moved = tf.tidy(() => {
+    const video = axes.includes('F') && tensor.rank === 4 ? tf.reshape(tensor, [-1, numFrames, ...tensor.shape.slice(1)]) : tensor;
+    const permutation = permutations[axes];
+    return permutation ? tf.transpose(video, inverse(permutation)) : tf.clone(video);
+  });
+  const result = { data: Float32Array.from(await moved.data()), shape: moved.shape };
+  tf.dispose([moved, tensor]);
+  return result;
+}
+
+const inverse = (permutation: number[]) => permutation.map((_, axis) => permutation.indexOf(axis));

@@ -3,15 +3,22 @@ import * as tf from '@tensorflow/tfjs';
 import { checkpointShape, memorySource } from '../../src/checkpoints/index.ts';
 import { loadWeights } from '../../src/checkpoints/loadWeights.ts';
 import type { AnyBlock } from '../../src/layers/block.ts';
+import type { RgbImage } from '../../src/media/image.ts';
 
-/** `count` values in [-1, 1) from a name: a 32-bit congruential generator seeded with the name's FNV-1a hash. */
-export function uniforms(name: string, count: number): Float64Array {
-  let state = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(name)) state = Math.imul(state ^ byte, 0x01000193) >>> 0;
+/** The first `count` values in [-1, 1) of the 32-bit congruential generator with the given seed. */
+export function lcg(seed: number, count: number): Float64Array {
+  let state = seed;
   return Float64Array.from({ length: count }, () => {
     state = (Math.imul(1664525, state) + 1013904223) >>> 0;
     return (state / 2 ** 32) * 2 - 1;
   });
+}
+
+/** `count` values in [-1, 1) from a name: the generator seeded with the name's FNV-1a hash. */
+export function uniforms(name: string, count: number): Float64Array {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(name)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  return lcg(hash, count);
 }
 
 /** The weight of the given checkpoint key and shape. */
@@ -32,4 +39,14 @@ export async function fillByName(block: AnyBlock): Promise<void> {
     return [parameter.key, { shape, data: weightValues(parameter.key, shape) }] as const;
   });
   await loadWeights(block, memorySource(Object.fromEntries(tensors)));
+}
+
+/** An input of the given name, spread over [low, high), in diffusers' axis order. */
+export function inputValues(name: string, shape: number[], low = -1, high = 1): { data: Float32Array; shape: number[] } {
+  return { data: Float32Array.from(uniforms(name, tf.util.sizeFromShape(shape)), (u) => low + ((u + 1) / 2) * (high - low)), shape };
+}
+
+/** A picture of noise. */
+export function inputPicture(name: string, width: number, height: number): RgbImage {
+  return { width, height, data: Uint8Array.from(uniforms(name, width * height * 3), (u) => Math.floor(((u + 1) / 2) * 256)) };
 }
