@@ -113,11 +113,11 @@ export async function setUpTensorflow({ gpu = false, log = () => {} }: SetupOpti
     return folder;
   }
   await checkRequirements();
-  await rm(folder, { recursive: true, force: true });
   const partial = `${folder}.partial`;
   await mkdir(partial, { recursive: true }).catch((error) => {
     throw new Error(`${partial} cannot be made (${reasonOf(error)}). Set SVD_TENSORFLOW_DIR to a folder that can.`);
   });
+  await rm(folder, { recursive: true, force: true });
   log(`Setting up in ${folder}`);
   log(`Installing @tensorflow/tfjs-node ${tfjsNodeVersion} with npm, without its install script`);
   await installPackages(partial);
