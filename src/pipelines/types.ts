@@ -1,8 +1,10 @@
 /** What the sampling call takes and gives. Names, units and defaults are those of diffusers' `StableVideoDiffusionPipeline.__call__`. */
 import type * as tf from '@tensorflow/tfjs';
-import type { RgbImage } from '../media/image.ts';
+import type { FloatArray, RgbImage } from '../media/image.ts';
 import type { Generator } from '../random/generator.ts';
 import type { StableVideoDiffusionPipeline } from './stableVideoDiffusion.ts';
+
+export type { FloatArray };
 
 /** `image`: 8-bit RGB pictures. `array`: float32 in [0, 1]. `tensor`: the same as a tensor. `latent`: latents, not decoded. */
 export type OutputType = 'image' | 'array' | 'tensor' | 'latent';
@@ -12,12 +14,6 @@ export interface Progress {
   stage: 'loading' | 'encoding' | 'sampling' | 'decoding';
   step: number;
   steps: number;
-}
-
-/** Float32 values with their shape. */
-export interface FloatArray {
-  data: Float32Array;
-  shape: number[];
 }
 
 /** Tensors handed to `callbackOnStepEnd`, by the names asked for. Latents are `[B, F, h, w, 4]`. The pipeline keeps their ownership. */
