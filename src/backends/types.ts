@@ -27,9 +27,11 @@ export const providers: Record<BackendName, string> = {
 
 /** What is known of one backend on this machine. */
 export interface BackendReport {
+  /** The name that `useBackend` takes. */
   name: BackendName;
   /** The package that provides it. */
   package: string;
+  /** Whether it can be used. */
   available: boolean;
   /** Version of the package and, for tensorflow, of the libtensorflow behind it. Absent when the backend cannot be used. */
   version?: string;

@@ -6,6 +6,7 @@ import { CheckpointError, listed, quoted } from './errors.ts';
 import { shapeFromCheckpoint, shapeInCheckpoint, valuesForCheckpoint, valuesFromCheckpoint } from './layout.ts';
 import type { WeightSource } from './weightSource.ts';
 
+/** Options of `loadWeights` and, but for the last two, of `checkWeights`. */
 export interface LoadWeightsOptions {
   /** What the block's keys start with in the source, such as `unet.`. Tensors that don't are then no concern of this block. */
   prefix?: string;
@@ -112,8 +113,11 @@ export function checkpointShape({ variable, layout }: Parameter): number[] {
 
 /** One weight as a checkpoint holds it; `data` reads it from its backend when it is wanted. */
 export interface BlockTensor {
+  /** The element type to store. */
   dtype: 'F32' | 'F16' | 'BF16';
+  /** In PyTorch's axis order. */
   shape: number[];
+  /** Reads the values, row-major. */
   data(): Promise<Float32Array>;
 }
 

@@ -24,7 +24,9 @@ export type Component = keyof typeof components;
 /** A component that has weights. */
 export type WeightedComponent = 'unet' | 'vae' | 'image_encoder';
 
+/** An open model folder: its configs, and its weights when they are asked for. */
 export interface ModelFolder {
+  /** The folder, as it was given. */
   readonly path: string;
   /** The `variant` that weights are read of, if any. */
   readonly variant?: string;

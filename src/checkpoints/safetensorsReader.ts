@@ -13,6 +13,7 @@ export interface ByteReader {
   readonly size: number;
   /** Fills `target` with the bytes from `position` on. */
   read(target: Uint8Array, position: number): Promise<void>;
+  /** Frees what is behind it, such as an open file. */
   close(): Promise<void>;
 }
 

@@ -9,7 +9,9 @@ import { buildHeader } from './safetensors.ts';
 /** Float values, which are converted to the tensor's type, or its bytes as they shall be stored (little-endian). */
 export type TensorData = Float32Array | Uint8Array;
 
+/** One tensor for `writeSafetensors`. */
 export interface TensorToWrite {
+  /** The element type to store. */
   dtype: Dtype;
   /** In PyTorch's axis order, as the data. */
   shape: number[];

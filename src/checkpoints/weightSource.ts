@@ -4,6 +4,7 @@ import { CheckpointError, quoted } from './errors.ts';
 
 /** What is known of a tensor without reading it. */
 export interface TensorInfo {
+  /** The element type in the checkpoint. */
   dtype: Dtype;
   /** As in the checkpoint, so in PyTorch's axis order. */
   shape: number[];
@@ -28,7 +29,9 @@ export interface WeightSource {
 
 /** Float32 values with their shape, in PyTorch's axis order. */
 export interface TensorValues {
+  /** In PyTorch's axis order. */
   shape: number[];
+  /** The values, row-major. */
   data: Float32Array;
 }
 

@@ -4,6 +4,7 @@ import { Block, type LayerArgs, weightOf } from './block.ts';
 
 const strategies = ['learned', 'fixed', 'learned_with_images'] as const;
 
+/** Arguments of `AlphaBlender`. */
 export interface AlphaBlenderArgs extends LayerArgs {
   /** Initial value of `mix_factor`: the weight of the spatial branch itself (`fixed`) or before the sigmoid. */
   alpha: number;

@@ -5,7 +5,9 @@ import { Block, type LayerArgs } from './block.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
 
+/** Arguments of `Attention`. */
 export interface AttentionArgs extends LayerArgs {
+  /** Channels of x and of the output. */
   queryDim: number;
   /** Width of the context; left out: self-attention. */
   crossAttentionDim?: number;

@@ -5,9 +5,13 @@ import { Block, framesOf, type Kwargs, type LayerArgs } from './block.ts';
 import { type Chunking, chunkedFeedForward, FeedForward } from './feedForward.ts';
 import { LayerNorm } from './normalization.ts';
 
+/** Arguments of `BasicTransformerBlock` and `TemporalBasicTransformerBlock`. */
 export interface BasicTransformerBlockArgs extends LayerArgs {
+  /** Channels of input and output. */
   dim: number;
+  /** Heads of both attentions. */
   numAttentionHeads: number;
+  /** Channels per head. */
   attentionHeadDim: number;
   /** Width of the context; left out: the block attends to itself alone. */
   crossAttentionDim?: number;
@@ -60,6 +64,7 @@ export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> 
 export class BasicTransformerBlock extends TransformerBlock {
   static className = 'BasicTransformerBlock';
 
+  /** Evaluates the feed-forward in slices of `chunkSize` of axis `dim`, 0 (frames) or 1 (tokens); `undefined` for all at once. */
   setChunkFeedForward(chunkSize: number | undefined, dim: 0 | 1): void {
     this.chunking = chunkSize ? { size: chunkSize, dim } : undefined;
   }

@@ -16,8 +16,11 @@ export type Layout = 'same' | 'linear' | 'conv2d' | 'temporalConv';
 
 /** One weight of a block: its checkpoint key relative to the block, its variable, and its axis order in checkpoints. */
 export interface Parameter {
+  /** Such as `resnets.0.conv1.weight`. */
   key: string;
+  /** Its values, in our axis order. */
   variable: tf.LayerVariable;
+  /** How its axes lie in a checkpoint. */
   layout: Layout;
 }
 

@@ -3,8 +3,11 @@ import * as tf from '@tensorflow/tfjs';
 import { conv2d, type Padding, padEvenly, temporalConv } from '../ops/index.ts';
 import { Block, framesOf, type Kwargs, type LayerArgs, uniformFor, weightOf } from './block.ts';
 
+/** Arguments of `Conv2d`. */
 export interface Conv2dArgs extends LayerArgs {
+  /** Channels of the input. */
   inChannels: number;
+  /** Channels of the output. */
   outChannels: number;
   /** Side of the square kernel. Default 3. */
   kernelSize?: number;
@@ -49,8 +52,11 @@ export class Conv2d extends Block<Conv2dArgs> {
 }
 tf.serialization.registerClass(Conv2d);
 
+/** Arguments of `TemporalConv`. */
 export interface TemporalConvArgs extends LayerArgs {
+  /** Channels of the input. */
   inChannels: number;
+  /** Channels of the output. */
   outChannels: number;
   /** Frames that the kernel spans, odd. Default 3. */
   kernelSize?: number;

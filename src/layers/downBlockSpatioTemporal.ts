@@ -6,9 +6,13 @@ import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { Held, type Steps, StepwiseBlock } from './stepwise.ts';
 import { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 
+/** Arguments of `DownBlockSpatioTemporal`. */
 export interface DownBlockSpatioTemporalArgs extends LayerArgs {
+  /** Channels of the input. */
   inChannels: number;
+  /** Channels of every output. */
   outChannels: number;
+  /** Width of the time embedding. */
   tembChannels: number;
   /** Default 1. */
   numLayers?: number;
@@ -88,6 +92,7 @@ export class DownBlockSpatioTemporal<Args extends DownBlockSpatioTemporalArgs = 
 }
 tf.serialization.registerClass(DownBlockSpatioTemporal);
 
+/** Arguments of `CrossAttnDownBlockSpatioTemporal`. */
 export interface CrossAttnDownBlockSpatioTemporalArgs extends DownBlockSpatioTemporalArgs {
   /** Transformer layers after each residual block: one number, or one per layer. Default 1. */
   transformerLayersPerBlock?: number | number[];

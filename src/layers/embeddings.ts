@@ -4,6 +4,7 @@ import { silu, timestepEmbedding } from '../ops/index.ts';
 import { Block, type LayerArgs } from './block.ts';
 import { Linear } from './linear.ts';
 
+/** Arguments of `Timesteps`. */
 export interface TimestepsArgs extends LayerArgs {
   /** Width of the embedding. */
   numChannels: number;
@@ -29,8 +30,11 @@ export class Timesteps extends Block<TimestepsArgs> {
 }
 tf.serialization.registerClass(Timesteps);
 
+/** Arguments of `TimestepEmbedding`. */
 export interface TimestepEmbeddingArgs extends LayerArgs {
+  /** Width of the input. */
   inChannels: number;
+  /** Width between the two linear layers. */
   timeEmbedDim: number;
   /** Default: `timeEmbedDim`. */
   outDim?: number;

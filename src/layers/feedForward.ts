@@ -4,7 +4,9 @@ import { gelu } from '../ops/index.ts';
 import { Block, type LayerArgs } from './block.ts';
 import { Linear } from './linear.ts';
 
+/** Arguments of `FeedForward`. */
 export interface FeedForwardArgs extends LayerArgs {
+  /** Channels of the input. */
   dim: number;
   /** Default: `dim`. */
   dimOut?: number;
@@ -47,7 +49,9 @@ tf.serialization.registerClass(FeedForward);
 
 /** Slices for a feed-forward: `size` entries of an axis at a time, 0 (batch) or 1 (tokens or frames). */
 export interface Chunking {
+  /** Entries per slice; it has to divide the axis. */
   size: number;
+  /** The axis: 0 for the batch, 1 for tokens or frames. */
   dim: 0 | 1;
 }
 

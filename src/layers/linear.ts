@@ -3,8 +3,11 @@ import * as tf from '@tensorflow/tfjs';
 import { linear } from '../ops/index.ts';
 import { Block, type LayerArgs, uniformFor, weightOf } from './block.ts';
 
+/** Arguments of `Linear`. */
 export interface LinearArgs extends LayerArgs {
+  /** Length of the last axis of the input. */
   inFeatures: number;
+  /** Length of the last axis of the output. */
   outFeatures: number;
   /** Default true. */
   bias?: boolean;

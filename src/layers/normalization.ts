@@ -3,7 +3,9 @@ import * as tf from '@tensorflow/tfjs';
 import { groupNorm, layerNorm } from '../ops/index.ts';
 import { Block, framesOf, type Kwargs, type LayerArgs, weightOf } from './block.ts';
 
+/** Arguments of `GroupNormalization`. */
 export interface GroupNormalizationArgs extends LayerArgs {
+  /** Channels, divisible by `numGroups`. */
   numChannels: number;
   /** Default 32. */
   numGroups?: number;
@@ -46,7 +48,9 @@ export class GroupNormalization extends Block<GroupNormalizationArgs> {
 }
 tf.serialization.registerClass(GroupNormalization);
 
+/** Arguments of `LayerNorm`. */
 export interface LayerNormArgs extends LayerArgs {
+  /** Length of the last axis. */
   numChannels: number;
   /** Added to the variance. Default 1e-5. */
   eps?: number;

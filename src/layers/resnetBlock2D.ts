@@ -6,7 +6,9 @@ import { Conv2d } from './conv2d.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
 
+/** Arguments of `ResnetBlock2D`. */
 export interface ResnetBlock2DArgs extends LayerArgs {
+  /** Channels of the input. */
   inChannels: number;
   /** Default: `inChannels`. */
   outChannels?: number;

@@ -4,7 +4,9 @@ import { type Padding, resizeNearest, upsampleTwice } from '../ops/index.ts';
 import { Block, type Kwargs, type LayerArgs } from './block.ts';
 import { Conv2d } from './conv2d.ts';
 
+/** Arguments of `Downsample2D`. */
 export interface Downsample2DArgs extends LayerArgs {
+  /** Channels of the input. */
   channels: number;
   /** Default: `channels`. */
   outChannels?: number;
@@ -38,7 +40,9 @@ export class Downsample2D extends Block<Downsample2DArgs> {
 }
 tf.serialization.registerClass(Downsample2D);
 
+/** Arguments of `Upsample2D`. */
 export interface Upsample2DArgs extends LayerArgs {
+  /** Channels of the input. */
   channels: number;
   /** Default: `channels`. */
   outChannels?: number;

@@ -5,7 +5,9 @@ import { Block, type Kwargs, type LayerArgs } from './block.ts';
 import { ResnetBlock2D } from './resnetBlock2D.ts';
 import { TemporalResnetBlock } from './temporalResnetBlock.ts';
 
+/** Arguments of `SpatioTemporalResBlock`. */
 export interface SpatioTemporalResBlockArgs extends LayerArgs {
+  /** Channels of the input. */
   inChannels: number;
   /** Default: `inChannels`. */
   outChannels?: number;

@@ -36,6 +36,7 @@ export function* under<T>(name: string, steps: Steps<T>): Steps<T> {
   }
 }
 
+/** How a long computation is watched and stopped. */
 export interface StepOptions {
   /** Stops the computation before its next step; the promise rejects with the signal's reason. */
   signal?: AbortSignal;
@@ -89,6 +90,7 @@ export class Held {
     return tensors;
   }
 
+  /** Frees all that are held. */
   freeAll(): void {
     this.free(...this.tensors);
   }

@@ -6,7 +6,9 @@ import { TemporalConv } from './conv2d.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
 
+/** Arguments of `TemporalResnetBlock`. */
 export interface TemporalResnetBlockArgs extends LayerArgs {
+  /** Channels of the input. */
   inChannels: number;
   /** Default: `inChannels`. */
   outChannels?: number;

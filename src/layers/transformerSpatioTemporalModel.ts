@@ -7,6 +7,7 @@ import { TimestepEmbedding, Timesteps } from './embeddings.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
 
+/** Arguments of `TransformerSpatioTemporalModel`. */
 export interface TransformerSpatioTemporalModelArgs extends LayerArgs {
   /** Default 16. */
   numAttentionHeads?: number;

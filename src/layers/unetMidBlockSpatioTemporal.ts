@@ -6,8 +6,11 @@ import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { Held, type Steps, StepwiseBlock } from './stepwise.ts';
 import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 
+/** Arguments of `UNetMidBlockSpatioTemporal`. */
 export interface UNetMidBlockSpatioTemporalArgs extends LayerArgs {
+  /** Channels of input and output. */
   inChannels: number;
+  /** Width of the time embedding. */
   tembChannels: number;
   /** Transformers, each between two residual blocks. Default 1. */
   numLayers?: number;

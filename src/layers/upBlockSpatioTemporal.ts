@@ -7,12 +7,15 @@ import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { Held, type Steps, StepwiseBlock } from './stepwise.ts';
 import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 
+/** Arguments of `UpBlockSpatioTemporal`. */
 export interface UpBlockSpatioTemporalArgs extends LayerArgs {
   /** Channels of the last skip connection. */
   inChannels: number;
   /** Channels of the hidden state that comes in. */
   prevOutputChannel: number;
+  /** Channels of the output. */
   outChannels: number;
+  /** Width of the time embedding. */
   tembChannels: number;
   /** Default 1. */
   numLayers?: number;
@@ -88,6 +91,7 @@ export class UpBlockSpatioTemporal<Args extends UpBlockSpatioTemporalArgs = UpBl
 }
 tf.serialization.registerClass(UpBlockSpatioTemporal);
 
+/** Arguments of `CrossAttnUpBlockSpatioTemporal`. */
 export interface CrossAttnUpBlockSpatioTemporalArgs extends UpBlockSpatioTemporalArgs {
   /** Transformer layers after each residual block: one number, or one per layer. Default 1. */
   transformerLayersPerBlock?: number | number[];

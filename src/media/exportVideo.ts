@@ -8,6 +8,7 @@ import type { RgbImage } from './image.ts';
 import { muxMp4 } from './mp4.ts';
 import { checkOutput, frameName, outputFormat } from './output.ts';
 
+/** Options of `exportToVideo`. */
 export interface ExportOptions {
   /** Frames per second, 0.1 to 240; for GIF at most 50. Default 7. */
   fps?: number;

@@ -2,7 +2,9 @@
 
 /** An 8-bit RGB picture. */
 export interface RgbImage {
+  /** In pixels. */
   width: number;
+  /** In pixels. */
   height: number;
   /** `height * width * 3` bytes, rows from top to bottom, red first. */
   data: Uint8Array;
@@ -10,6 +12,8 @@ export interface RgbImage {
 
 /** Float32 values with their shape, last axis fastest. */
 export interface FloatArray {
+  /** The values, row-major. */
   data: Float32Array;
+  /** Sizes of the axes. */
   shape: number[];
 }

@@ -26,6 +26,7 @@ export class DiagonalGaussianDistribution {
     return tf.tidy(() => tf.add(this.mean, tf.mul(tf.exp(tf.mul(this.logvar, 0.5)), noise)));
   }
 
+  /** Frees both tensors. */
   dispose(): void {
     this.mean.dispose();
     this.logvar.dispose();

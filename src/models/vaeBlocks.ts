@@ -14,8 +14,11 @@ import {
   Upsample2D,
 } from '../layers/index.ts';
 
+/** Arguments that the blocks of the VAE have in common. */
 export interface VaeBlockArgs extends LayerArgs {
+  /** Channels of the input. */
   inChannels: number;
+  /** Channels of the output. */
   outChannels: number;
   /** Default 1. */
   numLayers?: number;
@@ -59,6 +62,7 @@ const attentionOf = (channels: number) =>
     residualConnection: true,
   });
 
+/** Arguments of `DownEncoderBlock2D`. */
 export interface DownEncoderBlock2DArgs extends VaeBlockArgs {
   /** Default true. */
   addDownsample?: boolean;
@@ -82,7 +86,9 @@ export class DownEncoderBlock2D extends Chain<DownEncoderBlock2DArgs> {
 }
 tf.serialization.registerClass(DownEncoderBlock2D);
 
+/** Arguments of `UNetMidBlock2D`. */
 export interface UNetMidBlock2DArgs extends LayerArgs {
+  /** Channels of input and output, which are also those of its one attention head. */
   inChannels: number;
 }
 
@@ -134,6 +140,7 @@ export class MidBlockTemporalDecoder extends Chain<VaeBlockArgs> {
 }
 tf.serialization.registerClass(MidBlockTemporalDecoder);
 
+/** Arguments of `UpBlockTemporalDecoder`. */
 export interface UpBlockTemporalDecoderArgs extends VaeBlockArgs {
   /** Default true. */
   addUpsample?: boolean;

@@ -14,11 +14,15 @@ import {
 import { silu } from '../ops/index.ts';
 import { DownEncoderBlock2D, MidBlockTemporalDecoder, UNetMidBlock2D, UpBlockTemporalDecoder } from './vaeBlocks.ts';
 
+/** Arguments of `Encoder` and `TemporalDecoder`. */
 export interface CoderArgs extends LayerArgs {
+  /** Channels of the input. */
   inChannels: number;
+  /** Channels of the output; the encoder gives twice as many, means and logarithms of variances. */
   outChannels: number;
   /** Channels from the full resolution down. */
   blockOutChannels: number[];
+  /** Residual blocks of each level; the decoder has one more. */
   layersPerBlock: number;
 }
 

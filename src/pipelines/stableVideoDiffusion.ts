@@ -13,16 +13,23 @@ import type { CallbackTensors, FloatArray, Frames, GenerateOptions, ImageInput, 
 
 /** How pictures are normalised for the image encoder: `preprocessor_config.json`. */
 export interface FeatureExtractor {
+  /** Mean of each channel. */
   imageMean: readonly number[];
+  /** Standard deviation of each channel. */
   imageStd: readonly number[];
 }
 
 /** The parts of a pipeline. */
 export interface Components {
+  /** Encodes the picture and decodes the frames. */
   vae: AutoencoderKLTemporalDecoder;
+  /** Gives the UNet its context. */
   imageEncoder: CLIPVisionModelWithProjection;
+  /** Predicts the velocity at each step. */
   unet: UNetSpatioTemporalConditionModel;
+  /** The sampler. */
   scheduler: EulerDiscreteScheduler;
+  /** How pictures are normalised for the image encoder. */
   featureExtractor: FeatureExtractor;
 }
 
@@ -34,6 +41,7 @@ interface Condition {
 
 /** One still picture in, a short video out. */
 export class StableVideoDiffusionPipeline {
+  /** Its parts. */
   readonly components: Components;
 
   constructor(components: Components) {
@@ -50,15 +58,19 @@ export class StableVideoDiffusionPipeline {
     return new StableVideoDiffusionPipeline(await loadComponents(folder, options));
   }
 
+  /** The VAE with the temporal decoder. */
   get vae() {
     return this.components.vae;
   }
+  /** CLIP's image encoder. */
   get imageEncoder() {
     return this.components.imageEncoder;
   }
+  /** The network that is called at each step. */
   get unet() {
     return this.components.unet;
   }
+  /** The sampler. */
   get scheduler() {
     return this.components.scheduler;
   }

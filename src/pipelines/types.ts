@@ -11,8 +11,11 @@ export type OutputType = 'image' | 'array' | 'tensor' | 'latent';
 
 /** Where a long call stands: `step` of `steps` units of `stage` are done. */
 export interface Progress {
+  /** What is being done. */
   stage: 'loading' | 'encoding' | 'sampling' | 'decoding';
+  /** How much of it is done. */
   step: number;
+  /** How much of it there is. */
   steps: number;
 }
 
@@ -27,6 +30,7 @@ export type StepCallback = (
   tensors: CallbackTensors,
 ) => CallbackTensors | undefined | Promise<CallbackTensors | undefined>;
 
+/** Options of `generate`. */
 export interface GenerateOptions {
   /** Height of the video in pixels, divisible by 8. Default 576. */
   height?: number;
@@ -58,6 +62,7 @@ export interface GenerateOptions {
   latents?: tf.Tensor;
   /** Form of the result. Default `image`. */
   outputType?: OutputType;
+  /** Called after each sampling step; may replace the latents. */
   callbackOnStepEnd?: StepCallback;
   /** Names of tensors given to `callbackOnStepEnd`. Default `['latents']`. */
   callbackOnStepEndTensorInputs?: string[];
@@ -65,6 +70,7 @@ export interface GenerateOptions {
   returnDict?: boolean;
   /** Stops the call within one block; the promise rejects with the signal's reason. */
   signal?: AbortSignal;
+  /** Told of each finished part: blocks while encoding, steps while sampling, frames while decoding. */
   onProgress?: (progress: Progress) => void;
   /**
    * Receives the tensors of each stage in diffusers' axis order: `image_embeddings` `[B, 1, C]`, `image_noise` `[B, 3, H, W]`,
@@ -76,15 +82,20 @@ export interface GenerateOptions {
 
 /** Frames by output type: a list of pictures per video; `[B, F, H, W, 3]` values; or, for `latent`, `[B, F, h, w, 4]`. */
 export interface Frames {
+  /** A list of pictures for each video. */
   image: RgbImage[][];
+  /** Values `[B, F, H, W, 3]` in [0, 1]. */
   array: FloatArray;
+  /** A tensor `[B, F, H, W, 3]` in [0, 1], the caller's to dispose. */
   tensor: tf.Tensor;
+  /** Latents `[B, F, h, w, 4]`, the caller's to dispose. */
   latent: tf.Tensor;
 }
 
 /** Pictures to animate: one, a list (one batch), or a tensor `[N, H, W, 3]` with values in [0, 1]. */
 export type ImageInput = RgbImage | RgbImage[] | tf.Tensor;
 
+/** Options of `fromPretrained`. */
 export interface LoadOptions {
   /** Weight file variant, such as `fp16`: reads `*.fp16.safetensors`. */
   variant?: string;
@@ -92,6 +103,8 @@ export interface LoadOptions {
   backend?: 'auto' | 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
   /** Threads of the wasm backend. */
   threads?: number;
+  /** Told of the percentage that is loaded. */
   onProgress?: (progress: Progress) => void;
+  /** Stops the loading; the promise rejects with the signal's reason. */
   signal?: AbortSignal;
 }

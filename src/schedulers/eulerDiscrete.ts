@@ -41,6 +41,7 @@ export type Warn = (message: string) => void;
  * Call `setTimesteps`, scale the start noise by `initNoiseSigma`, and for each of `timesteps`: `scaleModelInput`, the model, `step`.
  */
 export class EulerDiscreteScheduler {
+  /** The configuration with defaults filled in. */
   readonly config: Readonly<EulerDiscreteSchedulerConfig>;
   /** Order of the solver: model calls per step. */
   readonly order = 1;

@@ -1,0 +1,55 @@
+/** Every public symbol, and every public member of it, has its documentation comment. */
+import { relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import ts from 'typescript';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const entries = ['src/index.ts', ...['layers', 'models', 'schedulers', 'checkpoints'].map((folder) => `src/${folder}/index.ts`)];
+
+const modifiersOf = (node: ts.Node) => (ts.canHaveModifiers(node) ? (ts.getModifiers(node) ?? []) : []);
+const isHidden = (node: ts.Node) =>
+  modifiersOf(node).some(({ kind }) => kind === ts.SyntaxKind.PrivateKeyword || kind === ts.SyntaxKind.ProtectedKeyword);
+const isOverride = (node: ts.Node) => modifiersOf(node).some(({ kind }) => kind === ts.SyntaxKind.OverrideKeyword);
+const hasComment = (node: ts.Node) => ts.getJSDocCommentsAndTags(node).length > 0;
+
+/** Members that need no comment of their own: what a base class explains, the class name for serialisation, and constructors without one. */
+const explainedElsewhere = (member: ts.Node, name: string) => isOverride(member) || ['className', 'steps', '__constructor'].includes(name);
+
+describe('documentation', () => {
+  it('explains every public symbol and member', () => {
+    const program = ts.createProgram(
+      entries.map((entry) => root + entry),
+      {
+        module: ts.ModuleKind.NodeNext,
+        target: ts.ScriptTarget.ES2022,
+        allowImportingTsExtensions: true,
+        noEmit: true,
+        skipLibCheck: true,
+      },
+    );
+    const checker = program.getTypeChecker();
+    const missing = new Set<string>();
+    const check = (symbol: ts.Symbol, path: string) => {
+      const declarations = (symbol.declarations ?? []).filter((node) => !isHidden(node));
+      if (declarations.length === 0 || !declarations.every((node) => node.getSourceFile().fileName.startsWith(`${root}src/`))) return;
+      if (!declarations.some(hasComment) && !declarations.some((node) => explainedElsewhere(node, symbol.name))) {
+        missing.add(`${relative(root, declarations[0].getSourceFile().fileName)}: ${path}`);
+      }
+      for (const declaration of declarations) {
+        if (!ts.isClassDeclaration(declaration) && !ts.isInterfaceDeclaration(declaration)) continue;
+        for (const member of [...(symbol.members?.values() ?? []), ...(symbol.exports?.values() ?? [])]) {
+          if (member.flags & ts.SymbolFlags.TypeParameter || member.name === 'prototype') continue;
+          check(member, `${path}.${member.name}`);
+        }
+      }
+    };
+    for (const entry of entries) {
+      const module = checker.getSymbolAtLocation(program.getSourceFile(root + entry)!)!;
+      for (const symbol of checker.getExportsOfModule(module)) {
+        check(symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol, symbol.name);
+      }
+    }
+    expect([...missing].sort()).to.deep.equal([]);
+  });
+});
