@@ -1,15 +1,12 @@
 /** Reports on every backend without touching the one in use: each is tried in a process of its own. */
 import { execFile } from 'node:child_process';
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { scriptArguments } from './packages.ts';
 import { type BackendName, type BackendReport, backendNames, providers } from './types.ts';
 
 /** Importing a native backend may print, take memory of a graphics card or end the process, so it happens in another one. */
 function probe(name: BackendName): Promise<BackendReport> {
-  const here = fileURLToPath(import.meta.url);
-  const script = fileURLToPath(new URL(`probe${extname(here)}`, import.meta.url));
   return new Promise((resolve) => {
-    execFile(process.execPath, [...process.execArgv, script, name], { timeout: 120_000 }, (error, stdout, stderr) => {
+    execFile(process.execPath, [...scriptArguments('probe'), name], { timeout: 120_000 }, (error, stdout, stderr) => {
       const line = stdout.split('\n').find((text) => text.startsWith('{'));
       if (line !== undefined) return resolve(JSON.parse(line) as BackendReport);
       const lastWords = stderr.trim().split('\n').at(-1) || error?.message || 'it said nothing';

@@ -7,9 +7,8 @@
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
-import { dirname, extname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { reasonOf } from './packages.ts';
+import { dirname, join, relative } from 'node:path';
+import { reasonOf, scriptArguments } from './packages.ts';
 import {
   type TensorflowVariant,
   tensorflowFolder,
@@ -91,9 +90,7 @@ async function buildAddon(folder: string): Promise<void> {
 
 /** Multiplies two matrices with the tfjs-node in `folder`, in a process of its own, and gives its version and device. */
 async function verify(folder: string): Promise<string> {
-  const here = fileURLToPath(import.meta.url);
-  const script = fileURLToPath(new URL(`tensorflowCheck${extname(here)}`, import.meta.url));
-  const printed = await runTool(process.execPath, [...process.execArgv, script, tfjsNodeFolder(folder)]);
+  const printed = await runTool(process.execPath, [...scriptArguments('tensorflowCheck'), tfjsNodeFolder(folder)]);
   return printed.trim().split('\n').at(-1) ?? '';
 }
 
