@@ -21,21 +21,23 @@ export async function run(args: string[]): Promise<number> {
     process.stderr.write(`svd: ${text}\n`);
   };
   // The library warns by console.warn, which knows neither of --quiet nor of the progress line.
+  const { warn } = console;
   console.warn = (...parts: unknown[]) => note(format(...parts));
 
   // Only the first signal is taken: a second one ends the process at once, even in the middle of a computation.
   const controller = new AbortController();
   const stop = () => controller.abort(new Interrupted());
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
+  const signals: NodeJS.Signals[] = ['SIGINT', 'SIGTERM'];
+  for (const signal of signals) process.once(signal, stop);
   try {
     const { generateVideo } = await import('./generateVideo.ts');
     const report = await generateVideo(command, { signal: controller.signal, progress, note });
     progress.clear();
     console.log(command.json ? JSON.stringify(report) : report.output.join('\n'));
     return 0;
-  } catch (error) {
+  } finally {
     progress.clear();
-    throw error;
+    console.warn = warn;
+    for (const signal of signals) process.off(signal, stop);
   }
 }

@@ -41,7 +41,7 @@ export interface Report {
 export async function generateVideo(command: GenerateCommand, watch: Watch): Promise<Report> {
   const { signal, progress, note } = watch;
   const chosen = await useBackend(command.backend, { threads: command.threads });
-  if (chosen.reason) note(chosen.reason);
+  if (chosen.reason) note(`the ${chosen.name} backend: ${chosen.reason}`);
 
   const pictures = await unlessAborted(readPictures(command.images), signal);
   const latents = command.latents === undefined ? undefined : await unlessAborted(readLatents(command.latents), signal);
@@ -51,15 +51,9 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
   const seeds = seedsFor(command, videos);
   if (command.seeds.length === 0) note(`the seed is ${seeds[0]}`);
 
-  const { variant, threads } = command;
   const onProgress = progress.update.bind(progress);
-  const pipe = await StableVideoDiffusionPipeline.fromPretrained(command.model, {
-    variant,
-    threads,
-    backend: chosen.name,
-    onProgress,
-    signal,
-  });
+  const loading = { variant: command.variant, backend: chosen.name, onProgress, signal };
+  const pipe = await StableVideoDiffusionPipeline.fromPretrained(command.model, loading);
   try {
     if (command.forwardChunking !== undefined) pipe.unet.enableForwardChunking(command.forwardChunking);
     const numFrames = command.numFrames ?? pipe.unet.config.numFrames;

@@ -36,6 +36,7 @@ export async function checkOutputs(paths: string[]): Promise<void> {
  * @throws Error that says what failed, and where the result is.
  */
 export async function writeResult(result: Result, paths: string[], settings: Settings, signal: AbortSignal): Promise<string[]> {
+  signal.throwIfAborted();
   try {
     await write(result, paths, settings, signal);
     return paths;

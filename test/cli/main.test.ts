@@ -1,0 +1,129 @@
+/** The `svd` command as a process: its texts, exit codes and streams. */
+import { once } from 'node:events';
+import { readdir, writeFile } from 'node:fs/promises';
+import { expect } from 'chai';
+import { version } from '../../src/cli/version.ts';
+import { testBackend } from '../setup.ts';
+import { picture, startSvd, svd, workFolder, writeSmallCheckpoint } from './runs.ts';
+
+describe('svd', () => {
+  it('shows its help and its version', async () => {
+    const [help, short, shown] = await Promise.all([svd('--help'), svd('-h'), svd('--version')]);
+    expect(help).to.include({ code: 0, stderr: '' });
+    expect(help.stdout).to.match(/^Usage: svd COMMAND/);
+    for (const name of ['generate', 'backends', 'setup', '--debug', '130']) expect(help.stdout).to.contain(name);
+    expect(short).to.deep.equal(help);
+    expect(shown).to.deep.equal({ code: 0, stdout: `${version}\n`, stderr: '' });
+  });
+
+  it('shows the help of each command', async () => {
+    const names = ['generate', 'backends', 'setup'];
+    for (const { code, stdout, stderr } of await Promise.all(names.map((name) => svd(name, '--help')))) {
+      expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
+      expect(stdout).to.match(/^Usage: svd (generate|backends|setup) /);
+    }
+  });
+
+  it('refuses wrong usage with exit code 2 and one sentence', async () => {
+    const cases: [args: string[], message: string][] = [
+      [[], 'svd: a command is required: generate, backends, setup. See svd --help.\n'],
+      [['genrate'], 'svd: there is no command "genrate". Did you mean svd generate? The commands are generate, backends, setup.\n'],
+      [['--colour'], 'svd: there is no command "--colour". The commands are generate, backends, setup.\n'],
+      [['generate'], 'svd: --model DIR is required: the folder of the checkpoint. See svd generate --help.\n'],
+      [
+        ['generate', 'a.png', '--model', 'm', '--output', 'o.mp4', '--height', '20'],
+        'svd: --height has to be a whole number from 8 to 8192 and divisible by 8 but is "20". Try 16.\n',
+      ],
+      [
+        ['generate', 'a.png', '--model', 'm', '--output', 'o.avi'],
+        'svd: The output "o.avi" ends in none of the known ways. Use .mp4, .webp, .gif, .safetensors, or / for a folder of PNG pictures.\n',
+      ],
+    ];
+    const results = await Promise.all(cases.map(([args]) => svd(...args)));
+    for (const [i, result] of results.entries()) expect(result).to.deep.equal({ code: 2, stdout: '', stderr: cases[i][1] });
+  });
+
+  it('shows where an error comes from only when asked', async () => {
+    const wrong = ['generate', '--height', 'x'];
+    const [plain, option, variable] = await Promise.all([
+      svd(...wrong),
+      svd(...wrong, '--debug'),
+      startSvd(wrong, { SVD_DEBUG: '1' }).ended,
+    ]);
+    expect(plain.stderr).to.not.contain('    at ');
+    for (const { code, stderr } of [option, variable]) {
+      expect(code).to.equal(2);
+      expect(stderr).to.contain('    at ');
+    }
+  });
+});
+
+describe('svd generate as a process', () => {
+  let folder: Awaited<ReturnType<typeof workFolder>>;
+  let args: string[];
+  before(async () => {
+    folder = await workFolder();
+    const model = folder.path('model');
+    await writeSmallCheckpoint(model);
+    args = [
+      'generate',
+      picture('rocket.jpg'),
+      '--model',
+      model,
+      '--backend',
+      testBackend,
+      '--height',
+      '16',
+      '--width',
+      '24',
+      '--num-frames',
+      '2',
+    ];
+  });
+  after(() => folder.remove());
+
+  it('prints the paths, and nothing on standard error but the drawn seed', async () => {
+    const output = folder.path('clip.webp');
+    const { code, stdout, stderr } = await svd(...args, '--num-inference-steps', '1', '--output', output);
+    expect({ code, stdout }).to.deep.equal({ code: 0, stdout: `${output}\n` });
+    expect(stderr).to.match(/^svd: the seed is \d+\n$/);
+  });
+
+  it('prints one line of JSON', async () => {
+    const output = folder.path('clip.mp4');
+    const { code, stdout, stderr } = await svd(...args, '--num-inference-steps', '1', '--output', output, '--seed', '9', '--json');
+    expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
+    expect(stdout.split('\n')).to.have.length(2);
+    const report = JSON.parse(stdout);
+    expect(report).to.have.all.keys('output', 'settings', 'backend', 'timings', 'peakMemoryBytes');
+    expect(report.output).to.deep.equal([output]);
+    expect(report.settings).to.deep.include({ seeds: [9], height: 16, width: 24, numFrames: 2, numInferenceSteps: 1 });
+  });
+
+  it('fails with exit code 1 and one sentence, which --quiet does not silence', async () => {
+    await writeFile(folder.path('no-picture.png'), 'text');
+    const output = ['--output', folder.path('failed.mp4')];
+    const [picture, model] = await Promise.all([
+      svd('generate', folder.path('no-picture.png'), ...args.slice(2), ...output),
+      svd(...args.slice(0, 2), '--model', folder.path('nowhere'), ...args.slice(4), ...output, '--quiet'),
+    ]);
+    for (const { code, stdout, stderr } of [picture, model]) {
+      expect({ code, stdout }).to.deep.equal({ code: 1, stdout: '' });
+      expect(stderr).to.match(/^svd: .*\n$/);
+    }
+  });
+
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    it(`ends with exit code 130 on ${signal} and leaves no files`, async () => {
+      const before = await readdir(folder.path('.'));
+      const output = ['--output', folder.path('stopped.safetensors'), '--dump', folder.path('stages.safetensors')];
+      const { child, ended } = startSvd([...args, '--num-inference-steps', '100000', ...output]);
+      await once(child.stderr, 'data'); // the seed, told before the model is loaded
+      child.kill(signal);
+      const { code, stderr } = await ended;
+      expect(code).to.equal(130);
+      expect(stderr).to.match(/svd: interrupted\n$/);
+      expect(await readdir(folder.path('.'))).to.deep.equal(before);
+    });
+  }
+});
