@@ -26,12 +26,12 @@ export const attend = {
   }) as Attend,
 };
 
-/** Runs `attend` over slices of matrices, and of query rows where one matrix alone exceeds the budget. */
-function attendInSlices(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D): tf.Tensor3D {
+/** Runs `attend` over slices of matrices, and of query rows where one matrix alone exceeds the budget of `scoreBytes`. */
+export function attendInSlices(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, scoreBytes = SCORE_BYTES): tf.Tensor3D {
   const [g, n] = q.shape;
   const rowBytes = k.shape[1] * 4;
-  const stack = Math.max(1, Math.floor(SCORE_BYTES / (rowBytes * n)));
-  const rows = stack > 1 || g === 1 ? n : Math.max(1, Math.min(n, Math.floor(SCORE_BYTES / rowBytes)));
+  const stack = Math.max(1, Math.floor(scoreBytes / (rowBytes * n)));
+  const rows = Math.max(1, Math.min(n, Math.floor(scoreBytes / rowBytes)));
   const run = formulationOf<Attend>('attention', attend);
   if (stack >= g && rows === n) return run(q, k, v);
   return tf.tidy(() => {

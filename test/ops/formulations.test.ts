@@ -1,0 +1,100 @@
+/** Every formulation of an operation against the plain one, and their choice by backend. */
+import * as tf from '@tensorflow/tfjs';
+import { expect } from 'chai';
+import * as ops from '../../src/ops/index.ts';
+import { attend, channelMean, formulationOf, usePlainFormulations } from '../../src/ops/index.ts';
+import { testBackend } from '../setup.ts';
+import { expectSame, named, ROUNDING } from './random.ts';
+
+/** Queries, keys and values `[G, N, d]` and `[G, M, d]`, below and above the number of scores at which matrices are taken one by one. */
+const attentionSizes: [g: number, n: number, m: number, d: number][] = [
+  [1, 1, 1, 4],
+  [6, 3, 3, 8],
+  [3, 63, 64, 4],
+  [3, 64, 64, 4],
+  [5, 64, 80, 16],
+  [2, 100, 77, 5],
+  [1, 256, 256, 32],
+];
+
+/** `[N, M, C]`: rows in one pooling window, in several, in a prime number, and in more windows than one pass takes. */
+const meanSizes: [n: number, m: number, c: number][] = [
+  [1, 1, 4],
+  [2, 12, 8],
+  [3, 251, 5],
+  [2, 257, 3],
+  [1, 1024, 32],
+  [2, 771, 4],
+  [1, 70000, 2],
+];
+
+const attentionInputs = ([g, n, m, d]: [number, number, number, number]) =>
+  [named('q', [g, n, d]), named('k', [g, m, d]), named('v', [g, m, d])] as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D];
+
+interface Cases {
+  shapes: number[][];
+  inputs: (shape: number[]) => tf.Tensor[];
+  /** What the plain formulation itself may be off by. Default `ROUNDING`. */
+  tolerance?: (shape: number[]) => number;
+}
+
+/** The cases of each operation that has formulations. */
+const cases: Record<string, Cases> = {
+  attend: { shapes: attentionSizes, inputs: (shape) => attentionInputs(shape as [number, number, number, number]) },
+  channelMean: {
+    shapes: meanSizes,
+    inputs: (shape) => [named('x', shape, -1, 3)],
+    // A running float32 sum of M terms is off by up to half a unit in the last place at each, hence by sqrt(M) of them on average.
+    tolerance: ([, m]) => Math.max(ROUNDING, Math.sqrt(m!) * 2 ** -24),
+  },
+  sinCos: {
+    shapes: [[1], [3, 7], [500]],
+    inputs: (shape) => [named('angles', shape, -2000, 2000)],
+    // WGSL allows errors of 2^-11 in its own sine and cosine.
+    tolerance: () => (testBackend === 'webgpu' ? 2 ** -11 : ROUNDING),
+  },
+};
+
+type Formulations = Record<string, (...inputs: tf.Tensor[]) => tf.Tensor | tf.Tensor[]>;
+const operations = Object.entries(ops).filter(([, value]) => typeof value === 'object' && 'plain' in value) as unknown as [
+  string,
+  Formulations,
+][];
+
+describe('formulations', () => {
+  it('all have cases here', () => {
+    expect(operations.map(([name]) => name).sort()).to.deep.equal(Object.keys(cases).sort());
+  });
+
+  for (const [operation, formulations] of operations) {
+    for (const name of Object.keys(formulations).filter((name) => name !== 'plain')) {
+      for (const shape of cases[operation]?.shapes ?? []) {
+        it(`${operation}.${name} equals the plain one at [${shape}]`, async () => {
+          const { inputs: make, tolerance } = cases[operation]!;
+          const inputs = make(shape);
+          const run = (formulation: string) => () => tf.stack([formulations[formulation]!(...inputs)].flat());
+          await expectSame(run(name), run('plain'), tolerance?.(shape));
+          tf.dispose(inputs);
+        });
+      }
+    }
+  }
+
+  it('are chosen by backend, and all plain when asked', () => {
+    const chosen = () => [formulationOf('attention', attend), formulationOf('channelMean', channelMean)];
+    const fast = testBackend === 'wasm' ? [attend.perMatrix, channelMean.pooled] : [attend.plain, channelMean.plain];
+    expect(chosen()).to.deep.equal(fast);
+    usePlainFormulations(true);
+    try {
+      expect(chosen()).to.deep.equal([attend.plain, channelMean.plain]);
+    } finally {
+      usePlainFormulations(false);
+    }
+    expect(chosen()).to.deep.equal(fast);
+  });
+
+  it('leave the plain one to operations that have no faster one', () => {
+    const operation: { plain: string } & Record<string, string> = { plain: 'plain', other: 'other' };
+    expect(formulationOf('none', operation)).to.equal('plain');
+  });
+});
