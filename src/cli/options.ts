@@ -101,7 +101,7 @@ const running: Options = {
   },
   'forward-chunking': {
     value: 'N',
-    help: 'Let the feed-forward layers work on N rows at a time, 1 or more: less memory, same result. Default: off.',
+    help: 'Let the feed-forward layers work on N frames at a time, a divisor of the frames: less memory, same result. Default: all.',
   },
 };
 

@@ -23,6 +23,7 @@ export class ProgressLine {
   private stage?: string;
   private stageStart: number;
   private last: number;
+  private shown = '';
 
   /** `now` gives milliseconds. */
   constructor(terminal?: Terminal, now: () => number = () => performance.now()) {
@@ -47,7 +48,8 @@ export class ProgressLine {
 
   /** Removes the line, so that something else can be printed. */
   clear(): void {
-    this.terminal?.write(CLEAR_LINE);
+    if (this.shown !== '') this.terminal?.write(CLEAR_LINE);
+    this.shown = '';
   }
 
   /** Seconds by stage, in the order in which they began. */
@@ -56,8 +58,10 @@ export class ProgressLine {
   }
 
   private draw(line: string): void {
-    const { columns = 80 } = this.terminal ?? {};
-    this.terminal?.write(CLEAR_LINE + line.slice(0, columns - 1));
+    if (line === this.shown || this.terminal === undefined) return;
+    const columns = this.terminal.columns || 80; // a terminal that does not know its width says 0
+    this.terminal.write(CLEAR_LINE + line.slice(0, columns - 1));
+    this.shown = line;
   }
 }
 

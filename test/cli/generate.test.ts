@@ -1,5 +1,5 @@
 /** What `svd generate` writes and refuses, run within this process. */
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { expect } from 'chai';
 import sharp from 'sharp';
@@ -124,6 +124,20 @@ describe('svd generate', () => {
       expect((await failure([rocket, '--model', folder.path('empty'), ...out()])).message).to.contain('model_index.json');
       expect((await failure([rocket, '--model', folder.path('nowhere'), ...out()])).message).to.contain('nowhere');
       expect((await failure([rocket, ...model, '--variant', 'fp16', ...out()])).message).to.contain('fp16');
+    });
+
+    it('refuses a model folder that is damaged or of another pipeline', async () => {
+      const copy = (name: string) => cp(folder.path('model'), folder.path(name), { recursive: true }).then(() => folder.path(name));
+      const message = async (path: string) => (await failure([rocket, '--model', path, ...out()])).message;
+      const cut = await copy('cut');
+      await truncate(`${cut}/unet/diffusion_pytorch_model.safetensors`, 100_000);
+      expect(await message(cut)).to.contain('diffusion_pytorch_model.safetensors');
+      const other = await copy('other');
+      await writeFile(`${other}/model_index.json`, '{"_class_name": "StableDiffusionPipeline"}');
+      expect(await message(other)).to.contain('StableDiffusionPipeline');
+      const partial = await copy('partial');
+      await rm(`${partial}/vae`, { recursive: true });
+      expect(await message(partial)).to.contain('vae');
     });
 
     it('refuses an output that cannot be written, before the model is loaded', async () => {

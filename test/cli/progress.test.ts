@@ -37,10 +37,28 @@ describe('ProgressLine', () => {
     expect(at(1, 'a stage with a name that is far too long', 1, 2)).to.have.length('\r\x1b[2K'.length + 39);
   });
 
-  it('clears the line', () => {
-    const { line, written } = setUp();
+  it('clears what it has drawn, and nothing else', () => {
+    const { line, written, at } = setUp();
     line.clear();
-    expect(written).to.deep.equal(['\r\x1b[2K']);
+    expect(written).to.deep.equal([]);
+    at(0, 'sampling', 0, 8);
+    line.clear();
+    line.clear();
+    expect(written.slice(1)).to.deep.equal(['\r\x1b[2K']);
+  });
+
+  it('draws the same line once', () => {
+    const { written, at } = setUp();
+    at(0, 'loading', 100, 100);
+    at(1, 'loading', 100, 100);
+    expect(written).to.have.length(1);
+  });
+
+  it('takes 80 columns for a terminal that does not know its width', () => {
+    const written: string[] = [];
+    const line = new ProgressLine({ columns: 0, write: (text: string) => written.push(text) });
+    line.update({ stage: 'a'.repeat(99), step: 1, steps: 1 });
+    expect(written).to.deep.equal([`\r\x1b[2K${'a'.repeat(79)}`]);
   });
 
   it('measures without a terminal', () => {
