@@ -1,4 +1,5 @@
 """Shared by the fixture scripts: numbers that follow from names, and the fixture file format."""
+
 import copy
 import json
 import struct

@@ -5,6 +5,7 @@ Runs the command line and diffusers on the same checkpoints, photographs and see
 
 Build the package first. Exits with 1 if any stage is out of tolerance.
 """
+
 import argparse
 import subprocess
 import sys
@@ -27,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BASE = dict(height=72, width=104, num_frames=4, num_inference_steps=3)
 LATENTS = (1, 4, 4, 9, 13)
 
-# Checkpoint folder, pictures, seeds, and the other arguments in diffusers' names. `latents` and `forward_chunking` stand for what they name.
+# Checkpoint, pictures, seeds, and the other arguments in diffusers' names; `latents` and `forward_chunking` stand for what they name.
 CASES: dict[str, tuple[str, list[str], list[int], dict]] = {
     'guidance': ('single', [ROCKET], [42], BASE),
     'no-guidance': ('single', [ROCKET], [42], {**BASE, 'max_guidance_scale': 1.0}),
@@ -38,7 +39,12 @@ CASES: dict[str, tuple[str, list[str], list[int], dict]] = {
     'two-images-one-generator': ('single', [COFFEE, ROCKET], [1], BASE),
     'sharded': ('sharded', [CAT], [5], BASE),
     'fp16': ('fp16', [ROCKET], [5], BASE),
-    'conditioning': ('single', [CAT], [6], {**BASE, 'fps': 12, 'motion_bucket_id': 200, 'noise_aug_strength': 0.1, 'min_guidance_scale': 1.5, 'max_guidance_scale': 2.5}),
+    'conditioning': (
+        'single',
+        [CAT],
+        [6],
+        {**BASE, 'fps': 12, 'motion_bucket_id': 200, 'noise_aug_strength': 0.1, 'min_guidance_scale': 1.5, 'max_guidance_scale': 2.5},
+    ),
     'decode-chunk': ('single', [CAT], [6], {**BASE, 'decode_chunk_size': 3}),
     'given-latents': ('single', [CAT], [6], {**BASE, 'latents': LATENTS}),
     'forward-chunking': ('single', [ROCKET], [42], {**BASE, 'forward_chunking': 1}),
@@ -46,7 +52,7 @@ CASES: dict[str, tuple[str, list[str], list[int], dict]] = {
     'tiny': ('tiny', [ROCKET], [0], {**BASE, 'height': 64, 'width': 96, 'num_frames': 8, 'num_inference_steps': 10}),
 }
 
-# Largest relative L2 distance per stage; the default is that of latents and frames. Noise is the generator's own: equal but for the last bit.
+# Largest relative L2 distance per stage; the default is that of latents and frames. Noise is equal but for its last bit.
 TOLERANCES = {'image_embeddings': 3e-5, 'image_latents': 3e-5, 'image_noise': 1e-6, 'initial_latents': 1e-6, 'added_time_ids': 1e-6}
 DEFAULT_TOLERANCE = 1e-4
 EQUAL_SHARE, LARGEST_STEP = 0.995, 1
@@ -96,7 +102,9 @@ def ours(case: str, backend: str, model: Path, folder: Path, program: str) -> di
         command += [f'--{key.replace("_", "-")}', ','.join(map(str, value)) if isinstance(value, list) else str(value)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode != 0 or not dump.exists() or not output.exists():
-        raise RuntimeError(f'exit code {done.returncode} and {"" if output.exists() else "no "}output: {(done.stderr or done.stdout).strip()}')
+        raise RuntimeError(
+            f'exit code {done.returncode} and {"" if output.exists() else "no "}output: {(done.stderr or done.stdout).strip()}'
+        )
     return {**load_file(dump), **{f'output.{key}': value for key, value in load_file(output).items()}}
 
 
@@ -142,7 +150,10 @@ def main() -> int:
                 for stage, wanted in truth.items():
                     cells, good = row(stage, values.get(stage), wanted)
                     failed += not good
-                    print(f'{case:26} {backend:10} {stage:16} {cells[0]:>11} {cells[1]:>8} {cells[2]:>11} {cells[3]:>6}{"" if good else "  OUT OF TOLERANCE"}', flush=True)
+                    print(
+                        f'{case:26} {backend:10} {stage:16} {cells[0]:>11} {cells[1]:>8} {cells[2]:>11} {cells[3]:>6}{"" if good else "  OUT OF TOLERANCE"}',
+                        flush=True,
+                    )
     print('all within tolerance' if failed == 0 else f'{failed} out of tolerance')
     return 1 if failed else 0
 

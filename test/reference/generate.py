@@ -3,6 +3,7 @@ Writes the fixtures that diffusers, torch and Pillow make: python test/reference
 
 With --check it writes into a temporary folder instead and compares with the stored fixtures.
 """
+
 import argparse
 import importlib
 import sys

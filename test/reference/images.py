@@ -1,4 +1,5 @@
 """The three small photographs of the pipeline fixtures, cut out of scikit-image's pictures (all CC0)."""
+
 from pathlib import Path
 
 import skimage
@@ -19,8 +20,14 @@ def write(folder: Path) -> None:
     """Writes a PNG smaller and JPEGs larger than the 224 pixels of the image encoder, so that both directions of resizing are used."""
     (folder / 'images').mkdir(parents=True, exist_ok=True)
     # The head of Chelsea the cat, by Stefan van der Walt.
-    Image.open(DATA / 'chelsea.png').crop((90, 0, 378, 216)).resize((128, 96), Image.Resampling.LANCZOS).save(folder / 'images' / CAT, optimize=True)
+    Image.open(DATA / 'chelsea.png').crop((90, 0, 378, 216)).resize((128, 96), Image.Resampling.LANCZOS).save(
+        folder / 'images' / CAT, optimize=True
+    )
     # The launch of DSCOVR, by SpaceX.
-    Image.open(DATA / 'rocket.jpg').crop((80, 20, 560, 380)).resize((320, 240), Image.Resampling.LANCZOS).save(folder / 'images' / ROCKET, quality=88)
+    Image.open(DATA / 'rocket.jpg').crop((80, 20, 560, 380)).resize((320, 240), Image.Resampling.LANCZOS).save(
+        folder / 'images' / ROCKET, quality=88
+    )
     # A cup of coffee, by Rachel Michetti.
-    Image.open(DATA / 'coffee.png').crop((60, 0, 593, 400)).resize((320, 240), Image.Resampling.LANCZOS).save(folder / 'images' / COFFEE, quality=88)
+    Image.open(DATA / 'coffee.png').crop((60, 0, 593, 400)).resize((320, 240), Image.Resampling.LANCZOS).save(
+        folder / 'images' / COFFEE, quality=88
+    )

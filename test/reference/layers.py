@@ -1,4 +1,5 @@
 """Fixtures of single layers: one file per case with the layer's inputs and outputs, computed by diffusers."""
+
 from pathlib import Path
 
 import torch

@@ -1,4 +1,5 @@
 """The table of model fixtures: configurations, input shapes and call arguments per case."""
+
 from dataclasses import dataclass, field
 
 
@@ -17,7 +18,9 @@ class Case:
 CASES: dict[str, Case] = {}
 
 
-def unet(variant: str, shape: tuple, tokens: int = 1, timestep: float = 1.25, stages: bool = True, chunking: dict | None = None, **config) -> None:
+def unet(
+    variant: str, shape: tuple, tokens: int = 1, timestep: float = 1.25, stages: bool = True, chunking: dict | None = None, **config
+) -> None:
     """A UNet on `shape` [B, F, C, H, W]. `config` overrides a tiny one of two levels."""
     config = {**UNET, **config}
     width = config['cross_attention_dim'] if isinstance(config['cross_attention_dim'], int) else config['cross_attention_dim'][0]
@@ -55,7 +58,9 @@ unet('4-levels-odd', (2, 2, 8, 9, 13), stages=False, **FOUR)
 unet('transformer-layers-2', (1, 2, 8, 4, 6), transformer_layers_per_block=2)
 unet(
     *('per-level', (1, 2, 8, 4, 6)),
-    **dict(layers_per_block=[1, 2, 1], transformer_layers_per_block=[1, 2, 1], cross_attention_dim=[32, 32, 32], num_attention_heads=[2, 4, 6]),
+    **dict(
+        layers_per_block=[1, 2, 1], transformer_layers_per_block=[1, 2, 1], cross_attention_dim=[32, 32, 32], num_attention_heads=[2, 4, 6]
+    ),
     **dict(block_out_channels=[32, 64, 96], **blocks(3)),
 )
 unet('attention-inside', (1, 2, 8, 4, 4), num_attention_heads=[2, 4], **blocks(2, [False, True]))
@@ -90,5 +95,12 @@ def clip(variant: str, batch: int, **config) -> None:
 
 TOWER = dict(hidden_size=32, projection_dim=24, num_hidden_layers=2, num_attention_heads=4, intermediate_size=37)
 clip('quick-gelu', 2, **TOWER, image_size=16, patch_size=4, hidden_act='quick_gelu')
-clip('gelu', 2, **{**TOWER, 'hidden_size': 48, 'num_hidden_layers': 3, 'num_attention_heads': 3}, image_size=28, patch_size=14, hidden_act='gelu')
+clip(
+    'gelu',
+    2,
+    **{**TOWER, 'hidden_size': 48, 'num_hidden_layers': 3, 'num_attention_heads': 3},
+    image_size=28,
+    patch_size=14,
+    hidden_act='gelu',
+)
 clip('remainder', 1, **TOWER, image_size=30, patch_size=14, hidden_act='gelu', layer_norm_eps=1e-3)

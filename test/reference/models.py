@@ -1,4 +1,5 @@
 """Fixtures of whole models: outputs and the tensors between their top-level modules, computed by diffusers and transformers."""
+
 import re
 from pathlib import Path
 
@@ -22,7 +23,10 @@ def build(model: str, config: dict) -> torch.nn.Module:
     """The model with weights from their names."""
     if model == 'CLIPVisionModelWithProjection':
         return with_hashed_weights(CLIPVisionModelWithProjection(CLIPVisionConfig(**config)))
-    cls = {'AutoencoderKLTemporalDecoder': AutoencoderKLTemporalDecoder, 'UNetSpatioTemporalConditionModel': UNetSpatioTemporalConditionModel}[model]
+    cls = {
+        'AutoencoderKLTemporalDecoder': AutoencoderKLTemporalDecoder,
+        'UNetSpatioTemporalConditionModel': UNetSpatioTemporalConditionModel,
+    }[model]
     return with_hashed_weights(cls(**config))
 
 

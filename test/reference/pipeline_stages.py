@@ -1,4 +1,5 @@
 """Runs diffusers' pipeline and keeps the tensors between its stages, under the names that `svd generate --dump` gives them."""
+
 import torch
 from diffusers import StableVideoDiffusionPipeline
 from diffusers.pipelines.stable_video_diffusion import pipeline_stable_video_diffusion as module
@@ -48,7 +49,9 @@ def run_with_stages(pipe: StableVideoDiffusionPipeline, images: list | torch.Ten
         for method, name_stage in keep.items():
             setattr(pipe, method, recording(getattr(pipe, method), name_stage))
         module.randn_tensor = recording(draw, lambda result: ('image_noise', result))  # the first draw is the picture's
-        frames = pipe(images if len(images) > 1 or isinstance(images, torch.Tensor) else images[0], callback_on_step_end=on_step_end, **arguments).frames
+        frames = pipe(
+            images if len(images) > 1 or isinstance(images, torch.Tensor) else images[0], callback_on_step_end=on_step_end, **arguments
+        ).frames
     finally:
         module.randn_tensor = draw
         for method in keep:

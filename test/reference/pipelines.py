@@ -1,4 +1,5 @@
 """Fixtures of the whole sampling call on photographs: final frames and the tensors between the stages, computed by diffusers."""
+
 from pathlib import Path
 
 import torch
@@ -13,11 +14,20 @@ from pipeline_stages import run_with_stages
 
 SCHEDULER = {
     **dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule='scaled_linear', prediction_type='v_prediction'),
-    **dict(interpolation_type='linear', use_karras_sigmas=True, sigma_min=0.002, sigma_max=700.0, timestep_spacing='leading', timestep_type='continuous'),
+    **dict(
+        interpolation_type='linear',
+        use_karras_sigmas=True,
+        sigma_min=0.002,
+        sigma_max=700.0,
+        timestep_spacing='leading',
+        timestep_type='continuous',
+    ),
     **dict(steps_offset=1, rescale_betas_zero_snr=False),
 }
 ENCODER = {
-    **dict(hidden_size=32, projection_dim=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, image_size=224, patch_size=56),
+    **dict(
+        hidden_size=32, projection_dim=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, image_size=224, patch_size=56
+    ),
     **dict(hidden_act='gelu'),
 }
 
@@ -31,8 +41,9 @@ DEEP = {**TINY, 'unet': {**UNET, **FOUR}, 'vae': vae(32, 32, 32, 32)}
 SQUARE = {**TINY, 'image_encoder': {**ENCODER, 'image_size': 32, 'patch_size': 8}}
 SMALL = dict(height=24, width=32, num_frames=3, num_inference_steps=3, seeds=[42])
 
-# Arguments of the call in diffusers' names, and instead of objects: `images` (file names), `seeds` (one generator, or a list of them when there
-# are several), `latents` and `image` (shapes of tensors filled from their names), `callback_scale` (a callback that multiplies the latents by it).
+# Arguments of the call in diffusers' names, and instead of objects: `images` (file names), `seeds` (one generator, or a list
+# of them when there are several), `latents` and `image` (shapes of tensors filled from their names), `callback_scale` (a
+# callback that multiplies the latents by it).
 CASES: dict[str, tuple[dict, dict]] = {
     'default-guidance': (TINY, dict(SMALL, images=[CAT])),
     'no-guidance': (TINY, dict(SMALL, images=[ROCKET], max_guidance_scale=1.0)),
@@ -43,11 +54,17 @@ CASES: dict[str, tuple[dict, dict]] = {
     'given-latents': (TINY, dict(SMALL, images=[CAT], latents=[1, 3, 4, 6, 8])),
     'decode-chunk-1': (TINY, dict(SMALL, images=[ROCKET], decode_chunk_size=1)),
     'decode-chunk-2': (TINY, dict(SMALL, images=[CAT], decode_chunk_size=2)),
-    'conditioning': (TINY, dict(SMALL, images=[ROCKET], fps=24, motion_bucket_id=40, noise_aug_strength=0.2, min_guidance_scale=1.5, max_guidance_scale=2.5)),
+    'conditioning': (
+        TINY,
+        dict(SMALL, images=[ROCKET], fps=24, motion_bucket_id=40, noise_aug_strength=0.2, min_guidance_scale=1.5, max_guidance_scale=2.5),
+    ),
     'latent-output': (TINY, dict(SMALL, images=[CAT], output_type='latent', seeds=[2**40 + 5])),
     'callback': (TINY, dict(SMALL, images=[CAT], callback_scale=0.9)),
     'tensor-image': (SQUARE, dict(SMALL, image=[1, 3, 32, 32], height=32)),
-    'two-images-two-videos': (TINY, dict(SMALL, images=[COFFEE, ROCKET], num_videos_per_prompt=2, num_frames=2, noise_aug_strength=0, latents=[4, 2, 4, 6, 8])),
+    'two-images-two-videos': (
+        TINY,
+        dict(SMALL, images=[COFFEE, ROCKET], num_videos_per_prompt=2, num_frames=2, noise_aug_strength=0, latents=[4, 2, 4, 6, 8]),
+    ),
     'odd-latents-8x': (DEEP, dict(SMALL, images=[ROCKET], height=72, width=104, num_frames=2)),
 }
 
@@ -70,7 +87,11 @@ def run_case(name: str) -> tuple[dict[str, torch.Tensor], dict]:
     components, args = CASES[name]
     arguments = {'output_type': 'np', **args}
     generators = [torch.Generator().manual_seed(seed) for seed in arguments.pop('seeds')]
-    inputs = {key: tensor(f'{name}.{key}', tuple(arguments.pop(key)), low, high) for key, low, high in (('image', 0, 1), ('latents', -1.7, 1.7)) if key in arguments}
+    inputs = {
+        key: tensor(f'{name}.{key}', tuple(arguments.pop(key)), low, high)
+        for key, low, high in (('image', 0, 1), ('latents', -1.7, 1.7))
+        if key in arguments
+    }
     images = inputs['image'] if 'image' in inputs else [load(image) for image in arguments.pop('images')]
     if 'latents' in inputs:
         arguments['latents'] = inputs['latents']

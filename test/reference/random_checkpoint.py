@@ -5,6 +5,7 @@ Its weights are random but for three output convolutions, which are fitted by le
 the frames resemble the picture: the VAE encoder's (to the mean colours of 8x8 pixels), the VAE decoder's (back to pixels) and the
 UNet's (to the denoised latents). The architecture is the published one with fewer channels: four UNet levels, a VAE with factor 8.
 """
+
 import sys
 from pathlib import Path
 
@@ -31,7 +32,9 @@ def components() -> StableVideoDiffusionPipeline:
     torch.manual_seed(0)
     channels = (32, 32, 32, 32)
     unet = UNetSpatioTemporalConditionModel(
-        **dict(sample_size=(8, 12), block_out_channels=channels, layers_per_block=1, cross_attention_dim=32, num_attention_heads=(1, 2, 4, 4)),
+        **dict(
+            sample_size=(8, 12), block_out_channels=channels, layers_per_block=1, cross_attention_dim=32, num_attention_heads=(1, 2, 4, 4)
+        ),
         **dict(addition_time_embed_dim=32, projection_class_embeddings_input_dim=96, num_frames=8, **blocks(4)),
     )
     vae = AutoencoderKLTemporalDecoder(block_out_channels=channels, down_block_types=['DownEncoderBlock2D'] * 4, layers_per_block=1)
@@ -39,7 +42,9 @@ def components() -> StableVideoDiffusionPipeline:
         **dict(hidden_size=32, projection_dim=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128, image_size=224),
         **dict(patch_size=32, hidden_act='gelu'),
     )
-    pipe = StableVideoDiffusionPipeline(vae.eval(), CLIPVisionModelWithProjection(encoder).eval(), unet.eval(), EulerDiscreteScheduler(**SCHEDULER), CLIPImageProcessor())
+    pipe = StableVideoDiffusionPipeline(
+        vae.eval(), CLIPVisionModelWithProjection(encoder).eval(), unet.eval(), EulerDiscreteScheduler(**SCHEDULER), CLIPImageProcessor()
+    )
     for model in (vae, unet):
         calm(model)
     pipe.set_progress_bar_config(disable=True)
@@ -98,7 +103,7 @@ def fit(conv: torch.nn.Conv2d, features: torch.Tensor, targets: torch.Tensor) ->
 
 
 def fit_vae(vae: AutoencoderKLTemporalDecoder, videos: torch.Tensor) -> None:
-    """Latents become the mean colour and the left-right contrast of 8x8 pixels, as widely spread as the published VAE's; decoding inverts that."""
+    """Latents become mean colour and left-right contrast of 8x8 pixels, spread as the published VAE's; decoding inverts that."""
     frames = videos.flatten(0, 1)
     halves = functional.avg_pool2d(frames.mean(1, keepdim=True), (8, 4))
     cells = torch.cat([functional.avg_pool2d(frames, 8), halves[..., 1::2] - halves[..., ::2]], 1)
