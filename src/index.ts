@@ -1,10 +1,11 @@
 /** Stable Video Diffusion for TensorFlow.js: everything public in Node. */
-export { type BackendName, type BackendReport, listBackends, useBackend } from './backends/index.ts';
+export * from './backends/index.ts';
 export * from './checkpoints/index.ts';
 export * from './layers/index.ts';
 export * from './media/index.ts';
 export * from './models/index.ts';
-export * from './pipelines/stableVideoDiffusion.ts';
+export { StableVideoDiffusionPipeline } from './pipelines/fromPretrained.ts';
+export type { Components, FeatureExtractor } from './pipelines/stableVideoDiffusion.ts';
 export * from './pipelines/types.ts';
 export * from './random/index.ts';
 export * from './schedulers/index.ts';

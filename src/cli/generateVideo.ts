@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../backends/index.ts';
 import { outputFormat } from '../media/output.ts';
-import { StableVideoDiffusionPipeline } from '../pipelines/stableVideoDiffusion.ts';
+import { StableVideoDiffusionPipeline } from '../pipelines/fromPretrained.ts';
 import type { GenerateOptions, ImageInput } from '../pipelines/types.ts';
 import { Generator } from '../random/generator.ts';
 import { UsageError } from './errors.ts';

@@ -9,7 +9,7 @@ import type { EulerDiscreteScheduler } from '../schedulers/index.ts';
 import { latentShape, type ModelFacts, type Settings, settingsOf } from './checkInputs.ts';
 import { guidanceScales, guide } from './guidance.ts';
 import { channelsFirst } from './stageValues.ts';
-import type { CallbackTensors, FloatArray, Frames, GenerateOptions, ImageInput, LoadOptions, OutputType } from './types.ts';
+import type { CallbackTensors, FloatArray, Frames, GenerateOptions, ImageInput, OutputType } from './types.ts';
 
 /** How pictures are normalised for the image encoder: `preprocessor_config.json`. */
 export interface FeatureExtractor {
@@ -39,7 +39,7 @@ interface Condition {
   picture: tf.Tensor;
 }
 
-/** One still picture in, a short video out. */
+/** One still picture in, a short video out. This class runs anywhere; `fromPretrained.ts` adds loading from disk. */
 export class StableVideoDiffusionPipeline {
   /** Its parts. */
   readonly components: Components;
@@ -48,17 +48,6 @@ export class StableVideoDiffusionPipeline {
     this.components = components;
   }
 
-  /**
-   * Loads a pipeline from a folder as diffusers' `save_pretrained` writes it.
-   *
-   * @throws If the folder is no such pipeline, weights do not fit, or the backend cannot be used.
-   */
-  static async fromPretrained(folder: string, options: LoadOptions = {}): Promise<StableVideoDiffusionPipeline> {
-    const { loadComponents } = await import('./loadComponents.ts');
-    return new StableVideoDiffusionPipeline(await loadComponents(folder, options));
-  }
-
-  /** The VAE with the temporal decoder. */
   get vae() {
     return this.components.vae;
   }

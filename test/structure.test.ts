@@ -1,0 +1,67 @@
+/** The structure that the folders promise: imports point one way, and what is meant for browsers is free of Node. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+
+const src = fileURLToPath(new URL('../src/', import.meta.url));
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+
+/** What a file imports at run time. Types alone do not count. */
+function importsOf(file: string): string[] {
+  const code = readFileSync(src + file, 'utf8');
+  const from = code.matchAll(/^(?:import|export) (?!type )[^;]*?from '([^']+)';$/gm);
+  const dynamic = code.matchAll(/import\('([^']+)'\)/g);
+  return [...from, ...dynamic].map(([, name]) => name);
+}
+
+/** The path below src of a relative import. */
+const resolve = (file: string, name: string) => new URL(name, `file:///${file}`).pathname.slice(1);
+
+/** The folders that each folder may import from, besides itself. */
+const allowed: Record<string, string[]> = {
+  ops: [],
+  layers: ['ops'],
+  models: ['ops', 'layers'],
+  random: [],
+  schedulers: ['random'],
+  media: [],
+  backends: [],
+  checkpoints: ['layers', 'media'],
+  pipelines: ['ops', 'layers', 'models', 'random', 'schedulers', 'media', 'checkpoints', 'backends'],
+};
+
+const withNode = ['backends', 'media', 'checkpoints', 'cli'];
+
+describe('structure', () => {
+  it('lets imports point one way', () => {
+    const wrong = files.flatMap((file) => {
+      const [folder] = file.split('/');
+      if (!(folder in allowed)) return [];
+      const others = importsOf(file)
+        .filter((name) => name.startsWith('.'))
+        .map((name) => resolve(file, name).split('/')[0]);
+      return others.filter((other) => other !== folder && !allowed[folder].includes(other)).map((other) => `${file} imports ${other}`);
+    });
+    expect(wrong).to.deep.equal([]);
+  });
+
+  it("keeps Node's modules in the folders meant for them", () => {
+    const wrong = files.filter(
+      (file) => !withNode.includes(file.split('/')[0]) && importsOf(file).some((name) => name.startsWith('node:')),
+    );
+    expect(wrong).to.deep.equal([]);
+  });
+
+  it('gives browsers an entry that needs tfjs alone', () => {
+    const packages = new Set<string>();
+    const seen = new Set<string>();
+    const visit = (file: string) => {
+      if (seen.has(file)) return;
+      seen.add(file);
+      for (const name of importsOf(file)) name.startsWith('.') ? visit(resolve(file, name)) : packages.add(name);
+    };
+    visit('browser.ts');
+    expect([...seen]).to.include.members(['pipelines/stableVideoDiffusion.ts', 'checkpoints/safetensors.ts']);
+    expect([...packages]).to.deep.equal(['@tensorflow/tfjs']);
+  });
+});
