@@ -32,8 +32,8 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
   }
 
   protected override buildSelf(): void {
-    this.mixFactor = this.parameter('mix_factor', [1], 'same', tf.initializers.constant({ value: this.args.alpha }));
-    if (this.args.mergeStrategy === 'fixed') this.mixFactor.trainable = false;
+    const initial = tf.initializers.constant({ value: this.args.alpha });
+    this.mixFactor = this.parameter('mix_factor', [1], 'same', initial, this.args.mergeStrategy !== 'fixed');
   }
 
   /** The weight of the spatial branch, in a shape that spreads over a tensor of `rank` axes. */

@@ -1,7 +1,7 @@
 /** Multi-head attention, mirroring `Attention` of diffusers' `models/attention_processor.py`. */
 import * as tf from '@tensorflow/tfjs';
 import { attention, temporalAttention } from '../ops/index.ts';
-import { Block, type LayerArgs } from './block.ts';
+import { Block, firstShape, type LayerArgs } from './block.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
 
@@ -82,7 +82,7 @@ export class Attention extends Block<AttentionArgs> {
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tf.Shape;
+    return firstShape(inputShape);
   }
 }
 tf.serialization.registerClass(Attention);

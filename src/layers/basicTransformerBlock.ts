@@ -1,7 +1,7 @@
 /** The transformer blocks over space and over time, mirroring `BasicTransformerBlock` and `TemporalBasicTransformerBlock` of diffusers' `models/attention.py`. */
 import * as tf from '@tensorflow/tfjs';
 import { Attention } from './attention.ts';
-import { Block, framesOf, type Kwargs, type LayerArgs } from './block.ts';
+import { Block, firstShape, framesOf, type Kwargs, type LayerArgs } from './block.ts';
 import { type Chunking, chunkedFeedForward, FeedForward } from './feedForward.ts';
 import { LayerNorm } from './normalization.ts';
 
@@ -56,7 +56,7 @@ export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> 
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return inputShape[0] as tf.Shape;
+    return firstShape(inputShape);
   }
 }
 

@@ -91,6 +91,7 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
   protected child<T extends AnyBlock>(block: T): T {
     this.childBlocks ??= [];
     this.childBlocks.push(block);
+    if (!this.trainable) block.trainable = false;
     return block;
   }
 
@@ -100,8 +101,8 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
   }
 
   /** Declares one weight. To be called in `buildSelf`. */
-  protected parameter(key: string, shape: number[], layout: Layout, initializer: Initializer): tf.LayerVariable {
-    const add = (init: Initializer) => this.addWeight(this.scope + key, shape, 'float32', init);
+  protected parameter(key: string, shape: number[], layout: Layout, initializer: Initializer, trainable = true): tf.LayerVariable {
+    const add = (init: Initializer) => this.addWeight(this.scope + key, shape, 'float32', init, undefined, trainable);
     const empty = { apply: () => tf.engine().makeTensorFromTensorInfo({ dataId: {}, shape, dtype: 'float32' }) };
     const variable = building === 'values' ? add(initializer) : withoutMemory(() => add(empty as unknown as Initializer));
     this.ownParameters ??= [];
@@ -133,11 +134,18 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
   protected abstract forward(inputs: tf.Tensor[], kwargs: Kwargs): Output;
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Kwargs = {}): Output {
-    return tf.tidy(() => this.forward(Array.isArray(inputs) ? inputs : [inputs], kwargs));
+    return tf.tidy(() => this.forward(Array.isArray(inputs) ? inputs : [inputs], { ...this.graphKwargs, ...kwargs }));
+  }
+
+  /** Call arguments that the layer got when it was put into a `tf.model`, whose `predict` does not hand them on. */
+  private get graphKwargs(): Kwargs {
+    const given = new Set(this.inboundNodes.map(({ callArgs }) => JSON.stringify(callArgs ?? {})));
+    return given.size === 1 ? JSON.parse([...given][0]) : {};
   }
 
   override getConfig(): tf.serialization.ConfigDict {
-    return { ...super.getConfig(), ...(this.args as unknown as tf.serialization.ConfigDict) };
+    // The base class last: `trainable` may have changed since construction.
+    return { ...(this.args as unknown as tf.serialization.ConfigDict), ...super.getConfig() };
   }
 
   /** Frees every weight, also of a layer that was built and never applied. */
@@ -179,6 +187,11 @@ export type AnyBlock = Block<LayerArgs, tf.Tensor | tf.Tensor[]>;
 export function uniformFor(fanIn: number): Initializer {
   const bound = 1 / Math.sqrt(fanIn);
   return tf.initializers.randomUniform({ minval: -bound, maxval: bound });
+}
+
+/** The shape of the first input, given those of all inputs or of the only one. */
+export function firstShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+  return (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tf.Shape;
 }
 
 /** The value of a weight as a tensor of known rank. */

@@ -1,7 +1,7 @@
 /** Residual block over space, mirroring `ResnetBlock2D` of diffusers' `models/resnet.py`. */
 import * as tf from '@tensorflow/tfjs';
 import { silu } from '../ops/index.ts';
-import { Block, type LayerArgs } from './block.ts';
+import { Block, firstShape, type LayerArgs } from './block.ts';
 import { Conv2d } from './conv2d.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
@@ -60,8 +60,7 @@ export class ResnetBlock2D extends Block<ResnetBlock2DArgs> {
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    const x = (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tf.Shape;
-    return [...x.slice(0, 3), this.args.outChannels ?? this.args.inChannels];
+    return [...firstShape(inputShape).slice(0, 3), this.args.outChannels ?? this.args.inChannels];
   }
 }
 tf.serialization.registerClass(ResnetBlock2D);

@@ -1,7 +1,7 @@
 /** Residual block over time, mirroring `TemporalResnetBlock` of diffusers' `models/resnet.py`. */
 import * as tf from '@tensorflow/tfjs';
 import { silu } from '../ops/index.ts';
-import { Block, type Kwargs, type LayerArgs } from './block.ts';
+import { Block, firstShape, type Kwargs, type LayerArgs } from './block.ts';
 import { TemporalConv } from './conv2d.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
@@ -59,8 +59,7 @@ export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    const x = (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tf.Shape;
-    return [...x.slice(0, 3), this.args.outChannels ?? this.args.inChannels];
+    return [...firstShape(inputShape).slice(0, 3), this.args.outChannels ?? this.args.inChannels];
   }
 }
 tf.serialization.registerClass(TemporalResnetBlock);

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {
   Conv2d,
+  firstShape,
   Held,
   type Kwargs,
   type LayerArgs,
@@ -127,8 +128,7 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    const x = (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tf.Shape;
-    return [...x.slice(0, 3), this.config.outChannels];
+    return [...firstShape(inputShape).slice(0, 3), this.config.outChannels];
   }
 }
 tf.serialization.registerClass(AutoencoderKLTemporalDecoder);
