@@ -26,8 +26,9 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
 
   constructor(args: AlphaBlenderArgs) {
     super(args);
-    if (args.mergeStrategy && !strategies.includes(args.mergeStrategy)) {
-      throw new Error(`\`mergeStrategy\` has to be one of ${strategies.join(', ')} but is ${args.mergeStrategy}.`);
+    const { mergeStrategy = 'learned_with_images' } = args;
+    if (!strategies.includes(mergeStrategy)) {
+      throw new Error(`\`mergeStrategy\` has to be one of ${strategies.join(', ')} but is ${mergeStrategy}.`);
     }
   }
 

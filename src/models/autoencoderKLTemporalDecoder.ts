@@ -13,6 +13,7 @@ import {
   under,
 } from '../layers/index.ts';
 import { DiagonalGaussianDistribution } from './diagonalGaussianDistribution.ts';
+import { requireSameLength } from './perBlock.ts';
 import { Encoder, TemporalDecoder } from './vaeCoders.ts';
 
 /** The keys of `vae/config.json` in camelCase; defaults are diffusers' class defaults. */
@@ -54,12 +55,7 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
     const { inChannels, outChannels, downBlockTypes, blockOutChannels, layersPerBlock, latentChannels } = this.config;
     const unknown = downBlockTypes.find((type) => type !== 'DownEncoderBlock2D');
     if (unknown) throw new Error(`\`downBlockTypes\` may only hold DownEncoderBlock2D but holds ${unknown}.`);
-    if (downBlockTypes.length !== blockOutChannels.length) {
-      throw new Error(
-        'Must provide the same number of `blockOutChannels` as `downBlockTypes`. ' +
-          `\`blockOutChannels\`: ${blockOutChannels}. \`downBlockTypes\`: ${downBlockTypes}.`,
-      );
-    }
+    requireSameLength({ blockOutChannels }, { downBlockTypes });
     const common = { blockOutChannels, layersPerBlock };
     this.encoder = this.child(new Encoder({ name: 'encoder', inChannels, outChannels: latentChannels, ...common }));
     this.decoder = this.child(new TemporalDecoder({ name: 'decoder', inChannels: latentChannels, outChannels, ...common }));
