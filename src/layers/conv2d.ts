@@ -1,6 +1,6 @@
 /** The convolutions of the SVD networks: over space, and over time alone. */
 import * as tf from '@tensorflow/tfjs';
-import { conv2d, type Padding, padEvenly, temporalConv } from '../ops/index.ts';
+import { conv2d, type Padding, padEvenly, temporalConv, upsampleConv2d } from '../ops/index.ts';
 import { Block, framesOf, type Kwargs, type LayerArgs, uniformFor, weightOf } from './block.ts';
 
 /** Arguments of `Conv2d`. */
@@ -39,6 +39,11 @@ export class Conv2d extends Block<Conv2dArgs> {
 
   protected forward([x]: tf.Tensor[]): tf.Tensor4D {
     return conv2d(x as tf.Tensor4D, weightOf(this.weight), this.bias && weightOf(this.bias), this.padding, this.args.stride);
+  }
+
+  /** Upsampling of x `[N, H, W, inChannels]` by two, then this convolution, of 3x3 and padding 1 -> `[N, 2H, 2W, outChannels]`. */
+  afterUpsampling(x: tf.Tensor4D): tf.Tensor4D {
+    return upsampleConv2d(x, weightOf(this.weight), weightOf(this.bias as tf.LayerVariable));
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape {

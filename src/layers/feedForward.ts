@@ -32,12 +32,7 @@ export class FeedForward extends Block<FeedForwardArgs> {
   }
 
   protected forward([x]: tf.Tensor[]): tf.Tensor {
-    const inner = tf.tidy(() => {
-      const h = this.proj.call(x);
-      if (this.args.activationFn === 'gelu') return gelu(h);
-      const [value, gate] = tf.split(h, 2, -1);
-      return tf.mul(value, gelu(gate));
-    });
+    const inner = tf.tidy(() => (this.args.activationFn === 'gelu' ? gelu(this.proj.call(x)) : this.proj.geglu(x)));
     return this.out.call(inner);
   }
 

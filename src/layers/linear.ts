@@ -1,6 +1,6 @@
 /** The linear layer. */
 import * as tf from '@tensorflow/tfjs';
-import { linear } from '../ops/index.ts';
+import { geglu, linear } from '../ops/index.ts';
 import { Block, type LayerArgs, uniformFor, weightOf } from './block.ts';
 
 /** Arguments of `Linear`. */
@@ -27,6 +27,11 @@ export class Linear extends Block<LinearArgs> {
 
   protected forward([x]: tf.Tensor[]): tf.Tensor {
     return linear(x, weightOf(this.weight), this.bias && weightOf(this.bias));
+  }
+
+  /** This map to values and gates, then values times GELU of gates: `[..., inFeatures]` -> `[..., outFeatures / 2]`. Needs a bias. */
+  geglu(x: tf.Tensor): tf.Tensor {
+    return geglu(x, weightOf(this.weight), weightOf(this.bias as tf.LayerVariable));
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape {

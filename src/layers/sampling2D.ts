@@ -1,6 +1,6 @@
 /** Changes of resolution, mirroring `Downsample2D` and `Upsample2D` of diffusers' `models/downsampling.py` and `models/upsampling.py`. */
 import * as tf from '@tensorflow/tfjs';
-import { type Padding, resizeNearest, upsampleTwice } from '../ops/index.ts';
+import { type Padding, resizeNearest } from '../ops/index.ts';
 import { Block, type Kwargs, type LayerArgs } from './block.ts';
 import { Conv2d } from './conv2d.ts';
 
@@ -64,7 +64,7 @@ export class Upsample2D extends Block<Upsample2DArgs> {
 
   protected forward([x]: tf.Tensor[], { outputSize }: Kwargs): tf.Tensor {
     const image = x as tf.Tensor4D;
-    return this.conv.call(outputSize ? resizeNearest(image, outputSize as [number, number]) : upsampleTwice(image));
+    return outputSize ? this.conv.call(resizeNearest(image, outputSize as [number, number])) : this.conv.afterUpsampling(image);
   }
 
   override computeOutputShape([n, h, w]: number[]): tf.Shape {

@@ -1,9 +1,19 @@
 /** The activation functions of the SVD networks, as exact as PyTorch's. */
 import * as tf from '@tensorflow/tfjs';
+import { formulationOf } from './formulations.ts';
+import { kernels } from './kernels.ts';
+
+type Pointwise = (x: tf.Tensor) => tf.Tensor;
+
+export const siluFormulations = {
+  plain: ((x) => tf.mul(x, tf.sigmoid(x))) as Pointwise,
+  /** One pass over memory instead of two. */
+  softplusGrad: ((x) => kernels.softplusGrad(x, x)) as Pointwise,
+};
 
 /** `x * sigmoid(x)`. */
 export function silu<T extends tf.Tensor>(x: T): T {
-  return tf.tidy(() => tf.mul(x, tf.sigmoid(x)) as T);
+  return tf.tidy(() => formulationOf('silu', siluFormulations)(x) as T);
 }
 
 /** `x * (1 + erf(x / sqrt(2))) / 2`: GELU in its exact form, not the tanh approximation. */

@@ -1,6 +1,7 @@
 /** Scaled dot-product attention, sliced so that the score matrices never take more than a budget. */
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
+import { kernels } from './kernels.ts';
 
 /** Bytes that one slice of attention scores may take. At 576x1024 and 25 frames all scores together would take 79 GiB. */
 const SCORE_BYTES = 256 * 2 ** 20;
@@ -23,6 +24,12 @@ export const attend = {
       }),
     );
     return tf.concat(heads, 0) as tf.Tensor3D;
+  }) as Attend,
+
+  oneDNN: ((q, k, v) => {
+    // oneDNN's set-up costs more than it saves on small matrices, such as attention over frames.
+    if (q.shape[1] * k.shape[1] < 32 * 32) return attend.plain(q, k, v);
+    return kernels.batchMatMul(kernels.softmax(kernels.batchMatMul(q, k, true)), v);
   }) as Attend,
 };
 

