@@ -8,7 +8,7 @@ import { toOurs, toTheirs } from '../harness/fixtures.ts';
 import { expectSummary, golden, goldenNames, VALUE_TOLERANCE } from '../harness/goldens.ts';
 import { fillByName, inputValues } from '../harness/nameHash.ts';
 import { recordOutputs } from '../harness/stages.ts';
-import { clips, unets, vaes } from './configs.ts';
+import { clips, runHere, unets, vaes } from './configs.ts';
 
 /** Number and size of the weights, which hold our guess of the configuration against the file. */
 function expectWeights(model: AnyBlock, name: string): void {
@@ -26,7 +26,7 @@ function expectSmallNoise(...keys: string[]): void {
 const tensor = (name: string, shape: number[], axes: string) => toOurs({ ...inputValues(name, shape), axes });
 
 describe('VAE numbers of svd-goldens.json', () => {
-  for (const [name, config] of Object.entries(vaes)) {
+  for (const [name, config] of runHere(vaes)) {
     it(name, async () => {
       const vae = new AutoencoderKLTemporalDecoder(camelCaseConfig(config));
       await fillByName(vae);
@@ -57,7 +57,7 @@ describe('VAE numbers of svd-goldens.json', () => {
 });
 
 describe('image encoder numbers of svd-goldens.json', () => {
-  for (const [name, config] of Object.entries(clips)) {
+  for (const [name, config] of runHere(clips)) {
     it(name, async () => {
       const encoder = new CLIPVisionModelWithProjection(camelCaseConfig(config));
       await fillByName(encoder);
@@ -79,7 +79,7 @@ function repeatRows(x: tf.Tensor, rows: number): tf.Tensor {
 }
 
 describe('UNet numbers of svd-goldens.json', () => {
-  for (const [name, config] of Object.entries(unets)) {
+  for (const [name, config] of runHere(unets)) {
     it(name, async () => {
       const unet = new UNetSpatioTemporalConditionModel(camelCaseConfig(config));
       await fillByName(unet);
