@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../src/backends/index.ts';
+import { checkpointShape, loadWeights, type WeightSource } from '../src/checkpoints/index.ts';
 import { type AnyBlock, withoutWeights } from '../src/layers/index.ts';
 import { UNetSpatioTemporalConditionModel } from '../src/models/index.ts';
 
@@ -12,19 +13,22 @@ interface Case {
   width: number;
 }
 
-/** Fills every weight with uniform noise of its layer's usual size. Values hardly matter to the time, as long as none is denormal. */
-function fillWithNoise(model: AnyBlock): void {
-  withoutWeights(() => model.build());
-  const noise = Float32Array.from({ length: 1 << 16 }, () => 2 * Math.random() - 1);
-  for (const { variable } of model.parameters()) {
-    const shape = variable.shape as number[];
-    const scale = 1 / Math.sqrt(tf.util.sizeFromShape(shape.slice(0, -1)));
-    const values = new Float32Array(tf.util.sizeFromShape(shape));
-    for (let i = 0; i < values.length; i++) values[i] = noise[i & 0xffff] * scale;
-    const tensor = tf.tensor(values, shape);
-    variable.write(tensor);
-    tensor.dispose();
-  }
+/** Weights of uniform noise, each of its layer's usual size. Values hardly matter to the time, as long as none is denormal. */
+function noise(model: AnyBlock): WeightSource {
+  const pattern = Float32Array.from({ length: 1 << 16 }, () => 2 * Math.random() - 1);
+  const shapes = new Map(model.parameters().map((parameter) => [parameter.key, checkpointShape(parameter)]));
+  return {
+    names: () => [...shapes.keys()],
+    info: (name) => ({ dtype: 'F32', shape: shapes.get(name)!, bytes: 4 * tf.util.sizeFromShape(shapes.get(name)!) }),
+    read: async (name) => {
+      const [out, ...rest] = shapes.get(name)!;
+      const fanIn = tf.util.sizeFromShape(rest);
+      const values = new Float32Array(out * fanIn);
+      for (let i = 0; i < values.length; i++) values[i] = pattern[i & 0xffff] / Math.sqrt(fanIn);
+      return values;
+    },
+    close: async () => {},
+  };
 }
 
 /** The most memory the process has had, in bytes. */
@@ -35,7 +39,8 @@ const cases = JSON.parse(readFileSync(new URL('cases.json', import.meta.url), 'u
 const { frames: numFrames, height, width } = cases[name];
 await useBackend('tensorflow');
 const unet = new UNetSpatioTemporalConditionModel({ numFrames });
-fillWithNoise(unet);
+withoutWeights(() => unet.build());
+await loadWeights(unet, noise(unet));
 const inputs = [
   tf.randomNormal([numFrames, height, width, 8]),
   tf.tensor1d([1.25]),

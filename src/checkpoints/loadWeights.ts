@@ -57,10 +57,14 @@ export async function loadWeights(block: AnyBlock, source: WeightSource, options
   }
 }
 
-/** `values` must never change afterwards: native backends take over the array without copying it. */
+/** `values` must never change afterwards: a backend may take over the array without copying it. */
 function assign({ variable, layout }: Parameter, shape: number[], values: Float32Array): void {
   const tensor = tf.tensor(valuesFromCheckpoint(layout, shape, values), shapeFromCheckpoint(layout, shape), 'float32');
   variable.write(tensor);
+  // tfjs-node copies values at their first use. Using them now lets go of the array, so that weights are never in memory twice.
+  tf.tidy(() => {
+    tf.slice(tensor, Array(tensor.rank).fill(0), Array(tensor.rank).fill(1));
+  });
   tensor.dispose(); // the variable keeps the data
 }
 
