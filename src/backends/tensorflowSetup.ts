@@ -20,6 +20,7 @@ import {
 import { MissingTool, runTool } from './tool.ts';
 import { fetchTensorflow } from './wheels.ts';
 
+/** Options of `setUpTensorflow` and `removeTensorflow`. */
 export interface SetupOptions {
   /** Link a TensorFlow with CUDA 12 and its libraries. Default: one for the processor. */
   gpu?: boolean;

@@ -6,6 +6,7 @@ export const backendNames = ['tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
 /** `tensorflow`: libtensorflow, on CUDA or the CPU. `webgpu`: a graphics card. `wasm`: WebAssembly. `cpu`: plain JavaScript. */
 export type BackendName = (typeof backendNames)[number];
 
+/** Options of `useBackend`. */
 export interface BackendOptions {
   /** Threads of the wasm backend, a whole number from 1 to 8. Default: the number of cores, at most 8. The others ignore it. */
   threads?: number;
