@@ -31,11 +31,14 @@ export type Settings = ReturnType<typeof settingsOf>;
  */
 export function settingsOf(image: ImageInput, options: GenerateOptions, facts: ModelFacts) {
   const batch = batchOf(image);
+  // As in diffusers: 0 or null stands for the size that the UNet was trained on.
   const native = facts.sampleSize === null ? undefined : facts.sampleSize * facts.scaleFactor;
+  const sizeOf = (given: number | null | undefined, usual: number) =>
+    given === 0 || given === null ? (native ?? usual) : (given ?? usual);
   const settings = {
     batch,
-    height: options.height || (options.height === undefined ? 576 : native) || 576,
-    width: options.width || (options.width === undefined ? 1024 : native) || 1024,
+    height: sizeOf(options.height, 576),
+    width: sizeOf(options.width, 1024),
     numFrames: options.numFrames ?? facts.numFrames,
     numInferenceSteps: options.numInferenceSteps ?? 25,
     sigmas: options.sigmas,
@@ -98,7 +101,7 @@ export function latentShape(
 
 function checkSize(height: number, width: number): void {
   if (height % 8 === 0 && width % 8 === 0) return;
-  const near = (n: number) => Math.max(8, Math.round(n / 8) * 8);
+  const near = (n: number) => Math.max(8, Math.ceil(n / 8 - 0.5) * 8); // the smaller one, where two are as near
   throw new Error(
     `\`height\` and \`width\` have to be divisible by 8 but are ${height} and ${width}. Try ${near(height)} and ${near(width)}.`,
   );

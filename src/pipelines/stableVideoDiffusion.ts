@@ -48,6 +48,7 @@ export class StableVideoDiffusionPipeline {
     this.components = components;
   }
 
+  /** The VAE with the temporal decoder. */
   get vae() {
     return this.components.vae;
   }
@@ -86,6 +87,9 @@ export class StableVideoDiffusionPipeline {
   async generate(image: ImageInput, options: GenerateOptions = {}): Promise<unknown> {
     const settings = settingsOf(image, options, this.facts);
     const scales = guidanceScales(settings.minGuidanceScale, settings.maxGuidanceScale, settings.numFrames);
+    const { scheduler } = this;
+    // Before anything is computed, because it checks the sigmas.
+    scheduler.setTimesteps(settings.sigmas ? null : settings.numInferenceSteps, { sigmas: settings.sigmas });
     const held = new Held();
     try {
       const embeddings = held.adopt(await this.encodeImage(image, settings, options));
@@ -100,8 +104,6 @@ export class StableVideoDiffusionPipeline {
       const conditions = [unconditional, conditional].map(([context, picture]) => ({ context, picture }));
       const guided = scales.some((scale) => scale > 1);
 
-      const { scheduler } = this;
-      scheduler.setTimesteps(settings.sigmas ? null : settings.numInferenceSteps, { sigmas: settings.sigmas });
       let latents = held.hold(() => this.startLatents(settings));
       await options.onStage?.('initial_latents', await channelsFirst(latents, settings.numFrames));
 
