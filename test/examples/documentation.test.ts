@@ -5,7 +5,11 @@ import { expect } from 'chai';
 import ts from 'typescript';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const entries = ['src/index.ts', 'src/browser.ts', ...['layers', 'models', 'schedulers', 'checkpoints'].map((folder) => `src/${folder}/index.ts`)];
+const entries = [
+  'src/index.ts',
+  'src/browser.ts',
+  ...['layers', 'models', 'schedulers', 'checkpoints'].map((folder) => `src/${folder}/index.ts`),
+];
 
 const modifiersOf = (node: ts.Node) => (ts.canHaveModifiers(node) ? (ts.getModifiers(node) ?? []) : []);
 const isHidden = (node: ts.Node) =>
