@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../backends/index.ts';
 import { outputFormat } from '../media/output.ts';
+import { usePlainFormulations } from '../ops/index.ts';
 import { StableVideoDiffusionPipeline } from '../pipelines/fromPretrained.ts';
 import type { GenerateOptions, ImageInput } from '../pipelines/types.ts';
 import { Generator } from '../random/generator.ts';
@@ -40,6 +41,7 @@ export interface Report {
  */
 export async function generateVideo(command: GenerateCommand, watch: Watch): Promise<Report> {
   const { signal, progress, note } = watch;
+  usePlainFormulations(command.formulation === 'plain');
   const chosen = await useBackend(command.backend, { threads: command.threads });
   if (chosen.reason) note(`the ${chosen.name} backend: ${chosen.reason}`);
 
@@ -52,7 +54,7 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
   if (command.seeds.length === 0) note(`the seed is ${seeds[0]}`);
 
   const onProgress = progress.update.bind(progress);
-  const loading = { variant: command.variant, backend: chosen.name, onProgress, signal };
+  const loading = { variant: command.variant, backend: chosen.name, offload: command.offload, onProgress, signal };
   const pipe = await StableVideoDiffusionPipeline.fromPretrained(command.model, loading);
   try {
     if (command.forwardChunking !== undefined) pipe.unet.enableForwardChunking(command.forwardChunking);

@@ -7,6 +7,9 @@ import type { HelpText } from './help.ts';
 import { oneOf, type Range, realNumber, realNumbers, wholeNumber } from './values.ts';
 
 const backends = ['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
+const dtypes = ['float32'] as const;
+const offloads = ['none', 'model'] as const;
+const formulations = ['fastest', 'plain'] as const;
 const outputTypes = ['image', 'array', 'tensor', 'latent'] as const;
 
 /** What `svd generate` was told to do. Options that were not given are undefined where the checkpoint or chance decides. */
@@ -36,6 +39,9 @@ export interface GenerateCommand {
   outputType: (typeof outputTypes)[number];
   backend: (typeof backends)[number];
   threads?: number;
+  dtype: (typeof dtypes)[number];
+  offload: (typeof offloads)[number];
+  formulation: (typeof formulations)[number];
   variant?: string;
   forwardChunking?: number;
   json: boolean;
@@ -95,6 +101,15 @@ const sampling: Options = {
 const running: Options = {
   backend: { value: 'NAME', help: 'auto, tensorflow, webgpu, wasm or cpu. Default: auto, the fastest that works.' },
   threads: { value: 'N', help: 'Threads of the wasm backend, 1 to 8. Default: the number of cores.' },
+  dtype: { value: 'TYPE', help: 'Arithmetic of the models: float32, whatever the files hold. Default: float32.' },
+  offload: {
+    value: 'WHAT',
+    help: 'none keeps all weights in memory; model reads those of a model before its part of the work and frees them after it. Default: none.',
+  },
+  formulation: {
+    value: 'WHICH',
+    help: 'fastest lets each operation run as its device is fastest at; plain takes the plain form of all, for comparisons. Default: fastest.',
+  },
   'decode-chunk-size': {
     value: 'N',
     help: 'Frames decoded together, 1 or more. Fewer take less memory and may flicker at the seams. Default: all.',
@@ -164,6 +179,9 @@ export function readGenerateCommand(args: string[]): GenerateCommand {
     outputType: chosen('output-type', outputTypes)[0] ?? 'image',
     backend: chosen('backend', backends)[0] ?? 'auto',
     threads: whole('threads', { min: 1, max: 8 })[0],
+    dtype: chosen('dtype', dtypes)[0] ?? 'float32',
+    offload: chosen('offload', offloads)[0] ?? 'none',
+    formulation: chosen('formulation', formulations)[0] ?? 'fastest',
     variant: given.value('variant'),
     forwardChunking: whole('forward-chunking', { min: 1 })[0],
     json: given.has('json'),

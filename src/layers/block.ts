@@ -69,6 +69,9 @@ function withoutMemory<T>(declare: () => T): T {
   }
 }
 
+/** A tensor without values. To be called inside `withoutMemory`. */
+const shapeAlone = (shape: number[]) => tf.engine().makeTensorFromTensorInfo({ dataId: {}, shape, dtype: 'float32' });
+
 /**
  * A layer made of named child layers. Its weights are its own parameters followed by its children's, in order of declaration.
  * Constructor arguments fix every shape, as in PyTorch; inputs only have to agree with them.
@@ -103,7 +106,7 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
   /** Declares one weight. To be called in `buildSelf`. */
   protected parameter(key: string, shape: number[], layout: Layout, initializer: Initializer, trainable = true): tf.LayerVariable {
     const add = (init: Initializer) => this.addWeight(this.scope + key, shape, 'float32', init, undefined, trainable);
-    const empty = { apply: () => tf.engine().makeTensorFromTensorInfo({ dataId: {}, shape, dtype: 'float32' }) };
+    const empty = { apply: () => shapeAlone(shape) };
     const variable = building === 'values' ? add(initializer) : withoutMemory(() => add(empty as unknown as Initializer));
     this.ownParameters ??= [];
     this.ownParameters.push({ key, variable, layout });
@@ -128,6 +131,17 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
     const own = this.ownParameters ?? [];
     const below = this.children.flatMap((child) => child.parameters().map((p) => ({ ...p, key: `${child.name}.${p.key}` })));
     return [...own, ...below];
+  }
+
+  /** Frees the values of every weight below this block and keeps the declarations. `loadWeights` fills them again. */
+  releaseWeights(): void {
+    withoutMemory(() => {
+      for (const { variable } of this.parameters()) {
+        const empty = shapeAlone(variable.shape as number[]);
+        variable.write(empty);
+        empty.dispose();
+      }
+    });
   }
 
   /** The computation, on tensors in an array. Runs inside `tf.tidy`. */

@@ -6,8 +6,15 @@ import { type AnyBlock, withoutWeights } from '../layers/index.ts';
 import { CLIP_MEAN, CLIP_STD } from '../media/preprocess.ts';
 import { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../models/index.ts';
 import { EulerDiscreteScheduler } from '../schedulers/index.ts';
-import type { Components } from './stableVideoDiffusion.ts';
+import type { Components, FeatureExtractor, ModelName, Offload } from './components.ts';
 import type { LoadOptions } from './types.ts';
+
+/** The models by the names of their folders. */
+interface Models {
+  image_encoder: CLIPVisionModelWithProjection;
+  unet: UNetSpatioTemporalConditionModel;
+  vae: AutoencoderKLTemporalDecoder;
+}
 
 /** Reads every part of the pipeline in `folder`, with weights in the memory of the backend asked for. */
 export async function loadComponents(folder: string, options: LoadOptions): Promise<Components> {
@@ -15,67 +22,88 @@ export async function loadComponents(folder: string, options: LoadOptions): Prom
   try {
     const config = (component: Parameters<ModelFolder['config']>[0]) => camelCaseConfig(files.config(component));
     const scheduler = EulerDiscreteScheduler.fromConfig(files.config('scheduler'));
-    const { imageMean, imageStd } = config('feature_extractor') as { imageMean?: number[]; imageStd?: number[] };
-    const models = {
+    const { imageMean = CLIP_MEAN, imageStd = CLIP_STD } = config('feature_extractor') as Partial<FeatureExtractor>;
+    const models: Models = {
       image_encoder: new CLIPVisionModelWithProjection(config('image_encoder')),
       unet: new UNetSpatioTemporalConditionModel(config('unet')),
       vae: new AutoencoderKLTemporalDecoder(config('vae')),
     };
     await useBackend(options.backend ?? 'auto', { threads: options.threads });
+    const all: AnyBlock[] = Object.values(models);
     withoutWeights(() => {
-      for (const model of Object.values(models)) model.build();
+      for (const model of all) model.build();
     });
     try {
-      await fill(models, files, options);
+      await check(models, files);
+      const offload = options.offload === 'model' ? offloadTo(files, models) : undefined;
+      checkRoom(offload ? Math.max(...all.map((model) => bytesOf(model))) : bytesOf(...all));
+      if (!offload) await fill(models, files, options);
+      return {
+        vae: models.vae,
+        imageEncoder: models.image_encoder,
+        unet: models.unet,
+        scheduler,
+        featureExtractor: { imageMean, imageStd },
+        offload,
+      };
     } catch (error) {
-      for (const model of Object.values(models)) model.dispose();
+      for (const model of all) model.dispose();
       throw error;
     }
-    return {
-      vae: models.vae,
-      imageEncoder: models.image_encoder,
-      unet: models.unet,
-      scheduler,
-      featureExtractor: {
-        imageMean: imageMean ?? CLIP_MEAN,
-        imageStd: imageStd ?? CLIP_STD,
-      },
-    };
   } finally {
     await files.close();
   }
 }
 
-type Models = Record<'image_encoder' | 'unet' | 'vae', AnyBlock>;
-
-async function fill(models: Models, files: ModelFolder, { onProgress, signal }: LoadOptions): Promise<void> {
-  const parts = await Promise.all(
-    (Object.keys(models) as (keyof Models)[]).map(async (label) => ({ label, model: models[label], source: await files.weights(label) })),
-  );
-  const problems = parts.flatMap(({ label, model, source }) => {
+/** Compares the weights of all models with their files, and reports what does not fit in one error. */
+async function check(models: Models, files: ModelFolder): Promise<void> {
+  const problems: string[] = [];
+  for (const [label, model] of Object.entries(models) as [keyof Models, AnyBlock][]) {
+    const source = await files.weights(label);
     try {
       checkWeights(model, source, { label });
-      return [];
     } catch (error) {
-      return [error as Error];
+      problems.push((error as Error).message);
     }
-  });
-  if (problems.length > 0) throw new CheckpointError(problems.map(({ message }) => message).join(' '));
+  }
+  if (problems.length > 0) throw new CheckpointError(problems.join(' '));
+}
 
-  const count = ({ model }: { model: AnyBlock }) =>
-    model.parameters().reduce((sum, { variable }) => sum + tf.util.sizeFromShape(variable.shape as number[]), 0);
-  const total = parts.reduce((sum, part) => sum + count(part), 0);
-  checkRoom(4 * total);
+async function fill(models: Models, files: ModelFolder, { onProgress, signal }: LoadOptions): Promise<void> {
+  const entries = Object.entries(models) as [keyof Models, AnyBlock][];
+  const total = bytesOf(...Object.values(models));
   let before = 0;
-  for (const part of parts) {
-    const percent = (share: number) => Math.round((100 * (before + share * count(part))) / total);
-    await loadWeights(part.model, part.source, {
-      label: part.label,
+  for (const [label, model] of entries) {
+    const percent = (share: number) => Math.round((100 * (before + share * bytesOf(model))) / total);
+    await loadWeights(model, await files.weights(label), {
+      label,
       signal,
       onProgress: (done, bytes) => onProgress?.({ stage: 'loading', step: percent(done / bytes), steps: 100 }),
     });
-    before += count(part);
+    before += bytesOf(model);
   }
+}
+
+/** Reads the weights of one model at a time from the folder that `files` has been opened from. */
+function offloadTo({ path, variant }: ModelFolder, models: Models): Offload {
+  const label = (model: ModelName) => (model === 'imageEncoder' ? 'image_encoder' : model);
+  return {
+    async load(model, signal) {
+      const files = await openModelFolder(path, { variant });
+      try {
+        await loadWeights(models[label(model)], await files.weights(label(model)), { label: label(model), signal });
+      } finally {
+        await files.close();
+      }
+    },
+    release: (model) => models[label(model)].releaseWeights(),
+  };
+}
+
+/** The bytes of the float32 weights of blocks. */
+function bytesOf(...blocks: AnyBlock[]): number {
+  const shapes = blocks.flatMap((block) => block.parameters().map(({ variable }) => variable.shape as number[]));
+  return shapes.reduce((sum, shape) => sum + 4 * tf.util.sizeFromShape(shape), 0);
 }
 
 /** Refuses weights that cannot fit into WebAssembly's 4 GiB, where convolution and matrix kernels keep a packed copy of each. */

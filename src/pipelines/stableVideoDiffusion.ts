@@ -3,35 +3,12 @@ import * as tf from '@tensorflow/tfjs';
 import { Held, runSteps } from '../layers/index.ts';
 import type { RgbImage } from '../media/image.ts';
 import { clipPixelValues, framesToImages, vaePixelValues } from '../media/preprocess.ts';
-import type { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../models/index.ts';
 import { randnTensor } from '../random/randnTensor.ts';
-import type { EulerDiscreteScheduler } from '../schedulers/index.ts';
 import { latentShape, type ModelFacts, type Settings, settingsOf } from './checkInputs.ts';
+import type { Components, ModelName } from './components.ts';
 import { guidanceScales, guide } from './guidance.ts';
 import { channelsFirst } from './stageValues.ts';
 import type { CallbackTensors, FloatArray, Frames, GenerateOptions, ImageInput, OutputType } from './types.ts';
-
-/** How pictures are normalised for the image encoder: `preprocessor_config.json`. */
-export interface FeatureExtractor {
-  /** Mean of each channel. */
-  imageMean: readonly number[];
-  /** Standard deviation of each channel. */
-  imageStd: readonly number[];
-}
-
-/** The parts of a pipeline. */
-export interface Components {
-  /** Encodes the picture and decodes the frames. */
-  vae: AutoencoderKLTemporalDecoder;
-  /** Gives the UNet its context. */
-  imageEncoder: CLIPVisionModelWithProjection;
-  /** Predicts the velocity at each step. */
-  unet: UNetSpatioTemporalConditionModel;
-  /** The sampler. */
-  scheduler: EulerDiscreteScheduler;
-  /** How pictures are normalised for the image encoder. */
-  featureExtractor: FeatureExtractor;
-}
 
 /** What the UNet is told besides the noisy latents: context `[B, 1, C]` and picture latents of every frame `[B*F, h, w, C]`. */
 interface Condition {
@@ -92,8 +69,8 @@ export class StableVideoDiffusionPipeline {
     scheduler.setTimesteps(settings.sigmas ? null : settings.numInferenceSteps, { sigmas: settings.sigmas });
     const held = new Held();
     try {
-      const embeddings = held.adopt(await this.encodeImage(image, settings, options));
-      const pictures = held.adopt(await this.encodePicture(image, settings, options));
+      const embeddings = held.adopt(await this.using('imageEncoder', options, () => this.encodeImage(image, settings, options)));
+      const pictures = held.adopt(await this.using('vae', options, () => this.encodePicture(image, settings, options)));
       const ids = held.hold(() => this.addedTimeIds(settings));
       await options.onStage?.('added_time_ids', await channelsFirst(ids));
       const conditional = held.hold(() => {
@@ -102,35 +79,59 @@ export class StableVideoDiffusionPipeline {
       });
       const unconditional = held.hold(() => conditional.map((part) => tf.zerosLike(part)));
       const conditions = [unconditional, conditional].map(([context, picture]) => ({ context, picture }));
-      const guided = scales.some((scale) => scale > 1);
-
-      let latents = held.hold(() => this.startLatents(settings));
-      await options.onStage?.('initial_latents', await channelsFirst(latents, settings.numFrames));
-
-      const timesteps = Array.from(scheduler.timesteps);
-      options.onProgress?.({ stage: 'sampling', step: 0, steps: timesteps.length });
-      for (const [step, timestep] of timesteps.entries()) {
-        const velocities: tf.Tensor[] = [];
-        for (const condition of guided ? conditions : [conditions[1]]) {
-          velocities.push(held.adopt(await this.predict(latents, timestep, condition, ids, settings, options)));
-        }
-        const before = latents;
-        latents = held.hold(() => {
-          const velocity = guided ? guide(velocities[0], velocities[1], scales) : velocities[0];
-          return scheduler.step(velocity, timestep, before).prevSample;
-        });
-        held.free(before, ...velocities);
-        await checkFinite(latents, step, timesteps.length);
-        await options.onStage?.(`latents_step_${step}`, await channelsFirst(latents, settings.numFrames));
-        const all = { latents, imageEmbeddings: conditional[0], imageLatents: pictures, addedTimeIds: ids };
-        latents = await this.afterStep(step, timestep, all, settings, options, held);
-        options.onProgress?.({ stage: 'sampling', step: step + 1, steps: timesteps.length });
-      }
+      const shown = { imageEmbeddings: conditional[0], imageLatents: pictures, addedTimeIds: ids };
+      const latents = await this.using('unet', options, () => this.sample(conditions, scales, shown, settings, options, held));
       const frames = await this.output(latents, settings, options, held);
       return options.returnDict === false ? frames : { frames };
     } finally {
       held.freeAll();
     }
+  }
+
+  /** Does `work` with the weights of a model in memory. */
+  private async using<T>(model: ModelName, { signal }: Pick<GenerateOptions, 'signal'>, work: () => Promise<T>): Promise<T> {
+    const { offload } = this.components;
+    if (!offload) return work();
+    try {
+      await offload.load(model, signal);
+      return await work();
+    } finally {
+      offload.release(model);
+    }
+  }
+
+  /** Goes from start noise to the final latents `[videos*F, h, w, C]`, which are held. */
+  private async sample(
+    [unconditional, conditional]: Condition[],
+    scales: number[],
+    shown: Record<'imageEmbeddings' | 'imageLatents' | 'addedTimeIds', tf.Tensor>,
+    settings: Settings,
+    options: GenerateOptions,
+    held: Held,
+  ): Promise<tf.Tensor> {
+    const { scheduler } = this;
+    const guided = scales.some((scale) => scale > 1);
+    let latents = held.hold(() => this.startLatents(settings));
+    await options.onStage?.('initial_latents', await channelsFirst(latents, settings.numFrames));
+    const timesteps = Array.from(scheduler.timesteps);
+    options.onProgress?.({ stage: 'sampling', step: 0, steps: timesteps.length });
+    for (const [step, timestep] of timesteps.entries()) {
+      const velocities: tf.Tensor[] = [];
+      for (const condition of guided ? [unconditional, conditional] : [conditional]) {
+        velocities.push(held.adopt(await this.predict(latents, timestep, condition, shown.addedTimeIds, settings, options)));
+      }
+      const before = latents;
+      latents = held.hold(() => {
+        const velocity = guided ? guide(velocities[0], velocities[1], scales) : velocities[0];
+        return scheduler.step(velocity, timestep, before).prevSample;
+      });
+      held.free(before, ...velocities);
+      await checkFinite(latents, step, timesteps.length);
+      await options.onStage?.(`latents_step_${step}`, await channelsFirst(latents, settings.numFrames));
+      latents = await this.afterStep(step, timestep, { ...shown, latents }, settings, options, held);
+      options.onProgress?.({ stage: 'sampling', step: step + 1, steps: timesteps.length });
+    }
+    return latents;
   }
 
   /** Embeddings `[B, 1, C]` of the pictures as they came. */
@@ -260,7 +261,8 @@ export class StableVideoDiffusionPipeline {
   /** The result in the form asked for. */
   private async output(latents: tf.Tensor, settings: Settings, options: GenerateOptions, held: Held): Promise<Frames[OutputType]> {
     if (settings.outputType === 'latent') return held.give(this.asVideos(latents, settings, held));
-    const frames = await this.decodeLatents(latents as tf.Tensor4D, settings.numFrames, settings.decodeChunkSize, options);
+    const { numFrames, decodeChunkSize } = settings;
+    const frames = await this.decodeLatents(latents as tf.Tensor4D, numFrames, decodeChunkSize, options);
     await options.onStage?.('frames', { data: frames.data.slice(), shape: frames.shape });
     if (settings.outputType === 'array') return frames;
     if (settings.outputType === 'tensor') return tf.tensor(frames.data, frames.shape);
@@ -271,11 +273,20 @@ export class StableVideoDiffusionPipeline {
    * Decodes latents `[videos*F, h, w, C]` to frames `[videos, F, H, W, 3]` in [0, 1], `decodeChunkSize` frames of a video at a time.
    * Unlike upstream, no chunk mixes frames of two videos.
    */
-  async decodeLatents(
+  decodeLatents(
     latents: tf.Tensor4D,
     numFrames: number,
     decodeChunkSize: number,
     options: Pick<GenerateOptions, 'signal' | 'onProgress'> = {},
+  ): Promise<FloatArray> {
+    return this.using('vae', options, () => this.decode(latents, numFrames, decodeChunkSize, options));
+  }
+
+  private async decode(
+    latents: tf.Tensor4D,
+    numFrames: number,
+    decodeChunkSize: number,
+    options: Pick<GenerateOptions, 'signal' | 'onProgress'>,
   ): Promise<FloatArray> {
     const { scalingFactor, outChannels } = this.vae.config;
     const [total, h, w] = latents.shape;

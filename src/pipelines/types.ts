@@ -103,6 +103,11 @@ export interface LoadOptions {
   backend?: 'auto' | 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
   /** Threads of the wasm backend. */
   threads?: number;
+  /**
+   * `none` (default): all weights stay in memory. `model`: those of a model are read before its part of the work and freed after it,
+   * so that the memory of the largest one is enough, at the price of reading them for every call.
+   */
+  offload?: 'none' | 'model';
   /** Told of the percentage that is loaded. */
   onProgress?: (progress: Progress) => void;
   /** Stops the loading; the promise rejects with the signal's reason. */

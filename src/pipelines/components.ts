@@ -1,0 +1,38 @@
+/** The parts that a pipeline is made of. */
+import type { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../models/index.ts';
+import type { EulerDiscreteScheduler } from '../schedulers/index.ts';
+
+/** How pictures are normalised for the image encoder: `preprocessor_config.json`. */
+export interface FeatureExtractor {
+  /** Mean of each channel. */
+  imageMean: readonly number[];
+  /** Standard deviation of each channel. */
+  imageStd: readonly number[];
+}
+
+/** The parts of a pipeline. */
+export interface Components {
+  /** Encodes the picture and decodes the frames. */
+  vae: AutoencoderKLTemporalDecoder;
+  /** Gives the UNet its context. */
+  imageEncoder: CLIPVisionModelWithProjection;
+  /** Predicts the velocity at each step. */
+  unet: UNetSpatioTemporalConditionModel;
+  /** The sampler. */
+  scheduler: EulerDiscreteScheduler;
+  /** How pictures are normalised for the image encoder. */
+  featureExtractor: FeatureExtractor;
+  /** Brings weights into memory for their part of the work, if they do not stay there. */
+  offload?: Offload;
+}
+
+/** The parts that have weights. */
+export type ModelName = 'vae' | 'imageEncoder' | 'unet';
+
+/** Keeps the weights of models out of memory while they are not needed. */
+export interface Offload {
+  /** Brings the weights of a model into memory. Rejects with the signal's reason if that aborts. */
+  load(model: ModelName, signal?: AbortSignal): Promise<void>;
+  /** Frees them. */
+  release(model: ModelName): void;
+}
