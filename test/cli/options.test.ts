@@ -29,6 +29,9 @@ describe('readGenerateCommand', () => {
       outputType: 'image',
       backend: 'auto',
       threads: undefined,
+      dtype: 'float32',
+      offload: 'none',
+      formulation: 'fastest',
       variant: undefined,
       forwardChunking: undefined,
       json: false,
@@ -56,6 +59,9 @@ describe('readGenerateCommand', () => {
     variant: [['fp16'], 'variant', 'fp16'],
     backend: [['wasm'], 'backend', 'wasm'],
     threads: [['2'], 'threads', 2],
+    dtype: [['float32'], 'dtype', 'float32'],
+    offload: [['model'], 'offload', 'model'],
+    formulation: [['plain'], 'formulation', 'plain'],
     'forward-chunking': [['64'], 'forwardChunking', 64],
   };
   for (const [option, [given, name, value]] of Object.entries(values)) {
@@ -91,6 +97,9 @@ describe('readGenerateCommand', () => {
     threads: [[...nonNumbers, '0', '-1', '2.5', '9'], 'a whole number from 1 to 8'],
     'forward-chunking': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
     backend: [['cuda', ''], 'one of auto, tensorflow, webgpu, wasm, cpu'],
+    dtype: [['float16'], 'one of float32'],
+    offload: [['sequential'], 'one of none, model'],
+    formulation: [['slow'], 'one of fastest, plain'],
     'output-type': [['pil', 'IMAGE'], 'one of image, array, tensor, latent'],
   };
   for (const [option, [texts, allowed]] of Object.entries(bad)) {
