@@ -6,6 +6,7 @@ export const testBackend = (process.env.TEST_BACKEND ?? 'wasm') as BackendName;
 
 export const mochaHooks = {
   async beforeAll(): Promise<void> {
-    await useBackend(testBackend);
+    // One thread: handing the tiny operations of tests to more costs far more than it saves.
+    await useBackend(testBackend, { threads: 1 });
   },
 };

@@ -61,6 +61,7 @@ export class StableVideoDiffusionPipeline {
     image: ImageInput,
     options?: GenerateOptions & { outputType?: T; returnDict?: true },
   ): Promise<{ frames: Frames[T] }>;
+  generate(image: ImageInput, options: GenerateOptions): Promise<{ frames: Frames[OutputType] } | Frames[OutputType]>;
   async generate(image: ImageInput, options: GenerateOptions = {}): Promise<unknown> {
     const settings = settingsOf(image, options, this.facts);
     const scales = guidanceScales(settings.minGuidanceScale, settings.maxGuidanceScale, settings.numFrames);
@@ -126,7 +127,12 @@ export class StableVideoDiffusionPipeline {
         return scheduler.step(velocity, timestep, before).prevSample;
       });
       held.free(before, ...velocities);
-      await checkFinite(latents, step, timesteps.length);
+      if (!(await allFinite(latents))) {
+        throw new Error(
+          `The latents are not finite after step ${step + 1} of ${timesteps.length}. ` +
+            'The weights may be broken: check the model folder, or try the float32 files.',
+        );
+      }
       await options.onStage?.(`latents_step_${step}`, await channelsFirst(latents, settings.numFrames));
       latents = await this.afterStep(step, timestep, { ...shown, latents }, settings, options, held);
       options.onProgress?.({ stage: 'sampling', step: step + 1, steps: timesteps.length });
@@ -253,6 +259,7 @@ export class StableVideoDiffusionPipeline {
     if (!tf.util.arraysEqual(replaced.shape, kept.shape)) {
       throw new Error(`\`callbackOnStepEnd\` has to return latents of shape [${kept.shape}] but returned [${replaced.shape}].`);
     }
+    if (!(await allFinite(replaced))) throw new Error(`\`callbackOnStepEnd\` returned latents that are not finite after step ${step + 1}.`);
     const next = held.hold(() => tf.reshape(replaced, latents.shape));
     held.free(latents, kept, replaced);
     return next;
@@ -324,13 +331,9 @@ async function hostPictures(image: ImageInput): Promise<RgbImage[] | FloatArray>
   return Array.isArray(image) ? image : [image];
 }
 
-async function checkFinite(latents: tf.Tensor, step: number, steps: number): Promise<void> {
-  const finite = tf.tidy(() => tf.all(tf.isFinite(latents)));
-  const [ok] = await finite.data();
+async function allFinite(x: tf.Tensor): Promise<boolean> {
+  const finite = tf.tidy(() => tf.all(tf.isFinite(x)));
+  const [yes] = await finite.data();
   finite.dispose();
-  if (!ok) {
-    throw new Error(
-      `The latents are not finite after step ${step + 1} of ${steps}. The weights may be broken: check the model folder, or try the float32 files.`,
-    );
-  }
+  return yes === 1;
 }

@@ -132,7 +132,8 @@ describe('a failed call', () => {
     }
     const spoil: Options['callbackOnStepEnd'] = (_pipe, step, _timestep, { latents }) =>
       step === 0 ? { latents: tf.fill(latents!.shape, Number.POSITIVE_INFINITY) } : undefined;
-    expect(await rejection({ callbackOnStepEnd: spoil })).to.have.property('message', message(2));
+    const spoiled = '`callbackOnStepEnd` returned latents that are not finite after step 1.';
+    expect(await rejection({ callbackOnStepEnd: spoil })).to.have.property('message', spoiled);
   });
 
   it('by a UNet with other widths of its added time ids', async () => {
