@@ -67,7 +67,7 @@ describe('temporalConv', () => {
         () => {
           const video = tf.reshape(x, [batch, frames, h, w, input]) as tf.Tensor5D;
           const y = tf.conv3d(video, tf.reshape(filter, [taps, 1, 1, input, output]) as tf.Tensor5D, 1, 'same');
-          return tf.reshape(tf.add(y, bias), [batch * frames, h, w, output]);
+          return tf.add(tf.reshape(y, [batch * frames, h, w, output]), bias); // webgpu cannot broadcast to five axes
         },
       );
       tf.dispose([x, filter, bias]);
