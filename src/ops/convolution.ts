@@ -15,8 +15,14 @@ export const padEvenly = (n: number): Padding => [
 type Conv2d = (x: tf.Tensor4D, filter: tf.Tensor4D, bias: tf.Tensor1D | undefined, padding: Padding, stride: number) => tf.Tensor4D;
 
 export const conv2dFormulations = {
-  plain: ((x, filter, bias, padding, strides) =>
-    tf.fused.conv2d({ x, filter, bias, strides, pad: [[0, 0], ...padding, [0, 0]] }) as tf.Tensor4D) as Conv2d,
+  // 'same' and 'valid' have gradients on every backend, explicit padding has not. At stride 2, 'same' pads right and bottom only,
+  // where PyTorch's `padding=1` pads all sides.
+  plain: ((x, filter, bias, padding, strides) => {
+    const same = strides === 1 && padding.every(([before, after], axis) => before === after && 2 * before === filter.shape[axis] - 1);
+    if (same) return tf.fused.conv2d({ x, filter, bias, strides, pad: 'same' }) as tf.Tensor4D;
+    const padded = tf.pad(x, [[0, 0], ...padding, [0, 0]]);
+    return tf.fused.conv2d({ x: padded, filter, bias, strides, pad: 'valid' }) as tf.Tensor4D;
+  }) as Conv2d,
 
   /** Half the multiplications for 3x3 kernels on maps large enough to pay for the transforms. */
   winograd: ((x, filter, bias, padding, stride) => {
@@ -29,11 +35,7 @@ export const conv2dFormulations = {
   }) as Conv2d,
 };
 
-/**
- * 2-D convolution: x `[N, H, W, I]`, filter `[kh, kw, I, O]`, bias `[O]` -> `[N, H', W', O]`.
- *
- * The padding is always explicit: TensorFlow's 'same' pads only right and bottom at stride 2, where PyTorch's `padding=1` pads all sides.
- */
+/** 2-D convolution: x `[N, H, W, I]`, filter `[kh, kw, I, O]`, bias `[O]` -> `[N, H', W', O]`. */
 export function conv2d(x: tf.Tensor4D, filter: tf.Tensor4D, bias: tf.Tensor1D | undefined, padding: Padding, stride = 1): tf.Tensor4D {
   return tf.tidy(() => formulationOf('conv2d', conv2dFormulations)(x, filter, bias, padding, stride));
 }

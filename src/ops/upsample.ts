@@ -1,6 +1,6 @@
 /** Nearest-neighbour upsampling by two followed by a 3x3 convolution. */
 import * as tf from '@tensorflow/tfjs';
-import { conv2d, type Padding, padEvenly } from './convolution.ts';
+import { conv2d, padEvenly } from './convolution.ts';
 import { formulationOf } from './formulations.ts';
 import { upsampleTwice } from './resize.ts';
 
@@ -20,11 +20,13 @@ export const upsampleConv2dFormulations = {
       const pixels = [0, 1].map((b) =>
         tf.tidy(() => {
           const small = halved(halved(filter, a, 0), b, 1);
-          const padding: Padding = [
+          const pad: tf.backend_util.ExplicitPadding = [
+            [0, 0],
             [1 - a, a],
             [1 - b, b],
+            [0, 0],
           ];
-          return conv2d(x, small, bias, padding); // [N, H, W, O]
+          return tf.fused.conv2d({ x, filter: small, bias, strides: 1, pad }) as tf.Tensor4D; // [N, H, W, O]
         }),
       );
       return tf.tidy(() => tf.reshape(tf.concat(pixels, 3), [n, h, 1, 2 * w * outChannels]));
