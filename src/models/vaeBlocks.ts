@@ -107,18 +107,25 @@ export class UNetMidBlock2D extends Chain<UNetMidBlock2DArgs> {
 }
 tf.serialization.registerClass(UNetMidBlock2D);
 
-/** The residual block of the decoder: a learned blend whose weight belongs to the temporal branch, with its own epsilon there. */
-const decoderResnet = (i: number, inChannels: number, outChannels: number) =>
-  new SpatioTemporalResBlock({
-    name: `resnets.${i}`,
-    inChannels,
-    outChannels,
-    eps: 1e-6,
-    temporalEps: 1e-5,
-    mergeFactor: 0,
-    mergeStrategy: 'learned',
-    switchSpatialToTemporalMix: true,
-  });
+/**
+ * The residual blocks of a part of the decoder, the first of which changes the channels: a learned blend whose weight belongs to the
+ * temporal branch, with an epsilon of its own there.
+ */
+const decoderResnets = ({ inChannels, outChannels, numLayers = 1 }: VaeBlockArgs) =>
+  Array.from(
+    { length: numLayers },
+    (_, i) =>
+      new SpatioTemporalResBlock({
+        name: `resnets.${i}`,
+        inChannels: i === 0 ? inChannels : outChannels,
+        outChannels,
+        eps: 1e-6,
+        temporalEps: 1e-5,
+        mergeFactor: 0,
+        mergeStrategy: 'learned',
+        switchSpatialToTemporalMix: true,
+      }),
+  );
 
 /**
  * The decoder's middle. As in diffusers, one attention follows the first residual block if there is a second one; with one layer it
@@ -130,12 +137,9 @@ export class MidBlockTemporalDecoder extends Chain<VaeBlockArgs> {
 
   constructor(args: VaeBlockArgs) {
     super(args);
-    const { inChannels, outChannels, numLayers = 1 } = args;
-    const attention = this.child(attentionOf(inChannels));
-    const resnets = Array.from({ length: numLayers }, (_, i) =>
-      this.child(decoderResnet(i, i === 0 ? inChannels : outChannels, outChannels)),
-    );
-    this.chain = numLayers > 1 ? [resnets[0], attention, resnets[1]] : [resnets[0]];
+    const attention = this.child(attentionOf(args.inChannels));
+    const resnets = decoderResnets(args).map((resnet) => this.child(resnet));
+    this.chain = resnets.length > 1 ? [resnets[0], attention, resnets[1]] : [resnets[0]];
   }
 }
 tf.serialization.registerClass(MidBlockTemporalDecoder);
@@ -153,8 +157,8 @@ export class UpBlockTemporalDecoder extends Chain<UpBlockTemporalDecoderArgs> {
 
   constructor(args: UpBlockTemporalDecoderArgs) {
     super(args);
-    const { inChannels, outChannels, numLayers = 1, addUpsample = true } = args;
-    this.chain = Array.from({ length: numLayers }, (_, i) => this.child(decoderResnet(i, i === 0 ? inChannels : outChannels, outChannels)));
+    const { outChannels, addUpsample = true } = args;
+    this.chain = decoderResnets(args).map((resnet) => this.child(resnet));
     if (addUpsample) this.chain.push(this.child(new Upsample2D({ name: 'upsamplers.0', channels: outChannels })));
   }
 }

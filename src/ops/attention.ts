@@ -76,7 +76,7 @@ export function temporalAttention(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D
     const [bf, n, c] = q.shape;
     const d = c / heads;
     const b = bf / numFrames;
-    // Pixel and head are one axis, so the transpose has three axes and nothing else moves.
+    // Pixel and head are one axis, so that one transpose brings the frames together for every head.
     const gather = (t: tf.Tensor): tf.Tensor3D =>
       tf.tidy(() => tf.reshape(tf.transpose(tf.reshape(t, [b, numFrames, n * heads, d]), [0, 2, 1, 3]), [-1, numFrames, d])); // [B*N*h, F, d]
     const out = attendInSlices(gather(tf.mul(q, scaleFor(d))), gather(k), gather(v));

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs';
 /** What this file uses of tfjs-node's backend. */
 interface NodeBackend {
   isUsingGpuDevice: boolean;
-  binding: Record<'TF_ATTR_TYPE' | 'TF_ATTR_BOOL' | 'TF_ATTR_FLOAT' | 'TF_ATTR_STRING' | 'TF_FLOAT' | 'TF_INT32', number>;
+  binding: Record<'TF_ATTR_TYPE' | 'TF_ATTR_BOOL' | 'TF_ATTR_FLOAT' | 'TF_ATTR_STRING' | 'TF_FLOAT', number>;
   executeSingleOutput(name: string, attributes: object[], inputs: tf.Tensor[]): tf.Tensor;
 }
 

@@ -7,7 +7,7 @@ import { kernels } from './kernels.ts';
 export const channelMean = {
   plain: (x: tf.Tensor3D): tf.Tensor2D => tf.mean(x, 1),
 
-  /** Averages runs of at most `RUN` rows, then the averages: also keeps float32 sums short, hence exact. */
+  /** Averages runs of at most 256 rows, then the averages, which also keeps float32 sums short, hence exact. */
   pooled: (x: tf.Tensor3D): tf.Tensor2D => {
     const [n, m, c] = x.shape;
     const run = largestDivisor(m, 256);
