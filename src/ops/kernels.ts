@@ -10,13 +10,36 @@ interface NodeBackend {
 
 const backend = () => tf.backend() as unknown as NodeBackend;
 
+/** A backend that follows shapes instead of computing, for planning memory. */
+export interface ShapeBackend {
+  /** The device that it stands for. */
+  standsFor: string;
+  /** A tensor of `shape` in place of what `kernel` would give. */
+  outputOf(kernel: string, shape: number[], inputs: tf.Tensor[]): tf.Tensor;
+}
+
+const shapeBackend = () => {
+  const current = tf.backend() as unknown as Partial<ShapeBackend>;
+  return current.standsFor === undefined ? undefined : (current as ShapeBackend);
+};
+
 /** The backend's name; libtensorflow on a processor, where its oneDNN kernels run, is `tensorflow-cpu`. */
 export function deviceName(): string {
+  const planned = shapeBackend();
+  if (planned) return planned.standsFor;
   const name = tf.getBackend();
   return name === 'tensorflow' && !backend().isUsingGpuDevice ? 'tensorflow-cpu' : name;
 }
 
-function run(kernel: string, attributes: Record<string, boolean | number | string>, inputs: tf.Tensor[]): tf.Tensor {
+/** Runs a kernel that gives one tensor of `shape`, by default that of its first input. */
+function run(
+  kernel: string,
+  attributes: Record<string, boolean | number | string>,
+  inputs: tf.Tensor[],
+  shape: number[] = inputs[0].shape,
+): tf.Tensor {
+  const planned = shapeBackend();
+  if (planned) return planned.outputOf(kernel, shape, inputs);
   const { binding, executeSingleOutput } = backend();
   const typed = Object.entries(attributes).map(([name, value]) => {
     if (typeof value === 'boolean') return { name, type: binding.TF_ATTR_BOOL, value };
@@ -39,7 +62,12 @@ export const kernels = {
 
   /** Products of stacks of matrices. */
   batchMatMul: (a: tf.Tensor, b: tf.Tensor, transposeB = false) =>
-    run('_MklBatchMatMulV2', { ...oneDNN, adj_x: false, adj_y: transposeB }, [a, b]),
+    run(
+      '_MklBatchMatMulV2',
+      { ...oneDNN, adj_x: false, adj_y: transposeB },
+      [a, b],
+      [...a.shape.slice(0, -1), b.shape[b.rank - (transposeB ? 2 : 1)]],
+    ),
 
   /** Layer normalisation of `[N, C]`. */
   layerNorm: (x: tf.Tensor, gain: tf.Tensor, bias: tf.Tensor, epsilon: number) => run('_MklLayerNorm', { epsilon }, [x, gain, bias]),
@@ -59,6 +87,7 @@ const found = new Map<KernelName, boolean>();
 /** Whether libtensorflow has the kernel: internal names come and go between its versions. */
 export function hasKernel(name: KernelName): boolean {
   let known = found.get(name);
+  if (shapeBackend()) return known ?? true;
   if (known === undefined) {
     try {
       tf.tidy(() => {
