@@ -1,7 +1,7 @@
 /** Multi-head attention, mirroring `Attention` of diffusers' `models/attention_processor.py`. */
 import * as tf from '@tensorflow/tfjs';
 import { attention, temporalAttention } from '../ops/index.ts';
-import { Block, firstShape, type LayerArgs } from './block.ts';
+import { type AnyBlock, Block, firstShape, type LayerArgs } from './block.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
 
@@ -36,6 +36,8 @@ export class Attention extends Block<AttentionArgs> {
   private readonly toK: Linear;
   private readonly toV: Linear;
   private readonly toOut: Linear;
+  /** Bytes that scores may take at a time; undefined: as `attendInSlices` chooses. See `limitScores`. */
+  scoreBytes?: number;
 
   constructor(args: AttentionArgs) {
     super(args);
@@ -61,7 +63,7 @@ export class Attention extends Block<AttentionArgs> {
     const q = this.toQ.call(normed) as tf.Tensor3D;
     const k = this.toK.call(source) as tf.Tensor3D;
     const v = this.toV.call(source) as tf.Tensor3D;
-    const y = tf.reshape(this.toOut.call(attention(q, k, v, this.heads)), x.shape);
+    const y = tf.reshape(this.toOut.call(attention(q, k, v, this.heads, this.scoreBytes)), x.shape);
     return this.args.residualConnection ? tf.add(y, x) : y;
   }
 
@@ -77,7 +79,7 @@ export class Attention extends Block<AttentionArgs> {
   overFrames(x: tf.Tensor, numFrames: number): tf.Tensor {
     return tf.tidy(() => {
       const [q, k, v] = [this.toQ, this.toK, this.toV].map((project) => project.call(x) as tf.Tensor3D);
-      return this.toOut.call(temporalAttention(q, k, v, this.heads, numFrames));
+      return this.toOut.call(temporalAttention(q, k, v, this.heads, numFrames, this.scoreBytes));
     });
   }
 
@@ -86,6 +88,15 @@ export class Attention extends Block<AttentionArgs> {
   }
 }
 tf.serialization.registerClass(Attention);
+
+/**
+ * Lets the scores of every `Attention` below `block` take at most `bytes` at a time (softmax needs as much again); `undefined` for the
+ * default, 256 MiB. Slices give the same result; small ones take longer.
+ */
+export function limitScores(block: AnyBlock, bytes: number | undefined): void {
+  if (block instanceof Attention) block.scoreBytes = bytes;
+  for (const child of block.children) limitScores(child, bytes);
+}
 
 /** Repeats each item of `[b, L, C]` in a row, so that there are `batch` of them. */
 export function spread(context: tf.Tensor3D, batch: number): tf.Tensor3D {

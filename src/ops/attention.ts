@@ -3,8 +3,8 @@ import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
 import { kernels } from './kernels.ts';
 
-/** Bytes that one slice of attention scores may take. At 576x1024 and 25 frames all scores together would take 79 GiB. */
-const SCORE_BYTES = 256 * 2 ** 20;
+/** Bytes that one slice of attention scores may take, unless said otherwise. At 576x1024 and 25 frames all scores together would take 79 GiB. */
+export const SCORE_BYTES = 256 * 2 ** 20;
 
 type Attend = (q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D) => tf.Tensor3D;
 
@@ -59,19 +59,26 @@ export function attendInSlices(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, s
 const scaleFor = (headSize: number) => 1 / Math.sqrt(headSize);
 
 /** Multi-head attention: q `[B, N, h*d]`, k and v `[B, M, h*d]` -> `[B, N, h*d]`. Channel c belongs to head `floor(c / d)`. */
-export function attention(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, heads: number): tf.Tensor3D {
+export function attention(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, heads: number, scoreBytes?: number): tf.Tensor3D {
   return tf.tidy(() => {
     const [b, n, c] = q.shape;
     const d = c / heads;
     const split = (t: tf.Tensor): tf.Tensor3D =>
       tf.tidy(() => tf.reshape(tf.transpose(tf.reshape(t, [b, -1, heads, d]), [0, 2, 1, 3]), [b * heads, -1, d])); // [B*h, N, d]
-    const out = attendInSlices(split(tf.mul(q, scaleFor(d))), split(k), split(v));
+    const out = attendInSlices(split(tf.mul(q, scaleFor(d))), split(k), split(v), scoreBytes);
     return tf.reshape(tf.transpose(tf.reshape(out, [b, heads, n, d]), [0, 2, 1, 3]), [b, n, c]);
   });
 }
 
 /** Multi-head self-attention over the frames at each pixel: q, k and v `[B*F, N, h*d]` -> `[B*F, N, h*d]`. */
-export function temporalAttention(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, heads: number, numFrames: number): tf.Tensor3D {
+export function temporalAttention(
+  q: tf.Tensor3D,
+  k: tf.Tensor3D,
+  v: tf.Tensor3D,
+  heads: number,
+  numFrames: number,
+  scoreBytes?: number,
+): tf.Tensor3D {
   return tf.tidy(() => {
     const [bf, n, c] = q.shape;
     const d = c / heads;
@@ -79,7 +86,7 @@ export function temporalAttention(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D
     // Pixel and head are one axis, so that one transpose brings the frames together for every head.
     const gather = (t: tf.Tensor): tf.Tensor3D =>
       tf.tidy(() => tf.reshape(tf.transpose(tf.reshape(t, [b, numFrames, n * heads, d]), [0, 2, 1, 3]), [-1, numFrames, d])); // [B*N*h, F, d]
-    const out = attendInSlices(gather(tf.mul(q, scaleFor(d))), gather(k), gather(v));
+    const out = attendInSlices(gather(tf.mul(q, scaleFor(d))), gather(k), gather(v), scoreBytes);
     return tf.reshape(tf.transpose(tf.reshape(out, [b, n * heads, numFrames, d]), [0, 2, 1, 3]), [bf, n, c]);
   });
 }
