@@ -5,7 +5,7 @@ export type { RgbImage } from './media/image.ts';
 export * from './media/preprocess.ts';
 export * from './media/resample.ts';
 export * from './models/index.ts';
-export { usePlainFormulations } from './ops/formulations.ts';
+export { type FormulationSet, useFormulations } from './ops/formulations.ts';
 export * from './pipelines/components.ts';
 export * from './pipelines/stableVideoDiffusion.ts';
 export * from './pipelines/types.ts';

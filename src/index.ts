@@ -4,7 +4,7 @@ export * from './checkpoints/index.ts';
 export * from './layers/index.ts';
 export * from './media/index.ts';
 export * from './models/index.ts';
-export { usePlainFormulations } from './ops/formulations.ts';
+export { type FormulationSet, useFormulations } from './ops/formulations.ts';
 export * from './pipelines/components.ts';
 export { StableVideoDiffusionPipeline } from './pipelines/fromPretrained.ts';
 export * from './pipelines/types.ts';

@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../backends/index.ts';
 import { outputFormat } from '../media/output.ts';
-import { usePlainFormulations } from '../ops/index.ts';
+import { useFormulations } from '../ops/index.ts';
 import { StableVideoDiffusionPipeline } from '../pipelines/fromPretrained.ts';
 import type { GenerateOptions, ImageInput } from '../pipelines/types.ts';
 import { Generator } from '../random/generator.ts';
@@ -41,7 +41,7 @@ export interface Report {
  */
 export async function generateVideo(command: GenerateCommand, watch: Watch): Promise<Report> {
   const { signal, progress, note } = watch;
-  usePlainFormulations(command.formulation === 'plain');
+  useFormulations(command.formulation);
   const chosen = await useBackend(command.backend, { threads: command.threads });
   if (chosen.reason) note(`the ${chosen.name} backend: ${chosen.reason}`);
 

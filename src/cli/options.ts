@@ -9,7 +9,7 @@ import { oneOf, type Range, realNumber, realNumbers, wholeNumber } from './value
 const backends = ['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
 const dtypes = ['float32'] as const;
 const offloads = ['none', 'model'] as const;
-const formulations = ['fastest', 'plain'] as const;
+const formulations = ['fastest', 'gpu', 'plain'] as const;
 const outputTypes = ['image', 'array', 'tensor', 'latent'] as const;
 
 /** What `svd generate` was told to do. Options that were not given are undefined where the checkpoint or chance decides. */
@@ -108,7 +108,7 @@ const running: Options = {
   },
   formulation: {
     value: 'WHICH',
-    help: 'fastest lets each operation run as its device is fastest at; plain takes the plain form of all, for comparisons. Default: fastest.',
+    help: 'fastest lets each operation run as its device is fastest at; plain takes the plain form of all, for comparisons; gpu tries on a processor, with the tensorflow backend, what a graphics card runs. Default: fastest.',
   },
   'decode-chunk-size': {
     value: 'N',

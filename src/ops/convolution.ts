@@ -24,6 +24,10 @@ export const conv2dFormulations = {
     return tf.fused.conv2d({ x: padded, filter, bias, strides, pad: 'valid' }) as tf.Tensor4D;
   }) as Conv2d,
 
+  /** The kernel pads, so that no padded copy is written where 'same' is something else. */
+  explicit: ((x, filter, bias, padding, strides) =>
+    tf.fused.conv2d({ x, filter, bias, strides, pad: [[0, 0], ...padding, [0, 0]] }) as tf.Tensor4D) as Conv2d,
+
   /** Half the multiplications for 3x3 kernels on maps large enough to pay for the transforms. */
   winograd: ((x, filter, bias, padding, stride) => {
     const [kh, kw, inChannels, outChannels] = filter.shape;

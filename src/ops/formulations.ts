@@ -24,24 +24,48 @@ const fastest: Record<string, Record<string, Choice>> = {
     wasm: { name: 'pooled' },
     'tensorflow-cpu': { name: 'product' },
   },
-  conv2d: { 'tensorflow-cpu': { name: 'winograd' } },
-  geglu: { 'tensorflow-cpu': { name: 'folded' } },
-  layerNorm: { 'tensorflow-cpu': { name: 'oneDNN', needs: ['layerNorm'] } },
-  silu: { 'tensorflow-cpu': { name: 'softplusGrad', needs: ['softplusGrad'] } },
+  channelMeanSquare: { 'tensorflow-gpu': { name: 'euclidean', needs: ['euclideanNorm'] } },
+  conv2d: {
+    'tensorflow-cpu': { name: 'winograd' },
+    // cuDNN pads by itself and has Winograd kernels of its own.
+    'tensorflow-gpu': { name: 'explicit' },
+  },
+  geglu: {
+    'tensorflow-cpu': { name: 'folded' },
+    'tensorflow-gpu': { name: 'complementary', needs: ['erfc'] },
+  },
+  layerNorm: {
+    'tensorflow-cpu': { name: 'oneDNN', needs: ['layerNorm'] },
+    'tensorflow-gpu': { name: 'euclidean', needs: ['euclideanNorm'] },
+  },
+  resizeNearest: { 'tensorflow-gpu': { name: 'oneKernel' } },
+  silu: {
+    'tensorflow-cpu': { name: 'softplusGrad', needs: ['softplusGrad'] },
+    'tensorflow-gpu': { name: 'softplusGrad', needs: ['softplusGrad'] },
+  },
   // WGSL allows sin and cos errors of 2^-11: embeddings were 8e-5 off on SwiftShader.
   sinCos: { webgpu: { name: 'polynomial' } },
+  // Not on a graphics card: cuDNN multiplies less for 3x3 kernels already, and has no such kernels for 2x2.
   upsampleConv2d: { 'tensorflow-cpu': { name: 'fourConvs' }, wasm: { name: 'fourConvs' } },
+  upsampleTwice: { 'tensorflow-gpu': { name: 'oneKernel' } },
 };
 
-let onlyPlain = false;
+/** Which formulations may run: the fastest for the device, those for graphics cards (on the tensorflow backend), or the plain ones. */
+export const formulationSets = ['fastest', 'gpu', 'plain'] as const;
+export type FormulationSet = (typeof formulationSets)[number];
 
-/** Makes every operation run its plain formulation (`true`), or the fastest for the device (`false`, the default). */
-export function usePlainFormulations(plain: boolean): void {
-  onlyPlain = plain;
+let used: FormulationSet = 'fastest';
+
+/** Makes every operation run its formulation of this set. Default: `fastest`. `gpu` is for trying on a processor what a graphics card runs. */
+export function useFormulations(set: FormulationSet): void {
+  used = set;
 }
+
+/** The device whose formulations run. */
+const device = () => (used === 'gpu' ? 'tensorflow-gpu' : deviceName());
 
 /** Picks from `formulations` what the current device runs fastest; while gradients are recorded, the plain one. */
 export function formulationOf<F>(operation: string, formulations: { plain: F } & Record<string, F>): F {
-  const choice = onlyPlain || tf.engine().isTapeOn() ? undefined : fastest[operation]?.[deviceName()];
+  const choice = used === 'plain' || tf.engine().isTapeOn() ? undefined : fastest[operation]?.[device()];
   return choice?.needs?.every(hasKernel) === false || !choice ? formulations.plain : formulations[choice.name];
 }

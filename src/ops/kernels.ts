@@ -23,12 +23,12 @@ const shapeBackend = () => {
   return current.standsFor === undefined ? undefined : (current as ShapeBackend);
 };
 
-/** The backend's name; libtensorflow on a processor, where its oneDNN kernels run, is `tensorflow-cpu`. */
+/** The backend's name; libtensorflow's is `tensorflow-gpu` on a graphics card and `tensorflow-cpu`, with oneDNN kernels, on a processor. */
 export function deviceName(): string {
   const planned = shapeBackend();
   if (planned) return planned.standsFor;
   const name = tf.getBackend();
-  return name === 'tensorflow' && !backend().isUsingGpuDevice ? 'tensorflow-cpu' : name;
+  return name === 'tensorflow' ? `tensorflow-${backend().isUsingGpuDevice ? 'gpu' : 'cpu'}` : name;
 }
 
 /** Runs a kernel that gives one tensor of `shape`, by default that of its first input. */
@@ -57,6 +57,18 @@ export const kernels = {
   /** `gradients / (1 + exp(-features))`; of x and x, SiLU in one pass. */
   softplusGrad: (gradients: tf.Tensor, features: tf.Tensor) => run('SoftplusGrad', {}, [gradients, features]),
 
+  /** `1 - erf(x)`. */
+  erfc: (x: tf.Tensor) => run('Erfc', {}, [x]),
+
+  /** The root of the sum of squares over one axis: `[..., M, ...]` -> `[..., ...]`. */
+  euclideanNorm: (x: tf.Tensor, axis: number) =>
+    run(
+      'EuclideanNorm',
+      {},
+      [x, tf.scalar(axis, 'int32')],
+      x.shape.filter((_, i) => i !== axis),
+    ),
+
   /** Softmax over the last axis. */
   softmax: (x: tf.Tensor) => run('_MklSoftmax', oneDNN, [x]),
 
@@ -77,6 +89,8 @@ export type KernelName = keyof typeof kernels;
 
 const probes: Record<KernelName, () => tf.Tensor> = {
   softplusGrad: () => kernels.softplusGrad(tf.ones([2]), tf.ones([2])),
+  erfc: () => kernels.erfc(tf.ones([2])),
+  euclideanNorm: () => kernels.euclideanNorm(tf.ones([2, 2]), 0),
   softmax: () => kernels.softmax(tf.ones([1, 2])),
   batchMatMul: () => kernels.batchMatMul(tf.ones([1, 2, 2]), tf.ones([1, 2, 2])),
   layerNorm: () => kernels.layerNorm(tf.ones([2, 2]), tf.ones([2]), tf.zeros([2]), 1e-5),

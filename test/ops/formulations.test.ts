@@ -2,8 +2,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import * as ops from '../../src/ops/index.ts';
-import { attend, channelMean, formulationOf, padEvenly, usePlainFormulations } from '../../src/ops/index.ts';
-import { testBackend } from '../setup.ts';
+import { attend, channelMean, formulationOf, padEvenly, useFormulations } from '../../src/ops/index.ts';
+import { testBackend, testFormulation } from '../setup.ts';
 import { expectSame, named, ROUNDING } from './random.ts';
 
 /** Queries, keys and values `[G, N, d]` and `[G, M, d]`, below and above the number of scores at which matrices are taken one by one. */
@@ -85,12 +85,28 @@ const cases: Record<string, Cases> = {
     inputs: (shape) => [picture(shape), filterOf(shape), vector('bias', shape[4]!)],
     tolerance: () => OPERATION,
   },
+  upsampleTwiceFormulations: { shapes: [[2, 3, 4, 5]], inputs: (shape) => [named('x', shape)], tolerance: () => 0 },
   attend: { shapes: attentionSizes, inputs: (shape) => attentionInputs(shape as [number, number, number, number]) },
   channelMean: {
     shapes: meanSizes,
     inputs: (shape) => [named('x', shape, -1, 3)],
     // A running float32 sum of M terms is off by up to half a unit in the last place at each, hence by sqrt(M) of them on average.
     tolerance: ([, m]) => Math.max(ROUNDING, Math.sqrt(m!) * 2 ** -24),
+  },
+  channelMeanSquare: {
+    shapes: meanSizes,
+    inputs: (shape) => [named('x', shape, -1, 3)],
+    tolerance: ([, m]) => Math.max(ROUNDING, Math.sqrt(m!) * 2 ** -24),
+  },
+  resizeNearestFormulations: {
+    // Enlarged, reduced, and by ratios whose float32 products fall just beside whole numbers.
+    shapes: [
+      [2, 3, 4, 5, 5, 7],
+      [1, 9, 11, 3, 4, 5],
+      [1, 5, 7, 2, 41, 49],
+    ],
+    inputs: (shape) => [named('x', shape.slice(0, 4)), shape.slice(4)],
+    tolerance: () => 0,
   },
   sinCos: {
     shapes: [[1], [3, 7], [500]],
@@ -101,7 +117,15 @@ const cases: Record<string, Cases> = {
 };
 
 /** Formulations that call kernels of libtensorflow, which no other backend has. */
-const ofTensorflow = ['attend.oneDNN', 'layerNormFormulations.oneDNN', 'siluFormulations.softplusGrad'];
+const ofTensorflow = [
+  'attend.oneDNN',
+  'channelMeanSquare.euclidean',
+  'gegluFormulations.complementary',
+  'layerNormFormulations.euclidean',
+  'layerNormFormulations.oneDNN',
+  'resizeNearestFormulations.oneKernel',
+  'siluFormulations.softplusGrad',
+];
 const runsHere = (formulation: string) => testBackend === 'tensorflow' || !ofTensorflow.includes(formulation);
 
 type Formulations = Record<string, (...inputs: unknown[]) => tf.Tensor | tf.Tensor[]>;
@@ -132,16 +156,20 @@ describe('formulations', () => {
   it('are chosen by backend, and all plain when asked', () => {
     const chosen = () => [formulationOf('attention', attend), formulationOf('channelMean', channelMean)];
     const fastest: Record<string, unknown[]> = {
+      'tensorflow gpu': [attend.plain, channelMean.plain],
       wasm: [attend.perMatrix, channelMean.pooled],
       tensorflow: [attend.oneDNN, channelMean.product],
     };
-    const fast = fastest[testBackend] ?? [attend.plain, channelMean.plain];
+    const fast = fastest[testFormulation === 'fastest' ? testBackend : `${testBackend} ${testFormulation}`] ?? [
+      attend.plain,
+      channelMean.plain,
+    ];
     expect(chosen()).to.deep.equal(fast);
-    usePlainFormulations(true);
+    useFormulations('plain');
     try {
       expect(chosen()).to.deep.equal([attend.plain, channelMean.plain]);
     } finally {
-      usePlainFormulations(false);
+      useFormulations(testFormulation);
     }
     expect(chosen()).to.deep.equal(fast);
   });

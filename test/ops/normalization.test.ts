@@ -1,8 +1,9 @@
 /** Normalisations against their formulas in double precision, also where the mean is large against the deviation. */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import { groupNorm, layerNorm, usePlainFormulations } from '../../src/ops/index.ts';
+import { groupNorm, layerNorm, useFormulations } from '../../src/ops/index.ts';
 import { relativeL2 } from '../harness/fixtures.ts';
+import { testFormulation } from '../setup.ts';
 import { expectSame, named } from './random.ts';
 
 const TOLERANCE = 1e-5;
@@ -57,11 +58,11 @@ describe('groupNorm', () => {
     await expectSame(
       () => groupNorm(x, gain, bias, 32, 1e-5),
       () => {
-        usePlainFormulations(true);
+        useFormulations('plain');
         try {
           return groupNorm(x, gain, bias, 32, 1e-5);
         } finally {
-          usePlainFormulations(false);
+          useFormulations(testFormulation);
         }
       },
     );
