@@ -85,7 +85,8 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
     return 2 ** (this.config.blockOutChannels.length - 1);
   }
 
-  private *momentSteps(x: tf.Tensor): Steps<tf.Tensor4D> {
+  /** The computation of `encode`: pictures to the moments of their posterior. */
+  *encodeSteps(x: tf.Tensor): Steps<tf.Tensor4D> {
     const held = new Held();
     try {
       const h = held.adopt(yield* under(this.encoder.name, this.encoder.steps([x], {})));
@@ -95,9 +96,14 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
     }
   }
 
+  /** The computation of `decode`. */
+  decodeSteps(z: tf.Tensor, numFrames: number): Steps<tf.Tensor> {
+    return this.decoder.steps([z], { numFrames });
+  }
+
   /** Pictures `[N, H, W, inChannels]` in [-1, 1] to their posterior. H and W have to be multiples of `scaleFactor`. */
   async encode(x: tf.Tensor4D, options: StepOptions = {}): Promise<DiagonalGaussianDistribution> {
-    return new DiagonalGaussianDistribution(await runSteps(this.momentSteps(x), options));
+    return new DiagonalGaussianDistribution(await runSteps(this.encodeSteps(x), options));
   }
 
   /**
@@ -106,13 +112,13 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
    * @param numFrames Frames per video; it has to divide the batch.
    */
   async decode(z: tf.Tensor4D, numFrames: number, options: StepOptions = {}): Promise<tf.Tensor4D> {
-    return (await runSteps(this.decoder.steps([z], { numFrames }), options)) as tf.Tensor4D;
+    return (await runSteps(this.decodeSteps(z, numFrames), options)) as tf.Tensor4D;
   }
 
   *steps([sample, noise]: tf.Tensor[], { numFrames = 1 }: Kwargs): Steps<tf.Tensor> {
     const held = new Held();
     try {
-      const moments = yield* this.momentSteps(sample);
+      const moments = yield* this.encodeSteps(sample);
       const z = held.hold(() => {
         const posterior = new DiagonalGaussianDistribution(moments);
         return noise ? posterior.sample(noise as tf.Tensor4D) : posterior.mode();
