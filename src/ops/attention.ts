@@ -1,6 +1,7 @@
 /** Scaled dot-product attention, sliced so that the score matrices never take more than a budget. */
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
+import { batchMatMulInHalf } from './halfPrecision.ts';
 import { kernels } from './kernels.ts';
 
 /** Bytes that one slice of attention scores may take, unless said otherwise. At 576x1024 and 25 frames all scores together would take 79 GiB. */
@@ -25,6 +26,8 @@ export const attend = {
     );
     return tf.concat(heads, 0) as tf.Tensor3D;
   }) as Attend,
+
+  half: ((q, k, v) => batchMatMulInHalf(tf.softmax(batchMatMulInHalf(q, k, true)), v)) as Attend,
 
   oneDNN: ((q, k, v) => {
     // oneDNN's set-up costs more than it saves on small matrices, such as attention over frames.

@@ -1,6 +1,7 @@
 /** Convolutions on channels-last tensors with PyTorch's padding. */
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
+import { conv2dInHalf } from './halfPrecision.ts';
 import { winogradConv3x3 } from './winograd.ts';
 
 /** Zeros added before and after `[height, width]`. */
@@ -27,6 +28,11 @@ export const conv2dFormulations = {
   /** The kernel pads, so that no padded copy is written where 'same' is something else. */
   explicit: ((x, filter, bias, padding, strides) =>
     tf.fused.conv2d({ x, filter, bias, strides, pad: [[0, 0], ...padding, [0, 0]] }) as tf.Tensor4D) as Conv2d,
+
+  half: ((x, filter, bias, padding, stride) => {
+    const y = conv2dInHalf(x, filter, padding, stride);
+    return bias ? tf.add(y, bias) : y;
+  }) as Conv2d,
 
   /** Half the multiplications for 3x3 kernels on maps large enough to pay for the transforms. */
   winograd: ((x, filter, bias, padding, stride) => {

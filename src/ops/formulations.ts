@@ -5,6 +5,7 @@
  * file under the name used here, and the tests hold each of them against the plain one.
  */
 import * as tf from '@tensorflow/tfjs';
+import { computeDtype } from './halfPrecision.ts';
 import { deviceName, hasKernel, type KernelName } from './kernels.ts';
 
 interface Choice {
@@ -64,8 +65,13 @@ export function useFormulations(set: FormulationSet): void {
 /** The device whose formulations run. */
 const device = () => (used === 'gpu' ? 'tensorflow-gpu' : deviceName());
 
-/** Picks from `formulations` what the current device runs fastest; while gradients are recorded, the plain one. */
+/**
+ * Picks from `formulations` what the current device runs fastest; while gradients are recorded, the plain one. Those called `half`
+ * compute in the half precision that is set, on any device.
+ */
 export function formulationOf<F>(operation: string, formulations: { plain: F } & Record<string, F>): F {
-  const choice = used === 'plain' || tf.engine().isTapeOn() ? undefined : fastest[operation]?.[device()];
+  if (tf.engine().isTapeOn()) return formulations.plain;
+  if (computeDtype() !== 'float32' && formulations.half) return formulations.half;
+  const choice = used === 'plain' ? undefined : fastest[operation]?.[device()];
   return choice?.needs?.every(hasKernel) === false || !choice ? formulations.plain : formulations[choice.name];
 }

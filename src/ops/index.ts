@@ -5,6 +5,7 @@ export * from './convolution.ts';
 export * from './embeddings.ts';
 export * from './formulations.ts';
 export * from './geglu.ts';
+export { type ComputeDtype, computeDtypes, computeIn } from './halfPrecision.ts';
 export * from './linear.ts';
 export * from './normalization.ts';
 export * from './resize.ts';

@@ -31,6 +31,11 @@ export function deviceName(): string {
   return name === 'tensorflow' ? `tensorflow-${backend().isUsingGpuDevice ? 'gpu' : 'cpu'}` : name;
 }
 
+/** Where memory is planned, a tensor of `shape` in place of what `kernel` would give; otherwise nothing. */
+export function plannedOutput(kernel: string, shape: number[], inputs: tf.Tensor[]): tf.Tensor | undefined {
+  return shapeBackend()?.outputOf(kernel, shape, inputs);
+}
+
 /** Runs a kernel that gives one tensor of `shape`, by default that of its first input. */
 function run(
   kernel: string,
@@ -38,8 +43,8 @@ function run(
   inputs: tf.Tensor[],
   shape: number[] = inputs[0].shape,
 ): tf.Tensor {
-  const planned = shapeBackend();
-  if (planned) return planned.outputOf(kernel, shape, inputs);
+  const planned = plannedOutput(kernel, shape, inputs);
+  if (planned) return planned;
   const { binding, executeSingleOutput } = backend();
   const typed = Object.entries(attributes).map(([name, value]) => {
     if (typeof value === 'boolean') return { name, type: binding.TF_ATTR_BOOL, value };

@@ -1,5 +1,18 @@
 /** The linear map on the last axis. */
 import * as tf from '@tensorflow/tfjs';
+import { formulationOf } from './formulations.ts';
+import { matMulInHalf } from './halfPrecision.ts';
+
+type Linear = (x: tf.Tensor2D, weight: tf.Tensor2D, bias?: tf.Tensor1D) => tf.Tensor2D;
+
+export const linearFormulations = {
+  plain: ((x, weight, bias) => tf.fused.matMul({ a: x, b: weight, bias })) as Linear,
+
+  half: ((x, weight, bias) => {
+    const y = matMulInHalf(x, weight);
+    return bias ? tf.add(y, bias) : y;
+  }) as Linear,
+};
 
 /**
  * `x W + b` on the last axis: x `[..., I]`, weight `[I, O]`, bias `[O]` -> `[..., O]`.
@@ -9,7 +22,7 @@ import * as tf from '@tensorflow/tfjs';
 export function linear<T extends tf.Tensor>(x: T, weight: tf.Tensor2D, bias?: tf.Tensor1D): T {
   return tf.tidy(() => {
     const a = tf.reshape(x, [-1, weight.shape[0]]) as tf.Tensor2D;
-    const y = tf.fused.matMul({ a, b: weight, bias });
+    const y = formulationOf('linear', linearFormulations)(a, weight, bias);
     return tf.reshape(y, [...x.shape.slice(0, -1), weight.shape[1]]) as T;
   });
 }

@@ -6,8 +6,12 @@ import { upsampleTwice } from './resize.ts';
 
 type UpsampleConv = (x: tf.Tensor4D, filter: tf.Tensor4D, bias: tf.Tensor1D) => tf.Tensor4D;
 
+const convolveUpsampled: UpsampleConv = (x, filter, bias) => conv2d(upsampleTwice(x), filter, bias, padEvenly(1));
+
 export const upsampleConv2dFormulations = {
-  plain: ((x, filter, bias) => conv2d(upsampleTwice(x), filter, bias, padEvenly(1))) as UpsampleConv,
+  plain: convolveUpsampled,
+
+  half: convolveUpsampled,
 
   /**
    * Each of the four output pixels under an input pixel sees just 2x2 input pixels: four small convolutions, with filter rows and

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import * as ops from '../../src/ops/index.ts';
-import { attend, channelMean, formulationOf, padEvenly, useFormulations } from '../../src/ops/index.ts';
+import { attend, type ComputeDtype, channelMean, computeIn, formulationOf, padEvenly, useFormulations } from '../../src/ops/index.ts';
 import { testBackend, testFormulation } from '../setup.ts';
 import { expectSame, named, ROUNDING } from './random.ts';
 
@@ -98,6 +98,13 @@ const cases: Record<string, Cases> = {
     inputs: (shape) => [named('x', shape, -1, 3)],
     tolerance: ([, m]) => Math.max(ROUNDING, Math.sqrt(m!) * 2 ** -24),
   },
+  linearFormulations: {
+    shapes: [
+      [1, 3, 5],
+      [70, 64, 96],
+    ],
+    inputs: ([rows, width, inner]) => [named('x', [rows!, width!]), named('weight', [width!, inner!]), vector('bias', inner!)],
+  },
   resizeNearestFormulations: {
     // Enlarged, reduced, and by ratios whose float32 products fall just beside whole numbers.
     shapes: [
@@ -126,7 +133,11 @@ const ofTensorflow = [
   'resizeNearestFormulations.oneKernel',
   'siluFormulations.softplusGrad',
 ];
-const runsHere = (formulation: string) => testBackend === 'tensorflow' || !ofTensorflow.includes(formulation);
+const runsHere = (formulation: string) =>
+  testBackend === 'tensorflow' || !(ofTensorflow.includes(formulation) || formulation.endsWith('.half'));
+
+/** Units of roundoff. Two inputs and the result of a product are rounded, the result to nearest or towards zero: four units at most. */
+const halfPrecisions = { float16: 2 ** -11, bfloat16: 2 ** -8 };
 
 type Formulations = Record<string, (...inputs: unknown[]) => tf.Tensor | tf.Tensor[]>;
 const operations = Object.entries(ops).filter(([, value]) => typeof value === 'object' && 'plain' in value) as unknown as [
@@ -140,15 +151,22 @@ describe('formulations', () => {
   });
 
   for (const [operation, formulations] of operations) {
+    const compare = async (name: string, shape: number[], tolerance?: number, dtype: ComputeDtype = 'float32') => {
+      const inputs = cases[operation]!.inputs(shape);
+      const run = (formulation: string) => () => tf.stack([formulations[formulation]!(...inputs)].flat());
+      await expectSame(() => computeIn(dtype, run(name)), run('plain'), tolerance);
+      tf.dispose(inputs.filter((input) => input instanceof tf.Tensor));
+    };
     for (const name of Object.keys(formulations).filter((name) => name !== 'plain' && runsHere(`${operation}.${name}`))) {
       for (const shape of cases[operation]?.shapes ?? []) {
-        it(`${operation}.${name} equals the plain one at [${shape}]`, async () => {
-          const { inputs: make, tolerance } = cases[operation]!;
-          const inputs = make(shape);
-          const run = (formulation: string) => () => tf.stack([formulations[formulation]!(...inputs)].flat());
-          await expectSame(run(name), run('plain'), tolerance?.(shape));
-          tf.dispose(inputs.filter((input) => input instanceof tf.Tensor));
-        });
+        if (name === 'half') {
+          for (const [dtype, roundoff] of Object.entries(halfPrecisions)) {
+            it(`${operation}.half in ${dtype} is near the plain one at [${shape}]`, () =>
+              compare(name, shape, 4 * roundoff, dtype as ComputeDtype));
+          }
+        } else {
+          it(`${operation}.${name} equals the plain one at [${shape}]`, () => compare(name, shape, cases[operation]!.tolerance?.(shape)));
+        }
       }
     }
   }
@@ -183,6 +201,23 @@ describe('formulations', () => {
     })(x);
     expect(during).to.equal(channelMean.plain);
     tf.dispose([x, gradient]);
+  });
+
+  it('of half precision are float32 while gradients are recorded', async () => {
+    const [x, weight] = [named<tf.Tensor2D>('x', [3, 5]), named<tf.Tensor2D>('weight', [5, 4])];
+    const run = () => tf.grad((x: tf.Tensor) => ops.linear(x, weight))(x);
+    const gradients = tf.tidy(() => [computeIn('float16', run), run()]);
+    const [ours, expected] = await Promise.all(gradients.map((gradient) => gradient.array()));
+    tf.dispose([...gradients, x, weight]);
+    expect(ours).to.deep.equal(expected);
+  });
+
+  it('of half precision name the backend they need', function () {
+    if (testBackend === 'tensorflow') return this.skip();
+    const x = tf.ones<tf.Rank.R2>([2, 2]);
+    const product = () => tf.tidy(() => computeIn('float16', () => ops.linear(x, x)));
+    expect(product).to.throw(`float16 needs the tensorflow backend but the backend is ${testBackend}`);
+    x.dispose();
   });
 
   it('leave the plain one to operations that have no faster one', () => {

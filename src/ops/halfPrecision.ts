@@ -1,0 +1,91 @@
+/** Products and convolutions in half precision: inputs are rounded to it, the kernel runs in it, and the result is float32 again. */
+import * as tf from '@tensorflow/tfjs';
+import { plannedOutput } from './kernels.ts';
+
+/** What products and convolutions compute in. All else, norms and softmax above all, is float32 always. */
+export const computeDtypes = ['float32', 'float16', 'bfloat16'] as const;
+export type ComputeDtype = (typeof computeDtypes)[number];
+
+/** TensorFlow's numbers of the types of half precision. */
+const codes = { float16: 19, bfloat16: 14 };
+
+let current: ComputeDtype = 'float32';
+
+/** Runs `work` with products and convolutions in `dtype`. */
+export function computeIn<T>(dtype: ComputeDtype, work: () => T): T {
+  const before = current;
+  current = dtype;
+  try {
+    return work();
+  } finally {
+    current = before;
+  }
+}
+
+/** What products and convolutions compute in now. */
+export const computeDtype = (): ComputeDtype => current;
+
+/** The part of tfjs-node's backend that is used here. Tensors of half precision are beyond its own methods, so its native addon is called. */
+interface NodeBackend {
+  binding: Record<`TF_ATTR_${'TYPE' | 'BOOL' | 'INT' | 'STRING'}` | 'TF_FLOAT', number> & {
+    deleteTensor(id: number): void;
+    executeOp(kernel: string, attributes: object[], inputs: number[], outputs: number): { id: number }[];
+  };
+  getInputTensorIds(tensors: tf.Tensor[]): number[];
+  createOutputTensor(tensor: { id: number }): tf.Tensor;
+}
+
+type Attributes = Record<string, boolean | number | number[] | string>;
+
+/**
+ * Runs a kernel of libtensorflow on `inputs` in the half precision that is set.
+ * @param shape That of the result.
+ */
+function inHalf<T extends tf.Tensor>(kernel: string, attributes: Attributes, inputs: tf.Tensor[], shape: number[]): T {
+  const planned = plannedOutput(kernel, shape, inputs);
+  if (planned) return planned as T;
+  if (tf.getBackend() !== 'tensorflow') {
+    throw new Error(`Computing in ${current} needs the tensorflow backend but the backend is ${tf.getBackend()}, which has float32 alone.`);
+  }
+  const backend = tf.backend() as unknown as NodeBackend;
+  const { binding } = backend;
+  const half = codes[current as keyof typeof codes];
+  const temporary: number[] = [];
+  const execute = (name: string, given: Attributes, ids: number[]) => {
+    const typed = Object.entries(given).map(([name, value]) => {
+      const type = typeof value === 'boolean' ? 'BOOL' : typeof value === 'string' ? 'STRING' : typeof value === 'number' ? 'TYPE' : 'INT';
+      return { name, type: binding[`TF_ATTR_${type}`], value };
+    });
+    return binding.executeOp(name, typed, ids, 1)[0];
+  };
+  const cast = (id: number, from: number, to: number) => execute('Cast', { SrcT: from, DstT: to, Truncate: false }, [id]);
+  try {
+    for (const id of backend.getInputTensorIds(inputs)) temporary.push(cast(id, binding.TF_FLOAT, half).id);
+    const result = execute(kernel, { T: half, ...attributes }, temporary);
+    temporary.push(result.id);
+    return backend.createOutputTensor(cast(result.id, half, binding.TF_FLOAT)) as T;
+  } finally {
+    for (const id of temporary) binding.deleteTensor(id);
+  }
+}
+
+/** The product of two matrices. */
+export function matMulInHalf(a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D {
+  return inHalf('MatMul', { transpose_a: false, transpose_b: false }, [a, b], [a.shape[0], b.shape[1]]);
+}
+
+/** Products of stacks of matrices. */
+export function batchMatMulInHalf(a: tf.Tensor3D, b: tf.Tensor3D, transposeB = false): tf.Tensor3D {
+  const shape = [a.shape[0], a.shape[1], b.shape[transposeB ? 1 : 2]];
+  return inHalf('BatchMatMulV2', { adj_x: false, adj_y: transposeB }, [a, b], shape);
+}
+
+/** Convolution of x `[N, H, W, I]` by filter `[kh, kw, I, O]`, with zeros added before and after `[height, width]`. */
+export function conv2dInHalf(x: tf.Tensor4D, filter: tf.Tensor4D, padding: [number, number][], stride: number): tf.Tensor4D {
+  const size = (axis: 0 | 1) => Math.floor((x.shape[axis + 1] + padding[axis][0] + padding[axis][1] - filter.shape[axis]) / stride) + 1;
+  const attributes = {
+    ...{ strides: [1, stride, stride, 1], dilations: [1, 1, 1, 1], data_format: 'NHWC', use_cudnn_on_gpu: true },
+    ...{ padding: 'EXPLICIT', explicit_paddings: [0, 0, ...padding.flat(), 0, 0] },
+  };
+  return inHalf('Conv2D', attributes, [x, filter], [x.shape[0], size(0), size(1), filter.shape[3]]);
+}
