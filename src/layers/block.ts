@@ -1,5 +1,6 @@
 /** The base class of every layer here: it owns named child layers, so that weights nest and carry their checkpoint keys. */
 import * as tf from '@tensorflow/tfjs';
+import { type ComputeDtype, computeDtypes, computeIn } from '../ops/index.ts';
 
 /** Arguments that every layer accepts: `name`, `trainable`, `inputShape`, ... */
 export type LayerArgs = NonNullable<ConstructorParameters<typeof tf.layers.Layer>[0]>;
@@ -84,6 +85,7 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
   private ownParameters?: Parameter[];
   private childBlocks?: AnyBlock[];
   private scope = '';
+  private chosenComputeDtype: ComputeDtype = 'float32';
 
   constructor(args: Args) {
     super(args);
@@ -148,7 +150,23 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
   protected abstract forward(inputs: tf.Tensor[], kwargs: Kwargs): Output;
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Kwargs = {}): Output {
-    return tf.tidy(() => this.forward(Array.isArray(inputs) ? inputs : [inputs], { ...this.graphKwargs, ...kwargs }));
+    const forward = () => this.forward(Array.isArray(inputs) ? inputs : [inputs], { ...this.graphKwargs, ...kwargs });
+    return tf.tidy(() => computeIn(this.computeDtype, forward));
+  }
+
+  /**
+   * What products and convolutions of this block and its children compute in; weights, inputs, outputs and all else stay float32.
+   * Default `float32`; `float16` and `bfloat16` need the tensorflow backend. While gradients are recorded, all is float32.
+   */
+  get computeDtype(): ComputeDtype {
+    return this.chosenComputeDtype;
+  }
+  set computeDtype(dtype: ComputeDtype) {
+    if (!computeDtypes.includes(dtype)) {
+      throw new Error(`\`computeDtype\` has to be one of ${computeDtypes.join(', ')} but is ${dtype}.`);
+    }
+    this.chosenComputeDtype = dtype;
+    for (const child of this.children) child.computeDtype = dtype;
   }
 
   /** Call arguments that the layer got when it was put into a `tf.model`, whose `predict` does not hand them on. */

@@ -1,4 +1,5 @@
 /** The layers of Stable Video Diffusion, each usable by itself in any TensorFlow.js model. */
+export type { ComputeDtype } from '../ops/index.ts';
 export * from './alphaBlender.ts';
 export * from './attention.ts';
 export * from './basicTransformerBlock.ts';

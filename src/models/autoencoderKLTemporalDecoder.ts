@@ -1,6 +1,7 @@
 /** The VAE of Stable Video Diffusion, mirroring diffusers' `models/autoencoders/autoencoder_kl_temporal_decoder.py`. */
 import * as tf from '@tensorflow/tfjs';
 import {
+  type ComputeDtype,
   Conv2d,
   firstShape,
   Held,
@@ -83,6 +84,15 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
   /** Pixels per latent, in each direction. */
   get scaleFactor(): number {
     return 2 ** (this.config.blockOutChannels.length - 1);
+  }
+
+  override get computeDtype(): ComputeDtype {
+    return super.computeDtype;
+  }
+  /** With `forceUpcast` in its configuration, it encodes in float32 whatever the rest computes in. */
+  override set computeDtype(dtype: ComputeDtype) {
+    super.computeDtype = dtype;
+    if (this.config.forceUpcast) for (const part of [this.encoder, this.quantConv]) part.computeDtype = 'float32';
   }
 
   /** The computation of `encode`: pictures to the moments of their posterior. */

@@ -130,7 +130,9 @@ export class StableVideoDiffusionPipeline {
       if (!(await allFinite(latents))) {
         throw new Error(
           `The latents are not finite after step ${step + 1} of ${timesteps.length}. ` +
-            'The weights may be broken: check the model folder, or try the float32 files.',
+            (this.unet.computeDtype === 'float16'
+              ? 'float16 ends at 65504: try bfloat16 or float32.'
+              : 'The weights may be broken: check the model folder, or try the float32 files.'),
         );
       }
       await options.onStage?.(`latents_step_${step}`, await channelsFirst(latents, settings.numFrames));

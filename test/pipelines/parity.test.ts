@@ -1,52 +1,13 @@
 /** Whole sampling calls on photographs against diffusers, stage by stage: 1e-4 relative L2, 99.5 % of 8-bit values equal, none off by more than 1. */
-import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import { loadImage } from '../../src/media/loadImage.ts';
-import type { FloatArray, GenerateOptions, ImageInput } from '../../src/pipelines/types.ts';
-import { Generator } from '../../src/random/generator.ts';
-import { type Fixture, fixtureNames, readFixture, relativeL2, toOurs } from '../harness/fixtures.ts';
+import type { FloatArray } from '../../src/pipelines/types.ts';
+import { imageOf, optionsOf } from '../harness/calls.ts';
+import { fixtureNames, readFixture, relativeL2 } from '../harness/fixtures.ts';
 import { pipelineByName } from '../harness/pipelines.ts';
 
 const TOLERANCE = 1e-4;
 const EQUAL_BYTES = 0.995;
-
-interface Arguments {
-  images?: string[];
-  image?: number[];
-  seeds: number[];
-  latents?: number[];
-  callback_scale?: number;
-  output_type?: string;
-  [name: string]: unknown;
-}
-
-/** The options of the fixture's call, with our names. */
-function optionsOf({ tensors, ...fixture }: Fixture): GenerateOptions & { outputType: 'array' | 'latent'; returnDict?: true } {
-  const args = JSON.parse(fixture.metadata.args) as Arguments;
-  const { images: _, image: __, seeds, latents, callback_scale, output_type, ...rest } = args;
-  const camel = Object.entries(rest).map(([key, value]) => [key.replace(/_(.)/g, (_, c) => c.toUpperCase()), value]);
-  const generators = seeds.map((seed) => new Generator(seed));
-  return {
-    ...Object.fromEntries(camel),
-    generator: generators.length === 1 ? generators[0] : generators,
-    latents: latents && videos(tensors['input.latents']),
-    outputType: output_type === 'latent' ? 'latent' : 'array',
-    callbackOnStepEnd: callback_scale ? async (_pipe, _step, _t, { latents }) => ({ latents: tf.mul(latents, callback_scale) }) : undefined,
-  };
-}
-
-/** `[B, F, C, h, w]` as `[B, F, h, w, C]`. */
-const videos = ({ data, shape }: FloatArray) => tf.tidy(() => tf.transpose(tf.tensor(data, shape), [0, 1, 3, 4, 2]));
-
-async function imageOf({ metadata, tensors }: Fixture): Promise<ImageInput> {
-  const { images } = JSON.parse(metadata.args) as Arguments;
-  if (!images) return toOurs({ ...tensors['input.image'], axes: 'NCHW' });
-  const pictures = await Promise.all(
-    images.map((name) => loadImage(fileURLToPath(new URL(`../fixtures/images/${name}`, import.meta.url)))),
-  );
-  return pictures.length === 1 ? pictures[0] : pictures;
-}
 
 const byte = (value: number) => Math.round(value * 255);
 const largest: Record<string, number> = { latents: 0, frames: 0, unequal: 0 };

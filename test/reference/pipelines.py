@@ -82,8 +82,8 @@ def pipeline(components: dict) -> StableVideoDiffusionPipeline:
     return pipe
 
 
-def run_case(name: str) -> tuple[dict[str, torch.Tensor], dict]:
-    """The tensors and the metadata of one fixture."""
+def run_case(name: str, dtype: torch.dtype = torch.float32) -> tuple[dict[str, torch.Tensor], dict]:
+    """The tensors and the metadata of one fixture, with the models in `dtype`."""
     components, args = CASES[name]
     arguments = {'output_type': 'np', **args}
     generators = [torch.Generator().manual_seed(seed) for seed in arguments.pop('seeds')]
@@ -102,7 +102,10 @@ def run_case(name: str) -> tuple[dict[str, torch.Tensor], dict]:
     # then draws other noise for the pictures: such a case must not use any.
     repeats = arguments.pop('num_videos_per_prompt', 1) if len(images) > 1 else 1
     pictures = [image for image in images for _ in range(repeats)] if repeats > 1 else images
-    stages = run_with_stages(pipeline(components), pictures, generator=generators if len(generators) > 1 else generators[0], **arguments)
+    pipe = pipeline(components)
+    if dtype != torch.float32:
+        pipe.to(dtype)
+    stages = run_with_stages(pipe, pictures, generator=generators if len(generators) > 1 else generators[0], **arguments)
     if repeats > 1:
         del stages['image_noise']
         stages = {key: value[::repeats].contiguous() if key.startswith('image_') else value for key, value in stages.items()}
