@@ -26,7 +26,7 @@ const allowed: Record<string, string[]> = {
   schedulers: ['random'],
   media: [],
   backends: [],
-  checkpoints: ['layers', 'media'],
+  checkpoints: ['ops', 'layers', 'media'],
   pipelines: ['ops', 'layers', 'models', 'random', 'schedulers', 'media', 'checkpoints', 'backends'],
 };
 

@@ -5,15 +5,29 @@ import type { Layout } from '../layers/block.ts';
  * Every layout is one case: `[O, I, K]` in checkpoints, `[K, I, O]` here, where O are the output and I the input channels and K
  * the taps of the kernel. The table says how the axes of the real shapes make up these three.
  */
-const layouts: Record<Exclude<Layout, 'same'>, { toOurs(shape: number[]): number[]; toTheirs(shape: number[]): number[] }> = {
-  linear: { toOurs: ([o, i]) => [i, o], toTheirs: ([i, o]) => [o, i] },
-  conv2d: { toOurs: ([o, i, kh, kw]) => [kh, kw, i, o], toTheirs: ([kh, kw, i, o]) => [o, i, kh, kw] },
-  temporalConv: { toOurs: ([o, i, kt]) => [kt, 1, i, o], toTheirs: ([kt, , i, o]) => [o, i, kt, 1, 1] },
+const layouts: Record<Exclude<Layout, 'same'>, LayoutCase> = {
+  linear: { toOurs: ([o, i]) => [i, o], toTheirs: ([i, o]) => [o, i], axes: [1, 0] },
+  conv2d: { toOurs: ([o, i, kh, kw]) => [kh, kw, i, o], toTheirs: ([kh, kw, i, o]) => [o, i, kh, kw], axes: [2, 3, 1, 0] },
+  temporalConv: { toOurs: ([o, i, kt]) => [kt, 1, i, o], toTheirs: ([kt, , i, o]) => [o, i, kt, 1, 1], axes: [2, 3, 1, 0] },
 };
+
+interface LayoutCase {
+  toOurs(shape: number[]): number[];
+  toTheirs(shape: number[]): number[];
+  /** The checkpoint's axis that becomes each of ours. Its last axis of a temporal convolution, of size 1, becomes none. */
+  axes: number[];
+}
 
 /** The shape that our weight has for a checkpoint's `shape`. */
 export function shapeFromCheckpoint(layout: Layout, shape: number[]): number[] {
   return layout === 'same' ? [...shape] : layouts[layout].toOurs(shape);
+}
+
+/** The transposition from a checkpoint's `shape` to ours, if there is one to be done: of which axes, and of which shape. */
+export function transpositionFromCheckpoint(layout: Layout, shape: number[]): { shape: number[]; axes?: number[] } {
+  if (layout === 'same') return { shape };
+  const { axes } = layouts[layout];
+  return { shape: shape.slice(0, axes.length), axes };
 }
 
 /** The shape that a checkpoint has for our weight's `shape`. */

@@ -1,9 +1,9 @@
 /** Moves a checkpoint's tensors into the weights of a block, and names a block's weights for a checkpoint. */
-import * as tf from '@tensorflow/tfjs';
 import type { AnyBlock, Parameter } from '../layers/block.ts';
 import { floatDtypes } from './dtypes.ts';
 import { CheckpointError, listed, quoted } from './errors.ts';
-import { shapeFromCheckpoint, shapeInCheckpoint, valuesForCheckpoint, valuesFromCheckpoint } from './layout.ts';
+import { shapeInCheckpoint, valuesForCheckpoint } from './layout.ts';
+import { weightReader } from './weightReader.ts';
 import type { WeightSource } from './weightSource.ts';
 
 /** Options of `loadWeights` and, but for the last two, of `checkWeights`. */
@@ -28,44 +28,54 @@ function isPositionIds(key: string): boolean {
 /** The longest time without letting timers, signals and other input have a turn, in milliseconds. */
 const TURN = 30;
 
+/** How many bytes are read ahead, besides the next tensor: of small ones several, so that none is waited for. */
+const AHEAD = 2 ** 22;
+
 /**
  * Fills a built block from a source. Names and shapes are compared first, so that nothing changes if they don't fit. Reads tensor
- * by tensor in the source's order: memory beyond the float32 weights is about one tensor. If reading fails or is stopped, each weight
- * is either wholly loaded or as before, and the same call can be repeated.
+ * by tensor in the source's order, the next ones while the backend takes one over: memory beyond the weights is about three tensors.
+ * If reading fails or is stopped, each weight is either wholly loaded or as before, and the same call can be repeated.
  * @throws CheckpointError that lists all missing, surplus, mis-shaped and non-float tensors; or what reading throws.
  */
 export async function loadWeights(block: AnyBlock, source: WeightSource, options: LoadWeightsOptions = {}): Promise<void> {
   const { prefix = '', onProgress, signal } = options;
   checkWeights(block, source, options);
   const parameters = parametersByName(block, prefix);
-  const names = source.names().filter((name) => name.startsWith(prefix));
-
-  const wanted = names.filter((name) => parameters.has(name));
+  const wanted = source.names().filter((name) => parameters.has(name));
   const total = wanted.reduce((sum, name) => sum + source.info(name).bytes, 0);
+  const read = weightReader(source);
+  const ahead: ReturnType<typeof read>[] = [];
+  let started = 0;
+  let next = 0;
   let done = 0;
   let turn = performance.now();
-  for (const name of wanted) {
-    signal?.throwIfAborted();
-    const { shape, bytes } = source.info(name);
-    assign(parameters.get(name)!, shape, await source.read(name));
-    done += bytes;
-    onProgress?.(done, total);
-    if (performance.now() - turn > TURN) {
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      turn = performance.now();
+  try {
+    for (const [i, name] of wanted.entries()) {
+      signal?.throwIfAborted();
+      const { bytes } = source.info(name);
+      while (next < wanted.length && (next <= i + 1 || started - done - bytes < AHEAD)) {
+        const { layout } = parameters.get(wanted[next])!;
+        const reading = read(wanted[next], layout);
+        reading.catch(() => {}); // looked at when its turn comes
+        ahead.push(reading);
+        started += source.info(wanted[next]).bytes;
+        next++;
+      }
+      const take = await ahead[0];
+      ahead.shift();
+      const tensor = take();
+      parameters.get(name)!.variable.write(tensor);
+      tensor.dispose(); // the variable keeps the data
+      done += bytes;
+      onProgress?.(done, total);
+      if (performance.now() - turn > TURN) {
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        turn = performance.now();
+      }
     }
+  } finally {
+    await Promise.allSettled(ahead); // so that the source can be closed
   }
-}
-
-/** `values` must never change afterwards: a backend may take over the array without copying it. */
-function assign({ variable, layout }: Parameter, shape: number[], values: Float32Array): void {
-  const tensor = tf.tensor(valuesFromCheckpoint(layout, shape, values), shapeFromCheckpoint(layout, shape), 'float32');
-  variable.write(tensor);
-  // tfjs-node copies values at their first use. Using them now lets go of the array, so that weights are never in memory twice.
-  tf.tidy(() => {
-    tf.slice(tensor, Array(tensor.rank).fill(0), Array(tensor.rank).fill(1));
-  });
-  tensor.dispose(); // the variable keeps the data
 }
 
 const parametersByName = (block: AnyBlock, prefix: string) =>

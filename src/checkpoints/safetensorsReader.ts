@@ -23,6 +23,7 @@ export interface SafetensorsFile extends WeightSource {
   readonly metadata: Record<string, string>;
   /** The tensor's bytes as stored (little-endian), in a new array. Works for every type. */
   readRaw(name: string): Promise<Uint8Array>;
+  readBytes(name: string, target: Uint8Array): Promise<void>;
 }
 
 /**
@@ -37,15 +38,23 @@ export async function readSafetensors(bytes: ByteReader): Promise<SafetensorsFil
   const { tensors, metadata } = parseHeader(header, bytes.size, bytes.label);
   const entry = (name: string) => tensors.get(name) ?? unknownTensor(name, bytes.label);
 
+  async function readBytes(name: string, target: Uint8Array): Promise<void> {
+    const { position } = entry(name);
+    try {
+      await bytes.read(target, position);
+    } catch (error) {
+      throw new CheckpointError(`The tensor ${quoted(name)} is not to be had. ${(error as Error).message}`, { cause: error });
+    }
+  }
+
   async function readRaw(name: string): Promise<Uint8Array> {
-    const { position, bytes: length } = entry(name);
-    const raw = new Uint8Array(length);
-    await bytes.read(raw, position);
+    const raw = new Uint8Array(entry(name).bytes);
+    await readBytes(name, raw);
     return raw;
   }
 
   async function read(name: string): Promise<Float32Array> {
-    const { dtype, shape, position } = entry(name);
+    const { dtype, shape } = entry(name);
     if (dtype === 'F64') return Float32Array.from(new Float64Array((await readRaw(name)).buffer));
     if (!floatDtypes.includes(dtype)) {
       throw new CheckpointError(
@@ -54,7 +63,7 @@ export async function readSafetensors(bytes: ByteReader): Promise<SafetensorsFil
     }
     const values = new Float32Array(shape.reduce((product, axis) => product * axis, 1));
     const target = dtype === 'F32' ? values : halves(values);
-    await bytes.read(new Uint8Array(target.buffer, target.byteOffset, target.byteLength), position);
+    await readBytes(name, new Uint8Array(target.buffer, target.byteOffset, target.byteLength));
     if (dtype === 'F16') widenF16(values);
     if (dtype === 'BF16') widenBF16(values);
     return values;
@@ -69,6 +78,7 @@ export async function readSafetensors(bytes: ByteReader): Promise<SafetensorsFil
     },
     read,
     readRaw,
+    readBytes,
     close: () => bytes.close(),
   };
 }

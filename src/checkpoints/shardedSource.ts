@@ -28,6 +28,7 @@ export async function openSharded(indexPath: string): Promise<WeightSource> {
     names: () => [...shards.values()].flatMap((file) => file.names()),
     info: (name) => shard(name).info(name),
     read: async (name) => shard(name).read(name),
+    readBytes: async (name, target) => shard(name).readBytes(name, target),
     close,
   };
 }

@@ -23,6 +23,12 @@ export interface WeightSource {
    * @throws CheckpointError if there is no such tensor, it is not of floating point, or it cannot be read.
    */
   read(name: string): Promise<Float32Array>;
+  /**
+   * Fills `target`, of the size that `info` tells, with the tensor's bytes as they are stored (little-endian). Left out by sources that
+   * have no such bytes; backends that convert by themselves then take what `read` gives.
+   * @throws CheckpointError if there is no such tensor or it cannot be read.
+   */
+  readBytes?(name: string, target: Uint8Array): Promise<void>;
   /** Frees what the source holds. Reading is an error afterwards. */
   close(): Promise<void>;
 }

@@ -65,11 +65,17 @@ export class ProgressLine {
   }
 }
 
-/** `sampling: step 3 of 25, 12 %, 1:05 left`. */
+/** `sampling: step 3 of 25, 12 %, 1:05 left`, or `loading: 1.2 of 4.6 GB, 26 %, 0:03 left`. */
 function describe({ stage, step, steps }: StageProgress, remaining: number | undefined): string {
   const percentage = steps > 0 ? `, ${Math.floor((100 * step) / steps)} %` : '';
   const left = remaining === undefined || step >= steps ? '' : `, ${clock(remaining / 1000)} left`;
-  return `${stage}: step ${step} of ${steps}${percentage}${left}`;
+  const done = stage === 'loading' ? bytesOf(step, steps) : `step ${step} of ${steps}`;
+  return `${stage}: ${done}${percentage}${left}`;
+}
+
+function bytesOf(part: number, whole: number): string {
+  const [unit, size] = whole >= 1e9 ? ['GB', 1e9] : whole >= 1e6 ? ['MB', 1e6] : ['kB', 1e3];
+  return `${(part / size).toFixed(1)} of ${(whole / size).toFixed(1)} ${unit}`;
 }
 
 /** Seconds as `m:ss` or `h:mm:ss`. */

@@ -1,7 +1,15 @@
 /** Loading of a pipeline's parts from a folder on disk. */
 import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../backends/index.ts';
-import { CheckpointError, camelCaseConfig, checkWeights, loadWeights, type ModelFolder, openModelFolder } from '../checkpoints/index.ts';
+import {
+  CheckpointError,
+  camelCaseConfig,
+  checkWeights,
+  loadWeights,
+  type ModelFolder,
+  openModelFolder,
+  type WeightSource,
+} from '../checkpoints/index.ts';
 import { type AnyBlock, withoutWeights } from '../layers/index.ts';
 import { CLIP_MEAN, CLIP_STD } from '../media/preprocess.ts';
 import { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../models/index.ts';
@@ -71,17 +79,30 @@ async function check(models: Models, files: ModelFolder): Promise<void> {
 
 async function fill(models: Models, files: ModelFolder, { onProgress, signal }: LoadOptions): Promise<void> {
   const entries = Object.entries(models) as [keyof Models, AnyBlock][];
-  const total = bytesOf(...Object.values(models));
+  const sources = await Promise.all(entries.map(([label]) => files.weights(label)));
+  const sizes = entries.map(([, model], i) => bytesInFile(model, sources[i]));
+  const steps = sizes.reduce((sum, bytes) => sum + bytes, 0);
   let before = 0;
-  for (const [label, model] of entries) {
-    const percent = (share: number) => Math.round((100 * (before + share * bytesOf(model))) / total);
-    await loadWeights(model, await files.weights(label), {
+  let reported = 0;
+  onProgress?.({ stage: 'loading', step: 0, steps });
+  for (const [i, [label, model]] of entries.entries()) {
+    await loadWeights(model, sources[i], {
       label,
       signal,
-      onProgress: (done, bytes) => onProgress?.({ stage: 'loading', step: percent(done / bytes), steps: 100 }),
+      onProgress: (done) => {
+        const step = before + done;
+        if (step < steps && step - reported < steps / 100) return; // there are thousands of tensors
+        reported = step;
+        onProgress?.({ stage: 'loading', step, steps });
+      },
     });
-    before += bytesOf(model);
+    before += sizes[i];
   }
+}
+
+/** What `loadWeights` reads for a model. */
+function bytesInFile(model: AnyBlock, source: WeightSource): number {
+  return model.parameters().reduce((sum, { key }) => sum + source.info(key).bytes, 0);
 }
 
 /** Reads the weights of one model at a time from the folder that `files` has been opened from. */

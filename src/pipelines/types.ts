@@ -9,7 +9,7 @@ export type { FloatArray };
 /** `image`: 8-bit RGB pictures. `array`: float32 in [0, 1]. `tensor`: the same as a tensor. `latent`: latents, not decoded. */
 export type OutputType = 'image' | 'array' | 'tensor' | 'latent';
 
-/** Where a long call stands: `step` of `steps` units of `stage` are done. */
+/** Where a long call stands: `step` of `steps` units of `stage` are done. Loading counts bytes of the checkpoint. */
 export interface Progress {
   /** What is being done. */
   stage: 'loading' | 'encoding' | 'sampling' | 'decoding';
@@ -108,7 +108,7 @@ export interface LoadOptions {
    * so that the memory of the largest one is enough, at the price of reading them for every call.
    */
   offload?: 'none' | 'model';
-  /** Told of the percentage that is loaded. */
+  /** Told of the bytes that are loaded, about a hundred times. */
   onProgress?: (progress: Progress) => void;
   /** Stops the loading; the promise rejects with the signal's reason. */
   signal?: AbortSignal;

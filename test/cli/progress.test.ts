@@ -22,6 +22,14 @@ describe('ProgressLine', () => {
     expect(at(80, 'sampling', 8, 8)).to.equal('\r\x1b[2Ksampling: step 8 of 8, 100 %');
   });
 
+  it('shows what is loaded in bytes', () => {
+    const { at } = setUp();
+    expect(at(0, 'loading', 0, 4.56e9)).to.equal('\r\x1b[2Kloading: 0.0 of 4.6 GB, 0 %');
+    expect(at(10, 'loading', 1.14e9, 4.56e9)).to.equal('\r\x1b[2Kloading: 1.1 of 4.6 GB, 25 %, 0:30 left');
+    expect(at(11, 'loading', 150_000, 1_500_000)).to.contain('loading: 0.1 of 1.5 MB, 10 %');
+    expect(at(12, 'loading', 500, 900)).to.contain('loading: 0.5 of 0.9 kB');
+  });
+
   it('counts the time of each stage, whether or not its start is reported', () => {
     const { line, at } = setUp();
     at(0, 'loading', 0, 2);

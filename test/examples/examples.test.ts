@@ -27,7 +27,8 @@ describe('examples', () => {
     const { stderr } = await example('imageToVideo', 'examples/rocket.jpg', video);
     const bytes = await readFile(video);
     expect(bytes.subarray(4, 8).toString()).to.equal('ftyp');
-    for (const done of ['loading 100/100', 'encoding 3/3', 'sampling 10/10', 'decoding 8/8']) expect(stderr).to.contain(done);
+    expect(stderr).to.match(/loading (\d+)\/\1\b/);
+    for (const done of ['encoding 3/3', 'sampling 10/10', 'decoding 8/8']) expect(stderr).to.contain(done);
   });
 
   it('temporalDecoder writes an animation with a page per picture', async () => {

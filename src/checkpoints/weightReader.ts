@@ -1,0 +1,57 @@
+/** How one tensor of a source comes to the current backend: converted by libtensorflow where that is the backend, else in JS. */
+import * as tf from '@tensorflow/tfjs';
+import type { Layout } from '../layers/block.ts';
+import { type NativeType, takesBytes, tensorFromBytes, uploadBuffer } from '../ops/nativeTensors.ts';
+import { shapeFromCheckpoint, transpositionFromCheckpoint, valuesFromCheckpoint } from './layout.ts';
+import type { WeightSource } from './weightSource.ts';
+
+/** Reads a tensor. What it resolves to makes the float32 tensor in our axis order, and is to be called once or never. */
+export type WeightReader = (name: string, layout: Layout) => Promise<() => tf.Tensor>;
+
+/** Reads each tensor in the fastest way for the current backend. */
+export function weightReader(source: WeightSource): WeightReader {
+  const [values, bytes] = [valuesReader(source), bytesReader(source)];
+  return (name, layout) => (source.readBytes && takesBytes(source.info(name).dtype) ? bytes : values)(name, layout);
+}
+
+function valuesReader(source: WeightSource): WeightReader {
+  return async (name, layout) => {
+    const { shape } = source.info(name);
+    const values = await source.read(name);
+    return () => {
+      const tensor = tf.tensor(valuesFromCheckpoint(layout, shape, values), shapeFromCheckpoint(layout, shape), 'float32');
+      // tfjs-node copies values at their first use. Using them now lets go of the array, so that weights are never in memory twice.
+      tf.tidy(() => {
+        tf.slice(tensor, Array(tensor.rank).fill(0), Array(tensor.rank).fill(1));
+      });
+      return tensor;
+    };
+  };
+}
+
+/** Of the memory that tensors leave: the size of the smallest pieces, and how many are kept. */
+const SMALLEST = 2 ** 16;
+const MOST = 16;
+
+function bytesReader(source: WeightSource): WeightReader {
+  const free: Uint8Array[] = [];
+  /** Memory for `bytes`: what an earlier tensor has left, if that is enough. Its pages are there, and some of it is in the cache. */
+  const buffer = (bytes: number) => {
+    const found = free.findIndex((memory) => memory.length >= bytes);
+    return found < 0 ? uploadBuffer(Math.max(bytes, SMALLEST)) : free.splice(found, 1)[0];
+  };
+  return async (name, layout) => {
+    const { dtype, shape, bytes } = source.info(name);
+    const memory = buffer(bytes);
+    const target = memory.subarray(0, bytes);
+    await source.readBytes!(name, target);
+    return () => {
+      const ours = transpositionFromCheckpoint(layout, shape);
+      const tensor = tensorFromBytes(target, dtype as NativeType, ours.shape, ours.axes);
+      free.push(memory);
+      free.sort((a, b) => a.length - b.length);
+      free.splice(0, free.length - MOST);
+      return tensor;
+    };
+  };
+}
