@@ -1,0 +1,103 @@
+/** Predicts the most memory that a sampling call takes, from what its stages allocate and from where the weights are. */
+import { Arena } from '../backends/shapes/arena.ts';
+import { behaviours, type Device } from '../backends/shapes/devices.ts';
+import type { AnyBlock } from '../layers/index.ts';
+import type { ModelName } from './components.ts';
+import type { Levers, StageMemory, StageModels, VideoSize } from './memoryStages.ts';
+
+/** Where weights are while their model is not at work: in memory, or on disk. See `LoadOptions`. */
+export type OffloadMode = 'none' | 'model';
+
+const MiB = 2 ** 20;
+
+/**
+ * What a process has in memory without any model, in bytes: Node, this package, and the libraries of the backend once they have computed
+ * something. Measured as VmHWM of a small call on Linux, Node 20.
+ */
+const processBytes: Record<Device, number> = {
+  'tensorflow-cpu': 530 * MiB, // 300 of them are pages of libtensorflow's 850
+  'tensorflow-gpu': 2048 * MiB, // an estimate: CUDA's libraries have not been measured
+  webgpu: 400 * MiB,
+  wasm: 250 * MiB,
+  cpu: 210 * MiB,
+};
+
+/** What a backend has on its device before the first tensor: emscripten's static data; an estimate of CUDA's context and cuDNN's workspace. */
+const deviceBytes: Partial<Record<Device, number>> = { 'tensorflow-gpu': 1024 * MiB, webgpu: 64 * MiB, wasm: 17 * MiB };
+
+/** JavaScript arrays that are not in use any more stay in memory until the next collection: this many times the bytes in use. */
+const GARBAGE = 1.5;
+
+/** What a stage needs at its highest, weights included, and what earlier stages have left behind. */
+export interface StageEstimate {
+  stage: StageMemory['stage'];
+  /** The model at work. */
+  model: ModelName;
+  /** Bytes of the process. */
+  processBytes: number;
+  /** Bytes of WebAssembly's heap or of the graphics card; undefined where tensors are in the memory of the process alone. */
+  deviceBytes?: number;
+  /** The largest tensor, in bytes. */
+  largestBytes: number;
+}
+
+/** What a call needs at its highest. */
+export interface Estimate {
+  stages: StageEstimate[];
+  /** Bytes of the process. */
+  processBytes: number;
+  /** Bytes of WebAssembly's heap or of the graphics card. */
+  deviceBytes?: number;
+}
+
+/** What is computed, how and where. */
+export interface Call {
+  device: Device;
+  size: VideoSize;
+  levers: Levers;
+  offload: OffloadMode;
+}
+
+/** Predicts the memory of a call. */
+export function estimateMemory(models: StageModels, { device, size, levers, offload }: Call): Estimate {
+  const stages = models.stages(device, size, levers);
+  const arena = new Arena(behaviours[device].allocator);
+  const loaded = new Map<ModelName, number[]>();
+  const load = (name: ModelName) => {
+    if (!loaded.has(name))
+      loaded.set(
+        name,
+        weightsOf(models.models[name]).map((bytes) => arena.take(bytes)),
+      );
+  };
+  if (offload === 'none') for (const name of ['imageEncoder', 'unet', 'vae'] as const) load(name);
+  const estimates = stages.map(({ stage, model, trace, hostBytes, largestBytes }) => {
+    load(model);
+    // Copies that kernels keep with weights live as long as these.
+    loaded.get(model)!.push(...arena.run(trace));
+    if (offload === 'model') {
+      for (const address of loaded.get(model)!) arena.give(address);
+      loaded.delete(model);
+    }
+    return { stage, model, largestBytes, ...bytesOf(device, arena.touchedBytes, hostBytes) };
+  });
+  const most = (of: (one: StageEstimate) => number) => Math.max(...estimates.map(of));
+  return {
+    stages: estimates,
+    processBytes: most((one) => one.processBytes),
+    ...(estimates[0].deviceBytes !== undefined && { deviceBytes: most((one) => one.deviceBytes!) }),
+  };
+}
+
+function bytesOf(device: Device, tensorBytes: number, hostBytes: number): Pick<StageEstimate, 'processBytes' | 'deviceBytes'> {
+  const host = processBytes[device] + hostBytes;
+  if (device === 'tensorflow-cpu') return { processBytes: host + tensorBytes };
+  if (device === 'cpu') return { processBytes: host + GARBAGE * tensorBytes };
+  const onDevice = deviceBytes[device]! + tensorBytes;
+  return { processBytes: device === 'wasm' ? host + onDevice : host, deviceBytes: onDevice };
+}
+
+/** The bytes of each weight in memory. */
+function weightsOf(model: AnyBlock): number[] {
+  return model.parameters().map(({ variable }) => 4 * (variable.shape as number[]).reduce((product, n) => product * n, 1));
+}
