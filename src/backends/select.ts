@@ -5,6 +5,7 @@ import { reasonOf } from './packages.ts';
 import { prepareTensorflow, tensorflowHandleCount } from './tensorflow.ts';
 import { type BackendName, type BackendOptions, type BackendReport, backendNames, type Prepared, type Request } from './types.ts';
 import { prepareWasm } from './wasm.ts';
+import { maxThreads } from './wasmThreads.ts';
 import { prepareWebgpu, releaseWebgpu } from './webgpu.ts';
 
 const preparations: Record<BackendName, (request: Request) => Promise<Prepared>> = {
@@ -30,6 +31,11 @@ async function select(name: BackendName, request: Request): Promise<BackendRepor
  * @throws One sentence that says how to get the backend, when it was asked for by name and is missing.
  */
 export async function useBackend(choice: 'auto' | BackendName = 'auto', options: BackendOptions = {}): Promise<BackendReport> {
+  // Before any backend is tried: `auto` would take the refusal for a missing backend.
+  const { threads } = options;
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= maxThreads)) {
+    throw new Error(`\`threads\` has to be a whole number from 1 to ${maxThreads} but is ${threads}.`);
+  }
   if (choice !== 'auto') {
     if (!backendNames.includes(choice)) {
       throw new Error(`\`backend\` has to be one of auto, ${backendNames.join(', ')} but is ${String(choice)}.`);

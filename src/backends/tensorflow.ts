@@ -1,21 +1,21 @@
 /** The tensorflow backend: tfjs-node over libtensorflow, from npm or set up by `svd setup tensorflow`. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import Module from 'node:module';
 import { join, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
+import { cardName, whyNoCard } from './card.ts';
 import { restoreNodeUtil } from './nodeUtilShim.ts';
 import { folderOf, processorName, reasonOf, requireHere, versionIn } from './packages.ts';
 import { tensorflowFolder, tfjsNodeFolder } from './tensorflowFolder.ts';
-import type { Prepared } from './types.ts';
+import type { BackendOptions, Prepared } from './types.ts';
 
 /** Read by libtensorflow when it is loaded; what the user has set stays. */
 const environment: Record<string, string> = {
   // A pool instead of malloc: 7 times faster elementwise operations on tensors of 189 MB, whose pages malloc gives back each time.
   TF_CPU_ALLOCATOR_USE_BFC: 'true',
   TF_CPP_MIN_LOG_LEVEL: '2',
-  // Both change rounding: oneDNN's kernels, and TensorFloat-32 on NVIDIA cards.
+  // It changes rounding.
   TF_ENABLE_ONEDNN_OPTS: '0',
-  NVIDIA_TF32_OVERRIDE: '0',
   // Otherwise TensorFlow takes the whole memory of the card at once.
   TF_FORCE_GPU_ALLOW_GROWTH: 'true',
   // tfjs-node uploads to the last card and computes on the first.
@@ -31,15 +31,15 @@ interface NodeBackend {
 const howToGet =
   '`svd setup tensorflow` (or `svd setup tensorflow --gpu` for CUDA) sets it up; `npm install @tensorflow/tfjs-node` also works where its download host can be reached.';
 
-/** Candidates in the order they are tried, each with what it is called in reports. */
-function candidates(): { label: string; folder: string | undefined }[] {
+/** Candidates in the order they are tried, each with what it is called in reports and whether it can use graphics cards. */
+function candidates(): { label: string; folder: string | undefined; gpu?: boolean }[] {
   const own = (variant: 'cpu' | 'gpu') => {
     const folder = tensorflowFolder(variant);
     return existsSync(folder) ? tfjsNodeFolder(folder) : undefined;
   };
   return [
-    { label: '@tensorflow/tfjs-node (svd setup tensorflow --gpu)', folder: own('gpu') },
-    { label: '@tensorflow/tfjs-node-gpu', folder: folderOf('@tensorflow/tfjs-node-gpu') },
+    { label: '@tensorflow/tfjs-node (svd setup tensorflow --gpu)', folder: own('gpu'), gpu: true },
+    { label: '@tensorflow/tfjs-node-gpu', folder: folderOf('@tensorflow/tfjs-node-gpu'), gpu: true },
     { label: '@tensorflow/tfjs-node (svd setup tensorflow)', folder: own('cpu') },
     { label: '@tensorflow/tfjs-node', folder: folderOf('@tensorflow/tfjs-node') },
   ];
@@ -72,21 +72,21 @@ function loadPackage(folder: string): void {
   }
 }
 
-/** The name of the NVIDIA card, as its driver gives it. */
-function cardName(): string {
-  const cards = '/proc/driver/nvidia/gpus';
-  const card = existsSync(cards) ? readdirSync(cards)[0] : undefined;
-  const model = card && /^Model:\s*(.+)$/m.exec(readFileSync(join(cards, card, 'information'), 'utf8'))?.[1];
-  return model || 'NVIDIA GPU';
-}
-
 function nodeBackend(): NodeBackend {
   return tf.findBackend('tensorflow') as unknown as NodeBackend;
 }
 
-/** Loads the tfjs-node in `folder` and tells what it is. */
-export function prepareTensorflowFrom(folder: string, label: string): Prepared {
+/** Loads the tfjs-node in `folder` and tells what it is. `gpu`: it was built for graphics cards too. */
+export function prepareTensorflowFrom(
+  folder: string,
+  label: string,
+  { gpu = false, tf32 }: { gpu?: boolean; tf32?: boolean } = {},
+): Prepared {
   for (const [name, value] of Object.entries(environment)) process.env[name] ??= value;
+  // 0 forbids it; without the variable, TensorFlow uses it. A choice goes before what the user's environment says.
+  if (tf32 === true) delete process.env.NVIDIA_TF32_OVERRIDE;
+  else if (tf32 === false) process.env.NVIDIA_TF32_OVERRIDE = '0';
+  else process.env.NVIDIA_TF32_OVERRIDE ??= '0';
   restoreNodeUtil();
   loadAddon(folder);
   loadPackage(folder);
@@ -95,22 +95,30 @@ export function prepareTensorflowFrom(folder: string, label: string): Prepared {
     package: label,
     version: `${versionIn(folder)} (TensorFlow ${binding.TF_Version})`,
     device: isUsingGpuDevice ? cardName() : processorName(),
+    ...(gpu && !isUsingGpuDevice && { reason: whyNoCard() }),
   };
 }
 
-let prepared: Prepared | undefined;
+let current: { prepared: Prepared; tf32: boolean } | undefined;
 
 /**
  * Makes the tensorflow backend ready.
- * @throws One sentence with every candidate's reason and how to get the backend, when none can be loaded.
+ * @throws One sentence with every candidate's reason and how to get the backend, when none can be loaded; or when `tf32` is asked for
+ * otherwise than at first.
  */
-export async function prepareTensorflow(): Promise<Prepared> {
-  if (prepared) return prepared;
+export async function prepareTensorflow({ tf32 }: BackendOptions): Promise<Prepared> {
+  if (current) {
+    if (tf32 !== undefined && tf32 !== current.tf32) {
+      throw new Error(`The tensorflow backend already runs with \`tf32\` ${current.tf32}. Choose it when the backend is first used.`);
+    }
+    return current.prepared;
+  }
   const refusals: string[] = [];
-  for (const { label, folder } of candidates()) {
+  for (const { label, folder, gpu } of candidates()) {
     if (folder === undefined) continue;
     try {
-      prepared = prepareTensorflowFrom(folder, label);
+      const prepared = prepareTensorflowFrom(folder, label, { gpu, tf32 });
+      current = { prepared, tf32: process.env.NVIDIA_TF32_OVERRIDE !== '0' };
       return prepared;
     } catch (error) {
       refusals.push(`${label}: ${reasonOf(error)}`);

@@ -2,8 +2,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { prepareTensorflowFrom } from './tensorflow.ts';
 
-const { version, device } = prepareTensorflowFrom(process.argv[2], '@tensorflow/tfjs-node');
+const [folder, variant] = process.argv.slice(2);
+const { version, device, reason } = prepareTensorflowFrom(folder, '@tensorflow/tfjs-node', { gpu: variant === 'gpu' });
 await tf.setBackend('tensorflow');
 const product = tf.matMul(tf.tensor2d([[1, 2]]), tf.tensor2d([[3], [4]])).dataSync()[0];
 if (product !== 11) throw new Error(`[1 2] times [3 4] is 11 but TensorFlow ${version} gives ${product}.`);
-console.log(`tfjs-node ${version} on ${device}`);
+console.log(`tfjs-node ${version} on ${device}${reason ? `. ${reason}` : ''}`);

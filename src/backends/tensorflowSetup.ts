@@ -90,8 +90,8 @@ async function buildAddon(folder: string): Promise<void> {
 }
 
 /** Multiplies two matrices with the tfjs-node in `folder`, in a process of its own, and gives its version and device. */
-async function verify(folder: string): Promise<string> {
-  const printed = await runTool(process.execPath, [...scriptArguments('tensorflowCheck'), tfjsNodeFolder(folder)]);
+async function verify(folder: string, variant: TensorflowVariant): Promise<string> {
+  const printed = await runTool(process.execPath, [...scriptArguments('tensorflowCheck'), tfjsNodeFolder(folder), variant]);
   return printed.trim().split('\n').at(-1) ?? '';
 }
 
@@ -105,7 +105,7 @@ export async function setUpTensorflow({ gpu = false, log = () => {} }: SetupOpti
   const variant: TensorflowVariant = gpu ? 'gpu' : 'cpu';
   const folder = tensorflowFolder(variant);
   // One that no longer works, on another machine that shares the home folder for instance, is made anew.
-  const working = existsSync(folder) && (await verify(folder).catch(() => undefined));
+  const working = existsSync(folder) && (await verify(folder, variant).catch(() => undefined));
   if (working) {
     log(`Already set up in ${folder}: ${working}`);
     return folder;
@@ -123,7 +123,7 @@ export async function setUpTensorflow({ gpu = false, log = () => {} }: SetupOpti
   log(`Compiling its addon against TensorFlow ${tensorflowVersion}`);
   await buildAddon(partial);
   log('Multiplying two matrices');
-  const result = await verify(partial);
+  const result = await verify(partial, variant);
   await rename(partial, folder);
   log(`Done: ${result}`);
   return folder;

@@ -10,6 +10,11 @@ export type BackendName = (typeof backendNames)[number];
 export interface BackendOptions {
   /** Threads of the wasm backend, a whole number from 1 to 8. Default: the number of cores, at most 8. The others ignore it. */
   threads?: number;
+  /**
+   * Whether an NVIDIA card may round the inputs of float32 products to TensorFloat-32, with 11 bits instead of 24: faster and less exact.
+   * Default false. It holds from the first use of the tensorflow backend on; the others ignore it.
+   */
+  tf32?: boolean;
 }
 
 /** How a backend is asked for: by name, or as one that `auto` goes through. */

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { folderOf, processorName, reasonOf, versionIn } from './packages.ts';
 import type { BackendOptions, Prepared } from './types.ts';
 import { countWarnings, guardMemory, type WasmModule } from './wasmMemory.ts';
-import { defaultThreads, maxThreads, settleWorkers, startWithThreads, type ThreadedModule } from './wasmThreads.ts';
+import { defaultThreads, settleWorkers, startWithThreads, type ThreadedModule } from './wasmThreads.ts';
 
 const packageName = '@tensorflow/tfjs-backend-wasm';
 
@@ -30,12 +30,9 @@ let current: { prepared: Prepared; threads: number } | undefined;
 /**
  * Makes the wasm backend ready, with `threads` threads, or with one and the reason when threads cannot be had.
  * The number is fixed from the first call on.
- * @throws One sentence when the package is missing, the number is out of range, or another one is asked for later.
+ * @throws One sentence when the package is missing, or when another number is asked for later.
  */
 export async function prepareWasm({ threads }: BackendOptions): Promise<Prepared> {
-  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= maxThreads)) {
-    throw new Error(`\`threads\` has to be a whole number from 1 to ${maxThreads} but is ${threads}.`);
-  }
   if (current) {
     if (threads !== undefined && threads !== current.threads) {
       throw new Error(

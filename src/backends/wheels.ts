@@ -2,10 +2,10 @@
  * Takes libtensorflow, and the CUDA libraries it loads, out of the wheels that pip installs for Python.
  *
  * The wheels' folder layout stays as it is, because the libraries find each other by paths relative to themselves
- * (`$ORIGIN/../nvidia/cudnn/lib`).
+ * (`$ORIGIN/../nvidia/cudnn/lib`), so that no LD_LIBRARY_PATH is needed.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TensorflowVariant, tensorflowVersion } from './tensorflowFolder.ts';
 import { runTool } from './tool.ts';
@@ -66,6 +66,24 @@ export async function fetchTensorflow(folder: string, variant: TensorflowVariant
   const unpacking = join(folder, 'site.partial');
   await rm(unpacking, { recursive: true, force: true });
   await runTool('python3', ['-c', unpackWheels, wheels, unpacking]);
+  await linkCudaLibraries(join(unpacking, 'nvidia'));
   await rename(unpacking, site);
   await rm(wheels, { recursive: true });
+}
+
+/**
+ * Makes every CUDA library reachable from one folder where libtensorflow looks. The one that loads them, libtensorflow_framework, does
+ * not look where cuSOLVER is, and without that TensorFlow takes no card. A link that is as deep as its target leaves the libraries' own
+ * relative paths right.
+ */
+export async function linkCudaLibraries(nvidia: string): Promise<void> {
+  const reachable = join(nvidia, 'cuda_runtime', 'lib');
+  if (!existsSync(reachable)) return;
+  for (const part of await readdir(nvidia)) {
+    const folder = join(nvidia, part, 'lib');
+    for (const file of existsSync(folder) ? await readdir(folder) : []) {
+      if (!/^lib.+\.so(\.|$)/.test(file) || existsSync(join(reachable, file))) continue;
+      await symlink(join('..', '..', part, 'lib', file), join(reachable, file));
+    }
+  }
 }

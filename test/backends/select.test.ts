@@ -92,11 +92,44 @@ describe('useBackend', () => {
       '`backend` has to be one of auto, tensorflow, webgpu, wasm, cpu but is cuda.',
     );
     for (const threads of [0, 9, 1.5, Number.NaN]) {
-      expect(await refusal(() => useBackend('wasm', { threads }))).to.equal(
-        `\`threads\` has to be a whole number from 1 to 8 but is ${threads}.`,
-      );
+      for (const name of ['wasm', 'tensorflow', 'auto'] as const) {
+        expect(await refusal(() => useBackend(name, { threads }))).to.equal(
+          `\`threads\` has to be a whole number from 1 to 8 but is ${threads}.`,
+        );
+      }
     }
   });
+});
+
+describe('tf32', () => {
+  // The libraries of NVIDIA read the variable; 0 forbids TensorFloat-32.
+  for (const [options, given, seen] of [
+    ['{}', undefined, '0'],
+    ['{}', '1', '1'],
+    ['{ tf32: false }', '1', '0'],
+    ['{ tf32: true }', '0', 'unset'],
+  ] as const) {
+    it(`with ${options} and NVIDIA_TF32_OVERRIDE ${given ?? 'unset'} leaves it ${seen}`, async () => {
+      const result = await inFreshProcess<string[]>(
+        `
+        ${given === undefined ? 'delete process.env.NVIDIA_TF32_OVERRIDE' : `process.env.NVIDIA_TF32_OVERRIDE = '${given}'`};
+        const refusal = await messageOf(() => useBackend('tensorflow', ${options}));
+        const { tf32 = ${seen !== '0'} } = ${options};
+        const seen = process.env.NVIDIA_TF32_OVERRIDE ?? 'unset';
+        await messageOf(() => useBackend('tensorflow', { tf32 }));
+        give([refusal, seen, await messageOf(() => useBackend('tensorflow', { tf32: !tf32 }))]);
+        `,
+      );
+      if (result[0] !== 'nothing was thrown') {
+        expect(result[0]).to.match(absence.tensorflow);
+        return;
+      }
+      expect(result[1]).to.equal(seen);
+      expect(result[2]).to.equal(
+        `The tensorflow backend already runs with \`tf32\` ${seen !== '0'}. Choose it when the backend is first used.`,
+      );
+    });
+  }
 });
 
 describe('nativeHandleCount', () => {

@@ -2,11 +2,12 @@
  * What `svd setup tensorflow` leaves behind when it stops half way, with stand-ins for npm, pip and the compiler.
  * That the real ones give a backend that computes is checked where the suite runs on it (`TEST_BACKEND=tensorflow`).
  */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { removeTensorflow, setUpTensorflow } from '../../src/backends/index.ts';
+import { linkCudaLibraries } from '../../src/backends/wheels.ts';
 
 describe('setUpTensorflow', () => {
   let folder: string;
@@ -101,4 +102,30 @@ describe('setUpTensorflow', () => {
     expect(existsSync(join(folder, 'data'))).to.equal(false);
     expect(await removeTensorflow()).to.deep.equal([]);
   });
+});
+
+describe('linkCudaLibraries', () => {
+  it('makes every library reachable from the folder of the runtime, and nothing else', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'svd-'));
+    for (const [part, ...files] of [
+      ['cuda_runtime', 'libcudart.so.12'],
+      ['cusolver', 'libcusolver.so.11', 'libcusolverMg.so.11'],
+      ['cudnn', 'libcudnn.so.9', '__init__.py'],
+      ['nccl', 'libnccl.so.2', 'libnccl_device.bc'],
+    ]) {
+      mkdirSync(join(folder, part!, 'lib'), { recursive: true });
+      for (const file of files) writeFileSync(join(folder, part!, 'lib', file), file);
+    }
+    mkdirSync(join(folder, 'cuda_nvcc', 'bin'), { recursive: true });
+    for (const time of ['first', 'second']) {
+      await linkCudaLibraries(folder);
+      const lib = join(folder, 'cuda_runtime', 'lib');
+      const found = readdirSync(lib).map((file) => [file, readFileSync(join(lib, file), 'utf8')]);
+      const expected = ['libcudart.so.12', 'libcudnn.so.9', 'libcusolver.so.11', 'libcusolverMg.so.11', 'libnccl.so.2'];
+      expect(found.sort(), time).to.deep.equal(expected.map((file) => [file, file]));
+    }
+    rmSync(folder, { recursive: true });
+  });
+
+  it('leaves a TensorFlow without CUDA alone', () => linkCudaLibraries('/nonexistent'));
 });
