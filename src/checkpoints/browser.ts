@@ -5,4 +5,5 @@ export { CheckpointError } from './errors.ts';
 export { shapeFromCheckpoint, shapeInCheckpoint, valuesForCheckpoint, valuesFromCheckpoint } from './layout.ts';
 export { type BlockTensor, blockTensors, checkpointShape, checkWeights, type LoadWeightsOptions, loadWeights } from './loadWeights.ts';
 export { type ByteReader, memoryBytes, readSafetensors, type SafetensorsFile } from './safetensorsReader.ts';
+export type { WeightDtype } from './weightReader.ts';
 export { memorySource, type TensorInfo, type TensorValues, type WeightSource } from './weightSource.ts';

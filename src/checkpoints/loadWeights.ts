@@ -1,12 +1,12 @@
 /** Moves a checkpoint's tensors into the weights of a block, and names a block's weights for a checkpoint. */
-import type { AnyBlock, Parameter } from '../layers/block.ts';
+import { type AnyBlock, type Parameter, weightOf } from '../layers/block.ts';
 import { floatDtypes } from './dtypes.ts';
 import { CheckpointError, listed, quoted } from './errors.ts';
 import { shapeInCheckpoint, valuesForCheckpoint } from './layout.ts';
-import { weightReader } from './weightReader.ts';
+import { type WeightDtype, weightReader } from './weightReader.ts';
 import type { WeightSource } from './weightSource.ts';
 
-/** Options of `loadWeights` and, but for the last two, of `checkWeights`. */
+/** Options of `loadWeights` and, the first three, of `checkWeights`. */
 export interface LoadWeightsOptions {
   /** What the block's keys start with in the source, such as `unet.`. Tensors that don't are then no concern of this block. */
   prefix?: string;
@@ -14,6 +14,11 @@ export interface LoadWeightsOptions {
   label?: string;
   /** Whether a surplus tensor, by its key without prefix, is left aside without an error. Default: `position_ids` buffers, which old checkpoints hold. */
   ignore?: (key: string) => boolean;
+  /**
+   * How weights are held in memory. `float32` (default), or `auto`: those of an F16 or BF16 checkpoint stay so on the tensorflow backend and
+   * are widened at each use. This halves their memory and gives the same results.
+   */
+  weightDtype?: WeightDtype;
   /** Called after each tensor with the bytes read so far and the bytes to read in all. */
   onProgress?: (done: number, total: number) => void;
   /** Stops between two tensors; the promise rejects with the signal's reason. */
@@ -43,7 +48,7 @@ export async function loadWeights(block: AnyBlock, source: WeightSource, options
   const parameters = parametersByName(block, prefix);
   const wanted = source.names().filter((name) => parameters.has(name));
   const total = wanted.reduce((sum, name) => sum + source.info(name).bytes, 0);
-  const read = weightReader(source);
+  const read = weightReader(source, options.weightDtype);
   const ahead: ReturnType<typeof read>[] = [];
   let started = 0;
   let next = 0;
@@ -143,8 +148,12 @@ export function blockTensors(block: AnyBlock, dtype: BlockTensor['dtype'] = 'F32
   const entries = block.parameters().map((parameter): [string, BlockTensor] => {
     const { key, variable, layout } = parameter;
     const data = async () => {
-      const values = (await variable.read().data()) as Float32Array;
-      return valuesForCheckpoint(layout, variable.shape as number[], values);
+      const value = weightOf(variable);
+      try {
+        return valuesForCheckpoint(layout, variable.shape as number[], (await value.data()) as Float32Array);
+      } finally {
+        if (value !== variable.read()) value.dispose(); // it has been widened
+      }
     };
     return [key, { dtype, shape: checkpointShape(parameter), data }];
   });

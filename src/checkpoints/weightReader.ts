@@ -5,12 +5,18 @@ import { type NativeType, takesBytes, tensorFromBytes, uploadBuffer } from '../o
 import { shapeFromCheckpoint, transpositionFromCheckpoint, valuesFromCheckpoint } from './layout.ts';
 import type { WeightSource } from './weightSource.ts';
 
-/** Reads a tensor. What it resolves to makes the float32 tensor in our axis order, and is to be called once or never. */
+/** Reads a tensor. What it resolves to makes the tensor in our axis order, and is to be called once or never. */
 export type WeightReader = (name: string, layout: Layout) => Promise<() => tf.Tensor>;
 
+/** `float32`; or, for `auto`, the half precision that the checkpoint has, where the backend can hold it and widen it at each use. */
+export type WeightDtype = 'auto' | 'float32';
+
+/** Tensors with fewer values than this are always float32: widening them at each use would cost time and save nothing to speak of. */
+const FEW = 2 ** 14;
+
 /** Reads each tensor in the fastest way for the current backend. */
-export function weightReader(source: WeightSource): WeightReader {
-  const [values, bytes] = [valuesReader(source), bytesReader(source)];
+export function weightReader(source: WeightSource, weightDtype: WeightDtype = 'float32'): WeightReader {
+  const [values, bytes] = [valuesReader(source), bytesReader(source, weightDtype === 'auto')];
   return (name, layout) => (source.readBytes && takesBytes(source.info(name).dtype) ? bytes : values)(name, layout);
 }
 
@@ -33,7 +39,7 @@ function valuesReader(source: WeightSource): WeightReader {
 const SMALLEST = 2 ** 16;
 const MOST = 16;
 
-function bytesReader(source: WeightSource): WeightReader {
+function bytesReader(source: WeightSource, keepHalf: boolean): WeightReader {
   const free: Uint8Array[] = [];
   /** Memory for `bytes`: what an earlier tensor has left, if that is enough. Its pages are there, and some of it is in the cache. */
   const buffer = (bytes: number) => {
@@ -47,7 +53,8 @@ function bytesReader(source: WeightSource): WeightReader {
     await source.readBytes!(name, target);
     return () => {
       const ours = transpositionFromCheckpoint(layout, shape);
-      const tensor = tensorFromBytes(target, dtype as NativeType, ours.shape, ours.axes);
+      const many = tf.util.sizeFromShape(shape) >= FEW;
+      const tensor = tensorFromBytes(target, dtype as NativeType, ours.shape, ours.axes, keepHalf && many);
       free.push(memory);
       free.sort((a, b) => a.length - b.length);
       free.splice(0, free.length - MOST);

@@ -54,7 +54,14 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
   if (command.seeds.length === 0) note(`the seed is ${seeds[0]}`);
 
   const onProgress = progress.update.bind(progress);
-  const loading = { variant: command.variant, backend: chosen.name, offload: command.offload, onProgress, signal };
+  const loading = {
+    variant: command.variant,
+    backend: chosen.name,
+    offload: command.offload,
+    weightDtype: command.weightDtype,
+    onProgress,
+    signal,
+  };
   const pipe = await StableVideoDiffusionPipeline.fromPretrained(command.model, loading);
   try {
     if (command.forwardChunking !== undefined) pipe.unet.enableForwardChunking(command.forwardChunking);

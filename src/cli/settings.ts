@@ -26,7 +26,8 @@ export function settingsOf(
  * `seeds` and `images` stand for its generators and pictures.
  */
 export function diffusersArguments(settings: Settings): Record<string, unknown> {
-  const { version, model, variant, backend, threads, dtype, offload, formulation, forwardChunking, outputType, ...call } = settings;
+  const { version, model, variant, backend, threads, dtype, offload, weightDtype, formulation, forwardChunking, outputType, ...call } =
+    settings;
   return Object.fromEntries(
     Object.entries(call).map(([name, value]) => [name.replace(/[A-Z]/g, (capital) => `_${capital.toLowerCase()}`), value]),
   );

@@ -1,6 +1,6 @@
 /** The base class of every layer here: it owns named child layers, so that weights nest and carry their checkpoint keys. */
 import * as tf from '@tensorflow/tfjs';
-import { type ComputeDtype, computeDtypes, computeIn } from '../ops/index.ts';
+import { type ComputeDtype, computeDtypes, computeIn, isHalf, widened } from '../ops/index.ts';
 
 /** Arguments that every layer accepts: `name`, `trainable`, `inputShape`, ... */
 export type LayerArgs = NonNullable<ConstructorParameters<typeof tf.layers.Layer>[0]>;
@@ -146,6 +146,12 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
     });
   }
 
+  /** The values of every weight. What is held in half precision is held in float32 from then on, as TensorFlow.js reads nothing else. */
+  override getWeights(trainableOnly = false): tf.Tensor[] {
+    for (const variable of this.weights) holdInFloat32(variable);
+    return super.getWeights(trainableOnly);
+  }
+
   /** The computation, on tensors in an array. Runs inside `tf.tidy`. */
   protected abstract forward(inputs: tf.Tensor[], kwargs: Kwargs): Output;
 
@@ -226,9 +232,21 @@ export function firstShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
   return (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tf.Shape;
 }
 
-/** The value of a weight as a tensor of known rank. */
+/**
+ * The value of a weight as a tensor of known rank. If it is held in half precision, its float32 values, for the surrounding `tf.tidy`
+ * to free; while it is being trained, it is held in float32 from then on.
+ */
 export function weightOf<T extends tf.Tensor>(variable: tf.LayerVariable): T {
-  return variable.read() as T;
+  if (variable.trainable && tf.engine().isTapeOn()) holdInFloat32(variable);
+  return widened(variable.read()) as T;
+}
+
+function holdInFloat32(variable: tf.LayerVariable): void {
+  const held = variable.read();
+  if (!isHalf(held)) return;
+  const values = widened(held);
+  variable.write(values);
+  values.dispose(); // the variable keeps the data
 }
 
 /** The number of frames that a call was told of, which has to divide the batch of frames. */

@@ -1,4 +1,7 @@
-/** Tensors that libtensorflow makes of a checkpoint's bytes by its own kernels, so that no JS loop sees their values. */
+/**
+ * Tensors that libtensorflow makes of a checkpoint's bytes by its own kernels, so that no JS loop sees their values; and tensors that
+ * stay in half precision in its memory.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { deviceName } from './kernels.ts';
 
@@ -37,6 +40,8 @@ interface NodeBackend {
     executeOp(kernel: string, attributes: Attribute[], inputs: number[], outputs: number): NativeTensor[];
   };
   createOutputTensor(tensor: NativeTensor): tf.Tensor;
+  getInputTensorIds(tensors: tf.Tensor[]): number[];
+  tensorMap: { set(dataId: object, data: NativeTensor & { values: null; refCount: number }): void };
 }
 
 const backend = () => tf.backend() as unknown as NodeBackend;
@@ -72,10 +77,11 @@ function isTakenOver(bytes: Uint8Array): boolean {
 }
 
 /**
- * The float32 tensor of little-endian `bytes`, which hold values of `type` in `shape`; with `permutation`, its transpose.
+ * The float32 tensor of little-endian `bytes`, which hold values of `type` in `shape`; with `permutation`, its transpose. With `keepHalf`,
+ * values of half precision remain in it: see `isHalf`.
  * Half precision is transposed before it is widened, which is less to move.
  */
-export function tensorFromBytes(bytes: Uint8Array, type: NativeType, shape: number[], permutation?: number[]): tf.Tensor {
+export function tensorFromBytes(bytes: Uint8Array, type: NativeType, shape: number[], permutation?: number[], keepHalf = false): tf.Tensor {
   const { binding } = backend();
   const { bytes: width, code } = types[type];
   const remains = code === binding.TF_FLOAT && !permutation; // nothing below makes other memory of it
@@ -86,8 +92,48 @@ export function tensorFromBytes(bytes: Uint8Array, type: NativeType, shape: numb
   let tensor = consume(raw, 'Bitcast', { T: binding.TF_UINT8, type: moved });
   if (permutation) tensor = transpose(tensor, permutation);
   if (moved !== code) tensor = consume(tensor, 'Bitcast', { T: moved, type: code });
-  if (code !== binding.TF_FLOAT) tensor = consume(tensor, 'Cast', { SrcT: code, DstT: binding.TF_FLOAT, Truncate: false });
-  return backend().createOutputTensor(tensor);
+  if (code === binding.TF_FLOAT) return backend().createOutputTensor(tensor);
+  if (keepHalf) return halfTensor(tensor);
+  try {
+    return backend().createOutputTensor(toFloat(tensor));
+  } finally {
+    binding.deleteTensor(tensor.id);
+  }
+}
+
+/** TensorFlow's number of the type that the data behind a tensor has, if it is not the tensor's. */
+const halves = new WeakMap<object, number>();
+
+/** TensorFlow.js knows no half precision, so the tensor says that it is float32. */
+function halfTensor({ id, shape, dtype }: NativeTensor): tf.Tensor {
+  const dataId = {};
+  backend().tensorMap.set(dataId, { id, shape, dtype, values: null, refCount: 1 });
+  halves.set(dataId, dtype);
+  return tf.engine().makeTensorFromTensorInfo({ dataId, shape, dtype: 'float32' });
+}
+
+/** Whether a tensor that says it is float32 holds half precision. Nothing but `widened` can read it; all else that handles tensors can. */
+export function isHalf(tensor: tf.Tensor): boolean {
+  return halves.has(tensor.dataId);
+}
+
+/** The float32 values of a tensor: a new tensor if it holds half precision, else itself. */
+export function widened(tensor: tf.Tensor): tf.Tensor {
+  const dtype = halves.get(tensor.dataId);
+  if (dtype === undefined) return tensor;
+  if (tf.getBackend() !== 'tensorflow') {
+    throw new Error(
+      'These weights are in half precision in the memory of the tensorflow backend. ' +
+        "Load them with `weightDtype: 'float32'`, or on the backend that they are used on.",
+    );
+  }
+  const [id] = backend().getInputTensorIds([tensor]);
+  return backend().createOutputTensor(toFloat({ id, shape: tensor.shape, dtype }));
+}
+
+/** Values of half precision in float32, exactly. */
+function toFloat({ id, dtype }: NativeTensor): NativeTensor {
+  return execute('Cast', { SrcT: dtype, DstT: backend().binding.TF_FLOAT, Truncate: false }, id);
 }
 
 /** By oneDNN where there is its kernel: 2.5 instead of 7 ms for `[1280, 1280, 3, 3]`, 4 instead of 5.5 ms for `[10240, 1280]`. */
@@ -123,17 +169,18 @@ function hasOneDnn(): boolean {
   return oneDnn;
 }
 
+function execute(kernel: string, attributes: Record<string, Attribute['value']>, ...inputs: number[]): NativeTensor {
+  const { binding } = backend();
+  const kinds = { boolean: binding.TF_ATTR_BOOL, number: binding.TF_ATTR_TYPE, string: binding.TF_ATTR_STRING };
+  const typed = Object.entries(attributes).map(([name, value]) => ({ name, type: kinds[typeof value as keyof typeof kinds], value }));
+  return binding.executeOp(kernel, typed, inputs, 1)[0];
+}
+
 /** The result of a kernel; `input` is freed, also if the kernel fails. */
 function consume(input: NativeTensor, kernel: string, attributes: Record<string, Attribute['value']>, ...others: number[]): NativeTensor {
-  const { binding } = backend();
-  const typed = Object.entries(attributes).map(([name, value]) => ({
-    name,
-    type: { boolean: binding.TF_ATTR_BOOL, number: binding.TF_ATTR_TYPE, string: binding.TF_ATTR_STRING }[typeof value as 'number'],
-    value,
-  }));
   try {
-    return binding.executeOp(kernel, typed, [input.id, ...others], 1)[0];
+    return execute(kernel, attributes, input.id, ...others);
   } finally {
-    binding.deleteTensor(input.id);
+    backend().binding.deleteTensor(input.id);
   }
 }

@@ -43,7 +43,7 @@ export async function loadComponents(folder: string, options: LoadOptions): Prom
     });
     try {
       await check(models, files);
-      const offload = options.offload === 'model' ? offloadTo(files, models) : undefined;
+      const offload = options.offload === 'model' ? offloadTo(files, models, options) : undefined;
       checkRoom(offload ? Math.max(...all.map((model) => bytesOf(model))) : bytesOf(...all));
       if (!offload) await fill(models, files, options);
       return {
@@ -77,7 +77,7 @@ async function check(models: Models, files: ModelFolder): Promise<void> {
   if (problems.length > 0) throw new CheckpointError(problems.join(' '));
 }
 
-async function fill(models: Models, files: ModelFolder, { onProgress, signal }: LoadOptions): Promise<void> {
+async function fill(models: Models, files: ModelFolder, { weightDtype = 'auto', onProgress, signal }: LoadOptions): Promise<void> {
   const entries = Object.entries(models) as [keyof Models, AnyBlock][];
   const sources = await Promise.all(entries.map(([label]) => files.weights(label)));
   const sizes = entries.map(([, model], i) => bytesInFile(model, sources[i]));
@@ -88,6 +88,7 @@ async function fill(models: Models, files: ModelFolder, { onProgress, signal }: 
   for (const [i, [label, model]] of entries.entries()) {
     await loadWeights(model, sources[i], {
       label,
+      weightDtype,
       signal,
       onProgress: (done) => {
         const step = before + done;
@@ -106,13 +107,13 @@ function bytesInFile(model: AnyBlock, source: WeightSource): number {
 }
 
 /** Reads the weights of one model at a time from the folder that `files` has been opened from. */
-function offloadTo({ path, variant }: ModelFolder, models: Models): Offload {
+function offloadTo({ path, variant }: ModelFolder, models: Models, { weightDtype = 'auto' }: LoadOptions): Offload {
   const label = (model: ModelName) => (model === 'imageEncoder' ? 'image_encoder' : model);
   return {
     async load(model, signal) {
       const files = await openModelFolder(path, { variant });
       try {
-        await loadWeights(models[label(model)], await files.weights(label(model)), { label: label(model), signal });
+        await loadWeights(models[label(model)], await files.weights(label(model)), { label: label(model), weightDtype, signal });
       } finally {
         await files.close();
       }

@@ -31,6 +31,7 @@ describe('readGenerateCommand', () => {
       threads: undefined,
       dtype: 'float32',
       offload: 'none',
+      weightDtype: 'auto',
       formulation: 'fastest',
       variant: undefined,
       forwardChunking: undefined,
@@ -61,6 +62,7 @@ describe('readGenerateCommand', () => {
     threads: [['2'], 'threads', 2],
     dtype: [['float32'], 'dtype', 'float32'],
     offload: [['model'], 'offload', 'model'],
+    'weight-dtype': [['float32'], 'weightDtype', 'float32'],
     formulation: [['plain'], 'formulation', 'plain'],
     'forward-chunking': [['64'], 'forwardChunking', 64],
   };
@@ -99,6 +101,7 @@ describe('readGenerateCommand', () => {
     backend: [['cuda', ''], 'one of auto, tensorflow, webgpu, wasm, cpu'],
     dtype: [['float16'], 'one of float32'],
     offload: [['sequential'], 'one of none, model'],
+    'weight-dtype': [['float16'], 'one of auto, float32'],
     formulation: [['slow'], 'one of fastest, plain'],
     'output-type': [['pil', 'IMAGE'], 'one of image, array, tensor, latent'],
   };
