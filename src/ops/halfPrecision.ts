@@ -25,6 +25,29 @@ export function computeIn<T>(dtype: ComputeDtype, work: () => T): T {
 /** What products and convolutions compute in now. */
 export const computeDtype = (): ComputeDtype => current;
 
+/** What the current backend can compute in. */
+export function possibleComputeDtypes(): ComputeDtype[] {
+  if (tf.getBackend() !== 'tensorflow') return ['float32'];
+  return computeDtypes.filter((dtype) => dtype === 'float32' || hasKernels(dtype));
+}
+
+/** Whether libtensorflow has the kernels for a type: old versions lack those of bfloat16. */
+function hasKernels(dtype: ComputeDtype): boolean {
+  const noPadding: [number, number][] = [
+    [0, 0],
+    [0, 0],
+  ];
+  try {
+    tf.tidy(() => {
+      const [matrix, filter] = [tf.ones<tf.Rank.R2>([1, 1]), tf.ones<tf.Rank.R4>([1, 1, 1, 1])];
+      computeIn(dtype, () => [matMulInHalf(matrix, matrix), conv2dInHalf(filter, filter, noPadding, 1)]);
+    });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The part of tfjs-node's backend that is used here. Tensors of half precision are beyond its own methods, so its native addon is called. */
 interface NodeBackend {
   binding: Record<`TF_ATTR_${'TYPE' | 'BOOL' | 'INT' | 'STRING'}` | 'TF_FLOAT', number> & {
