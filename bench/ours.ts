@@ -1,57 +1,49 @@
-/** One side of the benchmark: runs a case each time a line comes in, and answers with seconds and peak memory as JSON. */
-import { readFileSync } from 'node:fs';
+/** Our side of the benchmark: builds the work given as JSON, then answers each line that comes in with one of JSON. */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../src/backends/index.ts';
-import { checkpointShape, loadWeights, type WeightSource } from '../src/checkpoints/index.ts';
-import { type AnyBlock, withoutWeights } from '../src/layers/index.ts';
-import { UNetSpatioTemporalConditionModel } from '../src/models/index.ts';
+import { channelsFirst } from '../src/pipelines/stageValues.ts';
+import type { Work } from './cases.ts';
+import { type Job, jobs } from './jobs.ts';
 
-interface Case {
-  frames: number;
-  height: number;
-  width: number;
+/** A figure of /proc/self/status in bytes: `VmRSS` is memory in use, `VmHWM` the most of it since it was last forgotten. */
+const memory = (name: string) => 1024 * Number(new RegExp(`${name}:\\s+(\\d+)`).exec(readFileSync('/proc/self/status', 'utf8'))?.[1]);
+
+/** Waits until a tensor is computed, without reading it all. */
+async function computed(x: tf.Tensor): Promise<void> {
+  const first = tf.tidy(() => tf.slice(tf.reshape(x, [-1]), 0, 1));
+  await first.data();
+  first.dispose();
 }
 
-/** Weights of uniform noise, each of its layer's usual size. Values hardly matter to the time, as long as none is denormal. */
-function noise(model: AnyBlock): WeightSource {
-  const pattern = Float32Array.from({ length: 1 << 16 }, () => 2 * Math.random() - 1);
-  const shapes = new Map(model.parameters().map((parameter) => [parameter.key, checkpointShape(parameter)]));
-  return {
-    names: () => [...shapes.keys()],
-    info: (name) => ({ dtype: 'F32', shape: shapes.get(name)!, bytes: 4 * tf.util.sizeFromShape(shapes.get(name)!) }),
-    read: async (name) => {
-      const [out, ...rest] = shapes.get(name)!;
-      const fanIn = tf.util.sizeFromShape(rest);
-      const values = new Float32Array(out * fanIn);
-      for (let i = 0; i < values.length; i++) values[i] = pattern[i & 0xffff] / Math.sqrt(fanIn);
-      return values;
-    },
-    close: async () => {},
-  };
-}
+const { values } = parseArgs({ options: { work: { type: 'string' }, backend: { type: 'string' }, threads: { type: 'string' } } });
+const work = JSON.parse(values.work!) as Work;
+const backend = values.backend as 'tensorflow' | 'wasm';
+const chosen = await useBackend(backend, backend === 'wasm' ? { threads: Number(values.threads) } : {});
+// TypeScript does not relate the kind of the work to that of the builder.
+const job = await (jobs[work.kind] as (work: Work) => Promise<Job>)(work);
+let output: tf.Tensor | undefined;
+// What loading took is no concern of the rounds, unless loading is the case.
+if (work.kind === 'load') await job();
+else writeFileSync('/proc/self/clear_refs', '5');
+const answer = (value: object) => console.log(JSON.stringify(value));
+answer({ version: `${chosen.name} ${chosen.version ?? ''}`.trim(), restingBytes: memory('VmRSS') });
 
-/** The most memory the process has had, in bytes. */
-const peakBytes = () => 1024 * Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]);
-
-const [name] = process.argv.slice(2);
-const cases = JSON.parse(readFileSync(new URL('cases.json', import.meta.url), 'utf8')) as Record<string, Case>;
-const { frames: numFrames, height, width } = cases[name];
-await useBackend('tensorflow');
-const unet = new UNetSpatioTemporalConditionModel({ numFrames });
-withoutWeights(() => unet.build());
-await loadWeights(unet, noise(unet));
-const inputs = [
-  tf.randomNormal([numFrames, height, width, 8]),
-  tf.tensor1d([1.25]),
-  tf.randomNormal([1, 1, 1024]),
-  tf.tensor2d([[6, 127, 0.02]]),
-];
-console.log('ready');
-for await (const _ of createInterface({ input: process.stdin })) {
-  const start = performance.now();
-  const output = unet.apply(inputs, { numFrames }) as tf.Tensor;
-  await output.data();
-  output.dispose();
-  console.log(JSON.stringify({ seconds: (performance.now() - start) / 1000, peakBytes: peakBytes() }));
+for await (const line of createInterface({ input: process.stdin })) {
+  const [command, path] = line.split(' ');
+  if (command === 'round') {
+    if (work.kind !== 'load') output?.dispose();
+    const start = performance.now();
+    output = await job();
+    await computed(output);
+    answer({ seconds: (performance.now() - start) / 1000 });
+  } else if (command === 'save') {
+    const { data } = output!.rank === 4 ? await channelsFirst(output!) : { data: await output!.data() };
+    writeFileSync(path, data as Float32Array);
+    answer({ saved: path });
+  } else {
+    answer({ peakBytes: memory('VmHWM') });
+  }
 }

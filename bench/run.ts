@@ -1,108 +1,90 @@
 /** `npm run bench`: ours and diffusers, alternately in one run; prints medians, ratios and peak memory, and writes them to a file. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, totalmem } from 'node:os';
-import { createInterface } from 'node:readline';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { type Case, cases } from './cases.ts';
+import { growth } from './growth.ts';
+import { type Machine, machine } from './machine.ts';
+import { measure } from './measure.ts';
+import { prepareCheckpoint, pythonWithDiffusers, root } from './prepare.ts';
+import { table } from './table.ts';
 
-const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
-const cases = JSON.parse(readFileSync(here('cases.json'), 'utf8')) as Record<string, { what: string }>;
-const { values: options } = parseArgs({
-  options: {
-    case: { type: 'string', multiple: true, default: Object.keys(cases) },
-    rounds: { type: 'string', default: '5' },
-    json: { type: 'string', default: here('results/latest.json') },
-    list: { type: 'boolean', default: false },
-  },
-});
+const help = `Usage: npm run bench -- [options]
 
-interface Round {
-  seconds: number;
-  peakBytes: number;
+  --case NAME    run this case; may be given several times. Default: all.
+  --rounds N     rounds of each case. Default: 5, for some cases fewer.
+  --json FILE    where to write the results. Default: bench/results/latest.json.
+  --list         name the cases.
+  --growth       instead of cases, measure how our time and memory grow with frames, pixels and steps.`;
+
+/** Writes beside the file and renames, after every case, so that a run that is broken off leaves what it has measured. */
+function save(path: string, results: { command: string; machine: Machine; rows: object[] }): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(`${path}.unfinished`, `${JSON.stringify(results, null, 2)}\n`);
+  renameSync(`${path}.unfinished`, path);
 }
 
-/** A process that runs one round per line it is sent. */
-class Side {
-  private readonly child: ChildProcess;
-  private readonly lines: AsyncIterator<string>;
-
-  constructor(command: string, args: string[]) {
-    this.child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-    this.child.on('error', (error) => {
-      console.error(`${command} could not be started: ${error.message}. Set PYTHON to one with test/reference/requirements.txt installed.`);
-      process.exit(1);
-    });
-    this.lines = createInterface({ input: this.child.stdout! })[Symbol.asyncIterator]();
+function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      case: { type: 'string', multiple: true },
+      rounds: { type: 'string' },
+      json: { type: 'string', default: fileURLToPath(new URL('results/latest.json', import.meta.url)) },
+      list: { type: 'boolean', default: false },
+      growth: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  const names = values.case ?? Object.keys(cases);
+  const unknown = names.find((name) => !Object.hasOwn(cases, name));
+  if (unknown !== undefined) throw new Error(`There is no case "${unknown}". The cases are ${Object.keys(cases).join(', ')}.`);
+  const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
+  if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) {
+    throw new Error(`--rounds has to be a whole number of 1 or more but is "${values.rounds}".`);
   }
-
-  private async line(): Promise<string> {
-    const { value, done } = await this.lines.next();
-    if (done) throw new Error(`${this.child.spawnargs.join(' ')} ended early; its own message is above.`);
-    return value;
-  }
-
-  /** Skips to the line that says the model is built. */
-  async ready(): Promise<void> {
-    while ((await this.line()) !== 'ready');
-  }
-
-  async round(): Promise<Round> {
-    this.child.stdin!.write('\n');
-    return JSON.parse(await this.line());
-  }
-
-  stop(): void {
-    this.child.kill();
-  }
+  return { ...values, names, rounds };
 }
 
-const median = (numbers: number[]) => {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-};
-
-async function measure(name: string, rounds: number) {
-  const threads = availableParallelism();
-  const ours = new Side(process.execPath, ['--import', 'tsx', here('ours.ts'), name]);
-  const peer = new Side(process.env.PYTHON ?? 'python3', [here('peer.py'), name, `${threads}`]);
-  try {
-    await Promise.all([ours.ready(), peer.ready()]);
-    await ours.round(); // the first round of either pays for caches and thread pools
-    await peer.round();
-    const results: [Round, Round][] = [];
-    for (let i = 0; i < rounds; i++) {
-      results.push([await ours.round(), await peer.round()]);
-      const [a, b] = results[i];
-      console.error(`${name} round ${i + 1}/${rounds}: ours ${a.seconds.toFixed(2)} s, diffusers ${b.seconds.toFixed(2)} s`);
-    }
-    const last = results[rounds - 1];
-    return {
-      case: name,
-      rounds,
-      ours_seconds: median(results.map(([a]) => a.seconds)),
-      peer_seconds: median(results.map(([, b]) => b.seconds)),
-      ratio: median(results.map(([a, b]) => a.seconds / b.seconds)),
-      ours_peak_bytes: last[0].peakBytes,
-      peer_peak_bytes: last[1].peakBytes,
-    };
-  } finally {
-    ours.stop();
-    peer.stop();
-  }
-}
-
-if (options.list) {
-  for (const [name, { what }] of Object.entries(cases)) console.log(`${name}: ${what}`);
-} else {
+async function compare(names: string[], rounds: number | undefined, write: (rows: object[]) => void): Promise<boolean> {
+  const python = pythonWithDiffusers();
   const rows = [];
-  for (const name of options.case) {
-    if (!(name in cases)) throw new Error(`There is no case ${name}. The cases are ${Object.keys(cases).join(', ')}.`);
-    rows.push(await measure(name, Number(options.rounds)));
+  const failed: string[] = [];
+  for (const name of names) {
+    const entry: Case = cases[name];
+    try {
+      prepareCheckpoint(entry.work.checkpoint, () => python);
+      rows.push(await measure(name, entry, { rounds: rounds ?? entry.rounds ?? 5, threads: availableParallelism(), python }));
+      write(rows);
+    } catch (error) {
+      failed.push(name);
+      console.error(`${name} failed: ${(error as Error).message}`);
+    }
   }
-  const machine = { cpu: cpus()[0].model, threads: availableParallelism(), memory_bytes: totalmem(), node: process.version };
-  console.table(rows);
-  const command = `npm run bench -- ${options.case.map((name) => `--case ${name}`).join(' ')} --rounds ${options.rounds}`;
-  writeFileSync(options.json, `${JSON.stringify({ command, machine, rows }, null, 2)}\n`);
+  console.log(table(rows));
+  if (failed.length > 0) console.error(`Not measured: ${failed.join(', ')}.`);
+  return failed.length === 0;
 }
+
+async function main(): Promise<number> {
+  const options = readOptions();
+  if (options.help) console.log(help);
+  else if (options.list) for (const [name, { what }] of Object.entries(cases)) console.log(`${name}: ${what}`);
+  else {
+    process.chdir(root); // cases name their files from there
+    const command = ['npm run bench --', ...process.argv.slice(2)].join(' ');
+    const write = (rows: object[]) => save(options.json, { command, machine: machine(), rows });
+    if (options.growth) await growth(options.rounds ?? 1, write);
+    else if (!(await compare(options.names, options.rounds, write))) return 1;
+    console.error(`Written to ${options.json}`);
+  }
+  return 0;
+}
+
+process.exit(
+  await main().catch((error: Error) => {
+    console.error(`bench: ${error.message}`);
+    return 1;
+  }),
+);

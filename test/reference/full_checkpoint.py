@@ -1,5 +1,6 @@
 """
 Writes a checkpoint of the published size (14 frames, 2.25 billion weights, float16, 4.5 GB): python test/reference/full_checkpoint.py FOLDER.
+With --small after it, one of the same parts with 64 and 128 channels.
 
 Its weights are seeded noise, each tensor's by its own name, and of a size that keeps activations finite in half precision too: it stands in
 for trained weights where speed, memory and agreement are measured. Tensors go to the file one at a time, so that little memory is needed.
@@ -15,14 +16,22 @@ import torch
 from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler, StableVideoDiffusionPipeline, UNetSpatioTemporalConditionModel
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from model_cases import blocks
 from pipelines import SCHEDULER
 
-UNET = dict(sample_size=96, num_frames=14)  # all else as by default
-VAE = dict(block_out_channels=(128, 256, 512, 512), down_block_types=['DownEncoderBlock2D'] * 4, layers_per_block=2, sample_size=768)
-ENCODER = CLIPVisionConfig(
-    **dict(hidden_size=1280, intermediate_size=5120, projection_dim=1024, num_hidden_layers=32, num_attention_heads=16, patch_size=14),
-    **dict(hidden_act='gelu', architectures=['CLIPVisionModelWithProjection'], dtype=torch.float16),
-)
+# The UNet's other arguments are the published ones by default.
+FULL = {
+    'unet': dict(sample_size=96, num_frames=14),
+    'vae': dict(block_out_channels=(128, 256, 512, 512), layers_per_block=2, sample_size=768),
+    'image_encoder': dict(
+        hidden_size=1280, intermediate_size=5120, projection_dim=1024, num_hidden_layers=32, num_attention_heads=16, patch_size=14
+    ),
+}
+SMALL = {
+    'unet': dict(sample_size=96, num_frames=14, block_out_channels=(64, 128), num_attention_heads=(1, 2), **blocks(2)),
+    'vae': dict(block_out_channels=(32, 32, 64, 64), layers_per_block=1),
+    'image_encoder': dict(hidden_size=64, intermediate_size=256, projection_dim=1024, num_hidden_layers=2, num_attention_heads=2),
+}
 
 
 def weights(key: str, shape: torch.Size) -> torch.Tensor:
@@ -53,12 +62,13 @@ def write(model: torch.nn.Module, path: Path) -> None:
             file.write(weights(key, shape).contiguous().numpy())
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, configs: dict[str, dict]) -> None:
     """Writes beside `folder` and renames, so that it is there whole or not at all."""
+    half = dict(hidden_act='gelu', architectures=['CLIPVisionModelWithProjection'], dtype=torch.float16)
     with torch.device('meta'):
-        unet = UNetSpatioTemporalConditionModel(**UNET)
-        vae = AutoencoderKLTemporalDecoder(**VAE)
-        encoder = CLIPVisionModelWithProjection(ENCODER)
+        unet = UNetSpatioTemporalConditionModel(**configs['unet'])
+        vae = AutoencoderKLTemporalDecoder(**configs['vae'], down_block_types=['DownEncoderBlock2D'] * 4)
+        encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**configs['image_encoder'], **half))
     pipe = StableVideoDiffusionPipeline(vae, encoder, unet, EulerDiscreteScheduler(**SCHEDULER), CLIPImageProcessor())
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix='unfinished-', dir=folder.parent, ignore_cleanup_errors=True) as temporary:
@@ -73,4 +83,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == '__main__':
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), SMALL if '--small' in sys.argv else FULL)

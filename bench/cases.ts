@@ -1,0 +1,115 @@
+/** The cases of the benchmark. Each is handed as JSON to both sides, which know how to build every kind. */
+
+/** What both sides compute. `prefix` names the layer of the UNet whose weights are taken. */
+export type Work =
+  | { kind: 'unet'; checkpoint: string; frames: number; height: number; width: number }
+  | { kind: 'vae-decode'; checkpoint: string; frames: number; height: number; width: number }
+  | { kind: 'vae-encode'; checkpoint: string; height: number; width: number }
+  | { kind: 'clip'; checkpoint: string; height: number; width: number }
+  | { kind: 'load'; checkpoint: string; picture: string }
+  | { kind: 'pipeline'; checkpoint: string; picture: string; frames: number; height: number; width: number; steps: number }
+  | LayerWork<'attention'>
+  | LayerWork<'temporal-attention'>
+  | LayerWork<'resblock'>
+  | LayerWork<'feed-forward'>;
+
+type LayerWork<Kind> = Level & { kind: Kind; checkpoint: string; prefix: string };
+
+/** The sizes of one level of the UNet. */
+interface Level {
+  frames: number;
+  channels: number;
+  heads: number;
+  /** Side of the latents. */
+  side: number;
+}
+
+/** A case of the table. */
+export interface Case {
+  what: string;
+  work: Work;
+  /** Rounds unless told otherwise. Default 5. */
+  rounds?: number;
+  /** Each round is a process of its own, timed from its start. */
+  fresh?: boolean;
+  /** Our backend. Default tensorflow. */
+  backend?: string;
+  /** What ours is compared with: `diffusers`, or our own code on this backend. Default diffusers. */
+  peer?: string;
+}
+
+const full = 'bench/checkpoints/full';
+const small = 'bench/checkpoints/small';
+const picture = 'examples/rocket.jpg';
+
+/** The three levels of the full-size UNet that have attention, at 256x256 pixels. */
+const levels: Level[] = [
+  { frames: 14, channels: 320, heads: 5, side: 32 },
+  { frames: 14, channels: 640, heads: 10, side: 16 },
+  { frames: 14, channels: 1280, heads: 20, side: 8 },
+];
+
+/** Where the layer of each kind is at level `i`. */
+const prefixes = {
+  attention: (i: number) => `down_blocks.${i}.attentions.0.transformer_blocks.0.attn1.`,
+  'temporal-attention': (i: number) => `down_blocks.${i}.attentions.0.temporal_transformer_blocks.0.attn1.`,
+  resblock: (i: number) => `down_blocks.${i}.resnets.1.`,
+  'feed-forward': (i: number) => `down_blocks.${i}.attentions.0.transformer_blocks.0.ff.`,
+};
+
+const names = {
+  attention: 'spatial self-attention',
+  'temporal-attention': 'temporal self-attention',
+  resblock: 'SpatioTemporalResBlock',
+  'feed-forward': 'feed-forward (GEGLU)',
+};
+
+const layers = Object.fromEntries(
+  (Object.keys(prefixes) as (keyof typeof prefixes)[]).flatMap((kind) =>
+    levels.map((level, i): [string, Case] => [
+      `${kind}-${level.channels}`,
+      {
+        what: `${names[kind]} of the full-size UNet, ${level.channels} channels at ${level.side}x${level.side}, 14 frames`,
+        work: { kind, checkpoint: full, prefix: prefixes[kind](i), ...level } as Work,
+      },
+    ]),
+  ),
+);
+
+/** Every case by name, in the order in which they run. */
+export const cases: Record<string, Case> = {
+  'unet-256': {
+    what: 'one guided UNet evaluation (both halves) at full size, 14 frames of 256x256',
+    work: { kind: 'unet', checkpoint: full, frames: 14, height: 256, width: 256 },
+  },
+  'unet-320x576': {
+    what: 'the same, 14 frames of 320x576',
+    work: { kind: 'unet', checkpoint: full, frames: 14, height: 320, width: 576 },
+    rounds: 3,
+  },
+  'vae-decode': {
+    what: 'VAE decode at full size, 8 frames of 256x256',
+    work: { kind: 'vae-decode', checkpoint: full, frames: 8, height: 256, width: 256 },
+  },
+  'vae-encode': {
+    what: 'VAE encode at full size, one picture of 256x256',
+    work: { kind: 'vae-encode', checkpoint: full, height: 256, width: 256 },
+  },
+  clip: { what: 'CLIP image encoder at full size, one picture', work: { kind: 'clip', checkpoint: full, height: 224, width: 224 } },
+  load: {
+    what: 'from the start of the process until the full checkpoint is loaded and a picture has its CLIP embedding',
+    work: { kind: 'load', checkpoint: full, picture },
+    fresh: true,
+  },
+  'pipeline-tiny': {
+    what: 'the whole pipeline after loading, tiny checkpoint, 8 frames of 64x96, 10 steps with guidance',
+    work: { kind: 'pipeline', checkpoint: 'weights/tiny', picture, frames: 8, height: 64, width: 96, steps: 10 },
+  },
+  ...layers,
+  'unet-small-wasm': {
+    what: 'one guided UNet evaluation of a small model (64 and 128 channels), 8 frames of 128x128, on wasm; against tensorflow',
+    work: { kind: 'unet', checkpoint: small, frames: 8, height: 128, width: 128 },
+    backend: 'wasm',
+    peer: 'tensorflow',
+  },
+};

@@ -1,0 +1,90 @@
+/** `npm run bench -- --growth`: how our time and memory grow with frames, pixels and steps. */
+import { availableParallelism } from 'node:os';
+import type { Work } from './cases.ts';
+import { median, startOurs } from './measure.ts';
+import { prepareCheckpoint, pythonWithDiffusers } from './prepare.ts';
+import { gib, markdown, seconds } from './table.ts';
+
+/** One measurement of a series; `amount` is what the series varies. */
+interface Point {
+  series: string;
+  label: string;
+  amount: number;
+  work: Work;
+}
+
+const checkpoint = 'bench/checkpoints/full';
+const frames = [4, 8, 14, 25];
+const sizes = [
+  [128, 128],
+  [192, 192],
+  [256, 256],
+  [320, 320],
+  [320, 576],
+];
+
+function points(): Point[] {
+  const kinds = ['unet', 'vae-decode'] as const;
+  const byFrames = kinds.flatMap((kind) =>
+    frames.map((n) => ({
+      series: `${kind} of 256x256 by frames`,
+      label: `${n} frames`,
+      amount: n,
+      work: { kind, checkpoint, frames: n, height: 256, width: 256 },
+    })),
+  );
+  const byPixels = kinds.flatMap((kind) =>
+    sizes.map(([height, width]) => ({
+      series: `${kind} of 8 frames by pixels`,
+      label: `${height}x${width}`,
+      amount: height * width,
+      work: { kind, checkpoint, frames: 8, height, width },
+    })),
+  );
+  const bySteps = [1, 2, 4].map((steps) => ({
+    series: 'whole pipeline, 4 frames of 128x128, by steps',
+    label: `${steps} step${steps === 1 ? '' : 's'}`,
+    amount: steps,
+    work: { kind: 'pipeline' as const, checkpoint, picture: 'examples/rocket.jpg', frames: 4, height: 128, width: 128, steps },
+  }));
+  return [...byFrames, ...byPixels, ...bySteps];
+}
+
+async function measure({ work }: Point, rounds: number) {
+  const side = startOurs(work, 'tensorflow', availableParallelism());
+  try {
+    const { restingBytes } = await side.ready();
+    await side.round();
+    const times: number[] = [];
+    for (let i = 0; i < rounds; i++) times.push(await side.round());
+    return { seconds: median(times), resting_bytes: restingBytes, peak_bytes: await side.peakBytes() };
+  } finally {
+    await side.end();
+  }
+}
+
+/** Measures all series and prints a table. The exponents say how a figure has grown since the line above: 1 is in proportion. */
+export async function growth(rounds: number, write: (rows: object[]) => void): Promise<void> {
+  prepareCheckpoint(checkpoint, pythonWithDiffusers);
+  const rows: (Omit<Point, 'work'> & Awaited<ReturnType<typeof measure>> & { seconds_exponent?: number; memory_exponent?: number })[] = [];
+  for (const point of points()) {
+    const { work, ...named } = point;
+    const measured = await measure(point, rounds);
+    const before = rows.at(-1);
+    const exponent = (now: number, then: number) => Math.log(now / then) / Math.log(point.amount / before!.amount);
+    rows.push({
+      ...{ ...named, ...measured },
+      ...(before?.series === point.series && {
+        seconds_exponent: exponent(measured.seconds, before.seconds),
+        memory_exponent: exponent(measured.peak_bytes - measured.resting_bytes, before.peak_bytes - before.resting_bytes),
+      }),
+    });
+    write(rows);
+    console.error(`${point.series}: ${point.label}: ${measured.seconds.toFixed(2)} s, peak ${gib(measured.peak_bytes)} GiB`);
+  }
+  const lines = rows.map((row) => [
+    ...[row.series, row.label, seconds(row.seconds), row.seconds_exponent?.toFixed(2) ?? ''],
+    ...[gib(row.peak_bytes), gib(row.peak_bytes - row.resting_bytes), row.memory_exponent?.toFixed(2) ?? ''],
+  ]);
+  console.log(markdown(['series', 'size', 'seconds', 'exponent', 'peak GiB', 'above rest GiB', 'exponent'], lines));
+}

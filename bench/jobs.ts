@@ -1,0 +1,152 @@
+/** Our side of each kind of work: what to build, and the function that a round calls. */
+import * as tf from '@tensorflow/tfjs';
+import { camelCaseConfig, loadWeights, openModelFolder, type WeightedComponent } from '../src/checkpoints/index.ts';
+import { type AnyBlock, Attention, FeedForward, runSteps, SpatioTemporalResBlock, withoutWeights } from '../src/layers/index.ts';
+import { loadImage } from '../src/media/index.ts';
+import { CLIP_MEAN, CLIP_STD, clipPixelValues } from '../src/media/preprocess.ts';
+import { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../src/models/index.ts';
+import { StableVideoDiffusionPipeline } from '../src/pipelines/fromPretrained.ts';
+import { guidanceScales, guide } from '../src/pipelines/guidance.ts';
+import { Generator } from '../src/random/index.ts';
+import { randnTensor } from '../src/random/randnTensor.ts';
+import type { Work } from './cases.ts';
+
+/** One round's work. Its result is the caller's. */
+export type Job = () => Promise<tf.Tensor>;
+type OfKind<K> = Extract<Work, { kind: K }>;
+type Layer = Omit<OfKind<'attention'>, 'kind'>;
+
+/** Noise that PyTorch draws alike from this seed: `shape` in diffusers' axis order, pictures become channels-last. */
+function noise<T extends tf.Tensor>(seed: number, shape: number[]): T {
+  const generator = new Generator(seed);
+  return (shape.length < 4 ? tf.tensor(generator.randn(shape), shape) : randnTensor(generator, shape)) as T;
+}
+
+/** Builds a block without weights and fills it from the checkpoint. */
+async function filled<T extends AnyBlock>(
+  checkpoint: string,
+  component: WeightedComponent,
+  prefix: string,
+  create: (config: Record<string, unknown>) => T,
+): Promise<T> {
+  const folder = await openModelFolder(checkpoint);
+  try {
+    const block = create(camelCaseConfig(folder.config(component)));
+    withoutWeights(() => block.build());
+    await loadWeights(block, await folder.weights(component), { prefix });
+    return block;
+  } finally {
+    await folder.close();
+  }
+}
+
+/** One guided evaluation, as the pipeline does it at each step: both halves in turn, then guidance. */
+async function guidedVelocity(
+  unet: UNetSpatioTemporalConditionModel,
+  latents: tf.Tensor,
+  conditions: { picture: tf.Tensor; context: tf.Tensor }[],
+  [time, ids]: tf.Tensor[],
+): Promise<tf.Tensor> {
+  const numFrames = latents.shape[0];
+  const halves: tf.Tensor[] = [];
+  for (const { picture, context } of conditions) {
+    const input = tf.concat([latents, picture], -1);
+    halves.push(await runSteps(unet.steps([input, time, context, ids], { numFrames })));
+    input.dispose();
+  }
+  const velocity = guide(halves[0], halves[1], guidanceScales(1, 3, numFrames));
+  for (const half of halves) half.dispose();
+  return velocity;
+}
+
+async function layerJob<T extends AnyBlock>({ checkpoint, prefix }: Layer, create: () => T, run: (layer: T) => tf.Tensor): Promise<Job> {
+  const layer = await filled(checkpoint, 'unet', prefix, create);
+  return async () => run(layer);
+}
+
+const tokens = ({ frames, side, channels }: Layer) => noise(1, [frames, side * side, channels]);
+const selfAttention = ({ channels, heads }: Layer) => new Attention({ queryDim: channels, heads, dimHead: channels / heads });
+
+/** How each kind of work is built. */
+export const jobs: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Job> } = {
+  async unet({ checkpoint, frames, height, width }) {
+    const unet = await filled(checkpoint, 'unet', '', (config) => new UNetSpatioTemporalConditionModel(config));
+    const shape = [frames, 4, height / 8, width / 8];
+    const conditional = { picture: noise(2, shape), context: noise(3, [1, 1, unet.config.crossAttentionDim as number]) };
+    const unconditional = { picture: tf.zerosLike(conditional.picture), context: tf.zerosLike(conditional.context) };
+    const latents = noise(1, shape);
+    const [time, ids] = [tf.tensor1d([1.25]), tf.tensor2d([[6, 127, 0.02]])];
+    return () => guidedVelocity(unet, latents, [unconditional, conditional], [time, ids]);
+  },
+  async 'vae-decode'({ checkpoint, frames, height, width }) {
+    const vae = await filled(checkpoint, 'vae', '', (config) => new AutoencoderKLTemporalDecoder(config));
+    const latents = noise<tf.Tensor4D>(1, [frames, 4, height / 8, width / 8]);
+    return () => vae.decode(latents, frames);
+  },
+  async 'vae-encode'({ checkpoint, height, width }) {
+    const vae = await filled(checkpoint, 'vae', '', (config) => new AutoencoderKLTemporalDecoder(config));
+    const pixels = noise<tf.Tensor4D>(1, [1, 3, height, width]);
+    return async () => {
+      const posterior = await vae.encode(pixels);
+      const mode = posterior.mode();
+      posterior.dispose();
+      return mode;
+    };
+  },
+  async clip({ checkpoint, height, width }) {
+    const encoder = await filled(checkpoint, 'image_encoder', '', (config) => new CLIPVisionModelWithProjection(config));
+    const pixels = noise(1, [1, 3, height, width]);
+    return () => embedding(encoder, pixels);
+  },
+  async load({ checkpoint, picture }) {
+    const { imageEncoder } = await StableVideoDiffusionPipeline.fromPretrained(checkpoint, { backend: 'tensorflow' });
+    const values = clipPixelValues([await loadImage(picture)], imageEncoder.config.imageSize, CLIP_MEAN, CLIP_STD);
+    const embeds = await embedding(imageEncoder, tf.tensor(values.data, values.shape));
+    return async () => embeds;
+  },
+  async pipeline({ checkpoint, picture, frames: numFrames, height, width, steps: numInferenceSteps }) {
+    const pipe = await StableVideoDiffusionPipeline.fromPretrained(checkpoint, { backend: 'tensorflow' });
+    const image = await loadImage(picture);
+    const options = { numFrames, height, width, numInferenceSteps, outputType: 'tensor' } as const;
+    return async () => (await pipe.generate(image, { ...options, generator: new Generator(0) })).frames;
+  },
+  attention(work) {
+    const x = tokens(work);
+    return layerJob(
+      work,
+      () => selfAttention(work),
+      (layer) => layer.call([x]),
+    );
+  },
+  'temporal-attention'(work) {
+    const x = tokens(work);
+    return layerJob(
+      work,
+      () => selfAttention(work),
+      (layer) => layer.overFrames(x, work.frames),
+    );
+  },
+  resblock(work) {
+    const { frames: numFrames, channels: inChannels, side } = work;
+    const inputs = [noise(1, [numFrames, inChannels, side, side]), noise(2, [numFrames, 1280])];
+    return layerJob(
+      work,
+      () => new SpatioTemporalResBlock({ inChannels, tembChannels: 1280 }),
+      (layer) => layer.call(inputs, { numFrames }),
+    );
+  },
+  'feed-forward'(work) {
+    const x = tokens(work);
+    return layerJob(
+      work,
+      () => new FeedForward({ dim: work.channels }),
+      (layer) => layer.call([x]),
+    );
+  },
+};
+
+async function embedding(encoder: CLIPVisionModelWithProjection, pixels: tf.Tensor): Promise<tf.Tensor> {
+  const [embeds, hidden] = await runSteps(encoder.steps([pixels]));
+  hidden.dispose();
+  return embeds;
+}

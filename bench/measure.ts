@@ -1,0 +1,153 @@
+/** Measures one case: both sides by turns, then what they needed and how far their results are apart. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Case, Work } from './cases.ts';
+import { Side } from './side.ts';
+
+/** A row of the results; bytes are the most resident memory during the rounds. */
+export interface Row {
+  case: string;
+  rounds: number;
+  ours_seconds: number;
+  peer_seconds: number;
+  /** Ours divided by the other's. */
+  ratio: number;
+  ours_peak_bytes: number;
+  peer_peak_bytes: number;
+  /** Norm of the outputs' difference divided by the norm of the other's output. */
+  relative_l2: number;
+  ours: string;
+  peer: string;
+  /** Seconds of every round. */
+  ours_rounds: number[];
+  peer_rounds: number[];
+}
+
+interface Options {
+  rounds: number;
+  threads: number;
+  python: string;
+}
+
+const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+
+/** Starts our side. */
+export function startOurs(work: Work, backend: string, threads: number): Side {
+  const args = ['--work', JSON.stringify(work), '--backend', backend, '--threads', `${threads}`];
+  return new Side(`ours on ${backend}`, process.execPath, ['--import', 'tsx', here('ours.ts'), ...args]);
+}
+
+function startPeer(work: Work, peer: string, { threads, python }: Options): Side {
+  if (peer !== 'diffusers') return startOurs(work, peer, threads);
+  const env = { HF_HUB_OFFLINE: '1', TRANSFORMERS_VERBOSITY: 'error' }; // checkpoints are folders; nothing is to be fetched
+  return new Side('diffusers', python, [here('peer.py'), JSON.stringify(work), `${threads}`], env);
+}
+
+export function median(numbers: number[]): number {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** How far the values in one file are from those in another, as float32. */
+function relativeL2(file: string, reference: string): number {
+  const [values, expected] = [file, reference].map((path) => {
+    const { buffer, byteOffset, byteLength } = readFileSync(path);
+    return new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
+  });
+  if (values.length !== expected.length) throw new Error(`the results have ${values.length} and ${expected.length} values`);
+  let difference = 0;
+  let norm = 0;
+  for (let i = 0; i < expected.length; i++) {
+    difference += (values[i] - expected[i]) ** 2;
+    norm += expected[i] ** 2;
+  }
+  return Math.sqrt(difference / norm);
+}
+
+/** What rounds have shown; pairs are ours and the other's. */
+interface Measured {
+  /** Seconds of each round. */
+  times: number[][];
+  versions: string[];
+  peaks: number[];
+}
+
+type Tell = (times: number[]) => void;
+
+/** Rounds in two processes that live through all of them. The outputs of the last go into `files`. */
+async function inTurns(start: (() => Side)[], rounds: number, files: string[], tell: Tell): Promise<Measured> {
+  const sides: Side[] = [];
+  try {
+    const versions: string[] = [];
+    // One after the other, for the two would slow each other down and take more memory while they load.
+    for (const create of start) {
+      sides.push(create());
+      versions.push((await sides[sides.length - 1].ready()).version);
+    }
+    for (const side of sides) await side.round(); // the first round of either pays for caches and thread pools
+    const times: number[][] = [];
+    for (let i = 0; i < rounds; i++) {
+      times.push([await sides[0].round(), await sides[1].round()]);
+      tell(times[i]);
+    }
+    const peaks = [await sides[0].peakBytes(), await sides[1].peakBytes()];
+    for (const [i, side] of sides.entries()) await side.save(files[i]);
+    return { times, versions, peaks };
+  } finally {
+    for (const side of sides) await side.end();
+  }
+}
+
+/**
+ * Rounds that are processes of their own, measured from their start. The first ones bring the files into memory and don't count.
+ * Each ends before the next begins, because both together may need more memory than there is.
+ */
+async function fromStart(start: (() => Side)[], rounds: number, files: string[], tell: Tell): Promise<Measured> {
+  const result: Measured = { times: [], versions: [], peaks: [] };
+  for (let i = 0; i <= rounds; i++) {
+    const times: number[] = [];
+    for (const [which, create] of start.entries()) {
+      const side = create();
+      try {
+        const { seconds, version } = await side.ready();
+        times.push(seconds);
+        result.versions[which] = version;
+        result.peaks[which] = await side.peakBytes();
+        await side.round();
+        await side.save(files[which]);
+      } finally {
+        await side.end();
+      }
+    }
+    if (i === 0) continue;
+    result.times.push(times);
+    tell(times);
+  }
+  return result;
+}
+
+/** Measures a case. */
+export async function measure(name: string, { work, fresh, backend, peer }: Case, options: Options): Promise<Row> {
+  const { rounds, threads } = options;
+  const start = [() => startOurs(work, backend ?? 'tensorflow', threads), () => startPeer(work, peer ?? 'diffusers', options)];
+  let count = 0;
+  const tell: Tell = ([ours, theirs]) =>
+    console.error(`${name} round ${++count}/${rounds}: ours ${ours.toFixed(3)} s, ${peer ?? 'diffusers'} ${theirs.toFixed(3)} s`);
+  const folder = mkdtempSync(join(tmpdir(), 'svd-bench-'));
+  try {
+    const files = [join(folder, 'ours'), join(folder, 'peer')];
+    const { times, versions, peaks } = await (fresh ? fromStart : inTurns)(start, rounds, files, tell);
+    const [oursRounds, peerRounds] = [times.map(([ours]) => ours), times.map(([, theirs]) => theirs)];
+    const [ours_seconds, peer_seconds] = [median(oursRounds), median(peerRounds)];
+    return {
+      ...{ case: name, rounds, ours_seconds, peer_seconds, ratio: ours_seconds / peer_seconds },
+      ...{ ours_peak_bytes: peaks[0], peer_peak_bytes: peaks[1], relative_l2: relativeL2(files[0], files[1]) },
+      ...{ ours: versions[0], peer: versions[1], ours_rounds: oursRounds, peer_rounds: peerRounds },
+    };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}

@@ -1,0 +1,79 @@
+/** A process that measures one side. While it is not asked for anything it is stopped, so that it takes nothing from the other. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+/** What a side says when it is ready. */
+export interface Ready {
+  version: string;
+  /** Memory in use before the first round. */
+  restingBytes: number;
+}
+
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+// A stopped process would not notice that its parent is gone.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
+
+/** One process, started at once. */
+export class Side {
+  private readonly child: ChildProcess;
+  private readonly lines: AsyncIterator<string>;
+  private readonly start = performance.now();
+  private readonly name: string;
+  private failure?: Error;
+
+  constructor(name: string, command: string, args: string[], env: NodeJS.ProcessEnv = {}) {
+    this.name = name;
+    this.child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...env } });
+    running.add(this.child);
+    this.child.on('exit', () => running.delete(this.child));
+    this.child.on('error', (error) => {
+      this.failure = error;
+    });
+    this.lines = createInterface({ input: this.child.stdout! })[Symbol.asyncIterator]();
+  }
+
+  /** The next line of JSON; libraries may print others. */
+  private async answer<T>(): Promise<T> {
+    for (;;) {
+      const { value, done } = await this.lines.next();
+      if (done) throw new Error(`${this.name} ended early${this.failure ? `: ${this.failure.message}` : '; its own message is above'}.`);
+      if (value.startsWith('{')) return JSON.parse(value);
+    }
+  }
+
+  /** Waits until everything is built. Gives the seconds since the process was started, too. */
+  async ready(): Promise<Ready & { seconds: number }> {
+    const ready = await this.answer<Ready>();
+    const seconds = (performance.now() - this.start) / 1000;
+    this.child.kill('SIGSTOP');
+    return { ...ready, seconds };
+  }
+
+  private async ask<T>(line: string): Promise<T> {
+    this.child.kill('SIGCONT');
+    this.child.stdin!.write(`${line}\n`);
+    const answer = await this.answer<T>();
+    this.child.kill('SIGSTOP');
+    return answer;
+  }
+
+  /** Runs one round and gives its seconds. */
+  round = async (): Promise<number> => (await this.ask<{ seconds: number }>('round')).seconds;
+
+  /** The most memory that the process has had since it was ready, in bytes. */
+  peakBytes = async (): Promise<number> => (await this.ask<{ peakBytes: number }>('peak')).peakBytes;
+
+  /** Writes the last round's output to a file, as float32 values in diffusers' axis order. */
+  save = async (path: string): Promise<unknown> => this.ask(`save ${path}`);
+
+  /** Ends the process and waits until its memory is free. */
+  async end(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null || this.child.pid === undefined) return;
+    const ended = new Promise((resolve) => this.child.once('exit', resolve));
+    this.child.kill('SIGKILL');
+    await ended;
+  }
+}
