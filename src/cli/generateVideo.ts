@@ -42,7 +42,7 @@ export interface Report {
 export async function generateVideo(command: GenerateCommand, watch: Watch): Promise<Report> {
   const { signal, progress, note } = watch;
   useFormulations(command.formulation);
-  const chosen = await useBackend(command.backend, { threads: command.threads });
+  const chosen = await useBackend(command.backend, { threads: command.threads, tf32: command.tf32 });
   if (chosen.reason) note(`the ${chosen.name} backend: ${chosen.reason}`);
 
   const pictures = await unlessAborted(readPictures(command.images), signal);
@@ -57,6 +57,7 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
   const loading = {
     variant: command.variant,
     backend: chosen.name,
+    dtype: command.dtype,
     offload: command.offload,
     weightDtype: command.weightDtype,
     onProgress,

@@ -7,7 +7,7 @@ import type { HelpText } from './help.ts';
 import { oneOf, type Range, realNumber, realNumbers, wholeNumber } from './values.ts';
 
 const backends = ['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
-const dtypes = ['float32'] as const;
+const dtypes = ['float32', 'float16', 'bfloat16'] as const;
 const offloads = ['none', 'model'] as const;
 const weightDtypes = ['auto', 'float32'] as const;
 const formulations = ['fastest', 'gpu', 'plain'] as const;
@@ -41,6 +41,7 @@ export interface GenerateCommand {
   backend: (typeof backends)[number];
   threads?: number;
   dtype: (typeof dtypes)[number];
+  tf32: boolean;
   offload: (typeof offloads)[number];
   weightDtype: (typeof weightDtypes)[number];
   formulation: (typeof formulations)[number];
@@ -103,7 +104,11 @@ const sampling: Options = {
 const running: Options = {
   backend: { value: 'NAME', help: 'auto, tensorflow, webgpu, wasm or cpu. Default: auto, the fastest that works.' },
   threads: { value: 'N', help: 'Threads of the wasm backend, 1 to 8. Default: the number of cores.' },
-  dtype: { value: 'TYPE', help: 'Arithmetic of the models: float32, whatever the files hold. Default: float32.' },
+  dtype: {
+    value: 'TYPE',
+    help: 'What products and convolutions compute in, whatever the files hold: float32, or on the tensorflow backend float16 or bfloat16. All else is float32. Default: float32.',
+  },
+  tf32: { help: 'Let an NVIDIA card round the inputs of float32 products to TensorFloat-32: faster and less exact.' },
   offload: {
     value: 'WHAT',
     help: 'none keeps all weights in memory; model reads those of a model before its part of the work and frees them after it. Default: none.',
@@ -186,6 +191,7 @@ export function readGenerateCommand(args: string[]): GenerateCommand {
     backend: chosen('backend', backends)[0] ?? 'auto',
     threads: whole('threads', { min: 1, max: 8 })[0],
     dtype: chosen('dtype', dtypes)[0] ?? 'float32',
+    tf32: given.has('tf32'),
     offload: chosen('offload', offloads)[0] ?? 'none',
     weightDtype: chosen('weight-dtype', weightDtypes)[0] ?? 'auto',
     formulation: chosen('formulation', formulations)[0] ?? 'fastest',
@@ -210,7 +216,8 @@ function tensorFile(name: string, path: string | undefined): string | undefined 
 }
 
 /** Checks what concerns several options at once. */
-function checkTogether({ images, output, dump, outputType, fps, backend, threads }: GenerateCommand): void {
+function checkTogether(command: GenerateCommand): void {
+  const { images, output, dump, outputType, fps, backend, threads } = command;
   if (images.length === 0) throw new UsageError('an IMAGE is required: a path, a URL or a .safetensors file. See svd generate --help.');
   const tensors = images.find((image) => image.endsWith('.safetensors'));
   if (tensors !== undefined && images.length > 1)
@@ -223,6 +230,11 @@ function checkTogether({ images, output, dump, outputType, fps, backend, threads
   if (dump === output) throw new UsageError(`--dump and --output have to be two files but both are "${output}".`);
   if (threads !== undefined && backend !== 'auto' && backend !== 'wasm') {
     throw new UsageError(`--threads is for the wasm backend but --backend is ${backend}.`);
+  }
+  if (backend !== 'auto' && backend !== 'tensorflow') {
+    const { dtype, tf32, formulation } = command;
+    const given = (dtype !== 'float32' && `--dtype ${dtype}`) || (tf32 && '--tf32') || (formulation === 'gpu' && '--formulation gpu');
+    if (given) throw new UsageError(`${given} is for the tensorflow backend but --backend is ${backend}.`);
   }
 }
 

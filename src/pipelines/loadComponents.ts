@@ -13,6 +13,7 @@ import {
 import { type AnyBlock, withoutWeights } from '../layers/index.ts';
 import { CLIP_MEAN, CLIP_STD } from '../media/preprocess.ts';
 import { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../models/index.ts';
+import { type ComputeDtype, computeDtypes, possibleComputeDtypes } from '../ops/index.ts';
 import { EulerDiscreteScheduler } from '../schedulers/index.ts';
 import type { Components, FeatureExtractor, ModelName, Offload } from './components.ts';
 import type { LoadOptions } from './types.ts';
@@ -36,7 +37,10 @@ export async function loadComponents(folder: string, options: LoadOptions): Prom
       unet: new UNetSpatioTemporalConditionModel(config('unet')),
       vae: new AutoencoderKLTemporalDecoder(config('vae')),
     };
-    await useBackend(options.backend ?? 'auto', { threads: options.threads });
+    const { name } = await useBackend(options.backend ?? 'auto', { threads: options.threads, tf32: options.tf32 });
+    const { dtype = 'float32' } = options;
+    checkComputeDtype(dtype, name);
+    for (const model of [models.unet, models.vae]) model.computeDtype = dtype;
     const all: AnyBlock[] = Object.values(models);
     withoutWeights(() => {
       for (const model of all) model.build();
@@ -61,6 +65,14 @@ export async function loadComponents(folder: string, options: LoadOptions): Prom
   } finally {
     await files.close();
   }
+}
+
+/** Refuses what a backend cannot compute in, with what it can. */
+function checkComputeDtype(dtype: ComputeDtype, backend: string): void {
+  const possible = possibleComputeDtypes();
+  if (possible.includes(dtype)) return;
+  const elsewhere = backend === 'tensorflow' || !computeDtypes.includes(dtype) ? '' : ' float16 and bfloat16 need the tensorflow backend.';
+  throw new Error(`\`dtype\` has to be ${possible.join(' or ')} on the ${backend} backend but is ${dtype}.${elsewhere}`);
 }
 
 /** Compares the weights of all models with their files, and reports what does not fit in one error. */

@@ -1,6 +1,7 @@
 /** What the sampling call takes and gives. Names, units and defaults are those of diffusers' `StableVideoDiffusionPipeline.__call__`. */
 import type * as tf from '@tensorflow/tfjs';
 import type { WeightDtype } from '../checkpoints/index.ts';
+import type { ComputeDtype } from '../layers/index.ts';
 import type { FloatArray, RgbImage } from '../media/image.ts';
 import type { Generator } from '../random/generator.ts';
 import type { StableVideoDiffusionPipeline } from './stableVideoDiffusion.ts';
@@ -104,6 +105,14 @@ export interface LoadOptions {
   backend?: 'auto' | 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
   /** Threads of the wasm backend. */
   threads?: number;
+  /**
+   * What products and convolutions of the UNet and of the VAE's decoder compute in; all else is float32. Default `float32`; `float16` and
+   * `bfloat16` need the tensorflow backend. The encoders, which run once a video, stay float32, that of the VAE if its configuration has
+   * `force_upcast`.
+   */
+  dtype?: ComputeDtype;
+  /** Whether an NVIDIA card may round the inputs of float32 products to TensorFloat-32: faster and less exact. Default false. */
+  tf32?: boolean;
   /**
    * `none` (default): all weights stay in memory. `model`: those of a model are read before its part of the work and freed after it,
    * so that the memory of the largest one is enough, at the price of reading them for every call.

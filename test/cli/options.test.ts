@@ -30,6 +30,7 @@ describe('readGenerateCommand', () => {
       backend: 'auto',
       threads: undefined,
       dtype: 'float32',
+      tf32: false,
       offload: 'none',
       weightDtype: 'auto',
       formulation: 'fastest',
@@ -60,7 +61,7 @@ describe('readGenerateCommand', () => {
     variant: [['fp16'], 'variant', 'fp16'],
     backend: [['wasm'], 'backend', 'wasm'],
     threads: [['2'], 'threads', 2],
-    dtype: [['float32'], 'dtype', 'float32'],
+    dtype: [['bfloat16'], 'dtype', 'bfloat16'],
     offload: [['model'], 'offload', 'model'],
     'weight-dtype': [['float32'], 'weightDtype', 'float32'],
     formulation: [['plain'], 'formulation', 'plain'],
@@ -73,12 +74,14 @@ describe('readGenerateCommand', () => {
     });
   }
 
-  it('reads --json and --quiet', () => {
-    expect(read('--json', '--quiet')).to.include({ json: true, quiet: true });
+  it('reads --json, --quiet and --tf32', () => {
+    expect(read('--json', '--quiet', '--tf32')).to.include({ json: true, quiet: true, tf32: true });
   });
 
   it('has no option without a test here', () => {
-    expect([...Object.keys(values), 'model', 'output', 'json', 'quiet', 'debug', 'help']).to.have.members(Object.keys(generateOptions));
+    expect([...Object.keys(values), 'model', 'output', 'json', 'quiet', 'tf32', 'debug', 'help']).to.have.members(
+      Object.keys(generateOptions),
+    );
   });
 
   const nonNumbers = ['abc', 'NaN', 'Infinity', '1e999', '0x40', '7 px'];
@@ -99,10 +102,10 @@ describe('readGenerateCommand', () => {
     threads: [[...nonNumbers, '0', '-1', '2.5', '9'], 'a whole number from 1 to 8'],
     'forward-chunking': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
     backend: [['cuda', ''], 'one of auto, tensorflow, webgpu, wasm, cpu'],
-    dtype: [['float16'], 'one of float32'],
+    dtype: [['float64'], 'one of float32, float16, bfloat16'],
     offload: [['sequential'], 'one of none, model'],
     'weight-dtype': [['float16'], 'one of auto, float32'],
-    formulation: [['slow'], 'one of fastest, plain'],
+    formulation: [['slow'], 'one of fastest, gpu, plain'],
     'output-type': [['pil', 'IMAGE'], 'one of image, array, tensor, latent'],
   };
   for (const [option, [texts, allowed]] of Object.entries(bad)) {
@@ -137,6 +140,11 @@ describe('readGenerateCommand', () => {
       '--output-type latent needs an --output that ends with .safetensors',
     );
     expect(() => read('--threads', '2', '--backend', 'cpu')).to.throw(UsageError, '--threads is for the wasm backend');
+    for (const option of [['--dtype', 'float16'], ['--tf32'], ['--formulation', 'gpu']]) {
+      const refusal = `${option.join(' ')} is for the tensorflow backend but --backend is wasm.`;
+      expect(() => read('--backend', 'wasm', ...option)).to.throw(UsageError, refusal);
+      expect(() => read('--backend', 'tensorflow', ...option)).not.to.throw();
+    }
     const same = ['a.png', '--model', 'svd', '--output', 'o.safetensors', '--dump', 'o.safetensors'];
     expect(() => readGenerateCommand(same)).to.throw(UsageError, '--dump and --output have to be two files');
   });

@@ -3,10 +3,12 @@
  * Only the tensorflow backend computes in it.
  */
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { nativeHandleCount } from '../../src/backends/index.ts';
 import type { ComputeDtype } from '../../src/layers/index.ts';
+import { StableVideoDiffusionPipeline } from '../../src/pipelines/fromPretrained.ts';
 import type { FloatArray } from '../../src/pipelines/types.ts';
 import { imageOf, optionsOf } from '../harness/calls.ts';
 import { readFixture, relativeL2 } from '../harness/fixtures.ts';
@@ -19,6 +21,36 @@ const { versions: _, ...cases } = JSON.parse(readFileSync(new URL('../fixtures/h
   string,
   Record<string, Distances>
 >;
+
+const tiny = fileURLToPath(new URL('../../weights/tiny', import.meta.url));
+
+describe('dtype', () => {
+  const load = (dtype: string) => StableVideoDiffusionPipeline.fromPretrained(tiny, { backend: testBackend, dtype: dtype as ComputeDtype });
+
+  for (const dtype of ['float16', 'bfloat16'] as const) {
+    it(`${dtype} is what the UNet and the decoder compute in, or is refused with what there is`, async () => {
+      const before = tf.memory().numTensors;
+      if (testBackend === 'tensorflow') {
+        const { unet, vae, imageEncoder } = (await load(dtype)).components;
+        const part = (name: string) => vae.children.find((child) => child.name === name)!.computeDtype;
+        expect([unet.computeDtype, part('decoder')]).to.deep.equal([dtype, dtype]);
+        expect([part('encoder'), part('quant_conv'), imageEncoder.computeDtype]).to.deep.equal(['float32', 'float32', 'float32']);
+        for (const model of [unet, vae, imageEncoder]) model.dispose();
+      } else {
+        const refusal = await load(dtype).then(String, (error: Error) => error.message);
+        const needed = 'float16 and bfloat16 need the tensorflow backend.';
+        expect(refusal).to.equal(`\`dtype\` has to be float32 on the ${testBackend} backend but is ${dtype}. ${needed}`);
+      }
+      expect(tf.memory().numTensors - before, 'tensors left').to.equal(0);
+    });
+  }
+
+  it('of another name is refused with what there is', async () => {
+    const refusal = await load('float64').then(String, (error: Error) => error.message);
+    const possible = testBackend === 'tensorflow' ? 'float32 or float16 or bfloat16' : 'float32';
+    expect(refusal).to.equal(`\`dtype\` has to be ${possible} on the ${testBackend} backend but is float64.`);
+  });
+});
 
 describe('half precision', () => {
   before(function () {
