@@ -31,7 +31,7 @@ const raisedLimits = [
   'maxComputeInvocationsPerWorkgroup',
 ];
 
-let current: { prepared: Prepared; device: Device } | undefined;
+let current: { prepared: Prepared; device: Device; largestBuffer: number } | undefined;
 
 /** Where Vulkan's loader looks for drivers on Linux. Without one Dawn finds nothing and says so on stderr, whoever asks. */
 function hasVulkanDriver(): boolean {
@@ -95,6 +95,7 @@ export async function prepareWebgpu({ allowSoftware }: Request): Promise<Prepare
     });
     current = {
       device,
+      largestBuffer: Math.min(adapter.limits.maxBufferSize, adapter.limits.maxStorageBufferBindingSize),
       prepared: {
         package: `${backendPackage} + webgpu`,
         version: `${versionIn(folder)} (webgpu ${versionIn(dawnFolder)})`,
@@ -106,6 +107,11 @@ export async function prepareWebgpu({ allowSoftware }: Request): Promise<Prepare
     removeGpu();
     throw new Error(`The webgpu backend is unusable (${reasonOf(error)}). ${howToGet}`);
   }
+}
+
+/** The bytes of the largest tensor that the device takes, once the backend is ready. */
+export function largestWebgpuBuffer(): number | undefined {
+  return current?.largestBuffer;
 }
 
 /** Frees the device and everything on it, so that the process can end. */

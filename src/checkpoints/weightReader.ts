@@ -14,6 +14,9 @@ export type WeightDtype = 'auto' | 'float32';
 /** Tensors with fewer values than this are always float32: widening them at each use would cost time and save nothing to speak of. */
 const FEW = 2 ** 14;
 
+/** Whether a tensor of half precision is one that `auto` leaves so. */
+export const staysHalf = (shape: number[]): boolean => tf.util.sizeFromShape(shape) >= FEW;
+
 /** Reads each tensor in the fastest way for the current backend. */
 export function weightReader(source: WeightSource, weightDtype: WeightDtype = 'float32'): WeightReader {
   const [values, bytes] = [valuesReader(source), bytesReader(source, weightDtype === 'auto')];
@@ -53,8 +56,7 @@ function bytesReader(source: WeightSource, keepHalf: boolean): WeightReader {
     await source.readBytes!(name, target);
     return () => {
       const ours = transpositionFromCheckpoint(layout, shape);
-      const many = tf.util.sizeFromShape(shape) >= FEW;
-      const tensor = tensorFromBytes(target, dtype as NativeType, ours.shape, ours.axes, keepHalf && many);
+      const tensor = tensorFromBytes(target, dtype as NativeType, ours.shape, ours.axes, keepHalf && staysHalf(shape));
       free.push(memory);
       free.sort((a, b) => a.length - b.length);
       free.splice(0, free.length - MOST);

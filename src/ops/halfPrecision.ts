@@ -65,7 +65,8 @@ type Attributes = Record<string, boolean | number | number[] | string>;
  * @param shape That of the result.
  */
 function inHalf<T extends tf.Tensor>(kernel: string, attributes: Attributes, inputs: tf.Tensor[], shape: number[]): T {
-  const planned = plannedOutput(kernel, shape, inputs);
+  const values = tf.util.sizeFromShape(shape) + inputs.reduce((sum, { size }) => sum + size, 0);
+  const planned = plannedOutput(kernel, shape, inputs, 2 * values);
   if (planned) return planned as T;
   if (tf.getBackend() !== 'tensorflow') {
     throw new Error(`Computing in ${current} needs the tensorflow backend but the backend is ${tf.getBackend()}, which has float32 alone.`);

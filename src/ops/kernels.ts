@@ -14,8 +14,8 @@ const backend = () => tf.backend() as unknown as NodeBackend;
 export interface ShapeBackend {
   /** The device that it stands for. */
   standsFor: string;
-  /** A tensor of `shape` in place of what `kernel` would give. */
-  outputOf(kernel: string, shape: number[], inputs: tf.Tensor[]): tf.Tensor;
+  /** A tensor of `shape` in place of what `kernel` would give, for which it needs `scratchBytes` besides. */
+  outputOf(kernel: string, shape: number[], inputs: tf.Tensor[], scratchBytes: number): tf.Tensor;
 }
 
 const shapeBackend = () => {
@@ -32,8 +32,8 @@ export function deviceName(): string {
 }
 
 /** Where memory is planned, a tensor of `shape` in place of what `kernel` would give; otherwise nothing. */
-export function plannedOutput(kernel: string, shape: number[], inputs: tf.Tensor[]): tf.Tensor | undefined {
-  return shapeBackend()?.outputOf(kernel, shape, inputs);
+export function plannedOutput(kernel: string, shape: number[], inputs: tf.Tensor[], scratchBytes = 0): tf.Tensor | undefined {
+  return shapeBackend()?.outputOf(kernel, shape, inputs, scratchBytes);
 }
 
 /** Runs a kernel that gives one tensor of `shape`, by default that of its first input. */
@@ -77,13 +77,21 @@ export const kernels = {
   /** Softmax over the last axis. */
   softmax: (x: tf.Tensor) => run('_MklSoftmax', oneDNN, [x]),
 
-  /** Products of stacks of matrices. */
+  /** The product of two matrices. */
+  matMul: (a: tf.Tensor2D, b: tf.Tensor2D) =>
+    run('_MklMatMul', { ...oneDNN, transpose_a: false, transpose_b: false }, [a, b], [a.shape[0], b.shape[1]]) as tf.Tensor2D,
+
+  /** Products of stacks of matrices; stacks of one matrix serve all of the others. */
   batchMatMul: (a: tf.Tensor, b: tf.Tensor, transposeB = false) =>
     run(
       '_MklBatchMatMulV2',
       { ...oneDNN, adj_x: false, adj_y: transposeB },
       [a, b],
-      [...a.shape.slice(0, -1), b.shape[b.rank - (transposeB ? 2 : 1)]],
+      [
+        ...tf.broadcast_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2)),
+        a.shape[a.rank - 2],
+        b.shape[b.rank - (transposeB ? 2 : 1)],
+      ],
     ),
 
   /** Layer normalisation of `[N, C]`. */
@@ -97,6 +105,7 @@ const probes: Record<KernelName, () => tf.Tensor> = {
   erfc: () => kernels.erfc(tf.ones([2])),
   euclideanNorm: () => kernels.euclideanNorm(tf.ones([2, 2]), 0),
   softmax: () => kernels.softmax(tf.ones([1, 2])),
+  matMul: () => kernels.matMul(tf.ones([2, 2]), tf.ones([2, 2])),
   batchMatMul: () => kernels.batchMatMul(tf.ones([1, 2, 2]), tf.ones([1, 2, 2])),
   layerNorm: () => kernels.layerNorm(tf.ones([2, 2]), tf.ones([2]), tf.zeros([2]), 1e-5),
 };

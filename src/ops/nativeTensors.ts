@@ -3,7 +3,7 @@
  * stay in half precision in its memory.
  */
 import * as tf from '@tensorflow/tfjs';
-import { deviceName } from './kernels.ts';
+import { deviceName, plannedOutput } from './kernels.ts';
 
 /**
  * Element types by their names in safetensors files, with their bytes and TensorFlow's numbers. F64 is not among them: libtensorflow
@@ -117,10 +117,17 @@ export function isHalf(tensor: tf.Tensor): boolean {
   return halves.has(tensor.dataId);
 }
 
+/** Makes a tensor without values count as one that holds half precision, for planning memory. */
+export function declareHalf({ dataId }: tf.Tensor): void {
+  halves.set(dataId, types.F16.code);
+}
+
 /** The float32 values of a tensor: a new tensor if it holds half precision, else itself. */
 export function widened(tensor: tf.Tensor): tf.Tensor {
   const dtype = halves.get(tensor.dataId);
   if (dtype === undefined) return tensor;
+  const planned = plannedOutput('Cast', tensor.shape, [tensor]);
+  if (planned) return planned;
   if (tf.getBackend() !== 'tensorflow') {
     throw new Error(
       'These weights are in half precision in the memory of the tensorflow backend. ' +

@@ -12,7 +12,8 @@ export type Device = (typeof devices)[number];
 export interface Call {
   kernel: string;
   inputs: tf.TensorInfo[];
-  outputBytes: number;
+  /** Of its first output. */
+  shape: number[];
 }
 
 /** How a device uses memory. */
@@ -22,18 +23,18 @@ export interface Behaviour {
   sharesRanges: boolean;
   /** Bytes that a kernel takes besides its output and frees at its end. */
   scratch(call: Call): number;
-  /** The input of which a kernel keeps a copy of its own for as long as the input lives, if there is one. */
-  packed?(call: Call): tf.TensorInfo | undefined;
+  /** What a kernel keeps with one of its inputs, a filter or matrix, for as long as that lives. */
+  kept?(call: Call): { input: tf.TensorInfo; bytes: number } | undefined;
 }
 
-const bytesOf = ({ shape }: tf.TensorInfo) => 4 * tf.util.sizeFromShape(shape);
+const bytesOf = (shape: number[]) => 4 * tf.util.sizeFromShape(shape);
 
 /** A convolution or product whose bias is added by a second kernel, with both results in memory. */
-const biasApart = ({ kernel, inputs, outputBytes }: Call) =>
-  (kernel === 'FusedConv2D' || kernel === '_FusedMatMul') && inputs[2] ? outputBytes : 0;
+const biasApart = ({ kernel, inputs, shape }: Call) =>
+  (kernel === 'FusedConv2D' || kernel === '_FusedMatMul') && inputs[2] ? bytesOf(shape) : 0;
 
 /** Softmax made of five kernels: two intermediate results of its size. */
-const softmaxInParts = ({ kernel, outputBytes }: Call) => (kernel === 'Softmax' ? 2 * outputBytes : 0);
+const softmaxInParts = ({ kernel, shape }: Call) => (kernel === 'Softmax' ? 2 * bytesOf(shape) : 0);
 
 /** TensorFlow's best-fit allocator with coalescing (`bfc_allocator.cc`), which serves processors too by TF_CPU_ALLOCATOR_USE_BFC. */
 const bfc: AllocatorRules = { granule: 256, firstRegion: 2 * 2 ** 20, wholeBelow: 128 * 2 ** 20 };
@@ -43,6 +44,17 @@ const heap: AllocatorRules = { granule: 16 };
 
 const libtensorflow: Behaviour = { allocator: bfc, sharesRanges: true, scratch: biasApart };
 
+/** XNNPACK keeps filters and right factors in an order of its own, and for convolutions the addresses of all pixels that outputs see. */
+function xnnpackCopies({ kernel, inputs: [, input], shape }: Call) {
+  const packed = input && bytesOf(input.shape);
+  if (kernel === 'Conv2D' || kernel === 'FusedConv2D') {
+    const [taps, pixels] = [input.shape, shape.slice(1)].map(([height, width]) => height * width);
+    return { input, bytes: packed + (taps === 1 ? 0 : 4 * taps * pixels) };
+  }
+  const isProduct = kernel === 'BatchMatMul' || kernel === '_FusedMatMul';
+  return isProduct && input.shape[0] === 1 ? { input, bytes: packed } : undefined;
+}
+
 export const behaviours: Record<Device, Behaviour> = {
   'tensorflow-cpu': libtensorflow,
   'tensorflow-gpu': libtensorflow,
@@ -51,13 +63,8 @@ export const behaviours: Record<Device, Behaviour> = {
     allocator: heap,
     sharesRanges: false,
     // A sum over other axes than the last transposes its input first.
-    scratch: ({ kernel, inputs }) => (kernel === 'Mean' || kernel === 'Sum' || kernel === 'Max' ? bytesOf(inputs[0]) : 0),
-    // XNNPACK keeps filters and right factors in an order of its own.
-    packed: ({ kernel, inputs }) => {
-      if (kernel === 'Conv2D' || kernel === 'FusedConv2D') return inputs[1];
-      const isProduct = kernel === 'BatchMatMul' || kernel === '_FusedMatMul';
-      return isProduct && inputs[1].shape[0] === 1 ? inputs[1] : undefined;
-    },
+    scratch: ({ kernel, inputs }) => (['Max', 'Mean', 'Sum'].includes(kernel) ? bytesOf(inputs[0].shape) : 0),
+    kept: xnnpackCopies,
   },
   cpu: { allocator: heap, sharesRanges: false, scratch: (call) => biasApart(call) + softmaxInParts(call) },
 };

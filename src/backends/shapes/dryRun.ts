@@ -30,7 +30,7 @@ class ShapeBackend extends tf.KernelBackend {
   /** Storage of tensors of other backends, such as weights: counted elsewhere. */
   private readonly foreign = new Map<tf.DataId, Storage>();
   /** Allocations that kernels keep for as long as the storage lives. */
-  private readonly packed = new Map<Storage, number>();
+  private readonly kept = new Map<Storage, number>();
   private allocationCount = 0;
   readonly allocations: Allocations = { trace: [], largestBytes: 0 };
 
@@ -74,10 +74,10 @@ class ShapeBackend extends tf.KernelBackend {
     return view;
   }
 
-  /** Notes that a kernel keeps a copy of an input, made once. */
-  private pack(input: tf.TensorInfo): void {
-    const storage = this.storageOf(input.dataId);
-    if (!this.packed.has(storage)) this.packed.set(storage, this.take(4 * tf.util.sizeFromShape(input.shape)));
+  /** Notes what a kernel keeps with an input, made once. */
+  private keep({ dataId }: tf.TensorInfo, bytes: number): void {
+    const storage = this.storageOf(dataId);
+    if (!this.kept.has(storage)) this.kept.set(storage, this.take(bytes));
   }
 
   /** A tensor without values. */
@@ -90,8 +90,7 @@ class ShapeBackend extends tf.KernelBackend {
     const { sharesRanges } = behaviours[this.standsFor];
     const planned = shapeKernels[kernel](inputs, attributes);
     const list = [planned].flat();
-    const outputBytes = list.reduce((sum, { shape }) => sum + 4 * tf.util.sizeFromShape(shape), 0);
-    const outputs = this.besides({ kernel, inputs: Object.values(inputs), outputBytes }, () =>
+    const outputs = this.besides({ kernel, inputs: Object.values(inputs), shape: list[0].shape }, () =>
       list.map(({ shape, dtype = 'float32', view }) => {
         const shared = view === 'whole' || (view === 'range' && sharesRanges);
         return { dataId: shared ? this.share(Object.values(inputs)[0].dataId) : this.allocate(shape, dtype), shape, dtype };
@@ -101,16 +100,16 @@ class ShapeBackend extends tf.KernelBackend {
   }
 
   /** Runs a kernel that is called by name. */
-  outputOf(kernel: string, shape: number[], inputs: tf.Tensor[]): tf.Tensor {
-    return this.besides({ kernel, inputs, outputBytes: 4 * tf.util.sizeFromShape(shape) }, () => this.empty(shape));
+  outputOf(kernel: string, shape: number[], inputs: tf.Tensor[], scratchBytes: number): tf.Tensor {
+    return this.besides({ kernel, inputs, shape }, () => this.empty(shape), scratchBytes);
   }
 
   /** Allocates outputs by `allocate`, and what the kernel needs besides. */
-  private besides<T>(call: Call, allocate: () => T): T {
-    const { scratch, packed } = behaviours[this.standsFor];
-    const copied = packed?.(call);
-    if (copied) this.pack(copied);
-    const bytes = scratch(call);
+  private besides<T>(call: Call, allocate: () => T, scratchBytes = 0): T {
+    const { scratch, kept } = behaviours[this.standsFor];
+    const copy = kept?.(call);
+    if (copy) this.keep(copy.input, copy.bytes);
+    const bytes = scratchBytes + scratch(call);
     if (bytes === 0) return allocate();
     const scratched = this.take(bytes);
     const outputs = allocate();
@@ -135,9 +134,9 @@ class ShapeBackend extends tf.KernelBackend {
     this.storages.delete(dataId);
     if (storage?.allocation !== undefined && --storage.users === 0) {
       this.give(storage.allocation);
-      const copy = this.packed.get(storage);
+      const copy = this.kept.get(storage);
       if (copy !== undefined) this.give(copy);
-      this.packed.delete(storage);
+      this.kept.delete(storage);
     }
     return true;
   }
