@@ -1,6 +1,6 @@
 /** Products and convolutions in half precision: inputs are rounded to it, the kernel runs in it, and the result is float32 again. */
 import * as tf from '@tensorflow/tfjs';
-import { plannedOutput } from './kernels.ts';
+import { deviceName, plannedOutput } from './kernels.ts';
 
 /** What products and convolutions compute in. All else, norms and softmax above all, is float32 always. */
 export const computeDtypes = ['float32', 'float16', 'bfloat16'] as const;
@@ -31,8 +31,11 @@ export function possibleComputeDtypes(): ComputeDtype[] {
   return computeDtypes.filter((dtype) => dtype === 'float32' || hasKernels(dtype));
 }
 
-/** Whether libtensorflow has the kernels for a type: old versions lack those of bfloat16. */
+/** Whether libtensorflow has the kernels for a type. */
 function hasKernels(dtype: ComputeDtype): boolean {
+  const { TF_Version } = (tf.backend() as unknown as { binding: { TF_Version: string } }).binding;
+  // Version 2.9, which npm's tfjs-node-gpu brings, has those of bfloat16 for processors alone, and would use them without a word.
+  if (dtype === 'bfloat16' && deviceName() === 'tensorflow-gpu' && TF_Version.startsWith('2.9.')) return false;
   const noPadding: [number, number][] = [
     [0, 0],
     [0, 0],
