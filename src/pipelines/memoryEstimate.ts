@@ -1,7 +1,6 @@
 /** Predicts the most memory that a sampling call takes, from what its stages allocate and from where the weights are. */
 import { Arena } from '../backends/shapes/arena.ts';
 import { behaviours, type Device } from '../backends/shapes/devices.ts';
-import type { AnyBlock } from '../layers/index.ts';
 import type { ModelName } from './components.ts';
 import type { Levers, StageMemory, StageModels, VideoSize } from './memoryStages.ts';
 
@@ -74,7 +73,7 @@ export function estimateMemory(models: StageModels, { device, size, levers, offl
     if (!loaded.has(name))
       loaded.set(
         name,
-        weightsOf(models.models[name]).map((bytes) => arena.take(bytes)),
+        models.weightBytes(name).map((bytes) => arena.take(bytes)),
       );
   };
   if (offload === 'none') for (const name of ['imageEncoder', 'unet', 'vae'] as const) load(name);
@@ -102,9 +101,4 @@ function bytesOf(device: Device, tensorBytes: number, hostBytes: number): Pick<S
   if (device === 'cpu') return { processBytes: host + GARBAGE * tensorBytes };
   const onDevice = deviceBytes[device]! + tensorBytes * (device === 'wasm' ? HEAP_SHARE : 1);
   return { processBytes: device === 'wasm' ? host + onDevice : host, deviceBytes: onDevice };
-}
-
-/** The bytes of each weight in memory. */
-function weightsOf(model: AnyBlock): number[] {
-  return model.parameters().map(({ variable }) => 4 * (variable.shape as number[]).reduce((product, n) => product * n, 1));
 }

@@ -1,6 +1,7 @@
 /** Chooses how a sampling call runs so that it fits into memory, before anything is loaded or computed. */
 import type { Device } from '../backends/shapes/devices.ts';
 import { SCORE_BYTES } from '../ops/attention.ts';
+import type { ModelName } from './components.ts';
 import { type Estimate, estimateMemory, type OffloadMode, type StageEstimate } from './memoryEstimate.ts';
 import { type Levers, type ModelConfigs, StageModels, type VideoSize } from './memoryStages.ts';
 
@@ -17,6 +18,8 @@ export interface MemoryRequest extends VideoSize {
   fixed?: Partial<Levers & { offload: OffloadMode }>;
 }
 
+type SamplingLevers = Omit<Levers, 'decodeChunkSize'>;
+
 /** How a call shall run, and the memory that it takes then. */
 export interface MemoryPlan extends Estimate {
   /** Whether it fits. If not, the plan is the one that takes least. */
@@ -25,10 +28,8 @@ export interface MemoryPlan extends Estimate {
   offload: OffloadMode;
 }
 
-/**
- * Of the memory that is there, the share that a prediction may fill. Predictions have been up to 10 % below what was measured.
- */
-const SAFE = 0.9;
+/** Of the memory that is there, the share that a prediction may fill. Predictions have been up to 10 % below what was measured. */
+export const SAFE = 0.9;
 
 /** WebAssembly with 32-bit addresses. */
 const WASM_BYTES = 4 * 2 ** 30;
@@ -36,7 +37,7 @@ const WASM_BYTES = 4 * 2 ** 30;
 /** Frames decoded together that are still as upstream's examples have them; fewer come only after offloading. */
 const USUAL_CHUNK = 8;
 
-/** Plans calls with models of given configurations. Declares their weights without memory; `dispose` ends that. */
+/** Plans calls with models of given configurations, without their weights. */
 export class MemoryPlanner {
   private readonly models: StageModels;
 
@@ -44,14 +45,14 @@ export class MemoryPlanner {
     this.models = new StageModels(configs);
   }
 
-  /** Frees the declared weights. */
-  dispose(): void {
-    this.models.dispose();
-  }
-
-  /** The bytes of the float32 weights of each model. */
-  get parameterCounts(): Record<string, number> {
-    return Object.fromEntries(Object.entries(this.models.models).map(([name, model]) => [name, model.countParams()]));
+  /** The number of parameters of each model. */
+  parameterCounts(): Record<ModelName, number> {
+    const count = (name: ModelName) => this.models.parameterCount(name);
+    try {
+      return { unet: count('unet'), vae: count('vae'), imageEncoder: count('imageEncoder') };
+    } finally {
+      this.models.release();
+    }
   }
 
   /**
@@ -59,31 +60,57 @@ export class MemoryPlanner {
    * then what costs little time, at last weights that are read from disk when they are needed.
    */
   plan(request: MemoryRequest): MemoryPlan {
-    let last: MemoryPlan | undefined;
+    try {
+      return this.choose(request);
+    } finally {
+      this.models.release();
+    }
+  }
+
+  /** The way that takes least memory, whatever it costs in time. */
+  least(request: MemoryRequest): MemoryPlan {
+    try {
+      const offload = last(offloads(request));
+      return this.evaluate(request, last(samplingSettings(request)), last(chunkSizes(request, offload)), offload);
+    } finally {
+      this.models.release();
+    }
+  }
+
+  private choose(request: MemoryRequest): MemoryPlan {
     for (const offload of offloads(request)) {
       const sampling = samplingSettings(request);
       const chunks = chunkSizes(request, offload);
       for (;;) {
-        const levers = { ...sampling[0], decodeChunkSize: chunks[0] };
-        const estimate = estimateMemory(this.models, { device: request.device, size: request, levers, offload });
-        const tooLarge = estimate.stages.find((stage) => !fits(stage, request));
-        last = { ...estimate, fits: tooLarge === undefined, levers, offload };
-        if (last.fits) return last;
+        const plan = this.evaluate(request, sampling[0], chunks[0], offload);
+        if (plan.fits) return plan;
+        const tooLarge = plan.stages.find((stage) => !fits(stage, request));
         if (tooLarge?.stage === 'decoding' && chunks.length > 1) chunks.shift();
         else if (sampling.length > 1) sampling.shift();
         else break;
       }
     }
-    return last!;
+    return this.least(request);
+  }
+
+  private evaluate(request: MemoryRequest, sampling: SamplingLevers, decodeChunkSize: number, offload: OffloadMode): MemoryPlan {
+    const levers = { ...sampling, decodeChunkSize };
+    const estimate = estimateMemory(this.models, { device: request.device, size: request, levers, offload });
+    return { ...estimate, fits: estimate.stages.every((stage) => fits(stage, request)), levers, offload };
   }
 }
 
-function fits(stage: StageEstimate, { device, processBytes, deviceBytes, tensorBytes }: MemoryRequest): boolean {
-  const within = (bytes = 0, limit = Number.POSITIVE_INFINITY) => bytes <= limit;
+const last = <T>(list: T[]): T => list[list.length - 1];
+
+/** Memory for tensors on the device. */
+export function deviceRoom({ device, deviceBytes }: MemoryRequest): number {
+  return deviceBytes ?? (device === 'wasm' ? WASM_BYTES : Number.POSITIVE_INFINITY);
+}
+
+function fits(stage: StageEstimate, request: MemoryRequest): boolean {
+  const { processBytes = Number.POSITIVE_INFINITY, tensorBytes = Number.POSITIVE_INFINITY } = request;
   return (
-    within(stage.processBytes / SAFE, processBytes) &&
-    within((stage.deviceBytes ?? 0) / SAFE, deviceBytes ?? (device === 'wasm' ? WASM_BYTES : undefined)) &&
-    within(stage.largestBytes, tensorBytes)
+    stage.processBytes <= SAFE * processBytes && (stage.deviceBytes ?? 0) <= SAFE * deviceRoom(request) && stage.largestBytes <= tensorBytes
   );
 }
 
@@ -92,10 +119,10 @@ function offloads({ fixed }: MemoryRequest): OffloadMode[] {
 }
 
 /** Settings of sampling from the fastest to the smallest. */
-function samplingSettings({ guided, numFrames, fixed }: MemoryRequest): Omit<Levers, 'decodeChunkSize'>[] {
+function samplingSettings({ guided, numFrames, fixed }: MemoryRequest): SamplingLevers[] {
   const divisors = Array.from({ length: numFrames }, (_, i) => i + 1).filter((n) => numFrames % n === 0);
   const half = Math.max(...divisors.filter((n) => n <= Math.max(1, numFrames / 2)));
-  const ladder: Omit<Levers, 'decodeChunkSize'>[] = [
+  const ladder: SamplingLevers[] = [
     { guidanceTogether: guided, attentionBytes: SCORE_BYTES },
     { guidanceTogether: false, attentionBytes: SCORE_BYTES },
     { guidanceTogether: false, attentionBytes: SCORE_BYTES / 2 },

@@ -2,7 +2,8 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Device } from '../backends/shapes/devices.ts';
 import { type Allocations, dryRun } from '../backends/shapes/dryRun.ts';
-import { limitScores, type Steps, withoutWeights } from '../layers/index.ts';
+import { staysHalf } from '../checkpoints/weightReader.ts';
+import { type ComputeDtype, limitScores, type Steps, withoutWeights } from '../layers/index.ts';
 import {
   AutoencoderKLTemporalDecoder,
   type AutoencoderKLTemporalDecoderConfig,
@@ -11,13 +12,18 @@ import {
   type UNetSpatioTemporalConditionConfig,
   UNetSpatioTemporalConditionModel,
 } from '../models/index.ts';
+import { declareHalf } from '../ops/nativeTensors.ts';
 import type { ModelName } from './components.ts';
 
-/** The configurations of the models, with camelCase keys. */
+/** The configurations of the models, with camelCase keys, and in what they are held and computed. */
 export interface ModelConfigs {
   unet: UNetSpatioTemporalConditionConfig;
   vae: AutoencoderKLTemporalDecoderConfig;
   imageEncoder: CLIPVisionConfig;
+  /** What the UNet and the VAE compute in. Default float32. */
+  dtype?: ComputeDtype;
+  /** Models whose weights stay in half precision in memory. Default: none. */
+  held?: Partial<Record<ModelName, 'half'>>;
 }
 
 /** What is to be made. */
@@ -58,25 +64,29 @@ export interface StageMemory extends Allocations {
   hostBytes: number;
 }
 
-/** Models by shape alone, whose stages can be asked for their memory. Each question costs about a tenth of a second. */
+/**
+ * Models by shape alone, whose stages can be asked for their memory. A question costs about a tenth of a second the first time. Models
+ * are declared when they are needed, until `release`.
+ */
 export class StageModels {
-  private readonly unet: UNetSpatioTemporalConditionModel;
-  private readonly vae: AutoencoderKLTemporalDecoder;
-  private readonly imageEncoder: CLIPVisionModelWithProjection;
+  private readonly configs: ModelConfigs;
+  private declared?: ReturnType<typeof declare>;
   private readonly known = new Map<string, StageMemory>();
+  private readonly weights = new Map<ModelName, number[]>();
 
-  constructor({ unet, vae, imageEncoder }: ModelConfigs) {
-    this.unet = new UNetSpatioTemporalConditionModel(unet);
-    this.vae = new AutoencoderKLTemporalDecoder(vae);
-    this.imageEncoder = new CLIPVisionModelWithProjection(imageEncoder);
-    withoutWeights(() => {
-      for (const model of Object.values(this.models)) model.build();
-    });
+  constructor(configs: ModelConfigs) {
+    this.configs = configs;
   }
 
-  /** The models by name. */
-  get models() {
-    return { unet: this.unet, vae: this.vae, imageEncoder: this.imageEncoder };
+  private get models() {
+    this.declared ??= declare(this.configs);
+    return this.declared;
+  }
+
+  /** Lets go of the models. What is known of them stays. */
+  release(): void {
+    for (const model of Object.values(this.declared ?? {})) model.dispose();
+    this.declared = undefined;
   }
 
   /** Every stage of a call, in order. */
@@ -85,30 +95,47 @@ export class StageModels {
     return size.decoded ? [...stages, this.decoding(device, size, levers)] : stages;
   }
 
-  /** Frees the declared weights. */
-  dispose(): void {
-    for (const model of Object.values(this.models)) model.dispose();
+  /** The bytes of each weight of a model in memory. */
+  weightBytes(name: ModelName): number[] {
+    const known = this.weights.get(name);
+    if (known) return known;
+    const half = this.configs.held?.[name] === 'half';
+    const bytes = this.models[name].parameters().map(({ variable }) => {
+      const shape = variable.shape as number[];
+      return (half && staysHalf(shape) ? 2 : 4) * tf.util.sizeFromShape(shape);
+    });
+    this.weights.set(name, bytes);
+    return bytes;
+  }
+
+  /** The number of parameters of a model. */
+  parameterCount(name: ModelName): number {
+    return this.models[name].countParams();
+  }
+
+  private get latentFactor(): number {
+    return 2 ** ((this.configs.vae.blockOutChannels?.length ?? 1) - 1);
   }
 
   private encodingImage(device: Device, { pictures }: VideoSize): StageMemory {
-    const { imageSize, numChannels } = this.imageEncoder.config;
-    return this.once(['encoding', device, pictures], () => ({
-      stage: 'encoding',
-      model: 'imageEncoder',
-      hostBytes: 0,
-      ...dryRun(device, (input) => drain(this.imageEncoder.steps([input(pictures, imageSize, imageSize, numChannels)]))),
-    }));
+    return this.once(['encoding', device, pictures], () => {
+      const { imageEncoder } = this.models;
+      const { imageSize, numChannels } = imageEncoder.config;
+      const allocations = dryRun(device, (input) => drain(imageEncoder.steps([input(pictures, imageSize, imageSize, numChannels)])));
+      return { stage: 'encoding', model: 'imageEncoder', hostBytes: 0, ...allocations };
+    });
   }
 
   private encodingPicture(device: Device, { pictures, height, width }: VideoSize, { attentionBytes }: Levers): StageMemory {
     return this.once(['encoding picture', device, pictures, height, width, attentionBytes], () => {
-      limitScores(this.vae, attentionBytes);
-      const picture = [pictures, ...this.latentSize(height, width).map((n) => n * this.vae.scaleFactor), 3];
+      const { vae } = this.models;
+      limitScores(vae, attentionBytes);
+      const picture = [pictures, ...this.latentSize(height, width).map((n) => n * vae.scaleFactor), vae.config.inChannels];
       return {
         stage: 'encoding',
         model: 'vae',
         hostBytes: 2 * 4 * tf.util.sizeFromShape(picture), // the picture and the noise on it
-        ...dryRun(device, (input) => drain(this.vae.encodeSteps(input(...picture)))),
+        ...dryRun(device, (input) => drain(vae.encodeSteps(input(...picture)))),
       };
     });
   }
@@ -117,18 +144,19 @@ export class StageModels {
     const { height, width, numFrames, videos, guided } = size;
     const halves = guided && guidanceTogether ? 2 : 1;
     return this.once(['sampling', device, height, width, numFrames, videos, guided, halves, attentionBytes, forwardChunkSize], () => {
-      limitScores(this.unet, attentionBytes);
-      if (forwardChunkSize) this.unet.enableForwardChunking(forwardChunkSize);
-      else this.unet.disableForwardChunking();
-      const { inChannels, outChannels } = this.unet.config;
+      const { unet, imageEncoder } = this.models;
+      limitScores(unet, attentionBytes);
+      if (forwardChunkSize) unet.enableForwardChunking(forwardChunkSize);
+      else unet.disableForwardChunking();
+      const { inChannels, outChannels } = unet.config;
       const frames = [videos * numFrames, ...this.latentSize(height, width)];
       const allocation = dryRun(device, (input) => {
         // Kept through the evaluations: latents, the picture for both halves, and the velocity of the first half.
         for (let i = 0; i < (guided ? 4 : 3); i++) input(...frames, outChannels);
         const [, ...rest] = frames;
-        const context = input(halves * videos, 1, this.imageEncoder.config.projectionDim);
+        const context = input(halves * videos, 1, imageEncoder.config.projectionDim);
         const inputs = [input(halves * frames[0], ...rest, inChannels), input(1), context, input(halves * videos, 3)];
-        drain(this.unet.steps(inputs, { numFrames }));
+        drain(unet.steps(inputs, { numFrames }));
       });
       return { stage: 'sampling', model: 'unet', hostBytes: 0, ...allocation };
     });
@@ -138,13 +166,14 @@ export class StageModels {
     const { height, width, numFrames, videos } = size;
     const count = Math.min(decodeChunkSize, numFrames);
     return this.once(['decoding', device, height, width, numFrames, videos, count, attentionBytes], () => {
-      limitScores(this.vae, attentionBytes);
-      const { latentChannels, outChannels } = this.vae.config;
+      const { vae } = this.models;
+      limitScores(vae, attentionBytes);
+      const { latentChannels, outChannels } = vae.config;
       const [h, w] = this.latentSize(height, width);
-      const frame = h * w * this.vae.scaleFactor ** 2 * outChannels;
+      const frame = h * w * vae.scaleFactor ** 2 * outChannels;
       const allocation = dryRun(device, (input) => {
         input(videos * numFrames, h, w, latentChannels);
-        const frames = drain(this.vae.decodeSteps(input(count, h, w, latentChannels), count));
+        const frames = drain(vae.decodeSteps(input(count, h, w, latentChannels), count));
         tf.clipByValue(tf.add(tf.div(frames, 2), 0.5), 0, 1);
       });
       // All frames as float32 numbers, those just read of the backend, and 8-bit pictures.
@@ -158,7 +187,7 @@ export class StageModels {
   }
 
   private latentSize(height: number, width: number): number[] {
-    return [height, width].map((n) => Math.floor(n / this.vae.scaleFactor));
+    return [height, width].map((n) => Math.floor(n / this.latentFactor));
   }
 
   private once(key: unknown[], find: () => StageMemory): StageMemory {
@@ -167,6 +196,24 @@ export class StageModels {
     this.known.set(name, found);
     return found;
   }
+}
+
+/** Makes models without weights. */
+function declare({ unet, vae, imageEncoder, dtype = 'float32', held = {} }: ModelConfigs) {
+  const models = {
+    unet: new UNetSpatioTemporalConditionModel(unet),
+    vae: new AutoencoderKLTemporalDecoder(vae),
+    imageEncoder: new CLIPVisionModelWithProjection(imageEncoder),
+  };
+  for (const model of [models.unet, models.vae]) model.computeDtype = dtype;
+  withoutWeights(() => {
+    for (const model of Object.values(models)) model.build();
+  });
+  for (const [name, model] of Object.entries(models)) {
+    if (held[name as ModelName] !== 'half') continue;
+    for (const { variable } of model.parameters()) if (staysHalf(variable.shape as number[])) declareHalf(variable.read());
+  }
+  return models;
 }
 
 function drain<T>(steps: Steps<T>): T {

@@ -107,6 +107,11 @@ const padded: Kernel = ({ x }, { paddings }) => ({
   dtype: x.dtype,
 });
 
+const resized: Kernel = ({ images }, { size }) => {
+  const [n, , , c] = images.shape;
+  return { shape: [n, ...size, c] };
+};
+
 const named = (names: string, kernel: Kernel) => Object.fromEntries(names.split(' ').map((name) => [name, kernel]));
 
 /** The kernels by name. */
@@ -121,6 +126,7 @@ export const shapeKernels: Record<string, Kernel> = {
   ...named('BatchMatMul _FusedMatMul', product),
   ...named('Conv2D FusedConv2D', convolution),
   ...named('AvgPool MaxPool', pooled),
+  ...named('ResizeBilinear ResizeNearestNeighbor', resized),
   Cast: cast,
   Concat: concatenated,
   ExpandDims: viewed(expanded),

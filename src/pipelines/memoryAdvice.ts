@@ -1,0 +1,89 @@
+/** Puts memory plans into words: what was chosen, and what would fit when nothing does. */
+import type { StageEstimate } from './memoryEstimate.ts';
+import type { MemoryPlan, MemoryPlanner, MemoryRequest } from './memoryPlan.ts';
+import { deviceRoom, SAFE } from './memoryPlan.ts';
+
+/** Bytes as people read them, such as `7.3 GiB`. */
+export function gibibytes(bytes: number): string {
+  return bytes < 2 ** 30 ? `${Math.ceil(bytes / 2 ** 20)} MiB` : `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+}
+
+/** What a plan chose besides the usual, in a few words each; nothing if all is as usual. */
+export function choicesOf({ levers, offload }: MemoryPlan, { guided, numFrames, decoded }: MemoryRequest): string[] {
+  const { guidanceTogether, attentionBytes, forwardChunkSize, decodeChunkSize } = levers;
+  const choices = [
+    guided && guidanceTogether && 'both halves of guidance together',
+    attentionBytes < 2 ** 28 && `attention in slices of ${gibibytes(attentionBytes)}`,
+    forwardChunkSize && `feed-forward layers on ${frames(forwardChunkSize)} at a time`,
+    decoded && decodeChunkSize < numFrames && `${frames(decodeChunkSize)} decoded at a time`,
+    offload !== 'none' && `offload ${offload}`,
+  ];
+  return choices.filter((choice) => typeof choice === 'string');
+}
+
+const frames = (count: number) => `${count} frame${count === 1 ? '' : 's'}`;
+
+/**
+ * Why a call does not fit, and what would.
+ * @param plan The smallest way that was found.
+ */
+export function refusal(planner: MemoryPlanner, request: MemoryRequest, plan: MemoryPlan): string {
+  const { numFrames, height, width } = request;
+  const what = `${frames(numFrames)} of ${width}x${height}`;
+  const fitting = [fewerFrames(planner, request), smallerSize(planner, request)].filter((found) => found !== undefined);
+  const fixed = Object.keys(request.fixed ?? {});
+  const free = fixed.length > 0 && planner.least({ ...request, fixed: undefined }).fits;
+  const advice = free
+    ? `They fit if ${fixed.map((name) => `\`${name}\``).join(' and ')} ${fixed.length === 1 ? 'is' : 'are'} left out, to be chosen by the memory there is.`
+    : fitting.length > 0
+      ? `${fitting.map((one) => `${frames(one.numFrames)} of ${one.width}x${one.height}`).join(' or ')} would fit.`
+      : 'No size fits. Try another backend, or a machine with more memory.';
+  return `${what} do not fit into memory: ${shortage(request, plan)}. ${advice}`;
+}
+
+/** What is missing of what. A part of the memory is left free, because predictions can be too low. */
+function shortage(request: MemoryRequest, plan: MemoryPlan): string {
+  const { device, processBytes = Number.POSITIVE_INFINITY, tensorBytes = Number.POSITIVE_INFINITY } = request;
+  const room = deviceRoom(request);
+  const most = (of: (stage: StageEstimate) => number) => plan.stages.reduce((a, b) => (of(b) > of(a) ? b : a));
+  const { largestBytes } = most((one) => one.largestBytes);
+  if (largestBytes > tensorBytes)
+    return `a tensor takes ${gibibytes(largestBytes)} and the device has buffers of ${gibibytes(tensorBytes)}`;
+  const onDevice = most((one) => one.deviceBytes ?? 0);
+  if ((onDevice.deviceBytes ?? 0) > SAFE * room) {
+    const where = device === 'wasm' ? 'WebAssembly has' : 'the graphics card has';
+    return `${onDevice.stage} needs ${gibibytes(onDevice.deviceBytes! / SAFE)} and ${where} ${gibibytes(room)}`;
+  }
+  const stage = most((one) => one.processBytes);
+  return `${stage.stage} needs ${gibibytes(stage.processBytes / SAFE)} and there are ${gibibytes(processBytes)}`;
+}
+
+/** The most frames that fit at this size. */
+function fewerFrames(planner: MemoryPlanner, request: MemoryRequest): MemoryRequest | undefined {
+  return largest(request.numFrames - 1, (numFrames) => fitting(planner, { ...request, numFrames }));
+}
+
+/** The largest size of about these proportions that fits with all frames, in steps of 64 pixels. */
+function smallerSize(planner: MemoryPlanner, request: MemoryRequest): MemoryRequest | undefined {
+  const { height, width } = request;
+  const steps = Math.ceil(Math.max(height, width) / 64) - 1;
+  const scaled = (n: number, step: number) => Math.max(64, Math.round((n * step) / (steps + 1) / 64) * 64);
+  return largest(steps, (step) => fitting(planner, { ...request, height: scaled(height, step), width: scaled(width, step) }));
+}
+
+function fitting(planner: MemoryPlanner, request: MemoryRequest): MemoryRequest | undefined {
+  return planner.least(request).fits ? request : undefined;
+}
+
+/** What `find` gives for the largest number up to `most` that it gives something for, if it does so for all smaller ones. */
+function largest<T>(most: number, find: (n: number) => T | undefined): T | undefined {
+  let best: T | undefined;
+  let [low, high] = [1, most];
+  while (low <= high) {
+    const middle = Math.floor((low + high) / 2);
+    const found = find(middle);
+    if (found === undefined) high = middle - 1;
+    else [best, low] = [found, middle + 1];
+  }
+  return best;
+}
