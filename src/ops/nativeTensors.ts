@@ -84,7 +84,7 @@ function isTakenOver(bytes: Uint8Array): boolean {
 export function tensorFromBytes(bytes: Uint8Array, type: NativeType, shape: number[], permutation?: number[], keepHalf = false): tf.Tensor {
   const { binding } = backend();
   const { bytes: width, code } = types[type];
-  const remains = code === binding.TF_FLOAT && !permutation; // nothing below makes other memory of it
+  const remains = !permutation && (code === binding.TF_FLOAT || keepHalf); // nothing below makes other memory of it
   const id = binding.createTensor([...shape, width], binding.TF_UINT8, remains ? bytes.slice() : bytes);
   const raw = { id, shape, dtype: binding.TF_UINT8 };
   // Transposing only moves values, which oneDNN does for bfloat16 and not for half.

@@ -9,6 +9,7 @@ import { buildHeader } from '../../src/checkpoints/safetensors.ts';
 import { memoryBytes, readSafetensors } from '../../src/checkpoints/safetensorsReader.ts';
 import { weightReader } from '../../src/checkpoints/weightReader.ts';
 import type { Layout } from '../../src/layers/block.ts';
+import { widened } from '../../src/ops/index.ts';
 import { testBackend } from '../setup.ts';
 
 /** Every layout with a shape whose axes differ, one of no values and one beyond a tile of the transposition. */
@@ -65,6 +66,30 @@ describe('weightReader', () => {
         tensor.dispose();
       }
       expect({ tensors: tf.memory().numTensors, native: nativeHandleCount() }).to.deep.equal(before);
+    });
+  }
+
+  for (const [dtype, weightDtype] of [
+    ['F16', 'auto'],
+    ['BF16', 'auto'],
+    ['F16', 'float32'],
+    ['F32', 'float32'],
+  ] as const) {
+    it(`keeps ${dtype} tensors that are not transposed apart from the memory for the next (${weightDtype})`, async () => {
+      const width = widths[dtype]!;
+      const shape = [300, 300];
+      const entries = ['0', '1', '2'].map((name) => [name, { dtype, shape, bytes: 90000 * width }] as const);
+      const data = Buffer.alloc(3 * 90000 * width);
+      for (let i = 0; i < 3; i++) data.fill([0x11, 0x22, 0x33][i], i * 90000 * width, (i + 1) * 90000 * width);
+      const file = await readSafetensors(memoryBytes(Buffer.concat([buildHeader(entries.map(([name, info]) => [name, info])), data])));
+      const read = weightReader(file, weightDtype);
+      const tensors: tf.Tensor[] = [];
+      for (const [name] of entries) tensors.push((await read(name, 'same'))());
+      for (const [i, tensor] of tensors.entries()) {
+        const value = widened(tensor);
+        expect((await value.data())[77]).to.equal((await file.read(`${i}`))[0]);
+        tf.dispose([tensor, value]);
+      }
     });
   }
 
