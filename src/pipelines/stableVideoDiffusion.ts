@@ -1,6 +1,6 @@
 /** The sampling call, mirroring `StableVideoDiffusionPipeline` of diffusers' `pipelines/stable_video_diffusion/pipeline_stable_video_diffusion.py`. */
 import * as tf from '@tensorflow/tfjs';
-import { Held, runSteps } from '../layers/index.ts';
+import { Held } from '../layers/index.ts';
 import type { RgbImage } from '../media/image.ts';
 import { clipPixelValues, framesToImages, vaePixelValues } from '../media/preprocess.ts';
 import { randnTensor } from '../random/randnTensor.ts';
@@ -9,6 +9,7 @@ import type { Components, ModelName } from './components.ts';
 import { guidanceScales, guide } from './guidance.ts';
 import { channelsFirst } from './stageValues.ts';
 import type { CallbackTensors, FloatArray, Frames, GenerateOptions, ImageInput, OutputType } from './types.ts';
+import { runWatched, type Watch, watched } from './watched.ts';
 
 /** What the UNet is told besides the noisy latents: context `[B, 1, C]` and picture latents of every frame `[B*F, h, w, C]`. */
 interface Condition {
@@ -63,11 +64,12 @@ export class StableVideoDiffusionPipeline {
   ): Promise<{ frames: Frames[T] }>;
   generate(image: ImageInput, options: GenerateOptions): Promise<{ frames: Frames[OutputType] } | Frames[OutputType]>;
   async generate(image: ImageInput, options: GenerateOptions = {}): Promise<unknown> {
-    const settings = settingsOf(image, options, this.facts);
-    const scales = guidanceScales(settings.minGuidanceScale, settings.maxGuidanceScale, settings.numFrames);
+    const checked = settingsOf(image, options, this.facts);
+    const scales = guidanceScales(checked.minGuidanceScale, checked.maxGuidanceScale, checked.numFrames);
     const { scheduler } = this;
     // Before anything is computed, because it checks the sigmas.
-    scheduler.setTimesteps(settings.sigmas ? null : settings.numInferenceSteps, { sigmas: settings.sigmas });
+    scheduler.setTimesteps(checked.sigmas ? null : checked.numInferenceSteps, { sigmas: checked.sigmas });
+    const { settings, undo } = this.planned(checked, scales, options);
     const held = new Held();
     try {
       const embeddings = held.adopt(await this.using('imageEncoder', options, () => this.encodeImage(image, settings, options)));
@@ -86,15 +88,46 @@ export class StableVideoDiffusionPipeline {
       return options.returnDict === false ? frames : { frames };
     } finally {
       held.freeAll();
+      undo();
     }
   }
 
+  /** Makes the call run so that it fits into memory, until `undo`. Settings that were given stay. */
+  private planned(settings: Settings, scales: number[], options: GenerateOptions): { settings: Settings; undo: () => void } {
+    const { planner, offload } = this.components;
+    if (!planner) return { settings, undo: () => {} };
+    const { batch, numVideosPerPrompt, outputType } = settings;
+    const size = {
+      ...settings,
+      pictures: batch,
+      videos: batch * numVideosPerPrompt,
+      guided: scales.some((scale) => scale > 1),
+      decoded: outputType !== 'latent',
+    };
+    const { unet, vae } = this;
+    const given = unet.forwardChunking;
+    const { levers } = planner.plan(size, {
+      offload: offload ? 'model' : 'none',
+      guidanceTogether: false,
+      forwardChunking: given,
+      decodeChunkSize: options.decodeChunkSize,
+    });
+    for (const model of [unet, vae]) limitScores(model, levers.attentionBytes);
+    if (!given && levers.forwardChunking) unet.enableForwardChunking(levers.forwardChunking.size, levers.forwardChunking.dim);
+    const undo = () => {
+      for (const model of [unet, vae]) limitScores(model, undefined);
+      if (!given) unet.disableForwardChunking();
+    };
+    return { settings: { ...settings, decodeChunkSize: levers.decodeChunkSize }, undo };
+  }
+
   /** Does `work` with the weights of a model in memory. */
-  private async using<T>(model: ModelName, { signal }: Pick<GenerateOptions, 'signal'>, work: () => Promise<T>): Promise<T> {
+  private async using<T>(model: ModelName, { signal, onBlock }: Watch, work: () => Promise<T>): Promise<T> {
     const { offload } = this.components;
     if (!offload) return work();
     try {
       await offload.load(model, signal);
+      onBlock?.('offload');
       return await work();
     } finally {
       offload.release(model);
@@ -135,6 +168,7 @@ export class StableVideoDiffusionPipeline {
               : 'The weights may be broken: check the model folder, or try the float32 files.'),
         );
       }
+      options.onBlock?.('scheduler');
       await options.onStage?.(`latents_step_${step}`, await channelsFirst(latents, settings.numFrames));
       latents = await this.afterStep(step, timestep, { ...shown, latents }, settings, options, held);
       options.onProgress?.({ stage: 'sampling', step: step + 1, steps: timesteps.length });
@@ -153,7 +187,9 @@ export class StableVideoDiffusionPipeline {
       const pixels = held.hold(() => tf.tensor(values.data, values.shape));
       let done = 0;
       const onStep = () => options.onProgress?.({ stage: 'encoding', step: ++done, steps });
-      const [embeds] = held.adopt(await runSteps(imageEncoder.steps([pixels]), { signal: options.signal, onStep }));
+      options.onBlock?.('preprocess');
+      const clip = imageEncoder.steps([pixels]);
+      const [embeds] = held.adopt(await runWatched(clip, options, 'image_encoder', 'visual_projection', onStep));
       const embeddings = held.hold(() => tf.reshape(embeds, [batch, 1, -1]));
       await options.onStage?.('image_embeddings', await channelsFirst(embeddings));
       return held.give(embeddings);
@@ -173,7 +209,9 @@ export class StableVideoDiffusionPipeline {
       await options.onStage?.('image_noise', await channelsFirst(noise));
       const noisy = held.hold(() => tf.add(tf.tensor(values.data, values.shape), tf.mul(noise, noiseAugStrength)) as tf.Tensor4D);
       held.free(noise);
-      const posterior = await this.vae.encode(noisy, options);
+      options.onBlock?.('preprocess');
+      const posterior = await this.vae.encode(noisy, watched(options, 'vae'));
+      options.onBlock?.('vae.quant_conv');
       const latents = posterior.mode();
       posterior.dispose();
       held.adopt(latents);
@@ -221,13 +259,13 @@ export class StableVideoDiffusionPipeline {
     { context, picture }: Condition,
     ids: tf.Tensor,
     { numFrames }: Settings,
-    { signal }: GenerateOptions,
+    options: GenerateOptions,
   ): Promise<tf.Tensor> {
     const held = new Held();
     try {
       const input = held.hold(() => tf.concat([this.scheduler.scaleModelInput(latents, timestep), picture], -1));
       const time = held.hold(() => tf.tensor1d([timestep]));
-      return await runSteps(this.unet.steps([input, time, context, ids], { numFrames }), { signal });
+      return await runWatched(this.unet.steps([input, time, context, ids], { numFrames }), options, 'unet', 'conv_out');
     } finally {
       held.freeAll();
     }
@@ -282,21 +320,11 @@ export class StableVideoDiffusionPipeline {
    * Decodes latents `[videos*F, h, w, C]` to frames `[videos, F, H, W, 3]` in [0, 1], `decodeChunkSize` frames of a video at a time.
    * Unlike upstream, no chunk mixes frames of two videos.
    */
-  decodeLatents(
-    latents: tf.Tensor4D,
-    numFrames: number,
-    decodeChunkSize: number,
-    options: Pick<GenerateOptions, 'signal' | 'onProgress'> = {},
-  ): Promise<FloatArray> {
+  decodeLatents(latents: tf.Tensor4D, numFrames: number, decodeChunkSize: number, options: Watch = {}): Promise<FloatArray> {
     return this.using('vae', options, () => this.decode(latents, numFrames, decodeChunkSize, options));
   }
 
-  private async decode(
-    latents: tf.Tensor4D,
-    numFrames: number,
-    decodeChunkSize: number,
-    options: Pick<GenerateOptions, 'signal' | 'onProgress'>,
-  ): Promise<FloatArray> {
+  private async decode(latents: tf.Tensor4D, numFrames: number, decodeChunkSize: number, options: Watch): Promise<FloatArray> {
     const { scalingFactor, outChannels } = this.vae.config;
     const [total, h, w] = latents.shape;
     const size = [h * this.vae.scaleFactor, w * this.vae.scaleFactor, outChannels];
@@ -309,9 +337,11 @@ export class StableVideoDiffusionPipeline {
         const held = new Held();
         try {
           const chunk = held.hold(() => tf.mul(tf.slice(latents, start, count), 1 / scalingFactor) as tf.Tensor4D);
-          const decoded = held.adopt(await this.vae.decode(chunk, count, options));
+          const decoded = held.adopt(await this.vae.decode(chunk, count, watched(options, 'vae.decoder')));
+          options.onBlock?.('vae.decoder.time_conv_out');
           const pixels = held.hold(() => tf.clipByValue(tf.add(tf.div(decoded, 2), 0.5), 0, 1));
           data.set(await pixels.data(), start * perFrame);
+          options.onBlock?.('postprocess');
         } finally {
           held.freeAll();
         }

@@ -4,6 +4,7 @@ import type { WeightDtype } from '../checkpoints/index.ts';
 import type { ComputeDtype } from '../layers/index.ts';
 import type { FloatArray, RgbImage } from '../media/image.ts';
 import type { Generator } from '../random/generator.ts';
+import type { MemoryPlan } from './memoryPlan.ts';
 import type { StableVideoDiffusionPipeline } from './stableVideoDiffusion.ts';
 
 export type { FloatArray };
@@ -75,6 +76,11 @@ export interface GenerateOptions {
   /** Told of each finished part: blocks while encoding, steps while sampling, frames while decoding. */
   onProgress?: (progress: Progress) => void;
   /**
+   * Told of the path of each block that is finished, such as `unet.down_blocks.0.resnets.0`, and of `preprocess`, `offload`,
+   * `scheduler` and `postprocess` when the work between models is. The time between two calls is that of the block or work named by the second.
+   */
+  onBlock?: (path: string) => void;
+  /**
    * Receives the tensors of each stage in diffusers' axis order: `image_embeddings` `[B, 1, C]`, `image_noise` `[B, 3, H, W]`,
    * `image_latents` `[B, 4, h, w]`, `added_time_ids` `[B, 3]`, `initial_latents` and `latents_step_0`, ... `[B, F, 4, h, w]`,
    * `frames` `[B, F, H, W, 3]`. The data is the receiver's.
@@ -115,9 +121,16 @@ export interface LoadOptions {
   tf32?: boolean;
   /**
    * `none` (default): all weights stay in memory. `model`: those of a model are read before its part of the work and freed after it,
-   * so that the memory of the largest one is enough, at the price of reading them for every call.
+   * so that the memory of the largest one is enough, at the price of reading them for every call. Given `plannedFor`, the default is what
+   * the memory there is asks for.
    */
   offload?: 'none' | 'model';
+  /** A call that is going to be made: if it cannot fit into memory, loading refuses at once. The names are those of `generate`. */
+  plannedFor?: PlannedCall;
+  /** Memory that the process may take altogether, in bytes. Default: what it has and what is free. */
+  memory?: number;
+  /** Told how the call of `plannedFor` will run, and the memory that it is going to take. */
+  onPlan?: (plan: MemoryPlan) => void;
   /**
    * How weights are held in memory. `auto` (default): those of an F16 or BF16 checkpoint stay in half precision on the tensorflow backend
    * and are widened at each use, which gives the same results in half the memory. `float32`: widened once, which saves about 1 % of the time.
@@ -127,4 +140,16 @@ export interface LoadOptions {
   onProgress?: (progress: Progress) => void;
   /** Stops the loading; the promise rejects with the signal's reason. */
   signal?: AbortSignal;
+}
+
+/** What decides how much memory a call takes. Defaults are those of `generate`. */
+export interface PlannedCall
+  extends Pick<
+    GenerateOptions,
+    'height' | 'width' | 'numFrames' | 'numVideosPerPrompt' | 'minGuidanceScale' | 'maxGuidanceScale' | 'decodeChunkSize' | 'outputType'
+  > {
+  /** Pictures in the batch. Default 1. */
+  pictures?: number;
+  /** Frames that the feed-forward layers will work on at a time. Default: chosen. */
+  forwardChunkSize?: number;
 }
