@@ -54,6 +54,11 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
     return tf.add(tf.mul(spatial, alpha), tf.mul(temporal, tf.sub(1, alpha)));
   }
 
+  /** The blend of `spatial` and a temporal branch `spatial + change`. */
+  addChange(spatial: tf.Tensor, change: tf.Tensor, indicator?: tf.Tensor): tf.Tensor {
+    return tf.tidy(() => tf.add(spatial, tf.mul(change, tf.sub(1, this.alpha(indicator, spatial.rank)))));
+  }
+
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
     return inputShape[0] as tf.Shape;
   }

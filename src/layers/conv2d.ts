@@ -1,7 +1,7 @@
 /** The convolutions of the SVD networks: over space, and over time alone. */
 import * as tf from '@tensorflow/tfjs';
-import { conv2d, type Padding, padEvenly, temporalConv, upsampleConv2d } from '../ops/index.ts';
-import { Block, framesOf, type Kwargs, type LayerArgs, uniformFor, weightOf } from './block.ts';
+import { type Bias, conv2d, type Padding, padEvenly, temporalConv, upsampleConv2d } from '../ops/index.ts';
+import { Block, firstShape, framesOf, type Kwargs, type LayerArgs, uniformFor, weightOf } from './block.ts';
 
 /** Arguments of `Conv2d`. */
 export interface Conv2dArgs extends LayerArgs {
@@ -19,7 +19,7 @@ export interface Conv2dArgs extends LayerArgs {
   bias?: boolean;
 }
 
-/** PyTorch's `Conv2d` on `[N, H, W, inChannels]` -> `[N, H', W', outChannels]`. */
+/** PyTorch's `Conv2d`. Inputs `[x [N, H, W, inChannels], shift [N, outChannels]]`; a shift is added to its image -> `[N, H', W', outChannels]`. */
 export class Conv2d extends Block<Conv2dArgs> {
   static className = 'Conv2d';
   private weight!: tf.LayerVariable;
@@ -37,8 +37,9 @@ export class Conv2d extends Block<Conv2dArgs> {
     return typeof padding === 'number' ? padEvenly(padding) : padding;
   }
 
-  protected forward([x]: tf.Tensor[]): tf.Tensor4D {
-    return conv2d(x as tf.Tensor4D, weightOf(this.weight), this.bias && weightOf(this.bias), this.padding, this.args.stride);
+  protected forward([x, shift]: tf.Tensor[]): tf.Tensor4D {
+    const bias = shifted(this.bias, shift);
+    return conv2d(x as tf.Tensor4D, weightOf(this.weight), bias, this.padding, this.args.stride);
   }
 
   /** Upsampling of x `[N, H, W, inChannels]` by two, then this convolution, of 3x3 and padding 1 -> `[N, 2H, 2W, outChannels]`. */
@@ -46,9 +47,9 @@ export class Conv2d extends Block<Conv2dArgs> {
     return upsampleConv2d(x, weightOf(this.weight), weightOf(this.bias as tf.LayerVariable));
   }
 
-  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
     const { outChannels, kernelSize = 3, stride = 1 } = this.args;
-    const [n, h, w] = inputShape;
+    const [n, h, w] = firstShape(inputShape);
     const [rows, columns] = this.padding;
     const size = (length: number | null, [before, after]: [number, number]) =>
       length === null ? null : Math.floor((length + before + after - kernelSize) / stride) + 1;
@@ -56,6 +57,12 @@ export class Conv2d extends Block<Conv2dArgs> {
   }
 }
 tf.serialization.registerClass(Conv2d);
+
+/** Bias `[O]` and shift `[N, O]`, whichever there are, as one: a single pass over the convolution's result adds both. */
+function shifted(bias: tf.LayerVariable | undefined, shift: tf.Tensor | undefined): Bias | undefined {
+  if (!bias || !shift) return (bias ? weightOf(bias) : shift) as Bias | undefined;
+  return tf.add(shift, weightOf(bias)) as Bias;
+}
 
 /** Arguments of `TemporalConv`. */
 export interface TemporalConvArgs extends LayerArgs {
@@ -68,8 +75,8 @@ export interface TemporalConvArgs extends LayerArgs {
 }
 
 /**
- * PyTorch's `Conv3d` with a `(kernelSize, 1, 1)` kernel and zero padding to the same length, on `[B*F, H, W, inChannels]`
- * -> `[B*F, H, W, outChannels]`. Call it with `{ numFrames }`.
+ * PyTorch's `Conv3d` with a `(kernelSize, 1, 1)` kernel and zero padding to the same length. Inputs `[x [B*F, H, W, inChannels],
+ * shift [B*F, outChannels]]`; a shift is added to its frame -> `[B*F, H, W, outChannels]`. Call it with `{ numFrames }`.
  */
 export class TemporalConv extends Block<TemporalConvArgs> {
   static className = 'TemporalConv';
@@ -83,12 +90,12 @@ export class TemporalConv extends Block<TemporalConvArgs> {
     this.bias = this.parameter('bias', [outChannels], 'same', uniformFor(fanIn));
   }
 
-  protected forward([x]: tf.Tensor[], kwargs: Kwargs): tf.Tensor4D {
-    return temporalConv(x as tf.Tensor4D, weightOf(this.weight), weightOf(this.bias), framesOf(kwargs, x));
+  protected forward([x, shift]: tf.Tensor[], kwargs: Kwargs): tf.Tensor4D {
+    return temporalConv(x as tf.Tensor4D, weightOf(this.weight), shifted(this.bias, shift) as Bias, framesOf(kwargs, x));
   }
 
-  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
-    return [...inputShape.slice(0, 3), this.args.outChannels];
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+    return [...firstShape(inputShape).slice(0, 3), this.args.outChannels];
   }
 }
 tf.serialization.registerClass(TemporalConv);

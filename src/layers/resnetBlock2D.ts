@@ -50,11 +50,8 @@ export class ResnetBlock2D extends Block<ResnetBlock2DArgs> {
   }
 
   protected forward([x, temb]: tf.Tensor[]): tf.Tensor {
-    let h: tf.Tensor = tf.tidy(() => this.conv1.call(silu(this.norm1.call(x)))); // [N, H, W, O]
-    if (this.timeEmbProj) {
-      const shift = this.timeEmbProj.call(silu(temb)); // [N, O]
-      h = tf.add(h, tf.reshape(shift, [shift.shape[0], 1, 1, -1]));
-    }
+    const shift = this.timeEmbProj ? [this.timeEmbProj.call(silu(temb))] : []; // [N, O]
+    let h: tf.Tensor = tf.tidy(() => this.conv1.call([silu(this.norm1.call(x)), ...shift])); // [N, H, W, O]
     h = tf.tidy(() => this.conv2.call(silu(this.norm2.call(h))));
     return tf.add(this.convShortcut ? this.convShortcut.call(x) : x, h);
   }

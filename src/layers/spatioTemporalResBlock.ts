@@ -51,8 +51,9 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
     const temb = this.args.tembChannels ? [inputs[1]] : [];
     const indicator = inputs.slice(1 + temb.length);
     const spatial = this.spatialResBlock.call([x, ...temb]); // [B*F, H, W, O]
-    const temporal = this.temporalResBlock.call([spatial, ...temb], { numFrames });
-    return this.timeMixer.call([spatial, temporal, ...indicator]);
+    // The temporal branch is `spatial + change`, hence the blend `spatial + (1 - a) * change`: two passes over memory instead of four.
+    const change = this.temporalResBlock.change([spatial, ...temb], { numFrames });
+    return this.timeMixer.addChange(spatial, change, indicator[0]);
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {

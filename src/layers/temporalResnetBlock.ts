@@ -49,13 +49,17 @@ export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
   }
 
   protected forward([x, temb]: tf.Tensor[], { numFrames }: Kwargs): tf.Tensor {
-    let h: tf.Tensor = tf.tidy(() => this.conv1.call(silu(this.norm1.call(x, { numFrames })), { numFrames })); // [B*F, H, W, O]
-    if (this.timeEmbProj) {
-      const shift = this.timeEmbProj.call(silu(temb)); // [B*F, O]
-      h = tf.add(h, tf.reshape(shift, [shift.shape[0], 1, 1, -1]));
-    }
-    h = tf.tidy(() => this.conv2.call(silu(this.norm2.call(h, { numFrames })), { numFrames }));
-    return tf.add(this.convShortcut ? this.convShortcut.call(x, { numFrames }) : x, h);
+    const change = this.change([x, temb], { numFrames });
+    return tf.add(this.convShortcut ? this.convShortcut.call(x, { numFrames }) : x, change);
+  }
+
+  /** What the block adds to its (projected) input: `[B*F, H, W, outChannels]`. */
+  change([x, temb]: tf.Tensor[], { numFrames }: Kwargs): tf.Tensor {
+    return tf.tidy(() => {
+      const shift = this.timeEmbProj ? [this.timeEmbProj.call(silu(temb))] : []; // [B*F, O]
+      const h = tf.tidy(() => this.conv1.call([silu(this.norm1.call(x, { numFrames })), ...shift], { numFrames })); // [B*F, H, W, O]
+      return tf.tidy(() => this.conv2.call(silu(this.norm2.call(h, { numFrames })), { numFrames }));
+    });
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {

@@ -13,25 +13,42 @@ export const padEvenly = (n: number): Padding => [
   [n, n],
 ];
 
-type Conv2d = (x: tf.Tensor4D, filter: tf.Tensor4D, bias: tf.Tensor1D | undefined, padding: Padding, stride: number) => tf.Tensor4D;
+/** What is added to each output channel: `[O]`, or `[N, O]` if every image has its own. */
+export type Bias = tf.Tensor1D | tf.Tensor2D;
+
+type Conv2d = (x: tf.Tensor4D, filter: tf.Tensor4D, bias: Bias | undefined, padding: Padding, stride: number) => tf.Tensor4D;
+
+/** Convolution by TensorFlow.js' own kernels, which know one bias for all images. */
+function fusedConv2d(
+  x: tf.Tensor4D,
+  filter: tf.Tensor4D,
+  bias: Bias | undefined,
+  strides: number,
+  pad: 'same' | 'valid' | tf.backend_util.ExplicitPadding,
+): tf.Tensor4D {
+  if (bias?.rank !== 2) return tf.fused.conv2d({ x, filter, bias, strides, pad }) as tf.Tensor4D;
+  return tf.add(tf.fused.conv2d({ x, filter, strides, pad }), perImage(bias));
+}
+
+/** `[N, O]` -> `[N, 1, 1, O]`; a bias of all images as it is. */
+const perImage = (bias: Bias) => (bias.rank === 2 ? tf.reshape(bias, [bias.shape[0], 1, 1, -1]) : bias);
 
 export const conv2dFormulations = {
   // 'same' and 'valid' have gradients on every backend, explicit padding has not. At stride 2, 'same' pads right and bottom only,
   // where PyTorch's `padding=1` pads all sides.
   plain: ((x, filter, bias, padding, strides) => {
     const same = strides === 1 && padding.every(([before, after], axis) => before === after && 2 * before === filter.shape[axis] - 1);
-    if (same) return tf.fused.conv2d({ x, filter, bias, strides, pad: 'same' }) as tf.Tensor4D;
+    if (same) return fusedConv2d(x, filter, bias, strides, 'same');
     const padded = tf.pad(x, [[0, 0], ...padding, [0, 0]]);
-    return tf.fused.conv2d({ x: padded, filter, bias, strides, pad: 'valid' }) as tf.Tensor4D;
+    return fusedConv2d(padded, filter, bias, strides, 'valid');
   }) as Conv2d,
 
   /** The kernel pads, so that no padded copy is written where 'same' is something else. */
-  explicit: ((x, filter, bias, padding, strides) =>
-    tf.fused.conv2d({ x, filter, bias, strides, pad: [[0, 0], ...padding, [0, 0]] }) as tf.Tensor4D) as Conv2d,
+  explicit: ((x, filter, bias, padding, strides) => fusedConv2d(x, filter, bias, strides, [[0, 0], ...padding, [0, 0]])) as Conv2d,
 
   half: ((x, filter, bias, padding, stride) => {
     const y = conv2dInHalf(x, filter, padding, stride);
-    return bias ? tf.add(y, bias) : y;
+    return bias ? tf.add(y, perImage(bias)) : y;
   }) as Conv2d,
 
   /** Half the multiplications for 3x3 kernels on maps large enough to pay for the transforms. */
@@ -40,31 +57,32 @@ export const conv2dFormulations = {
     const even = padding.flat().every((n) => n === 1);
     const suits = kh === 3 && kw === 3 && stride === 1 && even && inChannels >= 64 && outChannels >= 64 && x.shape[1] >= 4;
     if (!suits) return conv2dFormulations.plain(x, filter, bias, padding, stride);
-    const y = winogradConv3x3(x, filter);
-    return bias ? tf.add(y, bias) : y;
+    return winogradConv3x3(x, filter, bias);
   }) as Conv2d,
 };
 
-/** 2-D convolution: x `[N, H, W, I]`, filter `[kh, kw, I, O]`, bias `[O]` -> `[N, H', W', O]`. */
-export function conv2d(x: tf.Tensor4D, filter: tf.Tensor4D, bias: tf.Tensor1D | undefined, padding: Padding, stride = 1): tf.Tensor4D {
+/** 2-D convolution: x `[N, H, W, I]`, filter `[kh, kw, I, O]`, bias `[O]` or `[N, O]` -> `[N, H', W', O]`. */
+export function conv2d(x: tf.Tensor4D, filter: tf.Tensor4D, bias: Bias | undefined, padding: Padding, stride = 1): tf.Tensor4D {
   return tf.tidy(() => formulationOf('conv2d', conv2dFormulations)(x, filter, bias, padding, stride));
 }
 
 /**
  * Convolution over time alone, PyTorch's Conv3d with a `(kt, 1, 1)` kernel and zero padding to the same length:
- * x `[B*F, H, W, I]`, filter `[kt, 1, I, O]`, bias `[O]` -> `[B*F, H, W, O]`.
+ * x `[B*F, H, W, I]`, filter `[kt, 1, I, O]`, bias `[O]` or `[B*F, O]` -> `[B*F, H, W, O]`.
  *
  * Runs as conv2d over `[F, H*W]`: bit-identical to conv3d, and 60 times faster on wasm.
  */
-export function temporalConv(x: tf.Tensor4D, filter: tf.Tensor4D, bias: tf.Tensor1D | undefined, numFrames: number): tf.Tensor4D {
+export function temporalConv(x: tf.Tensor4D, filter: tf.Tensor4D, bias: Bias | undefined, numFrames: number): tf.Tensor4D {
   return tf.tidy(() => {
     const [n, h, w, c] = x.shape;
     const video = tf.reshape(x, [n / numFrames, numFrames, h * w, c]) as tf.Tensor4D; // [B, F, N, I]
     const pad = (filter.shape[0] - 1) / 2;
-    const y = conv2d(video, filter, bias, [
+    const perVideo = bias?.rank === 2 ? undefined : (bias as tf.Tensor1D | undefined);
+    const y = conv2d(video, filter, perVideo, [
       [pad, pad],
       [0, 0],
     ]); // [B, F, N, O]
-    return tf.reshape(y, [n, h, w, filter.shape[3]]);
+    const frames = tf.reshape(y, [n, h, w, filter.shape[3]]) as tf.Tensor4D;
+    return bias?.rank === 2 ? tf.add(frames, perImage(bias)) : frames;
   });
 }

@@ -27,7 +27,7 @@ const fastest: Record<string, Record<string, Choice>> = {
   },
   channelMeanSquare: { 'tensorflow-gpu': { name: 'euclidean', needs: ['euclideanNorm'] } },
   conv2d: {
-    'tensorflow-cpu': { name: 'winograd' },
+    'tensorflow-cpu': { name: 'winograd', needs: ['batchMatMul', 'matMul'] },
     // cuDNN pads by itself and has Winograd kernels of its own.
     'tensorflow-gpu': { name: 'explicit' },
   },
@@ -39,6 +39,7 @@ const fastest: Record<string, Record<string, Choice>> = {
     'tensorflow-cpu': { name: 'oneDNN', needs: ['layerNorm'] },
     'tensorflow-gpu': { name: 'euclidean', needs: ['euclideanNorm'] },
   },
+  linear: { 'tensorflow-cpu': { name: 'oneDNN', needs: ['matMul'] } },
   resizeNearest: { 'tensorflow-gpu': { name: 'oneKernel' } },
   silu: {
     'tensorflow-cpu': { name: 'softplusGrad', needs: ['softplusGrad'] },

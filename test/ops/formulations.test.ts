@@ -44,8 +44,10 @@ const OPERATION = 1e-5;
 
 const vector = (name: string, length: number) => named<tf.Tensor1D>(name, [length]);
 
-/** `[N, H, W, I, O]`: heights that tiles of four rows fill and do not fill, and channels below and above the switch to Winograd. */
+/** `[N, H, W, I, O]`: heights that tiles of four rows fill and do not fill, in one band and in several, and channels below and above the switch to Winograd. */
 const convolutionSizes = [
+  [2, 40, 3, 64, 64],
+  [1, 68, 2, 64, 64],
   [1, 4, 5, 64, 64],
   [2, 9, 13, 64, 96],
   [1, 16, 8, 128, 64],
@@ -58,8 +60,9 @@ const filterOf = ([, , , i, o]: number[]) => named('filter', [3, 3, i!, o!]);
 /** The cases of each operation that has formulations. */
 const cases: Record<string, Cases> = {
   conv2dFormulations: {
-    shapes: convolutionSizes,
-    inputs: (shape) => [picture(shape), filterOf(shape), vector('bias', shape[4]!), padEvenly(1), 1],
+    // A bias for all images, and one for each.
+    shapes: [...convolutionSizes, ...convolutionSizes.map((shape) => [...shape, shape[0]!])],
+    inputs: (shape) => [picture(shape), filterOf(shape), named('bias', [...shape.slice(5), shape[4]!]), padEvenly(1), 1],
     tolerance: () => OPERATION,
   },
   gegluFormulations: {
@@ -127,9 +130,11 @@ const cases: Record<string, Cases> = {
 const ofTensorflow = [
   'attend.oneDNN',
   'channelMeanSquare.euclidean',
+  'conv2dFormulations.winograd',
   'gegluFormulations.complementary',
   'layerNormFormulations.euclidean',
   'layerNormFormulations.oneDNN',
+  'linearFormulations.oneDNN',
   'resizeNearestFormulations.oneKernel',
   'siluFormulations.softplusGrad',
 ];
