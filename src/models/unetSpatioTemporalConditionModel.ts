@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {
   type AnyBlock,
+  type Chunking,
   Conv2d,
   CrossAttnDownBlockSpatioTemporal,
   CrossAttnUpBlockSpatioTemporal,
@@ -71,6 +72,7 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
   private readonly upBlocks: UpBlockSpatioTemporal[];
   private readonly convNormOut: GroupNormalization;
   private readonly convOut: Conv2d;
+  private chunking?: Chunking;
 
   constructor(config: UNetSpatioTemporalConditionConfig = {}) {
     super(config);
@@ -177,12 +179,19 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
    */
   enableForwardChunking(chunkSize = 1, dim = 0): void {
     if (dim !== 0 && dim !== 1) throw new Error(`Make sure to set \`dim\` to either 0 or 1, not ${dim}`);
-    setChunks(this, chunkSize || 1, dim);
+    this.chunking = { size: chunkSize || 1, dim };
+    setChunks(this, this.chunking.size, dim);
   }
 
   /** Evaluates feed-forwards at once again. */
   disableForwardChunking(): void {
+    this.chunking = undefined;
     setChunks(this, undefined, 0);
+  }
+
+  /** The slices that feed-forwards are evaluated in, if they are. */
+  get forwardChunking(): Chunking | undefined {
+    return this.chunking;
   }
 
   /** The embedding of timestep and added ids for every frame: `[B*F, 4 * blockOutChannels[0]]`. */

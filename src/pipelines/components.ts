@@ -1,6 +1,8 @@
 /** The parts that a pipeline is made of. */
 import type { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../models/index.ts';
 import type { EulerDiscreteScheduler } from '../schedulers/index.ts';
+import type { FixedSettings, MemoryPlan } from './memoryPlan.ts';
+import type { VideoSize } from './memoryStages.ts';
 
 /** How pictures are normalised for the image encoder: `preprocessor_config.json`. */
 export interface FeatureExtractor {
@@ -24,6 +26,8 @@ export interface Components {
   featureExtractor: FeatureExtractor;
   /** Brings weights into memory for their part of the work, if they do not stay there. */
   offload?: Offload;
+  /** Chooses how calls run, by the memory there is. Without it they run as if there were enough. */
+  planner?: CallPlanner;
 }
 
 /** The parts that have weights. */
@@ -35,4 +39,14 @@ export interface Offload {
   load(model: ModelName, signal?: AbortSignal): Promise<void>;
   /** Frees them. */
   release(model: ModelName): void;
+}
+
+/** Chooses how calls run so that they fit into memory. */
+export interface CallPlanner {
+  /**
+   * Plans one call.
+   * @param fixed What is not to be chosen.
+   * @throws One sentence with the nearest sizes that fit, if this one does not.
+   */
+  plan(size: VideoSize, fixed: FixedSettings): MemoryPlan;
 }

@@ -1,6 +1,8 @@
 /** Loading of a pipeline's parts from a folder on disk. */
 import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../backends/index.ts';
+import { type MemoryLimits, memoryLimits } from '../backends/memory.ts';
+import type { Device } from '../backends/shapes/devices.ts';
 import {
   CheckpointError,
   camelCaseConfig,
@@ -14,9 +16,13 @@ import { type AnyBlock, withoutWeights } from '../layers/index.ts';
 import { CLIP_MEAN, CLIP_STD } from '../media/preprocess.ts';
 import { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../models/index.ts';
 import { type ComputeDtype, computeDtypes, possibleComputeDtypes } from '../ops/index.ts';
+import { deviceName } from '../ops/kernels.ts';
+import { takesBytes } from '../ops/nativeTensors.ts';
 import { EulerDiscreteScheduler } from '../schedulers/index.ts';
-import type { Components, FeatureExtractor, ModelName, Offload } from './components.ts';
-import type { LoadOptions } from './types.ts';
+import { callPlanner, sizeOfCall } from './callPlanner.ts';
+import type { CallPlanner, Components, FeatureExtractor, ModelName, Offload } from './components.ts';
+import type { ModelConfigs } from './memoryStages.ts';
+import type { LoadOptions, PlannedCall } from './types.ts';
 
 /** The models by the names of their folders. */
 interface Models {
@@ -47,7 +53,9 @@ export async function loadComponents(folder: string, options: LoadOptions): Prom
     });
     try {
       await check(models, files);
-      const offload = options.offload === 'model' ? offloadTo(files, models, options) : undefined;
+      const planner = callPlanner(await configsOf(files, models, options), deviceName() as Device, () => limitsOf(options));
+      const mode = options.plannedFor ? plan(planner, models.unet, options.plannedFor, options) : options.offload;
+      const offload = mode === 'model' ? offloadTo(files, models, options) : undefined;
       checkRoom(offload ? Math.max(...all.map((model) => bytesOf(model))) : bytesOf(...all));
       if (!offload) await fill(models, files, options);
       return {
@@ -57,6 +65,7 @@ export async function loadComponents(folder: string, options: LoadOptions): Prom
         scheduler,
         featureExtractor: { imageMean, imageStd },
         offload,
+        planner,
       };
     } catch (error) {
       for (const model of all) model.dispose();
@@ -65,6 +74,37 @@ export async function loadComponents(folder: string, options: LoadOptions): Prom
   } finally {
     await files.close();
   }
+}
+
+/** What planning has to know of the models. */
+async function configsOf(files: ModelFolder, { unet, vae, image_encoder }: Models, { weightDtype = 'auto', dtype }: LoadOptions) {
+  const names = { unet: 'unet', vae: 'vae', imageEncoder: 'image_encoder' } as const;
+  const held: ModelConfigs['held'] = {};
+  for (const [name, label] of Object.entries(names) as [ModelName, keyof Models][]) {
+    const source = await files.weights(label);
+    const dtypes = source.names().map((key) => source.info(key).dtype);
+    if (weightDtype === 'auto' && dtypes.some((dtype) => dtype !== 'F32' && takesBytes(dtype))) held[name] = 'half';
+  }
+  return { unet: unet.args, vae: vae.args, imageEncoder: image_encoder.args, dtype, held };
+}
+
+/** The memory there is, or as much as was allowed. */
+function limitsOf({ memory }: LoadOptions): MemoryLimits {
+  const limits = memoryLimits(deviceName() as Device);
+  return memory === undefined ? limits : { ...limits, processBytes: memory };
+}
+
+/** Plans the call that is going to be made, and gives where the weights shall be. */
+function plan(planner: CallPlanner, unet: UNetSpatioTemporalConditionModel, call: PlannedCall, { offload, onPlan }: LoadOptions) {
+  const { decodeChunkSize, forwardChunkSize } = call;
+  const chosen = planner.plan(sizeOfCall(call, unet.config.numFrames), {
+    offload,
+    guidanceTogether: false,
+    decodeChunkSize,
+    forwardChunking: forwardChunkSize === undefined ? undefined : { size: forwardChunkSize, dim: 0 },
+  });
+  onPlan?.(chosen);
+  return chosen.offload;
 }
 
 /** Refuses what a backend cannot compute in, with what it can. */

@@ -10,11 +10,12 @@ export function gibibytes(bytes: number): string {
 
 /** What a plan chose besides the usual, in a few words each; nothing if all is as usual. */
 export function choicesOf({ levers, offload }: MemoryPlan, { guided, numFrames, decoded }: MemoryRequest): string[] {
-  const { guidanceTogether, attentionBytes, forwardChunkSize, decodeChunkSize } = levers;
+  const { guidanceTogether, attentionBytes, forwardChunking, decodeChunkSize } = levers;
   const choices = [
     guided && guidanceTogether && 'both halves of guidance together',
     attentionBytes < 2 ** 28 && `attention in slices of ${gibibytes(attentionBytes)}`,
-    forwardChunkSize && `feed-forward layers on ${frames(forwardChunkSize)} at a time`,
+    forwardChunking &&
+      `feed-forward layers on ${forwardChunking.dim === 0 ? frames(forwardChunking.size) : `${forwardChunking.size} tokens`} at a time`,
     decoded && decodeChunkSize < numFrames && `${frames(decodeChunkSize)} decoded at a time`,
     offload !== 'none' && `offload ${offload}`,
   ];
@@ -31,8 +32,10 @@ export function refusal(planner: MemoryPlanner, request: MemoryRequest, plan: Me
   const { numFrames, height, width } = request;
   const what = `${frames(numFrames)} of ${width}x${height}`;
   const fitting = [fewerFrames(planner, request), smallerSize(planner, request)].filter((found) => found !== undefined);
-  const fixed = Object.keys(request.fixed ?? {});
-  const free = fixed.length > 0 && planner.least({ ...request, fixed: undefined }).fits;
+  const fixed = Object.entries(request.fixed ?? {}).flatMap(([name, value]) =>
+    value === undefined || name === 'guidanceTogether' ? [] : [name],
+  );
+  const free = fixed.length > 0 && planner.least({ ...request, fixed: { guidanceTogether: request.fixed?.guidanceTogether } }).fits;
   const advice = free
     ? `They fit if ${fixed.map((name) => `\`${name}\``).join(' and ')} ${fixed.length === 1 ? 'is' : 'are'} left out, to be chosen by the memory there is.`
     : fitting.length > 0

@@ -15,8 +15,11 @@ export interface MemoryRequest extends VideoSize {
   /** The largest tensor that the device takes, in bytes. Default: without limit. */
   tensorBytes?: number;
   /** Settings that are not for the planner to choose. */
-  fixed?: Partial<Levers & { offload: OffloadMode }>;
+  fixed?: FixedSettings;
 }
+
+/** Settings that are given, so that the planner does not choose them. */
+export type FixedSettings = Partial<Levers & { offload: OffloadMode }>;
 
 type SamplingLevers = Omit<Levers, 'decodeChunkSize'>;
 
@@ -127,10 +130,10 @@ function samplingSettings({ guided, numFrames, fixed }: MemoryRequest): Sampling
     { guidanceTogether: false, attentionBytes: SCORE_BYTES },
     { guidanceTogether: false, attentionBytes: SCORE_BYTES / 2 },
     { guidanceTogether: false, attentionBytes: SCORE_BYTES / 4 },
-    { guidanceTogether: false, attentionBytes: SCORE_BYTES / 4, forwardChunkSize: half },
-    { guidanceTogether: false, attentionBytes: SCORE_BYTES / 8, forwardChunkSize: 1 },
+    { guidanceTogether: false, attentionBytes: SCORE_BYTES / 4, forwardChunking: { size: half, dim: 0 } },
+    { guidanceTogether: false, attentionBytes: SCORE_BYTES / 8, forwardChunking: { size: 1, dim: 0 } },
   ];
-  const settings = ladder.map((step) => ({ ...step, ...given(fixed, ['guidanceTogether', 'attentionBytes', 'forwardChunkSize']) }));
+  const settings = ladder.map((step) => ({ ...step, ...given(fixed, ['guidanceTogether', 'attentionBytes', 'forwardChunking']) }));
   return settings.filter((step, i) => i === 0 || JSON.stringify(step) !== JSON.stringify(settings[i - 1]));
 }
 

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Device } from '../backends/shapes/devices.ts';
 import { type Allocations, dryRun } from '../backends/shapes/dryRun.ts';
 import { staysHalf } from '../checkpoints/weightReader.ts';
-import { type ComputeDtype, limitScores, type Steps, withoutWeights } from '../layers/index.ts';
+import { type Chunking, type ComputeDtype, limitScores, type Steps, withoutWeights } from '../layers/index.ts';
 import {
   AutoencoderKLTemporalDecoder,
   type AutoencoderKLTemporalDecoderConfig,
@@ -49,8 +49,8 @@ export interface Levers {
   guidanceTogether: boolean;
   /** Bytes that the scores of attention may take at a time. */
   attentionBytes: number;
-  /** Frames that the feed-forward layers work on at a time; undefined for all. */
-  forwardChunkSize?: number;
+  /** Slices that the feed-forward layers of the UNet work on; undefined for all at once. */
+  forwardChunking?: Chunking;
   /** Frames decoded together. */
   decodeChunkSize: number;
 }
@@ -140,26 +140,29 @@ export class StageModels {
     });
   }
 
-  private sampling(device: Device, size: VideoSize, { guidanceTogether, attentionBytes, forwardChunkSize }: Levers): StageMemory {
+  private sampling(device: Device, size: VideoSize, { guidanceTogether, attentionBytes, forwardChunking }: Levers): StageMemory {
     const { height, width, numFrames, videos, guided } = size;
     const halves = guided && guidanceTogether ? 2 : 1;
-    return this.once(['sampling', device, height, width, numFrames, videos, guided, halves, attentionBytes, forwardChunkSize], () => {
-      const { unet, imageEncoder } = this.models;
-      limitScores(unet, attentionBytes);
-      if (forwardChunkSize) unet.enableForwardChunking(forwardChunkSize);
-      else unet.disableForwardChunking();
-      const { inChannels, outChannels } = unet.config;
-      const frames = [videos * numFrames, ...this.latentSize(height, width)];
-      const allocation = dryRun(device, (input) => {
-        // Kept through the evaluations: latents, the picture for both halves, and the velocity of the first half.
-        for (let i = 0; i < (guided ? 4 : 3); i++) input(...frames, outChannels);
-        const [, ...rest] = frames;
-        const context = input(halves * videos, 1, imageEncoder.config.projectionDim);
-        const inputs = [input(halves * frames[0], ...rest, inChannels), input(1), context, input(halves * videos, 3)];
-        drain(unet.steps(inputs, { numFrames }));
-      });
-      return { stage: 'sampling', model: 'unet', hostBytes: 0, ...allocation };
-    });
+    return this.once(
+      ['sampling', device, height, width, numFrames, videos, guided, halves, attentionBytes, JSON.stringify(forwardChunking)],
+      () => {
+        const { unet, imageEncoder } = this.models;
+        limitScores(unet, attentionBytes);
+        if (forwardChunking) unet.enableForwardChunking(forwardChunking.size, forwardChunking.dim);
+        else unet.disableForwardChunking();
+        const { inChannels, outChannels } = unet.config;
+        const frames = [videos * numFrames, ...this.latentSize(height, width)];
+        const allocation = dryRun(device, (input) => {
+          // Kept through the evaluations: latents, the picture for both halves, and the velocity of the first half.
+          for (let i = 0; i < (guided ? 4 : 3); i++) input(...frames, outChannels);
+          const [, ...rest] = frames;
+          const context = input(halves * videos, 1, imageEncoder.config.projectionDim);
+          const inputs = [input(halves * frames[0], ...rest, inChannels), input(1), context, input(halves * videos, 3)];
+          drain(unet.steps(inputs, { numFrames }));
+        });
+        return { stage: 'sampling', model: 'unet', hostBytes: 0, ...allocation };
+      },
+    );
   }
 
   private decoding(device: Device, size: VideoSize, { attentionBytes, decodeChunkSize }: Levers): StageMemory {

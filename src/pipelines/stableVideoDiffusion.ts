@@ -6,6 +6,7 @@ import { clipPixelValues, framesToImages, vaePixelValues } from '../media/prepro
 import { randnTensor } from '../random/randnTensor.ts';
 import { latentShape, type ModelFacts, type Settings, settingsOf } from './checkInputs.ts';
 import type { Components, ModelName } from './components.ts';
+import { fitIntoMemory } from './fitIntoMemory.ts';
 import { guidanceScales, guide } from './guidance.ts';
 import { channelsFirst } from './stageValues.ts';
 import type { CallbackTensors, FloatArray, Frames, GenerateOptions, ImageInput, OutputType } from './types.ts';
@@ -69,7 +70,7 @@ export class StableVideoDiffusionPipeline {
     const { scheduler } = this;
     // Before anything is computed, because it checks the sigmas.
     scheduler.setTimesteps(checked.sigmas ? null : checked.numInferenceSteps, { sigmas: checked.sigmas });
-    const { settings, undo } = this.planned(checked, scales, options);
+    const { settings, undo } = fitIntoMemory(this.components, checked, scales, options);
     const held = new Held();
     try {
       const embeddings = held.adopt(await this.using('imageEncoder', options, () => this.encodeImage(image, settings, options)));
@@ -90,35 +91,6 @@ export class StableVideoDiffusionPipeline {
       held.freeAll();
       undo();
     }
-  }
-
-  /** Makes the call run so that it fits into memory, until `undo`. Settings that were given stay. */
-  private planned(settings: Settings, scales: number[], options: GenerateOptions): { settings: Settings; undo: () => void } {
-    const { planner, offload } = this.components;
-    if (!planner) return { settings, undo: () => {} };
-    const { batch, numVideosPerPrompt, outputType } = settings;
-    const size = {
-      ...settings,
-      pictures: batch,
-      videos: batch * numVideosPerPrompt,
-      guided: scales.some((scale) => scale > 1),
-      decoded: outputType !== 'latent',
-    };
-    const { unet, vae } = this;
-    const given = unet.forwardChunking;
-    const { levers } = planner.plan(size, {
-      offload: offload ? 'model' : 'none',
-      guidanceTogether: false,
-      forwardChunking: given,
-      decodeChunkSize: options.decodeChunkSize,
-    });
-    for (const model of [unet, vae]) limitScores(model, levers.attentionBytes);
-    if (!given && levers.forwardChunking) unet.enableForwardChunking(levers.forwardChunking.size, levers.forwardChunking.dim);
-    const undo = () => {
-      for (const model of [unet, vae]) limitScores(model, undefined);
-      if (!given) unet.disableForwardChunking();
-    };
-    return { settings: { ...settings, decodeChunkSize: levers.decodeChunkSize }, undo };
   }
 
   /** Does `work` with the weights of a model in memory. */

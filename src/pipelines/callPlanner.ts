@@ -1,0 +1,37 @@
+/** Plans the calls of a pipeline on the device and with the memory that it has. */
+import type { MemoryLimits } from '../backends/memory.ts';
+import type { Device } from '../backends/shapes/devices.ts';
+import type { CallPlanner } from './components.ts';
+import { guidanceScales } from './guidance.ts';
+import { refusal } from './memoryAdvice.ts';
+import { type FixedSettings, type MemoryPlan, MemoryPlanner, type MemoryRequest } from './memoryPlan.ts';
+import type { ModelConfigs, VideoSize } from './memoryStages.ts';
+import type { PlannedCall } from './types.ts';
+
+/**
+ * Plans calls of models with these configurations.
+ * @param limits Asked at each call: what there is changes with what else runs.
+ */
+export function callPlanner(configs: ModelConfigs, device: Device, limits: () => MemoryLimits): CallPlanner {
+  const planner = new MemoryPlanner(configs);
+  return {
+    plan(size: VideoSize, fixed: FixedSettings): MemoryPlan {
+      const request: MemoryRequest = { ...size, ...limits(), device, fixed };
+      const plan = planner.plan(request);
+      if (!plan.fits) throw new Error(refusal(planner, request, plan));
+      return plan;
+    },
+  };
+}
+
+/** The size of a call, with the defaults of `generate`. */
+export function sizeOfCall(call: PlannedCall, numFramesOfUnet = 25): VideoSize {
+  const { height = 576, width = 1024, numFrames = numFramesOfUnet, pictures = 1, numVideosPerPrompt = 1, outputType } = call;
+  const scales = guidanceScales(call.minGuidanceScale ?? 1, call.maxGuidanceScale ?? 3, numFrames);
+  return {
+    ...{ height, width, numFrames, pictures },
+    videos: pictures * numVideosPerPrompt,
+    guided: scales.some((scale) => scale > 1),
+    decoded: outputType !== 'latent',
+  };
+}

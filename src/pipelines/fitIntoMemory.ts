@@ -1,0 +1,41 @@
+/** Makes one sampling call run as its memory plan says. */
+import { limitScores } from '../layers/index.ts';
+import type { Settings } from './checkInputs.ts';
+import type { Components } from './components.ts';
+import type { GenerateOptions } from './types.ts';
+
+/**
+ * Plans the call and sets its models up for it, until `undo`. What was given stays.
+ * @throws One sentence with the nearest sizes that fit, if the call does not.
+ */
+export function fitIntoMemory(
+  { planner, offload, unet, vae }: Components,
+  settings: Settings,
+  scales: number[],
+  { decodeChunkSize }: GenerateOptions,
+): { settings: Settings; undo: () => void } {
+  if (!planner) return { settings, undo: () => {} };
+  const { batch, numVideosPerPrompt, outputType } = settings;
+  const size = {
+    ...settings,
+    pictures: batch,
+    videos: batch * numVideosPerPrompt,
+    guided: scales.some((scale) => scale > 1),
+    decoded: outputType !== 'latent',
+  };
+  const given = unet.forwardChunking;
+  const { levers } = planner.plan(size, {
+    offload: offload ? 'model' : 'none',
+    guidanceTogether: false,
+    forwardChunking: given,
+    decodeChunkSize,
+  });
+  const models = [unet, vae];
+  for (const model of models) limitScores(model, levers.attentionBytes);
+  if (!given && levers.forwardChunking) unet.enableForwardChunking(levers.forwardChunking.size, levers.forwardChunking.dim);
+  const undo = () => {
+    for (const model of models) limitScores(model, undefined);
+    if (!given) unet.disableForwardChunking();
+  };
+  return { settings: { ...settings, decodeChunkSize: levers.decodeChunkSize }, undo };
+}
