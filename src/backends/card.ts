@@ -11,6 +11,11 @@ export function cardName(): string {
   return model || 'NVIDIA GPU';
 }
 
+/** Whether NVIDIA's driver is loaded. Under Windows, a driver for Linux shows in /dev alone. */
+export function hasDriver(): boolean {
+  return ['/proc/driver/nvidia', '/dev/nvidiactl', '/dev/dxg'].some((path) => existsSync(path));
+}
+
 /** Why a TensorFlow that can use cards computes on the processor, as one sentence. */
 export function whyNoCard(): string {
   return `It computes on the processor, because ${obstacle()}.`;
@@ -19,8 +24,7 @@ export function whyNoCard(): string {
 function obstacle(): string {
   const visible = process.env.CUDA_VISIBLE_DEVICES?.trim();
   if (visible === '' || visible?.startsWith('-1')) return `CUDA_VISIBLE_DEVICES is "${visible}", which hides every card`;
-  // Under Windows, a driver for Linux shows in /dev alone.
-  if (!['/proc/driver/nvidia', '/dev/nvidiactl', '/dev/dxg'].some((path) => existsSync(path))) return 'no NVIDIA driver is loaded';
+  if (!hasDriver()) return 'no NVIDIA driver is loaded';
   if (existsSync(cards) && readdirSync(cards).length === 0) return 'the NVIDIA driver finds no card';
   return 'TensorFlow could not use the card: set TF_CPP_MIN_LOG_LEVEL=0 to see its reasons, such as a driver too old for its CUDA';
 }

@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import Module from 'node:module';
 import { join, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { cardName, whyNoCard } from './card.ts';
+import { cardName, hasDriver, whyNoCard } from './card.ts';
 import { restoreNodeUtil } from './nodeUtilShim.ts';
 import { folderOf, processorName, reasonOf, requireHere, versionIn } from './packages.ts';
 import { tensorflowFolder, tfjsNodeFolder } from './tensorflowFolder.ts';
@@ -82,6 +82,8 @@ export function prepareTensorflowFrom(
   label: string,
   { gpu = false, tf32 }: { gpu?: boolean; tf32?: boolean } = {},
 ): Prepared {
+  // Without a driver, what TensorFlow would print as an error is what `reason` tells.
+  if (gpu && !hasDriver()) process.env.TF_CPP_MIN_LOG_LEVEL ??= '3';
   for (const [name, value] of Object.entries(environment)) process.env[name] ??= value;
   // 0 forbids it; without the variable, TensorFlow uses it. A choice goes before what the user's environment says.
   if (tf32 === true) delete process.env.NVIDIA_TF32_OVERRIDE;
