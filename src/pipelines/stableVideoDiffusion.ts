@@ -1,6 +1,6 @@
 /** The sampling call, mirroring `StableVideoDiffusionPipeline` of diffusers' `pipelines/stable_video_diffusion/pipeline_stable_video_diffusion.py`. */
 import * as tf from '@tensorflow/tfjs';
-import { Held } from '../layers/index.ts';
+import { Held, runSteps } from '../layers/index.ts';
 import type { RgbImage } from '../media/image.ts';
 import { clipPixelValues, framesToImages, vaePixelValues } from '../media/preprocess.ts';
 import { randnTensor } from '../random/randnTensor.ts';
@@ -10,7 +10,7 @@ import { fitIntoMemory } from './fitIntoMemory.ts';
 import { guidanceScales, guide } from './guidance.ts';
 import { channelsFirst } from './stageValues.ts';
 import type { CallbackTensors, FloatArray, Frames, GenerateOptions, ImageInput, OutputType } from './types.ts';
-import { runWatched, type Watch, watched } from './watched.ts';
+import { type Watch, watched } from './watched.ts';
 
 /** What the UNet is told besides the noisy latents: context `[B, 1, C]` and picture latents of every frame `[B*F, h, w, C]`. */
 interface Condition {
@@ -160,8 +160,7 @@ export class StableVideoDiffusionPipeline {
       let done = 0;
       const onStep = () => options.onProgress?.({ stage: 'encoding', step: ++done, steps });
       options.onBlock?.('preprocess');
-      const clip = imageEncoder.steps([pixels]);
-      const [embeds] = held.adopt(await runWatched(clip, options, 'image_encoder', 'visual_projection', onStep));
+      const [embeds] = held.adopt(await runSteps(imageEncoder.steps([pixels]), watched(options, 'image_encoder', onStep)));
       const embeddings = held.hold(() => tf.reshape(embeds, [batch, 1, -1]));
       await options.onStage?.('image_embeddings', await channelsFirst(embeddings));
       return held.give(embeddings);
@@ -183,7 +182,6 @@ export class StableVideoDiffusionPipeline {
       held.free(noise);
       options.onBlock?.('preprocess');
       const posterior = await this.vae.encode(noisy, watched(options, 'vae'));
-      options.onBlock?.('vae.quant_conv');
       const latents = posterior.mode();
       posterior.dispose();
       held.adopt(latents);
@@ -237,7 +235,7 @@ export class StableVideoDiffusionPipeline {
     try {
       const input = held.hold(() => tf.concat([this.scheduler.scaleModelInput(latents, timestep), picture], -1));
       const time = held.hold(() => tf.tensor1d([timestep]));
-      return await runWatched(this.unet.steps([input, time, context, ids], { numFrames }), options, 'unet', 'conv_out');
+      return await runSteps(this.unet.steps([input, time, context, ids], { numFrames }), watched(options, 'unet'));
     } finally {
       held.freeAll();
     }
@@ -309,8 +307,7 @@ export class StableVideoDiffusionPipeline {
         const held = new Held();
         try {
           const chunk = held.hold(() => tf.mul(tf.slice(latents, start, count), 1 / scalingFactor) as tf.Tensor4D);
-          const decoded = held.adopt(await this.vae.decode(chunk, count, watched(options, 'vae.decoder')));
-          options.onBlock?.('vae.decoder.time_conv_out');
+          const decoded = held.adopt(await this.vae.decode(chunk, count, watched(options, 'vae')));
           const pixels = held.hold(() => tf.clipByValue(tf.add(tf.div(decoded, 2), 0.5), 0, 1));
           data.set(await pixels.data(), start * perFrame);
           options.onBlock?.('postprocess');
