@@ -17,11 +17,10 @@ import { CLIP_MEAN, CLIP_STD } from '../media/preprocess.ts';
 import { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../models/index.ts';
 import { type ComputeDtype, computeDtypes, possibleComputeDtypes } from '../ops/index.ts';
 import { deviceName } from '../ops/kernels.ts';
-import { takesBytes } from '../ops/nativeTensors.ts';
 import { EulerDiscreteScheduler } from '../schedulers/index.ts';
 import { callPlanner, sizeOfCall } from './callPlanner.ts';
 import type { CallPlanner, Components, FeatureExtractor, ModelName, Offload } from './components.ts';
-import type { ModelConfigs } from './memoryStages.ts';
+import { modelConfigs } from './modelConfigs.ts';
 import type { LoadOptions, PlannedCall } from './types.ts';
 
 /** The models by the names of their folders. */
@@ -53,7 +52,8 @@ export async function loadComponents(folder: string, options: LoadOptions): Prom
     });
     try {
       await check(models, files);
-      const planner = callPlanner(await configsOf(files, models, options), deviceName() as Device, () => limitsOf(options));
+      const device = deviceName() as Device;
+      const planner = callPlanner(await modelConfigs(files, device, options), device, () => limitsOf(device, options));
       const mode = options.plannedFor ? plan(planner, models.unet, options.plannedFor, options) : options.offload;
       const offload = mode === 'model' ? offloadTo(files, models, options) : undefined;
       checkRoom(offload ? Math.max(...all.map((model) => bytesOf(model))) : bytesOf(...all));
@@ -76,21 +76,9 @@ export async function loadComponents(folder: string, options: LoadOptions): Prom
   }
 }
 
-/** What planning has to know of the models. */
-async function configsOf(files: ModelFolder, { unet, vae, image_encoder }: Models, { weightDtype = 'auto', dtype }: LoadOptions) {
-  const names = { unet: 'unet', vae: 'vae', imageEncoder: 'image_encoder' } as const;
-  const held: ModelConfigs['held'] = {};
-  for (const [name, label] of Object.entries(names) as [ModelName, keyof Models][]) {
-    const source = await files.weights(label);
-    const dtypes = source.names().map((key) => source.info(key).dtype);
-    if (weightDtype === 'auto' && dtypes.some((dtype) => dtype !== 'F32' && takesBytes(dtype))) held[name] = 'half';
-  }
-  return { unet: unet.args, vae: vae.args, imageEncoder: image_encoder.args, dtype, held };
-}
-
 /** The memory there is, or as much as was allowed. */
-function limitsOf({ memory }: LoadOptions): MemoryLimits {
-  const limits = memoryLimits(deviceName() as Device);
+function limitsOf(device: Device, { memory }: LoadOptions): MemoryLimits {
+  const limits = memoryLimits(device);
   return memory === undefined ? limits : { ...limits, processBytes: memory };
 }
 
@@ -99,7 +87,7 @@ function plan(planner: CallPlanner, unet: UNetSpatioTemporalConditionModel, call
   const { decodeChunkSize, forwardChunkSize } = call;
   const chosen = planner.plan(sizeOfCall(call, unet.config.numFrames), {
     offload,
-    guidanceTogether: false,
+    guidanceTogether: call.guidanceTogether,
     decodeChunkSize,
     forwardChunking: forwardChunkSize === undefined ? undefined : { size: forwardChunkSize, dim: 0 },
   });

@@ -49,6 +49,11 @@ export interface GenerateOptions {
   minGuidanceScale?: number;
   /** Guidance scale of the last frame. Default 3. At 1 or below (and `minGuidanceScale` too), guidance is off. */
   maxGuidanceScale?: number;
+  /**
+   * Whether both halves of guidance go through the UNet as one batch, as in diffusers, which is faster, or in turn, which takes less
+   * memory. Default: together, where that fits.
+   */
+  guidanceTogether?: boolean;
   /** Frames per second the motion is made for. Default 7. */
   fps?: number;
   /** Amount of motion, 0 to 255 in training. Default 127. */
@@ -146,7 +151,15 @@ export interface LoadOptions {
 export interface PlannedCall
   extends Pick<
     GenerateOptions,
-    'height' | 'width' | 'numFrames' | 'numVideosPerPrompt' | 'minGuidanceScale' | 'maxGuidanceScale' | 'decodeChunkSize' | 'outputType'
+    | 'height'
+    | 'width'
+    | 'numFrames'
+    | 'numVideosPerPrompt'
+    | 'minGuidanceScale'
+    | 'maxGuidanceScale'
+    | 'guidanceTogether'
+    | 'decodeChunkSize'
+    | 'outputType'
   > {
   /** Pictures in the batch. Default 1. */
   pictures?: number;
