@@ -3,6 +3,7 @@ import { format } from 'node:util';
 import { Interrupted } from './errors.ts';
 import { formatHelp } from './help.ts';
 import { generateHelp, readGenerateCommand } from './options.ts';
+import { formatProfile } from './profile.ts';
 import { ProgressLine } from './progress.ts';
 
 /** Runs `svd generate` and gives its exit code; errors are thrown. */
@@ -33,6 +34,7 @@ export async function run(args: string[]): Promise<number> {
     const { generateVideo } = await import('./generateVideo.ts');
     const report = await generateVideo(command, { signal: controller.signal, progress, note });
     progress.clear();
+    if (report.profile && !command.quiet) process.stderr.write(`${formatProfile(report.profile, report.backend.name)}\n`);
     console.log(command.json ? JSON.stringify(report) : report.output.join('\n'));
     return 0;
   } finally {

@@ -11,6 +11,7 @@ import { UsageError } from './errors.ts';
 import { readLatents, readPictures } from './inputs.ts';
 import type { GenerateCommand } from './options.ts';
 import { checkOutputs, outputPaths, type Result, writeResult, writeTensors } from './outputs.ts';
+import { Profile, type ProfileLine } from './profile.ts';
 import type { ProgressLine } from './progress.ts';
 import { type Settings, settingsOf } from './settings.ts';
 import { StageRecorder } from './stages.ts';
@@ -33,6 +34,8 @@ export interface Report {
   timings: Record<string, number>;
   /** The most memory that the process has had, without that of a graphics card. */
   peakMemoryBytes: number;
+  /** Time per block, if asked for. */
+  profile?: ProfileLine[];
 }
 
 /**
@@ -79,7 +82,8 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
       onProgress,
       signal,
     };
-    const result = await sample(pipe, pictures.image, options, toTensors ? stages : undefined);
+    const profile = command.profile ? new Profile() : undefined;
+    const result = await sample(pipe, pictures.image, { ...options, onBlock: profile?.onBlock }, toTensors ? stages : undefined);
     progress.update({ stage: 'writing', step: 0, steps: 1 });
     const output = await writeResult(result, paths, settings, signal);
     if (command.dump !== undefined) await writeTensors(stages.all, command.dump, settings);
@@ -90,6 +94,7 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
       backend: chosen,
       timings: progress.seconds(),
       peakMemoryBytes: 1024 * process.resourceUsage().maxRSS,
+      ...(profile && { profile: profile.lines() }),
     };
   } finally {
     pipe.dispose();

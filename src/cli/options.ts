@@ -35,6 +35,7 @@ export interface GenerateCommand {
   fps: number;
   motionBucketId: number;
   noiseAugStrength: number;
+  guidanceTogether?: boolean;
   decodeChunkSize?: number;
   numVideosPerPrompt: number;
   outputType: (typeof outputTypes)[number];
@@ -48,6 +49,7 @@ export interface GenerateCommand {
   variant?: string;
   forwardChunking?: number;
   json: boolean;
+  profile: boolean;
   quiet: boolean;
 }
 
@@ -121,6 +123,10 @@ const running: Options = {
     value: 'WHICH',
     help: 'fastest lets each operation run as its device is fastest at; plain takes the plain form of all, for comparisons; gpu tries on a processor, with the tensorflow backend, what a graphics card runs. Default: fastest.',
   },
+  'guidance-together': {
+    value: 'WHETHER',
+    help: 'yes gives both halves of guidance to the UNet as one batch; no one after the other, which takes less memory and longer. Default: yes where it fits.',
+  },
   'decode-chunk-size': {
     value: 'N',
     help: 'Frames decoded together, 1 or more. Fewer take less memory and may flicker at the seams. Default: all.',
@@ -133,6 +139,7 @@ const running: Options = {
 
 const reporting: Options = {
   json: { help: 'Print one line of JSON: files, settings, backend, seconds per stage, peak memory.' },
+  profile: { help: 'Print the time that each block of the models took to standard error, and with --json into the line as well.' },
   quiet: { help: 'No progress and no notes on standard error, only errors.' },
   debug: { help: 'Show where an error comes from.' },
   help: { short: 'h', help: 'Show this text.' },
@@ -185,6 +192,7 @@ export function readGenerateCommand(args: string[]): GenerateCommand {
     fps: whole('fps', { min: 1, max: 240 })[0] ?? 7,
     motionBucketId: whole('motion-bucket-id', { min: 0 })[0] ?? 127,
     noiseAugStrength: real('noise-aug-strength', { min: 0 })[0] ?? 0.02,
+    guidanceTogether: chosen('guidance-together', ['yes', 'no']).map((answer) => answer === 'yes')[0],
     decodeChunkSize: whole('decode-chunk-size', { min: 1 })[0],
     numVideosPerPrompt: whole('num-videos-per-prompt', { min: 1 })[0] ?? 1,
     outputType: chosen('output-type', outputTypes)[0] ?? 'image',
@@ -198,6 +206,7 @@ export function readGenerateCommand(args: string[]): GenerateCommand {
     variant: given.value('variant'),
     forwardChunking: whole('forward-chunking', { min: 1 })[0],
     json: given.has('json'),
+    profile: given.has('profile'),
     quiet: given.has('quiet'),
   };
   checkTogether(command);

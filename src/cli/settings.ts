@@ -3,7 +3,7 @@ import type { GenerateCommand } from './options.ts';
 import { version } from './version.ts';
 
 /** Everything needed to make the same video again, as it is stored beside or inside each output. */
-export interface Settings extends Omit<GenerateCommand, 'output' | 'dump' | 'json' | 'quiet'> {
+export interface Settings extends Omit<GenerateCommand, 'output' | 'dump' | 'json' | 'profile' | 'quiet'> {
   numFrames: number;
   decodeChunkSize: number;
   /** The backend that was used. */
@@ -17,7 +17,7 @@ export function settingsOf(
   command: GenerateCommand,
   known: { numFrames: number; seeds: number[]; backend: GenerateCommand['backend'] },
 ): Settings {
-  const { output, dump, json, quiet, ...asked } = command;
+  const { output, dump, json, profile, quiet, ...asked } = command;
   return { ...asked, ...known, decodeChunkSize: command.decodeChunkSize ?? known.numFrames, version };
 }
 

@@ -24,6 +24,7 @@ describe('readGenerateCommand', () => {
       fps: 7,
       motionBucketId: 127,
       noiseAugStrength: 0.02,
+      guidanceTogether: undefined,
       decodeChunkSize: undefined,
       numVideosPerPrompt: 1,
       outputType: 'image',
@@ -37,6 +38,7 @@ describe('readGenerateCommand', () => {
       variant: undefined,
       forwardChunking: undefined,
       json: false,
+      profile: false,
       quiet: false,
     });
   });
@@ -52,6 +54,7 @@ describe('readGenerateCommand', () => {
     fps: [['30'], 'fps', 30],
     'motion-bucket-id': [['0'], 'motionBucketId', 0],
     'noise-aug-strength': [['.1'], 'noiseAugStrength', 0.1],
+    'guidance-together': [['no'], 'guidanceTogether', false],
     'decode-chunk-size': [['4'], 'decodeChunkSize', 4],
     'num-videos-per-prompt': [['2'], 'numVideosPerPrompt', 2],
     'output-type': [['array'], 'outputType', 'array'],
@@ -74,12 +77,12 @@ describe('readGenerateCommand', () => {
     });
   }
 
-  it('reads --json, --quiet and --tf32', () => {
-    expect(read('--json', '--quiet', '--tf32')).to.include({ json: true, quiet: true, tf32: true });
+  it('reads --json, --profile, --quiet and --tf32', () => {
+    expect(read('--json', '--profile', '--quiet', '--tf32')).to.include({ json: true, profile: true, quiet: true, tf32: true });
   });
 
   it('has no option without a test here', () => {
-    expect([...Object.keys(values), 'model', 'output', 'json', 'quiet', 'tf32', 'debug', 'help']).to.have.members(
+    expect([...Object.keys(values), 'model', 'output', 'json', 'profile', 'quiet', 'tf32', 'debug', 'help']).to.have.members(
       Object.keys(generateOptions),
     );
   });

@@ -1,0 +1,62 @@
+/** Where the time of a run goes, by blocks of the models: `--profile`. */
+
+/** One line of a profile. */
+export interface ProfileLine {
+  /** The block's path, or the work between models. */
+  block: string;
+  /** How often it was done. */
+  calls: number;
+  seconds: number;
+  /** Of the whole, 0 to 1. */
+  share: number;
+}
+
+/** Adds up the time between blocks, from its making on. */
+export class Profile {
+  private readonly now: () => number;
+  private readonly blocks = new Map<string, { calls: number; milliseconds: number }>();
+  private last: number;
+
+  /** `now` gives milliseconds. */
+  constructor(now: () => number = () => performance.now()) {
+    this.now = now;
+    this.last = now();
+  }
+
+  /** Takes the time since the last call as that of the block at `path`. */
+  onBlock = (path: string): void => {
+    const time = this.now();
+    const block = this.blocks.get(nameOf(path)) ?? { calls: 0, milliseconds: 0 };
+    block.calls++;
+    block.milliseconds += time - this.last;
+    this.blocks.set(nameOf(path), block);
+    this.last = time;
+  };
+
+  /** Every block in the order in which they were first done. */
+  lines(): ProfileLine[] {
+    const blocks = [...this.blocks];
+    const total = blocks.reduce((sum, [, { milliseconds }]) => sum + milliseconds, 0);
+    return blocks.map(([block, { calls, milliseconds }]) => ({
+      ...{ block, calls, seconds: Math.round(milliseconds) / 1000 },
+      share: total > 0 ? Math.round((1e4 * milliseconds) / total) / 1e4 : 0,
+    }));
+  }
+}
+
+/** The many equal layers of the image encoder count as one block. */
+const nameOf = (path: string) => path.replace(/(encoder\.layers)\.\d+$/, '$1');
+
+/** A table for people, with a warning where the times are not those of the computation. */
+export function formatProfile(lines: ProfileLine[], backend: string): string {
+  const seconds = lines.reduce((sum, line) => sum + line.seconds, 0);
+  const calls = lines.reduce((sum, line) => sum + line.calls, 0);
+  const width = Math.max(...lines.map(({ block }) => block.length), 'block'.length);
+  const row = (block: string, ...cells: string[]) => [block.padEnd(width), ...cells.map((cell) => cell.padStart(9))].join('  ');
+  const line = (entry: ProfileLine) => row(entry.block, entry.seconds.toFixed(3), `${(100 * entry.share).toFixed(1)} %`, `${entry.calls}`);
+  const table = [row('block', 'seconds', 'share', 'calls'), ...lines.map(line), line({ block: 'all', calls, seconds, share: 1 })];
+  // On graphics cards, operations are only queued until something waits for a result.
+  if (backend === 'webgpu')
+    table.push('On webgpu, work is handed over and done later: a time here is that of the handing over, or of waiting for results.');
+  return table.join('\n');
+}
