@@ -1,5 +1,6 @@
 /** The public checkpoint API in Node. */
 export * from './browser.ts';
+export { type CheckpointIdentity, identifyCheckpoint } from './identity.ts';
 export { type Component, type ModelFolder, openModelFolder, type WeightedComponent } from './modelFolder.ts';
 export { openSafetensors } from './safetensorsFile.ts';
 export { type TensorData, type TensorToWrite, writeSafetensors } from './safetensorsWriter.ts';

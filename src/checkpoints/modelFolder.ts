@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CheckpointError, listed, quoted, reason } from './errors.ts';
 import { openSafetensors } from './safetensorsFile.ts';
-import { openSharded, readJson } from './shardedSource.ts';
+import { openSharded, readIndex, readJson } from './shardedSource.ts';
 import type { WeightSource } from './weightSource.ts';
 
 /** Each component, the classes it may be of, its config file, and what its weight files are called. */
@@ -24,6 +24,8 @@ export type Component = keyof typeof components;
 /** A component that has weights. */
 export type WeightedComponent = 'unet' | 'vae' | 'image_encoder';
 
+const weighted: WeightedComponent[] = ['unet', 'vae', 'image_encoder'];
+
 /** An open model folder: its configs, and its weights when they are asked for. */
 export interface ModelFolder {
   /** The folder, as it was given. */
@@ -39,6 +41,11 @@ export interface ModelFolder {
    * @throws CheckpointError if there are none of the variant, or they are broken.
    */
   weights(component: WeightedComponent): Promise<WeightSource>;
+  /**
+   * The paths within the folder of all files that the model is read from: configs, weights and their index files.
+   * @throws CheckpointError if there are no weights of the variant.
+   */
+  files(): Promise<string[]>;
   /** Closes all weights opened so far. */
   close(): Promise<void>;
 }
@@ -66,6 +73,14 @@ export async function openModelFolder(path: string, options: { variant?: string 
       const source = await openWeights(join(path, component), components[component].weights, variant);
       opened.push(source);
       return source;
+    },
+    async files() {
+      const found = ['model_index.json', ...names.map((name) => `${name}/${components[name].config}`)];
+      for (const name of weighted) {
+        const files = await weightFiles(join(path, name), components[name].weights, variant);
+        found.push(...files.map((file) => `${name}/${file}`));
+      }
+      return found;
     },
     async close() {
       await Promise.all(opened.splice(0).map((source) => source.close()));
@@ -132,11 +147,23 @@ async function readConfig(path: string, name: Component): Promise<Record<string,
 }
 
 async function openWeights(folder: string, stem: string, variant?: string): Promise<WeightSource> {
+  const path = join(folder, await weightFile(folder, stem, variant));
+  return path.endsWith('.json') ? openSharded(path) : openSafetensors(path);
+}
+
+/** The weight file of a component, or the index and the shards that it names. */
+async function weightFiles(folder: string, stem: string, variant?: string): Promise<string[]> {
+  const file = await weightFile(folder, stem, variant);
+  return file.endsWith('.json') ? [file, ...new Set((await readIndex(join(folder, file))).values())] : [file];
+}
+
+/** The weight file of a component, or the index of several. */
+async function weightFile(folder: string, stem: string, variant?: string): Promise<string> {
   const files = await list(folder);
   const single = variant === undefined ? `${stem}.safetensors` : `${stem}.${variant}.safetensors`;
   const sharded = variant === undefined ? `${stem}.safetensors.index.json` : `${stem}.safetensors.index.${variant}.json`;
-  if (files.includes(single)) return openSafetensors(join(folder, single));
-  if (files.includes(sharded)) return openSharded(join(folder, sharded));
+  if (files.includes(single)) return single;
+  if (files.includes(sharded)) return sharded;
   throw new CheckpointError(`${folder} has neither ${single} nor ${sharded}. ${advice(files, stem)}`);
 }
 

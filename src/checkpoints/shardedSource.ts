@@ -34,7 +34,7 @@ export async function openSharded(indexPath: string): Promise<WeightSource> {
 }
 
 /** The shard's file name by tensor name. */
-async function readIndex(path: string): Promise<Map<string, string>> {
+export async function readIndex(path: string): Promise<Map<string, string>> {
   const index = await readJson(path);
   const map = index.weight_map;
   if (typeof map !== 'object' || map === null || Array.isArray(map)) {

@@ -2,12 +2,13 @@
 import { randomInt } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../backends/index.ts';
+import { identifyCheckpoint } from '../checkpoints/index.ts';
 import { outputFormat } from '../media/output.ts';
 import { useFormulations } from '../ops/index.ts';
 import { StableVideoDiffusionPipeline } from '../pipelines/fromPretrained.ts';
 import type { GenerateOptions, ImageInput } from '../pipelines/types.ts';
 import { Generator } from '../random/generator.ts';
-import { UsageError } from './errors.ts';
+import { reason, UsageError } from './errors.ts';
 import { readLatents, readPictures } from './inputs.ts';
 import type { GenerateCommand } from './options.ts';
 import { checkOutputs, outputPaths, type Result, writeResult, writeTensors } from './outputs.ts';
@@ -67,15 +68,21 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
     signal,
   };
   const pipe = await StableVideoDiffusionPipeline.fromPretrained(command.model, loading);
+  const hashing = new AbortController();
+  // Beside the sampling: the files have just been read, so their bytes are still in the system's cache.
+  const identity = identifyCheckpoint(command.model, { variant: command.variant, signal: hashing.signal }).catch((error: unknown) => {
+    if (!hashing.signal.aborted) note(`the checkpoint is not named in the settings of the output. ${reason(error)}`);
+    return undefined;
+  });
   try {
     if (command.forwardChunking !== undefined) pipe.unet.enableForwardChunking(command.forwardChunking);
     const numFrames = command.numFrames ?? pipe.unet.config.numFrames;
-    const settings = settingsOf(command, { numFrames, seeds, backend: chosen.name });
     const toTensors = outputFormat(command.output) === 'safetensors';
     const stages = new StageRecorder(command.dump !== undefined);
     const generators = seeds.map((seed) => new Generator(seed));
     const options = {
-      ...settings,
+      ...command,
+      numFrames,
       latents,
       generator: generators.length === 1 ? generators[0] : generators,
       onStage: toTensors || command.dump !== undefined ? stages.record : undefined,
@@ -85,6 +92,8 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
     const profile = command.profile ? new Profile() : undefined;
     const result = await sample(pipe, pictures.image, { ...options, onBlock: profile?.onBlock }, toTensors ? stages : undefined);
     progress.update({ stage: 'writing', step: 0, steps: 1 });
+    const checkpoint = await unlessAborted(identity, signal);
+    const settings = settingsOf(command, { numFrames, seeds, backend: chosen.name, checkpoint });
     const output = await writeResult(result, paths, settings, signal);
     if (command.dump !== undefined) await writeTensors(stages.all, command.dump, settings);
     progress.update({ stage: 'writing', step: 1, steps: 1 });
@@ -97,6 +106,7 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
       ...(profile && { profile: profile.lines() }),
     };
   } finally {
+    hashing.abort();
     pipe.dispose();
     latents?.dispose();
     if (pictures.image instanceof tf.Tensor) pictures.image.dispose();

@@ -1,4 +1,5 @@
 /** What an output tells of how it was made. */
+import type { CheckpointIdentity } from '../checkpoints/index.ts';
 import type { GenerateCommand } from './options.ts';
 import { version } from './version.ts';
 
@@ -8,14 +9,16 @@ export interface Settings extends Omit<GenerateCommand, 'output' | 'dump' | 'jso
   decodeChunkSize: number;
   /** The backend that was used. */
   backend: GenerateCommand['backend'];
+  /** Which checkpoint it was, whatever path it had. Left out if its files could not be read again. */
+  checkpoint?: CheckpointIdentity;
   /** Version of this package. */
   version: string;
 }
 
-/** Fills in what the run has shown: the frames of the checkpoint, the seeds drawn and the backend chosen. */
+/** Fills in what the run has shown: the checkpoint and its frames, the seeds drawn and the backend chosen. */
 export function settingsOf(
   command: GenerateCommand,
-  known: { numFrames: number; seeds: number[]; backend: GenerateCommand['backend'] },
+  known: Pick<Settings, 'backend' | 'checkpoint'> & { numFrames: number; seeds: number[] },
 ): Settings {
   const { output, dump, json, profile, quiet, ...asked } = command;
   return { ...asked, ...known, decodeChunkSize: command.decodeChunkSize ?? known.numFrames, version };
@@ -26,8 +29,22 @@ export function settingsOf(
  * `seeds` and `images` stand for its generators and pictures.
  */
 export function diffusersArguments(settings: Settings): Record<string, unknown> {
-  const { version, model, variant, backend, threads, dtype, offload, weightDtype, formulation, forwardChunking, outputType, ...call } =
-    settings;
+  const {
+    version,
+    checkpoint,
+    model,
+    variant,
+    backend,
+    threads,
+    dtype,
+    tf32,
+    offload,
+    weightDtype,
+    formulation,
+    forwardChunking,
+    outputType,
+    ...call
+  } = settings;
   return Object.fromEntries(
     Object.entries(call).map(([name, value]) => [name.replace(/[A-Z]/g, (capital) => `_${capital.toLowerCase()}`), value]),
   );

@@ -3,7 +3,7 @@ import { cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/p
 import { basename } from 'node:path';
 import { expect } from 'chai';
 import sharp from 'sharp';
-import { writeSafetensors } from '../../src/checkpoints/index.ts';
+import { identifyCheckpoint, writeSafetensors } from '../../src/checkpoints/index.ts';
 import { Interrupted, UsageError } from '../../src/cli/errors.ts';
 import { ProgressLine } from '../../src/cli/progress.ts';
 import { version } from '../../src/cli/version.ts';
@@ -52,6 +52,8 @@ describe('svd generate', () => {
       expect(text.slice(4, 8)).to.equal('ftyp');
       expect(text).to.contain('"seeds":"[5]"').and.contain(`"version":"${version}"`).and.contain(`"backend":"${testBackend}"`);
       expect(settings).to.include({ height: 16, width: 24, numFrames: 2, decodeChunkSize: 2, version, backend: testBackend });
+      expect(settings.checkpoint).to.deep.equal(await identifyCheckpoint(folder.path('model')));
+      expect(text).to.contain(`"hash\\":\\"${settings.checkpoint!.hash}`);
       expect(backend).to.include({ name: testBackend });
       expect(Object.keys(timings)).to.deep.equal(['loading', 'encoding', 'sampling', 'decoding', 'writing']);
       expect(peakMemoryBytes).to.be.above(1e7);

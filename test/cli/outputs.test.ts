@@ -8,7 +8,8 @@ import { outputPaths, writeResult } from '../../src/cli/outputs.ts';
 import { asTexts, diffusersArguments, settingsOf } from '../../src/cli/settings.ts';
 
 const command = readGenerateCommand(['a.png', '--model', 'svd', '--output', 'out.gif', '--json', '--sigmas', '700,0']);
-const settings = settingsOf(command, { numFrames: 14, seeds: [3], backend: 'wasm' });
+const checkpoint = { id: 'svd', files: { 'model_index.json': 'a1' }, hash: 'b2' };
+const settings = settingsOf(command, { numFrames: 14, seeds: [3], backend: 'wasm', checkpoint });
 const frame = { width: 8, height: 8, data: new Uint8Array(192) };
 const never = new AbortController().signal;
 
@@ -34,11 +35,12 @@ describe('settings', () => {
     const args = diffusersArguments(settings);
     expect(args).to.include({ num_frames: 14, decode_chunk_size: 14, max_guidance_scale: 3, fps: 7 });
     expect(args).to.deep.include({ seeds: [3], images: ['a.png'], sigmas: [700, 0] });
-    expect(args).to.not.have.any.keys('model', 'backend', 'version', 'numFrames');
+    expect(args).to.not.have.any.keys('model', 'checkpoint', 'backend', 'version', 'numFrames');
   });
 
   it('become texts', () => {
     expect(asTexts(settings)).to.include({ model: 'svd', height: '576', seeds: '[3]', sigmas: '[700,0]' });
+    expect(JSON.parse(asTexts(settings).checkpoint)).to.deep.equal(checkpoint);
     expect(asTexts(settings)).to.not.have.any.keys('threads', 'latents');
   });
 });

@@ -1,0 +1,73 @@
+/** Which checkpoint a model is: what outputs carry, so that a result can be traced to the bytes that made it. */
+import { createHash } from 'node:crypto';
+import { realpath } from 'node:fs/promises';
+import { basename, dirname, join, sep } from 'node:path';
+import { CheckpointError, reason } from './errors.ts';
+import { openModelFolder } from './modelFolder.ts';
+import { sha256OfFiles } from './sha256.ts';
+
+/** Names a checkpoint and the bytes that it is made of. */
+export interface CheckpointIdentity {
+  /** `org/name` in the cache of the hub, otherwise the folder's name. */
+  id: string;
+  /** The commit, in the cache of the hub. */
+  revision?: string;
+  /** SHA-256 of each file that the pipeline reads, by its path in the folder, in the order of the paths. */
+  files: Record<string, string>;
+  /** SHA-256 of the lines that `sha256sum` prints for `files`: `cd FOLDER && sha256sum FILE... | sha256sum`. */
+  hash: string;
+}
+
+/**
+ * Identifies the model in a folder of diffusers' layout: its configs and the weights of `variant`. Reads every byte, on a thread of
+ * its own; only large files in the cache of the hub, whose names there are their SHA-256, are taken by name.
+ * @throws CheckpointError if a file is missing or unreadable; the signal's reason if that aborts.
+ */
+export async function identifyCheckpoint(
+  folder: string,
+  { variant, signal }: { variant?: string; signal?: AbortSignal } = {},
+): Promise<CheckpointIdentity> {
+  const model = await openModelFolder(folder, { variant });
+  const files = (await model.files().finally(() => model.close())).sort();
+  const targets = await Promise.all(files.map((file) => resolved(join(folder, file))));
+  const named = targets.map(nameInCache);
+  const read = await sha256OfFiles(
+    targets.filter((_, i) => named[i] === undefined),
+    { signal },
+  );
+  const hashes = named.map((name) => name ?? read.shift()!);
+  return {
+    ...(await nameOf(folder)),
+    files: Object.fromEntries(files.map((file, i) => [file, hashes[i]])),
+    hash: listHash(files, hashes),
+  };
+}
+
+/** The SHA-256 of what `sha256sum` prints for `files`. */
+export function listHash(files: string[], hashes: string[]): string {
+  return createHash('sha256')
+    .update(files.map((file, i) => `${hashes[i]}  ${file}\n`).join(''))
+    .digest('hex');
+}
+
+async function resolved(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    throw new CheckpointError(`Cannot read ${path}: ${reason(error)}.`, { cause: error });
+  }
+}
+
+/** The SHA-256 that a blob of the hub's cache is named by. Small files have a shorter name there, which is no SHA-256. */
+function nameInCache(path: string): string | undefined {
+  const name = basename(path);
+  const isBlob = basename(dirname(path)) === 'blobs' && basename(dirname(dirname(path))).startsWith('models--');
+  return isBlob && /^[0-9a-f]{64}$/.test(name) ? name : undefined;
+}
+
+async function nameOf(folder: string): Promise<{ id: string; revision?: string }> {
+  const parts = (await resolved(folder)).split(sep);
+  const [repository, snapshots, commit] = parts.slice(-3);
+  if (snapshots !== 'snapshots' || !repository?.startsWith('models--')) return { id: parts.at(-1)! };
+  return { id: repository.split('--').slice(1).join('/'), revision: commit };
+}

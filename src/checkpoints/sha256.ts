@@ -1,0 +1,55 @@
+/** SHA-256 of files, computed beside other work: files as large as a checkpoint keep a core busy for seconds. */
+import { Worker } from 'node:worker_threads';
+import { CheckpointError, reason } from './errors.ts';
+
+/** What the thread runs. As text, because a file would have to be found in sources and in builds and be translated by what runs those. */
+const threadSource = `
+const { createHash } = require('node:crypto');
+const { closeSync, openSync, readSync } = require('node:fs');
+const { parentPort, workerData } = require('node:worker_threads');
+const buffer = new Uint8Array(2 ** 22);
+for (const path of workerData) {
+  const hash = createHash('sha256');
+  try {
+    const file = openSync(path, 'r');
+    try {
+      for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer)) hash.update(buffer.subarray(0, read));
+    } finally {
+      closeSync(file);
+    }
+    parentPort.postMessage({ sha256: hash.digest('hex') });
+  } catch (error) {
+    parentPort.postMessage({ path, message: error.message, code: error.code });
+    break;
+  }
+}`;
+
+type Message = { sha256: string } | { path: string; message: string; code?: string };
+
+/**
+ * The SHA-256 of each file in hexadecimal digits, as `sha256sum` prints it. Runs on a thread of its own.
+ * @throws CheckpointError if one cannot be read; the signal's reason if that aborts.
+ */
+export async function sha256OfFiles(paths: string[], { signal }: { signal?: AbortSignal } = {}): Promise<string[]> {
+  signal?.throwIfAborted();
+  if (paths.length === 0) return [];
+  const worker = new Worker(threadSource, { eval: true, workerData: paths });
+  let stop = () => {};
+  try {
+    return await new Promise<string[]>((resolve, reject) => {
+      const hashes: string[] = [];
+      stop = () => reject(signal?.reason);
+      signal?.addEventListener('abort', stop);
+      worker.on('error', reject);
+      worker.on('message', (message: Message) => {
+        if ('path' in message) {
+          const cause = Object.assign(new Error(message.message), { code: message.code });
+          reject(new CheckpointError(`Cannot read ${message.path}: ${reason(cause)}.`, { cause }));
+        } else if (hashes.push(message.sha256) === paths.length) resolve(hashes);
+      });
+    });
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    await worker.terminate();
+  }
+}
