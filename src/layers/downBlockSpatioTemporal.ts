@@ -61,21 +61,21 @@ export class DownBlockSpatioTemporal<Args extends DownBlockSpatioTemporalArgs = 
       const outputs: tf.Tensor[] = [];
       let h = x;
       for (const [i, resnet] of this.resnets.entries()) {
-        h = held.hold(() => resnet.call([h, temb], kwargs));
         yield resnet.name;
+        h = held.hold(() => resnet.call([h, temb], kwargs));
         const attention = this.attentions[i];
         if (attention) {
+          yield attention.name;
           const before = h;
           h = held.hold(() => attention.call([before, context], kwargs));
           held.free(before);
-          yield attention.name;
         }
         outputs.push(h);
       }
       const { downsampler } = this;
       if (downsampler) {
-        outputs.push(held.hold(() => downsampler.call(h)));
         yield downsampler.name;
+        outputs.push(held.hold(() => downsampler.call(h)));
       }
       return held.give(outputs);
     } finally {

@@ -2,10 +2,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { Block, type Kwargs, type LayerArgs } from './block.ts';
 
-/** A computation that yields the path of each block it has finished, and returns its result. */
+/** A computation that yields the path of each block that it runs next, and returns its result. It needs the weights of no other block then. */
 export type Steps<T> = Generator<string, T, void>;
 
-/** A block whose forward pass can pause after each of its parts. `call` runs it through. */
+/** A block whose forward pass can pause before each of its parts. `call` runs it through. */
 export abstract class StepwiseBlock<Args extends LayerArgs = LayerArgs, Output extends tf.Tensor | tf.Tensor[] = tf.Tensor> extends Block<
   Args,
   Output
@@ -36,28 +36,47 @@ export function* under<T>(name: string, steps: Steps<T>): Steps<T> {
   }
 }
 
+/** Weights that are in memory only while their block is at work. */
+export interface StepWeights {
+  /** Brings the weights of the block at `path` into memory. Rejects with the signal's reason if that aborts. */
+  load(path: string, signal?: AbortSignal): Promise<void>;
+  /** Frees them. */
+  release(path: string): void;
+}
+
 /** How a long computation is watched and stopped. */
 export interface StepOptions {
   /** Stops the computation before its next step; the promise rejects with the signal's reason. */
   signal?: AbortSignal;
   /** Called with the path of each finished block. */
   onStep?: (path: string) => void;
+  /** Where the weights of each block come from, if they are not in memory. */
+  weights?: StepWeights;
 }
 
 // Node's timers wait a millisecond at least; small models have thousands of steps.
 const nextTurn = () => new Promise<void>((resolve) => ('setImmediate' in globalThis ? setImmediate(resolve) : setTimeout(resolve)));
 
 /** Runs `steps` to the end, giving the event loop a turn after each step. */
-export async function runSteps<T>(steps: Steps<T>, options: StepOptions = {}): Promise<T> {
+export async function runSteps<T>(steps: Steps<T>, { signal, onStep, weights }: StepOptions = {}): Promise<T> {
+  let running: string | undefined;
   try {
     for (;;) {
-      options.signal?.throwIfAborted();
+      signal?.throwIfAborted();
       const { done, value } = steps.next();
+      if (running !== undefined) {
+        weights?.release(running);
+        const finished = running;
+        running = undefined;
+        onStep?.(finished);
+      }
       if (done) return value;
-      options.onStep?.(value);
       await nextTurn();
+      await weights?.load(value, signal);
+      running = value;
     }
   } finally {
+    if (running !== undefined) weights?.release(running);
     steps.return(undefined as T);
   }
 }

@@ -45,16 +45,16 @@ export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatio
   *steps([x, temb, context]: tf.Tensor[], { numFrames }: Kwargs): Steps<tf.Tensor> {
     const held = new Held();
     try {
-      let h = held.hold(() => this.resnets[0].call([x, temb], { numFrames }));
       yield this.resnets[0].name;
+      let h = held.hold(() => this.resnets[0].call([x, temb], { numFrames }));
       for (const [i, attention] of this.attentions.entries()) {
+        yield attention.name;
         const attended = held.hold(() => attention.call([h, context], { numFrames }));
         held.free(h);
-        yield attention.name;
         const resnet = this.resnets[i + 1];
+        yield resnet.name;
         h = held.hold(() => resnet.call([attended, temb], { numFrames }));
         held.free(attended);
-        yield resnet.name;
       }
       return held.give(h);
     } finally {

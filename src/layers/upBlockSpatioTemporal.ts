@@ -64,18 +64,18 @@ export class UpBlockSpatioTemporal<Args extends UpBlockSpatioTemporalArgs = UpBl
         held.free(before);
       };
       for (const [i, resnet] of this.resnets.entries()) {
-        advance((before) => resnet.call([tf.concat([before, skips[skips.length - 1 - i]], -1), temb], { numFrames }));
         yield resnet.name;
+        advance((before) => resnet.call([tf.concat([before, skips[skips.length - 1 - i]], -1), temb], { numFrames }));
         const attention = this.attentions[i];
         if (attention) {
-          advance((before) => attention.call([before, context], { numFrames }));
           yield attention.name;
+          advance((before) => attention.call([before, context], { numFrames }));
         }
       }
       const { upsampler } = this;
       if (upsampler) {
-        advance((before) => upsampler.call(before, { outputSize: upsampleSize }));
         yield upsampler.name;
+        advance((before) => upsampler.call(before, { outputSize: upsampleSize }));
       }
       return held.give(h);
     } finally {

@@ -100,6 +100,7 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
     const held = new Held();
     try {
       const h = held.adopt(yield* under(this.encoder.name, this.encoder.steps([x], {})));
+      yield this.quantConv.name;
       return held.give(held.hold(() => this.quantConv.call(h))) as tf.Tensor4D;
     } finally {
       held.freeAll();
@@ -108,7 +109,7 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
 
   /** The computation of `decode`. */
   decodeSteps(z: tf.Tensor, numFrames: number): Steps<tf.Tensor> {
-    return this.decoder.steps([z], { numFrames });
+    return under(this.decoder.name, this.decoder.steps([z], { numFrames }));
   }
 
   /** Pictures `[N, H, W, inChannels]` in [-1, 1] to their posterior. H and W have to be multiples of `scaleFactor`. */
@@ -133,7 +134,7 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
         const posterior = new DiagonalGaussianDistribution(moments);
         return noise ? posterior.sample(noise as tf.Tensor4D) : posterior.mode();
       });
-      return yield* under(this.decoder.name, this.decoder.steps([z], { numFrames }));
+      return yield* this.decodeSteps(z, numFrames as number);
     } finally {
       held.freeAll();
     }

@@ -189,19 +189,20 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
   *steps([pixels]: tf.Tensor[], _kwargs: Kwargs = {}): Steps<tf.Tensor[]> {
     const held = new Held();
     try {
-      let h = held.hold(() => this.preLayerNorm.call(this.embeddings.call(pixels)));
-      yield this.embeddings.name;
-      for (const layer of this.layers) {
+      let h = pixels;
+      for (const layer of [this.embeddings, this.preLayerNorm, ...this.layers]) {
+        yield layer.name;
         const before = h;
         h = held.hold(() => layer.call(before));
         held.free(before);
-        yield layer.name;
       }
-      const embeds = held.hold(() => {
+      yield this.postLayerNorm.name;
+      const classToken = held.hold(() => {
         const [n, , c] = h.shape;
-        const classToken = tf.reshape(tf.slice(h, [0, 0, 0], [-1, 1, -1]), [n, c as number]);
-        return this.visualProjection.call(this.postLayerNorm.call(classToken));
+        return this.postLayerNorm.call(tf.reshape(tf.slice(h, [0, 0, 0], [-1, 1, -1]), [n, c as number]));
       });
+      yield this.visualProjection.name;
+      const embeds = held.hold(() => this.visualProjection.call(classToken));
       return held.give([embeds, h]);
     } finally {
       held.freeAll();

@@ -195,21 +195,31 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
   }
 
   /** The embedding of timestep and added ids for every frame: `[B*F, 4 * blockOutChannels[0]]`. */
-  private embed(timestep: tf.Tensor, ids: tf.Tensor, numFrames: number): tf.Tensor {
+  private *embed(timestep: tf.Tensor, ids: tf.Tensor, numFrames: number): Steps<tf.Tensor> {
     const batch = ids.shape[0];
-    const time = this.timeEmbedding.call(this.timeProj.call(timestep)); // [B or 1, T]
-    const sinusoids = tf.reshape(this.addTimeProj.call(tf.reshape(ids, [-1])), [batch, -1]);
-    const embedding = tf.add(time, this.addEmbedding.call(sinusoids)) as tf.Tensor2D; // [B, T]
-    return tf.reshape(tf.tile(tf.expandDims(embedding, 1), [1, numFrames, 1]), [batch * numFrames, -1]);
+    const held = new Held();
+    try {
+      yield this.timeEmbedding.name;
+      const time = held.hold(() => this.timeEmbedding.call(this.timeProj.call(timestep))); // [B or 1, T]
+      yield this.addEmbedding.name;
+      const embedding = held.hold(() => {
+        const sinusoids = tf.reshape(this.addTimeProj.call(tf.reshape(ids, [-1])), [batch, -1]);
+        const both = tf.add(time, this.addEmbedding.call(sinusoids)) as tf.Tensor2D; // [B, T]
+        return tf.reshape(tf.tile(tf.expandDims(both, 1), [1, numFrames, 1]), [batch * numFrames, -1]);
+      });
+      return held.give(embedding);
+    } finally {
+      held.freeAll();
+    }
   }
 
   *steps([sample, timestep, context, ids]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
     const numFrames = framesOf(kwargs, sample);
     const held = new Held();
     try {
-      const temb = held.hold(() => this.embed(timestep, ids, numFrames));
-      let h = held.hold(() => this.convIn.call(sample));
+      const temb = held.adopt(yield* this.embed(timestep, ids, numFrames));
       yield this.convIn.name;
+      let h = held.hold(() => this.convIn.call(sample));
       const skips = [h];
       for (const block of this.downBlocks) {
         const outputs = held.adopt(yield* under(block.name, block.steps([h, temb, context], { numFrames })));
@@ -231,7 +241,10 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
         h = held.adopt(yield* under(block.name, steps));
         held.free(before, ...own);
       }
-      return held.give(held.hold(() => this.convOut.call(silu(this.convNormOut.call(h)))));
+      yield this.convNormOut.name;
+      const normed = held.hold(() => silu(this.convNormOut.call(h)));
+      yield this.convOut.name;
+      return held.give(held.hold(() => this.convOut.call(normed)));
     } finally {
       held.freeAll();
     }

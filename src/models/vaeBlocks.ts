@@ -34,10 +34,10 @@ abstract class Chain<Args extends LayerArgs> extends StepwiseBlock<Args> {
     try {
       let h = x;
       for (const layer of this.chain) {
+        yield layer.name;
         const before = h;
         h = held.hold(() => layer.call(before, kwargs));
         held.free(before);
-        yield layer.name;
       }
       return held.give(h);
     } finally {

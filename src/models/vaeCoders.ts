@@ -32,29 +32,31 @@ abstract class Coder extends StepwiseBlock<CoderArgs> {
   protected abstract readonly blocks: StepwiseBlock[];
   protected abstract readonly convNormOut: GroupNormalization;
   protected abstract readonly convOut: Conv2d;
+  protected readonly timeConvOut?: TemporalConv;
 
   *steps([x]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
     const held = new Held();
     try {
-      let h = held.hold(() => this.convIn.call(x));
       yield this.convIn.name;
+      let h = held.hold(() => this.convIn.call(x));
       for (const block of this.blocks) {
         const before = h;
         h = held.adopt(yield* under(block.name, block.steps([before], kwargs)));
         held.free(before);
       }
+      yield this.convNormOut.name;
       const normed = held.hold(() => silu(this.convNormOut.call(h)));
       held.free(h);
-      const out = held.hold(() => this.finish(normed, kwargs));
       yield this.convOut.name;
-      return held.give(out);
+      const out = held.hold(() => this.convOut.call(normed));
+      const { timeConvOut } = this;
+      if (!timeConvOut) return held.give(out);
+      held.free(normed);
+      yield timeConvOut.name;
+      return held.give(held.hold(() => timeConvOut.call(out, kwargs)));
     } finally {
       held.freeAll();
     }
-  }
-
-  protected finish(h: tf.Tensor, _kwargs: Kwargs): tf.Tensor {
-    return this.convOut.call(h);
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape {
@@ -104,7 +106,7 @@ export class TemporalDecoder extends Coder {
   protected readonly blocks: StepwiseBlock[];
   protected readonly convNormOut: GroupNormalization;
   protected readonly convOut: Conv2d;
-  private readonly timeConvOut: TemporalConv;
+  protected override readonly timeConvOut: TemporalConv;
 
   constructor(args: CoderArgs) {
     super(args);
@@ -134,10 +136,6 @@ export class TemporalDecoder extends Coder {
     this.convNormOut = this.child(new GroupNormalization({ name: 'conv_norm_out', numChannels: last(channels), eps: 1e-6 }));
     this.convOut = this.child(new Conv2d({ name: 'conv_out', inChannels: last(channels), outChannels, padding: 1 }));
     this.timeConvOut = this.child(new TemporalConv({ name: 'time_conv_out', inChannels: outChannels, outChannels }));
-  }
-
-  protected override finish(h: tf.Tensor, kwargs: Kwargs): tf.Tensor {
-    return this.timeConvOut.call(this.convOut.call(h), kwargs);
   }
 }
 tf.serialization.registerClass(TemporalDecoder);

@@ -1,4 +1,5 @@
 /** The parts that a pipeline is made of. */
+import type { StepWeights } from '../layers/index.ts';
 import type { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../models/index.ts';
 import type { EulerDiscreteScheduler } from '../schedulers/index.ts';
 import type { FixedSettings, MemoryPlan } from './memoryPlan.ts';
@@ -35,10 +36,13 @@ export type ModelName = 'vae' | 'imageEncoder' | 'unet';
 
 /** Keeps the weights of models out of memory while they are not needed. */
 export interface Offload {
-  /** Brings the weights of a model into memory. Rejects with the signal's reason if that aborts. */
-  load(model: ModelName, signal?: AbortSignal): Promise<void>;
-  /** Frees them. */
-  release(model: ModelName): void;
+  /**
+   * Brings the weights of a model into memory, or gives what brings in those of each of its blocks when it runs. Rejects with the signal's
+   * reason if that aborts.
+   */
+  load(model: ModelName, signal?: AbortSignal): Promise<StepWeights | undefined>;
+  /** Frees them and closes their files. */
+  release(model: ModelName): Promise<void>;
 }
 
 /** Chooses how calls run so that they fit into memory. */

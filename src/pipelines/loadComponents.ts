@@ -157,8 +157,9 @@ function offloadTo({ path, variant }: ModelFolder, models: Models, { weightDtype
       } finally {
         await files.close();
       }
+      return undefined;
     },
-    release: (model) => models[label(model)].releaseWeights(),
+    release: async (model) => models[label(model)].releaseWeights(),
   };
 }
 

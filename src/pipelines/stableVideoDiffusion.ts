@@ -12,11 +12,8 @@ import { channelsFirst } from './stageValues.ts';
 import type { CallbackTensors, FloatArray, Frames, GenerateOptions, ImageInput, OutputType } from './types.ts';
 import { type Watch, watched } from './watched.ts';
 
-/** What the UNet is told besides the noisy latents: context `[B, 1, C]` and picture latents of every frame `[B*F, h, w, C]`. */
-interface Condition {
-  context: tf.Tensor;
-  picture: tf.Tensor;
-}
+/** What the UNet is told besides the noisy latents, for one half of guidance or both: `[B, 1, C]` and, for every frame, `[B*F, h, w, C]`. */
+type Condition = [context: tf.Tensor, picture: tf.Tensor];
 
 /** One still picture in, a short video out. This class runs anywhere; `fromPretrained.ts` adds loading from disk. */
 export class StableVideoDiffusionPipeline {
@@ -73,18 +70,13 @@ export class StableVideoDiffusionPipeline {
     const { settings, undo } = fitIntoMemory(this.components, checked, scales, options);
     const held = new Held();
     try {
-      const embeddings = held.adopt(await this.using('imageEncoder', options, () => this.encodeImage(image, settings, options)));
-      const pictures = held.adopt(await this.using('vae', options, () => this.encodePicture(image, settings, options)));
+      const embeddings = held.adopt(await this.using('imageEncoder', options, (watch) => this.encodeImage(image, settings, watch)));
+      const pictures = held.adopt(await this.using('vae', options, (watch) => this.encodePicture(image, settings, watch)));
       const ids = held.hold(() => this.addedTimeIds(settings));
       await options.onStage?.('added_time_ids', await channelsFirst(ids));
-      const conditional = held.hold(() => {
-        const { context, picture } = this.condition(embeddings, pictures, settings);
-        return [context, picture];
-      });
-      const unconditional = held.hold(() => conditional.map((part) => tf.zerosLike(part)));
-      const conditions = [unconditional, conditional].map(([context, picture]) => ({ context, picture }));
+      const conditional = held.hold(() => this.condition(embeddings, pictures, settings));
       const shown = { imageEmbeddings: conditional[0], imageLatents: pictures, addedTimeIds: ids };
-      const latents = await this.using('unet', options, () => this.sample(conditions, scales, shown, settings, options, held));
+      const latents = await this.using('unet', options, (watch) => this.sample(conditional, scales, shown, settings, watch, held));
       const frames = await this.output(latents, settings, options, held);
       return options.returnDict === false ? frames : { frames };
     } finally {
@@ -93,42 +85,45 @@ export class StableVideoDiffusionPipeline {
     }
   }
 
-  /** Does `work` with the weights of a model in memory. */
-  private async using<T>(model: ModelName, { signal, onBlock }: Watch, work: () => Promise<T>): Promise<T> {
+  /** Does `work` with the weights of a model in memory, or with what brings them there. */
+  private async using<T, W extends Watch>(model: ModelName, watch: W, work: (watch: W) => Promise<T>): Promise<T> {
     const { offload } = this.components;
-    if (!offload) return work();
+    if (!offload) return work(watch);
     try {
-      await offload.load(model, signal);
-      onBlock?.('offload');
-      return await work();
+      const weights = await offload.load(model, watch.signal);
+      watch.onBlock?.('offload');
+      return await work({ ...watch, weights });
     } finally {
-      offload.release(model);
+      await offload.release(model);
     }
   }
 
   /** Goes from start noise to the final latents `[videos*F, h, w, C]`, which are held. */
   private async sample(
-    [unconditional, conditional]: Condition[],
+    conditional: Condition,
     scales: number[],
     shown: Record<'imageEmbeddings' | 'imageLatents' | 'addedTimeIds', tf.Tensor>,
     settings: Settings,
-    options: GenerateOptions,
+    options: GenerateOptions & Watch,
     held: Held,
   ): Promise<tf.Tensor> {
     const { scheduler } = this;
     const guided = scales.some((scale) => scale > 1);
+    const unconditional = held.hold(() => conditional.map((part) => tf.zerosLike(part)) as Condition);
+    const together = held.hold(() => conditional.map((part, i) => tf.concat([unconditional[i], part])) as Condition);
+    const halves = settings.guidanceTogether ? [together] : [unconditional, conditional];
     let latents = held.hold(() => this.startLatents(settings));
     await options.onStage?.('initial_latents', await channelsFirst(latents, settings.numFrames));
     const timesteps = Array.from(scheduler.timesteps);
     options.onProgress?.({ stage: 'sampling', step: 0, steps: timesteps.length });
     for (const [step, timestep] of timesteps.entries()) {
       const velocities: tf.Tensor[] = [];
-      for (const condition of guided ? [unconditional, conditional] : [conditional]) {
+      for (const condition of guided ? halves : [conditional]) {
         velocities.push(held.adopt(await this.predict(latents, timestep, condition, shown.addedTimeIds, settings, options)));
       }
       const before = latents;
       latents = held.hold(() => {
-        const velocity = guided ? guide(velocities[0], velocities[1], scales) : velocities[0];
+        const velocity = guided ? guide(tf.concat(velocities), scales) : velocities[0];
         return scheduler.step(velocity, timestep, before).prevSample;
       });
       held.free(before, ...velocities);
@@ -149,10 +144,10 @@ export class StableVideoDiffusionPipeline {
   }
 
   /** Embeddings `[B, 1, C]` of the pictures as they came. */
-  private async encodeImage(image: ImageInput, { batch }: Settings, options: GenerateOptions): Promise<tf.Tensor> {
+  private async encodeImage(image: ImageInput, { batch }: Settings, options: GenerateOptions & Watch): Promise<tf.Tensor> {
     const { imageMean, imageStd } = this.components.featureExtractor;
     const { imageEncoder } = this;
-    const steps = imageEncoder.config.numHiddenLayers + 1;
+    const steps = imageEncoder.config.numHiddenLayers + 4; // besides the layers: embeddings, two normalisations and the projection
     const held = new Held();
     try {
       const values = clipPixelValues(await hostPictures(image), imageEncoder.config.imageSize, imageMean, imageStd);
@@ -170,7 +165,7 @@ export class StableVideoDiffusionPipeline {
   }
 
   /** Latents `[B, h, w, C]` of the pictures at the size of the video, with noise added. Takes the first draw. */
-  private async encodePicture(image: ImageInput, settings: Settings, options: GenerateOptions): Promise<tf.Tensor> {
+  private async encodePicture(image: ImageInput, settings: Settings, options: GenerateOptions & Watch): Promise<tf.Tensor> {
     const { batch, height, width, generator, noiseAugStrength } = settings;
     const round = (n: number) => n - (n % this.vae.scaleFactor);
     const held = new Held();
@@ -212,7 +207,7 @@ export class StableVideoDiffusionPipeline {
       const [, ...rest] = x.shape;
       return tf.reshape(tf.tile(tf.reshape(x, [batch, 1, -1]), [1, times, 1]), [batch * times, ...rest]);
     };
-    return { context: repeat(embeddings, numVideosPerPrompt), picture: repeat(pictures, numVideosPerPrompt * numFrames) };
+    return [repeat(embeddings, numVideosPerPrompt), repeat(pictures, numVideosPerPrompt * numFrames)];
   }
 
   /** Start noise `[videos*F, h, w, C]` at the schedule's first noise level. Takes the second draw, unless latents are given. */
@@ -222,20 +217,23 @@ export class StableVideoDiffusionPipeline {
     return tf.mul(tf.reshape(noise, [videos * frames, h, w, c]), this.scheduler.initNoiseSigma);
   }
 
-  /** The UNet's velocity for latents `[videos*F, h, w, C]` under one condition. */
+  /** The UNet's velocity for latents `[videos*F, h, w, C]` under a condition; of both halves of guidance, one after the other in the first axis. */
   private async predict(
     latents: tf.Tensor,
     timestep: number,
-    { context, picture }: Condition,
+    [context, picture]: Condition,
     ids: tf.Tensor,
     { numFrames }: Settings,
-    options: GenerateOptions,
+    options: GenerateOptions & Watch,
   ): Promise<tf.Tensor> {
     const held = new Held();
     try {
-      const input = held.hold(() => tf.concat([this.scheduler.scaleModelInput(latents, timestep), picture], -1));
-      const time = held.hold(() => tf.tensor1d([timestep]));
-      return await runSteps(this.unet.steps([input, time, context, ids], { numFrames }), watched(options, 'unet'));
+      const halves = picture.shape[0] / latents.shape[0];
+      const input = held.hold(() =>
+        tf.concat([tf.tile(this.scheduler.scaleModelInput(latents, timestep), [halves, 1, 1, 1]), picture], -1),
+      );
+      const [time, allIds] = held.hold(() => [tf.tensor1d([timestep]), tf.tile(ids, [halves, 1])]);
+      return await runSteps(this.unet.steps([input, time, context, allIds], { numFrames }), watched(options, 'unet'));
     } finally {
       held.freeAll();
     }
@@ -291,7 +289,7 @@ export class StableVideoDiffusionPipeline {
    * Unlike upstream, no chunk mixes frames of two videos.
    */
   decodeLatents(latents: tf.Tensor4D, numFrames: number, decodeChunkSize: number, options: Watch = {}): Promise<FloatArray> {
-    return this.using('vae', options, () => this.decode(latents, numFrames, decodeChunkSize, options));
+    return this.using('vae', options, (watch) => this.decode(latents, numFrames, decodeChunkSize, watch));
   }
 
   private async decode(latents: tf.Tensor4D, numFrames: number, decodeChunkSize: number, options: Watch): Promise<FloatArray> {

@@ -28,7 +28,7 @@ describe('examples', () => {
     const bytes = await readFile(video);
     expect(bytes.subarray(4, 8).toString()).to.equal('ftyp');
     expect(stderr).to.match(/loading (\d+)\/\1\b/);
-    for (const done of ['encoding 3/3', 'sampling 10/10', 'decoding 8/8']) expect(stderr).to.contain(done);
+    for (const done of ['encoding 6/6', 'sampling 10/10', 'decoding 8/8']) expect(stderr).to.contain(done);
   });
 
   it('temporalDecoder writes an animation with a page per picture', async () => {

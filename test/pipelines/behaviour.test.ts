@@ -117,7 +117,7 @@ describe('onProgress', () => {
     await pipe.generate(picture, { ...options, numFrames: 3, decodeChunkSize: 2, onProgress: (progress) => seen.push(progress) });
     const counted = (stage: Progress['stage'], done: number[], steps: number) => done.map((step) => ({ stage, step, steps }));
     expect(seen).to.deep.equal([
-      ...counted('encoding', [1, 2, 3], 3),
+      ...counted('encoding', [1, 2, 3, 4, 5, 6], 6),
       ...counted('sampling', [0, 1, 2], 2),
       ...counted('decoding', [0, 2, 3], 3),
     ]);

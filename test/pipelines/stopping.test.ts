@@ -50,7 +50,7 @@ describe('a cancelled call', () => {
 
   for (const [what, changed] of Object.entries({
     'in the image encoder': () => cancelAt('encoding', 1),
-    'after the image encoder': () => cancelAt('encoding', 3),
+    'after the image encoder': () => cancelAt('encoding', 6),
     'before the first step': () => cancelAt('sampling', 0),
     'within the first step, between two blocks': () => cancelAt('sampling', 0, true),
     'between two steps': () => cancelAt('sampling', 1),
