@@ -19,11 +19,13 @@ const fastest: Record<string, Record<string, Choice>> = {
     // wasm runs batched matMul as a scalar loop and 2-D matMul by XNNPACK: 6.6 times faster at 1024 tokens.
     wasm: { name: 'perMatrix' },
     'tensorflow-cpu': { name: 'oneDNN', needs: ['softmax', 'batchMatMul'] },
+    'tensorflow-gpu': { name: 'direct', needs: ['usualBatchMatMul'] },
   },
   channelMean: {
     // wasm reduces over a middle axis by transposing first; pooling does not: 3 times faster at [14, 32, 32, 320].
     wasm: { name: 'pooled' },
     'tensorflow-cpu': { name: 'product' },
+    'tensorflow-gpu': { name: 'direct', needs: ['mean'] },
   },
   channelMeanSquare: { 'tensorflow-gpu': { name: 'euclidean', needs: ['euclideanNorm'] } },
   conv2d: {
@@ -37,9 +39,12 @@ const fastest: Record<string, Record<string, Choice>> = {
   },
   layerNorm: {
     'tensorflow-cpu': { name: 'oneDNN', needs: ['layerNorm'] },
-    'tensorflow-gpu': { name: 'euclidean', needs: ['euclideanNorm'] },
+    'tensorflow-gpu': { name: 'euclidean', needs: ['euclideanNorm', 'mean'] },
   },
-  linear: { 'tensorflow-cpu': { name: 'oneDNN', needs: ['matMul'] } },
+  linear: {
+    'tensorflow-cpu': { name: 'oneDNN', needs: ['matMul'] },
+    'tensorflow-gpu': { name: 'direct', needs: ['usualMatMul'] },
+  },
   resizeNearest: { 'tensorflow-gpu': { name: 'oneKernel' } },
   silu: {
     'tensorflow-cpu': { name: 'softplusGrad', needs: ['softplusGrad'] },

@@ -74,6 +74,23 @@ export const kernels = {
       x.shape.filter((_, i) => i !== axis),
     ),
 
+  /** Mean over one axis: `[..., M, ...]` -> `[..., ...]`. Without the cast that TensorFlow.js puts in front. */
+  mean: (x: tf.Tensor, axis: number) =>
+    run(
+      'Mean',
+      {},
+      [x, tf.scalar(axis, 'int32')],
+      x.shape.filter((_, i) => i !== axis),
+    ),
+
+  /** The product of two matrices by the device's usual kernel, without the third axis that TensorFlow.js gives to every matrix. */
+  usualMatMul: (a: tf.Tensor2D, b: tf.Tensor2D) =>
+    run('MatMul', { transpose_a: false, transpose_b: false }, [a, b], [a.shape[0], b.shape[1]]) as tf.Tensor2D,
+
+  /** Products of stacks of matrices by the device's usual kernel, without the shaping that TensorFlow.js does first. */
+  usualBatchMatMul: (a: tf.Tensor3D, b: tf.Tensor3D, transposeB = false) =>
+    run('BatchMatMulV2', { adj_x: false, adj_y: transposeB }, [a, b], [...a.shape.slice(0, 2), b.shape[transposeB ? 1 : 2]]) as tf.Tensor3D,
+
   /** Softmax over the last axis. */
   softmax: (x: tf.Tensor) => run('_MklSoftmax', oneDNN, [x]),
 
@@ -104,6 +121,9 @@ const probes: Record<KernelName, () => tf.Tensor> = {
   softplusGrad: () => kernels.softplusGrad(tf.ones([2]), tf.ones([2])),
   erfc: () => kernels.erfc(tf.ones([2])),
   euclideanNorm: () => kernels.euclideanNorm(tf.ones([2, 2]), 0),
+  mean: () => kernels.mean(tf.ones([2, 2]), 0),
+  usualMatMul: () => kernels.usualMatMul(tf.ones([2, 2]), tf.ones([2, 2])),
+  usualBatchMatMul: () => kernels.usualBatchMatMul(tf.ones([1, 2, 2]), tf.ones([1, 2, 2])),
   softmax: () => kernels.softmax(tf.ones([1, 2])),
   matMul: () => kernels.matMul(tf.ones([2, 2]), tf.ones([2, 2])),
   batchMatMul: () => kernels.batchMatMul(tf.ones([1, 2, 2]), tf.ones([1, 2, 2])),
