@@ -22,7 +22,7 @@ function noise<T extends tf.Tensor>(seed: number, shape: number[]): T {
   return (shape.length < 4 ? tf.tensor(generator.randn(shape), shape) : randnTensor(generator, shape)) as T;
 }
 
-/** Builds a block without weights and fills it from the checkpoint. */
+/** Builds a block without weights and fills it from the checkpoint; weights are kept as the pipeline keeps them by default. */
 async function filled<T extends AnyBlock>(
   checkpoint: string,
   component: WeightedComponent,
@@ -33,7 +33,7 @@ async function filled<T extends AnyBlock>(
   try {
     const block = create(camelCaseConfig(folder.config(component)));
     withoutWeights(() => block.build());
-    await loadWeights(block, await folder.weights(component), { prefix });
+    await loadWeights(block, await folder.weights(component), { prefix, weightDtype: 'auto' });
     return block;
   } finally {
     await folder.close();
