@@ -1,6 +1,7 @@
 /** Products and convolutions in half precision: inputs are rounded to it, the kernel runs in it, and the result is float32 again. */
 import * as tf from '@tensorflow/tfjs';
 import { deviceName, plannedOutput } from './kernels.ts';
+import { execute, type NativeTensor } from './nativeTensors.ts';
 
 /** What products and convolutions compute in. All else, norms and softmax above all, is float32 always. */
 export const computeDtypes = ['float32', 'float16', 'bfloat16'] as const;
@@ -51,23 +52,18 @@ function hasKernels(dtype: ComputeDtype): boolean {
   }
 }
 
-/** The part of tfjs-node's backend that is used here. Tensors of half precision are beyond its own methods, so its native addon is called. */
+/** The part of tfjs-node's backend that is used here. */
 interface NodeBackend {
-  binding: Record<`TF_ATTR_${'TYPE' | 'BOOL' | 'INT' | 'STRING'}` | 'TF_FLOAT', number> & {
-    deleteTensor(id: number): void;
-    executeOp(kernel: string, attributes: object[], inputs: number[], outputs: number): { id: number }[];
-  };
+  binding: { TF_FLOAT: number; deleteTensor(id: number): void };
   getInputTensorIds(tensors: tf.Tensor[]): number[];
-  createOutputTensor(tensor: { id: number }): tf.Tensor;
+  createOutputTensor(tensor: NativeTensor): tf.Tensor;
 }
-
-type Attributes = Record<string, boolean | number | number[] | string>;
 
 /**
  * Runs a kernel of libtensorflow on `inputs` in the half precision that is set.
  * @param shape That of the result.
  */
-function inHalf<T extends tf.Tensor>(kernel: string, attributes: Attributes, inputs: tf.Tensor[], shape: number[]): T {
+function inHalf<T extends tf.Tensor>(kernel: string, attributes: Parameters<typeof execute>[1], inputs: tf.Tensor[], shape: number[]): T {
   const values = tf.util.sizeFromShape(shape) + inputs.reduce((sum, { size }) => sum + size, 0);
   const planned = plannedOutput(kernel, shape, inputs, 2 * values);
   if (planned) return planned as T;
@@ -75,24 +71,17 @@ function inHalf<T extends tf.Tensor>(kernel: string, attributes: Attributes, inp
     throw new Error(`Computing in ${current} needs the tensorflow backend but the backend is ${tf.getBackend()}, which has float32 alone.`);
   }
   const backend = tf.backend() as unknown as NodeBackend;
-  const { binding } = backend;
+  const { TF_FLOAT: float } = backend.binding;
   const half = codes[current as keyof typeof codes];
+  const cast = (id: number, from: number, to: number) => execute('Cast', { SrcT: from, DstT: to, Truncate: false }, id);
   const temporary: number[] = [];
-  const execute = (name: string, given: Attributes, ids: number[]) => {
-    const typed = Object.entries(given).map(([name, value]) => {
-      const type = typeof value === 'boolean' ? 'BOOL' : typeof value === 'string' ? 'STRING' : typeof value === 'number' ? 'TYPE' : 'INT';
-      return { name, type: binding[`TF_ATTR_${type}`], value };
-    });
-    return binding.executeOp(name, typed, ids, 1)[0];
-  };
-  const cast = (id: number, from: number, to: number) => execute('Cast', { SrcT: from, DstT: to, Truncate: false }, [id]);
   try {
-    for (const id of backend.getInputTensorIds(inputs)) temporary.push(cast(id, binding.TF_FLOAT, half).id);
-    const result = execute(kernel, { T: half, ...attributes }, temporary);
+    for (const id of backend.getInputTensorIds(inputs)) temporary.push(cast(id, float, half).id);
+    const result = execute(kernel, { T: half, ...attributes }, ...temporary);
     temporary.push(result.id);
-    return backend.createOutputTensor(cast(result.id, half, binding.TF_FLOAT)) as T;
+    return backend.createOutputTensor(cast(result.id, half, float)) as T;
   } finally {
-    for (const id of temporary) binding.deleteTensor(id);
+    for (const id of temporary) backend.binding.deleteTensor(id);
   }
 }
 

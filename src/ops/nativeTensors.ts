@@ -19,7 +19,7 @@ const types = {
 export type NativeType = keyof typeof types;
 
 /** What the native addon tells of a tensor it has made. */
-interface NativeTensor {
+export interface NativeTensor {
   id: number;
   shape: number[];
   dtype: number;
@@ -28,12 +28,12 @@ interface NativeTensor {
 interface Attribute {
   name: string;
   type: number;
-  value: number | boolean | string;
+  value: number | boolean | string | number[];
 }
 
 /** What this file uses of tfjs-node's backend. Tensors of half precision are beyond its own methods, so its native addon is called. */
 interface NodeBackend {
-  binding: Record<'TF_ATTR_TYPE' | 'TF_ATTR_BOOL' | 'TF_ATTR_STRING' | 'TF_FLOAT' | 'TF_INT32' | 'TF_UINT8', number> & {
+  binding: Record<`TF_ATTR_${'TYPE' | 'BOOL' | 'STRING' | 'INT'}` | 'TF_FLOAT' | 'TF_INT32' | 'TF_UINT8', number> & {
     createTensor(shape: number[], type: number, values: Uint8Array | Int32Array): number;
     deleteTensor(id: number): void;
     tensorDataSync(id: number): ArrayLike<number>;
@@ -176,9 +176,11 @@ function hasOneDnn(): boolean {
   return oneDnn;
 }
 
-function execute(kernel: string, attributes: Record<string, Attribute['value']>, ...inputs: number[]): NativeTensor {
+/** Runs a kernel that gives one tensor. Attributes: a number stands for a type, a list for integers. */
+export function execute(kernel: string, attributes: Record<string, Attribute['value']>, ...inputs: number[]): NativeTensor {
   const { binding } = backend();
-  const kinds = { boolean: binding.TF_ATTR_BOOL, number: binding.TF_ATTR_TYPE, string: binding.TF_ATTR_STRING };
+  const { TF_ATTR_BOOL: boolean, TF_ATTR_TYPE: number, TF_ATTR_STRING: string, TF_ATTR_INT: object } = binding;
+  const kinds = { boolean, number, string, object };
   const typed = Object.entries(attributes).map(([name, value]) => ({ name, type: kinds[typeof value as keyof typeof kinds], value }));
   return binding.executeOp(kernel, typed, inputs, 1)[0];
 }
