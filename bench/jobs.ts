@@ -40,22 +40,24 @@ async function filled<T extends AnyBlock>(
   }
 }
 
-/** One guided evaluation, as the pipeline does it at each step: both halves in turn, then guidance. */
+/** One guided evaluation, as the pipeline does it at each step: both halves as one batch, then guidance. */
 async function guidedVelocity(
   unet: UNetSpatioTemporalConditionModel,
   latents: tf.Tensor,
-  conditions: { picture: tf.Tensor; context: tf.Tensor }[],
+  { picture, context }: { picture: tf.Tensor; context: tf.Tensor },
   [time, ids]: tf.Tensor[],
 ): Promise<tf.Tensor> {
   const numFrames = latents.shape[0];
-  const halves: tf.Tensor[] = [];
-  for (const { picture, context } of conditions) {
-    const input = tf.concat([latents, picture], -1);
-    halves.push(await runSteps(unet.steps([input, time, context, ids], { numFrames })));
-    input.dispose();
-  }
-  const velocity = guide(halves[0], halves[1], guidanceScales(1, 3, numFrames));
-  for (const half of halves) half.dispose();
+  const both = (unconditional: tf.Tensor, conditional: tf.Tensor) => tf.concat([unconditional, conditional]);
+  const inputs = tf.tidy(() => [
+    tf.concat([both(latents, latents), both(tf.zerosLike(picture), picture)], -1),
+    time.clone(),
+    both(tf.zerosLike(context), context),
+    both(ids, ids),
+  ]);
+  const velocities = await runSteps(unet.steps(inputs, { numFrames }));
+  const velocity = guide(velocities, guidanceScales(1, 3, numFrames));
+  tf.dispose([inputs, velocities]);
   return velocity;
 }
 
@@ -73,10 +75,9 @@ export const jobs: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Job> } = 
     const unet = await filled(checkpoint, 'unet', '', (config) => new UNetSpatioTemporalConditionModel(config));
     const shape = [frames, 4, height / 8, width / 8];
     const conditional = { picture: noise(2, shape), context: noise(3, [1, 1, unet.config.crossAttentionDim as number]) };
-    const unconditional = { picture: tf.zerosLike(conditional.picture), context: tf.zerosLike(conditional.context) };
     const latents = noise(1, shape);
     const [time, ids] = [tf.tensor1d([1.25]), tf.tensor2d([[6, 127, 0.02]])];
-    return () => guidedVelocity(unet, latents, [unconditional, conditional], [time, ids]);
+    return () => guidedVelocity(unet, latents, conditional, [time, ids]);
   },
   async 'vae-decode'({ checkpoint, frames, height, width }) {
     const vae = await filled(checkpoint, 'vae', '', (config) => new AutoencoderKLTemporalDecoder(config));

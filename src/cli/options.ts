@@ -43,7 +43,10 @@ export interface GenerateCommand {
   threads?: number;
   dtype: (typeof dtypes)[number];
   tf32: boolean;
-  offload: (typeof offloads)[number];
+  /** None: by the memory there is. */
+  offload?: (typeof offloads)[number];
+  /** Bytes that the process may take. */
+  memory?: number;
   weightDtype: (typeof weightDtypes)[number];
   formulation: (typeof formulations)[number];
   variant?: string;
@@ -113,7 +116,7 @@ const running: Options = {
   tf32: { help: 'Let an NVIDIA card round the inputs of float32 products to TensorFloat-32: faster and less exact.' },
   offload: {
     value: 'WHAT',
-    help: 'none keeps all weights in memory; model reads those of a model before its part of the work and frees them after it. Default: none.',
+    help: 'none keeps all weights in memory; model reads those of a model before its part of the work and frees them after it. Default: none where it fits.',
   },
   'weight-dtype': {
     value: 'TYPE',
@@ -129,11 +132,15 @@ const running: Options = {
   },
   'decode-chunk-size': {
     value: 'N',
-    help: 'Frames decoded together, 1 or more. Fewer take less memory and may flicker at the seams. Default: all.',
+    help: 'Frames decoded together, 1 or more. Fewer take less memory and may flicker at the seams. Default: as many as fit.',
   },
   'forward-chunking': {
     value: 'N',
-    help: 'Let the feed-forward layers work on N frames at a time, a divisor of the frames: less memory, same result. Default: all.',
+    help: 'Let the feed-forward layers work on N frames at a time, a divisor of the frames: less memory, same result. Default: all where they fit.',
+  },
+  memory: {
+    value: 'GIB',
+    help: 'Memory to count on, in GiB. What does not fit into it is refused before the work. Default: what the machine has free.',
   },
 };
 
@@ -200,7 +207,8 @@ export function readGenerateCommand(args: string[]): GenerateCommand {
     threads: whole('threads', { min: 1, max: 8 })[0],
     dtype: chosen('dtype', dtypes)[0] ?? 'float32',
     tf32: given.has('tf32'),
-    offload: chosen('offload', offloads)[0] ?? 'none',
+    offload: chosen('offload', offloads)[0],
+    memory: given.values('memory').map(memoryBytes)[0],
     weightDtype: chosen('weight-dtype', weightDtypes)[0] ?? 'auto',
     formulation: chosen('formulation', formulations)[0] ?? 'fastest',
     variant: given.value('variant'),
@@ -211,6 +219,11 @@ export function readGenerateCommand(args: string[]): GenerateCommand {
   };
   checkTogether(command);
   return command;
+}
+
+/** The bytes that a value of `--memory` means. @throws UsageError if it is no number of GiB. */
+export function memoryBytes(text: string): number {
+  return Math.round(realNumber('memory', text, { min: 0.1 }) * 2 ** 30);
 }
 
 function required(value: string | undefined, option: string, what: string): string {

@@ -44,6 +44,7 @@ export function settingsOf(image: ImageInput, options: GenerateOptions, facts: M
     sigmas: options.sigmas,
     minGuidanceScale: options.minGuidanceScale ?? 1,
     maxGuidanceScale: options.maxGuidanceScale ?? 3,
+    guidanceTogether: options.guidanceTogether ?? true,
     fps: options.fps ?? 7,
     motionBucketId: options.motionBucketId ?? 127,
     noiseAugStrength: options.noiseAugStrength ?? 0.02,

@@ -12,7 +12,7 @@ export function fitIntoMemory(
   { planner, offload, unet, vae }: Components,
   settings: Settings,
   scales: number[],
-  { decodeChunkSize }: GenerateOptions,
+  { decodeChunkSize, guidanceTogether }: GenerateOptions,
 ): { settings: Settings; undo: () => void } {
   if (!planner) return { settings, undo: () => {} };
   const { batch, numVideosPerPrompt, outputType } = settings;
@@ -25,8 +25,8 @@ export function fitIntoMemory(
   };
   const given = unet.forwardChunking;
   const { levers } = planner.plan(size, {
-    offload: offload ? 'model' : 'none',
-    guidanceTogether: false,
+    offload: offload?.mode ?? 'none',
+    guidanceTogether,
     forwardChunking: given,
     decodeChunkSize,
   });
@@ -37,5 +37,6 @@ export function fitIntoMemory(
     for (const model of models) limitScores(model, undefined);
     if (!given) unet.disableForwardChunking();
   };
-  return { settings: { ...settings, decodeChunkSize: levers.decodeChunkSize }, undo };
+  const { decodeChunkSize: frames, guidanceTogether: together } = levers;
+  return { settings: { ...settings, decodeChunkSize: frames, guidanceTogether: together }, undo };
 }

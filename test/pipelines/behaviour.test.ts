@@ -125,14 +125,14 @@ describe('onProgress', () => {
 });
 
 describe('guidance', () => {
-  /** How often the UNet runs in a call of two steps. */
-  async function unetRuns(changed: Options): Promise<number> {
+  /** How many videos go into the UNet at each of its runs in a call of two steps. */
+  async function unetRuns(changed: Options & { numFrames: number }): Promise<number[]> {
     const { unet } = pipe;
     const steps = unet.steps;
-    let runs = 0;
-    unet.steps = (...args) => {
-      runs++;
-      return steps.apply(unet, args);
+    const runs: number[] = [];
+    unet.steps = (inputs, kwargs) => {
+      runs.push(inputs[0]!.shape[0]! / changed.numFrames);
+      return steps.call(unet, inputs, kwargs);
     };
     try {
       await latentsOf([picture], changed);
@@ -142,20 +142,26 @@ describe('guidance', () => {
     return runs;
   }
 
-  for (const [min, max, frames, runs] of [
-    [1, 3, 2, 4],
-    [1, 1, 2, 2],
-    [0.5, 0.9, 2, 2],
+  for (const [min, max, frames, halves] of [
+    [1, 3, 2, 2],
+    [1, 1, 2, 1],
+    [0.5, 0.9, 2, 1],
     // diffusers decides by the last frame's scale before the loop and by any frame's in it, and ends with an error on this one.
-    [2, 1, 2, 4],
+    [2, 1, 2, 2],
     // One frame has the first scale, with which diffusers ends with an error too.
-    [1, 3, 1, 2],
-    [2, 3, 1, 4],
+    [1, 3, 1, 1],
+    [2, 3, 1, 2],
   ] as const) {
-    it(`from ${min} to ${max} over ${frames} frames runs the UNet ${runs} times in 2 steps`, async () => {
-      expect(await unetRuns({ minGuidanceScale: min, maxGuidanceScale: max, numFrames: frames })).to.equal(runs);
+    it(`from ${min} to ${max} over ${frames} frames evaluates ${halves} of its halves, as one batch or in turn`, async () => {
+      const call = { minGuidanceScale: min, maxGuidanceScale: max, numFrames: frames };
+      expect(await unetRuns(call)).to.deep.equal([halves, halves]);
+      expect(await unetRuns({ ...call, guidanceTogether: false })).to.deep.equal(Array(2 * halves).fill(1));
     });
   }
+
+  it('gives the same with its halves in turn', async () => {
+    expectSame(await latentsOf([picture], { guidanceTogether: false }), await latentsOf([picture], {}));
+  });
 
   it('above 1 in the first frame alone leaves the last one unguided', async () => {
     // Over one step, frames only meet inside the UNet, so the last frame's latents are those without guidance.

@@ -15,7 +15,7 @@ describe('defaults of the sampling call', () => {
     expect(rest).to.deep.equal({
       ...{ batch: 1, height: 576, width: 1024, numFrames: 14, numInferenceSteps: 25, sigmas: undefined },
       ...{ minGuidanceScale: 1, maxGuidanceScale: 3, fps: 7, motionBucketId: 127, noiseAugStrength: 0.02 },
-      ...{ decodeChunkSize: 14, numVideosPerPrompt: 1, latents: undefined, outputType: 'image' },
+      ...{ guidanceTogether: true, decodeChunkSize: 14, numVideosPerPrompt: 1, latents: undefined, outputType: 'image' },
       callbackOnStepEndTensorInputs: ['latents'],
     });
   });
