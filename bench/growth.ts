@@ -1,7 +1,8 @@
 /** `npm run bench -- --growth`: how our time and memory grow with frames, pixels and steps. */
 import { availableParallelism } from 'node:os';
 import type { Work } from './cases.ts';
-import { median, startOurs } from './measure.ts';
+import { startOurs } from './measure.ts';
+import { median } from './numbers.ts';
 import { prepareCheckpoint, pythonWithDiffusers } from './prepare.ts';
 import { gib, markdown, seconds } from './table.ts';
 

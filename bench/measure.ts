@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Case, Work } from './cases.ts';
+import { median, relativeL2 } from './numbers.ts';
 import { Side } from './side.ts';
 
 /** A row of the results; bytes are the most resident memory during the rounds. */
@@ -45,26 +46,10 @@ function startPeer(work: Work, peer: string, { threads, python }: Options): Side
   return new Side('diffusers', python, [here('peer.py'), JSON.stringify(work), `${threads}`], env);
 }
 
-export function median(numbers: number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
-/** How far the values in one file are from those in another, as float32. */
-function relativeL2(file: string, reference: string): number {
-  const [values, expected] = [file, reference].map((path) => {
-    const { buffer, byteOffset, byteLength } = readFileSync(path);
-    return new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
-  });
-  if (values.length !== expected.length) throw new Error(`the results have ${values.length} and ${expected.length} values`);
-  let difference = 0;
-  let norm = 0;
-  for (let i = 0; i < expected.length; i++) {
-    difference += (values[i] - expected[i]) ** 2;
-    norm += expected[i] ** 2;
-  }
-  return Math.sqrt(difference / norm);
+/** The values in a file of float32. */
+function valuesIn(path: string): Float32Array {
+  const { buffer, byteOffset, byteLength } = readFileSync(path);
+  return new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
 }
 
 /** What rounds have shown; pairs are ours and the other's. */
@@ -144,7 +129,7 @@ export async function measure(name: string, { work, fresh, backend, peer }: Case
     const [ours_seconds, peer_seconds] = [median(oursRounds), median(peerRounds)];
     return {
       ...{ case: name, rounds, ours_seconds, peer_seconds, ratio: ours_seconds / peer_seconds },
-      ...{ ours_peak_bytes: peaks[0], peer_peak_bytes: peaks[1], relative_l2: relativeL2(files[0], files[1]) },
+      ...{ ours_peak_bytes: peaks[0], peer_peak_bytes: peaks[1], relative_l2: relativeL2(valuesIn(files[0]), valuesIn(files[1])) },
       ...{ ours: versions[0], peer: versions[1], ours_rounds: oursRounds, peer_rounds: peerRounds },
     };
   } finally {

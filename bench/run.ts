@@ -55,15 +55,18 @@ async function compare(names: string[], rounds: number | undefined, write: (rows
     const entry: Case = cases[name];
     try {
       prepareCheckpoint(entry.work.checkpoint, () => python);
-      rows.push(await measure(name, entry, { rounds: rounds ?? entry.rounds ?? 5, threads: availableParallelism(), python }));
+      const row = await measure(name, entry, { rounds: rounds ?? entry.rounds ?? 5, threads: availableParallelism(), python });
+      rows.push(row);
       write(rows);
+      // Not a tolerance (the tests hold those), but speed at the price of another result shall not pass for speed.
+      if (!(row.relative_l2 < 1e-3)) throw new Error(`the two results differ (relative L2 ${row.relative_l2})`);
     } catch (error) {
       failed.push(name);
       console.error(`${name} failed: ${(error as Error).message}`);
     }
   }
-  console.log(table(rows));
-  if (failed.length > 0) console.error(`Not measured: ${failed.join(', ')}.`);
+  if (rows.length > 0) console.log(table(rows));
+  if (failed.length > 0) console.error(`Failed: ${failed.join(', ')}.`);
   return failed.length === 0;
 }
 
