@@ -6,6 +6,9 @@ import { identifyCheckpoint } from '../checkpoints/index.ts';
 import { outputFormat } from '../media/output.ts';
 import { useFormulations } from '../ops/index.ts';
 import { StableVideoDiffusionPipeline } from '../pipelines/fromPretrained.ts';
+import type { OffloadMode } from '../pipelines/memoryEstimate.ts';
+import type { MemoryPlan } from '../pipelines/memoryPlan.ts';
+import type { Levers } from '../pipelines/memoryStages.ts';
 import type { GenerateOptions, ImageInput } from '../pipelines/types.ts';
 import { Generator } from '../random/generator.ts';
 import { reason, UsageError } from './errors.ts';
@@ -35,6 +38,15 @@ export interface Report {
   timings: Record<string, number>;
   /** The most memory that the process has had, without that of a graphics card. */
   peakMemoryBytes: number;
+  /** What was expected of memory, and how the call ran so that it fits. */
+  memory: {
+    /** The expected peak of the process. */
+    predictedBytes: number;
+    /** The expected peak of WebAssembly's heap or of the graphics card. */
+    deviceBytes?: number;
+    /** What saves memory and costs time or changes a little, in words. */
+    choices: string[];
+  } & Levers & { offload: OffloadMode };
   /** Time per block, if asked for. */
   profile?: ProfileLine[];
 }
@@ -58,16 +70,24 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
   if (command.seeds.length === 0) note(`the seed is ${seeds[0]}`);
 
   const onProgress = progress.update.bind(progress);
+  let plan: MemoryPlan | undefined;
   const loading = {
     variant: command.variant,
     backend: chosen.name,
     dtype: command.dtype,
     offload: command.offload,
     weightDtype: command.weightDtype,
+    memory: command.memory,
+    plannedFor: { ...command, pictures: pictures.count, forwardChunkSize: command.forwardChunking },
+    onPlan: (made: MemoryPlan) => {
+      plan = made;
+    },
     onProgress,
     signal,
   };
   const pipe = await StableVideoDiffusionPipeline.fromPretrained(command.model, loading);
+  const { offload, levers, choices } = plan!;
+  if (choices.length > 0) note(`to fit into memory: ${choices.join('; ')}`);
   const hashing = new AbortController();
   // Beside the sampling: the files have just been read, so their bytes are still in the system's cache.
   const identity = identifyCheckpoint(command.model, { variant: command.variant, signal: hashing.signal }).catch((error: unknown) => {
@@ -93,7 +113,14 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
     const result = await sample(pipe, pictures.image, { ...options, onBlock: profile?.onBlock }, toTensors ? stages : undefined);
     progress.update({ stage: 'writing', step: 0, steps: 1 });
     const checkpoint = await unlessAborted(identity, signal);
-    const settings = settingsOf(command, { numFrames, seeds, backend: chosen.name, checkpoint });
+    const settings = settingsOf(command, {
+      numFrames,
+      seeds,
+      backend: chosen.name,
+      checkpoint,
+      offload,
+      decodeChunkSize: levers.decodeChunkSize,
+    });
     const output = await writeResult(result, paths, settings, signal);
     if (command.dump !== undefined) await writeTensors(stages.all, command.dump, settings);
     progress.update({ stage: 'writing', step: 1, steps: 1 });
@@ -103,6 +130,7 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
       backend: chosen,
       timings: progress.seconds(),
       peakMemoryBytes: 1024 * process.resourceUsage().maxRSS,
+      memory: { predictedBytes: plan!.processBytes, deviceBytes: plan!.deviceBytes, offload, ...levers, choices },
       ...(profile && { profile: profile.lines() }),
     };
   } finally {

@@ -4,7 +4,7 @@ import type { GenerateCommand } from './options.ts';
 import { version } from './version.ts';
 
 /** Everything needed to make the same video again, as it is stored beside or inside each output. */
-export interface Settings extends Omit<GenerateCommand, 'output' | 'dump' | 'json' | 'profile' | 'quiet'> {
+export interface Settings extends Omit<GenerateCommand, 'output' | 'dump' | 'memory' | 'json' | 'profile' | 'quiet'> {
   numFrames: number;
   decodeChunkSize: number;
   /** The backend that was used. */
@@ -15,13 +15,13 @@ export interface Settings extends Omit<GenerateCommand, 'output' | 'dump' | 'jso
   version: string;
 }
 
-/** Fills in what the run has shown: the checkpoint and its frames, the seeds drawn and the backend chosen. */
+/** Fills in what the run has shown: the checkpoint and its frames, the seeds drawn, the backend, and what was chosen by the memory there is. */
 export function settingsOf(
   command: GenerateCommand,
-  known: Pick<Settings, 'backend' | 'checkpoint'> & { numFrames: number; seeds: number[] },
+  known: Pick<Settings, 'backend' | 'checkpoint' | 'offload' | 'numFrames' | 'decodeChunkSize' | 'seeds'>,
 ): Settings {
-  const { output, dump, json, profile, quiet, ...asked } = command;
-  return { ...asked, ...known, decodeChunkSize: command.decodeChunkSize ?? known.numFrames, version };
+  const { output, dump, memory, json, profile, quiet, ...asked } = command;
+  return { ...asked, ...known, version };
 }
 
 /**

@@ -14,15 +14,32 @@ import type { PlannedCall } from './types.ts';
  */
 export function callPlanner(configs: ModelConfigs, device: Device, limits: () => MemoryLimits): CallPlanner {
   const planner = new MemoryPlanner(configs);
+  let promised: { size: VideoSize; plan: MemoryPlan } | undefined;
   return {
     plan(size: VideoSize, fixed: FixedSettings): MemoryPlan {
+      // What was planned before loading holds after it, though the memory that is free has changed.
+      if (promised && sameSize(promised.size, size) && follows(promised.plan, fixed)) return promised.plan;
       const request: MemoryRequest = { ...size, ...limits(), device, fixed };
       const plan = planner.plan(request);
       if (!plan.fits) throw new Error(refusal(planner, request, plan));
+      promised = { size, plan };
       return plan;
     },
   };
 }
+
+function sameSize(a: VideoSize, b: VideoSize): boolean {
+  const names = ['height', 'width', 'numFrames', 'pictures', 'videos', 'guided', 'decoded'] as const;
+  return names.every((name) => a[name] === b[name]);
+}
+
+/** Whether a plan has everything that is fixed. */
+function follows({ levers, offload }: MemoryPlan, fixed: FixedSettings): boolean {
+  const chosen: FixedSettings = { ...levers, offload };
+  return Object.entries(fixed).every(([name, value]) => value === undefined || isEqual(chosen[name as keyof FixedSettings], value));
+}
+
+const isEqual = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 
 /** The size of a call, with the defaults of `generate`. */
 export function sizeOfCall(call: PlannedCall, numFramesOfUnet = 25): VideoSize {

@@ -1,26 +1,8 @@
 /** Puts memory plans into words: what was chosen, and what would fit when nothing does. */
+import { gibibytes } from './bytes.ts';
 import type { StageEstimate } from './memoryEstimate.ts';
 import type { MemoryPlan, MemoryPlanner, MemoryRequest } from './memoryPlan.ts';
 import { deviceRoom, SAFE } from './memoryPlan.ts';
-
-/** Bytes as people read them, such as `7.3 GiB`. */
-export function gibibytes(bytes: number): string {
-  return bytes < 2 ** 30 ? `${Math.ceil(bytes / 2 ** 20)} MiB` : `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-}
-
-/** What a plan chose besides the usual, in a few words each; nothing if all is as usual. */
-export function choicesOf({ levers, offload }: MemoryPlan, { guided, numFrames, decoded }: MemoryRequest): string[] {
-  const { guidanceTogether, attentionBytes, forwardChunking, decodeChunkSize } = levers;
-  const choices = [
-    guided && guidanceTogether && 'both halves of guidance together',
-    attentionBytes < 2 ** 28 && `attention in slices of ${gibibytes(attentionBytes)}`,
-    forwardChunking &&
-      `feed-forward layers on ${forwardChunking.dim === 0 ? frames(forwardChunking.size) : `${forwardChunking.size} tokens`} at a time`,
-    decoded && decodeChunkSize < numFrames && `${frames(decodeChunkSize)} decoded at a time`,
-    offload !== 'none' && `offload ${offload}`,
-  ];
-  return choices.filter((choice) => typeof choice === 'string');
-}
 
 const frames = (count: number) => `${count} frame${count === 1 ? '' : 's'}`;
 

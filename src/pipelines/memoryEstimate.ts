@@ -5,7 +5,7 @@ import type { ModelName } from './components.ts';
 import type { Levers, StageMemory, StageModels, VideoSize } from './memoryStages.ts';
 
 /** Where weights are while their model is not at work: in memory, or on disk. See `LoadOptions`. */
-export type OffloadMode = 'none' | 'model';
+export type OffloadMode = 'none' | 'model' | 'sequential';
 
 const MiB = 2 ** 20;
 

@@ -1,6 +1,7 @@
 /** Chooses how a sampling call runs so that it fits into memory, before anything is loaded or computed. */
 import type { Device } from '../backends/shapes/devices.ts';
 import { SCORE_BYTES } from '../ops/attention.ts';
+import { gibibytes } from './bytes.ts';
 import type { ModelName } from './components.ts';
 import { type Estimate, estimateMemory, type OffloadMode, type StageEstimate } from './memoryEstimate.ts';
 import { type Levers, type ModelConfigs, StageModels, type VideoSize } from './memoryStages.ts';
@@ -29,6 +30,8 @@ export interface MemoryPlan extends Estimate {
   fits: boolean;
   levers: Levers;
   offload: OffloadMode;
+  /** What saves memory and is not as fast, in words; nothing if there is enough. */
+  choices: string[];
 }
 
 /** Of the memory that is there, the share that a prediction may fill. Predictions have been up to 10 % below what was measured. */
@@ -99,8 +102,24 @@ export class MemoryPlanner {
   private evaluate(request: MemoryRequest, sampling: SamplingLevers, decodeChunkSize: number, offload: OffloadMode): MemoryPlan {
     const levers = { ...sampling, decodeChunkSize };
     const estimate = estimateMemory(this.models, { device: request.device, size: request, levers, offload });
-    return { ...estimate, fits: estimate.stages.every((stage) => fits(stage, request)), levers, offload };
+    const choices = choicesOf(levers, offload, request);
+    return { ...estimate, fits: estimate.stages.every((stage) => fits(stage, request)), levers, offload, choices };
   }
+}
+
+/** What is chosen that saves memory and is not as fast, in a few words each. */
+function choicesOf(levers: Levers, offload: OffloadMode, { guided, numFrames, decoded }: MemoryRequest): string[] {
+  const { guidanceTogether, attentionBytes, forwardChunking, decodeChunkSize } = levers;
+  const frames = (count: number) => `${count} frame${count === 1 ? '' : 's'}`;
+  const choices = [
+    guided && !guidanceTogether && 'the halves of guidance in turn',
+    attentionBytes < SCORE_BYTES && `attention in slices of ${gibibytes(attentionBytes)}`,
+    forwardChunking &&
+      `feed-forward layers on ${forwardChunking.dim === 0 ? frames(forwardChunking.size) : `${forwardChunking.size} tokens`} at a time`,
+    decoded && decodeChunkSize < numFrames && `${frames(decodeChunkSize)} decoded at a time`,
+    offload !== 'none' && `offload ${offload}`,
+  ];
+  return choices.filter((choice) => typeof choice === 'string');
 }
 
 const last = <T>(list: T[]): T => list[list.length - 1];
@@ -151,4 +170,14 @@ function chunkSizes({ numFrames, decoded, fixed }: MemoryRequest, offload: Offlo
 function given<T extends object, K extends keyof T>(from: T | undefined, names: K[]): Partial<Pick<T, K>> {
   const entries = names.filter((name) => from?.[name] !== undefined).map((name) => [name, from![name]]);
   return Object.fromEntries(entries) as Partial<Pick<T, K>>;
+}
+
+/**
+ * Chooses how a call shall run so that it fits into memory, from configurations and sizes alone: nothing is loaded or computed. Memory
+ * is predicted by running the models by shape, so it follows every formulation and lifetime of the real run.
+ *
+ * @returns The fastest way that fits; if none does, the one that takes least, with `fits` false.
+ */
+export function planMemory(configs: ModelConfigs, request: MemoryRequest): MemoryPlan {
+  return new MemoryPlanner(configs).plan(request);
 }

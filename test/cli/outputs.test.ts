@@ -9,7 +9,7 @@ import { asTexts, diffusersArguments, settingsOf } from '../../src/cli/settings.
 
 const command = readGenerateCommand(['a.png', '--model', 'svd', '--output', 'out.gif', '--json', '--sigmas', '700,0']);
 const checkpoint = { id: 'svd', files: { 'model_index.json': 'a1' }, hash: 'b2' };
-const settings = settingsOf(command, { numFrames: 14, seeds: [3], backend: 'wasm', checkpoint });
+const settings = settingsOf(command, { numFrames: 14, seeds: [3], backend: 'wasm', checkpoint, offload: 'none', decodeChunkSize: 14 });
 const frame = { width: 8, height: 8, data: new Uint8Array(192) };
 const never = new AbortController().signal;
 

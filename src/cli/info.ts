@@ -1,0 +1,125 @@
+/** `svd info`: what a checkpoint is made of, and what memory a video of it needs on each backend, without loading weights. */
+
+import { gibibytes } from '../pipelines/bytes.ts';
+import type { DescribeOptions, DevicePlan, ModelDescription } from '../pipelines/describeModel.ts';
+import { type Arguments, type Options, readArguments } from './arguments.ts';
+import { UsageError } from './errors.ts';
+import { formatHelp, wrap } from './help.ts';
+import { generateOptions, memoryBytes } from './options.ts';
+import { oneOf, realNumber, wholeNumber } from './values.ts';
+
+const { model, variant, height, width, dtype, offload } = generateOptions;
+
+const video: Options = {
+  height,
+  width,
+  'num-frames': generateOptions['num-frames'],
+  'num-videos-per-prompt': generateOptions['num-videos-per-prompt'],
+  'min-guidance-scale': generateOptions['min-guidance-scale'],
+  'max-guidance-scale': generateOptions['max-guidance-scale'],
+};
+
+const running: Options = {
+  dtype,
+  offload,
+  'weight-dtype': generateOptions['weight-dtype'],
+  'decode-chunk-size': generateOptions['decode-chunk-size'],
+  'forward-chunking': generateOptions['forward-chunking'],
+  memory: generateOptions.memory,
+};
+
+const reporting: Options = {
+  json: { help: 'Print one line of JSON.' },
+  help: { short: 'h', help: 'Show this text.' },
+};
+
+const options: Options = { model, variant, ...video, ...running, ...reporting };
+
+const help = formatHelp({
+  usage: ['svd info --model DIR [options]'],
+  about: [
+    'Tells what a checkpoint is made of, and what memory a video of this size needs on each backend, with the free memory of this machine or with --memory. No weights are loaded.',
+    'Before each backend: + it fits, - it does not, ? nothing is known of the card.',
+  ],
+  groups: { Files: { model, variant }, Video: video, Running: running, Reporting: reporting },
+  examples: ['svd info --model svd-xt', 'svd info --model svd-xt --height 320 --width 576 --num-frames 14 --json'],
+});
+
+/**
+ * Runs the command.
+ * @returns The exit code.
+ * @throws `UsageError` for wrong arguments; an error with one sentence for a broken checkpoint.
+ */
+export async function run(args: string[]): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) {
+    console.log(help);
+    return 0;
+  }
+  const given = readArguments(args, options);
+  if (given.positionals.length > 0) throw new UsageError(`svd info takes options only but is given "${given.positionals[0]}".`);
+  const folder = given.value('model');
+  if (folder === undefined) throw new UsageError('--model DIR is required: the folder of the checkpoint. See svd info --help.');
+  const asked = readOptions(given);
+  const { describeModel } = await import('../pipelines/describeModel.ts');
+  const description = await describeModel(folder, asked);
+  console.log(given.has('json') ? JSON.stringify({ model: folder, ...description }) : describe(description));
+  return 0;
+}
+
+function readOptions(given: Arguments): DescribeOptions {
+  const whole = (name: string, min: number) => given.values(name).map((text) => wholeNumber(name, text, { min }))[0];
+  const pixels = (name: string) => given.values(name).map((text) => wholeNumber(name, text, { min: 8, max: 8192, multipleOf: 8 }))[0];
+  const real = (name: string) => given.values(name).map((text) => realNumber(name, text, { min: 0 }))[0];
+  const chosen = <T extends string>(name: string, names: readonly T[]): T | undefined =>
+    given.values(name).map((text) => oneOf(name, text, names))[0];
+  return {
+    variant: given.value('variant'),
+    height: pixels('height'),
+    width: pixels('width'),
+    numFrames: whole('num-frames', 1),
+    numVideosPerPrompt: whole('num-videos-per-prompt', 1),
+    minGuidanceScale: real('min-guidance-scale'),
+    maxGuidanceScale: real('max-guidance-scale'),
+    dtype: chosen('dtype', ['float32', 'float16', 'bfloat16'] as const),
+    weightDtype: chosen('weight-dtype', ['auto', 'float32'] as const),
+    offload: chosen('offload', ['none', 'model'] as const),
+    decodeChunkSize: whole('decode-chunk-size', 1),
+    forwardChunkSize: whole('forward-chunking', 1),
+    memory: given.values('memory').map((text) => memoryBytes(text))[0],
+  };
+}
+
+const labels: Record<DevicePlan['device'], string> = {
+  'tensorflow-cpu': 'tensorflow, processor',
+  'tensorflow-gpu': 'tensorflow, CUDA',
+  webgpu: 'webgpu',
+  wasm: 'wasm',
+  cpu: 'cpu',
+};
+
+function describe({ models, call, plans }: ModelDescription): string {
+  const parts = Object.entries(models).map(
+    ([name, { parameters, bytes, dtypes }]) =>
+      `  ${(name === 'imageEncoder' ? 'image_encoder' : name).padEnd(14)}${parameters.toLocaleString('en').padStart(15)} parameters, ${gibibytes(bytes).padStart(7)} of ${dtypes.join(', ')}`,
+  );
+  const guidance = call.guided ? 'with guidance' : 'without guidance';
+  const videos = call.videos === 1 ? '' : `${call.videos} videos of `;
+  return [
+    'Models:',
+    ...parts,
+    '',
+    `Memory for ${videos}${call.numFrames} frame${call.numFrames === 1 ? '' : 's'} of ${call.width}x${call.height}, ${guidance}:`,
+    ...plans.flatMap(describePlan),
+  ].join('\n');
+}
+
+function describePlan({ device, fits, processBytes, deviceBytes, deviceKnown, choices, advice }: DevicePlan): string[] {
+  const where = device === 'wasm' ? 'of WebAssembly' : 'of the card';
+  const needs =
+    deviceBytes === undefined ? gibibytes(processBytes) : `${gibibytes(deviceBytes)} ${where}, ${gibibytes(processBytes)} of the process`;
+  const text = fits ? [needs, ...choices].join('; ') : `does not fit. ${advice}`;
+  const [first, ...more] = wrap(text, 80 - 26);
+  const known = deviceBytes === undefined || deviceKnown;
+  const sign = fits ? (known ? '+' : '?') : '-';
+  return [`${sign} ${labels[device].padEnd(24)}${first}`, ...more.map((line) => ' '.repeat(26) + line)];
+}

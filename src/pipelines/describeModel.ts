@@ -1,0 +1,99 @@
+/** Tells of a model on disk, from its configurations and the headers of its files, what it is made of and what memory calls need. */
+import { memoryLimits } from '../backends/memory.ts';
+import { type Device, devices } from '../backends/shapes/devices.ts';
+import { openModelFolder } from '../checkpoints/index.ts';
+import { sizeOfCall } from './callPlanner.ts';
+import type { ModelName } from './components.ts';
+import { refusal } from './memoryAdvice.ts';
+import { deviceRoom, type MemoryPlan, MemoryPlanner, type MemoryRequest } from './memoryPlan.ts';
+import type { VideoSize } from './memoryStages.ts';
+import { modelConfigs, modelFolders } from './modelConfigs.ts';
+import type { LoadOptions, PlannedCall } from './types.ts';
+
+/** One model of a checkpoint. */
+export interface ModelFacts {
+  /** Number of parameters. */
+  parameters: number;
+  /** Bytes of its weights on disk. */
+  bytes: number;
+  /** Element types of its weights on disk. */
+  dtypes: string[];
+}
+
+/** What a call needs on one device. */
+export interface DevicePlan extends MemoryPlan {
+  device: Device;
+  /** Bytes that there are for the process. */
+  availableBytes: number;
+  /** Whether it is known what WebAssembly or the graphics card has. */
+  deviceKnown: boolean;
+  /** Why it does not fit, and what would. */
+  advice?: string;
+}
+
+/** A model on disk, and what a call of it needs. */
+export interface ModelDescription {
+  models: Record<ModelName, ModelFacts>;
+  /** The call, with defaults filled in. */
+  call: VideoSize;
+  /** A plan for every device, also for those that are not there. */
+  plans: DevicePlan[];
+}
+
+/** What `describeModel` is asked. */
+export interface DescribeOptions extends PlannedCall, Pick<LoadOptions, 'variant' | 'dtype' | 'weightDtype' | 'offload' | 'memory'> {}
+
+/**
+ * Describes the model in a folder and plans a call of it for every device, without loading weights.
+ * @throws CheckpointError if the folder is no such model.
+ */
+export async function describeModel(folder: string, options: DescribeOptions = {}): Promise<ModelDescription> {
+  const files = await openModelFolder(folder, { variant: options.variant });
+  try {
+    const { unet } = await modelConfigs(files, 'cpu');
+    const call = sizeOfCall(options, unet.numFrames);
+    const models: Partial<Record<ModelName, ModelFacts>> = {};
+    const counts = new MemoryPlanner(await modelConfigs(files, 'cpu')).parameterCounts();
+    for (const [name, directory] of Object.entries(modelFolders) as [ModelName, 'unet' | 'vae' | 'image_encoder'][]) {
+      const source = await files.weights(directory);
+      const infos = source.names().map((key) => source.info(key));
+      const bytes = infos.reduce((sum, info) => sum + info.bytes, 0);
+      models[name] = { parameters: counts[name], bytes, dtypes: [...new Set(infos.map(({ dtype }) => dtype))] };
+    }
+    const plans: DevicePlan[] = [];
+    for (const device of devices) {
+      // Half precision is for libtensorflow alone.
+      const dtype = device.startsWith('tensorflow') ? options.dtype : 'float32';
+      const planner = new MemoryPlanner(await modelConfigs(files, device, { ...options, dtype }));
+      plans.push(planFor(planner, device, call, options));
+    }
+    return { models: models as Record<ModelName, ModelFacts>, call, plans };
+  } finally {
+    await files.close();
+  }
+}
+
+function planFor(planner: MemoryPlanner, device: Device, call: VideoSize, options: DescribeOptions): DevicePlan {
+  const { memory, offload, decodeChunkSize, forwardChunkSize, guidanceTogether } = options;
+  const limits = memoryLimits(device);
+  const request: MemoryRequest = {
+    ...call,
+    ...limits,
+    ...(memory !== undefined && { processBytes: memory }),
+    device,
+    fixed: {
+      offload,
+      decodeChunkSize,
+      guidanceTogether,
+      forwardChunking: forwardChunkSize === undefined ? undefined : { size: forwardChunkSize, dim: 0 },
+    },
+  };
+  const plan = planner.plan(request);
+  return {
+    device,
+    ...plan,
+    availableBytes: request.processBytes!,
+    deviceKnown: Number.isFinite(deviceRoom(request)),
+    ...(!plan.fits && { advice: refusal(planner, request, plan) }),
+  };
+}
