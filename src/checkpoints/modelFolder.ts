@@ -2,29 +2,22 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CheckpointError, listed, quoted, reason } from './errors.ts';
+import {
+  type Component,
+  componentNames,
+  components,
+  configFiles,
+  variantsAmong,
+  type WeightedComponent,
+  weightedComponents,
+  weightFileAmong,
+  weightFileNames,
+} from './modelFiles.ts';
 import { openSafetensors } from './safetensorsFile.ts';
 import { openSharded, readIndex, readJson } from './shardedSource.ts';
 import type { WeightSource } from './weightSource.ts';
 
-/** Each component, the classes it may be of, its config file, and what its weight files are called. */
-const components = {
-  unet: { classes: ['UNetSpatioTemporalConditionModel'], config: 'config.json', weights: 'diffusion_pytorch_model' },
-  vae: { classes: ['AutoencoderKLTemporalDecoder'], config: 'config.json', weights: 'diffusion_pytorch_model' },
-  image_encoder: { classes: ['CLIPVisionModelWithProjection'], config: 'config.json', weights: 'model' },
-  scheduler: { classes: ['EulerDiscreteScheduler'], config: 'scheduler_config.json' },
-  // All of these normalise pictures alike, which is all that the pipeline uses of them.
-  feature_extractor: {
-    classes: ['CLIPImageProcessor', 'CLIPImageProcessorPil', 'CLIPImageProcessorFast', 'CLIPFeatureExtractor'],
-    config: 'preprocessor_config.json',
-  },
-} as const;
-
-/** A component by its name in diffusers, which is also its folder. */
-export type Component = keyof typeof components;
-/** A component that has weights. */
-export type WeightedComponent = 'unet' | 'vae' | 'image_encoder';
-
-const weighted: WeightedComponent[] = ['unet', 'vae', 'image_encoder'];
+export type { Component, WeightedComponent };
 
 /** An open model folder: its configs, and its weights when they are asked for. */
 export interface ModelFolder {
@@ -57,11 +50,10 @@ export interface ModelFolder {
 export async function openModelFolder(path: string, options: { variant?: string } = {}): Promise<ModelFolder> {
   const { variant } = options;
   const index = await readModelIndex(path);
-  const names = Object.keys(components) as Component[];
-  checkComponents(path, index, names);
-  await checkFolders(path, names);
+  checkComponents(path, index);
+  await checkFolders(path);
   const configs = new Map<Component, Record<string, unknown>>();
-  for (const name of names) configs.set(name, await readConfig(path, name));
+  for (const name of componentNames) configs.set(name, await readConfig(path, name));
 
   const opened: WeightSource[] = [];
   return {
@@ -70,17 +62,13 @@ export async function openModelFolder(path: string, options: { variant?: string 
     index,
     config: (component) => structuredClone(configs.get(component)!),
     async weights(component) {
-      const source = await openWeights(join(path, component), components[component].weights, variant);
+      const source = await openWeights(path, component, variant);
       opened.push(source);
       return source;
     },
     async files() {
-      const found = ['model_index.json', ...names.map((name) => `${name}/${components[name].config}`)];
-      for (const name of weighted) {
-        const files = await weightFiles(join(path, name), components[name].weights, variant);
-        found.push(...files.map((file) => `${name}/${file}`));
-      }
-      return found;
+      const weights = await Promise.all(weightedComponents.map((component) => weightFiles(path, component, variant)));
+      return [...configFiles, ...weights.flat()];
     },
     async close() {
       await Promise.all(opened.splice(0).map((source) => source.close()));
@@ -110,16 +98,16 @@ async function list(folder: string): Promise<string[]> {
   }
 }
 
-function checkComponents(path: string, index: Record<string, unknown>, names: Component[]): void {
+function checkComponents(path: string, index: Record<string, unknown>): void {
   const classOf = (name: Component) => {
     const entry = index[name]; // [library, class], both null if left out
     return Array.isArray(entry) && typeof entry[1] === 'string' ? entry[1] : undefined;
   };
-  const missing = names.filter((name) => classOf(name) === undefined);
+  const missing = componentNames.filter((name) => classOf(name) === undefined);
   if (missing.length > 0) {
-    throw new CheckpointError(`${path}/model_index.json lacks ${missing.join(', ')}: a model needs all of ${names.join(', ')}.`);
+    throw new CheckpointError(`${path}/model_index.json lacks ${missing.join(', ')}: a model needs all of ${componentNames.join(', ')}.`);
   }
-  for (const name of names) {
+  for (const name of componentNames) {
     const allowed: readonly string[] = components[name].classes;
     const found = classOf(name)!;
     if (allowed.includes(found)) continue;
@@ -127,9 +115,9 @@ function checkComponents(path: string, index: Record<string, unknown>, names: Co
   }
 }
 
-async function checkFolders(path: string, names: Component[]): Promise<void> {
+async function checkFolders(path: string): Promise<void> {
   const files = await list(path);
-  const missing = names.filter((name) => !files.includes(name));
+  const missing = componentNames.filter((name) => !files.includes(name));
   if (missing.length > 0) throw new CheckpointError(`${path} lacks the folders ${missing.join(', ')}. Copy or download the whole model.`);
 }
 
@@ -146,38 +134,30 @@ async function readConfig(path: string, name: Component): Promise<Record<string,
   return config;
 }
 
-async function openWeights(folder: string, stem: string, variant?: string): Promise<WeightSource> {
-  const path = join(folder, await weightFile(folder, stem, variant));
-  return path.endsWith('.json') ? openSharded(path) : openSafetensors(path);
+async function openWeights(path: string, component: WeightedComponent, variant?: string): Promise<WeightSource> {
+  const file = join(path, component, await weightFile(path, component, variant));
+  return file.endsWith('.json') ? openSharded(file) : openSafetensors(file);
 }
 
-/** The weight file of a component, or the index and the shards that it names. */
-async function weightFiles(folder: string, stem: string, variant?: string): Promise<string[]> {
-  const file = await weightFile(folder, stem, variant);
-  return file.endsWith('.json') ? [file, ...new Set((await readIndex(join(folder, file))).values())] : [file];
+/** The weight file of a component, or the index and the shards that it names, as paths within the model's folder. */
+async function weightFiles(path: string, component: WeightedComponent, variant?: string): Promise<string[]> {
+  const file = await weightFile(path, component, variant);
+  const shards = file.endsWith('.json') ? new Set((await readIndex(join(path, component, file))).values()) : [];
+  return [file, ...shards].map((name) => `${component}/${name}`);
 }
 
-/** The weight file of a component, or the index of several. */
-async function weightFile(folder: string, stem: string, variant?: string): Promise<string> {
+async function weightFile(path: string, component: WeightedComponent, variant?: string): Promise<string> {
+  const folder = join(path, component);
   const files = await list(folder);
-  const single = variant === undefined ? `${stem}.safetensors` : `${stem}.${variant}.safetensors`;
-  const sharded = variant === undefined ? `${stem}.safetensors.index.json` : `${stem}.safetensors.index.${variant}.json`;
-  if (files.includes(single)) return single;
-  if (files.includes(sharded)) return sharded;
-  throw new CheckpointError(`${folder} has neither ${single} nor ${sharded}. ${advice(files, stem)}`);
+  const found = weightFileAmong(files, component, variant);
+  if (found !== undefined) return found;
+  const { single, index } = weightFileNames(component, variant);
+  throw new CheckpointError(`${folder} has neither ${single} nor ${index}. ${advice(files, component)}`);
 }
 
-function advice(files: string[], stem: string): string {
-  const variants = new Set<string>();
-  for (const file of files) {
-    const match = /^\.(?:(?<single>[^.]+)\.)?safetensors$|^\.safetensors\.index\.(?:(?<sharded>[^.]+)\.)?json$/.exec(
-      file.slice(stem.length),
-    );
-    if (!file.startsWith(stem) || match === null) continue;
-    const variant = match.groups?.single ?? match.groups?.sharded ?? 'none';
-    if (!/-\d+-of-\d+$/.test(variant)) variants.add(variant); // a shard of a variant
-  }
-  if (variants.size > 0) return `The variants there are: ${[...variants].sort().join(', ')}. Ask for one of them.`;
+function advice(files: string[], component: WeightedComponent): string {
+  const variants = variantsAmong(files, component);
+  if (variants.length > 0) return `The variants there are: ${variants.join(', ')}. Ask for one of them.`;
   const binary = files.filter((file) => file.endsWith('.bin'));
   if (binary.length > 0) {
     return `The weights are in PyTorch's own format (${listed(binary, 3)}): convert them by diffusers' \`save_pretrained(folder, safe_serialization=True)\`.`;
