@@ -7,3 +7,4 @@ export { type BlockTensor, blockTensors, checkpointShape, checkWeights, type Loa
 export { type ByteReader, memoryBytes, readSafetensors, type SafetensorsFile } from './safetensorsReader.ts';
 export type { WeightDtype } from './weightReader.ts';
 export { memorySource, type TensorInfo, type TensorValues, type WeightSource } from './weightSource.ts';
+export { WeightStream } from './weightStream.ts';

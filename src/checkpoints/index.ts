@@ -1,5 +1,7 @@
 /** The public checkpoint API in Node. */
 export * from './browser.ts';
+export { type DownloadOptions, downloadModel, isHubId } from './hub/download.ts';
+export type { HubOptions } from './hub/environment.ts';
 export { type CheckpointIdentity, identifyCheckpoint } from './identity.ts';
 export { type Component, type ModelFolder, openModelFolder, type WeightedComponent } from './modelFolder.ts';
 export { openSafetensors } from './safetensorsFile.ts';

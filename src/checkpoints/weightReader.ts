@@ -1,8 +1,9 @@
 /** How one tensor of a source comes to the current backend: converted by libtensorflow where that is the backend, else in JS. */
 import * as tf from '@tensorflow/tfjs';
 import type { Layout } from '../layers/block.ts';
-import { type NativeType, takesBytes, tensorFromBytes, uploadBuffer } from '../ops/nativeTensors.ts';
+import { type NativeType, takesBytes, tensorFromBytes } from '../ops/nativeTensors.ts';
 import { shapeFromCheckpoint, transpositionFromCheckpoint, valuesFromCheckpoint } from './layout.ts';
+import { type UploadMemory, uploadPool } from './uploadMemory.ts';
 import type { WeightSource } from './weightSource.ts';
 
 /** Reads a tensor. What it resolves to makes the tensor in our axis order, and is to be called once or never. */
@@ -17,9 +18,9 @@ const FEW = 2 ** 14;
 /** Whether a tensor of half precision is one that `auto` leaves so. */
 export const staysHalf = (shape: number[]): boolean => tf.util.sizeFromShape(shape) >= FEW;
 
-/** Reads each tensor in the fastest way for the current backend. */
-export function weightReader(source: WeightSource, weightDtype: WeightDtype = 'float32'): WeightReader {
-  const [values, bytes] = [valuesReader(source), bytesReader(source, weightDtype === 'auto')];
+/** Reads each tensor in the fastest way for the current backend, into `memory` if that takes bytes. */
+export function weightReader(source: WeightSource, weightDtype: WeightDtype = 'float32', memory = uploadPool()): WeightReader {
+  const [values, bytes] = [valuesReader(source), bytesReader(source, weightDtype === 'auto', memory)];
   return (name, layout) => (source.readBytes && takesBytes(source.info(name).dtype) ? bytes : values)(name, layout);
 }
 
@@ -38,28 +39,16 @@ function valuesReader(source: WeightSource): WeightReader {
   };
 }
 
-/** Of the memory that tensors leave: the size of the smallest pieces, and how many are kept. */
-const SMALLEST = 2 ** 16;
-const MOST = 16;
-
-function bytesReader(source: WeightSource, keepHalf: boolean): WeightReader {
-  const free: Uint8Array[] = [];
-  /** Memory for `bytes`: what an earlier tensor has left, if that is enough. Its pages are there, and some of it is in the cache. */
-  const buffer = (bytes: number) => {
-    const found = free.findIndex((memory) => memory.length >= bytes);
-    return found < 0 ? uploadBuffer(Math.max(bytes, SMALLEST)) : free.splice(found, 1)[0];
-  };
+function bytesReader(source: WeightSource, keepHalf: boolean, memory: UploadMemory): WeightReader {
   return async (name, layout) => {
     const { dtype, shape, bytes } = source.info(name);
-    const memory = buffer(bytes);
-    const target = memory.subarray(0, bytes);
+    const target = memory.take(bytes);
     await source.readBytes!(name, target);
     return () => {
       const ours = transpositionFromCheckpoint(layout, shape);
-      const tensor = tensorFromBytes(target, dtype as NativeType, ours.shape, ours.axes, keepHalf && staysHalf(shape));
-      free.push(memory);
-      free.sort((a, b) => a.length - b.length);
-      free.splice(0, free.length - MOST);
+      const many = tf.util.sizeFromShape(shape) >= FEW;
+      const tensor = tensorFromBytes(target, dtype as NativeType, ours.shape, ours.axes, keepHalf && many);
+      memory.give(target);
       return tensor;
     };
   };

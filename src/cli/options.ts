@@ -8,7 +8,7 @@ import { oneOf, type Range, realNumber, realNumbers, wholeNumber } from './value
 
 const backends = ['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
 const dtypes = ['float32', 'float16', 'bfloat16'] as const;
-const offloads = ['none', 'model'] as const;
+const offloads = ['none', 'model', 'sequential'] as const;
 const weightDtypes = ['auto', 'float32'] as const;
 const formulations = ['fastest', 'gpu', 'plain'] as const;
 const outputTypes = ['image', 'array', 'tensor', 'latent'] as const;
@@ -116,7 +116,7 @@ const running: Options = {
   tf32: { help: 'Let an NVIDIA card round the inputs of float32 products to TensorFloat-32: faster and less exact.' },
   offload: {
     value: 'WHAT',
-    help: 'none keeps all weights in memory; model reads those of a model before its part of the work and frees them after it. Default: none where it fits.',
+    help: 'none keeps all weights in memory; model reads those of a model before its part of the work and frees them after it; sequential reads those of each block while the one before it computes. Default: none where it fits.',
   },
   'weight-dtype': {
     value: 'TYPE',

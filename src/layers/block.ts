@@ -1,6 +1,9 @@
 /** The base class of every layer here: it owns named child layers, so that weights nest and carry their checkpoint keys. */
 import * as tf from '@tensorflow/tfjs';
-import { type ComputeDtype, computeDtypes, computeIn, isHalf, widened } from '../ops/index.ts';
+import { type ComputeDtype, computeDtypes, computeIn } from '../ops/index.ts';
+import { declaresOnly, holdInFloat32, releaseValues, shapeAlone, withoutMemory } from './weights.ts';
+
+export { weightOf, withoutWeights } from './weights.ts';
 
 /** Arguments that every layer accepts: `name`, `trainable`, `inputShape`, ... */
 export type LayerArgs = NonNullable<ConstructorParameters<typeof tf.layers.Layer>[0]>;
@@ -26,52 +29,6 @@ export interface Parameter {
 }
 
 type Initializer = ReturnType<typeof tf.initializers.zeros>;
-
-/** A backend that stores nothing: what `withoutWeights` gives to new weights. */
-const references = new WeakMap<object, number>();
-const nowhere = {
-  incRef: (dataId: object) => references.set(dataId, (references.get(dataId) ?? 1) + 1),
-  disposeData: (dataId: object) => {
-    const left = (references.get(dataId) ?? 1) - 1;
-    references.set(dataId, left);
-    return left === 0;
-  },
-  readSync: () => {
-    throw new Error('This layer was built without weights. Load a checkpoint into it before using it.');
-  },
-};
-
-let building: 'values' | 'shapes' = 'values';
-
-/**
- * Runs `build` so that layers built inside it declare their weights without allocating or initialising them, as
- * PyTorch's `meta` device does. Fill them by `loadWeights` before use.
- */
-export function withoutWeights<T>(build: () => T): T {
-  const before = building;
-  building = 'shapes';
-  try {
-    return build();
-  } finally {
-    building = before;
-  }
-}
-
-/** Runs `declare` with an engine whose new tensors have a shape and no memory. */
-function withoutMemory<T>(declare: () => T): T {
-  // The engine has no public way to say where a variable lives; this field is what `tf.setBackend` sets.
-  const engine = tf.engine() as unknown as { backendInstance: unknown };
-  const before = engine.backendInstance;
-  engine.backendInstance = nowhere;
-  try {
-    return declare();
-  } finally {
-    engine.backendInstance = before;
-  }
-}
-
-/** A tensor without values. To be called inside `withoutMemory`. */
-const shapeAlone = (shape: number[]) => tf.engine().makeTensorFromTensorInfo({ dataId: {}, shape, dtype: 'float32' });
 
 /**
  * A layer made of named child layers. Its weights are its own parameters followed by its children's, in order of declaration.
@@ -109,7 +66,7 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
   protected parameter(key: string, shape: number[], layout: Layout, initializer: Initializer, trainable = true): tf.LayerVariable {
     const add = (init: Initializer) => this.addWeight(this.scope + key, shape, 'float32', init, undefined, trainable);
     const empty = { apply: () => shapeAlone(shape) };
-    const variable = building === 'values' ? add(initializer) : withoutMemory(() => add(empty as unknown as Initializer));
+    const variable = declaresOnly() ? withoutMemory(() => add(empty as unknown as Initializer)) : add(initializer);
     this.ownParameters ??= [];
     this.ownParameters.push({ key, variable, layout });
     return variable;
@@ -137,13 +94,7 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
 
   /** Frees the values of every weight below this block and keeps the declarations. `loadWeights` fills them again. */
   releaseWeights(): void {
-    withoutMemory(() => {
-      for (const { variable } of this.parameters()) {
-        const empty = shapeAlone(variable.shape as number[]);
-        variable.write(empty);
-        empty.dispose();
-      }
-    });
+    releaseValues(this.parameters());
   }
 
   /** The values of every weight. What is held in half precision is held in float32 from then on, as TensorFlow.js reads nothing else. */
@@ -230,23 +181,6 @@ export function uniformFor(fanIn: number): Initializer {
 /** The shape of the first input, given those of all inputs or of the only one. */
 export function firstShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
   return (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tf.Shape;
-}
-
-/**
- * The value of a weight as a tensor of known rank. If it is held in half precision, its float32 values, for the surrounding `tf.tidy`
- * to free; while it is being trained, it is held in float32 from then on.
- */
-export function weightOf<T extends tf.Tensor>(variable: tf.LayerVariable): T {
-  if (variable.trainable && tf.engine().isTapeOn()) holdInFloat32(variable);
-  return widened(variable.read()) as T;
-}
-
-function holdInFloat32(variable: tf.LayerVariable): void {
-  const held = variable.read();
-  if (!isHalf(held)) return;
-  const values = widened(held);
-  variable.write(values);
-  values.dispose(); // the variable keeps the data
 }
 
 /** The number of frames that a call was told of, which has to divide the batch of frames. */

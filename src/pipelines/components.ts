@@ -36,6 +36,8 @@ export type ModelName = 'vae' | 'imageEncoder' | 'unet';
 
 /** Keeps the weights of models out of memory while they are not needed. */
 export interface Offload {
+  /** Whether whole models or single blocks are brought in. */
+  readonly mode: 'model' | 'sequential';
   /**
    * Brings the weights of a model into memory, or gives what brings in those of each of its blocks when it runs. Rejects with the signal's
    * reason if that aborts.

@@ -19,16 +19,10 @@ import { type ComputeDtype, computeDtypes, possibleComputeDtypes } from '../ops/
 import { deviceName } from '../ops/kernels.ts';
 import { EulerDiscreteScheduler } from '../schedulers/index.ts';
 import { callPlanner, sizeOfCall } from './callPlanner.ts';
-import type { CallPlanner, Components, FeatureExtractor, ModelName, Offload } from './components.ts';
+import type { CallPlanner, Components, FeatureExtractor } from './components.ts';
 import { modelConfigs } from './modelConfigs.ts';
+import { type Models, offloadBlocks, offloadModels } from './offload.ts';
 import type { LoadOptions, PlannedCall } from './types.ts';
-
-/** The models by the names of their folders. */
-interface Models {
-  image_encoder: CLIPVisionModelWithProjection;
-  unet: UNetSpatioTemporalConditionModel;
-  vae: AutoencoderKLTemporalDecoder;
-}
 
 /** Reads every part of the pipeline in `folder`, with weights in the memory of the backend asked for. */
 export async function loadComponents(folder: string, options: LoadOptions): Promise<Components> {
@@ -55,8 +49,8 @@ export async function loadComponents(folder: string, options: LoadOptions): Prom
       const device = deviceName() as Device;
       const planner = callPlanner(await modelConfigs(files, device, options), device, () => limitsOf(device, options));
       const mode = options.plannedFor ? plan(planner, models.unet, options.plannedFor, options) : options.offload;
-      const offload = mode === 'model' ? offloadTo(files, models, options) : undefined;
-      checkRoom(offload ? Math.max(...all.map((model) => bytesOf(model))) : bytesOf(...all));
+      const offload = offloads[mode ?? 'none']?.(files, models, options);
+      if (mode !== 'sequential') checkRoom(offload ? Math.max(...all.map((model) => bytesOf(model))) : bytesOf(...all));
       if (!offload) await fill(models, files, options);
       return {
         vae: models.vae,
@@ -146,22 +140,8 @@ function bytesInFile(model: AnyBlock, source: WeightSource): number {
   return model.parameters().reduce((sum, { key }) => sum + source.info(key).bytes, 0);
 }
 
-/** Reads the weights of one model at a time from the folder that `files` has been opened from. */
-function offloadTo({ path, variant }: ModelFolder, models: Models, { weightDtype = 'auto' }: LoadOptions): Offload {
-  const label = (model: ModelName) => (model === 'imageEncoder' ? 'image_encoder' : model);
-  return {
-    async load(model, signal) {
-      const files = await openModelFolder(path, { variant });
-      try {
-        await loadWeights(models[label(model)], await files.weights(label(model)), { label: label(model), weightDtype, signal });
-      } finally {
-        await files.close();
-      }
-      return undefined;
-    },
-    release: async (model) => models[label(model)].releaseWeights(),
-  };
-}
+/** What brings weights in, by the option of the name. */
+const offloads = { none: undefined, model: offloadModels, sequential: offloadBlocks };
 
 /** The bytes of the float32 weights of blocks. */
 function bytesOf(...blocks: AnyBlock[]): number {
@@ -175,7 +155,7 @@ function checkRoom(weightBytes: number): void {
   if (tf.getBackend() === 'wasm' && 2 * weightBytes > 3.5 * 2 ** 30) {
     throw new Error(
       `The weights take ${gib(2 * weightBytes)} on the wasm backend, whose memory ends at 4 GiB. ` +
-        'Use the tensorflow backend (`svd setup tensorflow`), or a smaller model.',
+        "Use the tensorflow backend (`svd setup tensorflow`), `offload: 'sequential'` (`--offload sequential`), or a smaller model.",
     );
   }
 }

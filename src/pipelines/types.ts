@@ -126,10 +126,11 @@ export interface LoadOptions {
   tf32?: boolean;
   /**
    * `none` (default): all weights stay in memory. `model`: those of a model are read before its part of the work and freed after it,
-   * so that the memory of the largest one is enough, at the price of reading them for every call. Given `plannedFor`, the default is what
-   * the memory there is asks for.
+   * so that the memory of the largest one is enough, at the price of reading them for every call. `sequential`: those of a residual block or
+   * transformer are read while the one before computes and freed after it, at the price of reading them for every evaluation of the UNet.
+   * Results are the same. Given `plannedFor`, the default is what the memory there is asks for.
    */
-  offload?: 'none' | 'model';
+  offload?: 'none' | 'model' | 'sequential';
   /** A call that is going to be made: if it cannot fit into memory, loading refuses at once. The names are those of `generate`. */
   plannedFor?: PlannedCall;
   /** Memory that the process may take altogether, in bytes. Default: what it has and what is free. */

@@ -1,0 +1,98 @@
+/** Where the values of a layer's weights are: on the backend, in float32 or half precision, or nowhere. */
+import * as tf from '@tensorflow/tfjs';
+import { isHalf, widened } from '../ops/index.ts';
+import type { Parameter } from './block.ts';
+
+/** A backend that stores nothing and says why. */
+class Nowhere {
+  private readonly references = new WeakMap<object, number>();
+  private readonly why: string;
+
+  constructor(why: string) {
+    this.why = why;
+  }
+  incRef(dataId: object): void {
+    this.references.set(dataId, (this.references.get(dataId) ?? 1) + 1);
+  }
+  disposeData(dataId: object): boolean {
+    const left = (this.references.get(dataId) ?? 1) - 1;
+    this.references.set(dataId, left);
+    return left === 0;
+  }
+  readSync(): never {
+    throw new Error(this.why);
+  }
+}
+
+/** What `withoutWeights` gives to new weights. */
+const declared = new Nowhere('This layer was built without weights. Load a checkpoint into it before using it.');
+
+/** What weights that were freed become. */
+const released = new Nowhere(
+  'The weights of this layer are not in memory. Load a checkpoint into it before using it. ' +
+    'A model that is offloaded has weights only inside the calls of its pipeline.',
+);
+
+let building: 'values' | 'shapes' = 'values';
+
+/**
+ * Runs `build` so that layers built inside it declare their weights without allocating or initialising them, as
+ * PyTorch's `meta` device does. Fill them by `loadWeights` before use.
+ */
+export function withoutWeights<T>(build: () => T): T {
+  const before = building;
+  building = 'shapes';
+  try {
+    return build();
+  } finally {
+    building = before;
+  }
+}
+
+/** Whether layers that are built now shall declare their weights alone. */
+export const declaresOnly = (): boolean => building === 'shapes';
+
+/** Runs `declare` with an engine whose new tensors have a shape and no memory. */
+export function withoutMemory<T>(declare: () => T, place = declared): T {
+  // The engine has no public way to say where a variable lives; this field is what `tf.setBackend` sets.
+  const engine = tf.engine() as unknown as { backendInstance: unknown };
+  const before = engine.backendInstance;
+  engine.backendInstance = place;
+  try {
+    return declare();
+  } finally {
+    engine.backendInstance = before;
+  }
+}
+
+/** A tensor without values. To be called inside `withoutMemory`. */
+export const shapeAlone = (shape: number[]) => tf.engine().makeTensorFromTensorInfo({ dataId: {}, shape, dtype: 'float32' });
+
+/**
+ * The value of a weight as a tensor of known rank. If it is held in half precision, its float32 values, for the surrounding `tf.tidy`
+ * to free; while it is being trained, it is held in float32 from then on.
+ */
+export function weightOf<T extends tf.Tensor>(variable: tf.LayerVariable): T {
+  if (variable.trainable && tf.engine().isTapeOn()) holdInFloat32(variable);
+  return widened(variable.read()) as T;
+}
+
+/** Widens a weight that is held in half precision for good. */
+export function holdInFloat32(variable: tf.LayerVariable): void {
+  const held = variable.read();
+  if (!isHalf(held)) return;
+  const values = widened(held);
+  variable.write(values);
+  values.dispose(); // the variable keeps the data
+}
+
+/** Frees the values of weights and keeps the declarations. */
+export function releaseValues(parameters: readonly Parameter[]): void {
+  withoutMemory(() => {
+    for (const { variable } of parameters) {
+      const empty = shapeAlone(variable.shape as number[]);
+      variable.write(empty);
+      empty.dispose();
+    }
+  }, released);
+}
