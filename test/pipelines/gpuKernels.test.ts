@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { useFormulations } from '../../src/ops/formulations.ts';
 import { computeDtypes } from '../../src/ops/index.ts';
@@ -14,6 +15,7 @@ import { type IssuedOp, issuedOps } from '../harness/issuedOps.ts';
 import { inputPicture } from '../harness/nameHash.ts';
 import { pipelineByName } from '../harness/pipelines.ts';
 import { testBackend, testFormulation } from '../setup.ts';
+import { tinyPipeline } from './tiny.ts';
 
 const tiny = fileURLToPath(new URL('../../weights/tiny', import.meta.url));
 
@@ -64,6 +66,22 @@ describe('on a graphics card', () => {
       pipe.dispose();
     });
   }
+
+  it('every product and convolution of the UNet and the decoder in float16 is in half precision', async () => {
+    const pipe = await tinyPipeline();
+    const { unet, vae } = pipe;
+    for (const model of [unet, vae]) model.computeDtype = 'float16';
+    const inputs = [tf.ones([2, 4, 8, 8]), tf.ones([1]), tf.ones([1, 1, 8]), tf.ones([1, 3])];
+    const latents = tf.ones<tf.Rank.R4>([2, 4, 8, 4]);
+    const { ops } = await issuedOps(async () => {
+      tf.dispose(unet.apply(inputs, { numFrames: 2 }) as tf.Tensor);
+      (await vae.decode(latents, 2)).dispose();
+    });
+    const products = ops.filter(({ name }) => ['MatMul', 'BatchMatMulV2', 'Conv2D'].includes(name));
+    expect(products).to.have.deep.members(['MatMul', 'BatchMatMulV2', 'Conv2D'].map((name) => ({ name, types: { T: 'half' } })));
+    tf.dispose([...inputs, latents]);
+    pipe.dispose();
+  });
 
   it('every operation with weights that are held in half precision has a kernel', async () => {
     const pipe = await StableVideoDiffusionPipeline.fromPretrained(tiny, { backend: 'tensorflow' });
