@@ -19,6 +19,9 @@ export interface Row {
   peer_peak_bytes: number;
   /** Norm of the outputs' difference divided by the norm of the other's output. */
   relative_l2: number;
+  /** Resident memory before the first round: weights, inputs and the runtime itself. */
+  ours_resting_bytes: number;
+  peer_resting_bytes: number;
   ours: string;
   peer: string;
   /** Seconds of every round. */
@@ -58,6 +61,8 @@ interface Measured {
   times: number[][];
   versions: string[];
   peaks: number[];
+  /** Memory before the first round. */
+  resting: number[];
 }
 
 type Tell = (times: number[]) => void;
@@ -66,11 +71,13 @@ type Tell = (times: number[]) => void;
 async function inTurns(start: (() => Side)[], rounds: number, files: string[], tell: Tell): Promise<Measured> {
   const sides: Side[] = [];
   try {
-    const versions: string[] = [];
+    const [versions, resting]: [string[], number[]] = [[], []];
     // One after the other, for the two would slow each other down and take more memory while they load.
     for (const create of start) {
       sides.push(create());
-      versions.push((await sides[sides.length - 1].ready()).version);
+      const { version, restingBytes } = await sides[sides.length - 1].ready();
+      versions.push(version);
+      resting.push(restingBytes);
     }
     for (const side of sides) await side.round(); // the first round of either pays for caches and thread pools
     const times: number[][] = [];
@@ -80,7 +87,7 @@ async function inTurns(start: (() => Side)[], rounds: number, files: string[], t
     }
     const peaks = [await sides[0].peakBytes(), await sides[1].peakBytes()];
     for (const [i, side] of sides.entries()) await side.save(files[i]);
-    return { times, versions, peaks };
+    return { times, versions, peaks, resting };
   } finally {
     for (const side of sides) await side.end();
   }
@@ -91,15 +98,16 @@ async function inTurns(start: (() => Side)[], rounds: number, files: string[], t
  * Each ends before the next begins, because both together may need more memory than there is.
  */
 async function fromStart(start: (() => Side)[], rounds: number, files: string[], tell: Tell): Promise<Measured> {
-  const result: Measured = { times: [], versions: [], peaks: [] };
+  const result: Measured = { times: [], versions: [], peaks: [], resting: [] };
   for (let i = 0; i <= rounds; i++) {
     const times: number[] = [];
     for (const [which, create] of start.entries()) {
       const side = create();
       try {
-        const { seconds, version } = await side.ready();
+        const { seconds, version, restingBytes } = await side.ready();
         times.push(seconds);
         result.versions[which] = version;
+        result.resting[which] = restingBytes;
         result.peaks[which] = await side.peakBytes();
         await side.round();
         await side.save(files[which]);
@@ -124,12 +132,13 @@ export async function measure(name: string, { work, fresh, backend, peer }: Case
   const folder = mkdtempSync(join(tmpdir(), 'svd-bench-'));
   try {
     const files = [join(folder, 'ours'), join(folder, 'peer')];
-    const { times, versions, peaks } = await (fresh ? fromStart : inTurns)(start, rounds, files, tell);
+    const { times, versions, peaks, resting } = await (fresh ? fromStart : inTurns)(start, rounds, files, tell);
     const [oursRounds, peerRounds] = [times.map(([ours]) => ours), times.map(([, theirs]) => theirs)];
     const [ours_seconds, peer_seconds] = [median(oursRounds), median(peerRounds)];
     return {
       ...{ case: name, rounds, ours_seconds, peer_seconds, ratio: ours_seconds / peer_seconds },
       ...{ ours_peak_bytes: peaks[0], peer_peak_bytes: peaks[1], relative_l2: relativeL2(valuesIn(files[0]), valuesIn(files[1])) },
+      ...{ ours_resting_bytes: resting[0], peer_resting_bytes: resting[1] },
       ...{ ours: versions[0], peer: versions[1], ours_rounds: oursRounds, peer_rounds: peerRounds },
     };
   } finally {
