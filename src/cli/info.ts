@@ -82,7 +82,7 @@ function readOptions(given: Arguments): DescribeOptions {
     maxGuidanceScale: real('max-guidance-scale'),
     dtype: chosen('dtype', ['float32', 'float16', 'bfloat16'] as const),
     weightDtype: chosen('weight-dtype', ['auto', 'float32'] as const),
-    offload: chosen('offload', ['none', 'model'] as const),
+    offload: chosen('offload', ['none', 'model', 'sequential'] as const),
     decodeChunkSize: whole('decode-chunk-size', 1),
     forwardChunkSize: whole('forward-chunking', 1),
     memory: given.values('memory').map((text) => memoryBytes(text))[0],

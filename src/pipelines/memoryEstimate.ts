@@ -68,24 +68,23 @@ export interface Call {
 export function estimateMemory(models: StageModels, { device, size, levers, offload }: Call): Estimate {
   const stages = models.stages(device, size, levers);
   const arena = new Arena(behaviours[device].allocator);
-  const loaded = new Map<ModelName, number[]>();
-  const load = (name: ModelName) => {
-    if (!loaded.has(name))
-      loaded.set(
-        name,
-        models.weightBytes(name).map((bytes) => arena.take(bytes)),
-      );
+  const load = (name: ModelName, path?: string) => models.weightsOf(name, path).map(({ bytes }) => arena.take(bytes));
+  const free = (addresses: number[]) => {
+    for (const address of addresses) if (address >= 0) arena.give(address);
   };
   if (offload === 'none') for (const name of ['imageEncoder', 'unet', 'vae'] as const) load(name);
-  const estimates = stages.map(({ stage, model, trace, hostBytes, largestBytes }) => {
-    load(model);
-    // Copies that kernels keep with weights live as long as these.
-    loaded.get(model)!.push(...arena.run(trace));
-    if (offload === 'model') {
-      for (const address of loaded.get(model)!) arena.give(address);
-      loaded.delete(model);
+  const estimates = stages.map((stage) => {
+    let read = 0;
+    if (offload === 'sequential') {
+      read = runInBlocks(arena, stage, load, free, models);
+    } else {
+      const weights = offload === 'model' ? load(stage.model) : [];
+      const left = arena.run(stage.trace);
+      // Copies that kernels keep with weights live as long as these.
+      if (offload === 'model') free([...weights, ...left]);
     }
-    return { stage, model, largestBytes, ...bytesOf(device, arena.touchedBytes, hostBytes) };
+    const { model, largestBytes, hostBytes } = stage;
+    return { stage: stage.stage, model, largestBytes, ...bytesOf(device, arena.touchedBytes, hostBytes + GARBAGE * read) };
   });
   const most = (of: (one: StageEstimate) => number) => Math.max(...estimates.map(of));
   return {
@@ -93,6 +92,31 @@ export function estimateMemory(models: StageModels, { device, size, levers, offl
     processBytes: most((one) => one.processBytes),
     ...(estimates[0].deviceBytes !== undefined && { deviceBytes: most((one) => one.deviceBytes!) }),
   };
+}
+
+/** Runs a stage with the weights of one block at a time. Gives the most bytes of weights that are read ahead. */
+function runInBlocks(
+  arena: Arena,
+  { model, trace, parts, kept }: StageMemory,
+  load: (name: ModelName, path: string) => number[],
+  free: (addresses: number[]) => void,
+  models: StageModels,
+): number {
+  const addresses = arena.run(trace, [], 0, parts[0]?.at);
+  let ahead = 0;
+  for (const [i, { name, at }] of parts.entries()) {
+    const weights = load(model, name);
+    arena.run(trace, addresses, at, parts[i + 1]?.at);
+    free(weights);
+    for (const allocation of kept) if (allocation < addresses.length) arena.release(addresses, allocation);
+    const next = models.weightsOf(model, parts[i + 1]?.name ?? '');
+    ahead = Math.max(
+      ahead,
+      next.reduce((sum, { bytes }) => sum + bytes, 0),
+    );
+  }
+  free(addresses);
+  return ahead;
 }
 
 function bytesOf(device: Device, tensorBytes: number, hostBytes: number): Pick<StageEstimate, 'processBytes' | 'deviceBytes'> {

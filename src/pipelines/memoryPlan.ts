@@ -137,7 +137,7 @@ function fits(stage: StageEstimate, request: MemoryRequest): boolean {
 }
 
 function offloads({ fixed }: MemoryRequest): OffloadMode[] {
-  return fixed?.offload ? [fixed.offload] : ['none', 'model'];
+  return fixed?.offload ? [fixed.offload] : ['none', 'model', 'sequential'];
 }
 
 /** Settings of sampling from the fastest to the smallest. */

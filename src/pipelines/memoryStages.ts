@@ -55,6 +55,12 @@ export interface Levers {
   decodeChunkSize: number;
 }
 
+/** A weight by its key, and its bytes in memory. */
+export interface WeightBytes {
+  key: string;
+  bytes: number;
+}
+
 /** What one stage takes besides weights. */
 export interface StageMemory extends Allocations {
   stage: 'encoding' | 'sampling' | 'decoding';
@@ -72,7 +78,7 @@ export class StageModels {
   private readonly configs: ModelConfigs;
   private declared?: ReturnType<typeof declare>;
   private readonly known = new Map<string, StageMemory>();
-  private readonly weights = new Map<ModelName, number[]>();
+  private readonly weights = new Map<ModelName, WeightBytes[]>();
 
   constructor(configs: ModelConfigs) {
     this.configs = configs;
@@ -95,17 +101,19 @@ export class StageModels {
     return size.decoded ? [...stages, this.decoding(device, size, levers)] : stages;
   }
 
-  /** The bytes of each weight of a model in memory. */
-  weightBytes(name: ModelName): number[] {
-    const known = this.weights.get(name);
-    if (known) return known;
+  /** The weights of a model, or of the block of it at `path`. */
+  weightsOf(name: ModelName, path?: string): WeightBytes[] {
+    const all = this.weights.get(name) ?? this.measureWeights(name);
+    this.weights.set(name, all);
+    return path === undefined ? all : all.filter(({ key }) => key.startsWith(`${path}.`));
+  }
+
+  private measureWeights(name: ModelName): WeightBytes[] {
     const half = this.configs.held?.[name] === 'half';
-    const bytes = this.models[name].parameters().map(({ variable }) => {
+    return this.models[name].parameters().map(({ key, variable }) => {
       const shape = variable.shape as number[];
-      return (half && staysHalf(shape) ? 2 : 4) * tf.util.sizeFromShape(shape);
+      return { key, bytes: (half && staysHalf(shape) ? 2 : 4) * tf.util.sizeFromShape(shape) };
     });
-    this.weights.set(name, bytes);
-    return bytes;
   }
 
   /** The number of parameters of a model. */
@@ -121,7 +129,9 @@ export class StageModels {
     return this.once(['encoding', device, pictures], () => {
       const { imageEncoder } = this.models;
       const { imageSize, numChannels } = imageEncoder.config;
-      const allocations = dryRun(device, (input) => drain(imageEncoder.steps([input(pictures, imageSize, imageSize, numChannels)])));
+      const allocations = dryRun(device, (input, begin) =>
+        drain(imageEncoder.steps([input(pictures, imageSize, imageSize, numChannels)]), begin),
+      );
       return { stage: 'encoding', model: 'imageEncoder', hostBytes: 0, ...allocations };
     });
   }
@@ -135,7 +145,7 @@ export class StageModels {
         stage: 'encoding',
         model: 'vae',
         hostBytes: 2 * 4 * tf.util.sizeFromShape(picture), // the picture and the noise on it
-        ...dryRun(device, (input) => drain(vae.encodeSteps(input(...picture)))),
+        ...dryRun(device, (input, begin) => drain(vae.encodeSteps(input(...picture)), begin)),
       };
     });
   }
@@ -152,13 +162,13 @@ export class StageModels {
         else unet.disableForwardChunking();
         const { inChannels, outChannels } = unet.config;
         const frames = [videos * numFrames, ...this.latentSize(height, width)];
-        const allocation = dryRun(device, (input) => {
+        const allocation = dryRun(device, (input, begin) => {
           // Kept through the evaluations: latents, the picture for both halves, and the velocity of the first half.
           for (let i = 0; i < (guided ? 4 : 3); i++) input(...frames, outChannels);
           const [, ...rest] = frames;
           const context = input(halves * videos, 1, imageEncoder.config.projectionDim);
           const inputs = [input(halves * frames[0], ...rest, inChannels), input(1), context, input(halves * videos, 3)];
-          drain(unet.steps(inputs, { numFrames }));
+          drain(unet.steps(inputs, { numFrames }), begin);
         });
         return { stage: 'sampling', model: 'unet', hostBytes: 0, ...allocation };
       },
@@ -174,9 +184,9 @@ export class StageModels {
       const { latentChannels, outChannels } = vae.config;
       const [h, w] = this.latentSize(height, width);
       const frame = h * w * vae.scaleFactor ** 2 * outChannels;
-      const allocation = dryRun(device, (input) => {
+      const allocation = dryRun(device, (input, begin) => {
         input(videos * numFrames, h, w, latentChannels);
-        const frames = drain(vae.decodeSteps(input(count, h, w, latentChannels), count));
+        const frames = drain(vae.decodeSteps(input(count, h, w, latentChannels), count), begin);
         tf.clipByValue(tf.add(tf.div(frames, 2), 0.5), 0, 1);
       });
       // All frames as float32 numbers, those just read of the backend, and 8-bit pictures.
@@ -219,9 +229,11 @@ function declare({ unet, vae, imageEncoder, dtype = 'float32', held = {} }: Mode
   return models;
 }
 
-function drain<T>(steps: Steps<T>): T {
+/** Runs steps to their end, with a part for each. */
+function drain<T>(steps: Steps<T>, begin: (part: string) => void): T {
   for (;;) {
     const { done, value } = steps.next();
     if (done) return value;
+    begin(value);
   }
 }

@@ -82,18 +82,23 @@ export class Arena {
     }
   }
 
-  /** Runs a trace. Gives the addresses of what it has not freed. */
-  run(trace: Trace): number[] {
-    const addresses: number[] = [];
-    for (const event of trace) {
-      if (event >= 0) {
-        addresses.push(this.take(event));
-      } else {
-        this.give(addresses[~event]);
-        addresses[~event] = -1;
-      }
+  /**
+   * Runs a trace, or a part of it.
+   * @param addresses Where the allocations of the parts before lie. Those of this part are added; what is freed becomes -1.
+   */
+  run(trace: Trace, addresses: number[] = [], from = 0, to = trace.length): number[] {
+    for (let i = from; i < to; i++) {
+      const event = trace[i];
+      if (event >= 0) addresses.push(this.take(event));
+      else this.release(addresses, ~event);
     }
-    return addresses.filter((at) => at >= 0);
+    return addresses;
+  }
+
+  /** Frees one of the allocations of a trace, unless it has been. */
+  release(addresses: number[], allocation: number): void {
+    if (addresses[allocation] >= 0) this.give(addresses[allocation]);
+    addresses[allocation] = -1;
   }
 
   private smallestGap(size: number): number | undefined {

@@ -8,6 +8,10 @@ import { shapeKernels } from './kernels.ts';
 export interface Allocations {
   /** What it has not freed at the end are copies that kernels keep with weights for as long as these live. */
   trace: Trace;
+  /** Which allocations of the trace these copies are. */
+  kept: number[];
+  /** Where in the trace parts begin, by what `compute` calls them. */
+  parts: { name: string; at: number }[];
   /** The largest tensor, in bytes. */
   largestBytes: number;
 }
@@ -32,7 +36,7 @@ class ShapeBackend extends tf.KernelBackend {
   /** Allocations that kernels keep for as long as the storage lives. */
   private readonly kept = new Map<Storage, number>();
   private allocationCount = 0;
-  readonly allocations: Allocations = { trace: [], largestBytes: 0 };
+  readonly allocations: Allocations = { trace: [], kept: [], parts: [], largestBytes: 0 };
 
   constructor(device: Device) {
     super();
@@ -77,7 +81,15 @@ class ShapeBackend extends tf.KernelBackend {
   /** Notes what a kernel keeps with an input, made once. */
   private keep({ dataId }: tf.TensorInfo, bytes: number): void {
     const storage = this.storageOf(dataId);
-    if (!this.kept.has(storage)) this.kept.set(storage, this.take(bytes));
+    if (this.kept.has(storage)) return;
+    const copy = this.take(bytes);
+    this.kept.set(storage, copy);
+    if (storage.allocation === undefined) this.allocations.kept.push(copy);
+  }
+
+  /** Notes that a part of the computation begins. */
+  begin(name: string): void {
+    this.allocations.parts.push({ name, at: this.allocations.trace.length });
   }
 
   /** A tensor without values. */
@@ -181,9 +193,12 @@ function registerKernels(): void {
  * Runs `compute` as if on `device`, by shape alone, and tells what it would allocate. Layers have to be built by `withoutWeights`
  * and be used for nothing else; their weights are not counted. The backend in use, and its tensors, stay as they are.
  *
- * @param compute Gets a function that makes inputs without values. What it returns is dropped.
+ * @param compute Gets a function that makes inputs without values, and one to call where a part begins. What it returns is dropped.
  */
-export function dryRun(device: Device, compute: (input: (...shape: number[]) => tf.Tensor) => unknown): Allocations {
+export function dryRun(
+  device: Device,
+  compute: (input: (...shape: number[]) => tf.Tensor, begin: (part: string) => void) => unknown,
+): Allocations {
   registerKernels();
   const backend = new ShapeBackend(device);
   // The engine has no public way to compute elsewhere for a while: `tf.setBackend` would start what it returns to.
@@ -193,7 +208,10 @@ export function dryRun(device: Device, compute: (input: (...shape: number[]) => 
   engine.backendName = name;
   try {
     tf.tidy(() => {
-      compute((...shape) => backend.empty(shape));
+      compute(
+        (...shape) => backend.empty(shape),
+        (part) => backend.begin(part),
+      );
     });
   } finally {
     engine.backendInstance = backendInstance;
