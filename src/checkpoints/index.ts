@@ -2,6 +2,7 @@
 export * from './browser.ts';
 export { type DownloadOptions, downloadModel, isHubId } from './hub/download.ts';
 export type { HubOptions } from './hub/environment.ts';
+export { locateModel } from './hub/locate.ts';
 export { type CheckpointIdentity, identifyCheckpoint } from './identity.ts';
 export { type Component, type ModelFolder, openModelFolder, type WeightedComponent } from './modelFolder.ts';
 export { openSafetensors } from './safetensorsFile.ts';

@@ -1,0 +1,114 @@
+/** The cache on disk in the layout of Python's huggingface_hub: contents in `blobs`, names in `snapshots/COMMIT`, branches and tags in `refs`. */
+import { randomUUID } from 'node:crypto';
+import { copyFile, link, lstat, mkdir, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { CheckpointError } from '../errors.ts';
+import { componentNames, configFiles, weightedComponents, weightFileAmong, weightFileNames } from '../modelFiles.ts';
+import { readIndex } from '../shardedSource.ts';
+
+/** Whether a revision is a commit, whose content never changes. */
+export const isCommit = (revision: string) => /^[0-9a-f]{40}$/.test(revision);
+
+/** One repository in the cache. */
+export class CachedRepository {
+  readonly folder: string;
+
+  constructor(cacheDir: string, id: string) {
+    this.folder = join(cacheDir, `models--${id.replaceAll('/', '--')}`);
+  }
+
+  get blobs(): string {
+    return join(this.folder, 'blobs');
+  }
+
+  snapshot(commit: string): string {
+    return join(this.folder, 'snapshots', commit);
+  }
+
+  /** The commit that a revision was when it was last asked for. */
+  async commit(revision: string): Promise<string | undefined> {
+    if (isCommit(revision)) return revision;
+    const text = await readFile(this.ref(revision), 'utf8').catch(() => '');
+    return isCommit(text.trim()) ? text.trim() : undefined;
+  }
+
+  async rememberCommit(revision: string, commit: string): Promise<void> {
+    if (isCommit(revision) || (await this.commit(revision)) === commit) return;
+    const path = this.ref(revision);
+    await mkdir(dirname(path), { recursive: true });
+    await replaced(path, (temporary) => writeFile(temporary, commit));
+  }
+
+  private ref(revision: string): string {
+    if (revision.split(/[/\\]/).some((part) => part === '' || part === '.' || part === '..')) {
+      throw new CheckpointError(`The revision "${revision}" can be none. Give a branch, a tag or a commit.`);
+    }
+    return join(this.folder, 'refs', revision);
+  }
+
+  /** Whether there is content of this name and size. Content of another size is removed, with a warning. */
+  async has(blob: string, size: number): Promise<boolean> {
+    const path = join(this.blobs, blob);
+    const found = await stat(path).catch(() => undefined);
+    if (found === undefined || found.size === size) return found !== undefined;
+    await this.remove(blob, `it has ${found.size} bytes instead of ${size}`);
+    return false;
+  }
+
+  /** Removes content that is not what its name says. */
+  async remove(blob: string, why: string): Promise<void> {
+    console.warn(`${join(this.blobs, blob)} is corrupt (${why}): it is removed from the cache and fetched again.`);
+    await rm(join(this.blobs, blob));
+  }
+
+  /** Gives content its path in a commit: by a relative link, so that the cache can be moved; by a copy where links are impossible. */
+  async name(blob: string, commit: string, file: string): Promise<void> {
+    const path = join(this.snapshot(commit), file);
+    const target = join(this.blobs, blob);
+    const text = relative(dirname(path), target);
+    if ((await readlink(path).catch(() => undefined)) === text) return;
+    const existing = await lstat(path).catch(() => undefined);
+    if (existing?.isFile() && existing.size === (await stat(target)).size) return;
+    await mkdir(dirname(path), { recursive: true });
+    await replaced(path, (temporary) =>
+      symlink(text, temporary)
+        .catch(() => link(target, temporary))
+        .catch(() => copyFile(target, temporary)),
+    );
+  }
+
+  /** What a commit lacks of the files that the pipeline reads. */
+  async missing(commit: string, variant?: string): Promise<string[]> {
+    const folder = this.snapshot(commit);
+    const files = [...configFiles];
+    const missing: string[] = [];
+    for (const component of weightedComponents) {
+      const names = await readdir(join(folder, component)).catch(() => []);
+      const file = weightFileAmong(names, component, variant);
+      if (file === undefined) missing.push(`${component}/${weightFileNames(component, variant).single}`);
+      else files.push(`${component}/${file}`);
+      const index = file?.endsWith('.json') ? await readIndex(join(folder, component, file)).catch(() => new Map()) : new Map();
+      files.push(...new Set([...index.values()].map((shard) => `${component}/${shard}`)));
+    }
+    for (const file of files) if (!(await stat(join(folder, file)).catch(() => undefined))) missing.push(file);
+    return missing.sort();
+  }
+
+  /** Makes the folders of a commit. */
+  async prepare(commit: string): Promise<void> {
+    await mkdir(this.blobs, { recursive: true });
+    for (const component of componentNames) await mkdir(join(this.snapshot(commit), component), { recursive: true });
+  }
+}
+
+/** Puts what `write` makes at a path in one step. */
+async function replaced(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = `${path}.${randomUUID()}.tmp`;
+  try {
+    await write(temporary);
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}

@@ -1,0 +1,222 @@
+/** Models from the hub: only the files that the pipeline reads, in the cache that Python's huggingface_hub uses, too. */
+import { readdir, readFile, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
+import { CheckpointError, listed, reason } from '../errors.ts';
+import { configFiles, variantsAmong, weightedComponents, weightFileAmong, weightFileNames } from '../modelFiles.ts';
+import { sha256OfFiles } from '../sha256.ts';
+import { readIndex } from '../shardedSource.ts';
+import { bytesLeft, fetchBlob, gitHash, type RemoteFile } from './blob.ts';
+import { CachedRepository, isCommit } from './cache.ts';
+import { type HubOptions, hubSettings } from './environment.ts';
+import { type Origin, persistentFetch, UnreachableError } from './request.ts';
+
+const FILES_AT_ONCE = 4;
+/** Milliseconds between reports. */
+const REPORT = 100;
+
+/** Options of `downloadModel`. */
+export interface DownloadOptions extends HubOptions {
+  /** Weight file variant, such as `fp16`. */
+  variant?: string;
+  /** Branch, tag or commit. Default `main`. */
+  revision?: string;
+  /** Also read what is in the cache already and compare it with its hash. What comes over the network is compared in any case. */
+  verify?: boolean;
+  /** Told of the bytes that have come, of those that had to, ten times a second. */
+  onProgress?: (progress: { stage: 'downloading'; step: number; steps: number }) => void;
+  /** Stops the download; what has come stays for the next one. */
+  signal?: AbortSignal;
+  /** The first pause after a failed request in milliseconds; the next ones are twice as long. Default 1000. */
+  pause?: number;
+}
+
+/** Whether `text` has the form of a repository's name on the hub: `org/name`. */
+export function isHubId(text: string): boolean {
+  return /^[\w.-]+\/[\w.-]+$/.test(text) && !/\.\.|--|(^|\/)[.-]|[.-](\/|$)/.test(text);
+}
+
+/**
+ * Brings the model `org/name` into the cache, as far as it is not there yet, and gives its folder.
+ * @throws CheckpointError if the hub refuses or cannot be reached, files are not there, or the disk is full; the signal's reason.
+ */
+export async function downloadModel(id: string, options: DownloadOptions = {}): Promise<string> {
+  if (!isHubId(id)) throw new CheckpointError(`"${id}" is no name of a model on the hub. Give one of the form org/name.`);
+  const { endpoint, cacheDir, token, offline } = await hubSettings(options);
+  const { revision = 'main', variant, signal, pause } = options;
+  const repository = new CachedRepository(cacheDir, id);
+  const origin: Origin = { endpoint, id, revision, token, signal, pause };
+  if (offline) return cached(repository, origin, options);
+  try {
+    const commit = isCommit(revision) ? revision : await commitOf(origin);
+    if (options.verify || (await repository.missing(commit, variant)).length > 0) await fetchCommit(repository, origin, commit, options);
+    await repository.rememberCommit(revision, commit);
+    return repository.snapshot(commit);
+  } catch (error) {
+    if (!(error instanceof UnreachableError)) throw systemError(error, cacheDir);
+    const folder = await cached(repository, origin, options).catch(() => {
+      throw error;
+    });
+    console.warn(`${error.message} ${id} is taken from the cache as it was last seen.`);
+    return folder;
+  }
+}
+
+/** The folder of what is in the cache. @throws CheckpointError with what is missing. */
+async function cached(repository: CachedRepository, { id, revision }: Origin, { variant }: DownloadOptions): Promise<string> {
+  const commit = await repository.commit(revision);
+  const missing = commit === undefined ? undefined : await repository.missing(commit, variant);
+  if (commit !== undefined && missing?.length === 0) return repository.snapshot(commit);
+  const command = `svd download ${id}${variant === undefined ? '' : ` --variant ${variant}`}${revision === 'main' ? '' : ` --revision ${revision}`}`;
+  throw new CheckpointError(
+    `${missing === undefined ? `The cache has no revision "${revision}" of ${id}` : `The cache lacks ${listed(missing, 5)} of ${id}`} ` +
+      `(${repository.folder}), and nothing may be fetched. Run \`${command}\` online first.`,
+  );
+}
+
+async function commitOf(origin: Origin): Promise<string> {
+  const { endpoint, id, revision } = origin;
+  const found = await modelInfo({ name: id, revision, hubUrl: endpoint, additionalFields: ['sha'], fetch: persistentFetch(origin) });
+  if (!isCommit(found.sha)) throw new CheckpointError(`${endpoint} does not tell the commit of ${id}. Is it the address of a hub?`);
+  return found.sha;
+}
+
+async function fetchCommit(repository: CachedRepository, origin: Origin, commit: string, options: DownloadOptions): Promise<void> {
+  const entries = await entriesOf(origin, commit);
+  const weights = chooseWeights(origin.id, [...entries.keys()], options.variant);
+  const missing = configFiles.filter((file) => !entries.has(file));
+  if (missing.length > 0) {
+    throw new CheckpointError(`${origin.id} lacks ${listed(missing)}: it is no Stable Video Diffusion model in diffusers' format.`);
+  }
+  await repository.prepare(commit);
+  const indices = weights.filter((file) => file.endsWith('.json'));
+  const fetch = (files: string[]) =>
+    fetchFiles(
+      repository,
+      origin,
+      commit,
+      files.map((file) => remoteFile(origin, commit, file, entries.get(file))),
+      options,
+    );
+  await fetch([...configFiles, ...indices]);
+  const shards = await Promise.all(indices.map((file) => shardsOf(repository.snapshot(commit), file)));
+  await fetch([...weights.filter((file) => !indices.includes(file)), ...shards.flat()]);
+}
+
+async function entriesOf(origin: Origin, commit: string): Promise<Map<string, ListFileEntry>> {
+  const entries = new Map<string, ListFileEntry>();
+  const where = { repo: origin.id, revision: commit, recursive: true, hubUrl: origin.endpoint, fetch: persistentFetch(origin) };
+  for await (const entry of listFiles(where)) if (entry.type === 'file') entries.set(entry.path, entry);
+  return entries;
+}
+
+/** The weight files of the variant, or their index files. */
+function chooseWeights(id: string, paths: string[], variant?: string): string[] {
+  return weightedComponents.map((component) => {
+    const names = paths.filter((path) => path.startsWith(`${component}/`)).map((path) => path.slice(component.length + 1));
+    const file = weightFileAmong(names, component, variant);
+    if (file !== undefined) return `${component}/${file}`;
+    const variants = variantsAmong(names, component).join(', ');
+    throw new CheckpointError(
+      `${id} has no ${component}/${weightFileNames(component, variant).single}. ${
+        variants === ''
+          ? 'It has no weights in safetensors files: choose another model.'
+          : `The variants there are: ${variants}. Ask for one of them.`
+      }`,
+    );
+  });
+}
+
+async function shardsOf(snapshot: string, index: string): Promise<string[]> {
+  const folder = index.slice(0, index.lastIndexOf('/'));
+  return [...new Set((await readIndex(join(snapshot, index))).values())].map((name) => `${folder}/${name}`);
+}
+
+function remoteFile({ endpoint, id }: Origin, commit: string, path: string, entry?: ListFileEntry): RemoteFile {
+  if (entry === undefined) throw new CheckpointError(`${id} lacks ${path}, which its index names. Choose another revision.`);
+  const hash = entry.lfs?.oid ?? entry.oid ?? '';
+  if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hash)) throw new CheckpointError(`${endpoint} does not tell the hash of ${path} of ${id}.`);
+  const escaped = path.split('/').map(encodeURIComponent).join('/');
+  return { path, hash, size: entry.lfs?.size ?? entry.size, url: `${endpoint}/${id}/resolve/${commit}/${escaped}` };
+}
+
+/** Fetches the files that the cache lacks, several at a time, and gives all of them their places in the commit. */
+async function fetchFiles(
+  repository: CachedRepository,
+  origin: Origin,
+  commit: string,
+  files: RemoteFile[],
+  { verify, onProgress, signal }: DownloadOptions,
+): Promise<void> {
+  const toFetch: RemoteFile[] = [];
+  for (const file of files) {
+    if (
+      !(await repository.has(file.hash, file.size)) ||
+      ((verify || file.hash.length === 40) && !(await isSound(repository, file, signal)))
+    )
+      toFetch.push(file);
+  }
+  const names = await readdir(repository.blobs);
+  const sizes = await Promise.all(toFetch.map(async (file) => file.size - (await bytesLeft(repository.blobs, names, file))));
+  const steps = sizes.reduce((sum, size) => sum + size, 0);
+  await checkSpace(repository.folder, steps);
+
+  const failed = new AbortController();
+  const stoppable = { ...origin, signal: signal ? AbortSignal.any([signal, failed.signal]) : failed.signal };
+  let came = 0;
+  let last = performance.now();
+  const report = (bytes: number) => {
+    came += bytes;
+    if (performance.now() - last < REPORT) return;
+    last = performance.now();
+    onProgress?.({ stage: 'downloading', step: Math.min(Math.max(came, 0), steps), steps });
+  };
+  if (steps > 0) onProgress?.({ stage: 'downloading', step: 0, steps });
+  const queue = [...toFetch];
+  const work = async () => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      await fetchBlob(stoppable, file, repository.blobs, report);
+    }
+  };
+  const ends = await Promise.allSettled(
+    Array.from({ length: FILES_AT_ONCE }, () =>
+      work().catch((error) => {
+        failed.abort(error); // the others stop with the same error, and leave what they have
+        throw error;
+      }),
+    ),
+  );
+  const end = ends.find((result) => result.status === 'rejected');
+  if (end) throw signal?.aborted ? signal.reason : failed.signal.reason;
+  if (steps > 0) onProgress?.({ stage: 'downloading', step: steps, steps });
+  for (const file of files) await repository.name(file.hash, commit, file.path);
+}
+
+/** Whether content in the cache has its hash. If not, it is removed. */
+async function isSound(repository: CachedRepository, { hash }: RemoteFile, signal?: AbortSignal): Promise<boolean> {
+  const path = join(repository.blobs, hash);
+  const found = hash.length === 64 ? (await sha256OfFiles([path], { signal }))[0] : gitHash(await readFile(path));
+  if (found === hash) return true;
+  await repository.remove(hash, `its hash is ${found}`);
+  return false;
+}
+
+async function checkSpace(folder: string, needed: number): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
+  if (needed <= bavail * bsize) return;
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  throw new CheckpointError(
+    `The download needs ${gigabytes(needed)} in ${folder}, where ${gigabytes(bavail * bsize)} are free. Free space there, or choose another folder by --cache-dir or HF_HUB_CACHE.`,
+  );
+}
+
+/** An error of the file system as one sentence. */
+function systemError(error: unknown, cacheDir: string): unknown {
+  if (!(error instanceof Error && 'syscall' in error) || error instanceof CheckpointError) return error;
+  return new CheckpointError(
+    `The cache ${cacheDir} cannot be written: ${reason(error)}. Choose another folder by --cache-dir or HF_HUB_CACHE.`,
+    {
+      cause: error,
+    },
+  );
+}

@@ -1,0 +1,57 @@
+/** Where the hub and its cache are, and who asks: the environment variables of Python's huggingface_hub, with its meanings and defaults. */
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { HUB_URL } from '@huggingface/hub';
+import { CheckpointError } from '../errors.ts';
+
+/** Options that say where to look; each goes before its environment variable. */
+export interface HubOptions {
+  /** Folder of the cache. Default: `HF_HUB_CACHE`, or `hub` in `HF_HOME`, or `~/.cache/huggingface/hub`. */
+  cacheDir?: string;
+  /** Access token. Default: `HF_TOKEN`, or what `hf auth login` has stored. */
+  token?: string;
+  /** Take what is in the cache and ask nobody. Default: `HF_HUB_OFFLINE`. */
+  localFilesOnly?: boolean;
+}
+
+/** The same with everything filled in. */
+export interface HubSettings {
+  endpoint: string;
+  cacheDir: string;
+  token?: string;
+  offline: boolean;
+}
+
+type Environment = Record<string, string | undefined>;
+
+/** @throws CheckpointError if the token cannot be one. */
+export async function hubSettings(options: HubOptions, env: Environment = process.env): Promise<HubSettings> {
+  const home = expand(env.HF_HOME ?? join(env.XDG_CACHE_HOME ?? '~/.cache', 'huggingface'));
+  const token = options.token ?? (env.HF_TOKEN || env.HUGGING_FACE_HUB_TOKEN || (await storedToken(env.HF_TOKEN_PATH, home)));
+  if (token !== undefined && !/^hf_\w+$/.test(token)) {
+    throw new CheckpointError(
+      'The access token has to be "hf_" with letters and digits after it. Copy it from the settings of your account.',
+    );
+  }
+  return {
+    endpoint: (env.HF_ENDPOINT || HUB_URL).replace(/\/+$/, ''),
+    cacheDir: expand(options.cacheDir ?? env.HF_HUB_CACHE ?? env.HUGGINGFACE_HUB_CACHE ?? join(home, 'hub')),
+    token,
+    offline: options.localFilesOnly ?? (isOn(env.HF_HUB_OFFLINE) || isOn(env.TRANSFORMERS_OFFLINE)),
+  };
+}
+
+async function storedToken(path: string | undefined, home: string): Promise<string | undefined> {
+  const text = await readFile(expand(path ?? join(home, 'token')), 'utf8').catch(() => '');
+  return text.trim() || undefined;
+}
+
+function isOn(value = ''): boolean {
+  return ['1', 'ON', 'YES', 'TRUE'].includes(value.toUpperCase());
+}
+
+/** An absolute path; `~` is the user's folder. */
+function expand(path: string): string {
+  return resolve(/^~(?=$|[/\\])/.test(path) ? homedir() + path.slice(1) : path);
+}
