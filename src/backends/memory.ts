@@ -16,10 +16,13 @@ export interface MemoryLimits {
   tensorBytes?: number;
 }
 
+/** Many of TensorFlow's kernels for graphics cards count the elements of a tensor in 32 bits. All 25 frames of 576x1024 decoded together have more. */
+const CARD_TENSOR_BYTES = 4 * (2 ** 31 - 1);
+
 /** Finds out what memory there is for a device. */
 export function memoryLimits(device: Device): MemoryLimits {
   const deviceBytes = device === 'tensorflow-gpu' ? freeCardBytes() : undefined;
-  const tensorBytes = device === 'webgpu' ? largestWebgpuBuffer() : undefined;
+  const tensorBytes = device === 'webgpu' ? largestWebgpuBuffer() : device === 'tensorflow-gpu' ? CARD_TENSOR_BYTES : undefined;
   return {
     processBytes: processRoom('/'),
     ...(deviceBytes !== undefined && { deviceBytes }),
