@@ -12,21 +12,16 @@ import type { Levers } from '../pipelines/memoryStages.ts';
 import type { GenerateOptions, ImageInput } from '../pipelines/types.ts';
 import { Generator } from '../random/generator.ts';
 import { reason, UsageError } from './errors.ts';
+import { folderOf } from './hubModel.ts';
 import { readLatents, readPictures } from './inputs.ts';
 import type { GenerateCommand } from './options.ts';
 import { checkOutputs, outputPaths, type Result, writeResult, writeTensors } from './outputs.ts';
 import { Profile, type ProfileLine } from './profile.ts';
-import type { ProgressLine } from './progress.ts';
 import { type Settings, settingsOf } from './settings.ts';
 import { StageRecorder } from './stages.ts';
+import type { Watch } from './watch.ts';
 
-/** What a run is watched by. */
-export interface Watch {
-  signal: AbortSignal;
-  progress: ProgressLine;
-  /** Tells the user something. */
-  note: (text: string) => void;
-}
+export type { Watch };
 
 /** What `--json` prints. */
 export interface Report {
@@ -70,6 +65,7 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
   if (command.seeds.length === 0) note(`the seed is ${seeds[0]}`);
 
   const onProgress = progress.update.bind(progress);
+  const folder = await folderOf(command.model, command, { signal, onProgress });
   let plan: MemoryPlan | undefined;
   const loading = {
     variant: command.variant,
@@ -85,12 +81,12 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
     onProgress,
     signal,
   };
-  const pipe = await StableVideoDiffusionPipeline.fromPretrained(command.model, loading);
+  const pipe = await StableVideoDiffusionPipeline.fromPretrained(folder, loading);
   const { offload, levers, choices } = plan!;
   if (choices.length > 0) note(`to fit into memory: ${choices.join('; ')}`);
   const hashing = new AbortController();
   // Beside the sampling: the files have just been read, so their bytes are still in the system's cache.
-  const identity = identifyCheckpoint(command.model, { variant: command.variant, signal: hashing.signal }).catch((error: unknown) => {
+  const identity = identifyCheckpoint(folder, { variant: command.variant, signal: hashing.signal }).catch((error: unknown) => {
     if (!hashing.signal.aborted) note(`the checkpoint is not named in the settings of the output. ${reason(error)}`);
     return undefined;
   });

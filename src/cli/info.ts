@@ -5,6 +5,7 @@ import type { DescribeOptions, DevicePlan, ModelDescription } from '../pipelines
 import { type Arguments, type Options, readArguments } from './arguments.ts';
 import { UsageError } from './errors.ts';
 import { formatHelp, wrap } from './help.ts';
+import { cachedFolderOf, hubOptions, readHubCommand } from './hubModel.ts';
 import { generateOptions, memoryBytes } from './options.ts';
 import { oneOf, realNumber, wholeNumber } from './values.ts';
 
@@ -33,15 +34,16 @@ const reporting: Options = {
   help: { short: 'h', help: 'Show this text.' },
 };
 
-const options: Options = { model, variant, ...video, ...running, ...reporting };
+const files: Options = { model, variant, revision: hubOptions.revision, 'cache-dir': hubOptions['cache-dir'] };
+const options: Options = { ...files, ...video, ...running, ...reporting };
 
 const help = formatHelp({
-  usage: ['svd info --model DIR [options]'],
+  usage: ['svd info --model DIR|ORG/NAME [options]'],
   about: [
-    'Tells what a checkpoint is made of, and what memory a video of this size needs on each backend, with the free memory of this machine or with --memory. No weights are loaded.',
+    'Tells what a checkpoint is made of, and what memory a video of this size needs on each backend, with the free memory of this machine or with --memory. No weights are loaded, and nothing is fetched: a model of the hub has to be in the cache.',
     'Before each backend: + it fits, - it does not, ? nothing is known of the card.',
   ],
-  groups: { Files: { model, variant }, Video: video, Running: running, Reporting: reporting },
+  groups: { Files: files, Video: video, Running: running, Reporting: reporting },
   examples: ['svd info --model svd-xt', 'svd info --model svd-xt --height 320 --width 576 --num-frames 14 --json'],
 });
 
@@ -57,12 +59,12 @@ export async function run(args: string[]): Promise<number> {
   }
   const given = readArguments(args, options);
   if (given.positionals.length > 0) throw new UsageError(`svd info takes options only but is given "${given.positionals[0]}".`);
-  const folder = given.value('model');
-  if (folder === undefined) throw new UsageError('--model DIR is required: the folder of the checkpoint. See svd info --help.');
+  const name = given.value('model');
+  if (name === undefined) throw new UsageError('--model DIR is required: the folder of the checkpoint. See svd info --help.');
   const asked = readOptions(given);
   const { describeModel } = await import('../pipelines/describeModel.ts');
-  const description = await describeModel(folder, asked);
-  console.log(given.has('json') ? JSON.stringify({ model: folder, ...description }) : describe(description));
+  const description = await describeModel(await cachedFolderOf(name, readHubCommand(given)), asked);
+  console.log(given.has('json') ? JSON.stringify({ model: name, ...description }) : describe(description));
   return 0;
 }
 

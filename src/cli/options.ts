@@ -4,6 +4,7 @@ import { type OutputFormat, outputFormat } from '../media/output.ts';
 import { type Options, readArguments } from './arguments.ts';
 import { reason, UsageError } from './errors.ts';
 import type { HelpText } from './help.ts';
+import { type HubCommand, hubOptions, offlineOption, readHubCommand } from './hubModel.ts';
 import { oneOf, type Range, realNumber, realNumbers, wholeNumber } from './values.ts';
 
 const backends = ['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
@@ -14,7 +15,7 @@ const formulations = ['fastest', 'gpu', 'plain'] as const;
 const outputTypes = ['image', 'array', 'tensor', 'latent'] as const;
 
 /** What `svd generate` was told to do. Options that were not given are undefined where the checkpoint or chance decides. */
-export interface GenerateCommand {
+export interface GenerateCommand extends HubCommand {
   /** Paths or URLs of pictures, or one `.safetensors` file. */
   images: string[];
   model: string;
@@ -49,7 +50,6 @@ export interface GenerateCommand {
   memory?: number;
   weightDtype: (typeof weightDtypes)[number];
   formulation: (typeof formulations)[number];
-  variant?: string;
   forwardChunking?: number;
   json: boolean;
   profile: boolean;
@@ -57,7 +57,10 @@ export interface GenerateCommand {
 }
 
 const files: Options = {
-  model: { value: 'DIR', help: 'Folder of the checkpoint in diffusers format, with its model_index.json. Required.' },
+  model: {
+    value: 'DIR',
+    help: 'Folder of the checkpoint in diffusers format, with its model_index.json, or its name org/name on the hub. Required.',
+  },
   output: {
     value: 'FILE',
     short: 'o',
@@ -73,6 +76,8 @@ const files: Options = {
   },
   dump: { value: 'FILE', help: "Also write the tensors of every stage, in diffusers' axis order, into this .safetensors file." },
   variant: { value: 'NAME', help: 'Read the weight files of this variant, such as fp16. Default: those without one.' },
+  ...hubOptions,
+  ...offlineOption,
 };
 
 const video: Options = {
@@ -211,7 +216,7 @@ export function readGenerateCommand(args: string[]): GenerateCommand {
     memory: given.values('memory').map(memoryBytes)[0],
     weightDtype: chosen('weight-dtype', weightDtypes)[0] ?? 'auto',
     formulation: chosen('formulation', formulations)[0] ?? 'fastest',
-    variant: given.value('variant'),
+    ...readHubCommand(given),
     forwardChunking: whole('forward-chunking', { min: 1 })[0],
     json: given.has('json'),
     profile: given.has('profile'),

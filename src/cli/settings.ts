@@ -4,7 +4,8 @@ import type { GenerateCommand } from './options.ts';
 import { version } from './version.ts';
 
 /** Everything needed to make the same video again, as it is stored beside or inside each output. */
-export interface Settings extends Omit<GenerateCommand, 'output' | 'dump' | 'memory' | 'json' | 'profile' | 'quiet'> {
+export interface Settings
+  extends Omit<GenerateCommand, 'output' | 'dump' | 'token' | 'cacheDir' | 'localFilesOnly' | 'memory' | 'json' | 'profile' | 'quiet'> {
   numFrames: number;
   decodeChunkSize: number;
   /** The backend that was used. */
@@ -20,7 +21,7 @@ export function settingsOf(
   command: GenerateCommand,
   known: Pick<Settings, 'backend' | 'checkpoint' | 'offload' | 'numFrames' | 'decodeChunkSize' | 'seeds'>,
 ): Settings {
-  const { output, dump, memory, json, profile, quiet, ...asked } = command;
+  const { output, dump, token, cacheDir, localFilesOnly, memory, json, profile, quiet, ...asked } = command;
   return { ...asked, ...known, version };
 }
 
@@ -34,6 +35,7 @@ export function diffusersArguments(settings: Settings): Record<string, unknown> 
     checkpoint,
     model,
     variant,
+    revision,
     backend,
     threads,
     dtype,

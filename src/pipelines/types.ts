@@ -12,10 +12,10 @@ export type { FloatArray };
 /** `image`: 8-bit RGB pictures. `array`: float32 in [0, 1]. `tensor`: the same as a tensor. `latent`: latents, not decoded. */
 export type OutputType = 'image' | 'array' | 'tensor' | 'latent';
 
-/** Where a long call stands: `step` of `steps` units of `stage` are done. Loading counts bytes of the checkpoint. */
+/** Where a long call stands: `step` of `steps` units of `stage` are done. Downloading and loading count bytes of the checkpoint. */
 export interface Progress {
   /** What is being done. */
-  stage: 'loading' | 'encoding' | 'sampling' | 'decoding';
+  stage: 'downloading' | 'loading' | 'encoding' | 'sampling' | 'decoding';
   /** How much of it is done. */
   step: number;
   /** How much of it there is. */
@@ -112,6 +112,14 @@ export type ImageInput = RgbImage | RgbImage[] | tf.Tensor;
 export interface LoadOptions {
   /** Weight file variant, such as `fp16`: reads `*.fp16.safetensors`. */
   variant?: string;
+  /** Branch, tag or commit of a model of the hub. Default `main`. */
+  revision?: string;
+  /** Access token for the hub. Default: `HF_TOKEN`, or what `hf auth login` has stored. */
+  token?: string;
+  /** Folder of the cache for models of the hub. Default: `HF_HUB_CACHE`, or `~/.cache/huggingface/hub`. */
+  cacheDir?: string;
+  /** Take a model of the hub as it is in the cache, without asking the hub. Default: `HF_HUB_OFFLINE`. */
+  localFilesOnly?: boolean;
   /** Backend to switch to before loading. Default `auto`: the fastest that works. */
   backend?: 'auto' | 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
   /** Threads of the wasm backend. */

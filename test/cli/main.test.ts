@@ -7,28 +7,29 @@ import { testBackend } from '../setup.ts';
 import { picture, startSvd, svd, workFolder, writeSmallCheckpoint } from './runs.ts';
 
 describe('svd', () => {
+  const names = ['generate', 'download', 'info', 'backends', 'setup'];
+
   it('shows its help and its version', async () => {
     const [help, short, shown] = await Promise.all([svd('--help'), svd('-h'), svd('--version')]);
     expect(help).to.include({ code: 0, stderr: '' });
     expect(help.stdout).to.match(/^Usage: svd COMMAND/);
-    for (const name of ['generate', 'backends', 'setup', '--debug', '130']) expect(help.stdout).to.contain(name);
+    for (const name of [...names, '--debug', '130']) expect(help.stdout).to.contain(name);
     expect(short).to.deep.equal(help);
     expect(shown).to.deep.equal({ code: 0, stdout: `${version}\n`, stderr: '' });
   });
 
   it('shows the help of each command', async () => {
-    const names = ['generate', 'backends', 'setup'];
     for (const { code, stdout, stderr } of await Promise.all(names.map((name) => svd(name, '--help')))) {
       expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
-      expect(stdout).to.match(/^Usage: svd (generate|backends|setup) /);
+      expect(stdout).to.match(/^Usage: svd (generate|download|info|backends|setup) /);
     }
   });
 
   it('refuses wrong usage with exit code 2 and one sentence', async () => {
     const cases: [args: string[], message: string][] = [
-      [[], 'svd: a command is required: generate, backends, setup. See svd --help.\n'],
-      [['genrate'], 'svd: there is no command "genrate". Did you mean svd generate? The commands are generate, backends, setup.\n'],
-      [['--colour'], 'svd: there is no command "--colour". The commands are generate, backends, setup.\n'],
+      [[], `svd: a command is required: ${names.join(', ')}. See svd --help.\n`],
+      [['genrate'], `svd: there is no command "genrate". Did you mean svd generate? The commands are ${names.join(', ')}.\n`],
+      [['--colour'], `svd: there is no command "--colour". The commands are ${names.join(', ')}.\n`],
       [['generate'], 'svd: --model DIR is required: the folder of the checkpoint. See svd generate --help.\n'],
       [
         ['generate', 'a.png', '--model', 'm', '--output', 'o.mp4', '--height', '20'],
@@ -95,7 +96,7 @@ describe('svd generate as a process', () => {
     expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
     expect(stdout.split('\n')).to.have.length(2);
     const report = JSON.parse(stdout);
-    expect(report).to.have.all.keys('output', 'settings', 'backend', 'timings', 'peakMemoryBytes');
+    expect(report).to.have.all.keys('output', 'settings', 'backend', 'timings', 'peakMemoryBytes', 'memory');
     expect(report.output).to.deep.equal([output]);
     expect(report.settings).to.deep.include({ seeds: [9], height: 16, width: 24, numFrames: 2, numInferenceSteps: 1 });
   });

@@ -37,6 +37,10 @@ describe('readGenerateCommand', () => {
       weightDtype: 'auto',
       formulation: 'fastest',
       variant: undefined,
+      revision: undefined,
+      token: undefined,
+      cacheDir: undefined,
+      localFilesOnly: undefined,
       forwardChunking: undefined,
       json: false,
       profile: false,
@@ -63,6 +67,9 @@ describe('readGenerateCommand', () => {
     latents: [['noise.safetensors'], 'latents', 'noise.safetensors'],
     dump: [['stages.safetensors'], 'dump', 'stages.safetensors'],
     variant: [['fp16'], 'variant', 'fp16'],
+    revision: [['v2'], 'revision', 'v2'],
+    token: [['hf_x'], 'token', 'hf_x'],
+    'cache-dir': [['cache'], 'cacheDir', 'cache'],
     backend: [['wasm'], 'backend', 'wasm'],
     threads: [['2'], 'threads', 2],
     dtype: [['bfloat16'], 'dtype', 'bfloat16'],
@@ -79,14 +86,24 @@ describe('readGenerateCommand', () => {
     });
   }
 
-  it('reads --json, --profile, --quiet and --tf32', () => {
+  it('reads the switches', () => {
     expect(read('--json', '--profile', '--quiet', '--tf32')).to.include({ json: true, profile: true, quiet: true, tf32: true });
+    expect(read('--local-files-only')).to.include({ localFilesOnly: true });
   });
 
   it('has no option without a test here', () => {
-    expect([...Object.keys(values), 'model', 'output', 'json', 'profile', 'quiet', 'tf32', 'debug', 'help']).to.have.members(
-      Object.keys(generateOptions),
-    );
+    expect([
+      ...Object.keys(values),
+      'model',
+      'output',
+      'local-files-only',
+      'json',
+      'profile',
+      'quiet',
+      'tf32',
+      'debug',
+      'help',
+    ]).to.have.members(Object.keys(generateOptions));
   });
 
   const nonNumbers = ['abc', 'NaN', 'Infinity', '1e999', '0x40', '7 px'];
