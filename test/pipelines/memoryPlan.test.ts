@@ -1,0 +1,175 @@
+import * as tf from '@tensorflow/tfjs';
+import { expect } from 'chai';
+import type { Device } from '../../src/backends/shapes/devices.ts';
+import { callPlanner, sizeOfCall } from '../../src/pipelines/callPlanner.ts';
+import { type MemoryPlan, MemoryPlanner, type MemoryRequest, planMemory } from '../../src/pipelines/memoryPlan.ts';
+import type { ModelConfigs } from '../../src/pipelines/memoryStages.ts';
+
+/** The published models. */
+const published: ModelConfigs = {
+  unet: { sampleSize: 96 },
+  vae: { blockOutChannels: [128, 256, 512, 512], downBlockTypes: Array(4).fill('DownEncoderBlock2D'), layersPerBlock: 2 },
+  imageEncoder: {
+    ...{ hiddenSize: 1280, intermediateSize: 5120, projectionDim: 1024, numHiddenLayers: 32, numAttentionHeads: 16, patchSize: 14 },
+    hiddenAct: 'gelu',
+  },
+};
+
+/** A model that is planned fast. */
+const small: ModelConfigs = {
+  unet: {
+    ...{ blockOutChannels: [32, 64], layersPerBlock: 1, numAttentionHeads: [1, 2], crossAttentionDim: 32 },
+    downBlockTypes: ['CrossAttnDownBlockSpatioTemporal', 'DownBlockSpatioTemporal'],
+    upBlockTypes: ['UpBlockSpatioTemporal', 'CrossAttnUpBlockSpatioTemporal'],
+  },
+  vae: { blockOutChannels: [32, 32, 32, 32], downBlockTypes: Array(4).fill('DownEncoderBlock2D') },
+  imageEncoder: { hiddenSize: 32, intermediateSize: 64, projectionDim: 32, numHiddenLayers: 2, numAttentionHeads: 4, patchSize: 56 },
+};
+
+const GiB = 2 ** 30;
+
+const request = (changes: Partial<MemoryRequest> = {}): MemoryRequest => ({
+  ...{ device: 'tensorflow-cpu', height: 256, width: 256, numFrames: 14, pictures: 1, videos: 1, guided: true, decoded: true },
+  ...changes,
+});
+
+/** Knows after the first question what most others ask. */
+const shared = new MemoryPlanner(published);
+const plan = (changes: Partial<MemoryRequest> = {}) => shared.plan(request(changes));
+
+/** Peak bytes of the stage of a name. */
+const bytesOf = ({ stages }: MemoryPlan, name: string) =>
+  Math.max(...stages.filter(({ stage }) => stage === name).map((s) => s.processBytes));
+
+describe('planMemory', () => {
+  it('takes the fastest way where there is enough memory', () => {
+    const { fits, choices, levers, offload } = plan({ processBytes: 100 * GiB });
+    expect({ fits, choices, offload }).to.deep.equal({ fits: true, choices: [], offload: 'none' });
+    expect(levers).to.deep.equal({ guidanceTogether: true, attentionBytes: 256 * 2 ** 20, decodeChunkSize: 14 });
+  });
+
+  it('counts weights once each, and declares none for good', () => {
+    const before = tf.memory().numTensors;
+    expect(planMemory(published, request()), 'the public function').to.deep.equal(plan());
+    const weights = 4 * (1_524_623_082 + 97_742_847 + 632_076_800);
+    const { stages } = plan();
+    expect(stages[0].processBytes).to.be.within(weights, weights + 0.7 * GiB);
+    expect(tf.memory().numTensors).to.equal(before);
+  });
+
+  it('saves more, the less memory there is, and never exceeds it', () => {
+    const rooms = [40, 14, 9, 6.5, 4];
+    const plans = rooms.map((room) => plan({ processBytes: room * GiB }));
+    plans.forEach((one, i) => {
+      expect(one.fits, `${rooms[i]} GiB`).to.equal(true);
+      expect(one.processBytes, `${rooms[i]} GiB`).to.be.below(rooms[i] * GiB);
+    });
+    expect(plans.map(({ offload }) => offload)).to.deep.equal(['none', 'none', 'model', 'sequential', 'sequential']);
+    const chunks = plans.map(({ levers }) => levers.decodeChunkSize);
+    expect(chunks[0]).to.equal(14);
+    expect(chunks[1], 'no less than usual while offload can help').to.be.at.least(8);
+    expect(chunks[4]).to.be.below(8);
+  });
+
+  it('leaves what is fixed', () => {
+    const fixed = { offload: 'none', guidanceTogether: false, decodeChunkSize: 2, forwardChunking: { size: 7, dim: 0 } } as const;
+    const { levers, offload, choices } = plan({ fixed });
+    expect({ ...levers, offload }).to.deep.equal({ ...fixed, attentionBytes: 256 * 2 ** 20 });
+    expect(choices).to.deep.equal([
+      'the halves of guidance in turn',
+      'feed-forward layers on 7 frames at a time',
+      '2 frames decoded at a time',
+    ]);
+  });
+
+  it('expects less of every setting that saves memory', () => {
+    const size = { height: 576, width: 1024, numFrames: 25 };
+    const usual = { offload: 'model', guidanceTogether: false, decodeChunkSize: 8 } as const;
+    const sampling = (fixed: MemoryRequest['fixed']) => bytesOf(plan({ ...size, fixed: { ...usual, ...fixed } }), 'sampling');
+    const base = sampling({});
+    expect(sampling({ guidanceTogether: true })).to.be.above(1.3 * base);
+    expect(sampling({ forwardChunking: { size: 5, dim: 0 } })).to.be.below(base);
+    const decoding = (decodeChunkSize: number) => bytesOf(plan({ ...size, fixed: { ...usual, decodeChunkSize } }), 'decoding');
+    expect(decoding(8)).to.be.above(1.5 * decoding(2)); // sampling needs as much as 2
+    expect(bytesOf(plan({ ...size, fixed: { ...usual, offload: 'sequential' } }), 'sampling')).to.be.below(base - 4 * GiB);
+  });
+
+  it('counts weights that stay in half precision as half', () => {
+    const held = { unet: 'half', vae: 'half', imageEncoder: 'half' } as const;
+    const difference = plan({}).stages[0].processBytes - planMemory({ ...published, held }, request()).stages[0].processBytes;
+    expect(difference).to.be.closeTo(2 * 2_254_442_729, 0.1 * GiB);
+  });
+
+  it('leaves out decoding for latents', () => {
+    expect(plan({ decoded: false }).stages.map(({ stage }) => stage)).to.deep.equal(['encoding', 'encoding', 'sampling']);
+  });
+
+  it("keeps within WebAssembly's 4 GiB and a card's memory and buffers", () => {
+    const wasm = plan({ device: 'wasm' });
+    expect([wasm.fits, wasm.offload]).to.deep.equal([true, 'sequential']);
+    expect(wasm.deviceBytes).to.be.below(4 * GiB);
+    expect(plan({ device: 'tensorflow-gpu', deviceBytes: 8 * GiB }).deviceBytes).to.be.below(8 * GiB);
+    const small = plan({ device: 'webgpu', tensorBytes: 128 * 2 ** 20 });
+    expect(Math.max(...small.stages.map(({ largestBytes }) => largestBytes))).to.be.at.most(128 * 2 ** 20);
+    expect(small.fits).to.equal(true);
+  });
+
+  it('gives the smallest way when nothing fits', () => {
+    const { fits, levers, offload } = plan({ height: 576, width: 1024, numFrames: 25, processBytes: GiB });
+    expect([fits, offload, levers.decodeChunkSize, levers.guidanceTogether]).to.deep.equal([false, 'sequential', 1, false]);
+  });
+});
+
+function messageOf(action: () => unknown): string {
+  try {
+    action();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return 'nothing was thrown';
+}
+
+describe('callPlanner', () => {
+  const planner = (processBytes: number, device: Device = 'tensorflow-cpu') => callPlanner(small, device, () => ({ processBytes }));
+  const size = sizeOfCall({ numFrames: 14 });
+
+  it('fills in the defaults of generate', () => {
+    expect(sizeOfCall({}, 25)).to.deep.equal({
+      ...{ height: 576, width: 1024, numFrames: 25, pictures: 1, videos: 1, guided: true, decoded: true },
+    });
+    const { videos, guided, decoded } = sizeOfCall({ pictures: 2, numVideosPerPrompt: 3, maxGuidanceScale: 1, outputType: 'latent' });
+    expect({ videos, guided, decoded }).to.deep.equal({ videos: 6, guided: false, decoded: false });
+  });
+
+  it('refuses with the nearest sizes that fit', () => {
+    const long = sizeOfCall({ numFrames: 28, outputType: 'latent' });
+    const refused = () => planner(1.2 * GiB).plan(long, {});
+    const message =
+      /^28 frames of 1024x576 do not fit into memory: sampling needs \d\.\d GiB and there are 1\.2 GiB\. (\d+) frames? of 1024x576 or 28 frames of (\d+)x(\d+) would fit\.$/;
+    expect(messageOf(refused)).to.match(message);
+    const [frames, width, height] = messageOf(refused).match(message)!.slice(1).map(Number);
+    const fits = (changes: Partial<MemoryRequest>) => planMemory(small, request({ ...long, processBytes: 1.2 * GiB, ...changes })).fits;
+    expect(fits({ numFrames: frames })).to.equal(true);
+    expect(fits({ numFrames: frames + 1 }), 'one frame more').to.equal(false);
+    expect(fits({ width, height })).to.equal(true);
+  });
+
+  it('says which given settings stand in the way', () => {
+    expect(() => planner(2 * GiB).plan(size, { offload: 'none', decodeChunkSize: 14 })).to.throw(
+      'They fit if `offload` and `decodeChunkSize` are left out, to be chosen by the memory there is.',
+    );
+  });
+
+  it('says what to do when no size fits', () => {
+    expect(() => planner(0.5 * GiB).plan(size, {})).to.throw('No size fits. Try another backend, or a machine with more memory.');
+  });
+
+  it('holds to what it planned before loading, though less memory is free then', () => {
+    let free = 20 * GiB;
+    const { plan } = callPlanner(small, 'tensorflow-cpu', () => ({ processBytes: free }));
+    const first = plan(size, {});
+    free = 1 * GiB;
+    expect(plan(size, { offload: first.offload, decodeChunkSize: undefined })).to.equal(first);
+    expect(() => plan({ ...size, numFrames: 15 }, {})).to.throw('do not fit');
+  });
+});
