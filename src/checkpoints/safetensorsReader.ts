@@ -23,6 +23,7 @@ export interface SafetensorsFile extends WeightSource {
   readonly metadata: Record<string, string>;
   /** The tensor's bytes as stored (little-endian), in a new array. Works for every type. */
   readRaw(name: string): Promise<Uint8Array>;
+  /** Fills `target` with the tensor's bytes as stored. Works for every type. */
   readBytes(name: string, target: Uint8Array): Promise<void>;
 }
 

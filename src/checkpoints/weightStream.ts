@@ -87,6 +87,7 @@ export class WeightStream implements StepWeights {
     if (next !== undefined) this.ahead = this.start(next);
   }
 
+  /** Frees the weights of the block at `path`. */
   release(path: string): void {
     releaseValues(this.parametersOf(path));
   }
