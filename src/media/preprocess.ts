@@ -35,8 +35,7 @@ export function clipPixelValues(
 }
 
 function resizePicture({ data, width, height }: RgbImage, size: number): FloatArray {
-  const values = Float32Array.from(data, (byte) => SIGNED[byte]!);
-  return toUnit(resizeWithAntialiasing({ data: values, shape: [1, height, width, 3] }, [size, size]));
+  return toUnit(resizeWithAntialiasing({ data: signedBytes(data), shape: [1, height, width, 3] }, [size, size]));
 }
 
 function resizeValues(values: FloatArray, size: number): FloatArray {
@@ -65,7 +64,7 @@ export function vaePixelValues(images: readonly RgbImage[] | FloatArray, height:
   if (!('shape' in images)) {
     return joinPictures(
       images.map((image) => ({
-        data: Float32Array.from(resizeLanczos(image, width, height).data, (byte) => SIGNED[byte]!),
+        data: signedBytes(resizeLanczos(image, width, height).data),
         shape: [1, height, width, 3],
       })),
     );
@@ -99,6 +98,13 @@ export function framesToImages({ data, shape }: FloatArray): RgbImage[][] {
   return Array.from({ length: videos }, (_, b) =>
     Array.from({ length: frames }, (_, f) => ({ width, height, data: new Uint8Array(bytes.buffer, (b * frames + f) * count, count) })),
   );
+}
+
+/** Bytes as values in [-1, 1]. A loop, because `Float32Array.from` takes ten times as long for a photograph. */
+function signedBytes(bytes: Uint8Array): Float32Array {
+  const values = new Float32Array(bytes.length);
+  for (let i = 0; i < bytes.length; i++) values[i] = SIGNED[bytes[i]!]!;
+  return values;
 }
 
 /** From [0, 1] to [-1, 1] in float32. */

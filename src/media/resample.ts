@@ -150,19 +150,18 @@ export function gaussianKernel(from: number, to: number): Float32Array {
 
 /** Blurs the middle axis of `[outer, length, inner]`, mirrored at its ends without repeating them, at the positions in `reads` only. */
 function blurPass(data: Float32Array, outer: number, length: number, inner: number, kernel: Float32Array, reads: number[]): Float32Array {
-  const reach = kernel.length >> 1;
+  const taps = kernel.length;
+  const reach = taps >> 1;
+  const sources = reads.map((position) => Int32Array.from(kernel, (_, k) => inner * mirror(position + k - reach, length)));
   const result = new Float32Array(outer * reads.length * inner);
-  const sums = new Float64Array(inner);
   for (let o = 0, to = 0; o < outer; o++) {
-    for (const position of reads) {
-      sums.fill(0);
-      for (let k = 0; k < kernel.length; k++) {
-        const from = (o * length + mirror(position + k - reach, length)) * inner;
-        const weight = kernel[k]!;
-        for (let i = 0; i < inner; i++) sums[i]! += data[from + i]! * weight;
+    for (const source of sources) {
+      const base = o * length * inner;
+      for (let i = 0; i < inner; i++) {
+        let sum = 0;
+        for (let k = 0; k < taps; k++) sum += data[base + source[k]! + i]! * kernel[k]!;
+        result[to++] = sum;
       }
-      result.set(sums, to);
-      to += inner;
     }
   }
   return result;
