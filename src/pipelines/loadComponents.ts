@@ -10,6 +10,7 @@ import {
   loadWeights,
   type ModelFolder,
   openModelFolder,
+  type WeightDtype,
   type WeightSource,
 } from '../checkpoints/index.ts';
 import { type AnyBlock, withoutWeights } from '../layers/index.ts';
@@ -24,8 +25,22 @@ import { modelConfigs } from './modelConfigs.ts';
 import { type Models, offloadBlocks, offloadModels } from './offload.ts';
 import type { LoadOptions, PlannedCall } from './types.ts';
 
+/** What brings weights in, by the option of the name. */
+const offloads = { none: undefined, model: offloadModels, sequential: offloadBlocks };
+
+/** How weights may be held, by the option of the name. */
+const weightDtypes: readonly WeightDtype[] = ['auto', 'float32'];
+
+function checkOption(name: string, value: string | undefined, allowed: readonly string[]): void {
+  if (value !== undefined && !allowed.includes(value)) {
+    throw new Error(`\`${name}\` has to be one of ${allowed.join(', ')} but is ${value}.`);
+  }
+}
+
 /** Reads every part of the pipeline in `folder`, with weights in the memory of the backend asked for. */
 export async function loadComponents(folder: string, options: LoadOptions): Promise<Components> {
+  checkOption('offload', options.offload, Object.keys(offloads));
+  checkOption('weightDtype', options.weightDtype, weightDtypes);
   const files = await openModelFolder(folder, { variant: options.variant });
   try {
     const config = (component: Parameters<ModelFolder['config']>[0]) => camelCaseConfig(files.config(component));
@@ -139,9 +154,6 @@ async function fill(models: Models, files: ModelFolder, { weightDtype = 'auto', 
 function bytesInFile(model: AnyBlock, source: WeightSource): number {
   return model.parameters().reduce((sum, { key }) => sum + source.info(key).bytes, 0);
 }
-
-/** What brings weights in, by the option of the name. */
-const offloads = { none: undefined, model: offloadModels, sequential: offloadBlocks };
 
 /** The bytes of the float32 weights of blocks. */
 function bytesOf(...blocks: AnyBlock[]): number {

@@ -29,4 +29,14 @@ describe('loading a pipeline', () => {
     expect(seen.length).to.be.above(20).and.at.most(102);
     expect(tensors).to.be.above(500);
   });
+
+  it('refuses options that do not exist, with those that do', async () => {
+    const refused = (options: object) =>
+      StableVideoDiffusionPipeline.fromPretrained(tiny, { backend: testBackend, ...options }).then(
+        () => 'It was not refused.',
+        (error: Error) => error.message,
+      );
+    expect(await refused({ offload: 'disk' })).to.equal('`offload` has to be one of none, model, sequential but is disk.');
+    expect(await refused({ weightDtype: 'float16' })).to.equal('`weightDtype` has to be one of auto, float32 but is float16.');
+  });
 });
