@@ -1,6 +1,6 @@
 /** Multi-head attention, mirroring `Attention` of diffusers' `models/attention_processor.py`. */
 import * as tf from '@tensorflow/tfjs';
-import { attention, temporalAttention } from '../ops/index.ts';
+import { attention, shaped, temporalAttention } from '../ops/index.ts';
 import { type AnyBlock, Block, firstShape, type LayerArgs } from './block.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
@@ -57,13 +57,13 @@ export class Attention extends Block<AttentionArgs> {
   }
 
   protected forward([x, context]: tf.Tensor[]): tf.Tensor {
-    const tokens = tf.reshape(x, [x.shape[0], -1, x.shape[x.rank - 1]]) as tf.Tensor3D; // [B, N, C]
+    const tokens = shaped<tf.Tensor3D>(x, [x.shape[0], -1, x.shape[x.rank - 1]]); // [B, N, C]
     const normed = (this.groupNorm ? this.groupNorm.call(tokens) : tokens) as tf.Tensor3D;
     const source = (context ? spread(context as tf.Tensor3D, x.shape[0]) : normed) as tf.Tensor3D;
     const q = this.toQ.call(normed) as tf.Tensor3D;
     const k = this.toK.call(source) as tf.Tensor3D;
     const v = this.toV.call(source) as tf.Tensor3D;
-    const y = tf.reshape(this.toOut.call(attention(q, k, v, this.heads, this.scoreBytes)), x.shape);
+    const y = shaped(this.toOut.call(attention(q, k, v, this.heads, this.scoreBytes)), x.shape);
     return this.args.residualConnection ? tf.add(y, x) : y;
   }
 

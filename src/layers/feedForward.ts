@@ -1,6 +1,6 @@
 /** The feed-forward network of transformer blocks, mirroring `FeedForward` of diffusers' `models/attention.py`. */
 import * as tf from '@tensorflow/tfjs';
-import { gelu } from '../ops/index.ts';
+import { gelu, shaped } from '../ops/index.ts';
 import { Block, type LayerArgs } from './block.ts';
 import { Linear } from './linear.ts';
 
@@ -32,8 +32,10 @@ export class FeedForward extends Block<FeedForwardArgs> {
   }
 
   protected forward([x]: tf.Tensor[]): tf.Tensor {
-    const inner = tf.tidy(() => (this.args.activationFn === 'gelu' ? gelu(this.proj.call(x)) : this.proj.geglu(x)));
-    return this.out.call(inner);
+    // Flat, so that neither map has to reshape.
+    const tokens = shaped(x, [-1, this.args.dim]);
+    const inner = tf.tidy(() => (this.args.activationFn === 'gelu' ? gelu(this.proj.call(tokens)) : this.proj.geglu(tokens)));
+    return shaped(this.out.call(inner), this.computeOutputShape(x.shape) as number[]);
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape {

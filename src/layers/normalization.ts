@@ -1,6 +1,6 @@
 /** The normalisations of the SVD networks. */
 import * as tf from '@tensorflow/tfjs';
-import { groupNorm, layerNorm } from '../ops/index.ts';
+import { groupNorm, layerNorm, shaped } from '../ops/index.ts';
 import { Block, framesOf, type Kwargs, type LayerArgs, weightOf } from './block.ts';
 
 /** Arguments of `GroupNormalization`. */
@@ -38,8 +38,8 @@ export class GroupNormalization extends Block<GroupNormalizationArgs> {
   protected forward([x]: tf.Tensor[], kwargs: Kwargs): tf.Tensor {
     const { numGroups = 32, eps = 1e-5 } = this.args;
     const frames = kwargs.numFrames === undefined ? 1 : framesOf(kwargs, x);
-    const videos = frames === 1 ? x : tf.reshape(x, [x.shape[0] / frames, -1, x.shape[x.rank - 1]]); // [B, F*H*W, C]
-    return tf.reshape(groupNorm(videos, weightOf(this.weight), weightOf(this.bias), numGroups, eps), x.shape);
+    const videos = shaped(x, [x.shape[0] / frames, -1, x.shape[x.rank - 1]]); // [B, F*H*W, C]
+    return shaped(groupNorm(videos, weightOf(this.weight), weightOf(this.bias), numGroups, eps), x.shape);
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape {

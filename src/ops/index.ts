@@ -10,4 +10,5 @@ export * from './linear.ts';
 export { isHalf, widened } from './nativeTensors.ts';
 export * from './normalization.ts';
 export * from './resize.ts';
+export * from './shaped.ts';
 export * from './upsample.ts';

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
 import { matMulInHalf } from './halfPrecision.ts';
 import { kernels } from './kernels.ts';
+import { shaped } from './shaped.ts';
 
 type Linear = (x: tf.Tensor2D, weight: tf.Tensor2D, bias?: tf.Tensor1D) => tf.Tensor2D;
 
@@ -34,8 +35,8 @@ export const linearFormulations = {
  */
 export function linear<T extends tf.Tensor>(x: T, weight: tf.Tensor2D, bias?: tf.Tensor1D): T {
   return tf.tidy(() => {
-    const a = tf.reshape(x, [-1, weight.shape[0]]) as tf.Tensor2D;
+    const a = shaped<tf.Tensor2D>(x, [-1, weight.shape[0]]);
     const y = formulationOf('linear', linearFormulations)(a, weight, bias);
-    return tf.reshape(y, [...x.shape.slice(0, -1), weight.shape[1]]) as T;
+    return shaped<T>(y, [...x.shape.slice(0, -1), weight.shape[1]]);
   });
 }

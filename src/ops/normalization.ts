@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
 import { kernels } from './kernels.ts';
+import { shaped } from './shaped.ts';
 
 /** Mean over the middle axis of `[N, M, C]` -> `[N, C]`. */
 export const channelMean = {
@@ -50,17 +51,17 @@ function largestDivisor(n: number, limit: number): number {
 export function groupNorm<T extends tf.Tensor>(x: T, gain: tf.Tensor1D, bias: tf.Tensor1D, groups: number, eps: number): T {
   return tf.tidy(() => {
     const [n, c] = [x.shape[0], x.shape[x.rank - 1]];
-    // [N, C] -> one mean per group, spread over the group's channels: [N, 1, C]
-    const groupMean = (ofChannels: tf.Tensor2D): tf.Tensor3D => {
+    // [N, C] or [N, 1, C] -> one mean per group, spread over the group's channels: [N, 1, C]
+    const groupMean = (ofChannels: tf.Tensor): tf.Tensor3D => {
       const perGroup = tf.mean(tf.reshape(ofChannels, [n, groups, c / groups]), 2, true); // [N, G, 1]
       return tf.reshape(tf.tile(perGroup, [1, 1, c / groups]), [n, 1, c]);
     };
-    const flat = tf.reshape(x, [n, -1, c]) as tf.Tensor3D; // [N, M, C]
+    const flat = shaped<tf.Tensor3D>(x, [n, -1, c]); // [N, M, C]
     // Two passes: E[x^2] - E[x]^2 loses all digits where the mean is large against the deviation.
     const centred = tf.sub(flat, groupMean(formulationOf('channelMean', channelMean)(flat))) as tf.Tensor3D;
     const variance = tf.tidy(() => groupMean(formulationOf('channelMeanSquare', channelMeanSquare)(centred)));
     const scale = tf.mul(tf.rsqrt(tf.add(variance, eps)), gain);
-    return tf.reshape(tf.add(tf.mul(centred, scale), bias), x.shape) as T;
+    return shaped<T>(tf.add(tf.mul(centred, scale), bias), x.shape);
   });
 }
 
@@ -81,8 +82,7 @@ export const layerNormFormulations = {
   }) as LayerNorm,
 
   /** One pass over memory: 6 times faster at [14336, 320]. */
-  oneDNN: ((x, gain, bias, eps) =>
-    tf.reshape(kernels.layerNorm(tf.reshape(x, [-1, gain.shape[0]]), gain, bias, eps), x.shape)) as LayerNorm,
+  oneDNN: ((x, gain, bias, eps) => shaped(kernels.layerNorm(shaped(x, [-1, gain.shape[0]]), gain, bias, eps), x.shape)) as LayerNorm,
 };
 
 /** Layer normalisation over the last axis of x `[..., C]`; gain and bias `[C]`. */
