@@ -51,15 +51,19 @@ export function takesBytes(type: string): type is NativeType {
   return tf.getBackend() === 'tensorflow' && type in types;
 }
 
+const onProcessor = () => deviceName() === 'tensorflow-cpu';
+
 /** libtensorflow takes memory that is so aligned over instead of copying it. JS memory starts at a multiple of 16. */
 const ALIGNMENT = 64;
 
 /**
- * Memory to read a tensor's bytes into, for `tensorFromBytes` and free for other bytes after it. It is aligned, which saves a copy: a
- * fifth of the time of loading. JS does not tell addresses, so what libtensorflow does with each candidate is looked at.
+ * Memory to read a tensor's bytes into, for `tensorFromBytes` and free for other bytes after it. On a processor it is aligned, which saves
+ * a copy: a fifth of the time of loading. JS does not tell addresses, so what libtensorflow does with each candidate is looked at.
  */
 export function uploadBuffer(bytes: number): Uint8Array {
   const memory = new Uint8Array(bytes + ALIGNMENT);
+  // Memory taken over is let go of by whatever thread is the last to use it. With a card that is not always Node's, which must do it.
+  if (!onProcessor()) return memory.subarray(1, bytes + 1);
   const candidates = [0, 16, 32, 48].map((offset) => memory.subarray(offset, offset + bytes));
   return candidates.find((candidate) => bytes >= 4 && isTakenOver(candidate.subarray(0, 4))) ?? candidates[0];
 }
@@ -84,7 +88,7 @@ function isTakenOver(bytes: Uint8Array): boolean {
 export function tensorFromBytes(bytes: Uint8Array, type: NativeType, shape: number[], permutation?: number[], keepHalf = false): tf.Tensor {
   const { binding } = backend();
   const { bytes: width, code } = types[type];
-  const remains = !permutation && (code === binding.TF_FLOAT || keepHalf); // nothing below makes other memory of it
+  const remains = onProcessor() && !permutation && (code === binding.TF_FLOAT || keepHalf); // nothing below makes other memory of it
   const id = binding.createTensor([...shape, width], binding.TF_UINT8, remains ? bytes.slice() : bytes);
   const raw = { id, shape, dtype: binding.TF_UINT8 };
   // Transposing only moves values, which oneDNN does for bfloat16 and not for half.
@@ -161,7 +165,7 @@ let oneDnn: boolean | undefined;
 
 /** Whether oneDNN's transposition is there: on a processor, in most versions of libtensorflow. */
 function hasOneDnn(): boolean {
-  if (deviceName() !== 'tensorflow-cpu') return false;
+  if (!onProcessor()) return false;
   if (oneDnn === undefined) {
     const { binding } = backend();
     oneDnn = true;
