@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
 import { batchMatMulInHalf } from './halfPrecision.ts';
-import { kernels } from './kernels.ts';
+import { alike, kernels } from './kernels.ts';
 
 /** Bytes that one slice of attention scores may take, unless said otherwise. At 576x1024 and 25 frames all scores together would take 79 GiB. */
 export const SCORE_BYTES = 256 * 2 ** 20;
@@ -18,13 +18,18 @@ export const attend = {
     // Packing costs more than it saves on small matrices, such as attention over frames.
     if (n * k.shape[1] < 64 * 64) return attend.plain(q, k, v);
     const matrix = (t: tf.Tensor3D, i: number) => tf.reshape(tf.slice(t, i, 1), [t.shape[1], t.shape[2]]) as tf.Tensor2D;
-    const heads = Array.from({ length: g }, (_, i) =>
-      tf.tidy(() => {
-        const scores = tf.matMul(matrix(q, i), tf.transpose(matrix(k, i))); // [N, M]
-        return tf.reshape(tf.matMul(tf.softmax(scores), matrix(v, i)), [1, n, d]);
-      }),
+    const head = alike(
+      (i) =>
+        tf.tidy(() => {
+          const scores = tf.matMul(matrix(q, i), tf.transpose(matrix(k, i))); // [N, M]
+          return tf.reshape(tf.matMul(tf.softmax(scores), matrix(v, i)), [1, n, d]);
+        }),
+      () => [1, n, d],
     );
-    return tf.concat(heads, 0) as tf.Tensor3D;
+    return tf.concat(
+      Array.from({ length: g }, (_, i) => head(i)),
+      0,
+    ) as tf.Tensor3D;
   }) as Attend,
 
   /** Half the operations of `plain`, all of which cost time on the processor while a graphics card waits. */
@@ -48,16 +53,22 @@ export function attendInSlices(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, s
   const run = formulationOf<Attend>('attention', attend);
   if (stack >= g && rows === n) return run(q, k, v);
   return tf.tidy(() => {
+    const sizeAt = (i: number) => Math.min(stack, g - i);
+    const attendFrom = alike(
+      (i) =>
+        tf.tidy(() => {
+          const size = sizeAt(i);
+          const [ki, vi] = [tf.slice(k, i, size), tf.slice(v, i, size)];
+          const parts: tf.Tensor3D[] = [];
+          for (let r = 0; r < n; r += rows) {
+            parts.push(tf.tidy(() => run(tf.slice(q, [i, r, 0], [size, Math.min(rows, n - r), -1]), ki, vi)));
+          }
+          return tf.concat(parts, 1);
+        }),
+      (i) => [sizeAt(i), n, v.shape[2]],
+    );
     const stacks: tf.Tensor3D[] = [];
-    for (let i = 0; i < g; i += stack) {
-      const size = Math.min(stack, g - i);
-      const [ki, vi] = [tf.slice(k, i, size), tf.slice(v, i, size)];
-      const parts: tf.Tensor3D[] = [];
-      for (let r = 0; r < n; r += rows) {
-        parts.push(tf.tidy(() => run(tf.slice(q, [i, r, 0], [size, Math.min(rows, n - r), -1]), ki, vi)));
-      }
-      stacks.push(tf.concat(parts, 1));
-    }
+    for (let i = 0; i < g; i += stack) stacks.push(attendFrom(i));
     return tf.concat(stacks, 0);
   });
 }

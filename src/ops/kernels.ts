@@ -36,6 +36,19 @@ export function plannedOutput(kernel: string, shape: number[], inputs: tf.Tensor
   return shapeBackend()?.outputOf(kernel, shape, inputs, scratchBytes);
 }
 
+/**
+ * The same as `compute`, for calls that take the same memory, such as those for slices of one size: where memory is planned, only the first
+ * one runs and the others give a tensor of `shapeOf` alone.
+ */
+export function alike<T extends tf.Tensor>(compute: (i: number) => T, shapeOf: (i: number) => number[]): (i: number) => T {
+  let told = false;
+  return (i) => {
+    const planned = told ? plannedOutput('alike', shapeOf(i), []) : undefined;
+    told = true;
+    return (planned as T | undefined) ?? compute(i);
+  };
+}
+
 /** Runs a kernel that gives one tensor of `shape`, by default that of its first input. */
 function run(
   kernel: string,

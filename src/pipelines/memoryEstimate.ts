@@ -34,6 +34,9 @@ const HEAP_SHARE = 1.12;
 /** JavaScript arrays that are not in use any more stay in memory until the next collection: this many times the bytes in use. */
 const GARBAGE = 1.5;
 
+/** Loading on libtensorflow keeps the memory that it has read tensors into for later ones, 16 pieces at most. With a published model that is as much as five of its largest weights. */
+const UPLOADS = 5;
+
 /** What a stage needs at its highest, weights included, and what earlier stages have left behind. */
 export interface StageEstimate {
   stage: StageMemory['stage'];
@@ -72,6 +75,7 @@ export function estimateMemory(models: StageModels, { device, size, levers, offl
   const free = (addresses: number[]) => {
     for (const address of addresses) if (address >= 0) arena.give(address);
   };
+  const uploads = device.startsWith('tensorflow') ? UPLOADS * largestWeight(models) : 0;
   if (offload === 'none') for (const name of ['imageEncoder', 'unet', 'vae'] as const) load(name);
   const estimates = stages.map((stage) => {
     let read = 0;
@@ -84,7 +88,7 @@ export function estimateMemory(models: StageModels, { device, size, levers, offl
       if (offload === 'model') free([...weights, ...left]);
     }
     const { model, largestBytes, hostBytes } = stage;
-    return { stage: stage.stage, model, largestBytes, ...bytesOf(device, arena.touchedBytes, hostBytes + GARBAGE * read) };
+    return { stage: stage.stage, model, largestBytes, ...bytesOf(device, arena.touchedBytes, uploads + hostBytes + GARBAGE * read) };
   });
   const most = (of: (one: StageEstimate) => number) => Math.max(...estimates.map(of));
   return {
@@ -92,6 +96,11 @@ export function estimateMemory(models: StageModels, { device, size, levers, offl
     processBytes: most((one) => one.processBytes),
     ...(estimates[0].deviceBytes !== undefined && { deviceBytes: most((one) => one.deviceBytes!) }),
   };
+}
+
+function largestWeight(models: StageModels): number {
+  const all = (['imageEncoder', 'unet', 'vae'] as const).flatMap((name) => models.weightsOf(name));
+  return all.reduce((most, { bytes }) => Math.max(most, bytes), 0);
 }
 
 /** Runs a stage with the weights of one block at a time. Gives the most bytes of weights that are read ahead. */

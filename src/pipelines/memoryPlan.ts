@@ -76,15 +76,21 @@ export class MemoryPlanner {
   /** The way that takes least memory, whatever it costs in time. */
   least(request: MemoryRequest): MemoryPlan {
     try {
-      const offload = last(offloads(request));
-      return this.evaluate(request, last(samplingSettings(request)), last(chunkSizes(request, offload)), offload);
+      return this.leastWith(request, last(offloads(request)));
     } finally {
       this.models.release();
     }
   }
 
+  private leastWith(request: MemoryRequest, offload: OffloadMode): MemoryPlan {
+    return this.evaluate(request, last(samplingSettings(request)), last(chunkSizes(request, offload)), offload);
+  }
+
   private choose(request: MemoryRequest): MemoryPlan {
+    let least: MemoryPlan | undefined;
     for (const offload of offloads(request)) {
+      least = this.leastWith(request, offload);
+      if (!least.fits) continue;
       const sampling = samplingSettings(request);
       const chunks = chunkSizes(request, offload);
       for (;;) {
@@ -93,10 +99,10 @@ export class MemoryPlanner {
         const tooLarge = plan.stages.find((stage) => !fits(stage, request));
         if (tooLarge?.stage === 'decoding' && chunks.length > 1) chunks.shift();
         else if (sampling.length > 1) sampling.shift();
-        else break;
+        else return least;
       }
     }
-    return this.least(request);
+    return least!;
   }
 
   private evaluate(request: MemoryRequest, sampling: SamplingLevers, decodeChunkSize: number, offload: OffloadMode): MemoryPlan {
@@ -161,9 +167,8 @@ function chunkSizes({ numFrames, decoded, fixed }: MemoryRequest, offload: Offlo
   if (fixed?.decodeChunkSize) return [fixed.decodeChunkSize];
   if (!decoded) return [numFrames];
   const least = offload === 'none' && fixed?.offload === undefined ? Math.min(USUAL_CHUNK, numFrames) : 1;
-  const sizes = new Set<number>();
-  for (let parts = 1; parts <= numFrames; parts++) sizes.add(Math.max(least, Math.ceil(numFrames / parts)));
-  return [...sizes];
+  const parts = [1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, numFrames];
+  return [...new Set(parts.map((count) => Math.max(least, Math.ceil(numFrames / count))))].sort((a, b) => b - a);
 }
 
 /** Those of `names` that are set in `from`. */

@@ -1,0 +1,85 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { expect } from 'chai';
+import { devices } from '../../src/backends/shapes/devices.ts';
+import type { ModelDescription } from '../../src/pipelines/describeModel.ts';
+import { svd, workFolder, writeSmallCheckpoint } from './runs.ts';
+
+describe('svd info', () => {
+  let folder: Awaited<ReturnType<typeof workFolder>>;
+  let model: string;
+
+  before(async () => {
+    folder = await workFolder();
+    model = folder.path('model');
+    await writeSmallCheckpoint(model);
+  });
+  after(() => folder.remove());
+
+  it('tells what a checkpoint is made of and what memory it needs on each backend', async () => {
+    const { code, stdout, stderr } = await svd('info', '--model', model, '--height', '64', '--width', '96', '--num-frames', '3');
+    expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
+    expect(stdout).to.match(/^Models:\n {2}unet +[\d,]+ parameters, +[\d.]+ MiB of F32\n {2}vae +.*\n {2}image_encoder +.*\n\n/);
+    expect(stdout).to.contain('Memory for 3 frames of 96x64, with guidance:');
+    for (const name of ['tensorflow, processor', 'wasm', 'cpu']) {
+      expect(stdout).to.match(new RegExp(`^\\+ ${name} +\\d+ MiB( of WebAssembly, \\d+ MiB of the process)?$`, 'm'));
+    }
+    expect(stdout, 'no card is known').to.match(/^\? tensorflow, CUDA +[\d.]+ GiB of the card/m);
+    expect(Math.max(...stdout.split('\n').map((line) => line.length))).to.be.at.most(80);
+  });
+
+  it('prints one line of JSON', async () => {
+    const args = ['--max-guidance-scale', '1', '--decode-chunk-size', '1', '--offload', 'model', '--memory', '2', '--json'];
+    const { code, stdout } = await svd('info', '--model', model, '--height', '64', '--width', '96', ...args);
+    expect([code, stdout.trim().split('\n').length]).to.deep.equal([0, 1]);
+    const described = JSON.parse(stdout) as ModelDescription & { model: string };
+    expect(described.model).to.equal(model);
+    expect(described.call).to.deep.equal({
+      ...{ height: 64, width: 96, numFrames: 2, pictures: 1, videos: 1, guided: false, decoded: true },
+    });
+    const { parameters, bytes, dtypes } = described.models.unet;
+    expect({ bytes, dtypes }).to.deep.equal({ bytes: 4 * parameters, dtypes: ['F32'] });
+    expect(described.plans.map(({ device }) => device)).to.deep.equal([...devices]);
+    const [plan] = described.plans;
+    expect(plan).to.deep.include({ fits: true, offload: 'model', availableBytes: 2 ** 31 });
+    expect(plan.levers).to.deep.include({ decodeChunkSize: 1, guidanceTogether: false });
+    expect(plan.stages.map(({ model }) => model)).to.deep.equal(['imageEncoder', 'vae', 'unet', 'vae']);
+    expect(plan.processBytes).to.equal(Math.max(...plan.stages.map(({ processBytes }) => processBytes)));
+  });
+
+  it('says why a video does not fit and what would', async () => {
+    const { code, stdout } = await svd('info', '--model', model, '--num-frames', '40', '--memory', '0.8');
+    expect(code).to.equal(0);
+    expect(stdout.replace(/\s+/g, ' ')).to.match(
+      /- tensorflow, processor does not fit\. 40 frames of 1024x576 do not fit into memory: \w+ needs [\d.]+ GiB and there are 820 MiB\. .*\d+x\d+ would fit\./,
+    );
+  });
+
+  it('refuses wrong usage with exit code 2', async () => {
+    const cases: [args: string[], message: string][] = [
+      [[], 'svd: --model DIR is required: the folder of the checkpoint. See svd info --help.\n'],
+      [['here'], 'svd: svd info takes options only but is given "here".\n'],
+      [
+        ['--model', model, '--width', '100'],
+        'svd: --width has to be a whole number from 8 to 8192 and divisible by 8 but is "100". Try 96.\n',
+      ],
+      [['--model', model, '--offload', 'disk'], 'svd: --offload has to be one of none, model, sequential but is "disk".\n'],
+      [['--model', model, '--memory', '0'], 'svd: --memory has to be a number of 0.1 or more but is "0".\n'],
+      [['--model', model, '--output', 'a.mp4'], 'svd: there is no option --output.\n'],
+    ];
+    const results = await Promise.all(cases.map(([args]) => svd('info', ...args)));
+    for (const [i, result] of results.entries()) expect(result).to.deep.equal({ code: 2, stdout: '', stderr: cases[i][1] });
+  });
+
+  it('says what is wrong with a checkpoint', async () => {
+    const missing = await svd('info', '--model', folder.path('nothing'));
+    expect(missing.code).to.equal(1);
+    expect(missing.stderr).to.match(/^svd: Cannot open the folder .*nothing/);
+    const index = await readFile(folder.path('model/model_index.json'), 'utf8');
+    await writeFile(folder.path('model/model_index.json'), '{');
+    const broken = await svd('info', '--model', model);
+    await writeFile(folder.path('model/model_index.json'), index);
+    expect(broken.code).to.equal(1);
+    expect(broken.stderr).to.match(/^svd: .*model_index\.json/);
+    expect(broken.stderr.trim().split('\n')).to.have.lengthOf(1);
+  });
+});
