@@ -1,5 +1,6 @@
 /** The public checkpoint API in Node. */
 export * from './browser.ts';
+export { type ConvertOriginalOptions, convertOriginal } from './convertOriginal.ts';
 export { type DownloadOptions, downloadModel, isHubId } from './hub/download.ts';
 export type { HubOptions } from './hub/environment.ts';
 export { locateModel } from './hub/locate.ts';

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import type { WeightedComponent } from '../../src/checkpoints/index.ts';
+import { possibleKeys } from '../../src/checkpoints/originalFile.ts';
 import { originalLayout, originalPlace } from '../../src/checkpoints/originalKeys.ts';
 import { expectError } from './files.ts';
 
@@ -13,7 +14,8 @@ const rows = readFileSync(new URL('../fixtures/svd-original-keys.tsv', import.me
 const attention = 'CrossAttnUpBlockSpatioTemporal';
 const published = originalLayout(
   { layers_per_block: 2, up_block_types: ['UpBlockSpatioTemporal', attention, attention, attention] },
-  { block_out_channels: [128, 256, 512, 512] },
+  { block_out_channels: [128, 256, 512, 512], layers_per_block: 2 },
+  { num_hidden_layers: 32 },
 );
 
 describe('originalPlace', () => {
@@ -26,6 +28,15 @@ describe('originalPlace', () => {
       expect(third, key).to.equal(rowsOf === undefined ? undefined : Number(rowsOf));
       expect(transposed ?? false, key).to.equal(note === 'transposed');
       expect(asConvolution ?? false, key).to.equal(note.startsWith('1x1 convolution'));
+    }
+  });
+
+  it('enumerates every name from the configs', () => {
+    for (const component of ['unet', 'vae', 'image_encoder'] as const) {
+      const possible = possibleKeys(component, published);
+      expect(new Set(possible).size).to.equal(possible.length);
+      const keys = rows.filter(([of]) => of === component).map(([, key]) => key);
+      expect(possible).to.include.members(keys);
     }
   });
 
@@ -48,6 +59,7 @@ describe('originalPlace', () => {
     const small = originalLayout(
       { layers_per_block: [1, 2], up_block_types: [attention, 'UpBlockSpatioTemporal'] },
       { block_out_channels: [32, 64] },
+      {},
     );
     const nameOf = (key: string) => originalPlace('unet', key, small).names[0].replace('model.diffusion_model.', '');
     expect(nameOf('down_blocks.0.downsamplers.0.conv.weight')).to.equal('input_blocks.2.0.op.weight');
