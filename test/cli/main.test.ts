@@ -7,7 +7,7 @@ import { testBackend } from '../setup.ts';
 import { picture, startSvd, svd, workFolder, writeSmallCheckpoint } from './runs.ts';
 
 describe('svd', () => {
-  const names = ['generate', 'download', 'info', 'backends', 'setup'];
+  const names = ['generate', 'download', 'convert', 'info', 'backends', 'setup'];
 
   it('shows its help and its version', async () => {
     const [help, short, shown] = await Promise.all([svd('--help'), svd('-h'), svd('--version')]);
@@ -21,7 +21,7 @@ describe('svd', () => {
   it('shows the help of each command', async () => {
     for (const { code, stdout, stderr } of await Promise.all(names.map((name) => svd(name, '--help')))) {
       expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
-      expect(stdout).to.match(/^Usage: svd (generate|download|info|backends|setup) /);
+      expect(stdout).to.match(/^Usage: svd (generate|download|convert|info|backends|setup) /);
     }
   });
 
