@@ -75,7 +75,7 @@ export function estimateMemory(models: StageModels, { device, size, levers, offl
   const free = (addresses: number[]) => {
     for (const address of addresses) if (address >= 0) arena.give(address);
   };
-  const uploads = device.startsWith('tensorflow') ? UPLOADS * largestWeight(models) : 0;
+  const uploads = device.startsWith('tensorflow') && offload !== 'sequential' ? UPLOADS * largestWeight(models) : 0;
   if (offload === 'none') for (const name of ['imageEncoder', 'unet', 'vae'] as const) load(name);
   const estimates = stages.map((stage) => {
     let read = 0;
