@@ -22,6 +22,7 @@ export interface ModelFacts {
 
 /** What a call needs on one device. */
 export interface DevicePlan extends MemoryPlan {
+  /** The device that it is for. */
   device: Device;
   /** Bytes that there are for the process. */
   availableBytes: number;
@@ -33,6 +34,7 @@ export interface DevicePlan extends MemoryPlan {
 
 /** A model on disk, and what a call of it needs. */
 export interface ModelDescription {
+  /** Its models. */
   models: Record<ModelName, ModelFacts>;
   /** The call, with defaults filled in. */
   call: VideoSize;

@@ -39,6 +39,7 @@ const UPLOADS = 5;
 
 /** What a stage needs at its highest, weights included, and what earlier stages have left behind. */
 export interface StageEstimate {
+  /** The part of the call. */
   stage: StageMemory['stage'];
   /** The model at work. */
   model: ModelName;
@@ -52,6 +53,7 @@ export interface StageEstimate {
 
 /** What a call needs at its highest. */
 export interface Estimate {
+  /** Every stage, in order. */
   stages: StageEstimate[];
   /** Bytes of the process. */
   processBytes: number;

@@ -8,6 +8,7 @@ import { type Levers, type ModelConfigs, StageModels, type VideoSize } from './m
 
 /** What is to be made, on what, and what is fixed of how. */
 export interface MemoryRequest extends VideoSize {
+  /** What it runs on. */
   device: Device;
   /** Memory that the process may take altogether, in bytes. Default: without limit. */
   processBytes?: number;
@@ -28,7 +29,9 @@ type SamplingLevers = Omit<Levers, 'decodeChunkSize'>;
 export interface MemoryPlan extends Estimate {
   /** Whether it fits. If not, the plan is the one that takes least. */
   fits: boolean;
+  /** The settings that change how much memory the call takes. */
   levers: Levers;
+  /** Where weights are while they are not at work. */
   offload: OffloadMode;
   /** What saves memory and is not as fast, in words; nothing if there is enough. */
   choices: string[];

@@ -17,8 +17,11 @@ import type { ModelName } from './components.ts';
 
 /** The configurations of the models, with camelCase keys, and in what they are held and computed. */
 export interface ModelConfigs {
+  /** `unet/config.json`. */
   unet: UNetSpatioTemporalConditionConfig;
+  /** `vae/config.json`. */
   vae: AutoencoderKLTemporalDecoderConfig;
+  /** `image_encoder/config.json`. */
   imageEncoder: CLIPVisionConfig;
   /** What the UNet and the VAE compute in. Default float32. */
   dtype?: ComputeDtype;
@@ -32,6 +35,7 @@ export interface VideoSize {
   height: number;
   /** In pixels. */
   width: number;
+  /** Frames of each video. */
   numFrames: number;
   /** Pictures in the batch. */
   pictures: number;
