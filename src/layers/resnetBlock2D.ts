@@ -51,9 +51,14 @@ export class ResnetBlock2D extends Block<ResnetBlock2DArgs> {
 
   protected forward([x, temb]: tf.Tensor[]): tf.Tensor {
     const shift = this.timeEmbProj ? [this.timeEmbProj.call(silu(temb))] : []; // [N, O]
-    let h: tf.Tensor = tf.tidy(() => this.conv1.call([silu(this.norm1.call(x)), ...shift])); // [N, H, W, O]
-    h = tf.tidy(() => this.conv2.call(silu(this.norm2.call(h))));
-    return tf.add(this.convShortcut ? this.convShortcut.call(x) : x, h);
+    // Nested, so that no normalised picture outlives its use.
+    const activated = tf.tidy(() => {
+      const h = tf.tidy(() => this.conv1.call([tf.tidy(() => silu(this.norm1.call(x))), ...shift]));
+      return silu(this.norm2.call(h)); // [N, H, W, O]
+    });
+    const change = this.conv2.call(activated);
+    activated.dispose();
+    return tf.add(this.convShortcut ? this.convShortcut.call(x) : x, change);
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {

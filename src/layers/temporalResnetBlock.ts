@@ -57,8 +57,12 @@ export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
   change([x, temb]: tf.Tensor[], { numFrames }: Kwargs): tf.Tensor {
     return tf.tidy(() => {
       const shift = this.timeEmbProj ? [this.timeEmbProj.call(silu(temb))] : []; // [B*F, O]
-      const h = tf.tidy(() => this.conv1.call([silu(this.norm1.call(x, { numFrames })), ...shift], { numFrames })); // [B*F, H, W, O]
-      return tf.tidy(() => this.conv2.call(silu(this.norm2.call(h, { numFrames })), { numFrames }));
+      // Nested, so that nothing outlives its use.
+      const activated = tf.tidy(() => {
+        const h = tf.tidy(() => this.conv1.call([tf.tidy(() => silu(this.norm1.call(x, { numFrames }))), ...shift], { numFrames }));
+        return silu(this.norm2.call(h, { numFrames })); // [B*F, H, W, O]
+      });
+      return this.conv2.call(activated, { numFrames });
     });
   }
 

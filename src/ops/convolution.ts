@@ -51,11 +51,14 @@ export const conv2dFormulations = {
     return bias ? tf.add(y, perImage(bias)) : y;
   }) as Conv2d,
 
-  /** Half the multiplications for 3x3 kernels on maps large enough to pay for the transforms. */
+  /**
+   * Half the multiplications for 3x3 kernels, where there are enough channels and rows to pay for the transforms: level with the plain one
+   * at 128 channels or 4 rows, 1.5 times faster at 1280 channels and 8 rows.
+   */
   winograd: ((x, filter, bias, padding, stride) => {
     const [kh, kw, inChannels, outChannels] = filter.shape;
     const even = padding.flat().every((n) => n === 1);
-    const suits = kh === 3 && kw === 3 && stride === 1 && even && inChannels >= 64 && outChannels >= 64 && x.shape[1] >= 4;
+    const suits = kh === 3 && kw === 3 && stride === 1 && even && Math.min(inChannels, outChannels) >= 192 && x.shape[1] >= 8;
     if (!suits) return conv2dFormulations.plain(x, filter, bias, padding, stride);
     return winogradConv3x3(x, filter, bias);
   }) as Conv2d,

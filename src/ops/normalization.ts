@@ -57,11 +57,13 @@ export function groupNorm<T extends tf.Tensor>(x: T, gain: tf.Tensor1D, bias: tf
       return tf.reshape(tf.tile(perGroup, [1, 1, c / groups]), [n, 1, c]);
     };
     const flat = shaped<tf.Tensor3D>(x, [n, -1, c]); // [N, M, C]
-    // Two passes: E[x^2] - E[x]^2 loses all digits where the mean is large against the deviation.
-    const centred = tf.sub(flat, groupMean(formulationOf('channelMean', channelMean)(flat))) as tf.Tensor3D;
-    const variance = tf.tidy(() => groupMean(formulationOf('channelMeanSquare', channelMeanSquare)(centred)));
-    const scale = tf.mul(tf.rsqrt(tf.add(variance, eps)), gain);
-    return shaped<T>(tf.add(tf.mul(centred, scale), bias), x.shape);
+    const scaled = tf.tidy(() => {
+      // Two passes: E[x^2] - E[x]^2 loses all digits where the mean is large against the deviation.
+      const centred = tf.sub(flat, groupMean(formulationOf('channelMean', channelMean)(flat))) as tf.Tensor3D;
+      const variance = tf.tidy(() => groupMean(formulationOf('channelMeanSquare', channelMeanSquare)(centred)));
+      return tf.mul(centred, tf.mul(tf.rsqrt(tf.add(variance, eps)), gain));
+    });
+    return shaped<T>(tf.add(scaled, bias), x.shape);
   });
 }
 

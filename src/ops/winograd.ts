@@ -34,89 +34,115 @@ const A = [
 /** Rows of an image that one transform matrix spans at most: the work of a transform grows with this, and the rows read twice with its inverse. */
 const BAND = 32;
 
+/** Bytes that transformed rows and products may take at a time. */
+const TEMPORARY_BYTES = 256 * 2 ** 20;
+
+/** A run of rows of one image. */
+interface Band {
+  image: number;
+  first: number;
+}
+
 /**
  * 3x3 convolution with zero padding to the same size: x `[N, H, W, I]`, filter `[3, 3, I, O]`, bias `[O]` or, of its own for each image,
  * `[N, O]` -> `[N, H, W, O]`. About 1e-6 relative error.
  *
  * The transforms of input and output are products with small constant matrices over the height, which contain the padding, cut off the
- * rows of the last tile beyond H, and add the bias. High images go through in bands of rows. The filter is transformed at each call:
- * keeping it would double the memory of the weights.
+ * rows of the last tile beyond H, and add the bias. High images go through in bands of rows, and many bands in groups, which keeps
+ * matrices and temporaries small. The filter is transformed at each call: keeping it would double the memory of the weights.
  */
 export function winogradConv3x3(x: tf.Tensor4D, filter: tf.Tensor4D, bias?: tf.Tensor1D | tf.Tensor2D): tf.Tensor4D {
   return tf.tidy(() => {
     const [n, h, w, inChannels] = x.shape;
     const outChannels = filter.shape[3];
-    const bands = bandsOf(h);
-    const tiles = Math.ceil(h / OUT / bands);
-    const rows = bandRows(x, bands); // [N, bands, R, W*I]
     const filters = tf.tidy(() =>
       tf.reshape(kernels.matMul(tf.tensor2d(G), tf.reshape(filter, [3, -1])), [IN, 1, 3, inChannels, outChannels]),
     );
-    const products = B.map((_, k) =>
-      tf.tidy(() => {
-        const input = kernels.batchMatMul(inputMatrix(k, tiles, bands, h), rows); // [N, bands, T, W*I]
-        const kernel = tf.reshape(tf.slice(filters, k, 1), [1, 3, inChannels, outChannels]) as tf.Tensor4D;
-        const product = tf.conv2d(tf.reshape(input, [n * bands, tiles, w, inChannels]) as tf.Tensor4D, kernel, 1, 'same'); // [N*bands, T, W, O]
-        return tf.reshape(product, [n * bands, tiles, w * outChannels]);
-      }),
-    );
-    const stacked = tf.tidy(() => tf.concat(bias ? [...products, biasRow(bias, n, bands, w)] : products, 1)); // [N*bands, 6T or 6T + 1, W*O]
-    tf.dispose([rows, ...products]);
-    return tf.reshape(kernels.batchMatMul(outputMatrix(tiles, h / bands, bias !== undefined), stacked), [n, h, w, outChannels]);
+    const kernelOf = (k: number) => tf.reshape(tf.slice(filters, k, 1), [1, 3, inChannels, outChannels]) as tf.Tensor4D;
+
+    const height = bandHeight(h);
+    const bands = Array.from({ length: (n * h) / height }, (_, i) => ({ image: Math.floor((i * height) / h), first: (i * height) % h }));
+    const bytes = 4 * bands.length * height * w * (inChannels + 2 * (IN / OUT) * outChannels);
+    const size = Math.ceil(bands.length / Math.ceil(bytes / TEMPORARY_BYTES));
+    const results: tf.Tensor[] = [];
+    for (let i = 0; i < bands.length; i += size) results.push(convolveBands(x, bands.slice(i, i + size), height, kernelOf, bias));
+    return tf.reshape(results.length === 1 ? results[0] : tf.concat(results), [n, h, w, outChannels]);
   });
 }
 
-/** The least number of equal bands of whole tiles with at most `BAND` rows; one, if the height is no number of whole tiles. */
-function bandsOf(height: number): number {
-  if (height % OUT !== 0) return 1;
-  let bands = Math.ceil(height / BAND);
-  while (height % (OUT * bands) !== 0) bands++;
-  return bands;
+/** The rows of a band: the most, up to `BAND`, that make whole tiles and divide the height; all, if the height is no number of whole tiles. */
+function bandHeight(height: number): number {
+  if (height % OUT !== 0) return height;
+  let rows = Math.min(height, BAND);
+  while (height % rows !== 0) rows -= OUT;
+  return rows;
 }
 
-/** The rows that each band reads, first to last: its own and one on either side. */
-function rowsOf(bands: number, height: number): number[][] {
-  if (bands === 1) return [Array.from({ length: height }, (_, row) => row)];
-  const own = height / bands;
-  return Array.from({ length: bands }, (_, band) => Array.from({ length: own + 2 }, (_, i) => band * own - 1 + i));
-}
-
-/** x `[N, H, W, I]` as `[N, bands, R, W*I]`. Rows beyond the image repeat its edge; no matrix reads them. */
-function bandRows(x: tf.Tensor4D, bands: number): tf.Tensor4D {
-  const [n, h, w, channels] = x.shape;
-  if (bands === 1) return tf.reshape(x, [n, 1, h, w * channels]);
-  const inside = rowsOf(bands, h).map((rows) => rows.map((row) => Math.min(Math.max(row, 0), h - 1)));
-  const gathered = tf.gather(tf.reshape(x, [n, h, w * channels]), tf.tensor1d(inside.flat(), 'int32'), 1);
-  return tf.reshape(gathered, [n, bands, -1, w * channels]);
-}
-
-/** Row k of B for every tile of every band, as matrices over the rows that a band reads: `[1, bands, T, R]`. Tile t reads rows 4t - 1 to 4t + 4. */
-function inputMatrix(k: number, tiles: number, bands: number, height: number): tf.Tensor4D {
-  const read = rowsOf(bands, height);
-  const matrices = read.map((rows, band) =>
-    Array.from({ length: tiles }, (_, t) =>
-      rows.map((row) => {
-        const i = row - (OUT * (band * tiles + t) - 1);
-        return row >= 0 && row < height ? (B[k][i] ?? 0) : 0;
+/** The convolution of bands of equal height of x `[N, H, W, I]`, with a kernel `[1, 3, I, O]` for each transformed row -> `[bands, rows, W*O]`. */
+function convolveBands(
+  x: tf.Tensor4D,
+  bands: Band[],
+  height: number,
+  kernelOf: (k: number) => tf.Tensor4D,
+  bias: tf.Tensor1D | tf.Tensor2D | undefined,
+): tf.Tensor {
+  return tf.tidy(() => {
+    const [, imageHeight, width, inChannels] = x.shape;
+    const tiles = Math.ceil(height / OUT);
+    const rows = readRows(x, bands, height); // [bands, R, W*I]
+    const products = B.map((_, k) =>
+      tf.tidy(() => {
+        const input = kernels.batchMatMul(inputMatrices(k, tiles, bands, height, imageHeight), rows); // [bands, T, W*I]
+        const tiled = tf.reshape(input, [bands.length, tiles, width, inChannels]) as tf.Tensor4D;
+        const product = tf.conv2d(tiled, kernelOf(k), 1, 'same'); // [bands, T, W, O]
+        return tf.reshape(product, [bands.length, tiles, -1]);
       }),
+    );
+    rows.dispose();
+    const stacked = tf.tidy(() => tf.concat(bias ? [...products, biasRows(bias, bands, width)] : products, 1)); // [bands, 6T or 6T + 1, W*O]
+    tf.dispose(products);
+    return kernels.batchMatMul(outputMatrix(tiles, height, bias !== undefined), stacked);
+  });
+}
+
+/** Rows that each band reads: its own and, unless it is the whole image, one on either side, which beyond the image's edge may be any. */
+function rowsOf(bands: Band[], height: number, imageHeight: number): number[][] {
+  const halo = height === imageHeight ? 0 : 1;
+  return bands.map(({ first }) => Array.from({ length: height + 2 * halo }, (_, i) => first - halo + i));
+}
+
+/** The rows that bands of x `[N, H, W, I]` read: `[bands, R, W*I]`. */
+function readRows(x: tf.Tensor4D, bands: Band[], height: number): tf.Tensor {
+  const [n, h, w, channels] = x.shape;
+  if (height === h) return tf.slice(tf.reshape(x, [n, h, w * channels]), bands[0].image, bands.length);
+  const inside = rowsOf(bands, height, h).map((rows, i) => rows.map((row) => bands[i].image * h + Math.min(Math.max(row, 0), h - 1)));
+  const gathered = tf.gather(tf.reshape(x, [n * h, w * channels]), tf.tensor1d(inside.flat(), 'int32'));
+  return tf.reshape(gathered, [bands.length, -1, w * channels]);
+}
+
+/** Row k of B for every tile of every band, as matrices over the rows that a band reads: `[bands or 1, T, R]`. Tile t reads rows 4t - 1 to 4t + 4. */
+function inputMatrices(k: number, tiles: number, bands: Band[], height: number, imageHeight: number): tf.Tensor3D {
+  const kinds = height === imageHeight ? bands.slice(0, 1) : bands;
+  const matrices = rowsOf(kinds, height, imageHeight).map((rows, i) =>
+    Array.from({ length: tiles }, (_, t) =>
+      rows.map((row) => (row >= 0 && row < imageHeight ? (B[k][row - (kinds[i].first + OUT * t - 1)] ?? 0) : 0)),
     ),
   );
-  return tf.tensor4d([matrices]);
+  return tf.tensor3d(matrices);
 }
 
-/** A for every tile of a band, from the six products in a row, and the bias if there is one, to the band's rows: `[1, R, 6T or 6T + 1]`. */
-function outputMatrix(tiles: number, rows: number, withBias: boolean): tf.Tensor3D {
-  const matrix = Array.from({ length: rows }, (_, row) => {
+/** A for every tile of a band, from the six products in a row, and the bias if there is one, to the band's rows: `[1, rows, 6T or 6T + 1]`. */
+function outputMatrix(tiles: number, height: number, withBias: boolean): tf.Tensor3D {
+  const matrix = Array.from({ length: height }, (_, row) => {
     const ofProducts = A[row % OUT].flatMap((a) => Array.from({ length: tiles }, (_, t) => (t === Math.floor(row / OUT) ? a : 0)));
     return withBias ? [...ofProducts, 1] : ofProducts;
   });
   return tf.tensor3d([matrix]);
 }
 
-/** A bias `[O]` or `[N, O]` as one more row below the products: `[N*bands, 1, W*O]`. */
-function biasRow(bias: tf.Tensor1D | tf.Tensor2D, n: number, bands: number, width: number): tf.Tensor {
-  const channels = bias.shape[bias.rank - 1] as number;
-  const perImage = bias.rank === 2;
-  const row = tf.tile(tf.reshape(bias, [-1, 1, 1, channels]), [perImage ? 1 : n, bands, width, 1]); // [N, bands, W, O]
-  return tf.reshape(row, [n * bands, 1, width * channels]);
+/** A bias `[O]` or `[N, O]` as one more row below the products of each band: `[bands, 1, W*O]`. */
+function biasRows(bias: tf.Tensor1D | tf.Tensor2D, bands: Band[], width: number): tf.Tensor {
+  const images = bands.map(({ image }) => (bias.rank === 2 ? image : 0));
+  const perBand = tf.gather(tf.reshape(bias, [-1, bias.shape[bias.rank - 1] as number]), tf.tensor1d(images, 'int32')); // [bands, O]
+  return tf.reshape(tf.tile(perBand, [1, width]), [bands.length, 1, -1]);
 }

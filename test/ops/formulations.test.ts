@@ -47,12 +47,12 @@ const vector = (name: string, length: number) => named<tf.Tensor1D>(name, [lengt
 
 /** `[N, H, W, I, O]`: heights that tiles of four rows fill and do not fill, in one band and in several, and channels below and above the switch to Winograd. */
 const convolutionSizes = [
-  [2, 40, 3, 64, 64],
-  [1, 68, 2, 64, 64],
-  [1, 4, 5, 64, 64],
-  [2, 9, 13, 64, 96],
-  [1, 16, 8, 128, 64],
-  [1, 3, 4, 64, 64],
+  [2, 40, 3, 192, 192],
+  [1, 68, 2, 192, 192],
+  [1, 8, 5, 192, 192],
+  [2, 9, 13, 192, 224],
+  [1, 16, 8, 256, 192],
+  [1, 4, 4, 192, 192],
   [2, 8, 6, 8, 4],
 ];
 const picture = ([n, h, w, i]: number[]) => named('x', [n!, h!, w!, i!]);
