@@ -59,6 +59,7 @@ const fastest: Record<string, Record<string, Choice>> = {
 
 /** Which formulations may run: the fastest for the device, those for graphics cards (on the tensorflow backend), or the plain ones. */
 export const formulationSets = ['fastest', 'gpu', 'plain'] as const;
+/** The name of one of them. */
 export type FormulationSet = (typeof formulationSets)[number];
 
 let used: FormulationSet = 'fastest';

@@ -5,6 +5,7 @@ import { execute, type NativeTensor } from './nativeTensors.ts';
 
 /** What products and convolutions compute in. All else, norms and softmax above all, is float32 always. */
 export const computeDtypes = ['float32', 'float16', 'bfloat16'] as const;
+/** The name of one of them. */
 export type ComputeDtype = (typeof computeDtypes)[number];
 
 /** TensorFlow's numbers of the types of half precision. */
