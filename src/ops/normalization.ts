@@ -20,10 +20,11 @@ export const channelMean = {
     return m === run ? tf.reshape(rows, [n, c]) : channelMean.pooled(tf.reshape(rows, [n, m / run, c]));
   },
 
-  /** A product with a row of ones, which the matrix kernel sums in blocks. */
+  /** A product with a row of ones, which the matrix kernels sum in blocks: oneDNN's is faster and more exact with many rows, Eigen's with few. */
   product: (x: tf.Tensor3D): tf.Tensor2D => {
     const [n, m, c] = x.shape;
-    return tf.reshape(tf.matMul(tf.fill([1, 1, m], 1 / m), x), [n, c]);
+    const ones = tf.fill([1, 1, m], 1 / m);
+    return tf.reshape(m < 4096 ? tf.matMul(ones, x) : kernels.batchMatMul(ones, x), [n, c]);
   },
 };
 

@@ -132,6 +132,7 @@ const ofTensorflow = [
   'attend.direct',
   'attend.oneDNN',
   'channelMean.direct',
+  'channelMean.product',
   'channelMeanSquare.euclidean',
   'conv2dFormulations.winograd',
   'gegluFormulations.complementary',
