@@ -31,11 +31,8 @@ const A = [
   [0, 1, -1, 8, -8, 1],
 ];
 
-/** Images of more rows go through in bands, because the work of a transform grows with the rows that its matrix spans. */
-const WHOLE = 32;
-
-/** Rows of a band at most: with fewer, more rows are read twice. */
-const BAND = 16;
+/** Rows of a band at most: the work of a transform grows with the rows that its matrix spans, the rows read twice with the number of bands. */
+const BAND = 32;
 
 /** Bytes that transformed rows and products may take at a time. */
 const TEMPORARY_BYTES = 640 * 2 ** 20;
@@ -73,10 +70,10 @@ export function winogradConv3x3(x: tf.Tensor4D, filter: tf.Tensor4D, bias?: tf.T
   });
 }
 
-/** The rows of a band: the most, up to `BAND`, that make whole tiles and divide the height; all, if they are few or no number of whole tiles. */
+/** The rows of a band: the most, up to `BAND`, that make whole tiles and divide the height; all, if they are no number of whole tiles. */
 function bandHeight(height: number): number {
-  if (height <= WHOLE || height % OUT !== 0) return height;
-  let rows = BAND;
+  if (height % OUT !== 0) return height;
+  let rows = Math.min(height, BAND);
   while (height % rows !== 0) rows -= OUT;
   return rows;
 }
