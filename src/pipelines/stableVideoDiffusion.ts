@@ -109,16 +109,14 @@ export class StableVideoDiffusionPipeline {
   ): Promise<tf.Tensor> {
     const { scheduler } = this;
     const guided = scales.some((scale) => scale > 1);
-    const unconditional = held.hold(() => conditional.map((part) => tf.zerosLike(part)) as Condition);
-    const together = held.hold(() => conditional.map((part, i) => tf.concat([unconditional[i], part])) as Condition);
-    const halves = settings.guidanceTogether ? [together] : [unconditional, conditional];
+    const conditions = guided ? halvesOf(conditional, settings, held) : [conditional];
     let latents = held.hold(() => this.startLatents(settings));
     await options.onStage?.('initial_latents', await channelsFirst(latents, settings.numFrames));
     const timesteps = Array.from(scheduler.timesteps);
     options.onProgress?.({ stage: 'sampling', step: 0, steps: timesteps.length });
     for (const [step, timestep] of timesteps.entries()) {
       const velocities: tf.Tensor[] = [];
-      for (const condition of guided ? halves : [conditional]) {
+      for (const condition of conditions) {
         velocities.push(held.adopt(await this.predict(latents, timestep, condition, shown.addedTimeIds, settings, options)));
       }
       const before = latents;
@@ -322,6 +320,12 @@ export class StableVideoDiffusionPipeline {
   dispose(): void {
     for (const model of [this.vae, this.imageEncoder, this.unet]) model.dispose();
   }
+}
+
+/** Both halves of guidance, held: as one batch, unconditional first, or each by itself. */
+function halvesOf(conditional: Condition, { guidanceTogether }: Settings, held: Held): Condition[] {
+  if (!guidanceTogether) return [held.hold(() => conditional.map((part) => tf.zerosLike(part)) as Condition), conditional];
+  return [held.hold(() => conditional.map((part) => tf.concat([tf.zerosLike(part), part])) as Condition)];
 }
 
 /** Pictures, or the values of a tensor of pictures, on the host. */
