@@ -1,5 +1,5 @@
 /**
- * Contents that have not come whole yet. A process writes to a file of its own, `BLOB.PID-XXXX.incomplete`, and gives it back as
+ * Contents that have not come whole yet. A process writes to a file of its own, `BLOB.PID-RANDOM.incomplete`, and gives it back as
  * `BLOB.incomplete` when it stops. What a killed process has left is taken over by the next one.
  */
 import { randomBytes } from 'node:crypto';
