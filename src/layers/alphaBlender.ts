@@ -1,6 +1,6 @@
 /** Blend of a spatial and a temporal branch, mirroring `AlphaBlender` of diffusers' `models/resnet.py`. */
 import * as tf from '@tensorflow/tfjs';
-import { Block, type LayerArgs, weightOf } from './block.ts';
+import { Block, type Inputs, type LayerArgs, weightOf } from './block.ts';
 
 const strategies = ['learned', 'fixed', 'learned_with_images'] as const;
 
@@ -47,6 +47,10 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
       alpha = tf.where(tf.notEqual(perFrame, 0), tf.onesLike(perFrame), tf.mul(tf.onesLike(perFrame), alpha));
     }
     return switchSpatialToTemporalMix ? tf.sub(1, alpha) : alpha;
+  }
+
+  override get takes(): Inputs {
+    return { spatial: ['N', '...'], temporal: ['N', '...'], 'imageOnlyIndicator?': ['B', 'F'] };
   }
 
   protected forward([spatial, temporal, indicator]: tf.Tensor[]): tf.Tensor {

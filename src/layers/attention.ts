@@ -1,7 +1,7 @@
 /** Multi-head attention, mirroring `Attention` of diffusers' `models/attention_processor.py`. */
 import * as tf from '@tensorflow/tfjs';
-import { attention, shaped, temporalAttention } from '../ops/index.ts';
-import { type AnyBlock, Block, firstShape, type LayerArgs } from './block.ts';
+import { attention, inSlices, type Projections, queryScale, shaped, temporalAttention } from '../ops/index.ts';
+import { type AnyBlock, Block, firstShape, type Inputs, type LayerArgs } from './block.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
 
@@ -36,6 +36,7 @@ export class Attention extends Block<AttentionArgs> {
   private readonly toK: Linear;
   private readonly toV: Linear;
   private readonly toOut: Linear;
+  private readonly innerDim: number;
   /** Bytes that scores may take at a time; undefined: as `attendInSlices` chooses. See `limitScores`. */
   scoreBytes?: number;
 
@@ -43,6 +44,7 @@ export class Attention extends Block<AttentionArgs> {
     super(args);
     const { queryDim, crossAttentionDim: contextDim = queryDim, dimHead = 64, bias = false, normNumGroups, eps } = args;
     const innerDim = this.heads * dimHead;
+    this.innerDim = innerDim;
     if (normNumGroups) {
       this.groupNorm = this.child(new GroupNormalization({ name: 'group_norm', numChannels: queryDim, numGroups: normNumGroups, eps }));
     }
@@ -52,18 +54,31 @@ export class Attention extends Block<AttentionArgs> {
     this.toOut = this.child(new Linear({ name: 'to_out.0', inFeatures: innerDim, outFeatures: queryDim }));
   }
 
+  /** What makes queries, ready for the scores, and keys and values. */
+  private projections(x: tf.Tensor, source: tf.Tensor): Projections {
+    const scale = queryScale(this.args.dimHead ?? 64);
+    return { q: () => this.toQ.scaled(x, scale), k: () => this.toK.call(source), v: () => this.toV.call(source) };
+  }
+
   private get heads(): number {
     return this.args.heads ?? 8;
+  }
+
+  override get takes(): Inputs {
+    const { queryDim, crossAttentionDim = queryDim } = this.args;
+    return { x: ['B', '...', queryDim], 'context?': ['b', 'L', crossAttentionDim] };
   }
 
   protected forward([x, context]: tf.Tensor[]): tf.Tensor {
     const tokens = shaped<tf.Tensor3D>(x, [x.shape[0], -1, x.shape[x.rank - 1]]); // [B, N, C]
     const normed = (this.groupNorm ? this.groupNorm.call(tokens) : tokens) as tf.Tensor3D;
-    const source = (context ? spread(context as tf.Tensor3D, x.shape[0]) : normed) as tf.Tensor3D;
-    const q = this.toQ.call(normed) as tf.Tensor3D;
-    const k = this.toK.call(source) as tf.Tensor3D;
-    const v = this.toV.call(source) as tf.Tensor3D;
-    const y = shaped(this.toOut.call(attention(q, k, v, this.heads, this.scoreBytes)), x.shape);
+    const attend = (queries: tf.Tensor, source: tf.Tensor) =>
+      this.toOut.call(attention(this.projections(queries, source), this.heads, this.scoreBytes));
+    // Items attend to themselves alone, so queries, keys and values of a few are enough at a time.
+    const attended = context
+      ? attend(normed, spread(context as tf.Tensor3D, x.shape[0]))
+      : inSlices(normed, 4 * 4 * tokens.shape[1] * this.innerDim, (part) => attend(part, part));
+    const y = shaped(attended, x.shape);
     return this.args.residualConnection ? tf.add(y, x) : y;
   }
 
@@ -77,10 +92,7 @@ export class Attention extends Block<AttentionArgs> {
 
   /** Self-attention over the frames at each pixel: x `[B*F, N, queryDim]` -> the same shape. */
   overFrames(x: tf.Tensor, numFrames: number): tf.Tensor {
-    return tf.tidy(() => {
-      const [q, k, v] = [this.toQ, this.toK, this.toV].map((project) => project.call(x) as tf.Tensor3D);
-      return this.toOut.call(temporalAttention(q, k, v, this.heads, numFrames, this.scoreBytes));
-    });
+    return tf.tidy(() => this.toOut.call(temporalAttention(this.projections(x, x), this.heads, numFrames, this.scoreBytes)));
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
@@ -91,7 +103,7 @@ tf.serialization.registerClass(Attention);
 
 /**
  * Lets the scores of every `Attention` below `block` take at most `bytes` at a time (softmax needs as much again); `undefined` for the
- * default, 256 MiB. Slices give the same result; small ones take longer.
+ * default, 16 MiB. Slices give the same result; small ones take longer.
  */
 export function limitScores(block: AnyBlock, bytes: number | undefined): void {
   if (block instanceof Attention) block.scoreBytes = bytes;

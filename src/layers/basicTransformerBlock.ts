@@ -1,7 +1,7 @@
 /** The transformer blocks over space and over time, mirroring `BasicTransformerBlock` and `TemporalBasicTransformerBlock` of diffusers' `models/attention.py`. */
 import * as tf from '@tensorflow/tfjs';
 import { Attention } from './attention.ts';
-import { Block, firstShape, framesOf, type Kwargs, type LayerArgs } from './block.ts';
+import { Block, firstShape, framesOf, type Inputs, type Kwargs, type LayerArgs } from './block.ts';
 import { type Chunking, chunkedFeedForward, FeedForward } from './feedForward.ts';
 import { LayerNorm } from './normalization.ts';
 
@@ -43,6 +43,12 @@ export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> 
   /** Evaluates the feed-forward in slices of `chunkSize` along `dim`; `undefined` for all at once. */
   abstract setChunkFeedForward(chunkSize: number | undefined, dim: 0 | 1): void;
 
+  /** The context among the inputs, if the block attends to one. */
+  protected get takesContext(): Inputs {
+    const { crossAttentionDim } = this.args;
+    return crossAttentionDim ? { 'context?': ['b', 'L', crossAttentionDim] } : {};
+  }
+
   /** x plus attention to the context: x `[N, M, C]`, context `[b, L, X]` with b dividing N. */
   protected attendToContext(x: tf.Tensor, context: tf.Tensor | undefined): tf.Tensor {
     const { norm2, attn2 } = this;
@@ -67,6 +73,10 @@ export class BasicTransformerBlock extends TransformerBlock {
   /** Evaluates the feed-forward in slices of `chunkSize` of axis `dim`, 0 (frames) or 1 (tokens); `undefined` for all at once. */
   setChunkFeedForward(chunkSize: number | undefined, dim: 0 | 1): void {
     this.chunking = chunkSize ? { size: chunkSize, dim } : undefined;
+  }
+
+  override get takes(): Inputs {
+    return { x: ['N', 'M', this.args.dim], ...this.takesContext };
   }
 
   protected forward([x, context]: tf.Tensor[]): tf.Tensor {
@@ -100,6 +110,10 @@ export class TemporalBasicTransformerBlock extends TransformerBlock {
   /** The temporal block always slices along frames, whatever `dim` asks for. */
   setChunkFeedForward(chunkSize: number | undefined): void {
     this.chunking = chunkSize ? { size: chunkSize, dim: 1 } : undefined;
+  }
+
+  override get takes(): Inputs {
+    return { x: ['B*F', 'N', this.args.dim], ...this.takesContext };
   }
 
   protected forward([x, context]: tf.Tensor[], kwargs: Kwargs): tf.Tensor {

@@ -1,8 +1,10 @@
 /** The base class of every layer here: it owns named child layers, so that weights nest and carry their checkpoint keys. */
 import * as tf from '@tensorflow/tfjs';
 import { type ComputeDtype, computeDtypes, computeIn } from '../ops/index.ts';
+import { checkInputs, type Inputs } from './inputs.ts';
 import { declaresOnly, holdInFloat32, releaseValues, shapeAlone, withoutMemory } from './weights.ts';
 
+export type { Axes, Inputs } from './inputs.ts';
 export { weightOf, withoutWeights } from './weights.ts';
 
 /** Arguments that every layer accepts: `name`, `trainable`, `inputShape`, ... */
@@ -29,6 +31,8 @@ export interface Parameter {
 }
 
 type Initializer = ReturnType<typeof tf.initializers.zeros>;
+type AnyTensors = tf.Tensor | tf.Tensor[] | tf.SymbolicTensor | tf.SymbolicTensor[];
+type Symbolic<Output> = Output extends tf.Tensor[] ? tf.SymbolicTensor[] : tf.SymbolicTensor;
 
 /**
  * A layer made of named child layers. Its weights are its own parameters followed by its children's, in order of declaration.
@@ -42,6 +46,8 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
   private ownParameters?: Parameter[];
   private childBlocks?: AnyBlock[];
   private scope = '';
+  /** The call arguments while `apply` runs, for what TensorFlow.js doesn't tell them: the name of weights and `computeOutputShape`. */
+  protected applying?: Kwargs;
   private chosenComputeDtype: ComputeDtype = 'float32';
 
   constructor(args: Args) {
@@ -64,6 +70,10 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
 
   /** Declares one weight. To be called in `buildSelf`. */
   protected parameter(key: string, shape: number[], layout: Layout, initializer: Initializer, trainable = true): tf.LayerVariable {
+    if (!shape.every((length) => Number.isInteger(length) && length > 0)) {
+      const given = JSON.stringify(this.args);
+      throw new Error(`${this.label} cannot be built: its ${key} would have the shape [${shape}]. Check its arguments, ${given}.`);
+    }
     const add = (init: Initializer) => this.addWeight(this.scope + key, shape, 'float32', init, undefined, trainable);
     const empty = { apply: () => shapeAlone(shape) };
     const variable = declaresOnly() ? withoutMemory(() => add(empty as unknown as Initializer)) : add(initializer);
@@ -77,6 +87,8 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
 
   override build(_inputShape?: tf.Shape | tf.Shape[]): void {
     if (this.built) return;
+    // `apply` puts the layer's name in front of its weights' names. Without it they would meet those of other layers in one model.
+    if (!this.applying && this.scope === '') this.scope = `${this.name}/`;
     this.buildSelf();
     for (const child of this.children) {
       child.scope = `${this.scope}${child.name}/`;
@@ -105,6 +117,41 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
 
   /** The computation, on tensors in an array. Runs inside `tf.tidy`. */
   protected abstract forward(inputs: tf.Tensor[], kwargs: Kwargs): Output;
+
+  /** The tensors that the layer takes, by name, in order, with their axes: `apply` says so if it gets others. */
+  get takes(): Inputs | undefined {
+    return undefined;
+  }
+
+  private get label(): string {
+    return `${this.getClassName()} "${this.name}"`;
+  }
+
+  protected override assertInputCompatibility(inputs: AnyTensors): void {
+    super.assertInputCompatibility(inputs);
+    if (this.takes)
+      checkInputs(
+        this.label,
+        this.takes,
+        [inputs].flat().map(({ shape }) => shape),
+      );
+  }
+
+  /**
+   * Calls the layer: tensors give tensors, symbolic tensors give symbolic ones, for `tf.model`.
+   * @throws Error that says what the layer `takes` and what it is given.
+   */
+  override apply(inputs: tf.Tensor | tf.Tensor[], kwargs?: Kwargs): Output;
+  override apply(inputs: tf.SymbolicTensor | tf.SymbolicTensor[], kwargs?: Kwargs): Symbolic<Output>;
+  override apply(inputs: AnyTensors, kwargs?: Kwargs): AnyTensors;
+  override apply(inputs: AnyTensors, kwargs?: Kwargs): AnyTensors {
+    this.applying = kwargs ?? {};
+    try {
+      return super.apply(inputs, kwargs);
+    } finally {
+      this.applying = undefined;
+    }
+  }
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Kwargs = {}): Output {
     const forward = () => this.forward(Array.isArray(inputs) ? inputs : [inputs], { ...this.graphKwargs, ...kwargs });

@@ -1,7 +1,7 @@
 /** The convolutions of the SVD networks: over space, and over time alone. */
 import * as tf from '@tensorflow/tfjs';
 import { type Bias, conv2d, type Padding, padEvenly, temporalConv, upsampleConv2d } from '../ops/index.ts';
-import { Block, firstShape, framesOf, type Kwargs, type LayerArgs, uniformFor, weightOf } from './block.ts';
+import { Block, firstShape, framesOf, type Inputs, type Kwargs, type LayerArgs, uniformFor, weightOf } from './block.ts';
 
 /** Arguments of `Conv2d`. */
 export interface Conv2dArgs extends LayerArgs {
@@ -35,6 +35,10 @@ export class Conv2d extends Block<Conv2dArgs> {
   private get padding(): Padding {
     const { padding = 0 } = this.args;
     return typeof padding === 'number' ? padEvenly(padding) : padding;
+  }
+
+  override get takes(): Inputs {
+    return { x: ['N', 'H', 'W', this.args.inChannels], 'shift?': ['N', this.args.outChannels] };
   }
 
   protected forward([x, shift]: tf.Tensor[]): tf.Tensor4D {
@@ -83,11 +87,21 @@ export class TemporalConv extends Block<TemporalConvArgs> {
   private weight!: tf.LayerVariable;
   private bias!: tf.LayerVariable;
 
+  constructor(args: TemporalConvArgs) {
+    super(args);
+    const { kernelSize = 3 } = args;
+    if (kernelSize % 2 !== 1) throw new Error(`\`kernelSize\` of a convolution over frames has to be odd but is ${kernelSize}.`);
+  }
+
   protected override buildSelf(): void {
     const { inChannels, outChannels, kernelSize = 3 } = this.args;
     const fanIn = inChannels * kernelSize;
     this.weight = this.parameter('weight', [kernelSize, 1, inChannels, outChannels], 'temporalConv', uniformFor(fanIn));
     this.bias = this.parameter('bias', [outChannels], 'same', uniformFor(fanIn));
+  }
+
+  override get takes(): Inputs {
+    return { x: ['B*F', 'H', 'W', this.args.inChannels], 'shift?': ['B*F', this.args.outChannels] };
   }
 
   protected forward([x, shift]: tf.Tensor[], kwargs: Kwargs): tf.Tensor4D {

@@ -1,6 +1,6 @@
 /** The UNet's down blocks, mirroring `DownBlockSpatioTemporal` and `CrossAttnDownBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`. */
 import * as tf from '@tensorflow/tfjs';
-import type { Kwargs, LayerArgs } from './block.ts';
+import type { Inputs, Kwargs, LayerArgs } from './block.ts';
 import { Downsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { Held, type Steps, StepwiseBlock } from './stepwise.ts';
@@ -53,6 +53,10 @@ export class DownBlockSpatioTemporal<Args extends DownBlockSpatioTemporalArgs = 
       ),
     );
     if (addDownsample) this.downsampler = this.child(new Downsample2D({ name: 'downsamplers.0', channels: outChannels }));
+  }
+
+  override get takes(): Inputs {
+    return { x: ['B*F', 'H', 'W', this.args.inChannels], temb: ['B*F', this.args.tembChannels] };
   }
 
   *steps([x, temb, context]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor[]> {
@@ -110,6 +114,10 @@ export class CrossAttnDownBlockSpatioTemporal extends DownBlockSpatioTemporal<Cr
   constructor(args: CrossAttnDownBlockSpatioTemporalArgs) {
     super(args);
     this.attentions = transformers(args.numLayers ?? 1, { ...args, channels: args.outChannels }).map((t) => this.child(t));
+  }
+
+  override get takes(): Inputs {
+    return { ...super.takes, context: ['b', 'L', this.args.crossAttentionDim ?? 1280] };
   }
 }
 tf.serialization.registerClass(CrossAttnDownBlockSpatioTemporal);

@@ -1,7 +1,7 @@
 /** Embeddings of scalars, mirroring `Timesteps` and `TimestepEmbedding` of diffusers' `models/embeddings.py`. */
 import * as tf from '@tensorflow/tfjs';
 import { silu, timestepEmbedding } from '../ops/index.ts';
-import { Block, type LayerArgs } from './block.ts';
+import { Block, type Inputs, type LayerArgs } from './block.ts';
 import { Linear } from './linear.ts';
 
 /** Arguments of `Timesteps`. */
@@ -16,11 +16,16 @@ export interface TimestepsArgs extends LayerArgs {
   scale?: number;
 }
 
-/** Sinusoids of scalars `[N]` -> `[N, numChannels]`. */
+/** Sinusoids of scalars `[N]`, or `[N, 1]` as `tf.model` feeds them, -> `[N, numChannels]`. */
 export class Timesteps extends Block<TimestepsArgs> {
   static className = 'Timesteps';
 
+  override get takes(): Inputs {
+    return { t: ['N', '...'] };
+  }
+
   protected forward([t]: tf.Tensor[]): tf.Tensor {
+    if (t.size !== t.shape[0]) throw new Error(`Timesteps takes scalars of shape [N] or [N, 1] but is given [${t.shape}].`);
     return timestepEmbedding(t as tf.Tensor1D, this.args.numChannels, this.args);
   }
 
@@ -51,6 +56,10 @@ export class TimestepEmbedding extends Block<TimestepEmbeddingArgs> {
     const { inChannels, timeEmbedDim, outDim = timeEmbedDim } = args;
     this.linear1 = this.child(new Linear({ name: 'linear_1', inFeatures: inChannels, outFeatures: timeEmbedDim }));
     this.linear2 = this.child(new Linear({ name: 'linear_2', inFeatures: timeEmbedDim, outFeatures: outDim }));
+  }
+
+  override get takes(): Inputs {
+    return { x: ['...', this.args.inChannels] };
   }
 
   protected forward([x]: tf.Tensor[]): tf.Tensor {

@@ -1,7 +1,7 @@
 /** The feed-forward network of transformer blocks, mirroring `FeedForward` of diffusers' `models/attention.py`. */
 import * as tf from '@tensorflow/tfjs';
 import { gelu, shaped } from '../ops/index.ts';
-import { Block, type LayerArgs } from './block.ts';
+import { Block, type Inputs, type LayerArgs } from './block.ts';
 import { Linear } from './linear.ts';
 
 /** Arguments of `FeedForward`. */
@@ -29,6 +29,10 @@ export class FeedForward extends Block<FeedForwardArgs> {
     const outFeatures = activationFn === 'geglu' ? 2 * inner : inner;
     this.proj = this.child(new Linear({ name: 'net.0.proj', inFeatures: dim, outFeatures }));
     this.out = this.child(new Linear({ name: 'net.2', inFeatures: inner, outFeatures: dimOut }));
+  }
+
+  override get takes(): Inputs {
+    return { x: ['...', this.args.dim] };
   }
 
   protected forward([x]: tf.Tensor[]): tf.Tensor {

@@ -1,7 +1,7 @@
 /** The linear layer. */
 import * as tf from '@tensorflow/tfjs';
 import { geglu, linear } from '../ops/index.ts';
-import { Block, type LayerArgs, uniformFor, weightOf } from './block.ts';
+import { Block, type Inputs, type LayerArgs, uniformFor, weightOf } from './block.ts';
 
 /** Arguments of `Linear`. */
 export interface LinearArgs extends LayerArgs {
@@ -25,8 +25,20 @@ export class Linear extends Block<LinearArgs> {
     if (bias) this.bias = this.parameter('bias', [outFeatures], 'same', uniformFor(inFeatures));
   }
 
+  override get takes(): Inputs {
+    return { x: ['...', this.args.inFeatures] };
+  }
+
   protected forward([x]: tf.Tensor[]): tf.Tensor {
     return linear(x, weightOf(this.weight), this.bias && weightOf(this.bias));
+  }
+
+  /** This map times `factor`, which is multiplied into the weights, since these are fewer than the results. */
+  scaled(x: tf.Tensor, factor: number): tf.Tensor {
+    return tf.tidy(() => {
+      const bias = this.bias && (tf.mul(weightOf(this.bias), factor) as tf.Tensor1D);
+      return linear(x, tf.mul(weightOf(this.weight), factor) as tf.Tensor2D, bias);
+    });
   }
 
   /** This map to values and gates, then values times GELU of gates: `[..., inFeatures]` -> `[..., outFeatures / 2]`. Needs a bias. */

@@ -1,7 +1,7 @@
 /** The normalisations of the SVD networks. */
 import * as tf from '@tensorflow/tfjs';
 import { groupNorm, layerNorm, shaped } from '../ops/index.ts';
-import { Block, framesOf, type Kwargs, type LayerArgs, weightOf } from './block.ts';
+import { Block, framesOf, type Inputs, type Kwargs, type LayerArgs, weightOf } from './block.ts';
 
 /** Arguments of `GroupNormalization`. */
 export interface GroupNormalizationArgs extends LayerArgs {
@@ -35,6 +35,10 @@ export class GroupNormalization extends Block<GroupNormalizationArgs> {
     this.bias = this.parameter('bias', [this.args.numChannels], 'same', tf.initializers.zeros());
   }
 
+  override get takes(): Inputs {
+    return { x: ['N', '...', this.args.numChannels] };
+  }
+
   protected forward([x]: tf.Tensor[], kwargs: Kwargs): tf.Tensor {
     const { numGroups = 32, eps = 1e-5 } = this.args;
     const frames = kwargs.numFrames === undefined ? 1 : framesOf(kwargs, x);
@@ -65,6 +69,10 @@ export class LayerNorm extends Block<LayerNormArgs> {
   protected override buildSelf(): void {
     this.weight = this.parameter('weight', [this.args.numChannels], 'same', tf.initializers.ones());
     this.bias = this.parameter('bias', [this.args.numChannels], 'same', tf.initializers.zeros());
+  }
+
+  override get takes(): Inputs {
+    return { x: ['...', this.args.numChannels] };
   }
 
   protected forward([x]: tf.Tensor[]): tf.Tensor {

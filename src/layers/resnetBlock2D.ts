@@ -1,7 +1,7 @@
 /** Residual block over space, mirroring `ResnetBlock2D` of diffusers' `models/resnet.py`. */
 import * as tf from '@tensorflow/tfjs';
 import { silu } from '../ops/index.ts';
-import { Block, firstShape, type LayerArgs } from './block.ts';
+import { Block, firstShape, type Inputs, type LayerArgs } from './block.ts';
 import { Conv2d } from './conv2d.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
@@ -47,6 +47,11 @@ export class ResnetBlock2D extends Block<ResnetBlock2DArgs> {
     if (inChannels !== outChannels) {
       this.convShortcut = this.child(new Conv2d({ name: 'conv_shortcut', inChannels, outChannels, kernelSize: 1 }));
     }
+  }
+
+  override get takes(): Inputs {
+    const { inChannels, tembChannels } = this.args;
+    return { x: ['N', 'H', 'W', inChannels], ...(tembChannels && { temb: ['N', tembChannels] }) };
   }
 
   protected forward([x, temb]: tf.Tensor[]): tf.Tensor {

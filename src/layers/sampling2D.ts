@@ -1,7 +1,7 @@
 /** Changes of resolution, mirroring `Downsample2D` and `Upsample2D` of diffusers' `models/downsampling.py` and `models/upsampling.py`. */
 import * as tf from '@tensorflow/tfjs';
 import { type Padding, resizeNearest } from '../ops/index.ts';
-import { Block, type Kwargs, type LayerArgs } from './block.ts';
+import { Block, type Inputs, type Kwargs, type LayerArgs } from './block.ts';
 import { Conv2d } from './conv2d.ts';
 
 /** Arguments of `Downsample2D`. */
@@ -28,6 +28,10 @@ export class Downsample2D extends Block<Downsample2DArgs> {
     super(args);
     const { channels: inChannels, outChannels = inChannels, padding = 1 } = args;
     this.conv = this.child(new Conv2d({ name: 'conv', inChannels, outChannels, stride: 2, padding: padding || rightAndBottom }));
+  }
+
+  override get takes(): Inputs {
+    return { x: ['N', 'H', 'W', this.args.channels] };
   }
 
   protected forward([x]: tf.Tensor[]): tf.Tensor {
@@ -62,6 +66,10 @@ export class Upsample2D extends Block<Upsample2DArgs> {
     this.conv = this.child(new Conv2d({ name: 'conv', inChannels, outChannels, padding: 1 }));
   }
 
+  override get takes(): Inputs {
+    return { x: ['N', 'H', 'W', this.args.channels] };
+  }
+
   protected forward([x]: tf.Tensor[], { outputSize }: Kwargs): tf.Tensor {
     const image = x as tf.Tensor4D;
     return outputSize ? this.conv.call(resizeNearest(image, outputSize as [number, number])) : this.conv.afterUpsampling(image);
@@ -69,7 +77,8 @@ export class Upsample2D extends Block<Upsample2DArgs> {
 
   override computeOutputShape([n, h, w]: number[]): tf.Shape {
     const twice = (length: number | null) => (length === null ? null : 2 * length);
-    return [n, twice(h), twice(w), this.args.outChannels ?? this.args.channels];
+    const size = (this.applying?.outputSize as number[] | undefined) ?? [twice(h), twice(w)];
+    return [n, ...size, this.args.outChannels ?? this.args.channels];
   }
 }
 tf.serialization.registerClass(Upsample2D);

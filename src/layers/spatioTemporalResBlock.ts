@@ -1,7 +1,7 @@
 /** A spatial and a temporal residual block, blended, mirroring `SpatioTemporalResBlock` of diffusers' `models/resnet.py`. */
 import * as tf from '@tensorflow/tfjs';
 import { AlphaBlender, type AlphaBlenderArgs } from './alphaBlender.ts';
-import { Block, type Kwargs, type LayerArgs } from './block.ts';
+import { Block, type Inputs, type Kwargs, type LayerArgs } from './block.ts';
 import { ResnetBlock2D } from './resnetBlock2D.ts';
 import { TemporalResnetBlock } from './temporalResnetBlock.ts';
 
@@ -44,6 +44,12 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
       new TemporalResnetBlock({ name: 'temporal_res_block', inChannels: outChannels, outChannels, tembChannels, eps: temporalEps }),
     );
     this.timeMixer = this.child(new AlphaBlender({ name: 'time_mixer', alpha, mergeStrategy, switchSpatialToTemporalMix }));
+  }
+
+  override get takes(): Inputs {
+    const { inChannels, tembChannels } = this.args;
+    const temb: Inputs = tembChannels ? { temb: ['B*F', tembChannels] } : {};
+    return { x: ['B*F', 'H', 'W', inChannels], ...temb, 'imageOnlyIndicator?': ['B', 'F'] };
   }
 
   protected forward(inputs: tf.Tensor[], { numFrames }: Kwargs): tf.Tensor {

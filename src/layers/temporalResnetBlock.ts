@@ -1,7 +1,7 @@
 /** Residual block over time, mirroring `TemporalResnetBlock` of diffusers' `models/resnet.py`. */
 import * as tf from '@tensorflow/tfjs';
 import { silu } from '../ops/index.ts';
-import { Block, firstShape, type Kwargs, type LayerArgs } from './block.ts';
+import { Block, firstShape, type Inputs, type Kwargs, type LayerArgs } from './block.ts';
 import { TemporalConv } from './conv2d.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
@@ -46,6 +46,11 @@ export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
     if (inChannels !== outChannels) {
       this.convShortcut = this.child(new TemporalConv({ name: 'conv_shortcut', inChannels, outChannels, kernelSize: 1 }));
     }
+  }
+
+  override get takes(): Inputs {
+    const { inChannels, tembChannels } = this.args;
+    return { x: ['B*F', 'H', 'W', inChannels], ...(tembChannels && { temb: ['B*F', tembChannels] }) };
   }
 
   protected forward([x, temb]: tf.Tensor[], { numFrames }: Kwargs): tf.Tensor {

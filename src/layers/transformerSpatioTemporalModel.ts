@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { AlphaBlender } from './alphaBlender.ts';
 import { BasicTransformerBlock, TemporalBasicTransformerBlock } from './basicTransformerBlock.ts';
-import { Block, framesOf, type Kwargs, type LayerArgs } from './block.ts';
+import { Block, framesOf, type Inputs, type Kwargs, type LayerArgs } from './block.ts';
 import { TimestepEmbedding, Timesteps } from './embeddings.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
@@ -54,6 +54,12 @@ export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTempo
     this.timeProj = this.child(new Timesteps({ name: 'time_proj', numChannels: inChannels }));
     this.timeMixer = this.child(new AlphaBlender({ name: 'time_mixer', alpha: 0.5 }));
     this.projOut = this.child(new Linear({ name: 'proj_out', inFeatures: dim, outFeatures: inChannels }));
+  }
+
+  override get takes(): Inputs {
+    const { inChannels = 320, numAttentionHeads = 16, attentionHeadDim = 88 } = this.args;
+    const { crossAttentionDim = numAttentionHeads * attentionHeadDim } = this.args;
+    return { x: ['B*F', 'H', 'W', inChannels], context: ['b', 'L', crossAttentionDim], 'imageOnlyIndicator?': ['B', 'F'] };
   }
 
   protected forward([x, context, ...indicator]: tf.Tensor[], kwargs: Kwargs): tf.Tensor {

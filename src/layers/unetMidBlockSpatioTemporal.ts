@@ -1,6 +1,6 @@
 /** The UNet's middle, mirroring `UNetMidBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`. */
 import * as tf from '@tensorflow/tfjs';
-import type { Kwargs, LayerArgs } from './block.ts';
+import type { Inputs, Kwargs, LayerArgs } from './block.ts';
 import { transformers } from './downBlockSpatioTemporal.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { Held, type Steps, StepwiseBlock } from './stepwise.ts';
@@ -40,6 +40,11 @@ export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatio
     this.resnets = Array.from({ length: numLayers + 1 }, (_, i) =>
       this.child(new SpatioTemporalResBlock({ name: `resnets.${i}`, inChannels, tembChannels, eps: 1e-5 })),
     );
+  }
+
+  override get takes(): Inputs {
+    const { inChannels, tembChannels, crossAttentionDim = 1280 } = this.args;
+    return { x: ['B*F', 'H', 'W', inChannels], temb: ['B*F', tembChannels], context: ['b', 'L', crossAttentionDim] };
   }
 
   *steps([x, temb, context]: tf.Tensor[], { numFrames }: Kwargs): Steps<tf.Tensor> {

@@ -1,6 +1,6 @@
 /** The UNet's up blocks, mirroring `UpBlockSpatioTemporal` and `CrossAttnUpBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`. */
 import * as tf from '@tensorflow/tfjs';
-import type { Kwargs, LayerArgs } from './block.ts';
+import type { Inputs, Kwargs, LayerArgs } from './block.ts';
 import { transformers } from './downBlockSpatioTemporal.ts';
 import { Upsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
@@ -48,13 +48,24 @@ export class UpBlockSpatioTemporal<Args extends UpBlockSpatioTemporalArgs = UpBl
     if (addUpsample) this.upsampler = this.child(new Upsample2D({ name: 'upsamplers.0', channels: outChannels }));
   }
 
-  /** Tensors in front of the skips in the inputs. */
-  protected get contexts(): number {
-    return 0;
+  /** What is in front of the skips in the inputs. */
+  protected get takesContext(): Inputs {
+    return {};
+  }
+
+  override get takes(): Inputs {
+    const { inChannels, prevOutputChannel, outChannels, tembChannels, numLayers = 1 } = this.args;
+    const skip = (i: number): Inputs => ({ [`skips[${i}]`]: ['B*F', 'H', 'W', i === 0 ? inChannels : outChannels] });
+    return {
+      x: ['B*F', 'H', 'W', prevOutputChannel],
+      temb: ['B*F', tembChannels],
+      ...this.takesContext,
+      ...Object.assign({}, ...Array.from({ length: numLayers }, (_, i) => skip(i))),
+    };
   }
 
   *steps([x, temb, ...rest]: tf.Tensor[], { numFrames, upsampleSize }: Kwargs): Steps<tf.Tensor> {
-    const [context, skips] = [rest[0], rest.slice(this.contexts)];
+    const [context, skips] = [rest[0], rest.slice(Object.keys(this.takesContext).length)];
     const held = new Held();
     try {
       let h = x;
@@ -86,7 +97,10 @@ export class UpBlockSpatioTemporal<Args extends UpBlockSpatioTemporalArgs = UpBl
   override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape {
     const [n, h, w] = inputShapes[0] as tf.Shape;
     const layer = [n, h, w, this.args.outChannels] as number[];
-    return this.upsampler ? this.upsampler.computeOutputShape(layer) : layer;
+    if (!this.upsampler) return layer;
+    const [, ...twice] = this.upsampler.computeOutputShape(layer);
+    const size = (this.applying?.upsampleSize as number[] | undefined) ?? twice.slice(0, 2);
+    return [n, ...size, this.args.outChannels];
   }
 }
 tf.serialization.registerClass(UpBlockSpatioTemporal);
@@ -110,8 +124,8 @@ export class CrossAttnUpBlockSpatioTemporal extends UpBlockSpatioTemporal<CrossA
     this.attentions = transformers(args.numLayers ?? 1, { ...args, channels: args.outChannels }).map((t) => this.child(t));
   }
 
-  protected override get contexts(): number {
-    return 1;
+  protected override get takesContext(): Inputs {
+    return { context: ['b', 'L', this.args.crossAttentionDim ?? 1280] };
   }
 }
 tf.serialization.registerClass(CrossAttnUpBlockSpatioTemporal);

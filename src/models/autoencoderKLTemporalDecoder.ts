@@ -5,6 +5,7 @@ import {
   Conv2d,
   firstShape,
   Held,
+  type Inputs,
   type Kwargs,
   type LayerArgs,
   runSteps,
@@ -124,6 +125,10 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
    */
   async decode(z: tf.Tensor4D, numFrames: number, options: StepOptions = {}): Promise<tf.Tensor4D> {
     return (await runSteps(this.decodeSteps(z, numFrames), options)) as tf.Tensor4D;
+  }
+
+  override get takes(): Inputs {
+    return { sample: ['B*F', 'H', 'W', this.config.inChannels], 'noise?': ['B*F', 'h', 'w', this.config.latentChannels] };
   }
 
   *steps([sample, noise]: tf.Tensor[], { numFrames = 1 }: Kwargs): Steps<tf.Tensor> {

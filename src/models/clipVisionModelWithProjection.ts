@@ -4,6 +4,7 @@ import {
   Block,
   Conv2d,
   Held,
+  type Inputs,
   type Kwargs,
   type LayerArgs,
   LayerNorm,
@@ -12,7 +13,7 @@ import {
   StepwiseBlock,
   weightOf,
 } from '../layers/index.ts';
-import { type ActivationName, activations, attention } from '../ops/index.ts';
+import { type ActivationName, activations, attention, queryScale } from '../ops/index.ts';
 
 /** The keys of `image_encoder/config.json` in camelCase; defaults are transformers' class defaults. */
 export interface CLIPVisionConfig extends LayerArgs {
@@ -111,8 +112,14 @@ class CLIPEncoderLayer extends Block<EncoderLayerArgs> {
   protected forward([x]: tf.Tensor[]): tf.Tensor {
     const attended = tf.tidy(() => {
       const normed = this.layerNorm1.call(x);
-      const [q, k, v] = this.projections.map((project) => project.call(normed) as tf.Tensor3D);
-      return tf.add(x, this.outProj.call(attention(q, k, v, this.args.numAttentionHeads)));
+      const { hiddenSize, numAttentionHeads: heads } = this.args;
+      const [toQ, toK, toV] = this.projections;
+      const projections = {
+        q: () => toQ.scaled(normed, queryScale(hiddenSize / heads)),
+        k: () => toK.call(normed),
+        v: () => toV.call(normed),
+      };
+      return tf.add(x, this.outProj.call(attention(projections, heads)));
     });
     const activation = activations[this.args.hiddenAct];
     return tf.add(attended, this.fc2.call(activation(this.fc1.call(this.layerNorm2.call(attended)))));
@@ -184,6 +191,10 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
       layerNormEps: 1e-5,
       ...this.args,
     };
+  }
+
+  override get takes(): Inputs {
+    return { pixels: ['N', 'H', 'W', this.config.numChannels] };
   }
 
   *steps([pixels]: tf.Tensor[], _kwargs: Kwargs = {}): Steps<tf.Tensor[]> {

@@ -10,6 +10,7 @@ import {
   framesOf,
   GroupNormalization,
   Held,
+  type Inputs,
   type Kwargs,
   type LayerArgs,
   type Steps,
@@ -211,6 +212,16 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
     } finally {
       held.freeAll();
     }
+  }
+
+  override get takes(): Inputs {
+    const { inChannels, crossAttentionDim, projectionClassEmbeddingsInputDim, additionTimeEmbedDim } = this.config;
+    return {
+      sample: ['B*F', 'H', 'W', inChannels],
+      timestep: ['n'],
+      context: ['b', 'L', typeof crossAttentionDim === 'number' ? crossAttentionDim : 'c'],
+      addedTimeIds: ['B', projectionClassEmbeddingsInputDim / additionTimeEmbedDim],
+    };
   }
 
   *steps([sample, timestep, context, ids]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {

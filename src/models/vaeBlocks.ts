@@ -5,6 +5,7 @@ import {
   type Block,
   Downsample2D,
   Held,
+  type Inputs,
   type Kwargs,
   type LayerArgs,
   ResnetBlock2D,
@@ -73,6 +74,10 @@ export class DownEncoderBlock2D extends Chain<DownEncoderBlock2DArgs> {
   static className = 'DownEncoderBlock2D';
   protected readonly chain: Block<LayerArgs>[];
 
+  override get takes(): Inputs {
+    return { x: ['N', 'H', 'W', this.args.inChannels] };
+  }
+
   constructor(args: DownEncoderBlock2DArgs) {
     super(args);
     const { inChannels, outChannels, numLayers = 1, addDownsample = true } = args;
@@ -96,6 +101,10 @@ export interface UNetMidBlock2DArgs extends LayerArgs {
 export class UNetMidBlock2D extends Chain<UNetMidBlock2DArgs> {
   static className = 'UNetMidBlock2D';
   protected readonly chain: Block<LayerArgs>[];
+
+  override get takes(): Inputs {
+    return { x: ['N', 'H', 'W', this.args.inChannels] };
+  }
 
   constructor(args: UNetMidBlock2DArgs) {
     super(args);
@@ -135,6 +144,10 @@ export class MidBlockTemporalDecoder extends Chain<VaeBlockArgs> {
   static className = 'MidBlockTemporalDecoder';
   protected readonly chain: Block<LayerArgs>[];
 
+  override get takes(): Inputs {
+    return { x: ['B*F', 'H', 'W', this.args.inChannels] };
+  }
+
   constructor(args: VaeBlockArgs) {
     super(args);
     const attention = this.child(attentionOf(args.inChannels));
@@ -154,6 +167,10 @@ export interface UpBlockTemporalDecoderArgs extends VaeBlockArgs {
 export class UpBlockTemporalDecoder extends Chain<UpBlockTemporalDecoderArgs> {
   static className = 'UpBlockTemporalDecoder';
   protected readonly chain: Block<LayerArgs>[];
+
+  override get takes(): Inputs {
+    return { x: ['B*F', 'H', 'W', this.args.inChannels] };
+  }
 
   constructor(args: UpBlockTemporalDecoderArgs) {
     super(args);

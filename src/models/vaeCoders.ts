@@ -4,6 +4,7 @@ import {
   Conv2d,
   GroupNormalization,
   Held,
+  type Inputs,
   type Kwargs,
   type LayerArgs,
   type Steps,
@@ -75,6 +76,10 @@ export class Encoder extends Coder {
   protected readonly convNormOut: GroupNormalization;
   protected readonly convOut: Conv2d;
 
+  override get takes(): Inputs {
+    return { x: ['N', 'H', 'W', this.args.inChannels] };
+  }
+
   constructor(args: CoderArgs) {
     super(args);
     const { inChannels, outChannels, blockOutChannels: channels, layersPerBlock } = args;
@@ -107,6 +112,10 @@ export class TemporalDecoder extends Coder {
   protected readonly convNormOut: GroupNormalization;
   protected readonly convOut: Conv2d;
   protected override readonly timeConvOut: TemporalConv;
+
+  override get takes(): Inputs {
+    return { x: ['B*F', 'H', 'W', this.args.inChannels] };
+  }
 
   constructor(args: CoderArgs) {
     super(args);

@@ -121,12 +121,12 @@ describe('layers as TensorFlow.js layers', () => {
     }
   });
 
-  it('list their weights with names made of the paths in a checkpoint', () => {
+  it('list their weights with names made of their own and the paths in a checkpoint', () => {
     for (const fixture of samples.values()) {
       const layer = layerOf(fixture);
       withoutWeights(() => layer.build());
       const names = layer.weights.map((weight) => weight.originalName);
-      const paths = layer.parameters().map(({ key }) => key);
+      const paths = layer.parameters().map(({ key }) => `${layer.name}.${key}`);
       expect(names.map((name) => name.replaceAll('/', '.')).sort(), fixture.name).to.deep.equal(paths.sort());
       expect(layer.countParams()).to.equal(layer.weights.reduce((sum, { shape }) => sum + tf.util.sizeFromShape(shape as number[]), 0));
       layer.dispose();

@@ -4,8 +4,12 @@ import { expect } from 'chai';
 import {
   AlphaBlender,
   type AlphaBlenderArgs,
+  Attention,
   BasicTransformerBlock,
+  Conv2d,
   GroupNormalization,
+  Linear,
+  type LinearArgs,
   ResnetBlock2D,
   SpatioTemporalResBlock,
   TemporalBasicTransformerBlock,
@@ -45,6 +49,22 @@ describe('wrong arguments of layers', () => {
   });
 });
 
+describe('layers that cannot be built', () => {
+  it('say which weight is the matter', () => {
+    const missing = { name: 'mine', inFeatures: 4 } as LinearArgs;
+    expectError(
+      () => new Linear(missing).build(),
+      'Linear "mine" cannot be built: its weight would have the shape [4,]. Check its arguments, {"name":"mine","inFeatures":4}.',
+    );
+    expectError(() => new Conv2d({ inChannels: 3, outChannels: -1 }).build(), 'its weight would have the shape [3,3,3,-1]');
+    expectError(() => new Attention({ queryDim: 8, heads: 2, dimHead: 1.25 }).build(), 'its weight would have the shape [8,2.5]');
+    expectError(
+      () => new TemporalConv({ inChannels: 4, outChannels: 4, kernelSize: 2 }),
+      '`kernelSize` of a convolution over frames has to be odd but is 2.',
+    );
+  });
+});
+
 describe('wrong inputs of layers', () => {
   const frames = () => tf.zeros([6, 2, 2, 4]);
 
@@ -66,6 +86,42 @@ describe('wrong inputs of layers', () => {
       '`numFrames` has to be a whole number that divides the batch of 6 frames but is 4.',
     );
     norm.dispose();
+  });
+
+  it('another rank, other channels, another number of tensors, or lengths that do not agree', () => {
+    const block = new ResnetBlock2D({ name: 'mine', inChannels: 32, tembChannels: 8 });
+    const [x, temb] = [() => tf.zeros([2, 4, 4, 32]), () => tf.zeros([2, 8])];
+    expectError(
+      () => block.apply([tf.zeros([2, 16, 32]), temb()]),
+      'ResnetBlock2D "mine": x has to be of shape [N, H, W, 32] but is [2,16,32].',
+    );
+    expectError(
+      () => block.apply([tf.zeros([1, 2, 4, 4, 32]), temb()]),
+      'ResnetBlock2D "mine": x has to be of shape [N, H, W, 32] but is [1,2,4,4,32].',
+    );
+    expectError(
+      () => block.apply([tf.zeros([2, 4, 4, 3]), temb()]),
+      'ResnetBlock2D "mine": x has to be of shape [N, H, W, 32] but is [2,4,4,3].',
+    );
+    expectError(
+      () => block.apply([x(), tf.zeros([3, 8])]),
+      'ResnetBlock2D "mine": temb has to be of shape [N, 8] with N = 2 but is [3,8].',
+    );
+    expectError(
+      () => block.apply(x()),
+      'ResnetBlock2D "mine" takes the array of x [N, H, W, 32], temb [N, 8] but is given one tensor [2,4,4,32].',
+    );
+    expectError(
+      () => block.apply([x(), temb(), temb()]),
+      'ResnetBlock2D "mine" takes the array of x [N, H, W, 32], temb [N, 8] but is given 3 tensors.',
+    );
+    expectError(
+      () => new SpatioTemporalResBlock({ name: 'video', inChannels: 32 }).apply([x(), x(), x()], { numFrames: 1 }),
+      'SpatioTemporalResBlock "video" takes the array of x [B*F, H, W, 32], imageOnlyIndicator [B, F] (optional) but is given 3 tensors.',
+    );
+    // In a model too, where lengths may be unknown.
+    expect(() => block.apply([tf.input({ shape: [4, 4, 3] }), tf.input({ shape: [8] })])).to.throw('but is [,4,4,3].');
+    expect(block.built).to.equal(false);
   });
 
   it('slices that do not divide the axis', () => {

@@ -12,9 +12,11 @@ import {
   SpatioTemporalResBlock,
   TemporalResnetBlock,
   TransformerSpatioTemporalModel,
+  Upsample2D,
 } from '../../src/layers/index.ts';
 import { relativeL2 } from '../harness/fixtures.ts';
 import { inputValues } from '../harness/nameHash.ts';
+import { throughStorage } from '../harness/storage.ts';
 
 const named = (name: string, shape: number[]) => tf.tensor(inputValues(name, shape).data, shape);
 
@@ -22,19 +24,6 @@ async function expectSame(a: tf.Tensor, b: tf.Tensor): Promise<void> {
   expect(a.shape).to.deep.equal(b.shape);
   expect(relativeL2(await a.data(), await b.data())).to.be.at.most(1e-6);
   tf.dispose([a, b]);
-}
-
-/** Saves a model to memory and loads it again. */
-async function throughStorage(model: tf.LayersModel): Promise<tf.LayersModel> {
-  let artifacts: tf.io.ModelArtifacts | undefined;
-  await model.save(
-    tf.io.withSaveHandler(async (saved) => {
-      artifacts = JSON.parse(JSON.stringify({ ...saved, weightData: undefined }));
-      artifacts!.weightData = saved.weightData;
-      return { modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' } };
-    }),
-  );
-  return tf.loadLayersModel(tf.io.fromMemory(artifacts!));
 }
 
 describe('layers in a sequential model', () => {
@@ -132,6 +121,18 @@ describe('layers in a functional model', () => {
     tf.dispose([x, temb, context]);
     model.dispose();
     loaded.dispose();
+  });
+
+  it('know the size that an upsampler is told', () => {
+    const x = tf.input({ shape: [3, 4, 8] });
+    const y = new Upsample2D({ channels: 8 }).apply(x, { outputSize: [5, 7] });
+    const model = tf.model({ inputs: x, outputs: new Conv2d({ inChannels: 8, outChannels: 2 }).apply(y) });
+    expect(model.outputs[0]!.shape).to.deep.equal([null, 3, 5, 2]); // a 3x3 kernel without padding
+    const frames = tf.zeros([1, 3, 4, 8]);
+    const predicted = model.predict(frames) as tf.Tensor;
+    expect(predicted.shape).to.deep.equal([1, 3, 5, 2]);
+    tf.dispose([frames, predicted]);
+    model.dispose();
   });
 
   it('need it said again where one layer got different numbers of frames', () => {

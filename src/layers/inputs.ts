@@ -1,0 +1,47 @@
+/** What tensors a layer takes, and the one sentence for a caller who gives others. */
+import type * as tf from '@tensorflow/tfjs';
+
+/**
+ * The axes of a tensor: a number where the length is fixed, a letter where it is not, `...` for any axes. Capital letters stand for the same
+ * length in all inputs of a call, others are for the reader alone.
+ */
+export type Axes = readonly (number | string)[];
+
+/** The tensors that a layer takes, by name, in order. Those whose names end in `?` may be left out at the end. */
+export type Inputs = Readonly<Record<string, Axes>>;
+
+/**
+ * Compares the shapes of a call with those that the layer takes.
+ * @throws Error that names the input, what it has to be, and what it is.
+ */
+export function checkInputs(layer: string, takes: Inputs, shapes: readonly tf.Shape[]): void {
+  const names = Object.keys(takes);
+  const required = names.filter((name) => !name.endsWith('?')).length;
+  if (shapes.length < required || shapes.length > names.length) {
+    const given = shapes.length === 1 ? `one tensor [${shapes[0]}]` : `${shapes.length} tensors`;
+    const inputs = names.map((name) => `${name.replace('?', '')} [${takes[name]!.join(', ')}]${name.endsWith('?') ? ' (optional)' : ''}`);
+    throw new Error(`${layer} takes ${names.length > 1 ? 'the array of ' : ''}${inputs.join(', ')} but is given ${given}.`);
+  }
+  const lengths = new Map<string, number>();
+  for (const [i, shape] of shapes.entries()) {
+    const axes = takes[names[i]!]!;
+    if (fits(axes, shape, lengths)) continue;
+    const bound = [...lengths].filter(([letter]) => axes.includes(letter)).map(([letter, length]) => `${letter} = ${length}`);
+    const where = bound.length > 0 ? ` with ${bound.join(', ')}` : '';
+    throw new Error(`${layer}: ${names[i]!.replace('?', '')} has to be of shape [${axes.join(', ')}]${where} but is [${shape}].`);
+  }
+}
+
+/** Whether a shape has these axes. Remembers the lengths of capital letters; unknown lengths, `null`, fit anything. */
+function fits(axes: Axes, shape: tf.Shape, lengths: Map<string, number>): boolean {
+  const any = axes.indexOf('...');
+  if (any < 0 ? shape.length !== axes.length : shape.length < axes.length - 1) return false;
+  const pairs = axes.flatMap((axis, i): [number | string, number | null][] => {
+    if (axis === '...') return [];
+    return [[axis, shape[any >= 0 && i > any ? shape.length - axes.length + i : i]!]];
+  });
+  const known = pairs.filter((pair): pair is [number | string, number] => pair[1] !== null);
+  const matches = known.every(([axis, length]) => length === (lengths.get(`${axis}`) ?? (typeof axis === 'number' ? axis : length)));
+  if (matches) for (const [axis, length] of known) if (/^[A-Z*]+$/.test(`${axis}`)) lengths.set(`${axis}`, length);
+  return matches;
+}

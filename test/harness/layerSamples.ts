@@ -1,0 +1,104 @@
+/** One small instance of every layer, with inputs whose first axis is the same four items, as `model.fit` wants it. */
+import * as tf from '@tensorflow/tfjs';
+import type { AnyBlock, Kwargs } from '../../src/layers/index.ts';
+import * as layers from '../../src/layers/index.ts';
+import { inputValues } from './nameHash.ts';
+
+export interface LayerSample {
+  make: (name: string) => AnyBlock;
+  /** Shapes of the inputs without the first axis. */
+  shapes: number[][];
+  kwargs: Kwargs;
+}
+
+/** Items in the first axis: two videos of two frames. */
+export const BATCH = 4;
+
+const picture = [4, 4, 32];
+const transformer = { dim: 8, numAttentionHeads: 2, attentionHeadDim: 4, crossAttentionDim: 6 };
+const block = { inChannels: 32, outChannels: 32, tembChannels: 8 };
+const attention = { numAttentionHeads: 4, crossAttentionDim: 6 };
+const [temb, context, numFrames] = [[8], [1, 6], 2];
+
+const sample = (make: LayerSample['make'], shapes: number[][], kwargs: Kwargs = {}): LayerSample => ({ make, shapes, kwargs });
+
+export const layerSamples: Record<string, LayerSample> = {
+  AlphaBlender: sample((name) => new layers.AlphaBlender({ name, alpha: 0.5 }), [picture, picture]),
+  Attention: sample(
+    (name) => new layers.Attention({ name, queryDim: 8, crossAttentionDim: 6, heads: 2, dimHead: 4 }),
+    [
+      [5, 8],
+      [3, 6],
+    ],
+  ),
+  BasicTransformerBlock: sample(
+    (name) => new layers.BasicTransformerBlock({ name, ...transformer }),
+    [
+      [5, 8],
+      [3, 6],
+    ],
+  ),
+  Conv2d: sample((name) => new layers.Conv2d({ name, inChannels: 32, outChannels: 4, padding: 1 }), [picture]),
+  CrossAttnDownBlockSpatioTemporal: sample(
+    (name) => new layers.CrossAttnDownBlockSpatioTemporal({ name, ...block, ...attention }),
+    [picture, temb, context],
+    { numFrames },
+  ),
+  CrossAttnUpBlockSpatioTemporal: sample(
+    (name) => new layers.CrossAttnUpBlockSpatioTemporal({ name, ...block, ...attention, prevOutputChannel: 32 }),
+    [picture, temb, context, picture],
+    { numFrames },
+  ),
+  DownBlockSpatioTemporal: sample((name) => new layers.DownBlockSpatioTemporal({ name, ...block }), [picture, temb], { numFrames }),
+  Downsample2D: sample((name) => new layers.Downsample2D({ name, channels: 32 }), [picture]),
+  FeedForward: sample((name) => new layers.FeedForward({ name, dim: 8 }), [[5, 8]]),
+  GroupNormalization: sample((name) => new layers.GroupNormalization({ name, numChannels: 32, numGroups: 8 }), [picture]),
+  LayerNorm: sample((name) => new layers.LayerNorm({ name, numChannels: 8 }), [[5, 8]]),
+  Linear: sample((name) => new layers.Linear({ name, inFeatures: 8, outFeatures: 3 }), [[5, 8]]),
+  ResnetBlock2D: sample((name) => new layers.ResnetBlock2D({ name, ...block }), [picture, temb]),
+  SpatioTemporalResBlock: sample((name) => new layers.SpatioTemporalResBlock({ name, ...block }), [picture, temb], { numFrames }),
+  // One context per pixel, so there are as many pixels as frames.
+  TemporalBasicTransformerBlock: sample(
+    (name) => new layers.TemporalBasicTransformerBlock({ name, ...transformer }),
+    [
+      [2, 8],
+      [3, 6],
+    ],
+    { numFrames },
+  ),
+  TemporalConv: sample((name) => new layers.TemporalConv({ name, inChannels: 32, outChannels: 4 }), [picture], { numFrames }),
+  TemporalResnetBlock: sample((name) => new layers.TemporalResnetBlock({ name, ...block }), [picture, temb], { numFrames }),
+  TimestepEmbedding: sample((name) => new layers.TimestepEmbedding({ name, inChannels: 8, timeEmbedDim: 16 }), [[8]]),
+  Timesteps: sample((name) => new layers.Timesteps({ name, numChannels: 8 }), [[1]]),
+  TransformerSpatioTemporalModel: sample(
+    (name) => new layers.TransformerSpatioTemporalModel({ name, inChannels: 32, attentionHeadDim: 8, ...attention }),
+    [picture, context],
+    { numFrames },
+  ),
+  UNetMidBlockSpatioTemporal: sample(
+    (name) => new layers.UNetMidBlockSpatioTemporal({ name, inChannels: 32, tembChannels: 8, ...attention }),
+    [picture, temb, context],
+    { numFrames },
+  ),
+  UpBlockSpatioTemporal: sample(
+    (name) => new layers.UpBlockSpatioTemporal({ name, ...block, prevOutputChannel: 32 }),
+    [picture, temb, picture],
+    { numFrames },
+  ),
+  Upsample2D: sample((name) => new layers.Upsample2D({ name, channels: 32 }), [picture]),
+};
+
+/** The inputs of a sample, which follow from their places. */
+export function sampleInputs({ shapes }: LayerSample): tf.Tensor[] {
+  return shapes.map((shape, i) => {
+    const { data } = inputValues(`sample.${i}`, [BATCH, ...shape]);
+    return tf.tensor(data, [BATCH, ...shape]);
+  });
+}
+
+/** A model of one layer, which is called as a user of TensorFlow.js calls it. */
+export function modelOf(sample: LayerSample, layer: tf.layers.Layer): tf.LayersModel {
+  const inputs = sample.shapes.map((shape) => tf.input({ shape }));
+  const outputs = layer.apply(inputs.length === 1 ? inputs[0]! : inputs, sample.kwargs) as tf.SymbolicTensor | tf.SymbolicTensor[];
+  return tf.model({ inputs, outputs });
+}
