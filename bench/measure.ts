@@ -37,10 +37,10 @@ interface Options {
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
-/** Starts our side. */
+/** Starts our side, which has to be compiled. */
 export function startOurs(work: Work, backend: string, threads: number): Side {
   const args = ['--work', JSON.stringify(work), '--backend', backend, '--threads', `${threads}`];
-  return new Side(`ours on ${backend}`, process.execPath, ['--import', 'tsx', here('ours.ts'), ...args]);
+  return new Side(`ours on ${backend}`, process.execPath, [here('.built/bench/ours.js'), ...args]);
 }
 
 function startPeer(work: Work, peer: string, { threads, python }: Options): Side {

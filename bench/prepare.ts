@@ -14,6 +14,11 @@ function run(command: string, args: string[], remedy: string): void {
   if (status !== 0) throw new Error(`${[command, ...args].join(' ')} failed${error ? ` (${error.message})` : ''}. ${remedy}`);
 }
 
+/** Compiles our side, as the published package is: a program that translates itself from TypeScript takes 0.09 GiB more. */
+export function compileOurs(): void {
+  run(process.execPath, [`${root}/node_modules/typescript/bin/tsc`, '-p', here('tsconfig.json')], 'Run `npm ci`.');
+}
+
 /** A Python with the packages that the reference needs: the one that PYTHON names, or one in `bench/.venv`. */
 export function pythonWithDiffusers(): string {
   if (process.env.PYTHON) return process.env.PYTHON;

@@ -8,7 +8,7 @@ import { type Case, cases } from './cases.ts';
 import { growth } from './growth.ts';
 import { type Machine, machine } from './machine.ts';
 import { measure } from './measure.ts';
-import { prepareCheckpoint, pythonWithDiffusers, root } from './prepare.ts';
+import { compileOurs, prepareCheckpoint, pythonWithDiffusers, root } from './prepare.ts';
 import { table } from './table.ts';
 
 const help = `Usage: npm run bench -- [options]
@@ -76,6 +76,7 @@ async function main(): Promise<number> {
   else if (options.list) for (const [name, { what }] of Object.entries(cases)) console.log(`${name}: ${what}`);
   else {
     process.chdir(root); // cases name their files from there
+    compileOurs();
     const command = ['npm run bench --', ...process.argv.slice(2)].join(' ');
     const write = (rows: object[]) => save(options.json, { command, machine: machine(), rows });
     if (options.growth) await growth(options.rounds ?? 1, write);

@@ -102,8 +102,8 @@ export class Attention extends Block<AttentionArgs> {
 tf.serialization.registerClass(Attention);
 
 /**
- * Lets the scores of every `Attention` below `block` take at most `bytes` at a time (softmax needs as much again); `undefined` for the
- * default, 16 MiB. Slices give the same result; small ones take longer.
+ * Lets the scores of every `Attention` below `block` take at most `bytes` at a time (softmax needs as much again); `undefined` for
+ * what suits the device. Slices give the same result; small ones take longer.
  */
 export function limitScores(block: AnyBlock, bytes: number | undefined): void {
   if (block instanceof Attention) block.scoreBytes = bytes;

@@ -1,7 +1,6 @@
 /** Writes frames as a video file or a folder of pictures, as diffusers' `export_to_video` and `export_to_gif` do in Python. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { encodeGif, encodePng, encodeWebp } from './animation.ts';
 import { writeAtomically, writeFolderAtomically } from './atomic.ts';
 import { encodeH264 } from './h264.ts';
 import type { RgbImage } from './image.ts';
@@ -43,14 +42,18 @@ export async function exportToVideo(frames: readonly RgbImage[], path: string, o
   await writeAtomically(path, (temporary) => writeFile(temporary, file));
 
   async function encode(): Promise<Uint8Array> {
-    if (format === 'webp') return encodeWebp(frames, fps, quality, comment);
-    if (format === 'gif') return encodeGif(frames, fps, comment);
+    if (format === 'webp') return (await animation()).encodeWebp(frames, fps, quality, comment);
+    if (format === 'gif') return (await animation()).encodeGif(frames, fps, comment);
     if (format === 'mp4') return muxMp4(await encodeH264(frames, quantizer(quality), signal), fps, comment);
     throw new Error(`The output "${path}" is for tensors, not for pictures. Use .mp4, .webp, .gif or / for a folder of PNG pictures.`);
   }
 }
 
+/** Loaded when it is needed, for the libraries that it is made with take 10 MB. */
+const animation = () => import('./animation.ts');
+
 async function writePictures(frames: readonly RgbImage[], path: string, comment?: string, signal?: AbortSignal): Promise<void> {
+  const { encodePng } = await animation();
   await writeFolderAtomically(path, async (folder) => {
     for (const [i, frame] of frames.entries()) {
       signal?.throwIfAborted();

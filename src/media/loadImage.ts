@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import sharp, { type Sharp, type SharpOptions } from 'sharp';
+import type { Sharp, SharpOptions } from 'sharp';
 import type { RgbImage } from './image.ts';
 
 // Pillow leaves colour profiles alone, refuses pictures that are cut short, and forgives lesser damage.
@@ -65,6 +65,7 @@ async function readPath(path: string, name: string): Promise<Uint8Array> {
 }
 
 async function decode(bytes: Uint8Array, name: string): Promise<RgbImage> {
+  const { default: sharp } = await import('sharp'); // only here, for it takes 10 MB
   try {
     const { space, depth, channels } = await sharp(bytes, LIKE_PILLOW).metadata();
     const picture = sharp(bytes, LIKE_PILLOW).autoOrient();

@@ -3,9 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
 import { batchMatMulInHalf } from './halfPrecision.ts';
 import { alike, kernels } from './kernels.ts';
-
-/** Bytes that one slice of attention scores may take, unless said otherwise. At 576x1024 and 25 frames all scores together would take 79 GiB. */
-export const SCORE_BYTES = 256 * 2 ** 20;
+import { sliceBytes } from './slices.ts';
 
 type Attend = (q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D) => tf.Tensor3D;
 
@@ -44,8 +42,11 @@ export const attend = {
   }) as Attend,
 };
 
-/** Runs `attend` over slices of matrices, and of query rows where one matrix alone exceeds the budget of `scoreBytes`. */
-export function attendInSlices(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, scoreBytes = SCORE_BYTES): tf.Tensor3D {
+/**
+ * Runs `attend` over slices of matrices, and of query rows where one matrix alone exceeds the budget of `scoreBytes`: at 576x1024 and
+ * 25 frames, all scores together would take 79 GiB.
+ */
+export function attendInSlices(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, scoreBytes = sliceBytes()): tf.Tensor3D {
   const [g, n] = q.shape;
   const rowBytes = k.shape[1] * 4;
   const stack = Math.max(1, Math.floor(scoreBytes / (rowBytes * n)));
@@ -73,37 +74,43 @@ export function attendInSlices(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, s
   });
 }
 
-const scaleFor = (headSize: number) => 1 / Math.sqrt(headSize);
+/** Makes queries, keys and values one by one, so that each is freed as soon as it is in another order. */
+export type Projections = Record<'q' | 'k' | 'v', () => tf.Tensor>;
 
-/** Multi-head attention: q `[B, N, h*d]`, k and v `[B, M, h*d]` -> `[B, N, h*d]`. Channel c belongs to head `floor(c / d)`. */
-export function attention(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, heads: number, scoreBytes?: number): tf.Tensor3D {
-  return tf.tidy(() => {
-    const [b, n, c] = q.shape;
-    const d = c / heads;
-    const split = (t: tf.Tensor): tf.Tensor3D =>
-      tf.tidy(() => tf.reshape(tf.transpose(tf.reshape(t, [b, -1, heads, d]), [0, 2, 1, 3]), [b * heads, -1, d])); // [B*h, N, d]
-    const out = attendInSlices(split(tf.mul(q, scaleFor(d))), split(k), split(v), scoreBytes);
-    return tf.reshape(tf.transpose(tf.reshape(out, [b, heads, n, d]), [0, 2, 1, 3]), [b, n, c]);
-  });
+/** What queries are multiplied by for keys of this many channels. */
+export const queryScale = (headSize: number) => 1 / Math.sqrt(headSize);
+
+/**
+ * Multi-head attention: q `[B, N, h*d]`, with `queryScale(d)` multiplied in, k and v `[B, M, h*d]` -> `[B, N, h*d]`. Channel c belongs to
+ * head `floor(c / d)`.
+ */
+export function attention(projections: Projections, heads: number, scoreBytes?: number): tf.Tensor3D {
+  return attendExchanged(projections, ([b, n, c]) => [b, n, heads, c / heads], scoreBytes); // [B*h, N, d] between
 }
 
-/** Multi-head self-attention over the frames at each pixel: q, k and v `[B*F, N, h*d]` -> `[B*F, N, h*d]`. */
-export function temporalAttention(
-  q: tf.Tensor3D,
-  k: tf.Tensor3D,
-  v: tf.Tensor3D,
-  heads: number,
-  numFrames: number,
-  scoreBytes?: number,
-): tf.Tensor3D {
+/** Multi-head self-attention over the frames at each pixel: q, k and v `[B*F, N, h*d]`, as for `attention` -> `[B*F, N, h*d]`. */
+export function temporalAttention(projections: Projections, heads: number, numFrames: number, scoreBytes?: number): tf.Tensor3D {
+  // Pixel and head are one axis, so that one transpose brings the frames together for every head: [B*N*h, F, d] between.
+  return attendExchanged(projections, ([bf, n, c]) => [bf / numFrames, numFrames, n * heads, c / heads], scoreBytes);
+}
+
+/** Attention whose queries, keys and values have the two middle axes of `apart` exchanged meanwhile, as has the result. */
+function attendExchanged({ q, k, v }: Projections, apart: (shape: number[]) => number[], scoreBytes: number | undefined): tf.Tensor3D {
+  const exchanged = (t: tf.Tensor, shape: number[]) => tf.transpose(tf.reshape(t, shape), [0, 2, 1, 3]);
+  const stacked = (project: () => tf.Tensor) =>
+    tf.tidy(() => {
+      const t = project();
+      const [a, rows, columns, d] = apart(t.shape);
+      return { shape: t.shape, stack: tf.reshape(exchanged(t, [a, rows, columns, d]), [a * columns, rows, d]) as tf.Tensor3D };
+    });
   return tf.tidy(() => {
-    const [bf, n, c] = q.shape;
-    const d = c / heads;
-    const b = bf / numFrames;
-    // Pixel and head are one axis, so that one transpose brings the frames together for every head.
-    const gather = (t: tf.Tensor): tf.Tensor3D =>
-      tf.tidy(() => tf.reshape(tf.transpose(tf.reshape(t, [b, numFrames, n * heads, d]), [0, 2, 1, 3]), [-1, numFrames, d])); // [B*N*h, F, d]
-    const out = attendInSlices(gather(tf.mul(q, scaleFor(d))), gather(k), gather(v), scoreBytes);
-    return tf.reshape(tf.transpose(tf.reshape(out, [b, n * heads, numFrames, d]), [0, 2, 1, 3]), [bf, n, c]);
+    let shape: number[] = [];
+    const attended = tf.tidy(() => {
+      const queries = stacked(q);
+      shape = queries.shape;
+      return attendInSlices(queries.stack, stacked(k).stack, stacked(v).stack, scoreBytes);
+    });
+    const [a, rows, columns, d] = apart(shape);
+    return tf.reshape<tf.Rank.R3>(exchanged(attended, [a, columns, rows, d]), shape as [number, number, number]);
   });
 }

@@ -11,4 +11,5 @@ export { isHalf, widened } from './nativeTensors.ts';
 export * from './normalization.ts';
 export * from './resize.ts';
 export * from './shaped.ts';
+export * from './slices.ts';
 export * from './upsample.ts';

@@ -1,6 +1,6 @@
 /** Chooses how a sampling call runs so that it fits into memory, before anything is loaded or computed. */
 import type { Device } from '../backends/shapes/devices.ts';
-import { SCORE_BYTES } from '../ops/attention.ts';
+import { sliceBytes } from '../ops/slices.ts';
 import { gibibytes } from './bytes.ts';
 import type { ModelName } from './components.ts';
 import { type Estimate, estimateMemory, type OffloadMode, type StageEstimate } from './memoryEstimate.ts';
@@ -117,12 +117,12 @@ export class MemoryPlanner {
 }
 
 /** What is chosen that saves memory and is not as fast, in a few words each. */
-function choicesOf(levers: Levers, offload: OffloadMode, { guided, numFrames, decoded }: MemoryRequest): string[] {
+function choicesOf(levers: Levers, offload: OffloadMode, { device, guided, numFrames, decoded }: MemoryRequest): string[] {
   const { guidanceTogether, attentionBytes, forwardChunking, decodeChunkSize } = levers;
   const frames = (count: number) => `${count} frame${count === 1 ? '' : 's'}`;
   const choices = [
     guided && !guidanceTogether && 'the halves of guidance in turn',
-    attentionBytes < SCORE_BYTES && `attention in slices of ${gibibytes(attentionBytes)}`,
+    attentionBytes < sliceBytes(device) && `attention in slices of ${gibibytes(attentionBytes)}`,
     forwardChunking &&
       `feed-forward layers on ${forwardChunking.dim === 0 ? frames(forwardChunking.size) : `${forwardChunking.size} tokens`} at a time`,
     decoded && decodeChunkSize < numFrames && `${frames(decodeChunkSize)} decoded at a time`,
@@ -150,16 +150,17 @@ function offloads({ fixed }: MemoryRequest): OffloadMode[] {
 }
 
 /** Settings of sampling from the fastest to the smallest. */
-function samplingSettings({ guided, numFrames, fixed }: MemoryRequest): SamplingLevers[] {
+function samplingSettings({ device, guided, numFrames, fixed }: MemoryRequest): SamplingLevers[] {
   const divisors = Array.from({ length: numFrames }, (_, i) => i + 1).filter((n) => numFrames % n === 0);
   const half = Math.max(...divisors.filter((n) => n <= Math.max(1, numFrames / 2)));
+  const usual = sliceBytes(device);
   const ladder: SamplingLevers[] = [
-    { guidanceTogether: guided, attentionBytes: SCORE_BYTES },
-    { guidanceTogether: false, attentionBytes: SCORE_BYTES },
-    { guidanceTogether: false, attentionBytes: SCORE_BYTES / 2 },
-    { guidanceTogether: false, attentionBytes: SCORE_BYTES / 4 },
-    { guidanceTogether: false, attentionBytes: SCORE_BYTES / 4, forwardChunking: { size: half, dim: 0 } },
-    { guidanceTogether: false, attentionBytes: SCORE_BYTES / 8, forwardChunking: { size: 1, dim: 0 } },
+    { guidanceTogether: guided, attentionBytes: usual },
+    { guidanceTogether: false, attentionBytes: usual },
+    { guidanceTogether: false, attentionBytes: usual / 2 },
+    { guidanceTogether: false, attentionBytes: usual / 4 },
+    { guidanceTogether: false, attentionBytes: usual / 4, forwardChunking: { size: half, dim: 0 } },
+    { guidanceTogether: false, attentionBytes: usual / 8, forwardChunking: { size: 1, dim: 0 } },
   ];
   const settings = ladder.map((step) => ({ ...step, ...given(fixed, ['guidanceTogether', 'attentionBytes', 'forwardChunking']) }));
   return settings.filter((step, i) => i === 0 || JSON.stringify(step) !== JSON.stringify(settings[i - 1]));

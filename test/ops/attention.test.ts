@@ -1,7 +1,7 @@
 /** Attention against its formula in double precision, and in slices against the whole. */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import { attendInSlices, attention, temporalAttention } from '../../src/ops/index.ts';
+import { attendInSlices, attention, queryScale, temporalAttention } from '../../src/ops/index.ts';
 import { relativeL2 } from '../harness/fixtures.ts';
 import { inputValues } from '../harness/nameHash.ts';
 import { expectSame, named } from './random.ts';
@@ -25,6 +25,9 @@ function attendExactly(q: Matrix, k: Matrix, v: Matrix, d: number): number[][] {
   });
 }
 
+/** Tensors as `attention` wants them. */
+const projectionsOf = ([q, k, v]: tf.Tensor[], d: number) => ({ q: () => tf.mul(q, queryScale(d)), k: () => k, v: () => v });
+
 describe('attention', () => {
   it('equals its formula, head by head', async () => {
     const [b, n, m, heads, d] = [2, 5, 7, 3, 4];
@@ -42,8 +45,7 @@ describe('attention', () => {
       }
     }
     const inputs = (['q', 'k', 'v'] as const).map((name) => named<tf.Tensor3D>(name, shapes[name], -3, 3));
-    const [q, k, v] = inputs as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D];
-    const ours = attention(q, k, v, heads);
+    const ours = attention(projectionsOf(inputs, d), heads);
     expect(ours.shape).to.deep.equal(shapes.q);
     expect(relativeL2(await ours.data(), expected)).to.be.at.most(TOLERANCE);
     tf.dispose([ours, ...inputs]);
@@ -54,11 +56,10 @@ describe('attention', () => {
     const inputs = ['q', 'k', 'v'].map((name) => named<tf.Tensor3D>(name, [batch * frames, n, c], -2, 2));
     const moved = (x: tf.Tensor) =>
       tf.reshape(tf.transpose(tf.reshape(x, [batch, frames, n, c]), [0, 2, 1, 3]), [batch * n, frames, c]) as tf.Tensor3D;
-    const [q, k, v] = inputs as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D];
     await expectSame(
-      () => temporalAttention(q, k, v, heads, frames),
+      () => temporalAttention(projectionsOf(inputs, c / heads), heads, frames),
       () => {
-        const out = attention(moved(q), moved(k), moved(v), heads);
+        const out = attention(projectionsOf(inputs.map(moved), c / heads), heads);
         return tf.reshape(tf.transpose(tf.reshape(out, [batch, n, frames, c]), [0, 2, 1, 3]), [batch * frames, n, c]);
       },
     );

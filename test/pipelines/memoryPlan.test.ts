@@ -45,7 +45,7 @@ describe('planMemory', () => {
   it('takes the fastest way where there is enough memory', () => {
     const { fits, choices, levers, offload } = plan({ processBytes: 100 * GiB });
     expect({ fits, choices, offload }).to.deep.equal({ fits: true, choices: [], offload: 'none' });
-    expect(levers).to.deep.equal({ guidanceTogether: true, attentionBytes: 256 * 2 ** 20, decodeChunkSize: 14 });
+    expect(levers).to.deep.equal({ guidanceTogether: true, attentionBytes: 16 * 2 ** 20, decodeChunkSize: 14 });
   });
 
   it('counts weights once each, and declares none for good', () => {
@@ -74,7 +74,7 @@ describe('planMemory', () => {
   it('leaves what is fixed', () => {
     const fixed = { offload: 'none', guidanceTogether: false, decodeChunkSize: 2, forwardChunking: { size: 7, dim: 0 } } as const;
     const { levers, offload, choices } = plan({ fixed });
-    expect({ ...levers, offload }).to.deep.equal({ ...fixed, attentionBytes: 256 * 2 ** 20 });
+    expect({ ...levers, offload }).to.deep.equal({ ...fixed, attentionBytes: 16 * 2 ** 20 });
     expect(choices).to.deep.equal([
       'the halves of guidance in turn',
       'feed-forward layers on 7 frames at a time',
