@@ -1,0 +1,124 @@
+import { cp } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { blockTensors, writeSafetensors } from '../../src/checkpoints/index.ts';
+import { loadLayerWeights } from '../../src/checkpoints/loadLayerWeights.ts';
+import { openSafetensors } from '../../src/checkpoints/safetensorsFile.ts';
+import { type AnyBlock, Linear, SpatioTemporalResBlock } from '../../src/layers/index.ts';
+import { fillByName } from '../harness/nameHash.ts';
+import { expectError, fixture, inTemporaryFolder } from './files.ts';
+
+const path = 'mid_block.resnets.0';
+const block = (outChannels = 32) => new SpatioTemporalResBlock({ name: 'mine', inChannels: 32, outChannels, tembChannels: 8 });
+
+/** The values of every weight by key. */
+async function valuesOf(layer: AnyBlock): Promise<Record<string, number[]>> {
+  const entries = layer.parameters().map(async ({ key, variable }) => [key, [...(await variable.read().data())]] as const);
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+/** A copy of the fixture whose UNet has a block at `path`; its other components, and its other variants, have the fixture's few tensors. */
+async function withModel(use: (model: string, expected: Record<string, number[]>) => Promise<void>): Promise<void> {
+  await inTemporaryFolder(async (folder) => {
+    const model = join(folder, 'model');
+    await cp(fixture('model'), model, { recursive: true });
+    const layer = block();
+    await fillByName(layer);
+    const tensors = (at: string) => Object.entries(blockTensors(layer)).map(([key, tensor]) => [`${at}.${key}`, tensor]);
+    const both = Object.fromEntries([...tensors(path), ...tensors('mid_block.resnets.1')]);
+    await writeSafetensors(join(model, 'unet/diffusion_pytorch_model.safetensors'), both);
+    await use(model, await valuesOf(layer));
+    layer.dispose();
+  });
+}
+
+describe('loadLayerWeights', () => {
+  it('fills one layer from a model folder, a component, a file and an open source alike', () =>
+    withModel(async (model, expected) => {
+      const file = join(model, 'unet/diffusion_pytorch_model.safetensors');
+      const source = await openSafetensors(file);
+      const places = [
+        [model, path],
+        [model, `unet.${path}`],
+        [join(model, 'unet'), path],
+        [file, path],
+        [source, path],
+      ] as const;
+      for (const [checkpoint, where] of places) {
+        const layer = block();
+        await loadLayerWeights(layer, checkpoint, where);
+        expect(await valuesOf(layer)).to.deep.equal(expected);
+        layer.dispose();
+      }
+      await source.close();
+    }));
+
+  it('finds variants and shards', async () => {
+    const values: Record<string, number[]>[] = [];
+    for (const variant of [undefined, 'sharded', 'fp16', 'sharded16']) {
+      for (const [checkpoint, where] of [
+        ['model', 'vae.linear'],
+        ['model/vae', 'linear'],
+      ] as const) {
+        const layer = new Linear({ inFeatures: 7, outFeatures: 9 });
+        await loadLayerWeights(layer, fixture(checkpoint), where, { variant });
+        values.push(await valuesOf(layer));
+        layer.dispose();
+      }
+    }
+    for (const other of values.slice(1, 4)) expect(other).to.deep.equal(values[0]);
+    for (const other of values.slice(5)) expect(other).to.deep.equal(values[4]);
+    expect(values[4]).not.to.deep.equal(values[0]);
+  });
+
+  it('reads the tensors of the layer alone', () =>
+    withModel(async (model) => {
+      const source = await openSafetensors(join(model, 'unet/diffusion_pytorch_model.safetensors'));
+      const read: string[] = [];
+      const noted = (name: string) => {
+        read.push(name);
+        return source.read(name);
+      };
+      const layer = block();
+      await loadLayerWeights(layer, { ...source, read: noted, readBytes: undefined }, path);
+      expect(read.sort()).to.deep.equal(
+        layer
+          .parameters()
+          .map(({ key }) => `${path}.${key}`)
+          .sort(),
+      );
+      layer.dispose();
+      await source.close();
+    }));
+
+  it('says what there is instead of a layer that there is not', () =>
+    withModel(async (model) => {
+      const layer = block();
+      const resnets = 'has no layer "mid_block.resnets.7". Below "mid_block.resnets" there are 0, 1.';
+      await expectError(() => loadLayerWeights(layer, join(model, 'unet'), 'mid_block.resnets.7'), resnets);
+      await expectError(() => loadLayerWeights(layer, model, 'decoder.0'), 'At its top there are unet, vae, image_encoder.');
+      await expectError(() => loadLayerWeights(layer, model, 'unet.mid_block.x'), 'Below "unet.mid_block" there are resnets.');
+      await expectError(() => loadLayerWeights(layer, './no/such/folder', path), 'no/such/folder');
+      await cp(join(model, 'vae/diffusion_pytorch_model.safetensors'), join(model, 'image_encoder/model.safetensors'));
+      await expectError(() => loadLayerWeights(layer, model, 'linear'), 'Say which one is meant: "vae.linear" or "image_encoder.linear".');
+      expect(layer.built).to.equal(false);
+    }));
+
+  it('lists what does not fit, and changes nothing', () =>
+    withModel(async (model) => {
+      const layer = block(64);
+      layer.build();
+      const before = await valuesOf(layer);
+      await expectError(
+        () => loadLayerWeights(layer, model, path),
+        `The weights don't fit "mine":`,
+        'missing (mid_block.resnets.0.spatial_res_block.conv_shortcut.weight',
+        'mid_block.resnets.0.spatial_res_block.conv1.weight is [32,32,3,3] instead of [64,32,3,3]',
+      );
+      expect(await valuesOf(layer)).to.deep.equal(before);
+      layer.dispose();
+      const linear = new Linear({ inFeatures: 32, outFeatures: 32 });
+      await expectError(() => loadLayerWeights(linear, model, `${path}.spatial_res_block.conv1`), 'is [32,32,3,3] instead of [32,32]');
+      linear.dispose();
+    }));
+});
