@@ -69,6 +69,9 @@ export function useFormulations(set: FormulationSet): void {
   used = set;
 }
 
+/** The set that is used. */
+export const formulationsInUse = (): FormulationSet => used;
+
 /** The device whose formulations run. */
 const device = () => (used === 'gpu' ? 'tensorflow-gpu' : deviceName());
 

@@ -4,6 +4,7 @@ import type { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetS
 import type { EulerDiscreteScheduler } from '../schedulers/index.ts';
 import type { FixedSettings, MemoryPlan } from './memoryPlan.ts';
 import type { VideoSize } from './memoryStages.ts';
+import type { Replays } from './replay.ts';
 
 /** How pictures are normalised for the image encoder: `preprocessor_config.json`. */
 export interface FeatureExtractor {
@@ -29,6 +30,8 @@ export interface Components {
   offload?: Offload;
   /** Chooses how calls run, by the memory there is. Without it they run as if there were enough. */
   planner?: CallPlanner;
+  /** Runs small models without the cost of their many operations. Without it every operation runs by itself. */
+  replays?: Replays;
 }
 
 /** The parts that have weights. */

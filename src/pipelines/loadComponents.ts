@@ -1,5 +1,6 @@
 /** Loading of a pipeline's parts from a folder on disk. */
 import * as tf from '@tensorflow/tfjs';
+import { recordGraph } from '../backends/graph/recordGraph.ts';
 import { useBackend } from '../backends/index.ts';
 import { type MemoryLimits, memoryLimits } from '../backends/memory.ts';
 import type { Device } from '../backends/shapes/devices.ts';
@@ -23,6 +24,7 @@ import { callPlanner, sizeOfCall } from './callPlanner.ts';
 import type { CallPlanner, Components, FeatureExtractor } from './components.ts';
 import { modelConfigs } from './modelConfigs.ts';
 import { type Models, offloadBlocks, offloadModels } from './offload.ts';
+import { Replays } from './replay.ts';
 import type { LoadOptions, PlannedCall } from './types.ts';
 
 /** What brings weights in, by the option of the name. */
@@ -75,6 +77,8 @@ export async function loadComponents(folder: string, options: LoadOptions): Prom
         featureExtractor: { imageMean, imageStd },
         offload,
         planner,
+        // A session takes its inputs from the processor's memory: on a card, every run would move the weights there.
+        replays: device === 'tensorflow-cpu' && !offload ? new Replays(recordGraph) : undefined,
       };
     } catch (error) {
       for (const model of all) model.dispose();

@@ -3,11 +3,13 @@ import * as tf from '@tensorflow/tfjs';
 import { Held, runSteps } from '../layers/index.ts';
 import type { RgbImage } from '../media/image.ts';
 import { clipPixelValues, framesToImages, vaePixelValues } from '../media/preprocess.ts';
+import { DiagonalGaussianDistribution } from '../models/index.ts';
 import { randnTensor } from '../random/randnTensor.ts';
 import { latentShape, type ModelFacts, type Settings, settingsOf } from './checkInputs.ts';
 import type { Components, ModelName } from './components.ts';
 import { fitIntoMemory } from './fitIntoMemory.ts';
 import { guidanceScales, guide } from './guidance.ts';
+import type { Evaluation } from './replay.ts';
 import { channelsFirst } from './stageValues.ts';
 import type { CallbackTensors, FloatArray, Frames, GenerateOptions, ImageInput, OutputType } from './types.ts';
 import { type Watch, watched } from './watched.ts';
@@ -98,6 +100,19 @@ export class StableVideoDiffusionPipeline {
     }
   }
 
+  /** Evaluates a model, whose blocks are reported under `path`: from a recording, if there may be one and nobody times the blocks. */
+  private evaluate<T extends tf.Tensor | tf.Tensor[]>(
+    evaluation: Evaluation<T>,
+    path: string,
+    watch: Watch,
+    onStep?: () => void,
+  ): Promise<T> {
+    const { replays } = this.components;
+    const options = watched(watch, path, onStep);
+    if (replays && !watch.onBlock) return replays.run(evaluation, options);
+    return runSteps(evaluation.steps(evaluation.inputs), options);
+  }
+
   /** Goes from start noise to the final latents `[videos*F, h, w, C]`, which are held. */
   private async sample(
     conditional: Condition,
@@ -153,7 +168,13 @@ export class StableVideoDiffusionPipeline {
       let done = 0;
       const onStep = () => options.onProgress?.({ stage: 'encoding', step: ++done, steps });
       options.onBlock?.('preprocess');
-      const [embeds] = held.adopt(await runSteps(imageEncoder.steps([pixels]), watched(options, 'image_encoder', onStep)));
+      const evaluation = {
+        model: imageEncoder,
+        inputs: [pixels],
+        settings: [],
+        steps: (inputs: tf.Tensor[]) => imageEncoder.steps(inputs),
+      };
+      const [embeds] = held.adopt(await this.evaluate(evaluation, 'image_encoder', options, onStep));
       const embeddings = held.hold(() => tf.reshape(embeds, [batch, 1, -1]));
       await options.onStage?.('image_embeddings', await channelsFirst(embeddings));
       return held.give(embeddings);
@@ -174,7 +195,8 @@ export class StableVideoDiffusionPipeline {
       const noisy = held.hold(() => tf.add(tf.tensor(values.data, values.shape), tf.mul(noise, noiseAugStrength)) as tf.Tensor4D);
       held.free(noise);
       options.onBlock?.('preprocess');
-      const posterior = await this.vae.encode(noisy, watched(options, 'vae'));
+      const evaluation = { model: this.vae, inputs: [noisy], settings: ['encode'], steps: ([x]: tf.Tensor[]) => this.vae.encodeSteps(x) };
+      const posterior = new DiagonalGaussianDistribution(await this.evaluate(evaluation, 'vae', options));
       const latents = posterior.mode();
       posterior.dispose();
       held.adopt(latents);
@@ -231,7 +253,9 @@ export class StableVideoDiffusionPipeline {
         tf.concat([tf.tile(this.scheduler.scaleModelInput(latents, timestep), [halves, 1, 1, 1]), picture], -1),
       );
       const [time, allIds] = held.hold(() => [tf.tensor1d([timestep]), tf.tile(ids, [halves, 1])]);
-      return await runSteps(this.unet.steps([input, time, context, allIds], { numFrames }), watched(options, 'unet'));
+      const steps = (inputs: tf.Tensor[]) => this.unet.steps(inputs, { numFrames });
+      const settings = [numFrames, this.unet.forwardChunking];
+      return await this.evaluate({ model: this.unet, inputs: [input, time, context, allIds], settings, steps }, 'unet', options);
     } finally {
       held.freeAll();
     }
@@ -303,7 +327,9 @@ export class StableVideoDiffusionPipeline {
         const held = new Held();
         try {
           const chunk = held.hold(() => tf.mul(tf.slice(latents, start, count), 1 / scalingFactor) as tf.Tensor4D);
-          const decoded = held.adopt(await this.vae.decode(chunk, count, watched(options, 'vae')));
+          const steps = ([z]: tf.Tensor[]) => this.vae.decodeSteps(z, count);
+          const evaluation = { model: this.vae, inputs: [chunk], settings: ['decode', count], steps };
+          const decoded = held.adopt(await this.evaluate(evaluation, 'vae', options));
           const pixels = held.hold(() => tf.clipByValue(tf.add(tf.div(decoded, 2), 0.5), 0, 1));
           data.set(await pixels.data(), start * perFrame);
           options.onBlock?.('postprocess');
@@ -318,6 +344,7 @@ export class StableVideoDiffusionPipeline {
 
   /** Frees all weights. The pipeline cannot be used afterwards. */
   dispose(): void {
+    this.components.replays?.dispose();
     for (const model of [this.vae, this.imageEncoder, this.unet]) model.dispose();
   }
 }

@@ -1,0 +1,103 @@
+/** The bytes of a TensorFlow SavedModel that holds one graph and no variables: `saved_model.proto`, `graph.proto`, `attr_value.proto`. */
+import { Buffer } from 'node:buffer';
+
+/** Types of attributes, as tfjs-node's addon numbers them. Its numbers for element types are TensorFlow's own. */
+export const attributeTypes = { string: 0, int: 1, float: 2, bool: 3, type: 4, shape: 5 } as const;
+
+/** An attribute of an operation, as tfjs-node gives it to its addon. A `value` that is an array is a list, or a shape. */
+export interface Attribute {
+  name: string;
+  type: number;
+  value: string | number | boolean | (string | number | boolean)[];
+}
+
+/** A constant's values. */
+export interface TensorValue {
+  dtype: number;
+  shape: number[];
+  bytes: Uint8Array;
+}
+
+/** An operation, with the names of the operations whose outputs it takes; behind a caret stands one that only has to run before. */
+export interface GraphNode {
+  name: string;
+  op: string;
+  inputs: string[];
+  attributes: Attribute[];
+  /** The attribute `value` of a constant. */
+  value?: TensorValue;
+}
+
+// The wire format of protocol buffers: a field is its number and kind, then a number, four bytes, or a length and so many bytes.
+function varint(value: number): Buffer {
+  let rest = BigInt.asUintN(64, BigInt(value));
+  const bytes: number[] = [];
+  for (; rest > 127n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128);
+  return Buffer.from([...bytes, Number(rest)]);
+}
+
+const number = (field: number, value: number) => Buffer.concat([varint(field << 3), varint(value)]);
+
+function bytes(field: number, value: Uint8Array | string): Buffer {
+  const content = Buffer.from(value as Uint8Array);
+  return Buffer.concat([varint((field << 3) | 2), varint(content.length), content]);
+}
+
+function float(field: number, value: number): Buffer {
+  const content = Buffer.alloc(4);
+  content.writeFloatLE(value);
+  return Buffer.concat([varint((field << 3) | 5), content]);
+}
+
+const message = (field: number, ...parts: Uint8Array[]) => bytes(field, Buffer.concat(parts));
+
+const shapeProto = (shape: number[]) => Buffer.concat(shape.map((size) => message(2, number(1, size))));
+
+/** The fields of `AttrValue`, which are those of its `ListValue` too. */
+function attributeField(type: number, value: unknown): Buffer {
+  switch (type) {
+    case attributeTypes.string:
+      return bytes(2, value as string);
+    case attributeTypes.int:
+      return number(3, value as number);
+    case attributeTypes.float:
+      return float(4, value as number);
+    case attributeTypes.bool:
+      return number(5, value ? 1 : 0);
+    case attributeTypes.type:
+      return number(6, value as number);
+    case attributeTypes.shape:
+      return bytes(7, shapeProto(value as number[]));
+  }
+  throw new Error(`Attributes of type ${type} cannot be written into a graph.`);
+}
+
+function attributeValue({ type, value }: Attribute): Buffer {
+  if (!Array.isArray(value) || type === attributeTypes.shape) return attributeField(type, value);
+  return message(1, ...value.map((entry) => attributeField(type, entry)));
+}
+
+const tensorProto = ({ dtype, shape, bytes: content }: TensorValue) =>
+  Buffer.concat([number(1, dtype), bytes(2, shapeProto(shape)), bytes(4, content)]);
+
+function nodeDef({ name, op, inputs, attributes, value }: GraphNode): Buffer {
+  const entry = (key: string, attrValue: Buffer) => message(5, bytes(1, key), bytes(2, attrValue));
+  return Buffer.concat([
+    bytes(1, name),
+    bytes(2, op),
+    ...inputs.map((input) => bytes(3, input)),
+    ...attributes.map((attribute) => entry(attribute.name, attributeValue(attribute))),
+    ...(value ? [entry('value', message(8, tensorProto(value)))] : []),
+  ]);
+}
+
+/** What a session is loaded by. */
+export const GRAPH_TAG = 'serve';
+
+/** A graph as the content of `saved_model.pb`. */
+export function savedModel(nodes: readonly GraphNode[]): Uint8Array {
+  // The version of graphs since operations of TensorFlow 2 are in them.
+  const versions = message(4, number(1, 1000), number(2, 12));
+  const graph = Buffer.concat([...nodes.map((node) => bytes(1, nodeDef(node))), versions]);
+  return Buffer.concat([number(1, 1), message(2, message(1, bytes(4, GRAPH_TAG)), bytes(2, graph))]);
+}
