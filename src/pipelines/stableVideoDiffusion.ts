@@ -157,7 +157,7 @@ export class StableVideoDiffusionPipeline {
   }
 
   /** Embeddings `[B, 1, C]` of the pictures as they came. */
-  private async encodeImage(image: ImageInput, { batch }: Settings, options: GenerateOptions & Watch): Promise<tf.Tensor> {
+  protected async encodeImage(image: ImageInput, { batch }: Settings, options: GenerateOptions & Watch): Promise<tf.Tensor> {
     const { imageMean, imageStd } = this.components.featureExtractor;
     const { imageEncoder } = this;
     const steps = imageEncoder.config.numHiddenLayers + 4; // besides the layers: embeddings, two normalisations and the projection
@@ -184,7 +184,7 @@ export class StableVideoDiffusionPipeline {
   }
 
   /** Latents `[B, h, w, C]` of the pictures at the size of the video, with noise added. Takes the first draw. */
-  private async encodePicture(image: ImageInput, settings: Settings, options: GenerateOptions & Watch): Promise<tf.Tensor> {
+  protected async encodePicture(image: ImageInput, settings: Settings, options: GenerateOptions & Watch): Promise<tf.Tensor> {
     const { batch, height, width, generator, noiseAugStrength } = settings;
     const round = (n: number) => n - (n % this.vae.scaleFactor);
     const held = new Held();
