@@ -24,13 +24,14 @@ const allowed: Record<string, string[]> = {
   models: ['ops', 'layers'],
   random: [],
   schedulers: ['random'],
-  media: [],
+  files: [],
+  media: ['files'],
   backends: [],
-  checkpoints: ['ops', 'layers', 'media'],
+  checkpoints: ['ops', 'layers', 'models', 'files'],
   pipelines: ['ops', 'layers', 'models', 'random', 'schedulers', 'media', 'checkpoints', 'backends'],
 };
 
-const withNode = ['backends', 'media', 'checkpoints', 'cli'];
+const withNode = ['backends', 'media', 'checkpoints', 'files', 'cli'];
 
 describe('structure', () => {
   it('lets imports point one way', () => {

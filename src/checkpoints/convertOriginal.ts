@@ -1,7 +1,7 @@
 /** Original single-file checkpoints as folders in diffusers' layout. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { writeFolderAtomically } from '../media/atomic.ts';
+import { writeFolderAtomically } from '../files/atomic.ts';
 import { CheckpointError } from './errors.ts';
 import { componentNames, components, weightedComponents, weightFileNames } from './modelFiles.ts';
 import { openModelFolder } from './modelFolder.ts';

@@ -1,6 +1,6 @@
 /** Writes safetensors files, byte for byte as the Python library (0.8) does. */
-import { randomUUID } from 'node:crypto';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
+import { writeAtomically } from '../files/atomic.ts';
 import { type Dtype, dtypeBits, floatDtypes, tensorBytes } from './dtypes.ts';
 import { CheckpointError, quoted, reason } from './errors.ts';
 import { toBF16, toF16 } from './halfFloat.ts';
@@ -34,17 +34,29 @@ export async function writeSafetensors(
     entries.map(({ name, tensor: { dtype, shape }, bytes }) => [name, { dtype, shape, bytes }]),
     metadata,
   );
-  await writeAtomically(path, async (write) => {
-    await write(header);
-    for (const { name, tensor, bytes } of entries) {
-      const data = typeof tensor.data === 'function' ? await tensor.data() : tensor.data;
-      const encoded = encode(data, name, tensor, path);
-      if (encoded.length !== bytes) {
-        const needed = `its type ${tensor.dtype} and shape [${tensor.shape}] need ${bytes}`;
-        throw new CheckpointError(`Cannot write ${path}: ${quoted(name)} has ${encoded.length} bytes, but ${needed}.`);
+  const write = async (temporary: string) => {
+    const file = await open(temporary, 'wx');
+    try {
+      await writeAll(file, header, 0);
+      let position = header.length;
+      for (const { name, tensor, bytes } of entries) {
+        const data = typeof tensor.data === 'function' ? await tensor.data() : tensor.data;
+        const encoded = encode(data, name, tensor, path);
+        if (encoded.length !== bytes) {
+          const needed = `its type ${tensor.dtype} and shape [${tensor.shape}] need ${bytes}`;
+          throw new CheckpointError(`Cannot write ${path}: ${quoted(name)} has ${encoded.length} bytes, but ${needed}.`);
+        }
+        await writeAll(file, encoded, position);
+        position += bytes;
       }
-      await write(encoded);
+    } finally {
+      await file.close();
     }
+  };
+  await writeAtomically(path, write).catch((error: Error) => {
+    const { cause } = error; // of the file system, if there is one
+    const refused = cause instanceof Error && 'syscall' in cause && !(error instanceof CheckpointError);
+    throw refused ? new CheckpointError(`Cannot write ${path}: ${reason(cause)}.`, { cause }) : error;
   });
 }
 
@@ -86,26 +98,9 @@ function bytesOf(values: Float32Array | Float64Array | Uint16Array): Uint8Array 
 /** One system call writes at most 2^31 - 1 bytes. */
 const MOST_BYTES_AT_ONCE = 2 ** 30;
 
-/** Writes a temporary file beside `path` and renames it at the end; if `content` fails, nothing is left. */
-async function writeAtomically(path: string, content: (write: (bytes: Uint8Array) => Promise<void>) => Promise<void>): Promise<void> {
-  const temporary = `${path}.${randomUUID().slice(0, 8)}.tmp`;
-  let file: FileHandle | undefined;
-  try {
-    const opened = await open(temporary, 'wx');
-    file = opened;
-    await content(async (bytes) => {
-      for (let done = 0; done < bytes.length; ) {
-        done += (await opened.write(bytes, done, Math.min(bytes.length - done, MOST_BYTES_AT_ONCE))).bytesWritten;
-      }
-    });
-    await file.close();
-    await rename(temporary, path);
-  } catch (error) {
-    if (file !== undefined) {
-      await file.close();
-      await rm(temporary, { force: true });
-    }
-    const ofTheSystem = error instanceof Error && 'syscall' in error;
-    throw ofTheSystem ? new CheckpointError(`Cannot write ${path}: ${reason(error)}.`, { cause: error }) : error;
+/** Writes all bytes at a position of a file. */
+export async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    done += (await file.write(bytes, done, Math.min(bytes.length - done, MOST_BYTES_AT_ONCE), position + done)).bytesWritten;
   }
 }

@@ -1,7 +1,7 @@
 /** Writes frames as a video file or a folder of pictures, as diffusers' `export_to_video` and `export_to_gif` do in Python. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeAtomically, writeFolderAtomically } from './atomic.ts';
+import { writeAtomically, writeFolderAtomically } from '../files/atomic.ts';
 import { encodeH264 } from './h264.ts';
 import type { RgbImage } from './image.ts';
 import { muxMp4 } from './mp4.ts';
