@@ -17,6 +17,7 @@ const commands: Record<string, Command> = {
   download: { about: 'Bring a checkpoint from the hub into the cache.', load: () => import('./download.ts') },
   convert: { about: 'Convert a checkpoint from one format to another.', load: () => import('./convert.ts') },
   info: { about: 'Tell what a checkpoint is made of, and what memory it needs.', load: () => import('./info.ts') },
+  verify: { about: 'Compare every stage with what diffusers computed.', load: () => import('./verify.ts') },
   backends: { about: 'List the backends, and why one cannot be used.', load: () => import('./backends.ts') },
   setup: { about: 'Set up the TensorFlow backend for CPU or GPU.', load: () => import('./setup.ts') },
 };

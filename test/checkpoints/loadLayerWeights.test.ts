@@ -13,7 +13,9 @@ const block = (outChannels = 32) => new SpatioTemporalResBlock({ name: 'mine', i
 
 /** The values of every weight by key. */
 async function valuesOf(layer: AnyBlock): Promise<Record<string, number[]>> {
-  const entries = layer.parameters().map(async ({ key, variable }) => [key, [...(await variable.read().data())]] as const);
+  const entries = layer
+    .parameters()
+    .map(async ({ key, variable }): Promise<[string, number[]]> => [key, [...(await variable.read().data())]]);
   return Object.fromEntries(await Promise.all(entries));
 }
 

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { camelCaseConfig, openSafetensors } from '../../src/checkpoints/index.ts';
+import { compareTensors } from '../../src/pipelines/compareTensors.ts';
 
 const root = fileURLToPath(new URL('../fixtures/', import.meta.url));
 
@@ -67,12 +68,8 @@ export function toOurs({ data, shape, axes }: ReferenceTensor): tf.Tensor {
 
 /** `|actual - expected| / |expected|` over all values. */
 export function relativeL2(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  let [difference, norm] = [0, 0];
-  for (let i = 0; i < expected.length; i++) {
-    difference += (actual[i] - expected[i]) ** 2;
-    norm += expected[i] ** 2;
-  }
-  return Math.sqrt(difference / norm);
+  const shape = [expected.length];
+  return compareTensors({ data: actual, shape }, { data: expected, shape }).relativeL2;
 }
 
 /** Largest distances seen by `expectClose`, by name of the suite, for the tolerance table. */

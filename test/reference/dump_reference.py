@@ -1,0 +1,146 @@
+"""
+Runs diffusers on a checkpoint and pictures and writes what `svd verify` replays: the tensors of every stage, the pictures, the
+arguments, and the SHA-256 of the checkpoint's files.
+
+    python test/reference/dump_reference.py rocket.jpg --model svd-xt --output reference.safetensors [--blocks] [options as of svd generate]
+
+It needs what requirements.txt lists and nothing else of this folder but pipeline_stages.py. Arithmetic is float32 whatever the files hold.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+from pathlib import Path
+
+import diffusers
+import numpy as np
+import torch
+import transformers
+from diffusers import StableVideoDiffusionPipeline
+from diffusers.utils import load_image
+from safetensors.numpy import save_file
+
+from pipeline_stages import run_with_stages
+
+CONFIGS = (
+    *('model_index.json', 'unet/config.json', 'vae/config.json', 'image_encoder/config.json'),
+    *('scheduler/scheduler_config.json', 'feature_extractor/preprocessor_config.json'),
+)
+STEMS = {'unet': 'diffusion_pytorch_model', 'vae': 'diffusion_pytorch_model', 'image_encoder': 'model'}
+# The blocks whose outputs --blocks stores, by their paths below the UNet or the VAE.
+BLOCKS = re.compile(
+    r'(.+\.)?(resnets|attentions|downsamplers|upsamplers)\.\d+|((encoder|decoder)\.)?(conv_in|conv_norm_out|conv_out|time_conv_out)|add_embedding|quant_conv'
+)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('images', nargs='+', metavar='IMAGE', help='path or URL of a picture; several are one batch')
+    parser.add_argument('--model', required=True, help='folder in diffusers format, or org/name on the hub')
+    parser.add_argument('--output', required=True, type=Path, help='the .safetensors file to write')
+    parser.add_argument('--variant', help='weight files of this variant, such as fp16')
+    parser.add_argument('--seed', type=int, action='append', help='once, or once per video. Default: 0')
+    parser.add_argument('--sigmas', type=lambda text: [float(word) for word in text.split(',')], help='X,X,...: noise levels of your own')
+    defaults = dict(height=576, width=1024, num_frames=None, num_inference_steps=25, min_guidance_scale=1.0, max_guidance_scale=3.0)
+    defaults |= dict(fps=7, motion_bucket_id=127, noise_aug_strength=0.02, decode_chunk_size=None, num_videos_per_prompt=1)
+    for name, default in defaults.items():
+        parser.add_argument(f'--{name.replace("_", "-")}', type=float if isinstance(default, float) else int, default=default)
+    parser.add_argument('--blocks', nargs='?', type=int, const=0, metavar='STEP', help='also every block of the VAE, and of the UNet in this step. Default: 0')
+    parser.add_argument('--device', default='cpu', help='where diffusers computes. Random numbers come from the processor. Default: cpu')
+    given = parser.parse_args()
+    if given.output.suffix != '.safetensors':
+        parser.error(f'--output has to end with .safetensors but is {given.output}')
+    if len(given.images) > 1 and given.num_videos_per_prompt > 1:
+        parser.error('diffusers mixes up the latents of several pictures with several videos each: give one picture, or one video per picture')
+    return given
+
+
+def files_of(folder: Path, variant: str | None) -> list[str]:
+    """The files that the pipeline reads, as `svd` lists them."""
+    files = list(CONFIGS)
+    for component, stem in STEMS.items():
+        single = f'{component}/{stem}.{variant}.safetensors' if variant else f'{component}/{stem}.safetensors'
+        index = f'{component}/{stem}.safetensors.index.{variant}.json' if variant else f'{component}/{stem}.safetensors.index.json'
+        if (folder / single).exists():
+            files.append(single)
+        elif (folder / index).exists():
+            shards = set(json.loads((folder / index).read_text())['weight_map'].values())
+            files += [index, *(f'{component}/{shard}' for shard in shards)]
+        else:
+            sys.exit(f'{folder} has neither {single} nor {index}. Choose another --variant.')
+    return sorted(files)
+
+
+def sha256(path: Path) -> str:
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def frames_first(output: torch.Tensor) -> np.ndarray:
+    """A block's output without video axes: [B, C, F, H, W] becomes [B*F, C, H, W]."""
+    flat = output.permute(0, 2, 1, 3, 4).flatten(0, 1) if output.ndim == 5 else output
+    return np.ascontiguousarray(flat.float().cpu().numpy())
+
+
+def record_blocks(pipe: StableVideoDiffusionPipeline, step: int, blocks: dict[str, np.ndarray]) -> None:
+    """From now on keeps the output of every block: of the UNet in one step, of the VAE in its first call."""
+    evaluations = {'unet': -1}
+    pipe.unet.register_forward_pre_hook(lambda *_: evaluations.update(unet=evaluations['unet'] + 1))
+
+    def hook(model: str, path: str):
+        def keep(_module, _inputs, output):
+            name = f'block.{model}.{path}'
+            if name not in blocks and evaluations.get(model, step) == step:
+                tensor = output if isinstance(output, torch.Tensor) else output[0]
+                blocks[name] = frames_first(tensor)
+
+        return keep
+
+    for model in ('unet', 'vae'):
+        for path, module in getattr(pipe, model).named_modules():
+            if BLOCKS.fullmatch(path):
+                module.register_forward_hook(hook(model, path))
+
+
+def main() -> None:
+    given = arguments()
+    torch.set_grad_enabled(False)
+    folder = Path(given.model)
+    if not folder.is_dir():
+        folder = Path(StableVideoDiffusionPipeline.download(given.model, variant=given.variant))
+    files = files_of(folder, given.variant)
+    pipe = StableVideoDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, variant=given.variant).to(given.device)
+    pictures = [load_image(image) for image in given.images]
+
+    names = ('height', 'width', 'num_frames', 'num_inference_steps', 'sigmas', 'min_guidance_scale', 'max_guidance_scale', 'fps')
+    names += ('motion_bucket_id', 'noise_aug_strength', 'decode_chunk_size', 'num_videos_per_prompt')
+    call = {name: getattr(given, name) for name in names}
+    call['num_frames'] = call['num_frames'] or pipe.unet.config.num_frames
+    call['decode_chunk_size'] = call['decode_chunk_size'] or call['num_frames']
+    seeds = given.seed or [0]
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    blocks: dict[str, np.ndarray] = {}
+    if given.blocks is not None:
+        record_blocks(pipe, given.blocks, blocks)
+    generator = generators if len(generators) > 1 else generators[0]
+    stages = run_with_stages(pipe, pictures, output_type='np', generator=generator, **call)
+    del stages['latents']  # those of the last step
+
+    tensors = {name: np.ascontiguousarray(value.float().cpu().numpy()) for name, value in stages.items()}
+    tensors |= {f'input.image.{i}': np.array(picture) for i, picture in enumerate(pictures)}
+    metadata = {
+        'args': {'images': [Path(image).name for image in given.images], 'seeds': seeds, **call},
+        'checkpoint': {'id': given.model, 'variant': given.variant, 'files': {file: sha256(folder / file) for file in files}},
+        'blocks': given.blocks,
+        'versions': {'diffusers': diffusers.__version__, 'torch': torch.__version__, 'transformers': transformers.__version__},
+    }
+    partial = given.output.with_name(given.output.name + '.partial')
+    save_file({**tensors, **blocks}, partial, {key: json.dumps(value) for key, value in metadata.items()})
+    partial.rename(given.output)
+    print(f'{given.output}: {len(tensors)} tensors of stages and pictures, {len(blocks)} of blocks')
+
+
+if __name__ == '__main__':
+    main()
