@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
 import { conv2dInHalf } from './halfPrecision.ts';
+import { kernels } from './kernels.ts';
 import { winogradConv3x3 } from './winograd.ts';
 
 /** Zeros added before and after `[height, width]`. */
@@ -15,6 +16,12 @@ export const padEvenly = (n: number): Padding => [
 
 /** What is added to each output channel: `[O]`, or `[N, O]` if every image has its own. */
 export type Bias = tf.Tensor1D | tf.Tensor2D;
+
+/** One column on either side. */
+const besides: Padding = [
+  [0, 0],
+  [1, 1],
+];
 
 type Conv2d = (x: tf.Tensor4D, filter: tf.Tensor4D, bias: Bias | undefined, padding: Padding, stride: number) => tf.Tensor4D;
 
@@ -51,16 +58,24 @@ export const conv2dFormulations = {
     return bias ? tf.add(y, perImage(bias)) : y;
   }) as Conv2d,
 
+  /** Up to 1.4 times faster, and the bias is added on the way. With few pixels, packing the filter at each call takes more than it saves. */
+  oneDNN: ((x, filter, bias, padding, stride) => {
+    const pixels = (x.shape[0] * x.shape[1] * x.shape[2]) / stride ** 2;
+    if (pixels < 2048) return conv2dFormulations.plain(x, filter, bias, padding, stride);
+    const y = kernels.conv2d(x, filter, bias?.rank === 1 ? (bias as tf.Tensor1D) : undefined, padding, stride);
+    return bias?.rank === 2 ? tf.add(y, perImage(bias)) : y;
+  }) as Conv2d,
+
   /**
-   * Half the multiplications for 3x3 kernels, where there are enough channels and rows to pay for the transforms: level with the plain one
-   * at 128 channels or 4 rows, 1.5 times faster at 1280 channels and 8 rows.
+   * Half the multiplications for 3x3 kernels, where there are enough channels and rows to pay for the transforms: level with `oneDNN`
+   * at 192 channels or 4 rows, 1.5 times faster than `plain` at 1280 channels and 8 rows.
    */
   winograd: ((x, filter, bias, padding, stride) => {
     const [kh, kw, inChannels, outChannels] = filter.shape;
     const even = padding.flat().every((n) => n === 1);
     const suits = kh === 3 && kw === 3 && stride === 1 && even && Math.min(inChannels, outChannels) >= 192 && x.shape[1] >= 8;
-    if (!suits) return conv2dFormulations.plain(x, filter, bias, padding, stride);
-    return winogradConv3x3(x, filter, bias);
+    if (!suits) return conv2dFormulations.oneDNN(x, filter, bias, padding, stride);
+    return winogradConv3x3(x, filter, bias, (rows, kernel) => conv2dFormulations.oneDNN(rows, kernel, undefined, besides, 1));
   }) as Conv2d,
 };
 

@@ -27,16 +27,21 @@ const fastest: Record<string, Record<string, Choice>> = {
     'tensorflow-cpu': { name: 'product', needs: ['batchMatMul'] },
     'tensorflow-gpu': { name: 'direct', needs: ['mean'] },
   },
-  channelMeanSquare: { 'tensorflow-gpu': { name: 'euclidean', needs: ['euclideanNorm'] } },
+  channelMeanSquare: {
+    'tensorflow-cpu': { name: 'inRuns', needs: ['euclideanNorm', 'batchMatMul'] },
+    'tensorflow-gpu': { name: 'euclidean', needs: ['euclideanNorm'] },
+  },
   conv2d: {
-    'tensorflow-cpu': { name: 'winograd', needs: ['batchMatMul', 'matMul'] },
+    'tensorflow-cpu': { name: 'winograd', needs: ['batchMatMul', 'matMul', 'conv2d'] },
     // cuDNN pads by itself and has Winograd kernels of its own.
     'tensorflow-gpu': { name: 'explicit' },
+    wasm: { name: 'explicit' },
   },
   geglu: {
     'tensorflow-cpu': { name: 'folded' },
     'tensorflow-gpu': { name: 'complementary', needs: ['erfc'] },
   },
+  groupNorm: { 'tensorflow-cpu': { name: 'oneItem' } },
   layerNorm: {
     'tensorflow-cpu': { name: 'oneDNN', needs: ['layerNorm'] },
     'tensorflow-gpu': { name: 'euclidean', needs: ['euclideanNorm', 'mean'] },

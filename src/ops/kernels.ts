@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs';
 /** What this file uses of tfjs-node's backend. */
 interface NodeBackend {
   isUsingGpuDevice: boolean;
-  binding: Record<'TF_ATTR_TYPE' | 'TF_ATTR_BOOL' | 'TF_ATTR_FLOAT' | 'TF_ATTR_STRING' | 'TF_FLOAT', number>;
+  binding: Record<'TF_ATTR_TYPE' | 'TF_ATTR_BOOL' | 'TF_ATTR_FLOAT' | 'TF_ATTR_INT' | 'TF_ATTR_STRING' | 'TF_FLOAT', number>;
   executeSingleOutput(name: string, attributes: object[], inputs: tf.Tensor[]): tf.Tensor;
 }
 
@@ -49,20 +49,19 @@ export function alike<T extends tf.Tensor>(compute: (i: number) => T, shapeOf: (
   };
 }
 
-/** Runs a kernel that gives one tensor of `shape`, by default that of its first input. */
+/** Runs a kernel that gives one tensor of `shape`, by default that of its first input. A list is one of whole numbers. */
 function run(
   kernel: string,
-  attributes: Record<string, boolean | number | string>,
+  attributes: Record<string, boolean | number | string | number[]>,
   inputs: tf.Tensor[],
   shape: number[] = inputs[0].shape,
 ): tf.Tensor {
   const planned = plannedOutput(kernel, shape, inputs);
   if (planned) return planned;
   const { binding, executeSingleOutput } = backend();
-  const typed = Object.entries(attributes).map(([name, value]) => {
-    if (typeof value === 'boolean') return { name, type: binding.TF_ATTR_BOOL, value };
-    return { name, type: typeof value === 'number' ? binding.TF_ATTR_FLOAT : binding.TF_ATTR_STRING, value };
-  });
+  const { TF_ATTR_BOOL: boolean, TF_ATTR_FLOAT: number, TF_ATTR_STRING: string, TF_ATTR_INT: object } = binding;
+  const kinds = { boolean, number, string, object };
+  const typed = Object.entries(attributes).map(([name, value]) => ({ name, type: kinds[typeof value as keyof typeof kinds], value }));
   const T = { name: 'T', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT };
   return executeSingleOutput.call(backend(), kernel, [T, ...typed], inputs);
 }
@@ -124,6 +123,27 @@ export const kernels = {
       ],
     ),
 
+  /** Convolution with zeros around: x `[N, H, W, I]`, filter `[kh, kw, I, O]`, and bias `[O]` if there is one -> `[N, H', W', O]`. */
+  conv2d: (x: tf.Tensor4D, filter: tf.Tensor4D, bias: tf.Tensor1D | undefined, [rows, columns]: number[][], stride = 1) => {
+    const [n, height, width] = x.shape;
+    const [kh, kw, , outChannels] = filter.shape;
+    const length = (size: number, [before, after]: number[], kernel: number) => Math.floor((size + before + after - kernel) / stride) + 1;
+    return run(
+      bias ? '_MklNativeConv2DWithBias' : '_MklNativeConv2D',
+      {
+        ...oneDNN,
+        strides: [1, stride, stride, 1],
+        dilations: [1, 1, 1, 1],
+        padding: 'EXPLICIT',
+        explicit_paddings: [0, 0, ...rows, ...columns, 0, 0],
+        data_format: 'NHWC',
+        is_filter_const: false,
+      },
+      bias ? [x, filter, bias] : [x, filter],
+      [n, length(height, rows, kh), length(width, columns, kw), outChannels],
+    ) as tf.Tensor4D;
+  },
+
   /** Layer normalisation of `[N, C]`. */
   layerNorm: (x: tf.Tensor, gain: tf.Tensor, bias: tf.Tensor, epsilon: number) => run('_MklLayerNorm', { epsilon }, [x, gain, bias]),
 };
@@ -140,6 +160,19 @@ const probes: Record<KernelName, () => tf.Tensor> = {
   softmax: () => kernels.softmax(tf.ones([1, 2])),
   matMul: () => kernels.matMul(tf.ones([2, 2]), tf.ones([2, 2])),
   batchMatMul: () => kernels.batchMatMul(tf.ones([1, 2, 2]), tf.ones([1, 2, 2])),
+  conv2d: () => {
+    const [x, filter, bias] = [tf.ones([1, 2, 2, 1]), tf.ones([1, 1, 1, 1]), tf.ones([1])];
+    const noZeros = [
+      [0, 0],
+      [0, 0],
+    ];
+    return kernels.conv2d(
+      kernels.conv2d(x as tf.Tensor4D, filter as tf.Tensor4D, undefined, noZeros),
+      filter as tf.Tensor4D,
+      bias as tf.Tensor1D,
+      noZeros,
+    );
+  },
   layerNorm: () => kernels.layerNorm(tf.ones([2, 2]), tf.ones([2]), tf.zeros([2]), 1e-5),
 };
 

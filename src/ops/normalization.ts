@@ -34,6 +34,15 @@ export const channelMeanSquare = {
 
   /** One kernel that reads x once and writes no squares. */
   euclidean: (x: tf.Tensor3D): tf.Tensor2D => meanSquare(x, 1) as tf.Tensor2D,
+
+  /** As `euclidean`, of runs of at most 1024 rows: on processors twice as fast as squares, and as exact, since no sum is long. */
+  inRuns: (x: tf.Tensor3D): tf.Tensor2D => {
+    const [n, m, c] = x.shape;
+    const run = largestDivisor(m, 1024);
+    if (run < Math.min(m, 32)) return channelMeanSquare.plain(x);
+    const ofRuns = meanSquare(tf.reshape(x, [(n * m) / run, run, c]), 1); // [N * M/run, C]
+    return run === m ? (ofRuns as tf.Tensor2D) : formulationOf('channelMean', channelMean)(tf.reshape(ofRuns, [n, m / run, c]));
+  },
 };
 
 /** Mean of the squares over one axis, which goes, in one pass over memory. */
@@ -44,27 +53,54 @@ function largestDivisor(n: number, limit: number): number {
   return 1;
 }
 
+type GroupNorm = (x: tf.Tensor3D, gain: tf.Tensor1D, bias: tf.Tensor1D, groups: number, eps: number) => tf.Tensor3D;
+
+/** Group normalisation of `[N, M, C]`. */
+export const groupNormFormulations = {
+  plain: ((x, gain, bias, groups, eps) => {
+    const scaled = tf.tidy(() => {
+      const centred = tf.sub(x, groupMean(x, groups)) as tf.Tensor3D;
+      return tf.mul(centred, tf.mul(tf.rsqrt(tf.add(groupMeanSquare(centred, groups), eps)), gain));
+    });
+    return tf.add(scaled, bias);
+  }) as GroupNorm,
+
+  /** One pass over memory for the last three, and none of them in memory. The kernel has one mean and variance for all items. */
+  oneItem: ((x, gain, bias, groups, eps) => {
+    const [n, m, c] = x.shape;
+    if (n > 1) return groupNormFormulations.plain(x, gain, bias, groups, eps);
+    const mean = groupMean(x, groups);
+    const variance = tf.tidy(() => groupMeanSquare(tf.sub(x, mean), groups));
+    const perChannel = (t: tf.Tensor) => tf.reshape(t, [c]) as tf.Tensor1D;
+    const y = tf.batchNorm(tf.reshape(x, [1, 1, m, c]) as tf.Tensor4D, perChannel(mean), perChannel(variance), bias, gain, eps);
+    return tf.reshape(y, [1, m, c]) as tf.Tensor3D;
+  }) as GroupNorm,
+};
+
+/** Mean of `[N, M, C]` over M and the channels of each group, for each channel: `[N, 1, C]`. */
+const groupMean = (x: tf.Tensor3D, groups: number) => tf.tidy(() => overGroups(formulationOf('channelMean', channelMean)(x), groups));
+
+/** Mean of the squares. */
+const groupMeanSquare = (x: tf.Tensor3D, groups: number) =>
+  tf.tidy(() => overGroups(formulationOf('channelMeanSquare', channelMeanSquare)(x), groups));
+
+/** `[N, C]` -> the mean over the channels of each group, for each of them: `[N, 1, C]`. */
+function overGroups(ofChannels: tf.Tensor2D, groups: number): tf.Tensor3D {
+  const [n, c] = ofChannels.shape;
+  const perGroup = tf.mean(tf.reshape(ofChannels, [n, groups, c / groups]), 2, true); // [N, G, 1]
+  return tf.reshape(tf.tile(perGroup, [1, 1, c / groups]), [n, 1, c]);
+}
+
 /**
  * Group normalisation of x `[N, ..., C]`: statistics over everything but N, per group of channels; gain and bias `[C]` per channel.
  *
- * To normalise over all frames of a video jointly, give x with the frames in the second axis.
+ * In two passes: E[x^2] - E[x]^2 loses all digits where the mean is large against the deviation. To normalise over all frames of a video
+ * jointly, give x with the frames in the second axis.
  */
 export function groupNorm<T extends tf.Tensor>(x: T, gain: tf.Tensor1D, bias: tf.Tensor1D, groups: number, eps: number): T {
   return tf.tidy(() => {
-    const [n, c] = [x.shape[0], x.shape[x.rank - 1]];
-    // [N, C] or [N, 1, C] -> one mean per group, spread over the group's channels: [N, 1, C]
-    const groupMean = (ofChannels: tf.Tensor): tf.Tensor3D => {
-      const perGroup = tf.mean(tf.reshape(ofChannels, [n, groups, c / groups]), 2, true); // [N, G, 1]
-      return tf.reshape(tf.tile(perGroup, [1, 1, c / groups]), [n, 1, c]);
-    };
-    const flat = shaped<tf.Tensor3D>(x, [n, -1, c]); // [N, M, C]
-    const scaled = tf.tidy(() => {
-      // Two passes: E[x^2] - E[x]^2 loses all digits where the mean is large against the deviation.
-      const centred = tf.sub(flat, groupMean(formulationOf('channelMean', channelMean)(flat))) as tf.Tensor3D;
-      const variance = tf.tidy(() => groupMean(formulationOf('channelMeanSquare', channelMeanSquare)(centred)));
-      return tf.mul(centred, tf.mul(tf.rsqrt(tf.add(variance, eps)), gain));
-    });
-    return shaped<T>(tf.add(scaled, bias), x.shape);
+    const flat = shaped<tf.Tensor3D>(x, [x.shape[0], -1, x.shape[x.rank - 1]]); // [N, M, C]
+    return shaped<T>(formulationOf('groupNorm', groupNormFormulations)(flat, gain, bias, groups, eps), x.shape);
   });
 }
 

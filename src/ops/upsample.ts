@@ -24,13 +24,10 @@ export const upsampleConv2dFormulations = {
       const pixels = [0, 1].map((b) =>
         tf.tidy(() => {
           const small = halved(halved(filter, a, 0), b, 1);
-          const pad: tf.backend_util.ExplicitPadding = [
-            [0, 0],
+          return conv2d(x, small, bias, [
             [1 - a, a],
             [1 - b, b],
-            [0, 0],
-          ];
-          return tf.fused.conv2d({ x, filter: small, bias, strides: 1, pad }) as tf.Tensor4D; // [N, H, W, O]
+          ]); // [N, H, W, O]
         }),
       );
       return tf.tidy(() => tf.reshape(tf.concat(pixels, 3), [n, h, 1, 2 * w * outChannels]));

@@ -35,7 +35,10 @@ const A = [
 const BAND = 32;
 
 /** Bytes that transformed rows and products may take at a time. */
-const TEMPORARY_BYTES = 640 * 2 ** 20;
+const TEMPORARY_BYTES = 96 * 2 ** 20;
+
+/** Convolution of x `[N, H, W, I]` by a kernel `[1, 3, I, O]`, with one column of zeros on either side -> `[N, H, W, O]`. */
+type RowConvolution = (x: tf.Tensor4D, kernel: tf.Tensor4D) => tf.Tensor4D;
 
 /** A run of rows of one image. */
 interface Band {
@@ -51,7 +54,12 @@ interface Band {
  * rows of the last tile beyond H, and add the bias. High images go through in bands of rows, and many bands in groups, which keeps
  * matrices and temporaries small. The filter is transformed at each call: keeping it would double the memory of the weights.
  */
-export function winogradConv3x3(x: tf.Tensor4D, filter: tf.Tensor4D, bias?: tf.Tensor1D | tf.Tensor2D): tf.Tensor4D {
+export function winogradConv3x3(
+  x: tf.Tensor4D,
+  filter: tf.Tensor4D,
+  bias: tf.Tensor1D | tf.Tensor2D | undefined,
+  convolveRows: RowConvolution,
+): tf.Tensor4D {
   return tf.tidy(() => {
     const [n, h, w, inChannels] = x.shape;
     const outChannels = filter.shape[3];
@@ -59,13 +67,14 @@ export function winogradConv3x3(x: tf.Tensor4D, filter: tf.Tensor4D, bias?: tf.T
       tf.reshape(kernels.matMul(tf.tensor2d(G), tf.reshape(filter, [3, -1])), [IN, 1, 3, inChannels, outChannels]),
     );
     const kernelOf = (k: number) => tf.reshape(tf.slice(filters, k, 1), [1, 3, inChannels, outChannels]) as tf.Tensor4D;
+    const convolve = (rows: tf.Tensor4D, k: number) => convolveRows(rows, kernelOf(k));
 
     const height = bandHeight(h);
     const bands = Array.from({ length: (n * h) / height }, (_, i) => ({ image: Math.floor((i * height) / h), first: (i * height) % h }));
     const bytes = 4 * bands.length * height * w * (inChannels + 2 * (IN / OUT) * outChannels);
     const size = Math.ceil(bands.length / Math.ceil(bytes / TEMPORARY_BYTES));
     const results: tf.Tensor[] = [];
-    for (let i = 0; i < bands.length; i += size) results.push(convolveBands(x, bands.slice(i, i + size), height, kernelOf, bias));
+    for (let i = 0; i < bands.length; i += size) results.push(convolveBands(x, bands.slice(i, i + size), height, convolve, bias));
     return tf.reshape(results.length === 1 ? results[0] : tf.concat(results), [n, h, w, outChannels]);
   });
 }
@@ -78,12 +87,12 @@ function bandHeight(height: number): number {
   return rows;
 }
 
-/** The convolution of bands of equal height of x `[N, H, W, I]`, with a kernel `[1, 3, I, O]` for each transformed row -> `[bands, rows, W*O]`. */
+/** The convolution of bands of equal height of x `[N, H, W, I]`, `convolve`d for each transformed row -> `[bands, rows, W*O]`. */
 function convolveBands(
   x: tf.Tensor4D,
   bands: Band[],
   height: number,
-  kernelOf: (k: number) => tf.Tensor4D,
+  convolve: (rows: tf.Tensor4D, k: number) => tf.Tensor4D,
   bias: tf.Tensor1D | tf.Tensor2D | undefined,
 ): tf.Tensor {
   return tf.tidy(() => {
@@ -94,7 +103,7 @@ function convolveBands(
       tf.tidy(() => {
         const input = kernels.batchMatMul(inputMatrices(k, tiles, bands, height, imageHeight), rows); // [bands, T, W*I]
         const tiled = tf.reshape(input, [bands.length, tiles, width, inChannels]) as tf.Tensor4D;
-        const product = tf.conv2d(tiled, kernelOf(k), 1, 'same'); // [bands, T, W, O]
+        const product = convolve(tiled, k); // [bands, T, W, O]
         return tf.reshape(product, [bands.length, tiles, -1]);
       }),
     );

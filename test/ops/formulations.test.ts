@@ -76,6 +76,14 @@ const cases: Record<string, Cases> = {
       return [named('x', shape.slice(0, -1)), named('weight', [width, 2 * inner]), vector('bias', 2 * inner)];
     },
   },
+  groupNormFormulations: {
+    shapes: [
+      [1, 40, 32],
+      [3, 40, 32],
+      [1, 1000, 8],
+    ],
+    inputs: (shape) => [named('x', shape, -1, 3), vector('gain', shape.at(-1)!), vector('bias', shape.at(-1)!), 4, 1e-5],
+  },
   layerNormFormulations: {
     shapes: [
       [4, 32],
@@ -134,6 +142,8 @@ const ofTensorflow = [
   'channelMean.direct',
   'channelMean.product',
   'channelMeanSquare.euclidean',
+  'channelMeanSquare.inRuns',
+  'conv2dFormulations.oneDNN',
   'conv2dFormulations.winograd',
   'gegluFormulations.complementary',
   'layerNormFormulations.euclidean',
@@ -144,7 +154,13 @@ const ofTensorflow = [
   'siluFormulations.softplusGrad',
 ];
 /** Those of them that a graphics card has not. */
-const ofProcessor = ['attend.oneDNN', 'conv2dFormulations.winograd', 'layerNormFormulations.oneDNN', 'linearFormulations.oneDNN'];
+const ofProcessor = [
+  'attend.oneDNN',
+  'conv2dFormulations.oneDNN',
+  'conv2dFormulations.winograd',
+  'layerNormFormulations.oneDNN',
+  'linearFormulations.oneDNN',
+];
 const runsHere = (formulation: string) =>
   testBackend === 'tensorflow' || !(ofTensorflow.includes(formulation) || formulation.endsWith('.half'));
 

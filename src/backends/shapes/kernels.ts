@@ -126,6 +126,7 @@ export const shapeKernels: Record<string, Kernel> = {
   ...named('BatchMatMul _FusedMatMul', product),
   ...named('Conv2D FusedConv2D', convolution),
   ...named('AvgPool MaxPool', pooled),
+  FusedBatchNorm: same,
   ...named('ResizeBilinear ResizeNearestNeighbor', resized),
   Cast: cast,
   Concat: concatenated,
