@@ -4,16 +4,14 @@
  *     npx tsx examples/singleLayer.ts
  */
 import * as tf from '@tensorflow/tfjs';
-import { loadWeights, openModelFolder, ResnetBlock2D, useBackend } from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
+import { loadLayerWeights, ResnetBlock2D, useBackend } from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
 
 await useBackend('auto');
 const features = new ResnetBlock2D({ name: 'features', inChannels: 32, inputShape: [null, null, 32] });
 const model = tf.sequential({ layers: [features, tf.layers.globalAveragePooling2d({})] });
 
-// A weight's path below the layer is its key in the checkpoint, so the prefix says which layer of the checkpoint is meant.
-const folder = await openModelFolder('weights/tiny');
-await loadWeights(features, await folder.weights('vae'), { prefix: 'encoder.down_blocks.0.resnets.0.' });
-await folder.close();
+// A weight's path below the layer is its key in the checkpoint, so one path says which layer is meant. Nothing else is read.
+await loadLayerWeights(features, 'weights/tiny', 'encoder.down_blocks.0.resnets.0');
 
 model.summary();
 const pooled = model.predict(tf.zeros([2, 16, 24, 32])) as tf.Tensor; // [2, 16, 24, 32] -> [2, 32]

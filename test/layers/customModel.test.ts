@@ -1,0 +1,17 @@
+/** The example of a model of one's own: it learns what it is for. */
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+import { testBackend } from '../setup.ts';
+
+describe('the example of a custom video model', () => {
+  it('learns to tell which way things move', async function () {
+    if (testBackend !== 'tensorflow') this.skip(); // the others have no gradients of convolutions, or are slow
+    const cwd = fileURLToPath(new URL('../..', import.meta.url));
+    const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', 'examples/customVideoModel.ts'], { cwd });
+    const [, first, last, accuracy] = stdout.match(/loss (\S+) -> (\S+), accuracy (\S+)/)!;
+    expect(Number(last)).to.be.below(Number(first) / 2);
+    expect(Number(accuracy)).to.equal(1);
+  });
+});
