@@ -19,6 +19,15 @@ export interface AlphaBlenderArgs extends LayerArgs {
  *
  * Inputs `[spatial [B*F, ..., C], temporal [B*F, ..., C], imageOnlyIndicator [B, F]]`. With `learned_with_images`, a is 1 for frames whose
  * indicator is 1; an indicator left out stands for zeros.
+ *
+ * Equals `AlphaBlender` of diffusers' `models/resnet.py`.
+ *
+ * @example
+ * ```ts
+ * const blend = new AlphaBlender({ alpha: 0.5, mergeStrategy: 'learned' });
+ * const [spatial, temporal] = [tf.zeros([14, 8, 12, 32]), tf.ones([14, 8, 12, 32])];
+ * const y = blend.apply([spatial, temporal]); // [14, 8, 12, 32]
+ * ```
  */
 export class AlphaBlender extends Block<AlphaBlenderArgs> {
   static className = 'AlphaBlender';

@@ -66,7 +66,17 @@ export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> 
   }
 }
 
-/** Inputs `[x [N, M, dim], context [b, L, crossAttentionDim]]`, b dividing N -> `[N, M, dim]`. */
+/**
+ * Inputs `[x [N, M, dim], context [b, L, crossAttentionDim]]`, b dividing N -> `[N, M, dim]`.
+ *
+ * Equals `BasicTransformerBlock` of diffusers' `models/attention.py`.
+ *
+ * @example
+ * ```ts
+ * const block = new BasicTransformerBlock({ dim: 64, numAttentionHeads: 4, attentionHeadDim: 16, crossAttentionDim: 1024 });
+ * const y = block.apply([tf.randomNormal([2, 96, 64]), tf.randomNormal([2, 1, 1024])]); // [2, 96, 64]
+ * ```
+ */
 export class BasicTransformerBlock extends TransformerBlock {
   static className = 'BasicTransformerBlock';
 
@@ -95,6 +105,15 @@ tf.serialization.registerClass(BasicTransformerBlock);
  * kwargs `{ numFrames }` -> `[B*F, N, dim]`.
  *
  * Everything but attention treats tokens one by one, so the frames stay in the first axis and only queries, keys and values are transposed.
+ *
+ * Equals `TemporalBasicTransformerBlock` of diffusers' `models/attention.py`.
+ *
+ * @example
+ * ```ts
+ * const block = new TemporalBasicTransformerBlock({ dim: 64, numAttentionHeads: 4, attentionHeadDim: 16, crossAttentionDim: 1024 });
+ * const frames = tf.randomNormal([2 * 7, 96, 64]); // two videos of seven frames of 8 x 12 tokens
+ * const y = block.apply([frames, tf.randomNormal([2, 1, 1024])], { numFrames: 7 }); // [14, 96, 64]
+ * ```
  */
 export class TemporalBasicTransformerBlock extends TransformerBlock {
   static className = 'TemporalBasicTransformerBlock';

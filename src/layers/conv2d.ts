@@ -19,7 +19,17 @@ export interface Conv2dArgs extends LayerArgs {
   bias?: boolean;
 }
 
-/** PyTorch's `Conv2d`. Inputs `[x [N, H, W, inChannels], shift [N, outChannels]]`; a shift is added to its image -> `[N, H', W', outChannels]`. */
+/**
+ * PyTorch's `Conv2d`. Inputs `[x [N, H, W, inChannels], shift [N, outChannels]]`; a shift is added to its image -> `[N, H', W', outChannels]`.
+ *
+ * Equals `torch.nn.Conv2d` with a square kernel.
+ *
+ * @example
+ * ```ts
+ * const conv = new Conv2d({ inChannels: 3, outChannels: 8, padding: 1, stride: 2 });
+ * const y = conv.apply(tf.randomNormal([2, 16, 24, 3])); // [2, 8, 12, 8]
+ * ```
+ */
 export class Conv2d extends Block<Conv2dArgs> {
   static className = 'Conv2d';
   private weight!: tf.LayerVariable;
@@ -81,6 +91,15 @@ export interface TemporalConvArgs extends LayerArgs {
 /**
  * PyTorch's `Conv3d` with a `(kernelSize, 1, 1)` kernel and zero padding to the same length. Inputs `[x [B*F, H, W, inChannels],
  * shift [B*F, outChannels]]`; a shift is added to its frame -> `[B*F, H, W, outChannels]`. Call it with `{ numFrames }`.
+ *
+ * Equals `torch.nn.Conv3d` with a `(kernelSize, 1, 1)` kernel.
+ *
+ * @example
+ * ```ts
+ * const conv = new TemporalConv({ inChannels: 16, outChannels: 32 });
+ * const frames = tf.randomNormal([2 * 7, 8, 12, 16]); // two videos of seven frames
+ * const y = conv.apply(frames, { numFrames: 7 }); // [14, 8, 12, 32]
+ * ```
  */
 export class TemporalConv extends Block<TemporalConvArgs> {
   static className = 'TemporalConv';

@@ -25,6 +25,15 @@ export interface DownBlockSpatioTemporalArgs extends LayerArgs {
  *
  * Inputs `[x [B*F, H, W, inChannels], temb [B*F, tembChannels]]`, kwargs `{ numFrames }` -> the output of every layer and of the
  * downsampler, `[B*F, H, W, outChannels]` each, in order; the last one is the block's hidden state.
+ *
+ * Equals `DownBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`.
+ *
+ * @example
+ * ```ts
+ * const block = new DownBlockSpatioTemporal({ inChannels: 32, outChannels: 64, tembChannels: 128 });
+ * const [frames, temb] = [tf.randomNormal([2 * 7, 8, 12, 32]), tf.randomNormal([2 * 7, 128])];
+ * const [skip, hidden] = block.apply([frames, temb], { numFrames: 7 }); // [14, 8, 12, 64] [14, 4, 6, 64]
+ * ```
  */
 export class DownBlockSpatioTemporal<Args extends DownBlockSpatioTemporalArgs = DownBlockSpatioTemporalArgs> extends StepwiseBlock<
   Args,
@@ -106,7 +115,21 @@ export interface CrossAttnDownBlockSpatioTemporalArgs extends DownBlockSpatioTem
   crossAttentionDim?: number;
 }
 
-/** As `DownBlockSpatioTemporal`, with a transformer after each residual block. Inputs `[x, temb, context [B*F or B, L, crossAttentionDim]]`. */
+/**
+ * As `DownBlockSpatioTemporal`, with a transformer after each residual block. Inputs `[x, temb, context [B*F or B, L, crossAttentionDim]]`.
+ *
+ * Equals `CrossAttnDownBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`.
+ *
+ * @example
+ * ```ts
+ * const block = new CrossAttnDownBlockSpatioTemporal({
+ *   ...{ inChannels: 32, outChannels: 64, tembChannels: 128 },
+ *   ...{ numAttentionHeads: 4, crossAttentionDim: 1024 },
+ * });
+ * const inputs = [tf.randomNormal([2 * 7, 8, 12, 32]), tf.randomNormal([2 * 7, 128]), tf.randomNormal([2, 1, 1024])];
+ * const [skip, hidden] = block.apply(inputs, { numFrames: 7 }); // [14, 8, 12, 64] [14, 4, 6, 64]
+ * ```
+ */
 export class CrossAttnDownBlockSpatioTemporal extends DownBlockSpatioTemporal<CrossAttnDownBlockSpatioTemporalArgs> {
   static override className = 'CrossAttnDownBlockSpatioTemporal';
   protected static override readonly eps = 1e-6;

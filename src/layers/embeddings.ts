@@ -16,7 +16,17 @@ export interface TimestepsArgs extends LayerArgs {
   scale?: number;
 }
 
-/** Sinusoids of scalars `[N]`, or `[N, 1]` as `tf.model` feeds them, -> `[N, numChannels]`. */
+/**
+ * Sinusoids of scalars `[N]`, or `[N, 1]` as `tf.model` feeds them, -> `[N, numChannels]`.
+ *
+ * Equals `Timesteps` of diffusers' `models/embeddings.py`.
+ *
+ * @example
+ * ```ts
+ * const sinusoids = new Timesteps({ numChannels: 320 });
+ * const y = sinusoids.apply(tf.tensor1d([0.5, 1.6])); // [2, 320]
+ * ```
+ */
 export class Timesteps extends Block<TimestepsArgs> {
   static className = 'Timesteps';
 
@@ -45,7 +55,17 @@ export interface TimestepEmbeddingArgs extends LayerArgs {
   outDim?: number;
 }
 
-/** Linear, SiLU, linear: `[N, inChannels]` -> `[N, outDim]`. */
+/**
+ * Linear, SiLU, linear: `[N, inChannels]` -> `[N, outDim]`.
+ *
+ * Equals `TimestepEmbedding` of diffusers' `models/embeddings.py` with SiLU.
+ *
+ * @example
+ * ```ts
+ * const embedding = new TimestepEmbedding({ inChannels: 320, timeEmbedDim: 1280 });
+ * const y = embedding.apply(new Timesteps({ numChannels: 320 }).apply(tf.tensor1d([0.5, 1.6]))); // [2, 1280]
+ * ```
+ */
 export class TimestepEmbedding extends Block<TimestepEmbeddingArgs> {
   static className = 'TimestepEmbedding';
   private readonly linear1: Linear;

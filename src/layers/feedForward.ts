@@ -16,7 +16,17 @@ export interface FeedForwardArgs extends LayerArgs {
   activationFn?: 'geglu' | 'gelu';
 }
 
-/** `[..., dim]` -> `[..., dimOut]`, each token by itself. */
+/**
+ * `[..., dim]` -> `[..., dimOut]`, each token by itself.
+ *
+ * Equals `FeedForward` of diffusers' `models/attention.py` with `geglu` or `gelu`.
+ *
+ * @example
+ * ```ts
+ * const feedForward = new FeedForward({ dim: 64 });
+ * const y = feedForward.apply(tf.randomNormal([2, 96, 64])); // [2, 96, 64]
+ * ```
+ */
 export class FeedForward extends Block<FeedForwardArgs> {
   static className = 'FeedForward';
   private readonly proj: Linear;

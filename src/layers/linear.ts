@@ -13,7 +13,17 @@ export interface LinearArgs extends LayerArgs {
   bias?: boolean;
 }
 
-/** PyTorch's `Linear` on `[..., inFeatures]` -> `[..., outFeatures]`. */
+/**
+ * PyTorch's `Linear` on `[..., inFeatures]` -> `[..., outFeatures]`.
+ *
+ * Equals `torch.nn.Linear`.
+ *
+ * @example
+ * ```ts
+ * const linear = new Linear({ inFeatures: 320, outFeatures: 1280 });
+ * const y = linear.apply(tf.randomNormal([2, 96, 320])); // [2, 96, 1280]
+ * ```
+ */
 export class Linear extends Block<LinearArgs> {
   static className = 'Linear';
   private weight!: tf.LayerVariable;

@@ -16,6 +16,16 @@ export interface GroupNormalizationArgs extends LayerArgs {
 /**
  * PyTorch's `GroupNorm` on `[N, ..., C]`: statistics per item and group of channels.
  * Called with `{ numFrames }` on `[B*F, H, W, C]`, statistics run over all frames of a video jointly.
+ *
+ * Equals `torch.nn.GroupNorm`.
+ *
+ * @example
+ * ```ts
+ * const norm = new GroupNormalization({ numChannels: 64, numGroups: 16 });
+ * const frames = tf.randomNormal([2 * 7, 8, 12, 64]);
+ * const each = norm.apply(frames); // [14, 8, 12, 64]
+ * const jointly = norm.apply(frames, { numFrames: 7 }); // [14, 8, 12, 64]
+ * ```
  */
 export class GroupNormalization extends Block<GroupNormalizationArgs> {
   static className = 'GroupNormalization';
@@ -60,7 +70,17 @@ export interface LayerNormArgs extends LayerArgs {
   eps?: number;
 }
 
-/** PyTorch's `LayerNorm` over the last axis of `[..., C]`. */
+/**
+ * PyTorch's `LayerNorm` over the last axis of `[..., C]`.
+ *
+ * Equals `torch.nn.LayerNorm`.
+ *
+ * @example
+ * ```ts
+ * const norm = new LayerNorm({ numChannels: 320 });
+ * const y = norm.apply(tf.randomNormal([2, 96, 320])); // [2, 96, 320]
+ * ```
+ */
 export class LayerNorm extends Block<LayerNormArgs> {
   static className = 'LayerNorm';
   private weight!: tf.LayerVariable;

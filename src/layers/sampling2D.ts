@@ -19,7 +19,17 @@ const rightAndBottom: Padding = [
   [0, 1],
 ];
 
-/** 3x3 convolution of stride 2: `[N, H, W, channels]` -> `[N, ceil(H/2), ceil(W/2), outChannels]` (floor with `padding` 0). */
+/**
+ * 3x3 convolution of stride 2: `[N, H, W, channels]` -> `[N, ceil(H/2), ceil(W/2), outChannels]` (floor with `padding` 0).
+ *
+ * Equals `Downsample2D` of diffusers' `models/downsampling.py` with its convolution.
+ *
+ * @example
+ * ```ts
+ * const downsample = new Downsample2D({ channels: 32 });
+ * const y = downsample.apply(tf.randomNormal([2, 9, 12, 32])); // [2, 5, 6, 32]
+ * ```
+ */
 export class Downsample2D extends Block<Downsample2DArgs> {
   static className = 'Downsample2D';
   private readonly conv: Conv2d;
@@ -55,6 +65,15 @@ export interface Upsample2DArgs extends LayerArgs {
 /**
  * Nearest-neighbour upsampling and a 3x3 convolution: `[N, H, W, channels]` -> `[N, 2H, 2W, outChannels]`,
  * or to the size given as `{ outputSize: [height, width] }`.
+ *
+ * Equals `Upsample2D` of diffusers' `models/upsampling.py` with its convolution.
+ *
+ * @example
+ * ```ts
+ * const upsample = new Upsample2D({ channels: 32, outChannels: 16 });
+ * const y = upsample.apply(tf.randomNormal([2, 5, 6, 32])); // [2, 10, 12, 16]
+ * const sized = upsample.apply(tf.randomNormal([2, 5, 6, 32]), { outputSize: [9, 12] }); // [2, 9, 12, 16]
+ * ```
  */
 export class Upsample2D extends Block<Upsample2DArgs> {
   static className = 'Upsample2D';

@@ -24,6 +24,15 @@ export interface TransformerSpatioTemporalModelArgs extends LayerArgs {
 /**
  * Inputs `[x [B*F, H, W, inChannels], context [B*F or B, L, crossAttentionDim], imageOnlyIndicator [B, F]]` (the indicator may be left out),
  * kwargs `{ numFrames }` -> the shape of x. Temporal blocks use the context of each video's first frame.
+ *
+ * Equals `TransformerSpatioTemporalModel` of diffusers' `models/transformers/transformer_temporal.py`.
+ *
+ * @example
+ * ```ts
+ * const transformer = new TransformerSpatioTemporalModel({ inChannels: 64, numAttentionHeads: 4, attentionHeadDim: 16, crossAttentionDim: 1024 });
+ * const [frames, context] = [tf.randomNormal([2 * 7, 8, 12, 64]), tf.randomNormal([2, 1, 1024])];
+ * const y = transformer.apply([frames, context], { numFrames: 7 }); // [14, 8, 12, 64]
+ * ```
  */
 export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTemporalModelArgs> {
   static className = 'TransformerSpatioTemporalModel';

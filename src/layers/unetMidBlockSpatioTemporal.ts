@@ -27,6 +27,15 @@ export interface UNetMidBlockSpatioTemporalArgs extends LayerArgs {
  *
  * Inputs `[x [B*F, H, W, inChannels], temb [B*F, tembChannels], context [B*F or B, L, crossAttentionDim]]`, kwargs `{ numFrames }`
  * -> the shape of x.
+ *
+ * Equals `UNetMidBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`.
+ *
+ * @example
+ * ```ts
+ * const block = new UNetMidBlockSpatioTemporal({ inChannels: 64, tembChannels: 128, numAttentionHeads: 4, crossAttentionDim: 1024 });
+ * const inputs = [tf.randomNormal([2 * 7, 4, 6, 64]), tf.randomNormal([2 * 7, 128]), tf.randomNormal([2, 1, 1024])];
+ * const y = block.apply(inputs, { numFrames: 7 }); // [14, 4, 6, 64]
+ * ```
  */
 export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatioTemporalArgs> {
   static className = 'UNetMidBlockSpatioTemporal';

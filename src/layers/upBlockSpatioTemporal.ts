@@ -30,6 +30,15 @@ export interface UpBlockSpatioTemporalArgs extends LayerArgs {
  *
  * Inputs `[x [B*F, H, W, prevOutputChannel], temb [B*F, tembChannels], ...skips]` with one skip per layer, the last one used first;
  * kwargs `{ numFrames, upsampleSize: [height, width] }` (default: twice the size) -> `[B*F, 2H, 2W, outChannels]`.
+ *
+ * Equals `UpBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`.
+ *
+ * @example
+ * ```ts
+ * const block = new UpBlockSpatioTemporal({ inChannels: 32, prevOutputChannel: 64, outChannels: 64, tembChannels: 128 });
+ * const [hidden, temb, skip] = [tf.randomNormal([2 * 7, 4, 6, 64]), tf.randomNormal([2 * 7, 128]), tf.randomNormal([2 * 7, 4, 6, 32])];
+ * const y = block.apply([hidden, temb, skip], { numFrames: 7 }); // [14, 8, 12, 64]
+ * ```
  */
 export class UpBlockSpatioTemporal<Args extends UpBlockSpatioTemporalArgs = UpBlockSpatioTemporalArgs> extends StepwiseBlock<Args> {
   static className = 'UpBlockSpatioTemporal';
@@ -115,7 +124,21 @@ export interface CrossAttnUpBlockSpatioTemporalArgs extends UpBlockSpatioTempora
   crossAttentionDim?: number;
 }
 
-/** As `UpBlockSpatioTemporal`, with a transformer after each residual block. Inputs `[x, temb, context [B*F or B, L, crossAttentionDim], ...skips]`. */
+/**
+ * As `UpBlockSpatioTemporal`, with a transformer after each residual block. Inputs `[x, temb, context [B*F or B, L, crossAttentionDim], ...skips]`.
+ *
+ * Equals `CrossAttnUpBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`.
+ *
+ * @example
+ * ```ts
+ * const block = new CrossAttnUpBlockSpatioTemporal({
+ *   ...{ inChannels: 32, prevOutputChannel: 64, outChannels: 64, tembChannels: 128 },
+ *   ...{ numAttentionHeads: 4, crossAttentionDim: 1024 },
+ * });
+ * const [hidden, temb, skip] = [tf.randomNormal([2 * 7, 4, 6, 64]), tf.randomNormal([2 * 7, 128]), tf.randomNormal([2 * 7, 4, 6, 32])];
+ * const y = block.apply([hidden, temb, tf.randomNormal([2, 1, 1024]), skip], { numFrames: 7 }); // [14, 8, 12, 64]
+ * ```
+ */
 export class CrossAttnUpBlockSpatioTemporal extends UpBlockSpatioTemporal<CrossAttnUpBlockSpatioTemporalArgs> {
   static override className = 'CrossAttnUpBlockSpatioTemporal';
 
