@@ -77,7 +77,7 @@ export class Attention extends Block<AttentionArgs> {
     // Items attend to themselves alone, so queries, keys and values of a few are enough at a time.
     const attended = context
       ? attend(normed, spread(context as tf.Tensor3D, x.shape[0]))
-      : inSlices(normed, 4 * 4 * tokens.shape[1] * this.innerDim, (part) => attend(part, part));
+      : inSlices([normed], 4 * 4 * tokens.shape[1] * this.innerDim, ([part]) => attend(part, part));
     const y = shaped(attended, x.shape);
     return this.args.residualConnection ? tf.add(y, x) : y;
   }

@@ -1,6 +1,6 @@
 /** Residual block over space, mirroring `ResnetBlock2D` of diffusers' `models/resnet.py`. */
 import * as tf from '@tensorflow/tfjs';
-import { silu } from '../ops/index.ts';
+import { inSlices, pictureBytes, silu } from '../ops/index.ts';
 import { Block, firstShape, type Inputs, type LayerArgs } from './block.ts';
 import { Conv2d } from './conv2d.ts';
 import { Linear } from './linear.ts';
@@ -54,12 +54,20 @@ export class ResnetBlock2D extends Block<ResnetBlock2DArgs> {
     return { x: ['N', 'H', 'W', inChannels], ...(tembChannels && { temb: ['N', tembChannels] }) };
   }
 
-  protected forward([x, temb]: tf.Tensor[]): tf.Tensor {
+  protected forward(inputs: tf.Tensor[]): tf.Tensor {
+    const [, height, width, inChannels] = inputs[0].shape;
+    const { outChannels = inChannels } = this.args;
+    // Few pictures at a time where they are large: their normalised copies would be the most that decoding has in memory.
+    const bytes = 4 * 4 * height * width * Math.max(inChannels, outChannels);
+    return inSlices(inputs, bytes, (pictures) => this.transform(pictures), pictureBytes());
+  }
+
+  private transform([x, temb]: tf.Tensor[]): tf.Tensor {
     const shift = this.timeEmbProj ? [this.timeEmbProj.call(silu(temb))] : []; // [N, O]
-    // Nested, so that no normalised picture outlives its use.
+    // Nested, so that nothing outlives its use.
     const activated = tf.tidy(() => {
-      const h = tf.tidy(() => this.conv1.call([tf.tidy(() => silu(this.norm1.call(x))), ...shift]));
-      return silu(this.norm2.call(h)); // [N, H, W, O]
+      const normed = tf.tidy(() => this.norm2.call(tf.tidy(() => this.conv1.call([tf.tidy(() => silu(this.norm1.call(x))), ...shift]))));
+      return silu(normed); // [N, H, W, O]
     });
     const change = this.conv2.call(activated);
     activated.dispose();

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { AlphaBlender, type AlphaBlenderArgs } from './alphaBlender.ts';
 import { Block, type Inputs, type Kwargs, type LayerArgs } from './block.ts';
 import { ResnetBlock2D } from './resnetBlock2D.ts';
+import type { Link } from './stepwise.ts';
 import { TemporalResnetBlock } from './temporalResnetBlock.ts';
 
 /** Arguments of `SpatioTemporalResBlock`. */
@@ -52,14 +53,21 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
     return { x: ['B*F', 'H', 'W', inChannels], ...temb, 'imageOnlyIndicator?': ['B', 'F'] };
   }
 
-  protected forward(inputs: tf.Tensor[], { numFrames }: Kwargs): tf.Tensor {
-    const x = inputs[0];
+  protected forward(inputs: tf.Tensor[], kwargs: Kwargs): tf.Tensor {
     const temb = this.args.tembChannels ? [inputs[1]] : [];
-    const indicator = inputs.slice(1 + temb.length);
-    const spatial = this.spatialResBlock.call([x, ...temb]); // [B*F, H, W, O]
+    const spatial = this.spatialResBlock.call([inputs[0], ...temb]); // [B*F, H, W, O]
+    return this.overTime(spatial, temb, kwargs, inputs[1 + temb.length]);
+  }
+
+  private overTime(spatial: tf.Tensor, temb: tf.Tensor[], { numFrames }: Kwargs, indicator?: tf.Tensor): tf.Tensor {
     // The temporal branch is `spatial + change`, hence the blend `spatial + (1 - a) * change`: two passes over memory instead of four.
     const change = this.temporalResBlock.change([spatial, ...temb], { numFrames });
-    return this.timeMixer.addChange(spatial, change, indicator[0]);
+    return this.timeMixer.addChange(spatial, change, indicator);
+  }
+
+  /** The two halves of the block for x alone, of which the second does not need x any more. */
+  stages(kwargs: Kwargs): Link['stages'] {
+    return [(x) => this.spatialResBlock.call(x), (spatial) => this.overTime(spatial, [], kwargs)];
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {

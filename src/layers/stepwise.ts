@@ -114,3 +114,30 @@ export class Held {
     this.free(...this.tensors);
   }
 }
+
+/** One of several computations in a row. */
+export interface Link {
+  /** The path of the block that it runs. */
+  path: string;
+  /** What it does to the result of the link before, in stages that need nothing but what the stage before gives. */
+  stages: ((h: tf.Tensor) => tf.Tensor)[];
+}
+
+/** Runs `links` one after the other, beginning with x. What one gives is freed once the next has taken it. */
+export function* inTurn(x: tf.Tensor, links: Link[]): Steps<tf.Tensor> {
+  const held = new Held();
+  try {
+    let h = x;
+    for (const { path, stages } of links) {
+      yield path;
+      for (const stage of stages) {
+        const before = h;
+        h = held.hold(() => stage(before));
+        held.free(before);
+      }
+    }
+    return held.give(h);
+  } finally {
+    held.freeAll();
+  }
+}

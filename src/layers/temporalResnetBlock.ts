@@ -64,8 +64,8 @@ export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
       const shift = this.timeEmbProj ? [this.timeEmbProj.call(silu(temb))] : []; // [B*F, O]
       // Nested, so that nothing outlives its use.
       const activated = tf.tidy(() => {
-        const h = tf.tidy(() => this.conv1.call([tf.tidy(() => silu(this.norm1.call(x, { numFrames }))), ...shift], { numFrames }));
-        return silu(this.norm2.call(h, { numFrames })); // [B*F, H, W, O]
+        const convolved = () => this.conv1.call([tf.tidy(() => silu(this.norm1.call(x, { numFrames }))), ...shift], { numFrames });
+        return silu(tf.tidy(() => this.norm2.call(tf.tidy(convolved), { numFrames }))); // [B*F, H, W, O]
       });
       return this.conv2.call(activated, { numFrames });
     });

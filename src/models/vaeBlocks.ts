@@ -4,16 +4,13 @@ import {
   Attention,
   type Block,
   Downsample2D,
-  Held,
   type Inputs,
-  type Kwargs,
   type LayerArgs,
   ResnetBlock2D,
   SpatioTemporalResBlock,
-  type Steps,
-  StepwiseBlock,
   Upsample2D,
 } from '../layers/index.ts';
+import { Chain } from './chain.ts';
 
 /** Arguments that the blocks of the VAE have in common. */
 export interface VaeBlockArgs extends LayerArgs {
@@ -23,32 +20,6 @@ export interface VaeBlockArgs extends LayerArgs {
   outChannels: number;
   /** Default 1. */
   numLayers?: number;
-}
-
-/** A chain of layers, each taking the one tensor that the layer before it gives. Inputs `[x]`, kwargs passed on. */
-abstract class Chain<Args extends LayerArgs> extends StepwiseBlock<Args> {
-  /** The layers in order of execution; children may hold more, or in another order. */
-  protected abstract readonly chain: Block<LayerArgs>[];
-
-  *steps([x]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
-    const held = new Held();
-    try {
-      let h = x;
-      for (const layer of this.chain) {
-        yield layer.name;
-        const before = h;
-        h = held.hold(() => layer.call(before, kwargs));
-        held.free(before);
-      }
-      return held.give(h);
-    } finally {
-      held.freeAll();
-    }
-  }
-
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return this.chain.reduce((shape, layer) => layer.computeOutputShape(shape) as tf.Shape, inputShape as tf.Shape);
-  }
 }
 
 const attentionOf = (channels: number) =>

@@ -1,18 +1,20 @@
 /** The two halves of the VAE, mirroring `Encoder` of diffusers' `models/autoencoders/vae.py` and `TemporalDecoder` of `autoencoder_kl_temporal_decoder.py`. */
 import * as tf from '@tensorflow/tfjs';
 import {
+  type Block,
   Conv2d,
   GroupNormalization,
-  Held,
   type Inputs,
+  inTurn,
   type Kwargs,
   type LayerArgs,
+  type Link,
   type Steps,
   StepwiseBlock,
   TemporalConv,
-  under,
 } from '../layers/index.ts';
 import { silu } from '../ops/index.ts';
+import type { Chain } from './chain.ts';
 import { DownEncoderBlock2D, MidBlockTemporalDecoder, UNetMidBlock2D, UpBlockTemporalDecoder } from './vaeBlocks.ts';
 
 /** Arguments of `Encoder` and `TemporalDecoder`. */
@@ -30,34 +32,25 @@ export interface CoderArgs extends LayerArgs {
 /** What both halves do: a convolution, blocks, then normalisation, SiLU and a convolution. */
 abstract class Coder extends StepwiseBlock<CoderArgs> {
   protected abstract readonly convIn: Conv2d;
-  protected abstract readonly blocks: StepwiseBlock[];
+  protected abstract readonly blocks: Chain<LayerArgs>[];
   protected abstract readonly convNormOut: GroupNormalization;
   protected abstract readonly convOut: Conv2d;
   protected readonly timeConvOut?: TemporalConv;
 
-  *steps([x]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
-    const held = new Held();
-    try {
-      yield this.convIn.name;
-      let h = held.hold(() => this.convIn.call(x));
-      for (const block of this.blocks) {
-        const before = h;
-        h = held.adopt(yield* under(block.name, block.steps([before], kwargs)));
-        held.free(before);
-      }
-      yield this.convNormOut.name;
-      const normed = held.hold(() => silu(this.convNormOut.call(h)));
-      held.free(h);
-      yield this.convOut.name;
-      const out = held.hold(() => this.convOut.call(normed));
-      const { timeConvOut } = this;
-      if (!timeConvOut) return held.give(out);
-      held.free(normed);
-      yield timeConvOut.name;
-      return held.give(held.hold(() => timeConvOut.call(out, kwargs)));
-    } finally {
-      held.freeAll();
-    }
+  steps([x]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
+    const { convIn, blocks, convNormOut, convOut, timeConvOut } = this;
+    const link = (block: Block<LayerArgs>, ...then: Link['stages']): Link => ({
+      path: block.name,
+      stages: [(h) => block.call(h), ...then],
+    });
+    return inTurn(x, [
+      link(convIn),
+      // Their links and not the blocks themselves, so that no block's input outlives its first layer.
+      ...blocks.flatMap((block) => block.links(kwargs).map(({ path, stages }) => ({ path: `${block.name}.${path}`, stages }))),
+      link(convNormOut, silu),
+      link(convOut),
+      ...(timeConvOut ? [{ path: timeConvOut.name, stages: [(h: tf.Tensor) => timeConvOut.call(h, kwargs)] }] : []),
+    ]);
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape {
@@ -72,7 +65,7 @@ const last = <T>(list: T[]): T => list[list.length - 1];
 export class Encoder extends Coder {
   static className = 'Encoder';
   protected readonly convIn: Conv2d;
-  protected readonly blocks: StepwiseBlock[];
+  protected readonly blocks: Chain<LayerArgs>[];
   protected readonly convNormOut: GroupNormalization;
   protected readonly convOut: Conv2d;
 
@@ -108,7 +101,7 @@ tf.serialization.registerClass(Encoder);
 export class TemporalDecoder extends Coder {
   static className = 'TemporalDecoder';
   protected readonly convIn: Conv2d;
-  protected readonly blocks: StepwiseBlock[];
+  protected readonly blocks: Chain<LayerArgs>[];
   protected readonly convNormOut: GroupNormalization;
   protected readonly convOut: Conv2d;
   protected override readonly timeConvOut: TemporalConv;

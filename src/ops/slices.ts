@@ -8,28 +8,38 @@ import { alike, deviceName } from './kernels.ts';
  */
 export const sliceBytes = (device = deviceName()) => (device === 'tensorflow-cpu' ? 16 : 256) * 2 ** 20;
 
+/** The same where every slice reads filters anew. */
+export const pictureBytes = () => 16 * sliceBytes();
+
 /**
- * `compute` on slices of the first axis of x, joined. It has to treat the entries of that axis one by one.
+ * `compute` on slices of the first axis of all `inputs`, joined. It has to treat the entries of that axis one by one.
  * @param entryBytes What `compute` allocates for one entry.
+ * @param budget What it may allocate for a slice.
  */
-export function inSlices<T extends tf.Tensor>(x: T, entryBytes: number, compute: (slice: T) => tf.Tensor): tf.Tensor {
-  const n = x.shape[0];
-  const count = Math.ceil(n / Math.max(1, Math.floor(sliceBytes() / entryBytes)));
-  if (count === 1) return compute(x);
+export function inSlices<T extends tf.Tensor>(
+  inputs: tf.Tensor[],
+  entryBytes: number,
+  compute: (slices: tf.Tensor[]) => T,
+  budget = sliceBytes(),
+): T {
+  const n = inputs[0].shape[0];
+  const count = Math.ceil(n / Math.max(1, Math.floor(budget / entryBytes)));
+  if (count === 1) return compute(inputs);
   const size = Math.ceil(n / count);
   return tf.tidy(() => {
-    const rest = x.shape.slice(1);
     const sizeAt = (i: number) => Math.min(size, n - i * size);
+    const sliceAt = (i: number) => (x: tf.Tensor) =>
+      tf.slice(x, [i * size, ...x.shape.slice(1).map(() => 0)], [sizeAt(i), ...x.shape.slice(1)]);
     let shape: number[];
     const part = alike(
       (i) =>
         tf.tidy(() => {
-          const result = compute(tf.slice(x, [i * size, ...rest.map(() => 0)], [sizeAt(i), ...rest]));
+          const result = compute(inputs.map(sliceAt(i)));
           shape = result.shape;
           return result;
         }),
       (i) => [sizeAt(i), ...shape.slice(1)],
     );
-    return tf.concat(Array.from({ length: Math.ceil(n / size) }, (_, i) => part(i)));
+    return tf.concat(Array.from({ length: Math.ceil(n / size) }, (_, i) => part(i))) as tf.Tensor as T;
   });
 }

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { conv2d, padEvenly } from './convolution.ts';
 import { formulationOf } from './formulations.ts';
 import { upsampleTwice } from './resize.ts';
+import { inSlices, pictureBytes } from './slices.ts';
 
 type UpsampleConv = (x: tf.Tensor4D, filter: tf.Tensor4D, bias: tf.Tensor1D) => tf.Tensor4D;
 
@@ -47,5 +48,9 @@ function halved(filter: tf.Tensor4D, second: number, axis: 0 | 1): tf.Tensor4D {
 
 /** Repeats every pixel of x `[N, H, W, I]` twice in both directions and convolves by filter `[3, 3, I, O]` -> `[N, 2H, 2W, O]`. */
 export function upsampleConv2d(x: tf.Tensor4D, filter: tf.Tensor4D, bias: tf.Tensor1D): tf.Tensor4D {
-  return tf.tidy(() => formulationOf('upsampleConv2d', upsampleConv2dFormulations)(x, filter, bias));
+  const [, height, width] = x.shape;
+  const upsampled = formulationOf('upsampleConv2d', upsampleConv2dFormulations);
+  // The four results and the pairs of them take twice what they make together.
+  const bytes = 3 * 4 * 4 * height * width * filter.shape[3];
+  return tf.tidy(() => inSlices([x], bytes, ([pictures]) => upsampled(pictures as tf.Tensor4D, filter, bias), pictureBytes()));
 }

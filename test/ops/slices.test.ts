@@ -15,21 +15,21 @@ describe('inSlices', () => {
   ];
   for (const [n, atOnce, slices] of cases) {
     it(`computes ${n} entries, ${atOnce} of which fit, in slices of ${slices}`, async () => {
-      const x = named('x', [n, 4, 3]);
+      const inputs = [named('x', [n, 4, 3]), named('y', [n, 3])];
       const seen: number[] = [];
-      const work = (part: tf.Tensor) => tf.sum(tf.square(part), 1);
+      const work = ([x, y]: tf.Tensor[]) => tf.add(tf.sum(tf.square(x), 1), y);
       const tensors = tf.memory().numTensors;
       await expectSame(
         () =>
-          inSlices(x, atOnce === 0 ? 2 * sliceBytes() : sliceBytes() / atOnce, (part) => {
-            seen.push(part.shape[0]);
-            return work(part);
+          inSlices(inputs, atOnce === 0 ? 2 * sliceBytes() : sliceBytes() / atOnce, (parts) => {
+            seen.push(parts[0].shape[0]);
+            return work(parts);
           }),
-        () => work(x),
+        () => work(inputs),
       );
       expect(seen.slice(0, slices.length)).to.deep.equal(slices);
       expect(tf.memory().numTensors).to.equal(tensors);
-      x.dispose();
+      tf.dispose(inputs);
     });
   }
 });

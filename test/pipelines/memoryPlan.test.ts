@@ -58,7 +58,7 @@ describe('planMemory', () => {
   });
 
   it('saves more, the less memory there is, and never exceeds it', () => {
-    const rooms = [40, 15, 9, 6.5, 4];
+    const rooms = [40, 15, 9, 6.5, 2.5];
     const plans = rooms.map((room) => plan({ processBytes: room * GiB }));
     plans.forEach((one, i) => {
       expect(one.fits, `${rooms[i]} GiB`).to.equal(true);
@@ -90,7 +90,7 @@ describe('planMemory', () => {
     expect(sampling({ guidanceTogether: true })).to.be.above(1.3 * base);
     expect(sampling({ forwardChunking: { size: 5, dim: 0 } })).to.be.below(base);
     const decoding = (decodeChunkSize: number) => bytesOf(plan({ ...size, fixed: { ...usual, decodeChunkSize } }), 'decoding');
-    expect(decoding(8)).to.be.above(1.5 * decoding(2)); // sampling needs as much as 2
+    expect(decoding(25)).to.be.above(1.5 * decoding(8)); // sampling needs as much as 8
     expect(bytesOf(plan({ ...size, fixed: { ...usual, offload: 'sequential' } }), 'sampling')).to.be.below(base - 4 * GiB);
   });
 
@@ -143,12 +143,12 @@ describe('callPlanner', () => {
 
   it('refuses with the nearest sizes that fit', () => {
     const long = sizeOfCall({ numFrames: 28, outputType: 'latent' });
-    const refused = () => planner(1.2 * GiB).plan(long, {});
+    const refused = () => planner(1.1 * GiB).plan(long, {});
     const message =
-      /^28 frames of 1024x576 do not fit into memory: sampling needs \d\.\d GiB and there are 1\.2 GiB\. (\d+) frames? of 1024x576 or 28 frames of (\d+)x(\d+) would fit\.$/;
+      /^28 frames of 1024x576 do not fit into memory: sampling needs \d\.\d GiB and there are 1\.1 GiB\. (\d+) frames? of 1024x576 or 28 frames of (\d+)x(\d+) would fit\.$/;
     expect(messageOf(refused)).to.match(message);
     const [frames, width, height] = messageOf(refused).match(message)!.slice(1).map(Number);
-    const fits = (changes: Partial<MemoryRequest>) => planMemory(small, request({ ...long, processBytes: 1.2 * GiB, ...changes })).fits;
+    const fits = (changes: Partial<MemoryRequest>) => planMemory(small, request({ ...long, processBytes: 1.1 * GiB, ...changes })).fits;
     expect(fits({ numFrames: frames })).to.equal(true);
     expect(fits({ numFrames: frames + 1 }), 'one frame more').to.equal(false);
     expect(fits({ width, height })).to.equal(true);
