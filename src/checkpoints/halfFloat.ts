@@ -3,7 +3,7 @@
 let table: Uint32Array | undefined;
 
 /** The float32 bits of one binary16. */
-function widen(half: number): number {
+export function widen(half: number): number {
   const sign = (half & 0x8000) << 16;
   const exponent = (half >>> 10) & 31;
   const fraction = half & 0x3ff;

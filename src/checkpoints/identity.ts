@@ -3,32 +3,33 @@ import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { CheckpointError, reason } from './errors.ts';
-import { openModelFolder } from './modelFolder.ts';
+import { type OpenOptions, openModel } from './openModel.ts';
 import { sha256OfFiles } from './sha256.ts';
 
 /** Names a checkpoint and the bytes that it is made of. */
 export interface CheckpointIdentity {
-  /** `org/name` in the cache of the hub, otherwise the folder's name. */
+  /** `org/name` in the cache of the hub, otherwise the name of the folder or file. */
   id: string;
   /** The commit, in the cache of the hub. */
   revision?: string;
-  /** SHA-256 of each file that the pipeline reads, by its path in the folder, in the order of the paths. */
+  /** SHA-256 of each file that the pipeline reads, by its path in the folder or its name, in the order of the paths. */
   files: Record<string, string>;
   /** SHA-256 of the lines that `sha256sum` prints for `files`: `cd FOLDER && sha256sum FILE... | sha256sum`. */
   hash: string;
 }
 
 /**
- * Identifies the model in a folder of diffusers' layout: its configs and the weights of `variant`. Reads every byte, on a thread of
- * its own; only large files in the cache of the hub, whose names there are their SHA-256, are taken by name.
+ * Identifies a checkpoint: the configs and the weights of a folder, or one file. Reads every byte, on a thread of its own; only large files
+ * in the cache of the hub, whose names there are their SHA-256, are taken by name.
  * @throws CheckpointError if a file is missing or unreadable; the signal's reason if that aborts.
  */
 export async function identifyCheckpoint(
-  folder: string,
-  { variant, signal }: { variant?: string; signal?: AbortSignal } = {},
+  path: string,
+  { signal, ...options }: OpenOptions & { signal?: AbortSignal } = {},
 ): Promise<CheckpointIdentity> {
-  const model = await openModelFolder(folder, { variant });
+  const model = await openModel(path, options);
   const files = (await model.files().finally(() => model.close())).sort();
+  const folder = model.format === 'original' ? dirname(path) : path;
   const targets = await Promise.all(files.map((file) => resolved(join(folder, file))));
   const named = targets.map(nameInCache);
   const read = await sha256OfFiles(
@@ -37,7 +38,7 @@ export async function identifyCheckpoint(
   );
   const hashes = named.map((name) => name ?? read.shift()!);
   return {
-    ...(await nameOf(folder)),
+    ...(await nameOf(path)),
     files: Object.fromEntries(files.map((file, i) => [file, hashes[i]])),
     hash: listHash(files, hashes),
   };

@@ -32,10 +32,14 @@ export function weightFileNames(component: WeightedComponent, variant?: string):
     : { single: `${stem}.${variant}.safetensors`, index: `${stem}.safetensors.index.${variant}.json` };
 }
 
+/** The name of a component's weights, and of how they are used, as a TensorFlow.js artifact. */
+export const TFJS = 'model.json';
+
 /** The one of `names` that holds a component's weights of a variant, or is their index. */
 export function weightFileAmong(names: readonly string[], component: WeightedComponent, variant?: string): string | undefined {
   const { single, index } = weightFileNames(component, variant);
-  return [single, index].find((name) => names.includes(name));
+  const candidates = variant === undefined ? [single, index, TFJS] : [single, index];
+  return candidates.find((name) => names.includes(name));
 }
 
 /** The variants that a component's weight files are there of; `none` for files without one. */
@@ -52,3 +56,9 @@ export function variantsAmong(names: readonly string[], component: WeightedCompo
   }
   return [...variants].sort();
 }
+
+/** The endings of files that PyTorch's `torch.load` reads. */
+export const PICKLES = ['.bin', '.ckpt', '.pt', '.pth'];
+
+/** Whether a path is that of one file with a whole model, by its ending. */
+export const isSingleFile = (path: string): boolean => ['.safetensors', ...PICKLES].some((ending) => path.endsWith(ending));

@@ -1,64 +1,46 @@
 /** A Stable Video Diffusion model on disk, in the folder layout that diffusers' `save_pretrained` writes. */
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { CheckpointError, listed, quoted, reason } from './errors.ts';
+import { familyByBlocks, familyByPipeline, pickleRefusal } from './families.ts';
+import { filesNamedBy } from './filesNamedBy.ts';
+import { checkInside } from './inside.ts';
 import {
   type Component,
   componentNames,
   components,
   configFiles,
+  TFJS,
   variantsAmong,
   type WeightedComponent,
   weightedComponents,
   weightFileAmong,
   weightFileNames,
 } from './modelFiles.ts';
+import type { ModelFiles } from './openModel.ts';
 import { openSafetensors } from './safetensorsFile.ts';
-import { openSharded, readIndex, readJson } from './shardedSource.ts';
+import { openSharded, readJson } from './shardedSource.ts';
+import { openTfjs } from './tfjs/tfjsSource.ts';
 import type { WeightSource } from './weightSource.ts';
-
-export type { Component, WeightedComponent };
-
-/** An open model folder: its configs, and its weights when they are asked for. */
-export interface ModelFolder {
-  /** The folder, as it was given. */
-  readonly path: string;
-  /** The `variant` that weights are read of, if any. */
-  readonly variant?: string;
-  /** `model_index.json`. */
-  readonly index: Record<string, unknown>;
-  /** A component's JSON config as it is, with snake_case keys. */
-  config(component: Component): Record<string, unknown>;
-  /**
-   * Opens a component's weights. The folder closes them; to free them earlier, close them yourself.
-   * @throws CheckpointError if there are none of the variant, or they are broken.
-   */
-  weights(component: WeightedComponent): Promise<WeightSource>;
-  /**
-   * The paths within the folder of all files that the model is read from: configs, weights and their index files.
-   * @throws CheckpointError if there are no weights of the variant.
-   */
-  files(): Promise<string[]>;
-  /** Closes all weights opened so far. */
-  close(): Promise<void>;
-}
 
 /**
  * Opens a model folder and reads all its configs, but no weights. `variant: 'fp16'` takes the weight files with that word in their names.
  * @throws CheckpointError if the folder, `model_index.json` or a component is missing, broken, or of another class.
  */
-export async function openModelFolder(path: string, options: { variant?: string } = {}): Promise<ModelFolder> {
+export async function openModelFolder(path: string, options: { variant?: string } = {}): Promise<ModelFiles> {
   const { variant } = options;
   const index = await readModelIndex(path);
   checkComponents(path, index);
   await checkFolders(path);
   const configs = new Map<Component, Record<string, unknown>>();
+  await checkInside(path, configFiles);
   for (const name of componentNames) configs.set(name, await readConfig(path, name));
+  checkBlocks(path, configs.get('unet')!);
 
   const opened: WeightSource[] = [];
   return {
     path,
-    variant,
+    format: weightFileAmong(await list(join(path, 'unet')), 'unet', variant) === TFJS ? 'tfjs' : 'diffusers',
     index,
     config: (component) => structuredClone(configs.get(component)!),
     async weights(component) {
@@ -70,6 +52,7 @@ export async function openModelFolder(path: string, options: { variant?: string 
       const weights = await Promise.all(weightedComponents.map((component) => weightFiles(path, component, variant)));
       return [...configFiles, ...weights.flat()];
     },
+    reopen: () => openModelFolder(path, options),
     async close() {
       await Promise.all(opened.splice(0).map((source) => source.close()));
     },
@@ -83,8 +66,9 @@ async function readModelIndex(path: string): Promise<Record<string, unknown>> {
   }
   const index = await readJson(join(path, 'model_index.json'));
   if (index._class_name !== 'StableVideoDiffusionPipeline') {
+    const family = familyByPipeline(index._class_name);
     throw new CheckpointError(
-      `${path} holds a model for ${quoted(index._class_name)}, not for "StableVideoDiffusionPipeline". Give a Stable Video Diffusion model.`,
+      `${path} holds a model for ${quoted(index._class_name)}${family ? `, which is ${family}` : ''}, not for "StableVideoDiffusionPipeline". Give a Stable Video Diffusion model.`,
     );
   }
   return index;
@@ -134,16 +118,27 @@ async function readConfig(path: string, name: Component): Promise<Record<string,
   return config;
 }
 
+function checkBlocks(path: string, { down_block_types: down = [], up_block_types: up = [] }: Record<string, unknown>): void {
+  const family = familyByBlocks([down, up].flat());
+  if (family !== undefined) {
+    throw new CheckpointError(`${path}/unet is no UNet of Stable Video Diffusion: ${family}. Give a Stable Video Diffusion model.`);
+  }
+}
+
 async function openWeights(path: string, component: WeightedComponent, variant?: string): Promise<WeightSource> {
-  const file = join(path, component, await weightFile(path, component, variant));
-  return file.endsWith('.json') ? openSharded(file) : openSafetensors(file);
+  const [file] = await weightFiles(path, component, variant);
+  if (basename(file) === TFJS) return openTfjs(join(path, file), component);
+  return file.endsWith('.json') ? openSharded(join(path, file)) : openSafetensors(join(path, file));
 }
 
 /** The weight file of a component, or the index and the shards that it names, as paths within the model's folder. */
 async function weightFiles(path: string, component: WeightedComponent, variant?: string): Promise<string[]> {
-  const file = await weightFile(path, component, variant);
-  const shards = file.endsWith('.json') ? new Set((await readIndex(join(path, component, file))).values()) : [];
-  return [file, ...shards].map((name) => `${component}/${name}`);
+  const file = `${component}/${await weightFile(path, component, variant)}`;
+  await checkInside(path, [file]);
+  const shards = await filesNamedBy(join(path, file));
+  const files = [file, ...shards.map((name) => `${component}/${name}`)];
+  await checkInside(path, files);
+  return files;
 }
 
 async function weightFile(path: string, component: WeightedComponent, variant?: string): Promise<string> {
@@ -158,9 +153,10 @@ async function weightFile(path: string, component: WeightedComponent, variant?: 
 function advice(files: string[], component: WeightedComponent): string {
   const variants = variantsAmong(files, component);
   if (variants.length > 0) return `The variants there are: ${variants.join(', ')}. Ask for one of them.`;
+  if (files.includes(TFJS)) return 'Its weights are TensorFlow.js artifacts, which have no variants: ask for none.';
   const binary = files.filter((file) => file.endsWith('.bin'));
   if (binary.length > 0) {
-    return `The weights are in PyTorch's own format (${listed(binary, 3)}): convert them by diffusers' \`save_pretrained(folder, safe_serialization=True)\`.`;
+    return pickleRefusal(listed(binary, 3));
   }
   return 'Copy or download the weights.';
 }

@@ -20,7 +20,8 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   }
 }
 
-async function openBytes(path: string): Promise<ByteReader> {
+/** Opens a file for reading at any position. @throws CheckpointError if there is no such file. */
+export async function openBytes(path: string): Promise<ByteReader> {
   const failed = (error: unknown) => new CheckpointError(`Cannot read ${path}: ${reason(error)}.`, { cause: error });
   let file: FileHandle;
   let size: number;

@@ -29,24 +29,14 @@ export async function writeSafetensors(
   tensors: Record<string, TensorToWrite>,
   metadata?: Record<string, string>,
 ): Promise<void> {
-  const entries = inFileOrder(tensors).map(([name, tensor]) => ({ name, tensor, bytes: sizeOf(name, tensor, path) }));
-  const header = buildHeader(
-    entries.map(({ name, tensor: { dtype, shape }, bytes }) => [name, { dtype, shape, bytes }]),
-    metadata,
-  );
+  const { header, entries } = layOut(tensors, path, metadata);
   const write = async (temporary: string) => {
     const file = await open(temporary, 'wx');
     try {
       await writeAll(file, header, 0);
       let position = header.length;
-      for (const { name, tensor, bytes } of entries) {
-        const data = typeof tensor.data === 'function' ? await tensor.data() : tensor.data;
-        const encoded = encode(data, name, tensor, path);
-        if (encoded.length !== bytes) {
-          const needed = `its type ${tensor.dtype} and shape [${tensor.shape}] need ${bytes}`;
-          throw new CheckpointError(`Cannot write ${path}: ${quoted(name)} has ${encoded.length} bytes, but ${needed}.`);
-        }
-        await writeAll(file, encoded, position);
+      for (const { bytes, encoded } of entries) {
+        await writeAll(file, await encoded(), position);
         position += bytes;
       }
     } finally {
@@ -58,6 +48,26 @@ export async function writeSafetensors(
     const refused = cause instanceof Error && 'syscall' in cause && !(error instanceof CheckpointError);
     throw refused ? new CheckpointError(`Cannot write ${path}: ${reason(cause)}.`, { cause }) : error;
   });
+}
+
+/** The header of a file at `path` with these tensors, and then, in their order, the tensors with their sizes and what makes their bytes. */
+export function layOut(
+  tensors: Record<string, TensorToWrite>,
+  path: string,
+  metadata?: Record<string, string>,
+): { header: Uint8Array; entries: { name: string; bytes: number; encoded: () => Promise<Uint8Array> }[] } {
+  const entries = inFileOrder(tensors).map(([name, tensor]) => ({ name, tensor, bytes: sizeOf(name, tensor, path) }));
+  const header = buildHeader(
+    entries.map(({ name, tensor: { dtype, shape }, bytes }) => [name, { dtype, shape, bytes }]),
+    metadata,
+  );
+  const encoded = async ({ name, tensor, bytes }: (typeof entries)[number]) => {
+    const result = encode(typeof tensor.data === 'function' ? await tensor.data() : tensor.data, name, tensor, path);
+    if (result.length === bytes) return result;
+    const needed = `its type ${tensor.dtype} and shape [${tensor.shape}] need ${bytes}`;
+    throw new CheckpointError(`Cannot write ${path}: ${quoted(name)} has ${result.length} bytes, but ${needed}.`);
+  };
+  return { header, entries: entries.map((entry) => ({ name: entry.name, bytes: entry.bytes, encoded: () => encoded(entry) })) };
 }
 
 /** Wide types first, so that all tensors are aligned, then by the bytes of the name. */

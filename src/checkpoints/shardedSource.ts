@@ -1,7 +1,8 @@
 /** Weights spread over several safetensors files by an index (`*.safetensors.index.json`, written by `save_pretrained`). */
 import { readFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { CheckpointError, listed, quoted, reason } from './errors.ts';
+import { isFileName } from './inside.ts';
 import { openSafetensors } from './safetensorsFile.ts';
 import type { SafetensorsFile } from './safetensorsReader.ts';
 import { unknownTensor, type WeightSource } from './weightSource.ts';
@@ -41,11 +42,11 @@ export async function readIndex(path: string): Promise<Map<string, string>> {
     throw new CheckpointError(`${path} has no \`weight_map\` that says which file each tensor is in.`);
   }
   const entries = Object.entries(map);
-  const wrong = entries.find(([, file]) => typeof file !== 'string' || file === '' || basename(file) !== file || file === '..');
+  const wrong = entries.find(([, file]) => !isFileName(file));
   if (wrong !== undefined) {
     throw new CheckpointError(`${path}: the file of ${quoted(wrong[0])} has to be a name in the same folder, but is ${quoted(wrong[1])}.`);
   }
-  return new Map(entries);
+  return new Map(entries as [string, string][]);
 }
 
 /** Reads a file that holds one JSON object. */

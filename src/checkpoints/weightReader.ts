@@ -21,7 +21,7 @@ export const staysHalf = (shape: number[]): boolean => tf.util.sizeFromShape(sha
 /** Reads each tensor in the fastest way for the current backend, into `memory` if that takes bytes. */
 export function weightReader(source: WeightSource, weightDtype: WeightDtype = 'float32', memory = uploadPool()): WeightReader {
   const [values, bytes] = [valuesReader(source), bytesReader(source, weightDtype === 'auto', memory)];
-  return (name, layout) => (source.readBytes && takesBytes(source.info(name).dtype) ? bytes : values)(name, layout);
+  return (name, layout) => (source.readBytes && takesBytes(source.info(name).dtype) ? bytes : values)(name, source.ours ? 'same' : layout);
 }
 
 function valuesReader(source: WeightSource): WeightReader {

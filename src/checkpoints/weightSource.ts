@@ -6,20 +6,24 @@ import { CheckpointError, quoted } from './errors.ts';
 export interface TensorInfo {
   /** The element type in the checkpoint. */
   dtype: Dtype;
-  /** As in the checkpoint, so in PyTorch's axis order. */
+  /** As in the checkpoint, so in PyTorch's axis order, unless the source is in ours. */
   shape: number[];
-  /** Size in the checkpoint. */
+  /** Size in the checkpoint; of a quantised tensor, that of the values it stands for. */
   bytes: number;
+  /** How a quantised tensor is stored. */
+  stored?: { dtype: 'uint8' | 'uint16'; bytes: number };
 }
 
 /** A named set of tensors that are read one at a time. */
 export interface WeightSource {
+  /** Tensors lie in the axis order of our layers, not in PyTorch's: their shapes, values and bytes are what the variables hold. */
+  readonly ours?: true;
   /** Every tensor's name, in the order in which reading them is fastest. */
   names(): string[];
   /** @throws CheckpointError if there is no such tensor. */
   info(name: string): TensorInfo;
   /**
-   * The tensor's values in PyTorch's axis order, in a new array that is the caller's.
+   * The tensor's values in the source's axis order, in a new array that is the caller's.
    * @throws CheckpointError if there is no such tensor, it is not of floating point, or it cannot be read.
    */
   read(name: string): Promise<Float32Array>;

@@ -1,6 +1,9 @@
 /** The options by which commands take models of the hub, and the folder that a model is in. */
 import { type DownloadOptions, isHubId } from '../checkpoints/hub/download.ts';
 import { hubOnly, isFolder, locateModel } from '../checkpoints/hub/locate.ts';
+import { isSingleFile } from '../checkpoints/modelFiles.ts';
+import type { SingleFileOptions } from '../checkpoints/original/openOriginal.ts';
+import { framesByName } from '../checkpoints/original/publishedConfigs.ts';
 import type { Arguments, Options } from './arguments.ts';
 import { UsageError } from './errors.ts';
 
@@ -37,14 +40,14 @@ export function readHubCommand(given: Arguments): HubCommand {
 }
 
 /**
- * The folder that `model` is in; models of the hub are brought into the cache first.
- * @throws UsageError if options for the hub are given with a folder.
+ * The folder that `model` is in, or the file that it is; models of the hub are brought into the cache first.
+ * @throws UsageError if options for the hub are given with a folder or a file.
  */
 export async function folderOf(model: string, command: HubCommand, watch: Pick<DownloadOptions, 'signal' | 'onProgress'>): Promise<string> {
   const given = hubOnly.filter((name) => command[name] !== undefined);
-  if (given.length > 0 && (await isFolder(model))) {
+  if (given.length > 0 && (isSingleFile(model) || (await isFolder(model)))) {
     const option = given[0].replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`);
-    throw new UsageError(`--${option} is for models of the hub, such as org/name, but ${model} is a folder.`);
+    throw new UsageError(`--${option} is for models of the hub, such as org/name, but ${model} is none.`);
   }
   const { variant, revision, token, cacheDir, localFilesOnly } = command;
   return locateModel(model, { variant, revision, token, cacheDir, localFilesOnly, ...watch });
@@ -52,6 +55,24 @@ export async function folderOf(model: string, command: HubCommand, watch: Pick<D
 
 /** The same for commands that fetch nothing: models of the hub have to be in the cache. */
 export async function cachedFolderOf(model: string, command: HubCommand): Promise<string> {
-  const ofHub = isHubId(model) && !(await isFolder(model));
+  const ofHub = isHubId(model) && !isSingleFile(model) && !(await isFolder(model));
   return folderOf(model, ofHub ? { ...command, localFilesOnly: true } : command, {});
+}
+
+/** Option for commands that take original files, too. */
+export const configOption: Options = {
+  config: {
+    value: 'DIR',
+    help: 'For an original file: folder in diffusers format with the configs. Default: those of the published models.',
+  },
+};
+
+/**
+ * What has to be known of an original file besides: `numFrames` stands in for the frames that its name does not tell.
+ * @throws UsageError if a config is given for a model that has its own.
+ */
+export function singleFileOptions(model: string, { config, numFrames }: SingleFileOptions): SingleFileOptions {
+  if (isSingleFile(model)) return { config, numFrames: config === undefined && framesByName(model) === undefined ? numFrames : undefined };
+  if (config !== undefined) throw new UsageError(`--config is for original files, such as svd_xt.safetensors, but ${model} is none.`);
+  return {};
 }

@@ -29,6 +29,15 @@ export function realNumber(option: string, text: string, range: Range): number {
   return value;
 }
 
+/** The bytes that a number with or without a unit means. @throws UsageError that names the option and the value. */
+export function byteCount(option: string, text: string): number {
+  const units: Record<string, number> = { '': 1, B: 1, kB: 1e3, MB: 1e6, GB: 1e9, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+  const [, number, unit] = /^([\d.]+) ?([A-Za-z]*)$/.exec(text.trim()) ?? [];
+  const bytes = Math.round(numberOf(number ?? '') * (units[unit] ?? Number.NaN));
+  if (!(bytes >= 1)) throw refused(option, 'a number of bytes, such as 100000, 64MB or 1GiB,', text);
+  return bytes;
+}
+
 /** Numbers within `range`, separated by commas. @throws UsageError that names the option, the value and the range. */
 export function realNumbers(option: string, text: string, range: Range, atLeast: number): number[] {
   const values = text.split(',').map(numberOf);

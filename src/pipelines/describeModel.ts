@@ -1,7 +1,8 @@
 /** Tells of a model on disk, from its configurations and the headers of its files, what it is made of and what memory calls need. */
 import { memoryLimits } from '../backends/memory.ts';
 import { type Device, devices } from '../backends/shapes/devices.ts';
-import { openModelFolder } from '../checkpoints/index.ts';
+import { openModel, type SingleFileOptions } from '../checkpoints/index.ts';
+import { isSingleFile } from '../checkpoints/modelFiles.ts';
 import { sizeOfCall } from './callPlanner.ts';
 import type { ModelName } from './components.ts';
 import { refusal } from './memoryAdvice.ts';
@@ -43,14 +44,18 @@ export interface ModelDescription {
 }
 
 /** What `describeModel` is asked. */
-export interface DescribeOptions extends PlannedCall, Pick<LoadOptions, 'variant' | 'dtype' | 'weightDtype' | 'offload' | 'memory'> {}
+export interface DescribeOptions
+  extends PlannedCall,
+    Pick<LoadOptions, 'variant' | 'dtype' | 'weightDtype' | 'offload' | 'memory'>,
+    SingleFileOptions {}
 
 /**
- * Describes the model in a folder and plans a call of it for every device, without loading weights.
- * @throws CheckpointError if the folder is no such model.
+ * Describes the model in a folder or file and plans a call of it for every device, without loading weights.
+ * @throws CheckpointError if it is no such model.
  */
-export async function describeModel(folder: string, options: DescribeOptions = {}): Promise<ModelDescription> {
-  const files = await openModelFolder(folder, { variant: options.variant });
+export async function describeModel(path: string, options: DescribeOptions = {}): Promise<ModelDescription> {
+  const numFrames = isSingleFile(path) ? options.numFrames : undefined;
+  const files = await openModel(path, { variant: options.variant, config: options.config, numFrames });
   try {
     const { unet } = await modelConfigs(files, 'cpu');
     const call = sizeOfCall(options, unet.numFrames);

@@ -9,8 +9,7 @@ import {
   camelCaseConfig,
   checkWeights,
   loadWeights,
-  type ModelFolder,
-  openModelFolder,
+  type ModelFiles,
   type WeightDtype,
   type WeightSource,
 } from '../checkpoints/index.ts';
@@ -39,13 +38,12 @@ function checkOption(name: string, value: string | undefined, allowed: readonly 
   }
 }
 
-/** Reads every part of the pipeline in `folder`, with weights in the memory of the backend asked for. */
-export async function loadComponents(folder: string, options: LoadOptions): Promise<Components> {
-  checkOption('offload', options.offload, Object.keys(offloads));
-  checkOption('weightDtype', options.weightDtype, weightDtypes);
-  const files = await openModelFolder(folder, { variant: options.variant });
+/** Reads every part of the pipeline in a checkpoint, with weights in the memory of the backend asked for. Closes the checkpoint. */
+export async function loadComponents(files: ModelFiles, options: LoadOptions): Promise<Components> {
   try {
-    const config = (component: Parameters<ModelFolder['config']>[0]) => camelCaseConfig(files.config(component));
+    checkOption('offload', options.offload, Object.keys(offloads));
+    checkOption('weightDtype', options.weightDtype, weightDtypes);
+    const config = (component: Parameters<ModelFiles['config']>[0]) => camelCaseConfig(files.config(component));
     const scheduler = EulerDiscreteScheduler.fromConfig(files.config('scheduler'));
     const { imageMean = CLIP_MEAN, imageStd = CLIP_STD } = config('feature_extractor') as Partial<FeatureExtractor>;
     const models: Models = {
@@ -117,7 +115,7 @@ function checkComputeDtype(dtype: ComputeDtype, backend: string): void {
 }
 
 /** Compares the weights of all models with their files, and reports what does not fit in one error. */
-async function check(models: Models, files: ModelFolder): Promise<void> {
+async function check(models: Models, files: ModelFiles): Promise<void> {
   const problems: string[] = [];
   for (const [label, model] of Object.entries(models) as [keyof Models, AnyBlock][]) {
     const source = await files.weights(label);
@@ -130,7 +128,7 @@ async function check(models: Models, files: ModelFolder): Promise<void> {
   if (problems.length > 0) throw new CheckpointError(problems.join(' '));
 }
 
-async function fill(models: Models, files: ModelFolder, { weightDtype = 'auto', onProgress, signal }: LoadOptions): Promise<void> {
+async function fill(models: Models, files: ModelFiles, { weightDtype = 'auto', onProgress, signal }: LoadOptions): Promise<void> {
   const entries = Object.entries(models) as [keyof Models, AnyBlock][];
   const sources = await Promise.all(entries.map(([label]) => files.weights(label)));
   const sizes = entries.map(([, model], i) => bytesInFile(model, sources[i]));

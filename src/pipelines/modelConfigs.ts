@@ -1,6 +1,6 @@
 /** What memory planning has to know of a model on disk, read without its weights. */
 import type { Device } from '../backends/shapes/devices.ts';
-import { camelCaseConfig, type ModelFolder } from '../checkpoints/index.ts';
+import { camelCaseConfig, type ModelFiles } from '../checkpoints/index.ts';
 import type { ModelName } from './components.ts';
 import type { ModelConfigs } from './memoryStages.ts';
 import type { LoadOptions } from './types.ts';
@@ -10,7 +10,7 @@ export const modelFolders = { unet: 'unet', vae: 'vae', imageEncoder: 'image_enc
 
 /** The configurations of the models in a folder, and how they will be held in memory and computed on a device. */
 export async function modelConfigs(
-  files: ModelFolder,
+  files: ModelFiles,
   device: Device,
   { weightDtype = 'auto', dtype }: Pick<LoadOptions, 'weightDtype' | 'dtype'> = {},
 ): Promise<ModelConfigs> {

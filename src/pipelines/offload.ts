@@ -2,7 +2,7 @@
 import type * as tf from '@tensorflow/tfjs';
 import type { Device } from '../backends/shapes/devices.ts';
 import { dryRun } from '../backends/shapes/dryRun.ts';
-import { type LoadWeightsOptions, loadWeights, type ModelFolder, openModelFolder, WeightStream } from '../checkpoints/index.ts';
+import { type LoadWeightsOptions, loadWeights, type ModelFiles, WeightStream } from '../checkpoints/index.ts';
 import type { Steps, StepWeights } from '../layers/index.ts';
 import type { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../models/index.ts';
 import { deviceName } from '../ops/kernels.ts';
@@ -25,13 +25,13 @@ function releaseAll(models: Models): void {
 }
 
 /** Reads the weights of one model at a time. */
-export function offloadModels({ path, variant }: ModelFolder, models: Models, { weightDtype = 'auto' }: Options): Offload {
+export function offloadModels({ reopen }: ModelFiles, models: Models, { weightDtype = 'auto' }: Options): Offload {
   releaseAll(models);
   return {
     mode: 'model',
     async load(model, signal) {
       const label = folderOf(model);
-      const files = await openModelFolder(path, { variant });
+      const files = await reopen();
       try {
         await loadWeights(models[label], await files.weights(label), { label, weightDtype, signal });
       } finally {
@@ -44,16 +44,16 @@ export function offloadModels({ path, variant }: ModelFolder, models: Models, { 
 }
 
 /** Reads the weights of one block at a time, and the next block's bytes while it computes. */
-export function offloadBlocks({ path, variant }: ModelFolder, models: Models, { weightDtype = 'auto' }: Options): Offload {
+export function offloadBlocks({ reopen }: ModelFiles, models: Models, { weightDtype = 'auto' }: Options): Offload {
   releaseAll(models);
   const orders = blockOrders(models);
-  const open = new Map<ModelName, { files: ModelFolder; stream: WeightStream }>();
+  const open = new Map<ModelName, { files: ModelFiles; stream: WeightStream }>();
   return {
     mode: 'sequential',
     async load(model, signal): Promise<StepWeights> {
       signal?.throwIfAborted();
       const label = folderOf(model);
-      const files = await openModelFolder(path, { variant });
+      const files = await reopen();
       try {
         const stream = new WeightStream(models[label], await files.weights(label), orders[label], weightDtype);
         open.set(model, { files, stream });

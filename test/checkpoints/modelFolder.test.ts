@@ -1,7 +1,7 @@
 import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { type ModelFolder, openModelFolder, type WeightedComponent } from '../../src/checkpoints/modelFolder.ts';
+import { type ModelFiles, openModelFolder, type WeightedComponent } from '../../src/checkpoints/index.ts';
 import { expectError, fixture, inTemporaryFolder } from './files.ts';
 
 const weighted: WeightedComponent[] = ['unet', 'vae', 'image_encoder'];
@@ -34,7 +34,7 @@ describe('openModelFolder', () => {
   });
 
   it('finds single and sharded weights of each variant, and they hold the same', async () => {
-    const read = async (folder: ModelFolder, component: WeightedComponent) => {
+    const read = async (folder: ModelFiles, component: WeightedComponent) => {
       const source = await folder.weights(component);
       const names = source.names().sort();
       return { names, dtype: source.info(names[0]).dtype, values: await Promise.all(names.map((name) => source.read(name))) };

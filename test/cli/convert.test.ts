@@ -11,7 +11,8 @@ describe('svd convert', () => {
     const formats = ['--from', 'original', '--to', 'diffusers'];
     const cases: [code: number, args: string[], message: string][] = [
       [2, [input], 'takes an INPUT and an OUTPUT'],
-      [2, [input, folder.path('out')], '--from is required'],
+      [2, [input, folder.path('out')], '--to is required'],
+      [2, [input, folder.path('out'), '--to', 'tfjs', '--shard-size', '5 apples'], '--shard-size has to be a number of bytes'],
       [2, [input, folder.path('out'), '--from', 'onnx', '--to', 'diffusers'], '--from'],
       [2, [input, folder.path('out'), ...formats, '--num-frames', '0'], '--num-frames'],
       [1, [input, input, ...formats, '--num-frames', '25'], 'already something'],

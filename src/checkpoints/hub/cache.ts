@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { copyFile, link, lstat, mkdir, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { CheckpointError } from '../errors.ts';
+import { filesNamedBy } from '../filesNamedBy.ts';
 import { componentNames, configFiles, weightedComponents, weightFileAmong, weightFileNames } from '../modelFiles.ts';
-import { readIndex } from '../shardedSource.ts';
 
 /** Whether a revision is a commit, whose content never changes. */
 export const isCommit = (revision: string) => /^[0-9a-f]{40}$/.test(revision);
@@ -87,8 +87,8 @@ export class CachedRepository {
       const file = weightFileAmong(names, component, variant);
       if (file === undefined) missing.push(`${component}/${weightFileNames(component, variant).single}`);
       else files.push(`${component}/${file}`);
-      const index = file?.endsWith('.json') ? await readIndex(join(folder, component, file)).catch(() => new Map()) : new Map();
-      files.push(...new Set([...index.values()].map((shard) => `${component}/${shard}`)));
+      const shards = file === undefined ? [] : await filesNamedBy(join(folder, component, file)).catch(() => []);
+      files.push(...shards.map((shard) => `${component}/${shard}`));
     }
     for (const file of files) if (!(await stat(join(folder, file)).catch(() => undefined))) missing.push(file);
     return missing.sort();

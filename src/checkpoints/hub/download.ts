@@ -1,11 +1,12 @@
 /** Models from the hub: only the files that the pipeline reads, in the cache that Python's huggingface_hub uses, too. */
-import { readdir, readFile, statfs } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
 import { CheckpointError, listed, reason } from '../errors.ts';
+import { filesNamedBy } from '../filesNamedBy.ts';
 import { configFiles, variantsAmong, weightedComponents, weightFileAmong, weightFileNames } from '../modelFiles.ts';
 import { sha256OfFiles } from '../sha256.ts';
-import { readIndex } from '../shardedSource.ts';
+import { checkSpace } from '../space.ts';
 import { bytesLeft, fetchBlob, gitHash, type RemoteFile } from './blob.ts';
 import { CachedRepository, isCommit } from './cache.ts';
 import { type HubOptions, hubSettings } from './environment.ts';
@@ -129,7 +130,7 @@ function chooseWeights(id: string, paths: string[], variant?: string): string[] 
 
 async function shardsOf(snapshot: string, index: string): Promise<string[]> {
   const folder = index.slice(0, index.lastIndexOf('/'));
-  return [...new Set((await readIndex(join(snapshot, index))).values())].map((name) => `${folder}/${name}`);
+  return (await filesNamedBy(join(snapshot, index))).map((name) => `${folder}/${name}`);
 }
 
 function remoteFile({ endpoint, id }: Origin, commit: string, path: string, entry?: ListFileEntry): RemoteFile {
@@ -159,7 +160,7 @@ async function fetchFiles(
   const names = await readdir(repository.blobs);
   const sizes = await Promise.all(toFetch.map(async (file) => file.size - (await bytesLeft(repository.blobs, names, file))));
   const steps = sizes.reduce((sum, size) => sum + size, 0);
-  await checkSpace(repository.folder, steps);
+  await checkSpace(repository.folder, steps, 'The download', 'Free space there, or choose another folder by --cache-dir or HF_HUB_CACHE.');
 
   const failed = new AbortController();
   const stoppable = { ...origin, signal: signal ? AbortSignal.any([signal, failed.signal]) : failed.signal };
@@ -199,15 +200,6 @@ async function isSound(repository: CachedRepository, { hash }: RemoteFile, signa
   if (found === hash) return true;
   await repository.remove(hash, `its hash is ${found}`);
   return false;
-}
-
-async function checkSpace(folder: string, needed: number): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
-  if (needed <= bavail * bsize) return;
-  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
-  throw new CheckpointError(
-    `The download needs ${gigabytes(needed)} in ${folder}, where ${gigabytes(bavail * bsize)} are free. Free space there, or choose another folder by --cache-dir or HF_HUB_CACHE.`,
-  );
 }
 
 /** An error of the file system as one sentence. */

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isAlive } from '../../files/process.ts';
 
 /** Milliseconds without a write after which a file belongs to nobody, whatever process has its number now. */
 const ABANDONED = 120_000;
@@ -52,13 +53,4 @@ function isFree(ending: string, idle: number): boolean {
   if (ending === '.incomplete' || idle > ABANDONED) return true;
   const pid = Number(/^\.(\d+)-/.exec(ending)?.[1]);
   return Number.isInteger(pid) && (pid === process.pid || !isAlive(pid));
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

@@ -2,8 +2,8 @@
  * Names of weights in the original single-file checkpoints (`svd_xt.safetensors` and its like), by their names in diffusers. One table of
  * rules says both: it is read from diffusers' side, where a model knows its names, and inverted for the other direction.
  */
-import { CheckpointError, quoted } from './errors.ts';
-import type { WeightedComponent } from './modelFiles.ts';
+import { CheckpointError, quoted } from '../errors.ts';
+import type { WeightedComponent } from '../modelFiles.ts';
 
 /** What the numbers in original names depend on. */
 export interface OriginalLayout {

@@ -1,5 +1,6 @@
 /** The configs of the published models, for original files, which hold weights alone. */
-import type { Component } from './modelFiles.ts';
+import { basename } from 'node:path';
+import type { Component } from '../modelFiles.ts';
 
 type Json = Record<string, unknown>;
 const cross = (way: string) => `CrossAttn${way}BlockSpatioTemporal`;
@@ -94,4 +95,11 @@ export function publishedConfigs(numFrames: number): { index: Json; configs: Rec
     },
   };
   return { index, configs };
+}
+
+/** The frames that a published file of this name was trained on. */
+export function framesByName(path: string): number | undefined {
+  const name = basename(path);
+  if (/^svd_xt\b|^svd_xt_/.test(name)) return 25;
+  return /^svd(_image_decoder)?\.safetensors$/.test(name) ? 14 : undefined;
 }

@@ -1,0 +1,48 @@
+/** A component's weights as they shall be written, one read at a time out of any format. */
+
+import type { Parameter } from '../../layers/block.ts';
+import type { Dtype } from '../dtypes.ts';
+import { bytesForCheckpoint, shapeInCheckpoint, valuesForCheckpoint } from '../layout.ts';
+import type { WeightedComponent } from '../modelFiles.ts';
+import type { TensorToWrite } from '../safetensorsWriter.ts';
+import type { WeightSource } from '../weightSource.ts';
+
+/** Float types that weights can be converted to, by their names in TensorFlow.js and PyTorch. */
+export const savedDtypes = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' } as const satisfies Record<string, Dtype>;
+export type SavedDtype = keyof typeof savedDtypes;
+
+/** An open component: its weights, and what its model knows of them. */
+export interface OpenComponent {
+  component: WeightedComponent;
+  source: WeightSource;
+  parameters: readonly Parameter[];
+}
+
+/** Bytes of a tensor as the source has them, in its axis order. */
+export async function bytesOf(source: WeightSource, key: string): Promise<Uint8Array> {
+  const bytes = new Uint8Array(source.info(key).bytes);
+  await source.readBytes!(key, bytes);
+  return bytes;
+}
+
+/** The weights of a component in PyTorch's axis order; of another type than they have, if `dtype` says so, else bit for bit. */
+export function tensorsOf({ source, parameters }: Omit<OpenComponent, 'component'>, dtype?: Dtype): Record<string, TensorToWrite> {
+  const layouts = new Map(parameters.map(({ key, layout }) => [key, layout]));
+  const entries = source
+    .names()
+    .filter((key) => layouts.has(key))
+    .map((key): [string, TensorToWrite] => {
+      const layout = layouts.get(key)!;
+      const { dtype: stored, shape } = source.info(key);
+      const data = async () => {
+        if (dtype === undefined || dtype === stored) {
+          const bytes = await bytesOf(source, key);
+          return source.ours ? bytesForCheckpoint(layout, shape, bytes) : bytes;
+        }
+        const values = await source.read(key);
+        return source.ours ? valuesForCheckpoint(layout, shape, values) : values;
+      };
+      return [key, { dtype: dtype ?? stored, shape: source.ours ? shapeInCheckpoint(layout, shape) : shape, data }];
+    });
+  return Object.fromEntries(entries);
+}

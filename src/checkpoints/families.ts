@@ -1,0 +1,68 @@
+/** Names models of other kinds for what they are, so that a refusal says more than that something is missing. */
+
+/** Original files and single components, by names of weights: the first that fits. Stable Video Diffusion fits none. */
+const byKeys: [pattern: RegExp, without: RegExp | undefined, what: string][] = [
+  [/(^|\.)lora_(up|down|A|B)\.|^lora_/, undefined, 'holds a LoRA, which is an addition to a model and none by itself.'],
+  [/\.motion_modules\./, undefined, 'holds the motion module of AnimateDiff.'],
+  [/^controlnet_|^control_model\./, undefined, 'holds a ControlNet.'],
+  [/^(model\.diffusion_model\.)?joint_blocks\./, undefined, 'holds Stable Diffusion 3, which makes pictures from text.'],
+  [/^(model\.diffusion_model\.)?double_blocks\./, undefined, 'holds a transformer such as Flux or HunyuanVideo.'],
+  [/^(model\.diffusion_model\.)?transformer_blocks\.\d/, undefined, 'holds a diffusion transformer, such as of LTX-Video or CogVideoX.'],
+  [/^cond_stage_model\.transformer\./, undefined, 'holds Stable Diffusion 1, which makes pictures from text.'],
+  [/^cond_stage_model\.model\./, undefined, 'holds Stable Diffusion 2, which makes pictures from text.'],
+  [/^conditioner\.embedders\.1\./, /\.time_stack\./, 'holds Stable Diffusion XL, which makes pictures from text.'],
+  [/^model\.diffusion_model\./, /\.time_stack\./, 'holds a model for pictures: it has no layers over time.'],
+  [
+    /^(down|up)_blocks\.|^encoder\.down_blocks\.|^vision_model\./,
+    undefined,
+    "holds one component in diffusers' naming. Give the folder of the whole model.",
+  ],
+];
+
+/** What a file of weights with these names is, as the predicate of a sentence, if it is not Stable Video Diffusion in the original naming. */
+export function familyByKeys(names: string[]): string | undefined {
+  for (const [pattern, without, what] of byKeys) {
+    if (names.some((name) => pattern.test(name)) && !names.some((name) => without?.test(name))) return what;
+  }
+  if (names.some((name) => name.startsWith('model.diffusion_model.'))) return undefined;
+  return 'is no original checkpoint of Stable Video Diffusion: it has no model.diffusion_model.';
+}
+
+/** What pipelines of other classes in diffusers make. */
+const byPipeline: [pattern: RegExp, what: string][] = [
+  [/^StableDiffusion3/, 'Stable Diffusion 3, which makes pictures from text'],
+  [/^StableDiffusionXL/, 'Stable Diffusion XL, which makes pictures from text'],
+  [/^StableDiffusion/, 'Stable Diffusion 1 or 2, which makes pictures from text'],
+  [/^Flux/, 'Flux, which makes pictures from text'],
+  [/^AnimateDiff/, 'AnimateDiff, which makes videos from text'],
+  [/^TextToVideo|^VideoToVideo/, 'ModelScope text-to-video'],
+  [/^I2VGenXL/, 'I2VGen-XL'],
+  [/^(CogVideoX|LTX|Wan|HunyuanVideo|Mochi|Allegro|Latte)/, 'a video model with a diffusion transformer'],
+];
+
+/** What a model for this pipeline class is, if that is known. */
+export const familyByPipeline = (className: unknown): string | undefined =>
+  byPipeline.find(([pattern]) => pattern.test(String(className)))?.[1];
+
+/** What UNets with blocks of other types are parts of. */
+const byBlock: [pattern: RegExp, what: string][] = [
+  [/Motion$/, 'AnimateDiff'],
+  [/Block3D$/, 'ModelScope text-to-video or I2VGen-XL'],
+  [/Block2D$/, 'a model for pictures, such as Stable Diffusion'],
+];
+
+/** What a UNet with these block types is part of, if it is not Stable Video Diffusion. */
+export function familyByBlocks(types: readonly unknown[]): string | undefined {
+  const other = types.find((type) => !/^(CrossAttn)?(Down|Up)BlockSpatioTemporal$/.test(String(type)));
+  if (other === undefined) return undefined;
+  const what = byBlock.find(([pattern]) => pattern.test(String(other)))?.[1];
+  return `its blocks are of the type ${JSON.stringify(other)}${what ? `, as in ${what}` : ', which Stable Video Diffusion does not have'}`;
+}
+
+/** Why files that hold pickled Python objects are not read, and the way out. */
+export function pickleRefusal(path: string): string {
+  return (
+    `${path} is a pickle file of PyTorch, which executes code of its maker when it is loaded: it is not read. ` +
+    `Take the .safetensors file of the same model, or convert it where you trust it, by diffusers' \`save_pretrained(folder, safe_serialization=True)\`.`
+  );
+}

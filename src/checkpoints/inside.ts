@@ -1,0 +1,26 @@
+/** Keeps what a checkpoint names inside its folder: neither links nor `..` lead to other files of the machine. */
+import { realpath } from 'node:fs/promises';
+import { basename, dirname, join, sep } from 'node:path';
+import { CheckpointError, quoted } from './errors.ts';
+
+/** Whether `name` is that of a file in the same folder, and no path. */
+export const isFileName = (name: unknown): name is string =>
+  typeof name === 'string' && name !== '' && name !== '.' && name !== '..' && !/[/\\]/.test(name);
+
+/**
+ * Looks where the files of a model lie. Those that do not exist are passed over. A model in the hub's cache consists of links to the contents of its
+ * repository.
+ * @throws CheckpointError if one lies outside of `folder`.
+ */
+export async function checkInside(folder: string, files: string[]): Promise<void> {
+  const real = await realpath(folder);
+  const isSnapshot = basename(dirname(real)) === 'snapshots' && basename(dirname(dirname(real))).startsWith('models--');
+  const root = (isSnapshot ? dirname(dirname(real)) : real) + sep;
+  for (const file of files) {
+    const target = await realpath(join(folder, file)).catch(() => undefined);
+    if (target === undefined || target.startsWith(root)) continue;
+    throw new CheckpointError(
+      `${join(folder, file)} leads out of its folder, to ${quoted(target)}: it is not read. Put the file itself there if it belongs to the model.`,
+    );
+  }
+}

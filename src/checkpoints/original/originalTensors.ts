@@ -1,0 +1,57 @@
+/** Weights of a whole model under their names in the original files, in the shapes that they have there. */
+import { type Dtype, tensorBytes } from '../dtypes.ts';
+import { CheckpointError } from '../errors.ts';
+import { bytesFromCheckpoint, valuesFromCheckpoint } from '../layout.ts';
+import type { WeightedComponent } from '../modelFiles.ts';
+import type { TensorData, TensorToWrite } from '../safetensorsWriter.ts';
+import { type OriginalLayout, originalPlace } from './originalKeys.ts';
+
+/**
+ * Renames the tensors of a component; queries, keys and values of the image encoder become one.
+ * @throws CheckpointError if a weight has no place in the original files.
+ */
+export function originalTensors(
+  component: WeightedComponent,
+  tensors: Record<string, TensorToWrite>,
+  layout: OriginalLayout,
+): Record<string, TensorToWrite> {
+  const result: Record<string, TensorToWrite> = {};
+  const fused = new Map<string, TensorToWrite[]>();
+  for (const [key, tensor] of Object.entries(tensors)) {
+    const { names, third, transposed, asConvolution } = originalPlace(component, key, layout);
+    const [name] = names;
+    if (third !== undefined) {
+      const thirds = fused.get(name) ?? [];
+      thirds[third] = tensor;
+      fused.set(name, thirds);
+    } else if (transposed) {
+      const { dtype, shape } = tensor;
+      result[name] = { dtype, shape: [...shape].reverse(), data: async () => transpose(await dataOf(tensor), shape) };
+    } else result[name] = { ...tensor, shape: asConvolution ? [...tensor.shape, 1, 1] : tensor.shape };
+  }
+  for (const [name, thirds] of fused) result[name] = joined(name, thirds);
+  return result;
+}
+
+const dataOf = async ({ data }: TensorToWrite): Promise<TensorData> => (typeof data === 'function' ? data() : data);
+
+const transpose = (data: TensorData, shape: number[]) =>
+  data instanceof Uint8Array ? bytesFromCheckpoint('linear', shape, data) : valuesFromCheckpoint('linear', shape, data);
+
+/** One tensor of three with one below the other. */
+function joined(name: string, thirds: TensorToWrite[]): TensorToWrite {
+  const [{ dtype, shape }] = thirds;
+  const other = thirds.find((third): third is TensorToWrite & { dtype: Dtype } => third.dtype !== dtype);
+  if (other)
+    throw new CheckpointError(`The parts of ${name} are of the types ${dtype} and ${other.dtype}. Convert all weights to one type.`);
+  const data = async () => {
+    let whole: TensorData | undefined;
+    for (const [i, third] of thirds.entries()) {
+      const part = await dataOf(third);
+      whole ??= part instanceof Uint8Array ? new Uint8Array(3 * tensorBytes(dtype, shape)!) : new Float32Array(3 * part.length);
+      whole.set(part, i * part.length);
+    }
+    return whole!;
+  };
+  return { dtype, shape: [3 * shape[0], ...shape.slice(1)], data };
+}
