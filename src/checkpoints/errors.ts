@@ -2,6 +2,7 @@
 
 /** A weight file, model folder or set of weights that cannot be used. The message names the file and says what is wrong. */
 export class CheckpointError extends Error {
+  /** Tells it from other errors. */
   override name = 'CheckpointError';
 }
 

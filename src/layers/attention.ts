@@ -28,6 +28,16 @@ export interface AttentionArgs extends LayerArgs {
 /**
  * Inputs `[x [B, N, queryDim] or [B, H, W, queryDim], context [b, L, crossAttentionDim]]` (self-attention without context) -> the shape of x.
  * With b below B, each context serves B/b consecutive items of x.
+ *
+ * Equals `Attention` of diffusers' `models/attention_processor.py`, as Stable Video Diffusion uses it.
+ *
+ * @example
+ * ```ts
+ * const attention = new Attention({ queryDim: 64, crossAttentionDim: 1024, heads: 4, dimHead: 16 });
+ * const [tokens, context] = [tf.randomNormal([2, 96, 64]), tf.randomNormal([2, 5, 1024])];
+ * const y = attention.apply([tokens, context]); // [2, 96, 64]
+ * const itself = new Attention({ queryDim: 64, heads: 4, dimHead: 16 }).apply(tokens); // [2, 96, 64]
+ * ```
  */
 export class Attention extends Block<AttentionArgs> {
   static className = 'Attention';

@@ -19,12 +19,17 @@ export interface BasicTransformerBlockArgs extends LayerArgs {
 
 /** What the two blocks share: self-attention, attention to a context, feed-forward, each with a normalisation in front. */
 export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> {
+  /** In front of self-attention. */
   protected readonly norm1: LayerNorm;
+  /** Self-attention. */
   protected readonly attn1: Attention;
   private readonly norm2?: LayerNorm;
   private readonly attn2?: Attention;
+  /** In front of the feed-forward. */
   protected readonly norm3: LayerNorm;
+  /** The feed-forward. */
   protected readonly ff: FeedForward;
+  /** The slices of the feed-forward; undefined for all at once. */
   protected chunking?: Chunking;
 
   constructor(args: BasicTransformerBlockArgs) {

@@ -5,7 +5,7 @@ import { checkInputs, type Inputs } from './inputs.ts';
 import { declaresOnly, holdInFloat32, releaseValues, shapeAlone, withoutMemory } from './weights.ts';
 
 export type { Axes, Inputs } from './inputs.ts';
-export { weightOf, withoutWeights } from './weights.ts';
+export { weightOf, weightSlice, withoutWeights } from './weights.ts';
 
 /** Arguments that every layer accepts: `name`, `trainable`, `inputShape`, ... */
 export type LayerArgs = NonNullable<ConstructorParameters<typeof tf.layers.Layer>[0]>;
@@ -185,7 +185,7 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
   }
 
   /** Frees every weight, also of a layer that was built and never applied. */
-  override dispose(): { refCountAfterDispose: number; numDisposedVariables: number } {
+  override dispose(): ReturnType<tf.layers.Layer['dispose']> {
     const used = (this as unknown as { _refCount: number | null })._refCount !== null;
     if (used) return super.dispose();
     const numDisposedVariables = this.weights.length;
@@ -193,6 +193,7 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
     return { refCountAfterDispose: 0, numDisposedVariables };
   }
 
+  /** Whether training changes its weights. Setting it sets that of every layer below. Default true. */
   override get trainable(): boolean {
     return super.trainable;
   }
@@ -201,6 +202,7 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
     for (const child of this.children) child.trainable = trainable;
   }
 
+  /** The weights that training changes, of this layer and those below. */
   override get trainableWeights(): tf.LayerVariable[] {
     return [...super.trainableWeights, ...this.children.flatMap((child) => child.trainableWeights)];
   }
@@ -208,6 +210,7 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
     super.trainableWeights = weights;
   }
 
+  /** All other weights, of this layer and those below. */
   override get nonTrainableWeights(): tf.LayerVariable[] {
     return [...super.nonTrainableWeights, ...this.children.flatMap((child) => child.nonTrainableWeights)];
   }

@@ -43,6 +43,7 @@ export class DownBlockSpatioTemporal<Args extends DownBlockSpatioTemporalArgs = 
   private readonly resnets: SpatioTemporalResBlock[];
   /** Epsilon of the residual blocks: it differs by block type, as in diffusers. */
   protected static readonly eps: number = 1e-5;
+  /** The transformer behind each residual block, where there is one. */
   protected attentions: TransformerSpatioTemporalModel[] = [];
   private readonly downsampler?: Downsample2D;
 

@@ -24,6 +24,15 @@ export interface ResnetBlock2DArgs extends LayerArgs {
  * `shortcut(x) + conv2(silu(norm2(conv1(silu(norm1(x))) + proj(silu(temb)))))`.
  *
  * Inputs `[x [N, H, W, inChannels], temb [N, tembChannels]]` (temb only with `tembChannels`) -> `[N, H, W, outChannels]`.
+ *
+ * Equals `ResnetBlock2D` of diffusers' `models/resnet.py`, as Stable Video Diffusion uses it.
+ *
+ * @example
+ * ```ts
+ * const block = new ResnetBlock2D({ inChannels: 32, outChannels: 64, tembChannels: 128 });
+ * const y = block.apply([tf.randomNormal([2, 8, 12, 32]), tf.randomNormal([2, 128])]); // [2, 8, 12, 64]
+ * const without = new ResnetBlock2D({ inChannels: 32 }).apply(tf.randomNormal([2, 8, 12, 32])); // [2, 8, 12, 32]
+ * ```
  */
 export class ResnetBlock2D extends Block<ResnetBlock2DArgs> {
   static className = 'ResnetBlock2D';

@@ -27,8 +27,19 @@ export interface SpatioTemporalResBlockArgs extends LayerArgs {
 }
 
 /**
+ * A residual block over space, then one over time, blended by a learned weight.
+ *
  * Inputs `[x [B*F, H, W, inChannels], temb [B*F, tembChannels], imageOnlyIndicator [B, F]]` (temb only with `tembChannels`; the
  * indicator may be left out), kwargs `{ numFrames }` -> `[B*F, H, W, outChannels]`.
+ *
+ * Equals `SpatioTemporalResBlock` of diffusers' `models/resnet.py`.
+ *
+ * @example
+ * ```ts
+ * const block = new SpatioTemporalResBlock({ inChannels: 32, tembChannels: 128 });
+ * const [frames, temb] = [tf.randomNormal([2 * 7, 8, 12, 32]), tf.randomNormal([2 * 7, 128])];
+ * const y = block.apply([frames, temb], { numFrames: 7 }); // [14, 8, 12, 32]
+ * ```
  */
 export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
   static className = 'SpatioTemporalResBlock';

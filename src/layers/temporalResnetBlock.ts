@@ -23,6 +23,14 @@ export interface TemporalResnetBlockArgs extends LayerArgs {
  *
  * Inputs `[x [B*F, H, W, inChannels], temb [B*F, tembChannels]]` (temb only with `tembChannels`), kwargs `{ numFrames }`
  * -> `[B*F, H, W, outChannels]`.
+ *
+ * Equals `TemporalResnetBlock` of diffusers' `models/resnet.py`.
+ *
+ * @example
+ * ```ts
+ * const block = new TemporalResnetBlock({ inChannels: 32 });
+ * const y = block.apply(tf.randomNormal([2 * 7, 8, 12, 32]), { numFrames: 7 }); // [14, 8, 12, 32]
+ * ```
  */
 export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
   static className = 'TemporalResnetBlock';

@@ -42,7 +42,9 @@ export interface UpBlockSpatioTemporalArgs extends LayerArgs {
  */
 export class UpBlockSpatioTemporal<Args extends UpBlockSpatioTemporalArgs = UpBlockSpatioTemporalArgs> extends StepwiseBlock<Args> {
   static className = 'UpBlockSpatioTemporal';
+  /** The residual blocks. */
   protected readonly resnets: SpatioTemporalResBlock[];
+  /** The transformer behind each residual block, where there is one. */
   protected attentions: TransformerSpatioTemporalModel[] = [];
   private readonly upsampler?: Upsample2D;
 

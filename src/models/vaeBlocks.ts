@@ -40,7 +40,17 @@ export interface DownEncoderBlock2DArgs extends VaeBlockArgs {
   addDownsample?: boolean;
 }
 
-/** Residual blocks over space and a downsampler that pads right and bottom only: `[N, H, W, inChannels]` -> `[N, H/2, W/2, outChannels]`. */
+/**
+ * Residual blocks over space and a downsampler that pads right and bottom only: `[N, H, W, inChannels]` -> `[N, H/2, W/2, outChannels]`.
+ *
+ * Equals `DownEncoderBlock2D` of diffusers' `models/unets/unet_2d_blocks.py`, as the VAE uses it.
+ *
+ * @example
+ * ```ts
+ * const block = new DownEncoderBlock2D({ inChannels: 32, outChannels: 64 });
+ * const y = block.apply(tf.randomNormal([2, 16, 24, 32])); // [2, 8, 12, 64]
+ * ```
+ */
 export class DownEncoderBlock2D extends Chain<DownEncoderBlock2DArgs> {
   static className = 'DownEncoderBlock2D';
   protected readonly chain: Block<LayerArgs>[];
@@ -68,7 +78,17 @@ export interface UNetMidBlock2DArgs extends LayerArgs {
   inChannels: number;
 }
 
-/** The encoder's middle: residual block, attention over space, residual block. */
+/**
+ * The encoder's middle: residual block, attention over space, residual block.
+ *
+ * Equals `UNetMidBlock2D` of diffusers' `models/unets/unet_2d_blocks.py`, as the VAE uses it.
+ *
+ * @example
+ * ```ts
+ * const block = new UNetMidBlock2D({ inChannels: 32 });
+ * const y = block.apply(tf.randomNormal([2, 8, 12, 32])); // [2, 8, 12, 32]
+ * ```
+ */
 export class UNetMidBlock2D extends Chain<UNetMidBlock2DArgs> {
   static className = 'UNetMidBlock2D';
   protected readonly chain: Block<LayerArgs>[];
@@ -110,6 +130,14 @@ const decoderResnets = ({ inChannels, outChannels, numLayers = 1 }: VaeBlockArgs
 /**
  * The decoder's middle. As in diffusers, one attention follows the first residual block if there is a second one; with one layer it
  * is there and never runs, and residual blocks from the third on never run.
+ *
+ * Equals `MidBlockTemporalDecoder` of diffusers' `models/unets/unet_3d_blocks.py`.
+ *
+ * @example
+ * ```ts
+ * const block = new MidBlockTemporalDecoder({ inChannels: 32, outChannels: 32, numLayers: 2 });
+ * const y = block.apply(tf.randomNormal([2 * 7, 8, 12, 32]), { numFrames: 7 }); // [14, 8, 12, 32]
+ * ```
  */
 export class MidBlockTemporalDecoder extends Chain<VaeBlockArgs> {
   static className = 'MidBlockTemporalDecoder';
@@ -134,7 +162,17 @@ export interface UpBlockTemporalDecoderArgs extends VaeBlockArgs {
   addUpsample?: boolean;
 }
 
-/** Residual blocks over space and time, and an upsampler: `[B*F, H, W, inChannels]` -> `[B*F, 2H, 2W, outChannels]`. Kwargs `{ numFrames }`. */
+/**
+ * Residual blocks over space and time, and an upsampler: `[B*F, H, W, inChannels]` -> `[B*F, 2H, 2W, outChannels]`. Kwargs `{ numFrames }`.
+ *
+ * Equals `UpBlockTemporalDecoder` of diffusers' `models/unets/unet_3d_blocks.py`.
+ *
+ * @example
+ * ```ts
+ * const block = new UpBlockTemporalDecoder({ inChannels: 64, outChannels: 32 });
+ * const y = block.apply(tf.randomNormal([2 * 3, 4, 6, 64]), { numFrames: 3 }); // [6, 8, 12, 32]
+ * ```
+ */
 export class UpBlockTemporalDecoder extends Chain<UpBlockTemporalDecoderArgs> {
   static className = 'UpBlockTemporalDecoder';
   protected readonly chain: Block<LayerArgs>[];

@@ -31,10 +31,15 @@ export interface CoderArgs extends LayerArgs {
 
 /** What both halves do: a convolution, blocks, then normalisation, SiLU and a convolution. */
 abstract class Coder extends StepwiseBlock<CoderArgs> {
+  /** The convolution in front. */
   protected abstract readonly convIn: Conv2d;
+  /** The blocks between. */
   protected abstract readonly blocks: Chain<LayerArgs>[];
+  /** The normalisation behind the blocks. */
   protected abstract readonly convNormOut: GroupNormalization;
+  /** The convolution at the end. */
   protected abstract readonly convOut: Conv2d;
+  /** The decoder's convolution over time, behind all others. */
   protected readonly timeConvOut?: TemporalConv;
 
   steps([x]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
@@ -61,7 +66,17 @@ abstract class Coder extends StepwiseBlock<CoderArgs> {
 
 const last = <T>(list: T[]): T => list[list.length - 1];
 
-/** Pictures to moments: `[N, H, W, inChannels]` -> `[N, h, w, 2 * outChannels]`, h = H / 2^(levels - 1). */
+/**
+ * Pictures to moments: `[N, H, W, inChannels]` -> `[N, h, w, 2 * outChannels]`, h = H / 2^(levels - 1).
+ *
+ * Equals `Encoder` of diffusers' `models/autoencoders/vae.py` with `double_z`.
+ *
+ * @example
+ * ```ts
+ * const encoder = new Encoder({ inChannels: 3, outChannels: 4, blockOutChannels: [32, 32], layersPerBlock: 1 });
+ * const moments = encoder.apply(tf.randomNormal([2, 16, 24, 3])); // [2, 8, 12, 8]
+ * ```
+ */
 export class Encoder extends Coder {
   static className = 'Encoder';
   protected readonly convIn: Conv2d;
@@ -97,7 +112,17 @@ export class Encoder extends Coder {
 }
 tf.serialization.registerClass(Encoder);
 
-/** Latents to frames: `[B*F, h, w, inChannels]`, kwargs `{ numFrames }` -> `[B*F, H, W, outChannels]`. */
+/**
+ * Latents to frames: `[B*F, h, w, inChannels]`, kwargs `{ numFrames }` -> `[B*F, H, W, outChannels]`.
+ *
+ * Equals `TemporalDecoder` of diffusers' `models/autoencoders/autoencoder_kl_temporal_decoder.py`.
+ *
+ * @example
+ * ```ts
+ * const decoder = new TemporalDecoder({ inChannels: 4, outChannels: 3, blockOutChannels: [32, 32], layersPerBlock: 1 });
+ * const frames = decoder.apply(tf.randomNormal([3, 8, 12, 4]), { numFrames: 3 }); // [3, 16, 24, 3]
+ * ```
+ */
 export class TemporalDecoder extends Coder {
   static className = 'TemporalDecoder';
   protected readonly convIn: Conv2d;

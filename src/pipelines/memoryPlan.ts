@@ -21,7 +21,10 @@ export interface MemoryRequest extends VideoSize {
 }
 
 /** Settings that are given, so that the planner does not choose them. */
-export type FixedSettings = Partial<Levers & { offload: OffloadMode }>;
+export interface FixedSettings extends Partial<Levers> {
+  /** Where weights are while they are not at work. */
+  offload?: OffloadMode;
+}
 
 type SamplingLevers = Omit<Levers, 'decodeChunkSize'>;
 

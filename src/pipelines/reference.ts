@@ -32,7 +32,14 @@ export interface Reference {
   /** One generator's seed, or those of a list of generators. */
   seeds: number[];
   /** What it was made from: the SHA-256 of each file of the checkpoint. */
-  checkpoint: { id: string; variant: string | null; files: Record<string, string> };
+  checkpoint: {
+    /** Its folder, or its name on the hub. */
+    id: string;
+    /** The word in the names of its weight files, such as `fp16`. */
+    variant: string | null;
+    /** SHA-256 of each file that the pipeline reads. */
+    files: Record<string, string>;
+  };
   /** Versions of the libraries that made it. */
   versions: Record<string, string>;
   /** Names of the stages and, as `block.unet.PATH` and `block.vae.PATH`, of the blocks. */

@@ -11,7 +11,7 @@ import { fitIntoMemory } from './fitIntoMemory.ts';
 import { guidanceScales, guide } from './guidance.ts';
 import type { Evaluation } from './replay.ts';
 import { channelsFirst } from './stageValues.ts';
-import type { CallbackTensors, FloatArray, Frames, GenerateOptions, ImageInput, OutputType } from './types.ts';
+import type { CallbackTensors, FloatArray, Frames, GenerateOptions, ImageInput, OutputType, Videos } from './types.ts';
 import { type Watch, watched } from './watched.ts';
 
 /** What the UNet is told besides the noisy latents, for one half of guidance or both: `[B, 1, C]` and, for every frame, `[B*F, h, w, C]`. */
@@ -61,8 +61,8 @@ export class StableVideoDiffusionPipeline {
   generate<T extends OutputType = 'image'>(
     image: ImageInput,
     options?: GenerateOptions & { outputType?: T; returnDict?: true },
-  ): Promise<{ frames: Frames[T] }>;
-  generate(image: ImageInput, options: GenerateOptions): Promise<{ frames: Frames[OutputType] } | Frames[OutputType]>;
+  ): Promise<Videos<T>>;
+  generate(image: ImageInput, options: GenerateOptions): Promise<Videos<OutputType> | Frames[OutputType]>;
   async generate(image: ImageInput, options: GenerateOptions = {}): Promise<unknown> {
     const checked = settingsOf(image, options, this.facts);
     const scales = guidanceScales(checked.minGuidanceScale, checked.maxGuidanceScale, checked.numFrames);

@@ -105,6 +105,12 @@ export interface Frames {
   latent: tf.Tensor;
 }
 
+/** What `generate` gives. */
+export interface Videos<T extends OutputType> {
+  /** The videos, in the form of `outputType`. */
+  frames: Frames[T];
+}
+
 /** Pictures to animate: one, a list (one batch), or a tensor `[N, H, W, 3]` with values in [0, 1]. */
 export type ImageInput = RgbImage | RgbImage[] | tf.Tensor;
 

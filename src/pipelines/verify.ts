@@ -9,11 +9,21 @@ import { StableVideoDiffusionPipeline } from './stableVideoDiffusion.ts';
 import { channelsFirst } from './stageValues.ts';
 import type { Progress } from './types.ts';
 
-/**
- * What each stage may be off by, as relative L2 distance. Random numbers are the same but for the last bit; a model sums differently; steps and
- * frames gather what all before them are off by. `blocks` may be off by that of a model, fed with the reference's inputs by that of a layer.
- */
-export const stageTolerances = { random: 1e-6, layer: 1e-5, model: 3e-5, call: 1e-4, equalBytes: 0.995, largestByteDifference: 1 };
+/** What each stage may be off by, as relative L2 distance unless said otherwise. */
+export const stageTolerances = {
+  /** Random numbers, which are the same but for the last bit. */
+  random: 1e-6,
+  /** A block that is fed with what the reference has before it. */
+  layer: 1e-5,
+  /** What one model puts out, and its blocks. */
+  model: 3e-5,
+  /** Steps and frames, which gather what all before them are off by. */
+  call: 1e-4,
+  /** The least share of 8-bit values of frames that have to be equal. */
+  equalBytes: 0.995,
+  /** What the other 8-bit values may be off by. */
+  largestByteDifference: 1,
+};
 
 /** How one stage compares. */
 export interface StageResult {

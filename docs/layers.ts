@@ -1,0 +1,138 @@
+/** Writes docs/layers.md from the comments of the layers and their arguments: `npx tsx docs/layers.ts`. A test runs the examples. */
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const entries = { layers: `${root}src/layers/index.ts`, models: `${root}src/models/index.ts` };
+
+/** Headings with the layers below them, from the small to the large. */
+const chapters: Record<string, string[]> = {
+  'Over pixels and tokens': ['Linear', 'Conv2d', 'GroupNormalization', 'LayerNorm', 'FeedForward', 'Attention', 'BasicTransformerBlock'],
+  'Over pictures': ['ResnetBlock2D', 'Downsample2D', 'Upsample2D'],
+  'Over time': ['TemporalConv', 'TemporalResnetBlock', 'TemporalBasicTransformerBlock', 'AlphaBlender'],
+  'Over space and time': ['SpatioTemporalResBlock', 'TransformerSpatioTemporalModel'],
+  'Of scalars': ['Timesteps', 'TimestepEmbedding'],
+  'Blocks of the UNet': [
+    ...['DownBlockSpatioTemporal', 'CrossAttnDownBlockSpatioTemporal', 'UNetMidBlockSpatioTemporal'],
+    ...['UpBlockSpatioTemporal', 'CrossAttnUpBlockSpatioTemporal'],
+  ],
+  'Parts of the VAE': [
+    ...['Encoder', 'DownEncoderBlock2D', 'UNetMidBlock2D'],
+    ...['TemporalDecoder', 'MidBlockTemporalDecoder', 'UpBlockTemporalDecoder'],
+  ],
+};
+
+/** The names of all layers with a section. */
+export const documentedLayers = Object.values(chapters).flat();
+
+const program = ts.createProgram(Object.values(entries), {
+  ...{ module: ts.ModuleKind.NodeNext, target: ts.ScriptTarget.ES2022, allowImportingTsExtensions: true, noEmit: true, skipLibCheck: true },
+});
+const checker = program.getTypeChecker();
+
+/** What `./layers` and `./models` export, by name, with the subpath. */
+const exported = new Map(
+  Object.entries(entries).flatMap(([subpath, entry]) =>
+    checker.getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(entry)!)!).map((symbol) => {
+      const own = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
+      return [symbol.name, { symbol: own, subpath }] as const;
+    }),
+  ),
+);
+
+const textOf = (symbol: ts.Symbol) => ts.displayPartsToString(symbol.getDocumentationComment(checker)).trim();
+
+/** The example in a class's comment: lines of TypeScript, where a comment at the end of a line is the shape or shapes of what it makes. */
+export function exampleOf(name: string): string {
+  const tag = exported
+    .get(name)!
+    .symbol.getJsDocTags()
+    .find((tag) => tag.name === 'example');
+  return ts.displayPartsToString(tag?.text).replace(/^```ts\n|\n```$/g, '');
+}
+
+/** The arguments of a layer, those of every layer left out. */
+function argumentsOf(name: string): ts.Symbol[] {
+  const { symbol } = exported.get(name)!;
+  const type = checker.getTypeOfSymbolAtLocation(symbol, symbol.valueDeclaration!);
+  const [args] = type.getConstructSignatures()[0]!.getParameters();
+  const properties = checker.getTypeOfSymbolAtLocation(args!, symbol.valueDeclaration!).getProperties();
+  return properties.filter((property) => property.declarations!.every((node) => node.getSourceFile().fileName.startsWith(`${root}src/`)));
+}
+
+function rowOf(property: ts.Symbol): string {
+  const declaration = property.valueDeclaration as ts.PropertySignature;
+  const optional = declaration.questionToken !== undefined;
+  const type = checker.typeToString(
+    checker.getNonNullableType(checker.getTypeOfSymbol(property)),
+    declaration,
+    ts.TypeFormatFlags.NoTruncation,
+  );
+  const cells = [`\`${property.name}\``, `\`${type}\``, optional ? '' : 'required', textOf(property).replaceAll('\n', ' ')];
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+}
+
+function sectionOf(name: string): string {
+  const { symbol, subpath } = exported.get(name)!;
+  const rows = argumentsOf(name).map(rowOf);
+  const table = ['| argument | type | | what it is |', '| --- | --- | --- | --- |', ...rows].join('\n');
+  const from = subpath === 'layers' ? '' : `From \`stable-video-diffusion-tfjs/${subpath}\`.\n\n`;
+  return `### ${name}\n\n${textOf(symbol)}\n\n${from}${table}\n\n\`\`\`ts\n${exampleOf(name)}\n\`\`\``;
+}
+
+const intro = `<!-- Written by docs/layers.ts from the comments in src/. -->
+
+# Layers
+
+Each layer of Stable Video Diffusion is a \`tf.layers.Layer\` of its own: it works with eager tensors, in \`tf.sequential\` and \`tf.model\`, inside other layers, is saved
+and loaded with a model, and learns. Names are diffusers', arguments theirs in camelCase.
+
+\`\`\`ts
+import * as tf from '@tensorflow/tfjs';
+import { ResnetBlock2D } from 'stable-video-diffusion-tfjs/layers'; // or what else an example uses
+\`\`\`
+
+* **Shapes.** B videos of F frames lie in the first axis, the frames of a video in a row: \`[B*F, H, W, C]\`. N is B or B*F, L the tokens of a context. Layers that mix frames are told
+  their number: \`layer.apply(inputs, { numFrames })\`. Several tensors go into one array, in the order given below; those that are optional come last.
+* **Arguments.** Besides its own, every layer takes those of \`tf.layers.Layer\`: \`name\`, \`trainable\`, \`inputShape\`, ...
+* **In a model,** \`apply\` on symbolic tensors: \`layer.apply([x, temb], { numFrames: 7 })\` is part of the model and of what \`model.save\` writes. Give \`predict\` and \`fit\` whole
+  videos: \`batchSize\` a multiple of \`numFrames\`, \`shuffle: false\`. To load a saved model, import this package before \`tf.loadLayersModel\`.
+* **Weights** start as in PyTorch. \`layer.parameters()\` lists them by their keys in a checkpoint; in TensorFlow.js they are called by the layer's name and the key. One layer of a checkpoint:
+  \`await loadLayerWeights(layer, 'svd-xt', 'decoder.up_blocks.0.resnets.0')\`, of \`stable-video-diffusion-tfjs/checkpoints\`, which reads nothing else.
+* **Training** needs the tensorflow backend, or cpu, which is slow: wasm has no gradients of convolutions. \`layer.trainable = false\` freezes a layer with all below it.
+* **Layers of your own** may be made of these: see [A layer of your own](#a-layer-of-your-own).`;
+
+const own = `## A layer of your own
+
+\`Block\` makes a layer of named layers: it builds them, nests the names of their weights, and saves, freezes, counts and frees these with its own.
+
+\`\`\`ts
+class Head extends Block<LayerArgs & { channels: number; classes: number }> {
+  static className = 'Head';
+  private readonly mix = this.child(new TemporalResnetBlock({ name: 'mix', inChannels: this.args.channels }));
+  private readonly out = this.child(new Linear({ name: 'out', inFeatures: this.args.channels, outFeatures: this.args.classes }));
+
+  protected override forward([frames]: tf.Tensor[], kwargs: Kwargs): tf.Tensor {
+    return this.out.call(tf.mean(this.mix.call(frames, kwargs), [1, 2])); // inside tf.tidy
+  }
+  override computeOutputShape([n]: tf.Shape): tf.Shape {
+    return [n, this.args.classes];
+  }
+}
+tf.serialization.registerClass(Head);
+
+const head = new Head({ channels: 32, classes: 10 });
+const scores = head.apply(tf.randomNormal([2 * 7, 8, 12, 32]), { numFrames: 7 }); // [14, 10]
+\`\`\`
+
+In a \`tf.layers.Layer\` that is no \`Block\`, call \`layer.apply\` in \`call\`, \`layer.build()\` in \`build\`, and let the getter \`trainableWeights\` give \`layer.trainableWeights\`: TensorFlow.js
+does not look for layers inside of others.`;
+
+/** The page. */
+export function layersPage(): string {
+  const chapter = ([heading, names]: [string, string[]]) => [`## ${heading}`, ...names.map(sectionOf)].join('\n\n');
+  return `${[intro, ...Object.entries(chapters).map(chapter), own].join('\n\n')}\n`;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(`${root}docs/layers.md`, layersPage());
