@@ -12,7 +12,7 @@ import { originalTensors } from '../original/originalTensors.ts';
 import { layOut, type TensorToWrite } from '../safetensorsWriter.ts';
 import { type QuantizeTo, quantizations } from '../tfjs/quantize.ts';
 import { diffusersFiles } from './diffusersFiles.ts';
-import { type Run, writeResumably } from './resumable.ts';
+import { checkFree, type Run, writeResumably } from './resumable.ts';
 import { type OpenComponent, type SavedDtype, savedDtypes, tensorsOf } from './tensors.ts';
 import { type ComponentError, tfjsRun } from './toTfjs.ts';
 import { configTexts, type ModelToWrite } from './writeModelFolder.ts';
@@ -56,6 +56,7 @@ const TFJS_SHARD = 2 ** 28;
 export async function convertCheckpoint(input: string, output: string, options: ConvertOptions): Promise<Conversion> {
   const { to, from, dtype, quantize = 'none', shardSize, onProgress, signal, ...opening } = options;
   checkOptions(options);
+  await checkFree(output);
   const files = await openModel(input, opening);
   const hashing = new AbortController();
   try {

@@ -53,12 +53,10 @@ const AHEAD = 2;
  */
 export async function writeResumably(target: string, work: Work): Promise<void> {
   const path = resolve(target);
-  const partial = join(dirname(path), `.${basename(path)}.partial`);
-  const there = await stat(path).catch(() => undefined);
+  const partial = partialOf(path);
   try {
-    if (there === undefined) await fill(path, partial, work);
-    else if (!(await isDone(partial, work)))
-      throw new CheckpointError(`There is already something at ${target}. Remove it or choose another place.`);
+    if (!(await exists(path))) await fill(path, partial, work);
+    else if (!(await isDone(partial, work))) throw taken(target);
     await rm(partial, { recursive: true });
   } catch (error) {
     if (!(error instanceof Error && 'syscall' in error)) throw error;
@@ -67,13 +65,21 @@ export async function writeResumably(target: string, work: Work): Promise<void> 
   }
 }
 
+/** Looks before all work. @throws CheckpointError if there is something at `target` that no interrupted run can have left. */
+export async function checkFree(target: string): Promise<void> {
+  if ((await exists(target)) && !(await exists(partialOf(resolve(target))))) throw taken(target);
+}
+
+const partialOf = (path: string) => join(dirname(path), `.${basename(path)}.partial`);
+const exists = async (path: string) => (await stat(path).catch(() => undefined)) !== undefined;
+const taken = (target: string) => new CheckpointError(`There is already something at ${target}. Remove it or choose another place.`);
+
 const header = ({ job }: Work) => JSON.stringify(job);
 
 /** Whether the target is what this work has left, which ended before it had tidied up. */
 async function isDone(partial: string, work: Work): Promise<boolean> {
   const journal = await readJournal(partial);
-  const unfinished = await stat(join(partial, 'output')).catch(() => undefined);
-  return journal?.header === header(work) && unfinished === undefined;
+  return journal?.header === header(work) && !(await exists(join(partial, 'output')));
 }
 
 async function fill(path: string, partial: string, work: Work): Promise<void> {
