@@ -1,6 +1,6 @@
 /** The feed-forward network of transformer blocks, mirroring `FeedForward` of diffusers' `models/attention.py`. */
 import * as tf from '@tensorflow/tfjs';
-import { gelu, shaped } from '../ops/index.ts';
+import { geglu, gelu, inSlices, linear, shaped, sliceBytes } from '../ops/index.ts';
 import { Block, type Inputs, type LayerArgs } from './block.ts';
 import { Linear } from './linear.ts';
 
@@ -46,10 +46,37 @@ export class FeedForward extends Block<FeedForwardArgs> {
   }
 
   protected forward([x]: tf.Tensor[]): tf.Tensor {
-    // Flat, so that neither map has to reshape.
-    const tokens = shaped(x, [-1, this.args.dim]);
-    const inner = tf.tidy(() => (this.args.activationFn === 'gelu' ? gelu(this.proj.call(tokens)) : this.proj.geglu(tokens)));
-    return shaped(this.out.call(inner), this.computeOutputShape(x.shape) as number[]);
+    const tokens = shaped(x, [-1, this.args.dim]); // flat, so that neither map has to reshape
+    const y = this.args.activationFn === 'gelu' ? this.out.call(tf.tidy(() => gelu(this.proj.call(tokens)))) : this.gated(tokens);
+    return shaped(y, this.computeOutputShape(x.shape) as number[]);
+  }
+
+  /** The network with `geglu`, on a slice of tokens after the other where what is between the maps outweighs these. */
+  private gated(tokens: tf.Tensor): tf.Tensor {
+    const { dim, mult = 4 } = this.args;
+    const tokenBytes = 4 * 4 * dim * mult;
+    const budget = Math.max(sliceBytes(), 2 * 3 * 4 * dim * dim * mult);
+    const sliced = tokens.shape[0] * tokenBytes > budget;
+    const maps = [() => this.proj.map(0), () => this.proj.map(1), () => this.out.map()];
+    const [value, gate, last] = sliced
+      ? maps.map((make) =>
+          (
+            (made) => () =>
+              made
+          )(make()),
+        )
+      : maps; // made once for all slices
+    return inSlices(
+      [tokens],
+      tokenBytes,
+      ([part]) =>
+        tf.tidy(() => {
+          const inner = geglu(part, value, gate);
+          const { weight, bias } = last();
+          return linear(inner, weight, bias);
+        }),
+      budget,
+    );
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape {

@@ -1,7 +1,7 @@
 /** The linear layer. */
 import * as tf from '@tensorflow/tfjs';
-import { geglu, linear } from '../ops/index.ts';
-import { Block, type Inputs, type LayerArgs, uniformFor, weightOf } from './block.ts';
+import { type LinearMap, linear } from '../ops/index.ts';
+import { Block, type Inputs, type LayerArgs, uniformFor, weightOf, weightSlice } from './block.ts';
 
 /** Arguments of `Linear`. */
 export interface LinearArgs extends LayerArgs {
@@ -51,9 +51,14 @@ export class Linear extends Block<LinearArgs> {
     });
   }
 
-  /** This map to values and gates, then values times GELU of gates: `[..., inFeatures]` -> `[..., outFeatures / 2]`. Needs a bias. */
-  geglu(x: tf.Tensor): tf.Tensor {
-    return geglu(x, weightOf(this.weight), weightOf(this.bias as tf.LayerVariable));
+  /** The whole map, or that to the first or second half of its outputs. Needs a bias. */
+  map(half?: 0 | 1): LinearMap {
+    const { weight } = this;
+    const bias = this.bias as tf.LayerVariable;
+    if (half === undefined) return { weight: weightOf(weight), bias: weightOf(bias) };
+    const { inFeatures, outFeatures } = this.args;
+    const width = outFeatures / 2;
+    return { weight: weightSlice(weight, [0, half * width], [inFeatures, width]), bias: weightSlice(bias, [half * width], [width]) };
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape {

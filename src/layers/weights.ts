@@ -1,6 +1,6 @@
 /** Where the values of a layer's weights are: on the backend, in float32 or half precision, or nowhere. */
 import * as tf from '@tensorflow/tfjs';
-import { isHalf, widened } from '../ops/index.ts';
+import { isHalf, widened, widenedSlice } from '../ops/index.ts';
 import type { Parameter } from './block.ts';
 
 /** A backend that stores nothing and says why. */
@@ -75,6 +75,12 @@ export const shapeAlone = (shape: number[]) => tf.engine().makeTensorFromTensorI
 export function weightOf<T extends tf.Tensor>(variable: tf.LayerVariable): T {
   if (variable.trainable && tf.engine().isTapeOn()) holdInFloat32(variable);
   return widened(variable.read()) as T;
+}
+
+/** A range of the value of a weight, as `tf.slice` takes it; else as `weightOf`. */
+export function weightSlice<T extends tf.Tensor>(variable: tf.LayerVariable, begin: number[], size: number[]): T {
+  if (variable.trainable && tf.engine().isTapeOn()) holdInFloat32(variable);
+  return widenedSlice(variable.read(), begin, size) as T;
 }
 
 /** Widens a weight that is held in half precision for good. */

@@ -7,7 +7,7 @@ export * from './formulations.ts';
 export * from './geglu.ts';
 export { type ComputeDtype, computeDtypes, computeIn, possibleComputeDtypes } from './halfPrecision.ts';
 export * from './linear.ts';
-export { isHalf, widened } from './nativeTensors.ts';
+export { isHalf, widened, widenedSlice } from './nativeTensors.ts';
 export * from './normalization.ts';
 export * from './resize.ts';
 export * from './shaped.ts';

@@ -142,6 +142,25 @@ export function widened(tensor: tf.Tensor): tf.Tensor {
   return backend().createOutputTensor(toFloat({ id, shape: tensor.shape, dtype }));
 }
 
+/** The float32 values of a range of a tensor's, as `tf.slice` takes it: the rest of half precision is not widened. */
+export function widenedSlice(tensor: tf.Tensor, begin: number[], size: number[]): tf.Tensor {
+  const dtype = halves.get(tensor.dataId);
+  if (dtype === undefined || tf.getBackend() !== 'tensorflow') return tf.tidy(() => tf.slice(widened(tensor), begin, size));
+  const { binding } = backend();
+  const range = [begin, size].map((list) => binding.createTensor([list.length], binding.TF_INT32, Int32Array.from(list)));
+  try {
+    const [id] = backend().getInputTensorIds([tensor]);
+    const part = execute('Slice', { T: dtype, Index: binding.TF_INT32 }, id, ...range);
+    try {
+      return backend().createOutputTensor(toFloat({ ...part, dtype }));
+    } finally {
+      binding.deleteTensor(part.id);
+    }
+  } finally {
+    for (const id of range) binding.deleteTensor(id);
+  }
+}
+
 /** Values of half precision in float32, exactly. */
 function toFloat({ id, dtype }: NativeTensor): NativeTensor {
   return execute('Cast', { SrcT: dtype, DstT: backend().binding.TF_FLOAT, Truncate: false }, id);

@@ -52,7 +52,7 @@ interface Band {
  *
  * The transforms of input and output are products with small constant matrices over the height, which contain the padding, cut off the
  * rows of the last tile beyond H, and add the bias. High images go through in bands of rows, and many bands in groups, which keeps
- * matrices and temporaries small. The filter is transformed at each call: keeping it would double the memory of the weights.
+ * matrices and temporaries small. The filter is transformed at each call, a part at a time: keeping it would double the memory of the weights.
  */
 export function winogradConv3x3(
   x: tf.Tensor4D,
@@ -63,18 +63,13 @@ export function winogradConv3x3(
   return tf.tidy(() => {
     const [n, h, w, inChannels] = x.shape;
     const outChannels = filter.shape[3];
-    const filters = tf.tidy(() =>
-      tf.reshape(kernels.matMul(tf.tensor2d(G), tf.reshape(filter, [3, -1])), [IN, 1, 3, inChannels, outChannels]),
-    );
-    const kernelOf = (k: number) => tf.reshape(tf.slice(filters, k, 1), [1, 3, inChannels, outChannels]) as tf.Tensor4D;
-    const convolve = (rows: tf.Tensor4D, k: number) => convolveRows(rows, kernelOf(k));
-
     const height = bandHeight(h);
     const bands = Array.from({ length: (n * h) / height }, (_, i) => ({ image: Math.floor((i * height) / h), first: (i * height) % h }));
     const bytes = 4 * bands.length * height * w * (inChannels + 2 * (IN / OUT) * outChannels);
     const size = Math.ceil(bands.length / Math.ceil(bytes / TEMPORARY_BYTES));
     const results: tf.Tensor[] = [];
-    for (let i = 0; i < bands.length; i += size) results.push(convolveBands(x, bands.slice(i, i + size), height, convolve, bias));
+    for (let i = 0; i < bands.length; i += size)
+      results.push(convolveBands(x, bands.slice(i, i + size), height, filter, bias, convolveRows));
     return tf.reshape(results.length === 1 ? results[0] : tf.concat(results), [n, h, w, outChannels]);
   });
 }
@@ -87,31 +82,43 @@ function bandHeight(height: number): number {
   return rows;
 }
 
-/** The convolution of bands of equal height of x `[N, H, W, I]`, `convolve`d for each transformed row -> `[bands, rows, W*O]`. */
+/** The convolution of bands of equal height of x `[N, H, W, I]` -> `[bands, rows, W*O]`. */
 function convolveBands(
   x: tf.Tensor4D,
   bands: Band[],
   height: number,
-  convolve: (rows: tf.Tensor4D, k: number) => tf.Tensor4D,
+  filter: tf.Tensor4D,
   bias: tf.Tensor1D | tf.Tensor2D | undefined,
+  convolveRows: RowConvolution,
 ): tf.Tensor {
   return tf.tidy(() => {
     const [, imageHeight, width, inChannels] = x.shape;
     const tiles = Math.ceil(height / OUT);
     const rows = readRows(x, bands, height); // [bands, R, W*I]
-    const products = B.map((_, k) =>
+    const multiply = (k: number, kernel: tf.Tensor4D) =>
       tf.tidy(() => {
         const input = kernels.batchMatMul(inputMatrices(k, tiles, bands, height, imageHeight), rows); // [bands, T, W*I]
         const tiled = tf.reshape(input, [bands.length, tiles, width, inChannels]) as tf.Tensor4D;
-        const product = convolve(tiled, k); // [bands, T, W, O]
-        return tf.reshape(product, [bands.length, tiles, -1]);
-      }),
-    );
+        return tf.reshape(convolveRows(tiled, kernel), [bands.length, tiles, -1]); // [bands, T, W*O]
+      });
+    const products = KERNELS.flatMap((ks) => tf.tidy(() => transformed(filter, ks).map((kernel, i) => multiply(ks[i], kernel))));
     rows.dispose();
     const stacked = tf.tidy(() => tf.concat(bias ? [...products, biasRows(bias, bands, width)] : products, 1)); // [bands, 6T or 6T + 1, W*O]
     tf.dispose(products);
     return kernels.batchMatMul(outputMatrix(tiles, height, bias !== undefined), stacked);
   });
+}
+
+/** The transformed kernels that are made together: two that need all three rows of the filter, or one that needs one of them. */
+const KERNELS = [[0], [1, 2], [3, 4], [5]];
+
+/** Kernels `ks` of a filter `[3, 3, I, O]`: `[1, 3, I, O]` each. */
+function transformed(filter: tf.Tensor4D, ks: number[]): tf.Tensor4D[] {
+  const shape: [number, number, number, number] = [1, ...(filter.shape.slice(1) as [number, number, number])];
+  const used = G[ks[0]].flatMap((weight, row) => (weight === 0 ? [] : [row]));
+  const rows = tf.reshape(tf.slice(filter, used[0], used.length), [used.length, -1]) as tf.Tensor2D;
+  const pair = kernels.matMul(tf.tensor2d(ks.map((k) => used.map((row) => G[k][row]))), rows);
+  return ks.map((_, i) => tf.reshape(tf.slice(pair, i, 1), shape));
 }
 
 /** Rows that each band reads: its own and, unless it is the whole image, one on either side, which beyond the image's edge may be any. */

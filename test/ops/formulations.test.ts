@@ -73,7 +73,11 @@ const cases: Record<string, Cases> = {
     ],
     inputs: (shape) => {
       const [width, inner] = shape.slice(-2) as [number, number];
-      return [named('x', shape.slice(0, -1)), named('weight', [width, 2 * inner]), vector('bias', 2 * inner)];
+      const [value, gate] = ['value', 'gate'].map((name) => () => ({
+        weight: named(`${name}.weight`, [width, inner]),
+        bias: vector(`${name}.bias`, inner),
+      }));
+      return [named('x', shape.slice(0, -1)), value, gate];
     },
   },
   groupNormFormulations: {
