@@ -65,7 +65,7 @@ export function guardReads(backend: WebgpuBackend, check: () => void): void {
   };
   backend.readSync = (dataId) => {
     if (backend.tensorMap.get(dataId).values == null) {
-      throw new Error('The webgpu backend cannot read a tensor synchronously in Node. Use `await tensor.data()` instead of `dataSync()`.');
+      throw new Error('The webgpu backend cannot read a tensor synchronously. Use `await tensor.data()` instead of `dataSync()`.');
     }
     return readSync.call(backend, dataId);
   };

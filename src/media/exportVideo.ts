@@ -2,9 +2,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAtomically, writeFolderAtomically } from '../files/atomic.ts';
-import { encodeH264 } from './h264.ts';
+import { encodeMp4 } from './encodeMp4.ts';
 import type { RgbImage } from './image.ts';
-import { muxMp4 } from './mp4.ts';
+import { nodeEncoder } from './nodeEncoder.ts';
 import { checkOutput, frameName, outputFormat } from './output.ts';
 
 /** Options of `exportToVideo`. */
@@ -44,7 +44,7 @@ export async function exportToVideo(frames: readonly RgbImage[], path: string, o
   async function encode(): Promise<Uint8Array> {
     if (format === 'webp') return (await animation()).encodeWebp(frames, fps, quality, comment);
     if (format === 'gif') return (await animation()).encodeGif(frames, fps, comment);
-    if (format === 'mp4') return muxMp4(await encodeH264(frames, quantizer(quality), signal), fps, comment);
+    if (format === 'mp4') return encodeMp4(nodeEncoder(), frames, { fps, quality, comment, signal });
     throw new Error(`The output "${path}" is for tensors, not for pictures. Use .mp4, .webp, .gif or / for a folder of PNG pictures.`);
   }
 }
@@ -65,11 +65,6 @@ async function writePictures(frames: readonly RgbImage[], path: string, comment?
 /** JSON without other characters than ASCII, since EXIF knows no others. */
 function asciiJson(value: Record<string, string>): string {
   return JSON.stringify(value).replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
-}
-
-/** H.264's quantizer, 51 (worst) to 10. */
-function quantizer(quality: number): number {
-  return Math.round(51 - 0.41 * quality);
 }
 
 function checkFrames(frames: readonly RgbImage[]): void {

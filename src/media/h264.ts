@@ -1,14 +1,16 @@
 /** Encodes pictures as H.264 by the WebAssembly encoder of the package h264-mp4-encoder (minih264, Baseline profile, 4:2:0). */
-import { createRequire } from 'node:module';
-import { setImmediate } from 'node:timers/promises';
+import type { createH264MP4Encoder } from 'h264-mp4-encoder';
 import type { RgbImage } from './image.ts';
 import { findBox, type H264Stream } from './mp4.ts';
 
-type Package = typeof import('h264-mp4-encoder');
-type Encoder = Awaited<ReturnType<Package['createH264MP4Encoder']>>;
+/** The package's one function, which is loaded in other ways in Node and in browsers. */
+export type CreateEncoder = typeof createH264MP4Encoder;
+type Encoder = Awaited<ReturnType<CreateEncoder>>;
 
 const KEY_FRAME_EVERY = 60;
 const SPEED = 5; // from 0, the slowest, to 10
+
+let encoders = 0;
 
 /**
  * Encodes frames of equal size. Odd widths and heights are made even by repeating the last column or row.
@@ -16,16 +18,21 @@ const SPEED = 5; // from 0, the slowest, to 10
  * @param quantizer 10 (best) to 51.
  * @param signal Stops the encoding between two frames.
  */
-export async function encodeH264(frames: readonly RgbImage[], quantizer: number, signal?: AbortSignal): Promise<H264Stream> {
-  const encoder = await loadEncoder().createH264MP4Encoder();
+export async function encodeH264(
+  create: CreateEncoder,
+  frames: readonly RgbImage[],
+  quantizer: number,
+  signal?: AbortSignal,
+): Promise<H264Stream> {
+  const encoder = await create();
   const [{ width, height }] = frames as [RgbImage];
   const size = { width: width + (width % 2), height: height + (height % 2) };
   Object.assign(encoder, size, { quantizationParameter: quantizer, speed: SPEED, groupOfPictures: KEY_FRAME_EVERY });
-  encoder.outputFilename = `${process.hrtime.bigint()}.mp4`; // all encoders share one file system, which is in memory
+  encoder.outputFilename = `${encoders++}.mp4`; // all encoders share one file system, which is in memory
   encoder.initialize();
   try {
     for (const frame of frames) {
-      await setImmediate(); // lets an abort come through
+      await new Promise((resolve) => setTimeout(resolve)); // lets an abort come through
       signal?.throwIfAborted();
       encoder.addFrameYuv(toI420(frame));
     }
@@ -34,18 +41,6 @@ export async function encodeH264(frames: readonly RgbImage[], quantizer: number,
     throw error;
   }
   return { ...size, ...extractStream(finish(encoder)) };
-}
-
-function loadEncoder(): Package {
-  // The package answers every uncaught error in the program by printing its own source, a megabyte: take these handlers off again.
-  const events = ['uncaughtException', 'unhandledRejection'] as const;
-  const before = events.flatMap((event): unknown[] => process.rawListeners(event));
-  const loaded: Package = createRequire(import.meta.url)('h264-mp4-encoder');
-  for (const event of events) {
-    const added = process.rawListeners(event).filter((listener) => !before.includes(listener));
-    for (const listener of added) process.removeListener(event, listener as () => void);
-  }
-  return loaded;
 }
 
 /** Frees the encoder and gives its file. */

@@ -47,7 +47,7 @@ describe('webgpu', () => {
       `,
       (result) => {
         expect(result).to.deep.equal([
-          'The webgpu backend cannot read a tensor synchronously in Node. Use `await tensor.data()` instead of `dataSync()`.',
+          'The webgpu backend cannot read a tensor synchronously. Use `await tensor.data()` instead of `dataSync()`.',
           2,
         ]);
       },

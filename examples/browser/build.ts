@@ -1,0 +1,55 @@
+/** Builds the page into a folder that any web server can serve: `npm run browser`; with `-- --serve`, serves it too. */
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import * as esbuild from 'esbuild';
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
+
+/** The package h264-mp4-encoder names only its build for Node; the one for browsers is a script that makes a global variable. */
+const webEncoder: esbuild.Plugin = {
+  name: 'web-encoder',
+  setup(build) {
+    const script = fileURLToPath(import.meta.resolve('h264-mp4-encoder')).replace('.node.js', '.web.js');
+    build.onResolve({ filter: /^h264-mp4-encoder$/ }, () => ({ path: script }));
+    build.onLoad({ filter: /h264-mp4-encoder\.web\.js$/ }, () => ({
+      contents: `${readFileSync(script, 'utf8')}\nexport const { createH264MP4Encoder } = HME;`,
+    }));
+  },
+};
+
+/** Builds it, and gives the folder and every file that is in the bundles. */
+export async function buildPage(): Promise<{ folder: string; inputs: string[] }> {
+  const folder = path('dist');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const { metafile } = await esbuild.build({
+    entryPoints: [path('page.ts'), path('worker.ts')],
+    outdir: folder,
+    bundle: true,
+    minify: true,
+    metafile: true,
+    format: 'esm',
+    target: 'es2022',
+    alias: { 'stable-video-diffusion-tfjs/browser': path('../../src/browser.ts') },
+    plugins: [webEncoder],
+    logLevel: 'warning',
+  });
+  const wasm = dirname(fileURLToPath(import.meta.resolve('@tensorflow/tfjs-backend-wasm')));
+  for (const file of readdirSync(wasm).filter((name) => name.endsWith('.wasm'))) copyFileSync(`${wasm}/${file}`, `${folder}/${file}`);
+  copyFileSync(path('index.html'), `${folder}/index.html`);
+  const model = path('../../weights/tiny');
+  for (const part of readdirSync(model, { recursive: true, encoding: 'utf8' })) {
+    if (/^[^/]+\.json$|^(?!train)[^/]+\/[^/]+\.(json|safetensors)$/.test(part)) cpSync(`${model}/${part}`, `${folder}/model/${part}`);
+  }
+  return { folder, inputs: Object.keys(metafile.inputs) };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { folder } = await buildPage();
+  console.log(`Built in ${folder}`);
+  if (process.argv.includes('--serve')) {
+    const { port } = await (await esbuild.context({})).serve({ servedir: folder });
+    console.log(`http://localhost:${port}`);
+  }
+}

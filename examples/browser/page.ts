@@ -1,0 +1,121 @@
+/** The page: takes a picture and settings, shows how the work goes, plays the video. */
+import type { Progress, RgbImage } from 'stable-video-diffusion-tfjs/browser';
+import type { FromWorker, Request, ToWorker } from './messages.ts';
+
+const element = <T extends HTMLElement>(id: string) => document.getElementById(id) as T;
+const form = element<HTMLFormElement>('settings');
+const canvas = element<HTMLCanvasElement>('video');
+const status = element('status');
+const worker = new Worker('./worker.js', { type: 'module' });
+const send = (message: ToWorker) => worker.postMessage(message);
+
+let picture: RgbImage | undefined;
+let playing: ReturnType<typeof setInterval> | undefined;
+
+const say = (text: string, kind: '' | 'error' = '') => {
+  status.textContent = text;
+  status.className = kind;
+};
+
+function busy(is: boolean): void {
+  element<HTMLButtonElement>('start').disabled = is || !picture;
+  element<HTMLButtonElement>('cancel').disabled = !is;
+}
+
+/** The bytes of a dropped or chosen picture, without the browser's colour management, as other programs read it. */
+async function open(file: File | undefined): Promise<void> {
+  if (!file) return;
+  try {
+    const bitmap = await createImageBitmap(file, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' });
+    const { width, height } = bitmap;
+    const context = new OffscreenCanvas(width, height).getContext('2d')!;
+    context.drawImage(bitmap, 0, 0);
+    const rgba = context.getImageData(0, 0, width, height).data;
+    picture = { width, height, data: new Uint8Array(width * height * 3).map((_, i) => rgba[4 * Math.floor(i / 3) + (i % 3)]) };
+    element<HTMLImageElement>('picture').src = URL.createObjectURL(file);
+    say(`${file.name}: ${width} x ${height} pixels.`);
+  } catch {
+    picture = undefined;
+    say(`${file.name} is no picture that this browser can read. Try a PNG or JPEG.`, 'error');
+  }
+  busy(false);
+}
+
+/** Shows pictures one after the other, for ever. */
+function play(frames: ImageData[], fps: number): void {
+  clearInterval(playing);
+  const [{ width, height }] = frames;
+  Object.assign(canvas, { width, height });
+  let next = 0;
+  const show = () => canvas.getContext('2d')!.putImageData(frames[next++ % frames.length], 0, 0);
+  show();
+  playing = setInterval(show, 1000 / fps);
+}
+
+function withAlpha({ width, height, data }: RgbImage): ImageData {
+  const rgba = new Uint8ClampedArray(4 * width * height).fill(255);
+  for (let i = 0; i < width * height; i++) rgba.set(data.subarray(3 * i, 3 * i + 3), 4 * i);
+  return new ImageData(rgba, width, height);
+}
+
+function show({ stage, step, steps }: Progress): void {
+  const bar = element<HTMLProgressElement>('progress');
+  Object.assign(bar, { max: steps, value: step });
+  const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  const bytes = stage === 'downloading' || stage === 'loading';
+  say(`${stage} ${bytes ? mib(step) : step} of ${bytes ? mib(steps) : steps}`);
+}
+
+worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+  const fps = Number(new FormData(form).get('fps'));
+  if (data.type === 'backend') element('backend').textContent = `Computes by ${data.name}.${data.note ? ` (${data.note})` : ''}`;
+  if (data.type === 'progress') show(data.progress);
+  if (data.type === 'preview') {
+    play(
+      data.frames.map((rgba) => new ImageData(rgba, data.width, data.height)),
+      fps,
+    );
+  }
+  if (data.type === 'failed') say(data.message, 'error');
+  if (data.type === 'cancelled') say('Cancelled.');
+  if (data.type === 'done') {
+    play(data.frames.map(withAlpha), fps);
+    const link = element<HTMLAnchorElement>('download');
+    URL.revokeObjectURL(link.href);
+    Object.assign(link, { href: URL.createObjectURL(new Blob([data.mp4], { type: 'video/mp4' })), hidden: false });
+    say(`Done in ${data.seconds.toFixed(1)} s.`);
+  }
+  if (data.type === 'failed' || data.type === 'cancelled' || data.type === 'done') busy(false);
+};
+worker.onerror = (event) => {
+  say(event.message || 'The worker could not be started: this browser is too old.', 'error');
+  busy(false);
+};
+
+form.onsubmit = (event) => {
+  event.preventDefault();
+  const values = Object.fromEntries(new FormData(form)) as Record<string, string>;
+  const { model, variant, backend, seed, ...settings } = values;
+  clearInterval(playing);
+  element('download').hidden = true;
+  busy(true);
+  const request = {
+    picture: picture!,
+    // The worker is another file, so addresses are those that the page means.
+    ...{
+      model: new URL(model, location.href).href,
+      variant: variant || undefined,
+      backend: backend as Request['backend'],
+      seed: Number(seed),
+    },
+    settings: Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, Number(value)])) as unknown as Request['settings'],
+  };
+  send({ type: 'generate', request });
+};
+element('cancel').onclick = () => send({ type: 'cancel' });
+element<HTMLInputElement>('file').onchange = ({ target }) => open((target as HTMLInputElement).files?.[0]);
+document.ondragover = (event) => event.preventDefault();
+document.ondrop = (event) => {
+  event.preventDefault();
+  void open(event.dataTransfer?.files[0]);
+};

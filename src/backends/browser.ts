@@ -1,0 +1,88 @@
+/**
+ * Choosing a backend in a browser, among those whose packages the program imports: `@tensorflow/tfjs-backend-webgpu`,
+ * `@tensorflow/tfjs-backend-wasm`.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { countWarnings, guardMemory, type WasmModule } from './wasmMemory.ts';
+import { type Device, guardDevice, guardReads, type WebgpuBackend } from './webgpuGuard.ts';
+
+/** The backends that browsers have, the fastest first. */
+export const browserBackends = ['webgpu', 'wasm', 'cpu'] as const;
+/** One of them. */
+export type BrowserBackend = (typeof browserBackends)[number];
+
+interface Adapter {
+  info: { vendor: string; architecture: string; description: string };
+  isFallbackAdapter?: boolean;
+}
+
+/** A backend that was not chosen, and why. */
+export interface Refusal {
+  name: BrowserBackend;
+  reason: string;
+}
+
+/** Backends that are ready. */
+const ready = new Set<BrowserBackend>();
+
+/**
+ * Makes a backend ready and current. `auto`: the first one that works. A software adapter of WebGPU, which is slower than WebAssembly,
+ * has to be asked for by name.
+ * @returns Its name, and why those before it were not chosen.
+ * @throws One sentence with every reason, if there is none.
+ */
+export async function useBrowserBackend(choice: 'auto' | BrowserBackend = 'auto'): Promise<{ name: BrowserBackend; refused: Refusal[] }> {
+  const refused: Refusal[] = [];
+  for (const name of choice === 'auto' ? browserBackends : [choice]) {
+    try {
+      if (!ready.has(name)) await prepare(name, choice === 'auto');
+      ready.add(name);
+      if (!(await tf.setBackend(name))) throw new Error('it could not be started');
+      return { name, refused };
+    } catch (error) {
+      refused.push({ name, reason: (error as Error).message });
+    }
+  }
+  throw new Error(`No backend can be used: ${refused.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}.`);
+}
+
+async function prepare(name: BrowserBackend, automatic: boolean): Promise<void> {
+  if (name === 'webgpu') await checkAdapter(automatic);
+  const factory = tf.findBackendFactory(name);
+  if (!factory) throw new Error(`the program does not import @tensorflow/tfjs-backend-${name}`);
+  if (name === 'cpu') return;
+  // Registered again as it is, started and guarded.
+  tf.removeBackend(name);
+  try {
+    const backend = name === 'wasm' ? await guardedWasm(factory) : await guardedWebgpu(factory);
+    tf.registerBackend(name, () => backend);
+  } catch (error) {
+    tf.registerBackend(name, factory);
+    throw error;
+  }
+}
+
+async function checkAdapter(automatic: boolean): Promise<void> {
+  const { gpu } = navigator as { gpu?: { requestAdapter(options: object): Promise<Adapter | null> } };
+  if (!gpu) throw new Error('this browser has no WebGPU');
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) throw new Error('no graphics adapter was found');
+  const { vendor, architecture, description } = adapter.info;
+  const software =
+    adapter.isFallbackAdapter || /swiftshader|llvmpipe|software|basic render/i.test(`${vendor} ${architecture} ${description}`);
+  if (automatic && software) throw new Error('its only adapter is software, which is slower than wasm and has to be asked for by name');
+}
+
+type Factory = () => tf.KernelBackend | Promise<tf.KernelBackend>;
+
+async function guardedWasm(factory: Factory): Promise<tf.KernelBackend> {
+  const { result: backend, warnings } = await countWarnings(async () => factory());
+  guardMemory((backend as tf.KernelBackend & { wasm: WasmModule }).wasm, warnings);
+  return backend;
+}
+
+async function guardedWebgpu(factory: Factory): Promise<tf.KernelBackend> {
+  const backend = (await factory()) as WebgpuBackend & { device: Device };
+  guardReads(backend, guardDevice(backend.device));
+  return backend;
+}

@@ -1,0 +1,31 @@
+/** Videos as MP4 files in memory. */
+import { type CreateEncoder, encodeH264 } from './h264.ts';
+import type { RgbImage } from './image.ts';
+import { muxMp4 } from './mp4.ts';
+
+/** Options of `encodeMp4`. */
+export interface Mp4Options {
+  /** Frames per second. Default 7. */
+  fps?: number;
+  /** 1 to 100. Default 80, which is an H.264 quantizer of 18. */
+  quality?: number;
+  /** Text for players' comment field. */
+  comment?: string;
+  /** Stops the work; the promise rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/**
+ * The bytes of an MP4 file (H.264, plays in browsers and players). Odd sizes are made even by repeating the last column or row.
+ *
+ * @param createEncoder `createH264MP4Encoder` of the package h264-mp4-encoder.
+ * @param frames One picture or more, all of the same size.
+ */
+export async function encodeMp4(
+  createEncoder: CreateEncoder,
+  frames: readonly RgbImage[],
+  { fps = 7, quality = 80, comment, signal }: Mp4Options = {},
+): Promise<Uint8Array> {
+  const quantizer = Math.round(51 - 0.41 * quality); // H.264's, 51 (worst) to 10
+  return muxMp4(await encodeH264(createEncoder, frames, quantizer, signal), fps, comment);
+}

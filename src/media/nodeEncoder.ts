@@ -1,0 +1,16 @@
+/** The H.264 encoder in Node. */
+import { createRequire } from 'node:module';
+import type { CreateEncoder } from './h264.ts';
+
+/** Loads the package h264-mp4-encoder. */
+export function nodeEncoder(): CreateEncoder {
+  // The package answers every uncaught error in the program by printing its own source, a megabyte: take these handlers off again.
+  const events = ['uncaughtException', 'unhandledRejection'] as const;
+  const before = events.flatMap((event): unknown[] => process.rawListeners(event));
+  const { createH264MP4Encoder } = createRequire(import.meta.url)('h264-mp4-encoder');
+  for (const event of events) {
+    const added = process.rawListeners(event).filter((listener) => !before.includes(listener));
+    for (const listener of added) process.removeListener(event, listener as () => void);
+  }
+  return createH264MP4Encoder;
+}

@@ -1,0 +1,69 @@
+/** The pipeline with loading from URLs, for browsers. */
+import { CheckpointError, camelCaseConfig, checkWeights, loadWeights, readSafetensors, type WeightSource } from '../checkpoints/browser.ts';
+import { components, type WeightedComponent } from '../checkpoints/modelFiles.ts';
+import { type WebOptions, webFile, webJson } from '../checkpoints/webFile.ts';
+import { type AnyBlock, withoutWeights } from '../layers/index.ts';
+import { CLIP_MEAN, CLIP_STD } from '../media/preprocess.ts';
+import { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../models/index.ts';
+import { EulerDiscreteScheduler } from '../schedulers/index.ts';
+import type { FeatureExtractor } from './components.ts';
+import { StableVideoDiffusionPipeline as SamplingPipeline } from './stableVideoDiffusion.ts';
+import type { Progress } from './types.ts';
+
+/** Options of `fromPretrained` in browsers. */
+export interface UrlOptions extends Pick<WebOptions, 'cache' | 'signal'> {
+  /** Takes the weight files with this word in their names, such as `fp16`. */
+  variant?: string;
+  /** Called while files are downloaded, in bytes. */
+  onProgress?: (progress: Progress) => void;
+}
+
+/** One still picture in, a short video out. */
+export class StableVideoDiffusionPipeline extends SamplingPipeline {
+  /**
+   * Loads a pipeline onto the current backend from the folder at `url`, in diffusers' layout with one weight file per component.
+   * Files are kept in the browser's cache.
+   *
+   * @throws If something of it is missing or cannot be had, weights do not fit, or there is too little memory.
+   */
+  static async fromPretrained(url: string, options: UrlOptions = {}): Promise<StableVideoDiffusionPipeline> {
+    const base = new URL(url.endsWith('/') ? url : `${url}/`, globalThis.location?.href).href;
+    const index = await webJson(`${base}model_index.json`, options);
+    if (index._class_name !== 'StableVideoDiffusionPipeline') {
+      throw new CheckpointError(`${base} holds no Stable Video Diffusion model. Give the address of a folder with its model_index.json.`);
+    }
+    const config = async (name: keyof typeof components) => webJson(`${base}${name}/${components[name].config}`, options);
+    const camel = async (name: keyof typeof components) => camelCaseConfig(await config(name));
+    const models = {
+      image_encoder: new CLIPVisionModelWithProjection(await camel('image_encoder')),
+      unet: new UNetSpatioTemporalConditionModel(await camel('unet')),
+      vae: new AutoencoderKLTemporalDecoder(await camel('vae')),
+    };
+    const scheduler = EulerDiscreteScheduler.fromConfig(await config('scheduler'));
+    const { imageMean = CLIP_MEAN, imageStd = CLIP_STD } = (await camel('feature_extractor')) as Partial<FeatureExtractor>;
+    try {
+      withoutWeights(() => {
+        for (const model of Object.values(models)) model.build();
+      });
+      for (const [name, model] of Object.entries(models) as [WeightedComponent, AnyBlock][]) {
+        const source = await weights(base, name, options);
+        checkWeights(model, source, { label: name });
+        await loadWeights(model, source, { label: name, signal: options.signal });
+        await source.close();
+      }
+    } catch (error) {
+      for (const model of Object.values(models)) model.dispose();
+      throw error;
+    }
+    return new StableVideoDiffusionPipeline({
+      ...{ vae: models.vae, unet: models.unet, imageEncoder: models.image_encoder },
+      ...{ scheduler, featureExtractor: { imageMean, imageStd } },
+    });
+  }
+}
+
+async function weights(base: string, component: WeightedComponent, { variant, onProgress, ...web }: UrlOptions): Promise<WeightSource> {
+  const file = `${components[component].weights}${variant ? `.${variant}` : ''}.safetensors`;
+  const onBytes = (_: string, step: number, steps = step) => onProgress?.({ stage: 'downloading', step, steps });
+  return readSafetensors(await webFile(`${base}${component}/${file}`, { ...web, onBytes }));
+}
