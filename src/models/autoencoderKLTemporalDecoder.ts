@@ -16,6 +16,7 @@ import {
 } from '../layers/index.ts';
 import { DiagonalGaussianDistribution } from './diagonalGaussianDistribution.ts';
 import { requireSameLength } from './perBlock.ts';
+import { fromSavedConfig } from './savedConfig.ts';
 import { Encoder, TemporalDecoder } from './vaeCoders.ts';
 
 /** The keys of `vae/config.json` in camelCase; defaults are diffusers' class defaults. */
@@ -48,6 +49,7 @@ export interface AutoencoderKLTemporalDecoderConfig extends LayerArgs {
  */
 export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTemporalDecoderConfig> {
   static className = 'AutoencoderKLTemporalDecoder';
+  static override fromConfig = fromSavedConfig;
   private readonly encoder: Encoder;
   private readonly decoder: TemporalDecoder;
   private readonly quantConv: Conv2d;

@@ -14,6 +14,7 @@ import {
   weightOf,
 } from '../layers/index.ts';
 import { type ActivationName, activations, attention, queryScale } from '../ops/index.ts';
+import { fromSavedConfig } from './savedConfig.ts';
 
 /** The keys of `image_encoder/config.json` in camelCase; defaults are transformers' class defaults. */
 export interface CLIPVisionConfig extends LayerArgs {
@@ -90,6 +91,7 @@ type EncoderLayerArgs = Required<
 /** One pre-norm transformer layer: `[N, T, hiddenSize]` -> the same. */
 class CLIPEncoderLayer extends Block<EncoderLayerArgs> {
   static className = 'CLIPEncoderLayer';
+  static override fromConfig = fromSavedConfig;
   private readonly projections: Linear[];
   private readonly outProj: Linear;
   private readonly layerNorm1: LayerNorm;
@@ -137,6 +139,7 @@ tf.serialization.registerClass(CLIPEncoderLayer);
  */
 export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfig, tf.Tensor[]> {
   static className = 'CLIPVisionModelWithProjection';
+  static override fromConfig = fromSavedConfig;
   private readonly embeddings: CLIPVisionEmbeddings;
   private readonly preLayerNorm: LayerNorm;
   private readonly layers: CLIPEncoderLayer[];

@@ -24,6 +24,7 @@ import {
 } from '../layers/index.ts';
 import { silu } from '../ops/index.ts';
 import { type PerBlock, perBlock, requireSameLength } from './perBlock.ts';
+import { fromSavedConfig } from './savedConfig.ts';
 
 /** The keys of `unet/config.json` in camelCase; defaults are diffusers' class defaults. */
 export interface UNetSpatioTemporalConditionConfig extends LayerArgs {
@@ -63,6 +64,7 @@ export interface UNetSpatioTemporalConditionConfig extends LayerArgs {
  */
 export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTemporalConditionConfig> {
   static className = 'UNetSpatioTemporalConditionModel';
+  static override fromConfig = fromSavedConfig;
   private readonly convIn: Conv2d;
   private readonly timeProj: Timesteps;
   private readonly timeEmbedding: TimestepEmbedding;

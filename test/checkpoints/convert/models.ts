@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { convertCheckpoint } from '../../../src/checkpoints/index.ts';
+import { convertCheckpoint, openSafetensors, type TensorToWrite, writeSafetensors } from '../../../src/checkpoints/index.ts';
 import { writeSmallCheckpoint } from '../../cli/runs.ts';
 import { inTemporaryFolder } from '../files.ts';
 
@@ -30,4 +30,14 @@ export async function expectSameWeights(folder: string, other: string): Promise<
     const [a, b] = await Promise.all([folder, other].map((root) => readFile(join(root, file))));
     expect(b.equals(a), file).to.equal(true);
   }
+}
+
+/** Changes values of one tensor in a safetensors file. */
+export async function editWeight(path: string, name: string, change: (values: Float32Array) => void): Promise<void> {
+  const file = await openSafetensors(path);
+  const tensors: Record<string, TensorToWrite> = {};
+  for (const key of file.names()) tensors[key] = { ...file.info(key), data: await file.read(key) };
+  await file.close();
+  change(tensors[name].data as Float32Array);
+  await writeSafetensors(path, tensors, file.metadata);
 }
