@@ -51,30 +51,40 @@ export class FeedForward extends Block<FeedForwardArgs> {
     return shaped(y, this.computeOutputShape(x.shape) as number[]);
   }
 
-  /** The network with `geglu`, on a slice of tokens after the other where what is between the maps outweighs these. */
+  /**
+   * The network with `geglu`, for a part of the inner values after the other where the maps are large, and for a slice of tokens after the
+   * other where what is between the maps outweighs these.
+   */
   private gated(tokens: tf.Tensor): tf.Tensor {
     const { dim, mult = 4 } = this.args;
-    const tokenBytes = 4 * 4 * dim * mult;
-    const budget = Math.max(sliceBytes(), 2 * 3 * 4 * dim * dim * mult);
-    const sliced = tokens.shape[0] * tokenBytes > budget;
-    const maps = [() => this.proj.map(0), () => this.proj.map(1), () => this.out.map()];
-    const [value, gate, last] = sliced
-      ? maps.map((make) =>
-          (
+    const inner = dim * mult;
+    const mapBytes = 3 * 4 * dim * inner;
+    const width = Math.ceil(inner / Math.ceil(mapBytes / (1.5 * sliceBytes())));
+    const [tokenBytes, budget] = [4 * 4 * width, Math.max(sliceBytes(), 2 * mapBytes)];
+    // Made once where there are several slices of tokens, else when they are needed.
+    const ready = <T>(make: () => T) =>
+      tokens.shape[0] * tokenBytes > budget
+        ? (
             (made) => () =>
               made
-          )(make()),
-        )
-      : maps; // made once for all slices
+          )(make())
+        : make;
+    const parts = Array.from({ length: Math.ceil(inner / width) }, (_, i) => {
+      const [first, count] = [i * width, Math.min(width, inner - i * width)];
+      const [value, gate] = [0, inner].map((start) => ready(() => this.proj.outputs(start + first, count)));
+      return { value, gate, out: ready(() => this.out.inputs(first, count)) };
+    });
+    const transform = (slice: tf.Tensor, { value, gate, out }: (typeof parts)[number]) =>
+      tf.tidy(() => {
+        const between = geglu(slice, value, gate);
+        const { weight, bias } = out();
+        return linear(between, weight, bias);
+      });
     return inSlices(
       [tokens],
       tokenBytes,
-      ([part]) =>
-        tf.tidy(() => {
-          const inner = geglu(part, value, gate);
-          const { weight, bias } = last();
-          return linear(inner, weight, bias);
-        }),
+      ([slice]) =>
+        tf.tidy(() => parts.slice(1).reduce((sum, part) => tf.tidy(() => tf.add(sum, transform(slice, part))), transform(slice, parts[0]))),
       budget,
     );
   }

@@ -51,14 +51,18 @@ export class Linear extends Block<LinearArgs> {
     });
   }
 
-  /** The whole map, or that to the first or second half of its outputs. Needs a bias. */
-  map(half?: 0 | 1): LinearMap {
-    const { weight } = this;
-    const bias = this.bias as tf.LayerVariable;
-    if (half === undefined) return { weight: weightOf(weight), bias: weightOf(bias) };
-    const { inFeatures, outFeatures } = this.args;
-    const width = outFeatures / 2;
-    return { weight: weightSlice(weight, [0, half * width], [inFeatures, width]), bias: weightSlice(bias, [half * width], [width]) };
+  /** The map to `width` of its outputs, from number `first` on. Needs a bias. */
+  outputs(first: number, width: number): LinearMap {
+    return {
+      weight: weightSlice(this.weight, [0, first], [this.args.inFeatures, width]),
+      bias: weightSlice(this.bias as tf.LayerVariable, [first], [width]),
+    };
+  }
+
+  /** What `width` of its inputs, from number `first` on, add to its outputs: the bias comes with the first. */
+  inputs(first: number, width: number): Omit<LinearMap, 'bias'> & Partial<LinearMap> {
+    const weight = weightSlice<tf.Tensor2D>(this.weight, [first, 0], [width, this.args.outFeatures]);
+    return { weight, ...(this.bias && first === 0 && { bias: weightOf<tf.Tensor1D>(this.bias) }) };
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape {

@@ -10,6 +10,7 @@ import {
   TemporalBasicTransformerBlock,
   TransformerSpatioTemporalModel,
 } from '../../src/layers/index.ts';
+import { gelu, linear } from '../../src/ops/index.ts';
 import { fillByName } from '../harness/nameHash.ts';
 import { expectSame, named } from '../ops/random.ts';
 
@@ -135,4 +136,29 @@ describe('feed-forwards in slices', () => {
       block.dispose();
     }
   });
+});
+
+describe('a feed-forward that takes much memory', () => {
+  /** Maps above what a processor takes at a time, in parts of unequal size, and tokens above it, in slices of unequal size. */
+  for (const [dim, mult, tokens] of [
+    [700, 5, 3],
+    [4, 3, 100_001],
+  ] as const) {
+    it(`equals one map after the other: ${tokens} tokens of ${dim} channels`, async () => {
+      const layer = new FeedForward({ dim, mult });
+      layer.build();
+      const values = Object.fromEntries(layer.parameters().map(({ key, variable }) => [key, variable.read()]));
+      const x = named('x', [tokens, dim]);
+      await expectSame(
+        () => layer.call(x),
+        () => {
+          const both = linear(x, values['net.0.proj.weight'] as tf.Tensor2D, values['net.0.proj.bias'] as tf.Tensor1D);
+          const [value, gate] = tf.split(both, 2, -1);
+          return linear(tf.mul(value, gelu(gate)), values['net.2.weight'] as tf.Tensor2D, values['net.2.bias'] as tf.Tensor1D);
+        },
+      );
+      x.dispose();
+      layer.dispose();
+    });
+  }
 });
