@@ -24,32 +24,45 @@ const sizes = [
   [320, 576],
 ];
 
-function points(): Point[] {
-  const kinds = ['unet', 'vae-decode'] as const;
-  const byFrames = kinds.flatMap((kind) =>
-    frames.map((n) => ({
-      series: `${kind} of 256x256 by frames`,
-      label: `${n} frames`,
-      amount: n,
-      work: { kind, checkpoint, frames: n, height: 256, width: 256 },
+const kinds = ['unet', 'vae-decode'] as const;
+
+/** The series by name, so that each can be run by itself. */
+const all: Record<string, () => Point[]> = {
+  ...Object.fromEntries(
+    kinds.flatMap((kind) => [
+      [
+        `${kind}-frames`,
+        () =>
+          frames.map((n) => ({
+            series: `${kind} of 256x256 by frames`,
+            label: `${n} frames`,
+            amount: n,
+            work: { kind, checkpoint, frames: n, height: 256, width: 256 },
+          })),
+      ],
+      [
+        `${kind}-pixels`,
+        () =>
+          sizes.map(([height, width]) => ({
+            series: `${kind} of 8 frames by pixels`,
+            label: `${height}x${width}`,
+            amount: height * width,
+            work: { kind, checkpoint, frames: 8, height, width },
+          })),
+      ],
+    ]),
+  ),
+  steps: () =>
+    [1, 2, 4].map((steps) => ({
+      series: 'whole pipeline, 4 frames of 128x128, by steps',
+      label: `${steps} step${steps === 1 ? '' : 's'}`,
+      amount: steps,
+      work: { kind: 'pipeline', checkpoint, picture: 'examples/rocket.jpg', frames: 4, height: 128, width: 128, steps },
     })),
-  );
-  const byPixels = kinds.flatMap((kind) =>
-    sizes.map(([height, width]) => ({
-      series: `${kind} of 8 frames by pixels`,
-      label: `${height}x${width}`,
-      amount: height * width,
-      work: { kind, checkpoint, frames: 8, height, width },
-    })),
-  );
-  const bySteps = [1, 2, 4].map((steps) => ({
-    series: 'whole pipeline, 4 frames of 128x128, by steps',
-    label: `${steps} step${steps === 1 ? '' : 's'}`,
-    amount: steps,
-    work: { kind: 'pipeline' as const, checkpoint, picture: 'examples/rocket.jpg', frames: 4, height: 128, width: 128, steps },
-  }));
-  return [...byFrames, ...byPixels, ...bySteps];
-}
+};
+
+/** What can be measured of growth. */
+export const series = Object.keys(all);
 
 async function measure({ work }: Point, rounds: number) {
   const side = startOurs(work, 'tensorflow', availableParallelism());
@@ -64,11 +77,11 @@ async function measure({ work }: Point, rounds: number) {
   }
 }
 
-/** Measures all series and prints a table. The exponents say how a figure has grown since the line above: 1 is in proportion. */
-export async function growth(rounds: number, write: (rows: object[]) => void): Promise<void> {
+/** Measures series and prints a table. The exponents say how a figure has grown since the line above: 1 is in proportion. */
+export async function growth(names: string[], rounds: number, write: (rows: object[]) => void): Promise<void> {
   prepareCheckpoint(checkpoint, pythonWithDiffusers);
   const rows: (Omit<Point, 'work'> & Awaited<ReturnType<typeof measure>> & { seconds_exponent?: number; memory_exponent?: number })[] = [];
-  for (const point of points()) {
+  for (const point of names.flatMap((name) => all[name]())) {
     const { work, ...named } = point;
     const measured = await measure(point, rounds);
     const before = rows.at(-1);

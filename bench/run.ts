@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type Case, cases } from './cases.ts';
-import { growth } from './growth.ts';
+import { growth, series } from './growth.ts';
 import { type Machine, machine } from './machine.ts';
 import { measure } from './measure.ts';
 import { compileOurs, prepareCheckpoint, pythonWithDiffusers, root } from './prepare.ts';
@@ -17,7 +17,7 @@ const help = `Usage: npm run bench -- [options]
   --rounds N     rounds of each case. Default: 5, for some cases fewer.
   --json FILE    where to write the results. Default: bench/results/latest.json.
   --list         name the cases.
-  --growth       instead of cases, measure how our time and memory grow with frames, pixels and steps.`;
+  --growth       instead of cases, measure how our time and memory grow: --case then takes ${series.join(', ')}.`;
 
 /** Writes beside the file and renames, after every case, so that a run that is broken off leaves what it has measured. */
 function save(path: string, results: { command: string; machine: Machine; rows: object[] }): void {
@@ -37,9 +37,10 @@ function readOptions() {
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
-  const names = values.case ?? Object.keys(cases);
-  const unknown = names.find((name) => !Object.hasOwn(cases, name));
-  if (unknown !== undefined) throw new Error(`There is no case "${unknown}". The cases are ${Object.keys(cases).join(', ')}.`);
+  const known = values.growth ? series : Object.keys(cases);
+  const names = values.case ?? known;
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new Error(`There is no case "${unknown}". The cases are ${known.join(', ')}.`);
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
   if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) {
     throw new Error(`--rounds has to be a whole number of 1 or more but is "${values.rounds}".`);
@@ -79,7 +80,7 @@ async function main(): Promise<number> {
     compileOurs();
     const command = ['npm run bench --', ...process.argv.slice(2)].join(' ');
     const write = (rows: object[]) => save(options.json, { command, machine: machine(), rows });
-    if (options.growth) await growth(options.rounds ?? 1, write);
+    if (options.growth) await growth(options.names, options.rounds ?? 1, write);
     else if (!(await compare(options.names, options.rounds, write))) return 1;
     console.error(`Written to ${options.json}`);
   }
