@@ -93,7 +93,11 @@ describe('svd verify', () => {
       expect(tf.memory().numTensors - before, 'tensors left').to.equal(0);
       expect([within, firstBroken]).to.deep.equal([true, undefined]);
       const names = stages!.map(({ stage }) => stage);
-      expect([...names].sort()).to.deep.equal(Object.keys(tensors).filter((name) => !name.startsWith('input.')).sort()); // biome-ignore format: one thought
+      expect([...names].sort()).to.deep.equal(
+        Object.keys(tensors)
+          .filter((name) => !name.startsWith('input.'))
+          .sort(),
+      );
       expect(names.indexOf('block.unet.conv_in')).to.be.greaterThan(names.indexOf('initial_latents'));
       expect(names.indexOf('block.unet.conv_out')).to.equal(names.indexOf('latents_step_0') - 1);
       expect(stages!.at(-1)!.stage).to.equal('frames');

@@ -27,12 +27,17 @@ describe('docs/layers.md', () => {
 
   it('has a section for every layer, with what it equals, its arguments and an example', () => {
     const isLayer = ([, value]: [string, unknown]) => typeof value === 'function' && value.prototype instanceof tf.layers.Layer;
-    const names = Object.entries<unknown>({ ...layers, ...models }).filter(isLayer).map(([name]) => name); // biome-ignore format: one thought
+    const names = Object.entries<unknown>({ ...layers, ...models })
+      .filter(isLayer)
+      .map(([name]) => name);
     expect([...documentedLayers, ...networks, ...abstract].sort()).to.deep.equal(names.sort());
     const sections = page.split('\n### ').slice(1);
     expect(sections.map((section) => section.split('\n')[0])).to.deep.equal(documentedLayers);
     for (const section of sections) {
-      expect(section).to.match(/^Equals `.+\.$/m).and.match(/^\| `\w+` \|/m).and.match(/^```ts\n[^`]*\/\/ \[\d/m); // biome-ignore format: one thought
+      expect(section)
+        .to.match(/^Equals `.+\.$/m)
+        .and.match(/^\| `\w+` \|/m)
+        .and.match(/^```ts\n[^`]*\/\/ \[\d/m);
     }
   });
 
@@ -64,7 +69,10 @@ describe('docs/layers.md', () => {
       const problems = ts.getPreEmitDiagnostics(ts.createProgram([program], { ...options, noEmit: true }));
       expect(problems.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' '))).to.deep.equal([]);
       const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', program]);
-      const printed = stdout.trim().split('\n').filter((line) => line.includes(' = ')); // biome-ignore format: one thought
+      const printed = stdout
+        .trim()
+        .split('\n')
+        .filter((line) => line.includes(' = '));
       expect(printed.length).to.be.at.least(examples.length);
       for (const line of printed) {
         const [expected, actual] = line.replaceAll(', ', ',').split(' = ');

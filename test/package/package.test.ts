@@ -1,0 +1,89 @@
+/** The package as npm packs it, in somebody else's project: in plain Node, in TypeScript, and its declarations by themselves. */
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+import ts from 'typescript';
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const NAME = 'stable-video-diffusion-tfjs';
+
+/** A newcomer's program, written from the documentation: a block of a checkpoint inside a model with other layers, saved and used. */
+const program = `import * as tf from '@tensorflow/tfjs';
+import { useBackend } from '${NAME}';
+import { blockTensors, loadLayerWeights, writeSafetensors } from '${NAME}/checkpoints';
+import { SpatioTemporalResBlock } from '${NAME}/layers';
+
+await useBackend('wasm', { threads: 1 });
+const trained = new SpatioTemporalResBlock({ name: 'trained', inChannels: 32 });
+trained.build();
+const tensors = Object.entries(blockTensors(trained)).map(([key, tensor]) => [\`decoder.up.\${key}\`, tensor]);
+await writeSafetensors('block.safetensors', Object.fromEntries(tensors));
+
+const block = new SpatioTemporalResBlock({ name: 'mine', inChannels: 32 });
+await loadLayerWeights(block, 'block.safetensors', 'decoder.up');
+const frames = tf.input({ shape: [6, 8, 32] });
+const pooled = tf.layers.globalAveragePooling2d({}).apply(block.apply(frames, { numFrames: 7 }));
+const model = tf.model({ inputs: frames, outputs: tf.layers.dense({ units: 2 }).apply(pooled) });
+const scores = model.predict(tf.randomNormal([14, 6, 8, 32]), { batchSize: 14 });
+const x = tf.randomNormal([7, 6, 8, 32]);
+const difference = tf.max(tf.abs(tf.sub(trained.apply(x, { numFrames: 7 }), block.apply(x, { numFrames: 7 }))));
+console.log(scores.shape, (await difference.data())[0], model.weights[0].name);
+`;
+
+/** The same with the types that TensorFlow.js leaves to its callers. */
+const typed = program
+  .replace('.apply(block.apply(frames, { numFrames: 7 }))', '.apply(block.apply(frames, { numFrames: 7 })) as tf.SymbolicTensor')
+  .replace('.apply(pooled) })', '.apply(pooled) as tf.SymbolicTensor })')
+  .replace('{ batchSize: 14 })', '{ batchSize: 14 }) as tf.Tensor');
+
+const PRINTED = /^\[ 14, 2 \] 0 mine\/spatial_res_block\/norm1\/weight\n$/;
+
+/** Compiles a program in `folder`, and gives what the compiler says of that folder's files, the package's declarations among them. */
+function problemsIn(folder: string, file: string): string[] {
+  const compiled = ts.createProgram([join(folder, file)], {
+    ...{ module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, target: ts.ScriptTarget.ES2022 },
+    ...{ strict: true, skipLibCheck: false, lib: ['lib.es2022.d.ts', 'lib.dom.d.ts'] },
+    ...{ types: ['node'], typeRoots: [`${root}node_modules/@types`] },
+  });
+  compiled.emit();
+  const problems = ts.getPreEmitDiagnostics(compiled).filter(({ file }) => !file || file.fileName.startsWith(folder));
+  return problems.map(({ file, messageText }) => `${file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`);
+}
+
+describe('the packed package', () => {
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'svd-package-'));
+    await run('npm', ['pack', '--pack-destination', folder], { cwd: root }); // builds first
+    const [tarball] = (await readdir(folder)).filter((file) => file.endsWith('.tgz'));
+    const modules = join(folder, 'node_modules');
+    await mkdir(join(modules, NAME), { recursive: true });
+    await run('tar', ['-xzf', join(folder, tarball!), '-C', join(modules, NAME), '--strip-components=1']);
+    // Its dependencies, as npm would install them.
+    for (const name of await readdir(join(root, 'node_modules'))) {
+      if (!name.startsWith('.')) await symlink(join(root, 'node_modules', name), join(modules, name));
+    }
+    await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  it("runs a newcomer's program in plain Node", async () => {
+    await writeFile(join(folder, 'newcomer.mjs'), program);
+    expect((await run(process.execPath, ['newcomer.mjs'], { cwd: folder })).stdout).to.match(PRINTED);
+  });
+
+  it('compiles and runs it in TypeScript, with declarations that are right by themselves under every subpath', async () => {
+    const { exports } = JSON.parse(await readFile(`${root}package.json`, 'utf8'));
+    const subpaths = Object.keys(exports).filter((subpath) => subpath !== './package.json');
+    const imports = subpaths.map((subpath, i) => `export type * as m${i} from '${NAME}${subpath.slice(1)}';`);
+    await writeFile(join(folder, 'newcomer.ts'), [typed, ...imports].join('\n'));
+    // The declarations of TensorFlow.js and WebGPU contradict each other and TypeScript's own; in ours there is nothing to skip.
+    expect(problemsIn(folder, 'newcomer.ts')).to.deep.equal([]);
+    expect((await run(process.execPath, ['newcomer.js'], { cwd: folder })).stdout).to.match(PRINTED);
+  });
+});
