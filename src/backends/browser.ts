@@ -18,8 +18,18 @@ interface Adapter {
 
 /** A backend that was not chosen, and why. */
 export interface Refusal {
+  /** The backend. */
   name: BrowserBackend;
+  /** One sentence or a part of one. */
   reason: string;
+}
+
+/** A backend that is ready and current. */
+export interface ChosenBackend {
+  /** The backend. */
+  name: BrowserBackend;
+  /** Those before it, if it was chosen among several. */
+  refused: Refusal[];
 }
 
 /** Backends that are ready. */
@@ -31,7 +41,7 @@ const ready = new Set<BrowserBackend>();
  * @returns Its name, and why those before it were not chosen.
  * @throws One sentence with every reason, if there is none.
  */
-export async function useBrowserBackend(choice: 'auto' | BrowserBackend = 'auto'): Promise<{ name: BrowserBackend; refused: Refusal[] }> {
+export async function useBrowserBackend(choice: 'auto' | BrowserBackend = 'auto'): Promise<ChosenBackend> {
   const refused: Refusal[] = [];
   for (const name of choice === 'auto' ? browserBackends : [choice]) {
     try {

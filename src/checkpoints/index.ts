@@ -13,7 +13,7 @@ export type { Component, WeightedComponent } from './modelFiles.ts';
 export { openModelFolder } from './modelFolder.ts';
 export { type Format, type ModelFiles, type OpenOptions, openModel } from './openModel.ts';
 export type { SingleFileOptions } from './original/openOriginal.ts';
-export { publishedConfigs } from './original/publishedConfigs.ts';
+export { type PublishedConfigs, publishedConfigs } from './original/publishedConfigs.ts';
 export { openSafetensors } from './safetensorsFile.ts';
 export { type TensorData, type TensorToWrite, writeSafetensors } from './safetensorsWriter.ts';
 export { openSharded } from './shardedSource.ts';

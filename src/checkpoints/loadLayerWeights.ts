@@ -7,19 +7,25 @@ import type { DownloadOptions } from './hub/download.ts';
 import { isFolder, locateModel } from './hub/locate.ts';
 import { type LoadWeightsOptions, loadWeights } from './loadWeights.ts';
 import { weightedComponents, weightFileAmong } from './modelFiles.ts';
-import { openModelFolder } from './modelFolder.ts';
+import { type ModelFiles, openModel } from './openModel.ts';
+import type { SingleFileOptions } from './original/openOriginal.ts';
 import { openSafetensors } from './safetensorsFile.ts';
 import { openSharded } from './shardedSource.ts';
 import type { WeightSource } from './weightSource.ts';
 
-/** Options of `loadLayerWeights`. Those for the hub count where the checkpoint is a model of the hub. */
-export type LoadLayerWeightsOptions = Omit<LoadWeightsOptions, 'prefix' | 'label' | 'onProgress'> & Omit<DownloadOptions, 'onProgress'>;
+/** Options of `loadLayerWeights`. Those for the hub count where the checkpoint is a model of the hub, `config` where it is an original file. */
+export type LoadLayerWeightsOptions = Omit<LoadWeightsOptions, 'prefix' | 'label' | 'onProgress'> &
+  Omit<DownloadOptions, 'onProgress'> &
+  Pick<SingleFileOptions, 'config'>;
+
+/** What the UNet's weights start with in the original single files, whose names are then translated to diffusers'. */
+const ORIGINAL_UNET = 'model.diffusion_model.';
 
 /**
  * Fills one layer from a checkpoint and reads nothing else of it. A layer that is not built yet gets built.
  *
- * @param checkpoint A model folder as diffusers writes it or the name of one on the hub, the folder of one of its components, a
- * `.safetensors` file, the index of a sharded one, or an open source of weights.
+ * @param checkpoint A model folder in diffusers' or TensorFlow.js' format or the name of one on the hub, the folder of one of its
+ * components, a `.safetensors` file (also an original one), the index of a sharded one, or an open source of weights.
  * @param path Where the layer is in the checkpoint, such as `decoder.up_blocks.0.resnets.0`; in a model folder `vae.decoder...` says which
  * component is meant, should two of them have the layer.
  * @throws CheckpointError if there is no such checkpoint or no such layer in it, or with a list of all tensors that don't fit.
@@ -86,19 +92,24 @@ function joined(sources: NamedSource[]): WeightSource {
 }
 
 async function openSources(checkpoint: string, options: LoadLayerWeightsOptions): Promise<NamedSource[]> {
-  if (checkpoint.endsWith('.safetensors')) return [{ source: await openSafetensors(checkpoint) }];
   if (checkpoint.endsWith('.json')) return [{ source: await openSharded(checkpoint) }];
+  if (checkpoint.endsWith('.safetensors')) {
+    const source = await openSafetensors(checkpoint);
+    if (!source.names().some((name) => name.startsWith(ORIGINAL_UNET))) return [{ source }];
+    await source.close();
+    return componentsOf(await openModel(checkpoint, { config: options.config }));
+  }
   const { variant, revision, token, cacheDir, localFilesOnly, signal } = options;
   const path = await locateModel(checkpoint, { variant, revision, token, cacheDir, localFilesOnly, signal });
   const file = (await isFolder(path)) ? await weightFileIn(path, variant) : undefined;
-  if (file) return openSources(join(path, file), {});
-  const folder = await openModelFolder(path, { variant });
-  const opened: NamedSource[] = [];
+  return file ? openSources(join(path, file), {}) : componentsOf(await openModel(path, { variant }));
+}
+
+async function componentsOf(model: ModelFiles): Promise<NamedSource[]> {
   try {
-    for (const name of weightedComponents) opened.push({ name, source: await folder.weights(name) });
-    return opened;
+    return await Promise.all(weightedComponents.map(async (name) => ({ name, source: await model.weights(name) })));
   } catch (error) {
-    await folder.close();
+    await model.close();
     throw error;
   }
 }

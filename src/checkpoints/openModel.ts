@@ -18,6 +18,7 @@ export type Format = (typeof formats)[number];
 export interface ModelFiles {
   /** The folder or file, as it was given. */
   readonly path: string;
+  /** What it is. */
   readonly format: Format;
   /** `model_index.json`. */
   readonly index: Record<string, unknown>;

@@ -11,7 +11,12 @@ export interface TensorInfo {
   /** Size in the checkpoint; of a quantised tensor, that of the values it stands for. */
   bytes: number;
   /** How a quantised tensor is stored. */
-  stored?: { dtype: 'uint8' | 'uint16'; bytes: number };
+  stored?: {
+    /** Its element type. */
+    dtype: 'uint8' | 'uint16';
+    /** Its size. */
+    bytes: number;
+  };
 }
 
 /** A named set of tensors that are read one at a time. */

@@ -1,10 +1,11 @@
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { blockTensors, writeSafetensors } from '../../src/checkpoints/index.ts';
+import { blockTensors, convertCheckpoint, writeSafetensors } from '../../src/checkpoints/index.ts';
 import { loadLayerWeights } from '../../src/checkpoints/loadLayerWeights.ts';
 import { openSafetensors } from '../../src/checkpoints/safetensorsFile.ts';
 import { type AnyBlock, Linear, SpatioTemporalResBlock } from '../../src/layers/index.ts';
+import { writeSmallCheckpoint } from '../cli/runs.ts';
 import { fillByName } from '../harness/nameHash.ts';
 import { expectError, fixture, inTemporaryFolder } from './files.ts';
 
@@ -72,6 +73,31 @@ describe('loadLayerWeights', () => {
     for (const other of values.slice(5)) expect(other).to.deep.equal(values[4]);
     expect(values[4]).not.to.deep.equal(values[0]);
   });
+
+  it('finds it in an original file and in TensorFlow.js artifacts under the same path', () =>
+    inTemporaryFolder(async (folder) => {
+      const [model, original, tfjs] = ['model', 'original.safetensors', 'tfjs'].map((name) => join(folder, name)) as [
+        string,
+        string,
+        string,
+      ];
+      await writeSmallCheckpoint(model);
+      await convertCheckpoint(model, original, { to: 'original' });
+      await convertCheckpoint(model, tfjs, { to: 'tfjs' });
+      const values: Record<string, number[]>[] = [];
+      for (const [checkpoint, options] of [
+        [model, {}],
+        [original, { config: model }],
+        [tfjs, {}],
+      ] as const) {
+        const layer = new SpatioTemporalResBlock({ inChannels: 32, tembChannels: 128 });
+        await loadLayerWeights(layer, checkpoint, 'down_blocks.0.resnets.0', options);
+        values.push(await valuesOf(layer));
+        layer.dispose();
+      }
+      expect(values[1]).to.deep.equal(values[0]);
+      expect(values[2]).to.deep.equal(values[0]);
+    }));
 
   it('reads the tensors of the layer alone', () =>
     withModel(async (model) => {

@@ -14,6 +14,7 @@ export interface ModelToWrite {
   index: Record<string, unknown>;
   /** JSON with snake_case keys. */
   configs: Record<Component, Record<string, unknown>>;
+  /** Tensors by their keys. */
   weights: Record<WeightedComponent, Record<string, TensorToWrite>>;
 }
 

@@ -5,8 +5,16 @@ import type { Component } from '../modelFiles.ts';
 type Json = Record<string, unknown>;
 const cross = (way: string) => `CrossAttn${way}BlockSpatioTemporal`;
 
-/** The configs of a published model that was trained on so many frames, as JSON, and its `model_index.json`. */
-export function publishedConfigs(numFrames: number): { index: Json; configs: Record<Component, Json> } {
+/** The configs of a published model, as JSON. */
+export interface PublishedConfigs {
+  /** `model_index.json`. */
+  index: Json;
+  /** Those of its components. */
+  configs: Record<Component, Json>;
+}
+
+/** The configs of a published model that was trained on so many frames. */
+export function publishedConfigs(numFrames: number): PublishedConfigs {
   const index = {
     _class_name: 'StableVideoDiffusionPipeline',
     feature_extractor: ['transformers', 'CLIPImageProcessor'],
