@@ -10,6 +10,7 @@ const worker = new Worker('./worker.js', { type: 'module' });
 const send = (message: ToWorker) => worker.postMessage(message);
 
 let picture: RgbImage | undefined;
+let working = false;
 let playing: ReturnType<typeof setInterval> | undefined;
 
 const say = (text: string, kind: '' | 'error' = '') => {
@@ -17,14 +18,22 @@ const say = (text: string, kind: '' | 'error' = '') => {
   status.className = kind;
 };
 
+function showState(): void {
+  element<HTMLButtonElement>('start').disabled = working || !picture;
+  element<HTMLButtonElement>('cancel').disabled = !working;
+  element<HTMLInputElement>('file').disabled = working;
+}
+
 function busy(is: boolean): void {
-  element<HTMLButtonElement>('start').disabled = is || !picture;
-  element<HTMLButtonElement>('cancel').disabled = !is;
+  working = is;
+  showState();
 }
 
 /** The bytes of a dropped or chosen picture, without the browser's colour management, as other programs read it. */
 async function open(file: File | undefined): Promise<void> {
-  if (!file) return;
+  if (!file || working) return;
+  picture = undefined;
+  showState();
   try {
     const bitmap = await createImageBitmap(file, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' });
     const { width, height } = bitmap;
@@ -35,10 +44,9 @@ async function open(file: File | undefined): Promise<void> {
     element<HTMLImageElement>('picture').src = URL.createObjectURL(file);
     say(`${file.name}: ${width} x ${height} pixels.`);
   } catch {
-    picture = undefined;
     say(`${file.name} is no picture that this browser can read. Try a PNG or JPEG.`, 'error');
   }
-  busy(false);
+  showState();
 }
 
 /** Shows pictures one after the other, for ever. */
@@ -58,7 +66,7 @@ function withAlpha({ width, height, data }: RgbImage): ImageData {
   return new ImageData(rgba, width, height);
 }
 
-function show({ stage, step, steps }: Progress): void {
+function showProgress({ stage, step, steps }: Progress): void {
   const bar = element<HTMLProgressElement>('progress');
   Object.assign(bar, { max: steps, value: step });
   const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
@@ -69,7 +77,7 @@ function show({ stage, step, steps }: Progress): void {
 worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
   const fps = Number(new FormData(form).get('fps'));
   if (data.type === 'backend') element('backend').textContent = `Computes by ${data.name}.${data.note ? ` (${data.note})` : ''}`;
-  if (data.type === 'progress') show(data.progress);
+  if (data.type === 'progress') showProgress(data.progress);
   if (data.type === 'preview') {
     play(
       data.frames.map((rgba) => new ImageData(rgba, data.width, data.height)),
@@ -97,6 +105,7 @@ form.onsubmit = (event) => {
   const values = Object.fromEntries(new FormData(form)) as Record<string, string>;
   const { model, variant, backend, seed, ...settings } = values;
   clearInterval(playing);
+  say('Starting.');
   element('download').hidden = true;
   busy(true);
   const request = {

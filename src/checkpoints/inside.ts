@@ -3,10 +3,6 @@ import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { CheckpointError, quoted } from './errors.ts';
 
-/** Whether `name` is that of a file in the same folder, and no path. */
-export const isFileName = (name: unknown): name is string =>
-  typeof name === 'string' && name !== '' && name !== '.' && name !== '..' && !/[/\\]/.test(name);
-
 /**
  * Looks where the files of a model lie. Those that do not exist are passed over. A model in the hub's cache consists of links to the contents of its
  * repository.

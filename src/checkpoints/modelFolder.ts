@@ -1,6 +1,6 @@
 /** A Stable Video Diffusion model on disk, in the folder layout that diffusers' `save_pretrained` writes. */
 import { readdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { CheckpointError, listed, quoted, reason } from './errors.ts';
 import { familyByBlocks, familyByPipeline, pickleRefusal } from './families.ts';
 import { filesNamedBy } from './filesNamedBy.ts';
@@ -18,9 +18,9 @@ import {
   weightFileNames,
 } from './modelFiles.ts';
 import type { ModelFiles } from './openModel.ts';
-import { openSafetensors } from './safetensorsFile.ts';
+import { openBytes, openSafetensors } from './safetensorsFile.ts';
 import { openSharded, readJson } from './shardedSource.ts';
-import { openTfjs } from './tfjs/tfjsSource.ts';
+import { tfjsSource } from './tfjs/tfjsSource.ts';
 import type { WeightSource } from './weightSource.ts';
 
 /**
@@ -127,8 +127,9 @@ function checkBlocks(path: string, { down_block_types: down = [], up_block_types
 
 async function openWeights(path: string, component: WeightedComponent, variant?: string): Promise<WeightSource> {
   const [file] = await weightFiles(path, component, variant);
-  if (basename(file) === TFJS) return openTfjs(join(path, file), component);
-  return file.endsWith('.json') ? openSharded(join(path, file)) : openSafetensors(join(path, file));
+  const whole = join(path, file);
+  if (basename(file) === TFJS) return tfjsSource(whole, await readJson(whole), (name) => openBytes(join(dirname(whole), name)), component);
+  return file.endsWith('.json') ? openSharded(whole) : openSafetensors(whole);
 }
 
 /** The weight file of a component, or the index and the shards that it names, as paths within the model's folder. */

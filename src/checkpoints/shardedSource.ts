@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CheckpointError, listed, quoted, reason } from './errors.ts';
-import { isFileName } from './inside.ts';
+import { isFileName } from './modelFiles.ts';
 import { openSafetensors } from './safetensorsFile.ts';
 import type { SafetensorsFile } from './safetensorsReader.ts';
 import { unknownTensor, type WeightSource } from './weightSource.ts';

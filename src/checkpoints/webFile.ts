@@ -2,6 +2,9 @@
 import { CheckpointError, quoted } from './errors.ts';
 import type { ByteReader } from './safetensorsReader.ts';
 
+/** The cache that files are kept in. */
+const WEB_CACHE = 'stable-video-diffusion-tfjs';
+
 /** Options of reading from URLs. */
 export interface WebOptions {
   /** Name of the browser's cache in which whole files are kept; `null` keeps nothing. Default `stable-video-diffusion-tfjs`. */
@@ -19,10 +22,7 @@ const identity = ({ headers }: Response) => ['etag', 'last-modified', 'content-l
  * The content of the file at `url`: from the cache if the server has the same one still or cannot be reached, else downloaded.
  * @throws CheckpointError if it is not there or not to be had.
  */
-export async function fetchFile(
-  url: string,
-  { cache: name = 'stable-video-diffusion-tfjs', onBytes, signal }: WebOptions = {},
-): Promise<Blob> {
+export async function fetchFile(url: string, { cache: name = WEB_CACHE, onBytes, signal }: WebOptions = {}): Promise<Blob> {
   // Pages that are not served safely, and programs outside browsers, have no cache.
   const cache = name === null ? undefined : await globalThis.caches?.open(name);
   const kept = await cache?.match(url);
@@ -36,6 +36,13 @@ export async function fetchFile(
   // A browser that has no room left for the file works without keeping it.
   await cache?.put(url, new Response(blob, { headers: response.headers })).catch(() => cache.delete(url));
   return blob;
+}
+
+/** Whether there is a file at `url`, as far as the server or, if it cannot be reached, the cache knows. */
+export async function webExists(url: string, { cache = WEB_CACHE, signal }: WebOptions = {}): Promise<boolean> {
+  const response = await fetch(url, { method: 'HEAD', signal }).catch(() => signal?.throwIfAborted());
+  if (response) return response.ok;
+  return cache !== null && (await globalThis.caches?.match(url, { cacheName: cache })) !== undefined;
 }
 
 async function isCurrent(url: string, kept: Response, signal?: AbortSignal): Promise<boolean> {

@@ -1,7 +1,8 @@
 /** The pipeline with loading from URLs, for browsers. */
 import { CheckpointError, camelCaseConfig, checkWeights, loadWeights, readSafetensors, type WeightSource } from '../checkpoints/browser.ts';
-import { components, type WeightedComponent } from '../checkpoints/modelFiles.ts';
-import { type WebOptions, webFile, webJson } from '../checkpoints/webFile.ts';
+import { components, TFJS, type WeightedComponent, weightFileNames } from '../checkpoints/modelFiles.ts';
+import { tfjsSource } from '../checkpoints/tfjs/tfjsSource.ts';
+import { type WebOptions, webExists, webFile, webJson } from '../checkpoints/webFile.ts';
 import { type AnyBlock, withoutWeights } from '../layers/index.ts';
 import { CLIP_MEAN, CLIP_STD } from '../media/preprocess.ts';
 import { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../models/index.ts';
@@ -9,6 +10,7 @@ import { EulerDiscreteScheduler } from '../schedulers/index.ts';
 import type { FeatureExtractor } from './components.ts';
 import { StableVideoDiffusionPipeline as SamplingPipeline } from './stableVideoDiffusion.ts';
 import type { Progress } from './types.ts';
+import { checkWasmRoom, float32Bytes } from './wasmRoom.ts';
 
 /** Options of `fromPretrained` in browsers. */
 export interface UrlOptions extends Pick<WebOptions, 'cache' | 'signal'> {
@@ -21,7 +23,8 @@ export interface UrlOptions extends Pick<WebOptions, 'cache' | 'signal'> {
 /** One still picture in, a short video out. */
 export class StableVideoDiffusionPipeline extends SamplingPipeline {
   /**
-   * Loads a pipeline onto the current backend from the folder at `url`, in diffusers' layout with one weight file per component.
+   * Loads a pipeline onto the current backend from the folder at `url`, in diffusers' layout with one
+   * weight file per component, or of TensorFlow.js artifacts.
    * Files are kept in the browser's cache.
    *
    * @throws If something of it is missing or cannot be had, weights do not fit, or there is too little memory.
@@ -45,6 +48,7 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
       withoutWeights(() => {
         for (const model of Object.values(models)) model.build();
       });
+      checkWasmRoom(float32Bytes(...Object.values(models)));
       for (const [name, model] of Object.entries(models) as [WeightedComponent, AnyBlock][]) {
         const source = await weights(base, name, options);
         checkWeights(model, source, { label: name });
@@ -63,7 +67,14 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
 }
 
 async function weights(base: string, component: WeightedComponent, { variant, onProgress, ...web }: UrlOptions): Promise<WeightSource> {
-  const file = `${components[component].weights}${variant ? `.${variant}` : ''}.safetensors`;
+  const { single } = weightFileNames(component, variant);
+  const folder = `${base}${component}/`;
   const onBytes = (_: string, step: number, steps = step) => onProgress?.({ stage: 'downloading', step, steps });
-  return readSafetensors(await webFile(`${base}${component}/${file}`, { ...web, onBytes }));
+  const open = (name: string) => webFile(folder + name, { ...web, onBytes });
+  if (await webExists(folder + single, web)) return readSafetensors(await open(single));
+  const artifact = folder + TFJS;
+  if (variant === undefined && (await webExists(artifact, web))) return tfjsSource(artifact, await webJson(artifact, web), open, component);
+  throw new CheckpointError(
+    `${folder} has no ${variant === undefined ? `${single} or ${TFJS}` : single}. Give the address of a model in diffusers' or TensorFlow.js format.`,
+  );
 }

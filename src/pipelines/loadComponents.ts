@@ -1,5 +1,4 @@
 /** Loading of a pipeline's parts from a folder on disk. */
-import * as tf from '@tensorflow/tfjs';
 import { recordGraph } from '../backends/graph/recordGraph.ts';
 import { useBackend } from '../backends/index.ts';
 import { type MemoryLimits, memoryLimits } from '../backends/memory.ts';
@@ -25,6 +24,7 @@ import { modelConfigs } from './modelConfigs.ts';
 import { type Models, offloadBlocks, offloadModels } from './offload.ts';
 import { Replays } from './replay.ts';
 import type { LoadOptions, PlannedCall } from './types.ts';
+import { checkWasmRoom, float32Bytes } from './wasmRoom.ts';
 
 /** What brings weights in, by the option of the name. */
 const offloads = { none: undefined, model: offloadModels, sequential: offloadBlocks };
@@ -65,7 +65,7 @@ export async function loadComponents(files: ModelFiles, options: LoadOptions): P
       const planner = callPlanner(await modelConfigs(files, device, options), device, () => limitsOf(device, options));
       const mode = options.plannedFor ? plan(planner, models.unet, options.plannedFor, options) : options.offload;
       const offload = offloads[mode ?? 'none']?.(files, models, options);
-      if (mode !== 'sequential') checkRoom(offload ? Math.max(...all.map((model) => bytesOf(model))) : bytesOf(...all));
+      if (mode !== 'sequential') checkWasmRoom(offload ? Math.max(...all.map((model) => float32Bytes(model))) : float32Bytes(...all));
       if (!offload) await fill(models, files, options);
       return {
         vae: models.vae,
@@ -155,21 +155,4 @@ async function fill(models: Models, files: ModelFiles, { weightDtype = 'auto', o
 /** What `loadWeights` reads for a model. */
 function bytesInFile(model: AnyBlock, source: WeightSource): number {
   return model.parameters().reduce((sum, { key }) => sum + source.info(key).bytes, 0);
-}
-
-/** The bytes of the float32 weights of blocks. */
-function bytesOf(...blocks: AnyBlock[]): number {
-  const shapes = blocks.flatMap((block) => block.parameters().map(({ variable }) => variable.shape as number[]));
-  return shapes.reduce((sum, shape) => sum + 4 * tf.util.sizeFromShape(shape), 0);
-}
-
-/** Refuses weights that cannot fit into WebAssembly's 4 GiB, where convolution and matrix kernels keep a packed copy of each. */
-function checkRoom(weightBytes: number): void {
-  const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-  if (tf.getBackend() === 'wasm' && 2 * weightBytes > 3.5 * 2 ** 30) {
-    throw new Error(
-      `The weights take ${gib(2 * weightBytes)} on the wasm backend, whose memory ends at 4 GiB. ` +
-        "Use the tensorflow backend (`svd setup tensorflow`), `offload: 'sequential'` (`--offload sequential`), or a smaller model.",
-    );
-  }
 }

@@ -1,14 +1,16 @@
 /** The browser example in headless Chromium: it makes the video that Node makes, and tells its user what is wrong. */
-import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
+import { createReadStream, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { extname, join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import sharp from 'sharp';
 import { buildPage } from '../../examples/browser/build.ts';
 import { useBackend } from '../../src/backends/index.ts';
+import { convertCheckpoint } from '../../src/checkpoints/index.ts';
 import { loadImage, type RgbImage } from '../../src/media/index.ts';
 import { StableVideoDiffusionPipeline } from '../../src/pipelines/fromPretrained.ts';
 import { Generator } from '../../src/random/index.ts';
@@ -60,13 +62,19 @@ describe('the browser example', () => {
   let address: string;
   let requests: string[] = [];
   let inputs: string[];
+  let artifacts: string;
 
   before(async () => {
     const { folder, inputs: bundled } = await buildPage();
     inputs = bundled;
+    artifacts = join(mkdtempSync(join(tmpdir(), 'svd-page-')), 'model');
+    await convertCheckpoint(join(root, 'weights/tiny'), artifacts, { to: 'tfjs', shardSize: 500_000 });
     server = createServer((request, response) => {
       const url = request.url!.replace(/\?.*/, '');
-      const file = join(folder, url.endsWith('/') ? `${url}index.html` : url);
+      const inArtifacts = url.startsWith('/artifacts/');
+      const file = inArtifacts
+        ? join(artifacts, url.slice('/artifacts'.length))
+        : join(folder, url.endsWith('/') ? `${url}index.html` : url);
       requests.push(`${request.method} ${url}`);
       if (!existsSync(file)) return response.writeHead(404).end();
       const { size, mtimeMs } = statSync(file);
@@ -84,6 +92,7 @@ describe('the browser example', () => {
   after(async () => {
     await browser?.close();
     server?.close();
+    rmSync(dirname(artifacts), { recursive: true, force: true });
   });
 
   beforeEach(async () => {
@@ -101,14 +110,23 @@ describe('the browser example', () => {
     await page.setInputFiles('#file', file);
     await page.click('#start:enabled');
   };
-  const ended = (text: RegExp) =>
-    page.waitForFunction((source) => new RegExp(source).test(document.getElementById('status')!.textContent!), text.source);
+  /** Waits for a status that matches, or for the one of a failure. */
+  const ended = async (text: RegExp) => {
+    const settled = (source: string) => {
+      const status = document.getElementById('status')!;
+      return new RegExp(source).test(status.textContent!) || status.className === 'error' ? status.textContent! : false;
+    };
+    const status = await (await page.waitForFunction(settled, text.source, { timeout: 100_000 })).jsonValue();
+    expect(status).to.match(text);
+  };
 
   it('makes the same video as Node on wasm, shows how it goes, and saves it as MP4', async () => {
     // PNG, since browsers may decode JPEG in other ways.
     const image = await loadImage(picture);
     const { width, height } = image;
-    const png = await sharp(image.data, { raw: { width, height, channels: 3 } }).png().toBuffer();
+    const png = await sharp(image.data, { raw: { width, height, channels: 3 } })
+      .png()
+      .toBuffer();
     await page.selectOption('[name=backend]', 'wasm');
     await fill({ width: '64', height: '48', numFrames: '4', numInferenceSteps: '3', seed: '7' });
     await start({ name: 'rocket.png', mimeType: 'image/png', buffer: png });
@@ -156,7 +174,7 @@ describe('the browser example', () => {
 
   it('takes the model from the cache of the browser when the page is opened again', async () => {
     const context = await browser.newContext();
-    for (const method of ['GET', 'HEAD']) {
+    for (const downloads of [3, 0]) {
       page = await context.newPage();
       await page.goto(address);
       requests = [];
@@ -164,11 +182,23 @@ describe('the browser example', () => {
       await fill({ numInferenceSteps: '1', numFrames: '2', width: '32', height: '32' });
       await start();
       await ended(/^Done/);
-      const weights = requests.filter((request) => request.endsWith('.safetensors'));
-      expect(weights).to.have.length(3);
-      for (const request of weights) expect(request.startsWith(method)).to.equal(true, request);
+      expect(requests.filter((request) => /^GET .*\.safetensors$/.test(request))).to.have.length(downloads);
     }
     await context.close();
+  });
+
+  it('makes the same video of TensorFlow.js artifacts', async () => {
+    await page.selectOption('[name=backend]', 'wasm');
+    await fill({ numInferenceSteps: '1', numFrames: '2', width: '32', height: '32' });
+    const videos: unknown[] = [];
+    for (const model of ['./model', './artifacts']) {
+      await fill({ model });
+      await start();
+      await ended(/^Done/);
+      videos.push((await told(page, 'done')).at(-1)!.frames);
+    }
+    expect(requests.filter((request) => /GET .artifacts.*\.bin$/.test(request))).to.have.length.above(3);
+    expect(videos[1]).to.deep.equal(videos[0]);
   });
 
   it('chooses wasm where there is no graphics card, and says why', async () => {
@@ -194,7 +224,7 @@ describe('the browser example', () => {
   it('says so if there is no model at the address, or it is not to be had', async () => {
     const cases = [
       { values: { model: './nowhere' }, message: /nowhere\/model_index.json cannot be had: the server answers 404/ },
-      { values: { variant: 'fp64' }, message: /model\.fp64\.safetensors cannot be had: the server answers 404/ },
+      { values: { variant: 'fp64' }, message: /image_encoder\/ has no model\.fp64\.safetensors/ },
       { values: { model: 'http://localhost:1/model' }, message: /localhost:1\/model\/model_index.json cannot be reached/ },
     ];
     await page.selectOption('[name=backend]', 'wasm');

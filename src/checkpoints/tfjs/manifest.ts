@@ -1,7 +1,6 @@
 /** The weight manifest of a TensorFlow.js artifact (`model.json`): which bytes of which files are which weight, and how they are quantised. */
 import { CheckpointError, quoted } from '../errors.ts';
-import { isFileName } from '../inside.ts';
-import { readJson } from '../shardedSource.ts';
+import { isFileName } from '../modelFiles.ts';
 
 /** How the values of a weight are stored, if not as float32: as half precision, or as steps of `scale` from `min` on. */
 export type Quantization = { dtype: 'float16' } | { dtype: 'uint8' | 'uint16'; scale: number; min: number };
@@ -32,9 +31,8 @@ export function storedBytes({ shape, quantization }: Pick<ManifestWeight, 'shape
   return shape.reduce((product, axis) => product * axis, 1) * valueBytes[quantization?.dtype ?? 'float32'];
 }
 
-/** Reads the manifest in a `model.json`. @throws CheckpointError if there is none, or something in it cannot be. */
-export async function readManifest(path: string): Promise<ManifestGroup[]> {
-  const { weightsManifest } = await readJson(path);
+/** The manifest in the content of the `model.json` at `path`. @throws CheckpointError if there is none, or something in it cannot be. */
+export function manifestOf({ weightsManifest }: Record<string, unknown>, path: string): ManifestGroup[] {
   const fail = (what: string) => new CheckpointError(`${path} is no valid TensorFlow.js artifact: ${what}.`);
   if (!Array.isArray(weightsManifest)) throw fail('it has no `weightsManifest`');
   for (const group of weightsManifest as Partial<ManifestGroup>[]) {

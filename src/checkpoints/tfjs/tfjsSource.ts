@@ -1,11 +1,9 @@
 /** Weights in TensorFlow.js artifacts, read one at a time out of their shards. */
-import { dirname, join } from 'node:path';
 import { CheckpointError, quoted } from '../errors.ts';
 import { halves, widenF16 } from '../halfFloat.ts';
-import { openBytes } from '../safetensorsFile.ts';
 import type { ByteReader } from '../safetensorsReader.ts';
 import { unknownTensor, type WeightSource } from '../weightSource.ts';
-import { type ManifestGroup, type ManifestWeight, readManifest, storedBytes } from './manifest.ts';
+import { type ManifestGroup, type ManifestWeight, manifestOf, storedBytes } from './manifest.ts';
 import { dequantized } from './quantize.ts';
 
 /** Where a weight lies in the shards of its group. */
@@ -15,11 +13,17 @@ type Place = ManifestWeight & { shards: ByteReader[]; position: number };
 const keyOf = (name: string) => name.split('/').slice(1).join('.');
 
 /**
- * Opens the artifact at `path`, a `model.json` as `svd convert` writes it. Tensors are in our axis order.
+ * The weights of an artifact, whose `model.json`, at `path`, has the content `json`, as `svd convert` writes it; `open` opens the files
+ * beside it. Tensors are in our axis order.
  * @throws CheckpointError if it is malformed, or its files are missing or of other sizes than it says.
  */
-export async function openTfjs(path: string, label = path): Promise<WeightSource> {
-  const groups = await readManifest(path);
+export async function tfjsSource(
+  path: string,
+  json: Record<string, unknown>,
+  open: (name: string) => Promise<ByteReader>,
+  label = path,
+): Promise<WeightSource> {
+  const groups = manifestOf(json, path);
   const opened: ByteReader[] = [];
   const close = async () => {
     await Promise.all(opened.map((file) => file.close()));
@@ -29,7 +33,7 @@ export async function openTfjs(path: string, label = path): Promise<WeightSource
     for (const group of groups) {
       const shards: ByteReader[] = [];
       for (const name of group.paths) {
-        shards.push(await openBytes(join(dirname(path), name)));
+        shards.push(await open(name));
         opened.push(shards.at(-1)!);
       }
       place(group, shards, path, places);
