@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../backends/index.ts';
 import { identifyCheckpoint } from '../checkpoints/index.ts';
+import { isSingleFile } from '../checkpoints/modelFiles.ts';
 import { outputFormat } from '../media/output.ts';
 import { useFormulations } from '../ops/index.ts';
 import { StableVideoDiffusionPipeline } from '../pipelines/fromPretrained.ts';
@@ -12,7 +13,7 @@ import type { Levers } from '../pipelines/memoryStages.ts';
 import type { GenerateOptions, ImageInput } from '../pipelines/types.ts';
 import { Generator } from '../random/generator.ts';
 import { reason, UsageError } from './errors.ts';
-import { folderOf } from './hubModel.ts';
+import { folderOf, singleFileOptions } from './hubModel.ts';
 import { readLatents, readPictures } from './inputs.ts';
 import type { GenerateCommand } from './options.ts';
 import { checkOutputs, outputPaths, type Result, writeResult, writeTensors } from './outputs.ts';
@@ -66,6 +67,7 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
 
   const onProgress = progress.update.bind(progress);
   const folder = await folderOf(command.model, command, { signal, onProgress });
+  const single = singleFileOptions(folder, command);
   let plan: MemoryPlan | undefined;
   const loading = {
     variant: command.variant,
@@ -81,12 +83,14 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
     onProgress,
     signal,
   };
-  const pipe = await StableVideoDiffusionPipeline.fromPretrained(folder, loading);
+  const pipe = isSingleFile(folder)
+    ? await StableVideoDiffusionPipeline.fromSingleFile(folder, { ...loading, ...single })
+    : await StableVideoDiffusionPipeline.fromPretrained(folder, loading);
   const { offload, levers, choices } = plan!;
   if (choices.length > 0) note(`to fit into memory: ${choices.join('; ')}`);
   const hashing = new AbortController();
   // Beside the sampling: the files have just been read, so their bytes are still in the system's cache.
-  const identity = identifyCheckpoint(folder, { variant: command.variant, signal: hashing.signal }).catch((error: unknown) => {
+  const identity = identifyCheckpoint(folder, { variant: command.variant, ...single, signal: hashing.signal }).catch((error: unknown) => {
     if (!hashing.signal.aborted) note(`the checkpoint is not named in the settings of the output. ${reason(error)}`);
     return undefined;
   });

@@ -4,7 +4,7 @@ import { type OutputFormat, outputFormat } from '../media/output.ts';
 import { type Options, readArguments } from './arguments.ts';
 import { reason, UsageError } from './errors.ts';
 import type { HelpText } from './help.ts';
-import { type HubCommand, hubOptions, offlineOption, readHubCommand } from './hubModel.ts';
+import { configOption, type HubCommand, hubOptions, offlineOption, readHubCommand } from './hubModel.ts';
 import { oneOf, type Range, realNumber, realNumbers, wholeNumber } from './values.ts';
 
 const backends = ['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
@@ -19,6 +19,8 @@ export interface GenerateCommand extends HubCommand {
   /** Paths or URLs of pictures, or one `.safetensors` file. */
   images: string[];
   model: string;
+  /** Folder of the configs of an original file. */
+  config?: string;
   output: string;
   /** File for the tensors of every stage. */
   dump?: string;
@@ -59,7 +61,7 @@ export interface GenerateCommand extends HubCommand {
 const files: Options = {
   model: {
     value: 'DIR',
-    help: 'Folder of the checkpoint in diffusers format, with its model_index.json, or its name org/name on the hub. Required.',
+    help: 'Folder of the checkpoint in diffusers format, with its model_index.json, or of TensorFlow.js artifacts; an original file, such as svd_xt.safetensors; or its name org/name on the hub. Required.',
   },
   output: {
     value: 'FILE',
@@ -76,6 +78,7 @@ const files: Options = {
   },
   dump: { value: 'FILE', help: "Also write the tensors of every stage, in diffusers' axis order, into this .safetensors file." },
   variant: { value: 'NAME', help: 'Read the weight files of this variant, such as fp16. Default: those without one.' },
+  ...configOption,
   ...hubOptions,
   ...offlineOption,
 };
@@ -191,6 +194,7 @@ export function readGenerateCommand(args: string[]): GenerateCommand {
     images: given.positionals,
     model: required(given.value('model'), '--model DIR', 'the folder of the checkpoint'),
     output: required(given.value('output'), '--output FILE', 'the video to write'),
+    config: given.value('config'),
     dump: tensorFile('dump', given.value('dump')),
     latents: tensorFile('latents', given.value('latents')),
     seeds: whole('seed', { min: 0, max: Number.MAX_SAFE_INTEGER }),

@@ -34,6 +34,7 @@ export function diffusersArguments(settings: Settings): Record<string, unknown> 
     version,
     checkpoint,
     model,
+    config,
     variant,
     revision,
     backend,
