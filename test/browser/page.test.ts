@@ -57,6 +57,7 @@ const told = (page: Page, type: string) =>
 
 describe('the browser example', () => {
   let server: Server;
+  let launch: (...flags: string[]) => Promise<Browser>;
   let browser: Browser;
   let page: Page;
   let address: string;
@@ -86,8 +87,11 @@ describe('the browser example', () => {
     await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
     address = `http://localhost:${(server.address() as AddressInfo).port}/`;
     // As root, which has no sandbox, and where shared memory is small.
-    const args = ['--no-sandbox', '--disable-dev-shm-usage'];
-    browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args });
+    launch = (...flags) => {
+      const args = ['--no-sandbox', '--disable-dev-shm-usage', ...flags];
+      return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args });
+    };
+    browser = await launch();
   });
   after(async () => {
     await browser?.close();
@@ -206,6 +210,28 @@ describe('the browser example', () => {
     await start();
     await ended(/^Done/);
     expect(await page.textContent('#backend')).to.match(/^Computes by wasm\. \(no webgpu: .+\)$/);
+  });
+
+  it('computes by WebGPU when that is asked for, here in software', async () => {
+    const withGpu = await launch('--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan');
+    const frames: { data: number[] }[][] = [];
+    try {
+      page = await withGpu.newPage();
+      await page.addInitScript(watchWorker);
+      await page.goto(address);
+      for (const backend of ['wasm', 'webgpu']) {
+        await page.selectOption('[name=backend]', backend);
+        await fill({ numInferenceSteps: '1', numFrames: '2', width: '32', height: '32' });
+        await start();
+        await ended(/^Done/);
+        expect(await page.textContent('#backend')).to.equal(`Computes by ${backend}.`);
+        frames.push((await told(page, 'done')).at(-1)!.frames!);
+      }
+    } finally {
+      await withGpu.close();
+    }
+    const differences = frames[0].flatMap(({ data }, i) => data.map((value, j) => Math.abs(value - frames[1][i].data[j])));
+    expect(Math.max(...differences)).to.be.at.most(1);
   });
 
   it('says so if WebGPU is asked for and not there', async () => {
