@@ -21,7 +21,12 @@ export const staysHalf = (shape: number[]): boolean => tf.util.sizeFromShape(sha
 /** Reads each tensor in the fastest way for the current backend, into `memory` if that takes bytes. */
 export function weightReader(source: WeightSource, weightDtype: WeightDtype = 'float32', memory = uploadPool()): WeightReader {
   const [values, bytes] = [valuesReader(source), bytesReader(source, weightDtype === 'auto', memory)];
-  return (name, layout) => (source.readBytes && takesBytes(source.info(name).dtype) ? bytes : values)(name, source.ours ? 'same' : layout);
+  return (name, layout) => {
+    const { dtype, shape } = source.info(name);
+    // libtensorflow takes the smallest numbers of half precision for zeros where it widens few values at a time.
+    const native = source.readBytes && takesBytes(dtype) && (dtype === 'F32' || staysHalf(shape));
+    return (native ? bytes : values)(name, source.ours ? 'same' : layout);
+  };
 }
 
 function valuesReader(source: WeightSource): WeightReader {
