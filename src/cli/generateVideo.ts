@@ -17,6 +17,7 @@ import { folderOf, singleFileOptions } from './hubModel.ts';
 import { readLatents, readPictures } from './inputs.ts';
 import type { GenerateCommand } from './options.ts';
 import { checkOutputs, outputPaths, type Result, writeResult, writeTensors } from './outputs.ts';
+import { packagedModel, packagedNote, trainedFor, unlikeTraining } from './packagedModel.ts';
 import { Profile, type ProfileLine } from './profile.ts';
 import { type Settings, settingsOf } from './settings.ts';
 import { StageRecorder } from './stages.ts';
@@ -66,8 +67,11 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
   if (command.seeds.length === 0) note(`the seed is ${seeds[0]}`);
 
   const onProgress = progress.update.bind(progress);
-  const folder = await folderOf(command.model, command, { signal, onProgress });
+  if (command.model === undefined) note(packagedNote);
+  const folder = command.model === undefined ? packagedModel : await folderOf(command.model, command, { signal, onProgress });
   const single = singleFileOptions(folder, command);
+  const trained = await trainedFor(folder, single);
+  const { height = trained.side ?? 576, width = trained.side ?? 1024 } = command;
   let plan: MemoryPlan | undefined;
   const loading = {
     variant: command.variant,
@@ -76,7 +80,7 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
     offload: command.offload,
     weightDtype: command.weightDtype,
     memory: command.memory,
-    plannedFor: { ...command, pictures: pictures.count, forwardChunkSize: command.forwardChunking },
+    plannedFor: { ...command, height, width, pictures: pictures.count, forwardChunkSize: command.forwardChunking },
     onPlan: (made: MemoryPlan) => {
       plan = made;
     },
@@ -97,11 +101,15 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
   try {
     if (command.forwardChunking !== undefined) pipe.unet.enableForwardChunking(command.forwardChunking);
     const numFrames = command.numFrames ?? pipe.unet.config.numFrames;
+    const unlike = unlikeTraining(trained, { height, width, numFrames });
+    if (unlike !== undefined) note(unlike);
     const toTensors = outputFormat(command.output) === 'safetensors';
     const stages = new StageRecorder(command.dump !== undefined);
     const generators = seeds.map((seed) => new Generator(seed));
     const options = {
       ...command,
+      height,
+      width,
       numFrames,
       latents,
       generator: generators.length === 1 ? generators[0] : generators,
@@ -114,6 +122,8 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
     progress.update({ stage: 'writing', step: 0, steps: 1 });
     const checkpoint = await unlessAborted(identity, signal);
     const settings = settingsOf(command, {
+      height,
+      width,
       numFrames,
       seeds,
       backend: chosen.name,
@@ -140,6 +150,7 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
     if (pictures.image instanceof tf.Tensor) pictures.image.dispose();
   }
 }
+
 /** Runs the pipeline. `stages`, which have the final latents then, are given if the result is to be tensors. */
 async function sample(
   pipe: StableVideoDiffusionPipeline,

@@ -18,7 +18,8 @@ const outputTypes = ['image', 'array', 'tensor', 'latent'] as const;
 export interface GenerateCommand extends HubCommand {
   /** Paths or URLs of pictures, or one `.safetensors` file. */
   images: string[];
-  model: string;
+  /** None: the checkpoint that comes with the package. */
+  model?: string;
   /** Folder of the configs of an original file. */
   config?: string;
   output: string;
@@ -28,8 +29,9 @@ export interface GenerateCommand extends HubCommand {
   latents?: string;
   /** None: a random one; one for the batch; or one per video. */
   seeds: number[];
-  height: number;
-  width: number;
+  /** Pixels; none: what the checkpoint of the package was trained for. */
+  height?: number;
+  width?: number;
   numFrames?: number;
   numInferenceSteps: number;
   sigmas?: number[];
@@ -61,7 +63,7 @@ export interface GenerateCommand extends HubCommand {
 const files: Options = {
   model: {
     value: 'DIR',
-    help: 'Folder of the checkpoint in diffusers format, with its model_index.json, or of TensorFlow.js artifacts; an original file, such as svd_xt.safetensors; or its name org/name on the hub. Required.',
+    help: 'Folder of the checkpoint in diffusers format, with its model_index.json, or of TensorFlow.js artifacts; an original file, such as svd_xt.safetensors; or its name org/name on the hub. svd generate takes the small one of this package if it is not given; the other commands need it.',
   },
   output: {
     value: 'FILE',
@@ -84,8 +86,8 @@ const files: Options = {
 };
 
 const video: Options = {
-  height: { value: 'N', help: 'Height in pixels, 8 to 8192, divisible by 8. Default: 576.' },
-  width: { value: 'N', help: 'Width in pixels, 8 to 8192, divisible by 8. Default: 1024.' },
+  height: { value: 'N', help: 'Height in pixels, 8 to 8192, divisible by 8. Default: 576; 64 without --model.' },
+  width: { value: 'N', help: 'Width in pixels, 8 to 8192, divisible by 8. Default: 1024; 64 without --model.' },
   'num-frames': { value: 'N', help: 'Frames of the video, 1 or more. Default: what the checkpoint was trained on.' },
   fps: {
     value: 'N',
@@ -162,13 +164,14 @@ const reporting: Options = {
 
 /** The help text of `svd generate`. */
 export const generateHelp: HelpText = {
-  usage: ['svd generate IMAGE... --model DIR --output FILE [options]'],
+  usage: ['svd generate IMAGE... [--model DIR] --output FILE [options]'],
   about: [
     'Makes a video from a picture.',
     'IMAGE is the path or URL of a picture (PNG, JPEG, WebP, ...), or a .safetensors file with a tensor image [N,3,H,W] in [0,1]. Several are animated as one batch.',
   ],
   groups: { Files: files, Video: video, Sampling: sampling, Running: running, Reporting: reporting },
   examples: [
+    'svd generate rocket.jpg --output rocket.mp4',
     'svd generate rocket.jpg --model svd-xt --output rocket.mp4',
     'svd generate rocket.jpg --model svd-xt --output rocket.mp4 --seed 42 \\\n  --height 320 --width 576 --num-frames 14 --decode-chunk-size 4',
     'svd generate a.png b.png --model svd-xt --output clips.gif --seed 1 --seed 2',
@@ -189,17 +192,18 @@ export function readGenerateCommand(args: string[]): GenerateCommand {
   const real = (name: string, range: Range) => given.values(name).map((text) => realNumber(name, text, range));
   const chosen = <T extends string>(name: string, names: readonly T[]) => given.values(name).map((text) => oneOf(name, text, names));
   const pixels = { min: 8, max: 8192, multipleOf: 8 };
+  const model = given.value('model');
 
   const command: GenerateCommand = {
     images: given.positionals,
-    model: required(given.value('model'), '--model DIR', 'the folder of the checkpoint'),
-    output: required(given.value('output'), '--output FILE', 'the video to write'),
+    model,
+    output: outputOf(given.value('output')),
     config: given.value('config'),
     dump: tensorFile('dump', given.value('dump')),
     latents: tensorFile('latents', given.value('latents')),
     seeds: whole('seed', { min: 0, max: Number.MAX_SAFE_INTEGER }),
-    height: whole('height', pixels)[0] ?? 576,
-    width: whole('width', pixels)[0] ?? 1024,
+    height: whole('height', pixels)[0] ?? (model === undefined ? undefined : 576),
+    width: whole('width', pixels)[0] ?? (model === undefined ? undefined : 1024),
     numFrames: whole('num-frames', { min: 1 })[0],
     numInferenceSteps: whole('num-inference-steps', { min: 1 })[0] ?? 25,
     sigmas: given.values('sigmas').map((text) => realNumbers('sigmas', text, { min: 0 }, 2))[0],
@@ -235,8 +239,8 @@ export function memoryBytes(text: string): number {
   return Math.round(realNumber('memory', text, { min: 0.1 }) * 2 ** 30);
 }
 
-function required(value: string | undefined, option: string, what: string): string {
-  if (value === undefined) throw new UsageError(`${option} is required: ${what}. See svd generate --help.`);
+function outputOf(value: string | undefined): string {
+  if (value === undefined) throw new UsageError('--output FILE is required: the video to write. See svd generate --help.');
   return value;
 }
 

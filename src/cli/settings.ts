@@ -6,6 +6,8 @@ import { version } from './version.ts';
 /** Everything needed to make the same video again, as it is stored beside or inside each output. */
 export interface Settings
   extends Omit<GenerateCommand, 'output' | 'dump' | 'token' | 'cacheDir' | 'localFilesOnly' | 'memory' | 'json' | 'profile' | 'quiet'> {
+  height: number;
+  width: number;
   numFrames: number;
   decodeChunkSize: number;
   /** The backend that was used. */
@@ -19,7 +21,7 @@ export interface Settings
 /** Fills in what the run has shown: the checkpoint and its frames, the seeds drawn, the backend, and what was chosen by the memory there is. */
 export function settingsOf(
   command: GenerateCommand,
-  known: Pick<Settings, 'backend' | 'checkpoint' | 'offload' | 'numFrames' | 'decodeChunkSize' | 'seeds'>,
+  known: Pick<Settings, 'backend' | 'checkpoint' | 'offload' | 'height' | 'width' | 'numFrames' | 'decodeChunkSize' | 'seeds'>,
 ): Settings {
   const { output, dump, token, cacheDir, localFilesOnly, memory, json, profile, quiet, ...asked } = command;
   return { ...asked, ...known, version };

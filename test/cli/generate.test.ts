@@ -3,7 +3,7 @@ import { cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/p
 import { basename } from 'node:path';
 import { expect } from 'chai';
 import sharp from 'sharp';
-import { identifyCheckpoint, writeSafetensors } from '../../src/checkpoints/index.ts';
+import { convertCheckpoint, identifyCheckpoint, writeSafetensors } from '../../src/checkpoints/index.ts';
 import { Interrupted, UsageError } from '../../src/cli/errors.ts';
 import { ProgressLine } from '../../src/cli/progress.ts';
 import { version } from '../../src/cli/version.ts';
@@ -57,6 +57,21 @@ describe('svd generate', () => {
       expect(backend).to.include({ name: testBackend });
       expect(Object.keys(timings)).to.deep.equal(['loading', 'encoding', 'sampling', 'decoding', 'writing']);
       expect(peakMemoryBytes).to.be.above(1e7);
+    });
+
+    it('takes original files and TensorFlow.js artifacts as they are', async () => {
+      await convertCheckpoint(folder.path('model'), folder.path('original.safetensors'), { to: 'original' });
+      await convertCheckpoint(folder.path('model'), folder.path('artifacts'), { to: 'tfjs' });
+      const latents = async (...args: string[]) => {
+        const out = folder.path('formats.safetensors');
+        await generate([rocket, ...args, '--output', out, '--output-type', 'latent', '--seed', '5', ...small]);
+        const { tensors } = await readTensors(out);
+        await rm(out);
+        return tensors.latents.data;
+      };
+      const expected = await latents(...model);
+      expect(await latents('--model', folder.path('original.safetensors'), '--config', folder.path('model'))).to.deep.equal(expected);
+      expect(await latents('--model', folder.path('artifacts'))).to.deep.equal(expected);
     });
 
     it('numbers several videos', async () => {

@@ -11,6 +11,7 @@ describe('readGenerateCommand', () => {
       images: ['rocket.jpg'],
       model: 'svd',
       output: 'out.mp4',
+      config: undefined,
       dump: undefined,
       latents: undefined,
       seeds: [],
@@ -66,6 +67,7 @@ describe('readGenerateCommand', () => {
     seed: [['0', '9007199254740991'], 'seeds', [0, 9007199254740991]],
     latents: [['noise.safetensors'], 'latents', 'noise.safetensors'],
     dump: [['stages.safetensors'], 'dump', 'stages.safetensors'],
+    config: [['configs'], 'config', 'configs'],
     variant: [['fp16'], 'variant', 'fp16'],
     revision: [['v2'], 'revision', 'v2'],
     token: [['hf_x'], 'token', 'hf_x'],
@@ -150,9 +152,13 @@ describe('readGenerateCommand', () => {
     expect(() => read('--latents', 'noise.pt')).to.throw(UsageError, '--latents has to end with .safetensors but is "noise.pt".');
   });
 
-  it('refuses to work without picture, model or output', () => {
+  it('leaves the model and its size to the package where no model is named', () => {
+    const { model, height, width } = readGenerateCommand(['a.png', '--output', 'out.mp4', '--width', '96']);
+    expect({ model, height, width }).to.deep.equal({ model: undefined, height: undefined, width: 96 });
+  });
+
+  it('refuses to work without picture or output', () => {
     expect(() => readGenerateCommand(['--model', 'svd', '--output', 'out.mp4'])).to.throw(UsageError, 'an IMAGE is required');
-    expect(() => readGenerateCommand(['a.png', '--output', 'out.mp4'])).to.throw(UsageError, '--model DIR is required');
     expect(() => readGenerateCommand(['a.png', '--model', 'svd'])).to.throw(UsageError, '--output FILE is required');
   });
 

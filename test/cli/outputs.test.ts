@@ -9,7 +9,8 @@ import { asTexts, diffusersArguments, settingsOf } from '../../src/cli/settings.
 
 const command = readGenerateCommand(['a.png', '--model', 'svd', '--output', 'out.gif', '--json', '--sigmas', '700,0']);
 const checkpoint = { id: 'svd', files: { 'model_index.json': 'a1' }, hash: 'b2' };
-const settings = settingsOf(command, { numFrames: 14, seeds: [3], backend: 'wasm', checkpoint, offload: 'none', decodeChunkSize: 14 });
+const size = { height: 576, width: 1024, numFrames: 14, decodeChunkSize: 14 };
+const settings = settingsOf(command, { ...size, seeds: [3], backend: 'wasm', checkpoint, offload: 'none' });
 const frame = { width: 8, height: 8, data: new Uint8Array(192) };
 const never = new AbortController().signal;
 

@@ -31,7 +31,7 @@ export async function componentsOf(fixture: string): Promise<Record<string, Reco
 /** Writes a checkpoint that loads and runs fast, for what does not compare numbers. */
 export async function writeSmallCheckpoint(folder: string): Promise<void> {
   const { unet, ...others } = await componentsOf('default-guidance');
-  await writeCheckpoint(folder, { ...others, unet: { ...unet, layers_per_block: 1 } });
+  await writeCheckpoint(folder, { ...others, unet: { ...unet, layers_per_block: 1, sample_size: 5 } }); // 20x20, near to `small`
 }
 
 /** The quickest useful settings, for the small checkpoint. */
