@@ -49,7 +49,7 @@ class Doubled extends tf.layers.Layer {
 tf.serialization.registerClass(Doubled);
 
 /** Trains a model towards noise for a few steps and gives the loss of each. */
-async function train(model: tf.LayersModel, inputs: tf.Tensor[], steps = 4): Promise<number[]> {
+async function train(model: tf.LayersModel, inputs: tf.Tensor[], steps = 2): Promise<number[]> {
   const target = tf.randomNormal([BATCH, ...(model.outputs[0]!.shape.slice(1) as number[])], 0, 1, 'float32', 7);
   model.compile({ optimizer: tf.train.sgd(1e-2), loss: 'meanSquaredError' });
   const { history } = await model.fit(oneOrAll(inputs), target, { epochs: steps, batchSize: BATCH, shuffle: false, verbose: 0 });

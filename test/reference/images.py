@@ -11,7 +11,7 @@ DATA = Path(skimage.__file__).parent / 'data'
 CAT, ROCKET, COFFEE = 'cat.png', 'rocket.jpg', 'coffee.jpg'
 
 
-def load(name: str) -> Image.Image:
+def load(name: str | Path) -> Image.Image:
     """A photograph as a diffusers user loads it: `diffusers.utils.load_image` without its EXIF rotation, which these don't need."""
     return Image.open(IMAGES / name).convert('RGB')
 

@@ -151,7 +151,7 @@ def work(rank: int, args: argparse.Namespace) -> None:
         if rank == 0 and trainer.step % 250 == 0:
             trainer.log(loss=round(sum(losses) / len(losses), 4), gradient=round(length, 3), **trainer.with_average(validate))
             losses = []
-        if rank == 0 and (trainer.step % 1000 == 0 or trainer.step >= args.steps):
+        if rank == 0 and (trainer.step % 250 == 0 or trainer.step >= args.steps):
             trainer.save()
             torch.save(dict(spread=spread, unet=trainer.averaged()), folder / 'weights.new')
             (folder / 'weights.new').replace(folder / 'weights.pt')

@@ -119,7 +119,7 @@ def work(rank: int, args: argparse.Namespace) -> None:
         if rank == 0 and trainer.step % 250 == 0:
             trainer.log(loss=round(sum(losses) / len(losses), 5), gradient=round(length, 3), crop=crop, **trainer.with_average(show))
             losses = []
-        if rank == 0 and (trainer.step % 1000 == 0 or trainer.step >= args.steps):
+        if rank == 0 and (trainer.step % 250 == 0 or trainer.step >= args.steps):
             trainer.save()
             weights = vae.state_dict() | trainer.averaged()
             torch.save({name: value.float().cpu() for name, value in weights.items()}, folder / 'weights.new')
