@@ -51,8 +51,7 @@ function bytesReader(source: WeightSource, keepHalf: boolean, memory: UploadMemo
     await source.readBytes!(name, target);
     return () => {
       const ours = transpositionFromCheckpoint(layout, shape);
-      const many = tf.util.sizeFromShape(shape) >= FEW;
-      const tensor = tensorFromBytes(target, dtype as NativeType, ours.shape, ours.axes, keepHalf && many);
+      const tensor = tensorFromBytes(target, dtype as NativeType, ours.shape, ours.axes, keepHalf);
       memory.give(target);
       return tensor;
     };

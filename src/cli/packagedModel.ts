@@ -22,7 +22,12 @@ export async function trainedFor(model: string, options: OpenOptions = {}): Prom
   const { sampleSize, numFrames } = camelCaseConfig(files.config('unet')) as { sampleSize?: number | number[]; numFrames?: number };
   const { blockOutChannels = [] } = camelCaseConfig(files.config('vae')) as { blockOutChannels?: number[] };
   await files.close();
-  const side = Math.sqrt([sampleSize ?? 0, sampleSize ?? 0].flat().slice(0, 2).reduce((a, b) => a * b)); // of latents
+  const side = Math.sqrt(
+    [sampleSize ?? 0, sampleSize ?? 0]
+      .flat()
+      .slice(0, 2)
+      .reduce((a, b) => a * b),
+  ); // of latents
   return { side: side > 0 ? side * 2 ** (blockOutChannels.length - 1) : undefined, numFrames };
 }
 
@@ -35,6 +40,8 @@ export function unlikeTraining(
   const size = side !== undefined && far((video.height * video.width) / side ** 2);
   const frames = numFrames !== undefined && far(video.numFrames / numFrames);
   if (!size && !frames) return undefined;
-  const trained = [numFrames && `${numFrames} frames`, side && `about as many pixels as ${Math.round(side)}x${Math.round(side)}`].filter(Boolean).join(' of ');
+  const trained = [numFrames && `${numFrames} frames`, side && `about as many pixels as ${Math.round(side)}x${Math.round(side)}`]
+    .filter(Boolean)
+    .join(' of ');
   return `the checkpoint was trained for ${trained}; ${video.numFrames} frames of ${video.height}x${video.width} may look worse`;
 }

@@ -88,7 +88,8 @@ describe('planMemory', () => {
     const sampling = (fixed: MemoryRequest['fixed']) => bytesOf(plan({ ...size, fixed: { ...usual, ...fixed } }), 'sampling');
     const base = sampling({});
     expect(sampling({ guidanceTogether: true })).to.be.above(1.3 * base);
-    expect(sampling({ forwardChunking: { size: 5, dim: 0 } })).to.be.below(base);
+    // Feed-forward layers work in slices of their own, smaller than chunks of frames, which change little more than gaps between tensors.
+    expect(sampling({ forwardChunking: { size: 5, dim: 0 } })).to.be.closeTo(base, 0.01 * base);
     const decoding = (decodeChunkSize: number) => bytesOf(plan({ ...size, fixed: { ...usual, decodeChunkSize } }), 'decoding');
     expect(decoding(25)).to.be.above(1.5 * decoding(8)); // sampling needs as much as 8
     expect(bytesOf(plan({ ...size, fixed: { ...usual, offload: 'sequential' } }), 'sampling')).to.be.below(base - 4 * GiB);
