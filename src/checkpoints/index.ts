@@ -8,6 +8,7 @@ export { type DownloadOptions, downloadModel, isHubId } from './hub/download.ts'
 export type { HubOptions } from './hub/environment.ts';
 export { locateModel } from './hub/locate.ts';
 export { type CheckpointIdentity, identifyCheckpoint } from './identity.ts';
+export { type Inspection, inspectModel } from './inspect.ts';
 export { type LoadLayerWeightsOptions, loadLayerWeights } from './loadLayerWeights.ts';
 export type { Component, WeightedComponent } from './modelFiles.ts';
 export { openModelFolder } from './modelFolder.ts';

@@ -1,4 +1,4 @@
-/** `svd info`: what a checkpoint is made of, and what memory a video of it needs on each backend, without loading weights. */
+/** `svd info`: what a checkpoint is and is made of, what is wrong with it, and what memory a video of it needs on each backend. */
 
 import { gibibytes } from '../pipelines/bytes.ts';
 import type { DescribeOptions, DevicePlan, ModelDescription } from '../pipelines/describeModel.ts';
@@ -40,7 +40,8 @@ const options: Options = { ...files, ...video, ...running, ...reporting };
 const help = formatHelp({
   usage: ['svd info --model DIR|ORG/NAME [options]'],
   about: [
-    'Tells what a checkpoint is made of, and what memory a video of this size needs on each backend, with the free memory of this machine or with --memory. No weights are loaded, and nothing is fetched: a model of the hub has to be in the cache.',
+    'Tells what a checkpoint is and is made of, what is wrong with it, and what memory a video of this size needs on each backend, with the free memory of this machine or with --memory. No weights are loaded, and nothing is fetched: a model of the hub has to be in the cache.',
+    'The exit code is 1 if something is wrong with the checkpoint.',
     'Before each backend: + it fits, - it does not, ? nothing is known of the card.',
   ],
   groups: { Files: files, Video: video, Running: running, Reporting: reporting },
@@ -65,7 +66,7 @@ export async function run(args: string[]): Promise<number> {
   const { describeModel } = await import('../pipelines/describeModel.ts');
   const description = await describeModel(await cachedFolderOf(name, readHubCommand(given)), asked);
   console.log(given.has('json') ? JSON.stringify({ model: name, ...description }) : describe(description));
-  return 0;
+  return description.problems.length > 0 ? 1 : 0;
 }
 
 function readOptions(given: Arguments): DescribeOptions {
@@ -99,7 +100,7 @@ const labels: Record<DevicePlan['device'], string> = {
   cpu: 'cpu',
 };
 
-function describe({ models, call, plans }: ModelDescription): string {
+function describe({ format, recognised, problems, checkpoint, models, call, plans }: ModelDescription): string {
   const parts = Object.entries(models).map(
     ([name, { parameters, bytes, dtypes }]) =>
       `  ${(name === 'imageEncoder' ? 'image_encoder' : name).padEnd(14)}${parameters.toLocaleString('en').padStart(15)} parameters, ${gibibytes(bytes).padStart(7)} of ${dtypes.join(', ')}`,
@@ -107,8 +108,15 @@ function describe({ models, call, plans }: ModelDescription): string {
   const guidance = call.guided ? 'with guidance' : 'without guidance';
   const videos = call.videos === 1 ? '' : `${call.videos} videos of `;
   return [
+    `${checkpoint.id}${checkpoint.revision === undefined ? '' : ` at ${checkpoint.revision}`}, in the format ${format}: ${recognised}.`,
+    '',
     'Models:',
     ...parts,
+    '',
+    ...(problems.length > 0 ? ['Problems:', ...problems.flatMap((problem) => wrap(problem, 76).map((line) => `  ${line}`)), ''] : []),
+    'SHA-256:',
+    ...Object.entries(checkpoint.files).map(([file, hash]) => `  ${hash}  ${file}`),
+    `  ${checkpoint.hash}  all of these`,
     '',
     `Memory for ${videos}${call.numFrames} frame${call.numFrames === 1 ? '' : 's'} of ${call.width}x${call.height}, ${guidance}:`,
     ...plans.flatMap(describePlan),

@@ -1,7 +1,14 @@
-/** Tells of a model on disk, from its configurations and the headers of its files, what it is made of and what memory calls need. */
+/** Tells of a model on disk what it is, what it is made of and what memory calls need. Of its weights nothing is loaded. */
 import { memoryLimits } from '../backends/memory.ts';
 import { type Device, devices } from '../backends/shapes/devices.ts';
-import { openModel, type SingleFileOptions } from '../checkpoints/index.ts';
+import {
+  type CheckpointIdentity,
+  type Format,
+  identifyCheckpoint,
+  inspectModel,
+  openModel,
+  type SingleFileOptions,
+} from '../checkpoints/index.ts';
 import { isSingleFile } from '../checkpoints/modelFiles.ts';
 import { sizeOfCall } from './callPlanner.ts';
 import type { ModelName } from './components.ts';
@@ -35,6 +42,14 @@ export interface DevicePlan extends MemoryPlan {
 
 /** A model on disk, and what a call of it needs. */
 export interface ModelDescription {
+  /** How it is stored. */
+  format: Format;
+  /** Which model it is, in a few words, by the names and shapes of its tensors. */
+  recognised: string;
+  /** What is wrong with it, a sentence each. */
+  problems: string[];
+  /** Its name and the SHA-256 of its files. */
+  checkpoint: CheckpointIdentity;
   /** Its models. */
   models: Record<ModelName, ModelFacts>;
   /** The call, with defaults filled in. */
@@ -50,13 +65,17 @@ export interface DescribeOptions
     SingleFileOptions {}
 
 /**
- * Describes the model in a folder or file and plans a call of it for every device, without loading weights.
+ * Describes the model in a folder or file and plans a call of it for every device, without loading weights. Reads every byte for the hashes.
  * @throws CheckpointError if it is no such model.
  */
 export async function describeModel(path: string, options: DescribeOptions = {}): Promise<ModelDescription> {
   const numFrames = isSingleFile(path) ? options.numFrames : undefined;
-  const files = await openModel(path, { variant: options.variant, config: options.config, numFrames });
+  const opening = { variant: options.variant, config: options.config, numFrames };
+  const files = await openModel(path, opening);
   try {
+    const identity = identifyCheckpoint(path, opening);
+    identity.catch(() => {}); // looked at below
+    const inspection = await inspectModel(files);
     const { unet } = await modelConfigs(files, 'cpu');
     const call = sizeOfCall(options, unet.numFrames);
     const models: Partial<Record<ModelName, ModelFacts>> = {};
@@ -74,7 +93,14 @@ export async function describeModel(path: string, options: DescribeOptions = {})
       const planner = new MemoryPlanner(await modelConfigs(files, device, { ...options, dtype }));
       plans.push(planFor(planner, device, call, options));
     }
-    return { models: models as Record<ModelName, ModelFacts>, call, plans };
+    return {
+      format: files.format,
+      ...inspection,
+      checkpoint: await identity,
+      models: models as Record<ModelName, ModelFacts>,
+      call,
+      plans,
+    };
   } finally {
     await files.close();
   }

@@ -1,6 +1,7 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { devices } from '../../src/backends/shapes/devices.ts';
+import { identifyCheckpoint } from '../../src/checkpoints/index.ts';
 import type { ModelDescription } from '../../src/pipelines/describeModel.ts';
 import { svd, workFolder, writeSmallCheckpoint } from './runs.ts';
 
@@ -18,13 +19,18 @@ describe('svd info', () => {
   it('tells what a checkpoint is made of and what memory it needs on each backend', async () => {
     const { code, stdout, stderr } = await svd('info', '--model', model, '--height', '64', '--width', '96', '--num-frames', '3');
     expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
-    expect(stdout).to.match(/^Models:\n {2}unet +[\d,]+ parameters, +[\d.]+ MiB of F32\n {2}vae +.*\n {2}image_encoder +.*\n\n/);
+    expect(stdout).to.match(/^model, in the format diffusers: Stable Video Diffusion in a size of its own\.\n\nModels:\n/);
+    expect(stdout).to.match(/\n {2}unet +[\d,]+ parameters, +[\d.]+ MiB of F32\n {2}vae +.*\n {2}image_encoder +.*\n\nSHA-256:\n/);
+    const { files, hash } = await identifyCheckpoint(model);
+    for (const [file, sha256] of Object.entries(files)) expect(stdout).to.contain(`\n  ${sha256}  ${file}\n`);
+    expect(stdout).to.contain(`\n  ${hash}  all of these\n`);
     expect(stdout).to.contain('Memory for 3 frames of 96x64, with guidance:');
     for (const name of ['tensorflow, processor', 'wasm', 'cpu']) {
       expect(stdout).to.match(new RegExp(`^\\+ ${name} +\\d+ MiB( of WebAssembly, \\d+ MiB of the process)?$`, 'm'));
     }
     expect(stdout, 'no card is known').to.match(/^\? tensorflow, CUDA +[\d.]+ GiB of the card/m);
-    expect(Math.max(...stdout.split('\n').map((line) => line.length))).to.be.at.most(80);
+    const lines = stdout.split('\n').filter((line) => !/^ {2}[0-9a-f]{64} {2}/.test(line));
+    expect(Math.max(...lines.map((line) => line.length))).to.be.at.most(80);
   });
 
   it('prints one line of JSON', async () => {
@@ -36,6 +42,7 @@ describe('svd info', () => {
     expect(described.call).to.deep.equal({
       ...{ height: 64, width: 96, numFrames: 2, pictures: 1, videos: 1, guided: false, decoded: true },
     });
+    expect(described).to.deep.include({ format: 'diffusers', problems: [], checkpoint: await identifyCheckpoint(model) });
     const { parameters, bytes, dtypes } = described.models.unet;
     expect({ bytes, dtypes }).to.deep.equal({ bytes: 4 * parameters, dtypes: ['F32'] });
     expect(described.plans.map(({ device }) => device)).to.deep.equal([...devices]);
@@ -44,6 +51,18 @@ describe('svd info', () => {
     expect(plan.levers).to.deep.include({ decodeChunkSize: 1, guidanceTogether: false });
     expect(plan.stages.map(({ model }) => model)).to.deep.equal(['imageEncoder', 'vae', 'unet', 'vae']);
     expect(plan.processBytes).to.equal(Math.max(...plan.stages.map(({ processBytes }) => processBytes)));
+  });
+
+  it('lists what is wrong with weights, with exit code 1', async () => {
+    const broken = folder.path('broken');
+    await cp(model, broken, { recursive: true });
+    const config = JSON.parse(await readFile(`${broken}/vae/config.json`, 'utf8'));
+    await writeFile(`${broken}/vae/config.json`, JSON.stringify({ ...config, latent_channels: 8 }));
+    const { code, stdout } = await svd('info', '--model', broken);
+    expect(code).to.equal(1);
+    expect(stdout.replace(/\s+/g, ' ')).to.match(
+      / Problems: The weights don't fit vae: \d+ of another shape \(,
+    );
   });
 
   it('says why a video does not fit and what would', async () => {

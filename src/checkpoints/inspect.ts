@@ -1,0 +1,48 @@
+/** What a checkpoint turns out to be by the names and shapes of its tensors, and what is wrong with them. */
+import { declaredModel } from './componentModels.ts';
+import { CheckpointError } from './errors.ts';
+import { checkWeights } from './loadWeights.ts';
+import { type WeightedComponent, weightedComponents } from './modelFiles.ts';
+import type { ModelFiles } from './openModel.ts';
+import { publishedConfigs } from './original/publishedConfigs.ts';
+import type { WeightSource } from './weightSource.ts';
+
+/** What `inspectModel` finds. */
+export interface Inspection {
+  /** Which model it is, in a few words. */
+  recognised: string;
+  /** A sentence for each component whose tensors don't fit its config; empty if all do. */
+  problems: string[];
+}
+
+/** Looks at the headers of all weight files. @throws CheckpointError if one is missing or broken, or a config is of another model. */
+export async function inspectModel(files: ModelFiles): Promise<Inspection> {
+  const { num_frames: numFrames } = files.config('unet') as { num_frames: number };
+  const { configs } = publishedConfigs(numFrames);
+  const published = { ...files, config: (component: keyof typeof configs) => configs[component] };
+  const problems: string[] = [];
+  let isPublished = true;
+  for (const component of weightedComponents) {
+    const source = await files.weights(component);
+    const problem = misfit(files, component, source);
+    if (problem !== undefined) problems.push(problem);
+    isPublished &&= misfit(published, component, source) === undefined;
+  }
+  const name = { 14: ', like img2vid', 25: ', like img2vid-xt' }[numFrames] ?? '';
+  const size = isPublished ? `the published size, for ${numFrames} frames${name}` : 'a size of its own';
+  return { recognised: `Stable Video Diffusion in ${size}`, problems };
+}
+
+/** What keeps the tensors of `source` from being the weights of a component. */
+function misfit(files: ModelFiles, component: WeightedComponent, source: WeightSource): string | undefined {
+  const model = declaredModel(files, component);
+  try {
+    checkWeights(model, source, { label: component });
+    return undefined;
+  } catch (error) {
+    if (error instanceof CheckpointError) return error.message;
+    throw error;
+  } finally {
+    model.dispose();
+  }
+}
