@@ -60,7 +60,7 @@ describe('svd info', () => {
     await writeFile(`${broken}/vae/config.json`, JSON.stringify({ ...config, latent_channels: 8 }));
     const { code, stdout } = await svd('info', '--model', broken);
     expect(code).to.equal(1);
-    expect(stdout.replace(/\s+/g, ' ')).to.match(/ Problems: The weights don't fit vae: \d+ of another shape \(/);
+    expect(stdout.replace(/\s+/g, ' ')).to.match(/ Problems: The weights don't fit "vae": \d+ of another shape \(/);
   });
 
   it('says why a video does not fit and what would', async () => {
