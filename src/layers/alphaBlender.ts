@@ -59,7 +59,7 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
   }
 
   override get takes(): Inputs {
-    return { spatial: ['N', '...'], temporal: ['N', '...'], 'imageOnlyIndicator?': ['B', 'F'] };
+    return { spatial: ['B*F', '...', 'C'], temporal: ['B*F', '...', 'C'], 'imageOnlyIndicator?': ['B', 'F'] };
   }
 
   protected forward([spatial, temporal, indicator]: tf.Tensor[]): tf.Tensor {

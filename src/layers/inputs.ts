@@ -2,8 +2,8 @@
 import type * as tf from '@tensorflow/tfjs';
 
 /**
- * The axes of a tensor: a number where the length is fixed, a letter where it is not, `...` for any axes. Capital letters stand for the same
- * length in all inputs of a call, others are for the reader alone.
+ * The axes of a tensor: a number where the length is fixed, a letter where it is not, `...` for any axes. Capital letters and `...` stand
+ * for the same lengths in all inputs of a call, `B*F` for the product of B and F; other letters are for the reader alone.
  */
 export type Axes = readonly (number | string)[];
 
@@ -23,10 +23,17 @@ export function checkInputs(layer: string, takes: Inputs, shapes: readonly tf.Sh
     throw new Error(`${layer} takes ${names.length > 1 ? 'the array of ' : ''}${inputs.join(', ')} but is given ${given}.`);
   }
   const lengths = new Map<string, number>();
+  let between: Axes | undefined; // what `...` stands for in this call
   for (const [i, shape] of shapes.entries()) {
-    const axes = takes[names[i]!]!;
-    if (fits(axes, shape, lengths)) continue;
-    const bound = [...lengths].filter(([letter]) => axes.includes(letter)).map(([letter, length]) => `${letter} = ${length}`);
+    const axes = takes[names[i]!]!.flatMap((axis) => (axis === '...' && between ? between : [axis]));
+    const bound = [...lengths]
+      .filter(([letter]) => axes.includes(letter) || letter.split('*').some((factor) => axes.includes(factor)))
+      .map(([letter, length]) => `${letter} = ${length}`);
+    if (fits(axes, shape, lengths)) {
+      const any = axes.indexOf('...');
+      if (any >= 0) between = shape.slice(any, any + shape.length - axes.length + 1).map((length) => length ?? '?');
+      continue;
+    }
     const where = bound.length > 0 ? ` with ${bound.join(', ')}` : '';
     throw new Error(`${layer}: ${names[i]!.replace('?', '')} has to be of shape [${axes.join(', ')}]${where} but is [${shape}].`);
   }
@@ -43,5 +50,6 @@ function fits(axes: Axes, shape: tf.Shape, lengths: Map<string, number>): boolea
   const known = pairs.filter((pair): pair is [number | string, number] => pair[1] !== null);
   const matches = known.every(([axis, length]) => length === (lengths.get(`${axis}`) ?? (typeof axis === 'number' ? axis : length)));
   if (matches) for (const [axis, length] of known) if (/^[A-Z*]+$/.test(`${axis}`)) lengths.set(`${axis}`, length);
-  return matches;
+  const [batch, videos, frames] = ['B*F', 'B', 'F'].map((letter) => lengths.get(letter));
+  return matches && (batch === undefined || videos === undefined || frames === undefined || batch === videos * frames);
 }

@@ -16,9 +16,10 @@ import {
   TemporalConv,
   TransformerSpatioTemporalModel,
 } from '../../src/layers/index.ts';
+import { BATCH, layerSamples } from '../harness/layerSamples.ts';
 
 /** Expects `run` to throw `message` and to leave no tensor. */
-function expectError(run: () => unknown, message: string): void {
+function expectError(run: () => unknown, message: string | RegExp): void {
   const before = tf.memory().numTensors;
   expect(() => tf.tidy(() => void run())).to.throw(message);
   expect(tf.memory().numTensors - before, 'tensors left').to.equal(0);
@@ -123,6 +124,55 @@ describe('wrong inputs of layers', () => {
     expect(() => block.apply([tf.input({ shape: [4, 4, 3] }), tf.input({ shape: [8] })])).to.throw('but is [,4,4,3].');
     expect(block.built).to.equal(false);
   });
+
+  it('two branches that do not agree, or an indicator for other frames', () => {
+    const blend = new AlphaBlender({ name: 'mine', alpha: 0.5 });
+    const frames = (...shape: number[]) => tf.zeros(shape);
+    expectError(
+      () => blend.apply([frames(4, 2, 3, 8), frames(4, 6, 8)]),
+      'AlphaBlender "mine": temporal has to be of shape [B*F, 2, 3, C] with B*F = 4, C = 8 but is [4,6,8].',
+    );
+    expectError(
+      () => blend.apply([frames(4, 2, 3, 8), frames(4, 2, 1, 8)]),
+      'AlphaBlender "mine": temporal has to be of shape [B*F, 2, 3, C] with B*F = 4, C = 8 but is [4,2,1,8].',
+    );
+    expectError(
+      () => blend.apply([frames(4, 6, 8), frames(4, 6, 8), frames(3, 2)]),
+      'AlphaBlender "mine": imageOnlyIndicator has to be of shape [B, F] with B*F = 4 but is [3,2].',
+    );
+    expect(() => blend.apply([tf.input({ shape: [null, 8] }), tf.input({ shape: [5, 7] })])).to.throw(
+      'AlphaBlender "mine": temporal has to be of shape [B*F, ?, C] with C = 8 but is [,5,7].',
+    );
+    expect(blend.built).to.equal(false);
+  });
+
+  for (const [name, sample] of Object.entries(layerSamples)) {
+    it(`${name}: another rank or other channels in each of its inputs`, () => {
+      const layer = sample.make('mine');
+      const inputs = Object.keys(layer.takes!).map((input) => input.replace('?', ''));
+      const right = sample.shapes.map((shape) => [BATCH, ...shape]);
+      const expectSentence = (i: number, wrong: number[]) => {
+        const input = inputs[i]!.replace(/[[\]]/g, '\\$&');
+        expectError(
+          () =>
+            layer.apply(
+              right.map((shape, j) => tf.zeros(j === i ? wrong : shape)),
+              sample.kwargs,
+            ),
+          new RegExp(`^${name} "mine": ${input} has to be of shape \\[.+\\] .*but is \\[${wrong}\\]\\.$`),
+        );
+      };
+      for (const [i, shape] of right.entries()) {
+        const axes = Object.values(layer.takes!)[i]!;
+        // Where any axes may be between, one or none is too few.
+        if (!axes.includes('...')) expectSentence(i, [1, ...shape]);
+        expectSentence(i, shape.slice(0, axes.includes('...') ? axes.length - 2 : axes.length - 1));
+        // Some channels are free, until an input before has fixed them.
+        if (typeof axes.at(-1) === 'number' || i > 0) expectSentence(i, [...shape.slice(0, -1), shape.at(-1)! + 1]);
+      }
+      expect(layer.built).to.equal(false);
+    });
+  }
 
   it('slices that do not divide the axis', () => {
     const args = { dim: 8, numAttentionHeads: 2, attentionHeadDim: 4 };
