@@ -85,8 +85,8 @@ const intro = `<!-- Written by docs/layers.ts from the comments in src/. -->
 
 # Layers
 
-Each layer of Stable Video Diffusion is a \`tf.layers.Layer\` of its own: it works with eager tensors, in \`tf.sequential\` and \`tf.model\`, inside other layers, is saved
-and loaded with a model, and learns. Names are diffusers', arguments theirs in camelCase.
+Each layer of Stable Video Diffusion is a \`tf.layers.Layer\` of its own: it works with eager tensors, in \`tf.model\` and, if it takes one tensor, in \`tf.sequential\`, inside
+other layers, is saved and loaded with a model, and learns. Names are diffusers', arguments theirs in camelCase.
 
 \`\`\`ts
 import * as tf from '@tensorflow/tfjs';
@@ -94,10 +94,12 @@ import { ResnetBlock2D } from 'stable-video-diffusion-tfjs/layers'; // or what e
 \`\`\`
 
 * **Shapes.** B videos of F frames lie in the first axis, the frames of a video in a row: \`[B*F, H, W, C]\`. N is B or B*F, L the tokens of a context. Layers that mix frames are told
-  their number: \`layer.apply(inputs, { numFrames })\`. Several tensors go into one array, in the order given below; those that are optional come last.
+  their number: \`layer.apply(inputs, { numFrames })\`, or once for all calls, \`new TemporalConv({ ..., numFrames })\`. Several tensors go into one array, in the
+  order given below; those that are optional come last.
 * **Arguments.** Besides its own, every layer takes those of \`tf.layers.Layer\`: \`name\`, \`trainable\`, \`inputShape\`, ...
 * **In a model,** \`apply\` on symbolic tensors: \`layer.apply([x, temb], { numFrames: 7 })\` is part of the model and of what \`model.save\` writes. Give \`predict\` and \`fit\` whole
-  videos: \`batchSize\` a multiple of \`numFrames\`, \`shuffle: false\`. To load a saved model, import this package before \`tf.loadLayersModel\`.
+  videos: \`batchSize\` a multiple of \`numFrames\`, \`shuffle: false\`. \`tf.sequential\` hands no call arguments on: \`numFrames\` is an argument of the constructor there. To load a
+  saved model, import this package before \`tf.loadLayersModel\`.
 * **Weights** start as in PyTorch. \`layer.parameters()\` lists them by their keys in a checkpoint; in TensorFlow.js they are called by the layer's name and the key. One layer of a checkpoint:
   \`await loadLayerWeights(layer, 'svd-xt', 'decoder.up_blocks.0.resnets.0')\`, of \`stable-video-diffusion-tfjs/checkpoints\`, which reads nothing else.
 * **Training** needs the tensorflow backend, or cpu, which is slow: wasm has no gradients of convolutions. \`layer.trainable = false\` freezes a layer with all below it.

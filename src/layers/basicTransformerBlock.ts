@@ -1,11 +1,11 @@
 /** The transformer blocks over space and over time, mirroring `BasicTransformerBlock` and `TemporalBasicTransformerBlock` of diffusers' `models/attention.py`. */
 import * as tf from '@tensorflow/tfjs';
 import { Attention } from './attention.ts';
-import { Block, firstShape, framesOf, type Inputs, type Kwargs, type LayerArgs } from './block.ts';
+import { Block, type FramesArgs, firstShape, framesOf, type Inputs, type Kwargs, type LayerArgs } from './block.ts';
 import { type Chunking, chunkedFeedForward, FeedForward } from './feedForward.ts';
 import { LayerNorm } from './normalization.ts';
 
-/** Arguments of `BasicTransformerBlock` and `TemporalBasicTransformerBlock`. */
+/** Arguments of `BasicTransformerBlock`. */
 export interface BasicTransformerBlockArgs extends LayerArgs {
   /** Channels of input and output. */
   dim: number;
@@ -105,6 +105,9 @@ export class BasicTransformerBlock extends TransformerBlock {
 }
 tf.serialization.registerClass(BasicTransformerBlock);
 
+/** Arguments of `TemporalBasicTransformerBlock`. */
+export interface TemporalBasicTransformerBlockArgs extends BasicTransformerBlockArgs, FramesArgs {}
+
 /**
  * Inputs `[x [B*F, N, dim], context [B or B*N, L, crossAttentionDim]]` (one context per video, or per pixel as in diffusers),
  * kwargs `{ numFrames }` -> `[B*F, N, dim]`.
@@ -125,7 +128,7 @@ export class TemporalBasicTransformerBlock extends TransformerBlock {
   private readonly normIn: LayerNorm;
   private readonly ffIn: FeedForward;
 
-  constructor(args: BasicTransformerBlockArgs) {
+  constructor(args: TemporalBasicTransformerBlockArgs) {
     super(args);
     this.normIn = this.child(new LayerNorm({ name: 'norm_in', numChannels: args.dim }));
     this.ffIn = this.child(new FeedForward({ name: 'ff_in', dim: args.dim }));

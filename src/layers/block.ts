@@ -10,6 +10,12 @@ export { weightOf, weightSlice, withoutWeights } from './weights.ts';
 /** Arguments that every layer accepts: `name`, `trainable`, `inputShape`, ... */
 export type LayerArgs = NonNullable<ConstructorParameters<typeof tf.layers.Layer>[0]>;
 
+/** Arguments of the layers that mix the frames of a video. */
+export interface FramesArgs extends LayerArgs {
+  /** Frames per video where a call does not say `{ numFrames }`, as in `tf.sequential`, which hands nothing on. */
+  numFrames?: number;
+}
+
 /** Plain (non-tensor) call arguments. Tensor inputs always travel in the inputs array. */
 export type Kwargs = Record<string, unknown>;
 
@@ -154,7 +160,7 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
   }
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Kwargs = {}): Output {
-    const forward = () => this.forward(Array.isArray(inputs) ? inputs : [inputs], { ...this.graphKwargs, ...kwargs });
+    const forward = () => this.forward(Array.isArray(inputs) ? inputs : [inputs], { ...this.defaultKwargs, ...kwargs });
     return tf.tidy(() => computeIn(this.computeDtype, forward));
   }
 
@@ -173,9 +179,15 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
     for (const child of this.children) child.computeDtype = dtype;
   }
 
-  /** Call arguments that the layer got when it was put into a `tf.model`, whose `predict` does not hand them on. */
-  private get graphKwargs(): Kwargs {
-    const given = new Set(this.inboundNodes.map(({ callArgs }) => JSON.stringify(callArgs ?? {})));
+  /**
+   * Call arguments where a call does not say them: those of construction, and over them those that the layer got when it was put into a
+   * `tf.model`, whose `predict` does not hand them on. None if it was put there several times with different ones.
+   */
+  private get defaultKwargs(): Kwargs {
+    const { numFrames } = this.args as FramesArgs;
+    const own: Kwargs = numFrames === undefined ? {} : { numFrames };
+    const given = new Set(this.inboundNodes.map(({ callArgs }) => JSON.stringify({ ...own, ...callArgs })));
+    if (given.size === 0) return own;
     return given.size === 1 ? JSON.parse([...given][0]) : {};
   }
 
@@ -233,7 +245,7 @@ export function firstShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
   return (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tf.Shape;
 }
 
-/** The number of frames that a call was told of, which has to divide the batch of frames. */
+/** The number of frames that a call or the layer was told of, which has to divide the batch of frames. */
 export function framesOf(kwargs: Kwargs, frames: tf.Tensor): number {
   const numFrames = kwargs.numFrames;
   if (typeof numFrames !== 'number' || !Number.isInteger(numFrames) || numFrames < 1 || frames.shape[0] % numFrames !== 0) {

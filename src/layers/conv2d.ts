@@ -1,7 +1,7 @@
 /** The convolutions of the SVD networks: over space, and over time alone. */
 import * as tf from '@tensorflow/tfjs';
 import { type Bias, conv2d, type Padding, padEvenly, temporalConv, upsampleConv2d } from '../ops/index.ts';
-import { Block, firstShape, framesOf, type Inputs, type Kwargs, type LayerArgs, uniformFor, weightOf } from './block.ts';
+import { Block, type FramesArgs, firstShape, framesOf, type Inputs, type Kwargs, type LayerArgs, uniformFor, weightOf } from './block.ts';
 
 /** Arguments of `Conv2d`. */
 export interface Conv2dArgs extends LayerArgs {
@@ -79,7 +79,7 @@ function shifted(bias: tf.LayerVariable | undefined, shift: tf.Tensor | undefine
 }
 
 /** Arguments of `TemporalConv`. */
-export interface TemporalConvArgs extends LayerArgs {
+export interface TemporalConvArgs extends FramesArgs {
   /** Channels of the input. */
   inChannels: number;
   /** Channels of the output. */

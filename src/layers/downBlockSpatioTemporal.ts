@@ -1,13 +1,13 @@
 /** The UNet's down blocks, mirroring `DownBlockSpatioTemporal` and `CrossAttnDownBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`. */
 import * as tf from '@tensorflow/tfjs';
-import type { Inputs, Kwargs, LayerArgs } from './block.ts';
+import type { FramesArgs, Inputs, Kwargs } from './block.ts';
 import { Downsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { Held, type Steps, StepwiseBlock } from './stepwise.ts';
 import { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 
 /** Arguments of `DownBlockSpatioTemporal`. */
-export interface DownBlockSpatioTemporalArgs extends LayerArgs {
+export interface DownBlockSpatioTemporalArgs extends FramesArgs {
   /** Channels of the input. */
   inChannels: number;
   /** Channels of every output. */
@@ -117,7 +117,8 @@ export interface CrossAttnDownBlockSpatioTemporalArgs extends DownBlockSpatioTem
 }
 
 /**
- * As `DownBlockSpatioTemporal`, with a transformer after each residual block. Inputs `[x, temb, context [B*F or B, L, crossAttentionDim]]`.
+ * As `DownBlockSpatioTemporal`, with a transformer after each residual block. Inputs `[x, temb, context [B*F or B, L, crossAttentionDim]]`,
+ * kwargs `{ numFrames }` -> the same outputs.
  *
  * Equals `CrossAttnDownBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`.
  *

@@ -1,10 +1,10 @@
 /** The normalisations of the SVD networks. */
 import * as tf from '@tensorflow/tfjs';
 import { groupNorm, layerNorm, shaped } from '../ops/index.ts';
-import { Block, framesOf, type Inputs, type Kwargs, type LayerArgs, weightOf } from './block.ts';
+import { Block, type FramesArgs, framesOf, type Inputs, type Kwargs, type LayerArgs, weightOf } from './block.ts';
 
 /** Arguments of `GroupNormalization`. */
-export interface GroupNormalizationArgs extends LayerArgs {
+export interface GroupNormalizationArgs extends FramesArgs {
   /** Channels, divisible by `numGroups`. */
   numChannels: number;
   /** Default 32. */
@@ -14,8 +14,8 @@ export interface GroupNormalizationArgs extends LayerArgs {
 }
 
 /**
- * PyTorch's `GroupNorm` on `[N, ..., C]`: statistics per item and group of channels.
- * Called with `{ numFrames }` on `[B*F, H, W, C]`, statistics run over all frames of a video jointly.
+ * PyTorch's `GroupNorm`: `[N, ..., C]` -> the same shape, with statistics per item and group of channels.
+ * Told `numFrames`, statistics of `[B*F, H, W, C]` run over all frames of a video jointly.
  *
  * Equals `torch.nn.GroupNorm`.
  *
@@ -71,7 +71,7 @@ export interface LayerNormArgs extends LayerArgs {
 }
 
 /**
- * PyTorch's `LayerNorm` over the last axis of `[..., C]`.
+ * PyTorch's `LayerNorm` over the last axis: `[..., C]` -> the same shape.
  *
  * Equals `torch.nn.LayerNorm`.
  *

@@ -1,13 +1,13 @@
 /** A spatial and a temporal residual block, blended, mirroring `SpatioTemporalResBlock` of diffusers' `models/resnet.py`. */
 import * as tf from '@tensorflow/tfjs';
 import { AlphaBlender, type AlphaBlenderArgs } from './alphaBlender.ts';
-import { Block, type Inputs, type Kwargs, type LayerArgs } from './block.ts';
+import { Block, type FramesArgs, type Inputs, type Kwargs } from './block.ts';
 import { ResnetBlock2D } from './resnetBlock2D.ts';
 import type { Link } from './stepwise.ts';
 import { TemporalResnetBlock } from './temporalResnetBlock.ts';
 
 /** Arguments of `SpatioTemporalResBlock`. */
-export interface SpatioTemporalResBlockArgs extends LayerArgs {
+export interface SpatioTemporalResBlockArgs extends FramesArgs {
   /** Channels of the input. */
   inChannels: number;
   /** Default: `inChannels`. */

@@ -1,13 +1,13 @@
 /** Residual block over time, mirroring `TemporalResnetBlock` of diffusers' `models/resnet.py`. */
 import * as tf from '@tensorflow/tfjs';
 import { silu } from '../ops/index.ts';
-import { Block, firstShape, type Inputs, type Kwargs, type LayerArgs } from './block.ts';
+import { Block, type FramesArgs, firstShape, type Inputs, type Kwargs } from './block.ts';
 import { TemporalConv } from './conv2d.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
 
 /** Arguments of `TemporalResnetBlock`. */
-export interface TemporalResnetBlockArgs extends LayerArgs {
+export interface TemporalResnetBlockArgs extends FramesArgs {
   /** Channels of the input. */
   inChannels: number;
   /** Default: `inChannels`. */

@@ -2,13 +2,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { AlphaBlender } from './alphaBlender.ts';
 import { BasicTransformerBlock, TemporalBasicTransformerBlock } from './basicTransformerBlock.ts';
-import { Block, framesOf, type Inputs, type Kwargs, type LayerArgs } from './block.ts';
+import { Block, type FramesArgs, framesOf, type Inputs, type Kwargs } from './block.ts';
 import { TimestepEmbedding, Timesteps } from './embeddings.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
 
 /** Arguments of `TransformerSpatioTemporalModel`. */
-export interface TransformerSpatioTemporalModelArgs extends LayerArgs {
+export interface TransformerSpatioTemporalModelArgs extends FramesArgs {
   /** Default 16. */
   numAttentionHeads?: number;
   /** Default 88. */

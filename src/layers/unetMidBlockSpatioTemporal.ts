@@ -1,13 +1,13 @@
 /** The UNet's middle, mirroring `UNetMidBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`. */
 import * as tf from '@tensorflow/tfjs';
-import type { Inputs, Kwargs, LayerArgs } from './block.ts';
+import type { FramesArgs, Inputs, Kwargs } from './block.ts';
 import { transformers } from './downBlockSpatioTemporal.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { Held, type Steps, StepwiseBlock } from './stepwise.ts';
 import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 
 /** Arguments of `UNetMidBlockSpatioTemporal`. */
-export interface UNetMidBlockSpatioTemporalArgs extends LayerArgs {
+export interface UNetMidBlockSpatioTemporalArgs extends FramesArgs {
   /** Channels of input and output. */
   inChannels: number;
   /** Width of the time embedding. */

@@ -1,6 +1,6 @@
 /** The UNet's up blocks, mirroring `UpBlockSpatioTemporal` and `CrossAttnUpBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`. */
 import * as tf from '@tensorflow/tfjs';
-import type { Inputs, Kwargs, LayerArgs } from './block.ts';
+import type { FramesArgs, Inputs, Kwargs } from './block.ts';
 import { transformers } from './downBlockSpatioTemporal.ts';
 import { Upsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
@@ -8,7 +8,7 @@ import { Held, type Steps, StepwiseBlock } from './stepwise.ts';
 import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 
 /** Arguments of `UpBlockSpatioTemporal`. */
-export interface UpBlockSpatioTemporalArgs extends LayerArgs {
+export interface UpBlockSpatioTemporalArgs extends FramesArgs {
   /** Channels of the last skip connection. */
   inChannels: number;
   /** Channels of the hidden state that comes in. */
@@ -127,7 +127,8 @@ export interface CrossAttnUpBlockSpatioTemporalArgs extends UpBlockSpatioTempora
 }
 
 /**
- * As `UpBlockSpatioTemporal`, with a transformer after each residual block. Inputs `[x, temb, context [B*F or B, L, crossAttentionDim], ...skips]`.
+ * As `UpBlockSpatioTemporal`, with a transformer after each residual block. Inputs `[x, temb, context [B*F or B, L, crossAttentionDim], ...skips]`,
+ * kwargs `{ numFrames, upsampleSize }` -> `[B*F, 2H, 2W, outChannels]`.
  *
  * Equals `CrossAttnUpBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`.
  *

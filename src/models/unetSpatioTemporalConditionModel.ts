@@ -60,7 +60,7 @@ export interface UNetSpatioTemporalConditionConfig extends LayerArgs {
  * Predicts the velocity of noisy latents.
  *
  * Inputs `[sample [B*F, h, w, inChannels], timestep [B], context [B, L, crossAttentionDim], addedTimeIds [B, 3]]`, kwargs `{ numFrames }`
- * -> `[B*F, h, w, outChannels]`. `timestep` may hold one value for the whole batch. The batch is ordered by video, frames in a row.
+ * (default: the configuration's, if it says so) -> `[B*F, h, w, outChannels]`. `timestep` may hold one value for the whole batch. The batch is ordered by video, frames in a row.
  */
 export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTemporalConditionConfig> {
   static className = 'UNetSpatioTemporalConditionModel';

@@ -4,6 +4,7 @@ import {
   Attention,
   type Block,
   Downsample2D,
+  type FramesArgs,
   type Inputs,
   type LayerArgs,
   ResnetBlock2D,
@@ -79,7 +80,7 @@ export interface UNetMidBlock2DArgs extends LayerArgs {
 }
 
 /**
- * The encoder's middle: residual block, attention over space, residual block.
+ * The encoder's middle: residual block, attention over space, residual block. `[N, H, W, inChannels]` -> the same shape.
  *
  * Equals `UNetMidBlock2D` of diffusers' `models/unets/unet_2d_blocks.py`, as the VAE uses it.
  *
@@ -127,9 +128,13 @@ const decoderResnets = ({ inChannels, outChannels, numLayers = 1 }: VaeBlockArgs
       }),
   );
 
+/** Arguments of `MidBlockTemporalDecoder`. */
+export interface MidBlockTemporalDecoderArgs extends VaeBlockArgs, FramesArgs {}
+
 /**
  * The decoder's middle. As in diffusers, one attention follows the first residual block if there is a second one; with one layer it
- * is there and never runs, and residual blocks from the third on never run.
+ * is there and never runs, and residual blocks from the third on never run. `[B*F, H, W, inChannels]`, kwargs `{ numFrames }`
+ * -> `[B*F, H, W, outChannels]`.
  *
  * Equals `MidBlockTemporalDecoder` of diffusers' `models/unets/unet_3d_blocks.py`.
  *
@@ -139,7 +144,7 @@ const decoderResnets = ({ inChannels, outChannels, numLayers = 1 }: VaeBlockArgs
  * const y = block.apply(tf.randomNormal([2 * 7, 8, 12, 32]), { numFrames: 7 }); // [14, 8, 12, 32]
  * ```
  */
-export class MidBlockTemporalDecoder extends Chain<VaeBlockArgs> {
+export class MidBlockTemporalDecoder extends Chain<MidBlockTemporalDecoderArgs> {
   static className = 'MidBlockTemporalDecoder';
   protected readonly chain: Block<LayerArgs>[];
 
@@ -147,7 +152,7 @@ export class MidBlockTemporalDecoder extends Chain<VaeBlockArgs> {
     return { x: ['B*F', 'H', 'W', this.args.inChannels] };
   }
 
-  constructor(args: VaeBlockArgs) {
+  constructor(args: MidBlockTemporalDecoderArgs) {
     super(args);
     const attention = this.child(attentionOf(args.inChannels));
     const resnets = decoderResnets(args).map((resnet) => this.child(resnet));
@@ -157,13 +162,14 @@ export class MidBlockTemporalDecoder extends Chain<VaeBlockArgs> {
 tf.serialization.registerClass(MidBlockTemporalDecoder);
 
 /** Arguments of `UpBlockTemporalDecoder`. */
-export interface UpBlockTemporalDecoderArgs extends VaeBlockArgs {
+export interface UpBlockTemporalDecoderArgs extends VaeBlockArgs, FramesArgs {
   /** Default true. */
   addUpsample?: boolean;
 }
 
 /**
- * Residual blocks over space and time, and an upsampler: `[B*F, H, W, inChannels]` -> `[B*F, 2H, 2W, outChannels]`. Kwargs `{ numFrames }`.
+ * Residual blocks over space and time, and an upsampler: `[B*F, H, W, inChannels]`, kwargs `{ numFrames }`
+ * -> `[B*F, 2H, 2W, outChannels]`.
  *
  * Equals `UpBlockTemporalDecoder` of diffusers' `models/unets/unet_3d_blocks.py`.
  *

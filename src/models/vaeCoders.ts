@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import {
   type Block,
   Conv2d,
+  type FramesArgs,
   GroupNormalization,
   type Inputs,
   inTurn,
@@ -17,7 +18,7 @@ import { silu } from '../ops/index.ts';
 import type { Chain } from './chain.ts';
 import { DownEncoderBlock2D, MidBlockTemporalDecoder, UNetMidBlock2D, UpBlockTemporalDecoder } from './vaeBlocks.ts';
 
-/** Arguments of `Encoder` and `TemporalDecoder`. */
+/** Arguments of `Encoder`. */
 export interface CoderArgs extends LayerArgs {
   /** Channels of the input. */
   inChannels: number;
@@ -112,6 +113,9 @@ export class Encoder extends Coder {
 }
 tf.serialization.registerClass(Encoder);
 
+/** Arguments of `TemporalDecoder`. */
+export interface TemporalDecoderArgs extends CoderArgs, FramesArgs {}
+
 /**
  * Latents to frames: `[B*F, h, w, inChannels]`, kwargs `{ numFrames }` -> `[B*F, H, W, outChannels]`.
  *
@@ -135,7 +139,7 @@ export class TemporalDecoder extends Coder {
     return { x: ['B*F', 'H', 'W', this.args.inChannels] };
   }
 
-  constructor(args: CoderArgs) {
+  constructor(args: TemporalDecoderArgs) {
     super(args);
     const { inChannels, outChannels, blockOutChannels, layersPerBlock } = args;
     const channels = [...blockOutChannels].reverse();

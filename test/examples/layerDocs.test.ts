@@ -25,7 +25,7 @@ describe('docs/layers.md', () => {
     expect(page === layersPage(), 'Run npx tsx docs/layers.ts.').to.equal(true);
   });
 
-  it('has a section for every layer, with what it equals, its arguments and an example', () => {
+  it('has a section for every layer, with its shapes, what it equals, its arguments and an example', () => {
     const isLayer = ([, value]: [string, unknown]) => typeof value === 'function' && value.prototype instanceof tf.layers.Layer;
     const names = Object.entries<unknown>({ ...layers, ...models })
       .filter(isLayer)
@@ -34,6 +34,7 @@ describe('docs/layers.md', () => {
     const sections = page.split('\n### ').slice(1);
     expect(sections.map((section) => section.split('\n')[0])).to.deep.equal(documentedLayers);
     for (const section of sections) {
+      expect(section.split('\nEquals ')[0]).to.match(/`\[.+-> (`\[|the )/s); // what goes in, and what comes out
       expect(section)
         .to.match(/^Equals `.+\.$/m)
         .and.match(/^\| `\w+` \|/m)
