@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { AnyBlock, Kwargs } from '../../src/layers/index.ts';
 import * as layers from '../../src/layers/index.ts';
+import * as models from '../../src/models/index.ts';
 import { inputValues } from './nameHash.ts';
 
 export interface LayerSample {
@@ -18,6 +19,7 @@ const picture = [4, 4, 32];
 const transformer = { dim: 8, numAttentionHeads: 2, attentionHeadDim: 4, crossAttentionDim: 6 };
 const block = { inChannels: 32, outChannels: 32, tembChannels: 8 };
 const attention = { numAttentionHeads: 4, crossAttentionDim: 6 };
+const coder = { blockOutChannels: [32], layersPerBlock: 1 };
 const [temb, context, numFrames] = [[8], [1, 6], 2];
 
 const sample = (make: LayerSample['make'], shapes: number[][], kwargs: Kwargs = {}): LayerSample => ({ make, shapes, kwargs });
@@ -50,11 +52,18 @@ export const layerSamples: Record<string, LayerSample> = {
     { numFrames },
   ),
   DownBlockSpatioTemporal: sample((name) => new layers.DownBlockSpatioTemporal({ name, ...block }), [picture, temb], { numFrames }),
+  DownEncoderBlock2D: sample((name) => new models.DownEncoderBlock2D({ name, inChannels: 32, outChannels: 32 }), [picture]),
   Downsample2D: sample((name) => new layers.Downsample2D({ name, channels: 32 }), [picture]),
+  Encoder: sample((name) => new models.Encoder({ name, ...coder, inChannels: 3, outChannels: 2 }), [[4, 4, 3]]),
   FeedForward: sample((name) => new layers.FeedForward({ name, dim: 8 }), [[5, 8]]),
   GroupNormalization: sample((name) => new layers.GroupNormalization({ name, numChannels: 32, numGroups: 8 }), [picture]),
   LayerNorm: sample((name) => new layers.LayerNorm({ name, numChannels: 8 }), [[5, 8]]),
   Linear: sample((name) => new layers.Linear({ name, inFeatures: 8, outFeatures: 3 }), [[5, 8]]),
+  MidBlockTemporalDecoder: sample(
+    (name) => new models.MidBlockTemporalDecoder({ name, inChannels: 32, outChannels: 32, numLayers: 2 }),
+    [picture],
+    { numFrames },
+  ),
   ResnetBlock2D: sample((name) => new layers.ResnetBlock2D({ name, ...block }), [picture, temb]),
   SpatioTemporalResBlock: sample((name) => new layers.SpatioTemporalResBlock({ name, ...block }), [picture, temb], { numFrames }),
   // One context per pixel, so there are as many pixels as frames.
@@ -67,6 +76,11 @@ export const layerSamples: Record<string, LayerSample> = {
     { numFrames },
   ),
   TemporalConv: sample((name) => new layers.TemporalConv({ name, inChannels: 32, outChannels: 4 }), [picture], { numFrames }),
+  TemporalDecoder: sample(
+    (name) => new models.TemporalDecoder({ name, ...coder, layersPerBlock: 2, inChannels: 2, outChannels: 3 }),
+    [[4, 4, 2]],
+    { numFrames },
+  ),
   TemporalResnetBlock: sample((name) => new layers.TemporalResnetBlock({ name, ...block }), [picture, temb], { numFrames }),
   TimestepEmbedding: sample((name) => new layers.TimestepEmbedding({ name, inChannels: 8, timeEmbedDim: 16 }), [[8]]),
   Timesteps: sample((name) => new layers.Timesteps({ name, numChannels: 8 }), [[1]]),
@@ -75,6 +89,7 @@ export const layerSamples: Record<string, LayerSample> = {
     [picture, context],
     { numFrames },
   ),
+  UNetMidBlock2D: sample((name) => new models.UNetMidBlock2D({ name, inChannels: 32 }), [picture]),
   UNetMidBlockSpatioTemporal: sample(
     (name) => new layers.UNetMidBlockSpatioTemporal({ name, inChannels: 32, tembChannels: 8, ...attention }),
     [picture, temb, context],
@@ -85,6 +100,9 @@ export const layerSamples: Record<string, LayerSample> = {
     [picture, temb, picture],
     { numFrames },
   ),
+  UpBlockTemporalDecoder: sample((name) => new models.UpBlockTemporalDecoder({ name, inChannels: 32, outChannels: 32 }), [picture], {
+    numFrames,
+  }),
   Upsample2D: sample((name) => new layers.Upsample2D({ name, channels: 32 }), [picture]),
 };
 

@@ -3,12 +3,14 @@ import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import type { AnyBlock } from '../../src/layers/index.ts';
 import * as layers from '../../src/layers/index.ts';
+import * as models from '../../src/models/index.ts';
 import { BATCH, type LayerSample, layerSamples, modelOf, sampleInputs } from '../harness/layerSamples.ts';
 import { fillByName } from '../harness/nameHash.ts';
 import { throughStorage } from '../harness/storage.ts';
 import { testBackend } from '../setup.ts';
 
 const abstract = ['Block', 'StepwiseBlock', 'TransformerBlock'];
+const networks = ['AutoencoderKLTemporalDecoder', 'CLIPVisionModelWithProjection', 'UNetSpatioTemporalConditionModel'];
 const trains = ['tensorflow', 'cpu'].includes(testBackend);
 
 const valuesOf = (tensors: tf.Tensor | tf.Tensor[]) => Promise.all([tensors].flat().map((tensor) => tensor.data()));
@@ -48,6 +50,18 @@ class Doubled extends tf.layers.Layer {
 }
 tf.serialization.registerClass(Doubled);
 
+/** The same layer, told at construction what `sample` tells it in calls. */
+async function toldAtConstruction(layer: AnyBlock, { kwargs }: LayerSample): Promise<AnyBlock> {
+  const Class = layer.constructor as tf.serialization.SerializableConstructor<AnyBlock>;
+  const told = new Class({ ...layer.getConfig(), ...kwargs } as tf.serialization.ConfigDict);
+  await fillByName(told);
+  return told;
+}
+
+/** A `tf.sequential` of one layer. */
+const sequentialOf = ({ shapes }: LayerSample, layer: tf.layers.Layer) =>
+  tf.sequential({ layers: [tf.layers.inputLayer({ inputShape: shapes[0]! }), layer] });
+
 /** Trains a model towards noise for a few steps and gives the loss of each. */
 async function train(model: tf.LayersModel, inputs: tf.Tensor[], steps = 2): Promise<number[]> {
   const target = tf.randomNormal([BATCH, ...(model.outputs[0]!.shape.slice(1) as number[])], 0, 1, 'float32', 7);
@@ -66,10 +80,10 @@ async function filled(name: string): Promise<{ layer: AnyBlock; sample: LayerSam
 
 describe('every layer in a model', () => {
   it('has a sample', () => {
-    const classes = Object.values<unknown>(layers).filter(
+    const classes = Object.values<unknown>({ ...layers, ...models }).filter(
       (value) => typeof value === 'function' && value.prototype instanceof tf.layers.Layer,
     );
-    const names = (classes as { className: string; name: string }[]).map(({ name }) => name).filter((name) => !abstract.includes(name));
+    const names = (classes as { name: string }[]).map(({ name }) => name).filter((name) => ![...abstract, ...networks].includes(name));
     expect(Object.keys(layerSamples).sort()).to.deep.equal(names.sort());
   });
 
@@ -79,19 +93,36 @@ describe('every layer in a model', () => {
       const before = tf.memory().numTensors;
       const eager = layer.apply(inputs, sample.kwargs);
       const expected = await valuesOf(eager);
-      const models = [modelOf(sample, layer)];
-      const single = sample.shapes.length === 1 && Object.keys(sample.kwargs).length === 0;
-      if (single) models.push(tf.sequential({ layers: [tf.layers.inputLayer({ inputShape: sample.shapes[0]! }), layer] }));
-      models.push(await throughStorage(models.at(-1)!));
-      for (const model of models) {
+      const made = [modelOf(sample, layer)];
+      if (sample.shapes.length === 1 && Object.keys(sample.kwargs).length === 0) made.push(sequentialOf(sample, layer));
+      const loaded = await throughStorage(made.at(-1)!);
+      for (const model of [...made, loaded]) {
         const outputs = model.predict(oneOrAll(inputs), { batchSize: BATCH });
         expect(await valuesOf(outputs)).to.deep.equal(expected);
         tf.dispose(outputs);
       }
-      models.at(-1)!.dispose();
+      loaded.dispose();
       tf.dispose(eager);
       expect(tf.memory().numTensors - before, 'tensors left').to.equal(0);
       tf.dispose(inputs);
+      layer.dispose();
+    });
+
+    it(`${name}: told \`numFrames\` at construction, it needs no call arguments, in \`tf.sequential\` or elsewhere`, async function () {
+      const { layer, sample, inputs } = await filled(name);
+      if (sample.kwargs.numFrames === undefined) this.skip();
+      const expected = await valuesOf(tf.tidy(() => layer.apply(inputs, sample.kwargs)));
+      const told = await toldAtConstruction(layer, sample);
+      const model = sample.shapes.length === 1 ? sequentialOf(sample, told) : modelOf({ ...sample, kwargs: {} }, told);
+      const loaded = await throughStorage(model);
+      const eager = tf.tidy(() => told.apply(inputs));
+      const predicted = [model, loaded].map((one) => one.predict(oneOrAll(inputs), { batchSize: BATCH }));
+      for (const outputs of [eager, ...predicted]) expect(await valuesOf(outputs)).to.deep.equal(expected);
+      // A call may still say otherwise.
+      const alone = tf.tidy(() => told.apply(inputs, { numFrames: 1 }));
+      expect(await valuesOf(alone)).not.to.deep.equal(expected);
+      for (const used of [model, loaded]) used.dispose();
+      tf.dispose([inputs, eager, predicted, alone]);
       layer.dispose();
     });
 
