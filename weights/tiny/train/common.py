@@ -18,7 +18,7 @@ PORT = 29511
 
 def launch(worker, args) -> None:
     """Runs `worker(rank, args)` in `args.processes` processes of one thread each: on few cores faster than one process with threads."""
-    RUNS.mkdir(exist_ok=True)
+    RUNS.mkdir(exist_ok=True, parents=True)
     if args.processes == 1:
         _start(0, worker, args)
     else:
@@ -144,7 +144,7 @@ def pool(rank: int, count: int, start: int = 0) -> data.Clips:
     for index, first in enumerate(range(start, start + count, part)):
         paths.append(folder / f'{first}.pt')
         if index % world == rank and not paths[-1].exists():
-            torch.save(vars(data.render('train', first, part)), paths[-1].with_suffix('.new'))
+            torch.save(vars(data.render('train', first, min(part, start + count - first))), paths[-1].with_suffix('.new'))
             paths[-1].with_suffix('.new').replace(paths[-1])
     together()
     parts = [torch.load(path, mmap=True) for path in paths]
