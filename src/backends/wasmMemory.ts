@@ -20,7 +20,7 @@ export interface WasmModule {
 
 function outOfMemory(request: string): Error {
   return new Error(
-    `The wasm backend is out of memory: WebAssembly has 4 GiB, and ${request} did not fit. Try a smaller size, fewer frames, a smaller decode chunk, or --backend tensorflow.`,
+    `The wasm backend is out of memory: WebAssembly has 4 GiB, and ${request} did not fit. Try a smaller size, fewer frames, a smaller decode chunk, or another backend.`,
   );
 }
 
@@ -70,7 +70,7 @@ export function guardMemory(wasm: WasmModule, warnings: Warnings): void {
     const failure = () => {
       warnings.count = 0;
       if (wasm.HEAPU8.length >= nearlyFull) return outOfMemory(`what ${name} needed for itself`);
-      return new Error(`The wasm backend could not compute ${name}, for the reason that it has printed. Try another --backend.`);
+      return new Error(`The wasm backend could not compute ${name}, for the reason that it has printed. Try another backend.`);
     };
     return (...args) => {
       let result: unknown;

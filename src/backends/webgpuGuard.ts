@@ -23,7 +23,7 @@ export interface WebgpuBackend extends tf.KernelBackend {
 /** `GPUBufferUsage.STORAGE`: tensors live in such buffers. */
 const storage = 0x80;
 
-const wayOut = 'Try a smaller size, fewer frames, a smaller decode chunk, or another --backend.';
+const wayOut = 'Try a smaller size, fewer frames, a smaller decode chunk, or another backend.';
 
 /**
  * Makes `device.createBuffer` throw one sentence for a size beyond the device's limits, and collects every other error.

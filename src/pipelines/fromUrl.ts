@@ -48,7 +48,7 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
       withoutWeights(() => {
         for (const model of Object.values(models)) model.build();
       });
-      checkWasmRoom(float32Bytes(...Object.values(models)));
+      checkWasmRoom(float32Bytes(...Object.values(models)), 'Use the webgpu backend or a smaller model.');
       for (const [name, model] of Object.entries(models) as [WeightedComponent, AnyBlock][]) {
         const source = await weights(base, name, options);
         checkWeights(model, source, { label: name });

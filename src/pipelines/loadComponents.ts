@@ -65,7 +65,12 @@ export async function loadComponents(files: ModelFiles, options: LoadOptions): P
       const planner = callPlanner(await modelConfigs(files, device, options), device, () => limitsOf(device, options));
       const mode = options.plannedFor ? plan(planner, models.unet, options.plannedFor, options) : options.offload;
       const offload = offloads[mode ?? 'none']?.(files, models, options);
-      if (mode !== 'sequential') checkWasmRoom(offload ? Math.max(...all.map((model) => float32Bytes(model))) : float32Bytes(...all));
+      if (mode !== 'sequential') {
+        checkWasmRoom(
+          offload ? Math.max(...all.map((model) => float32Bytes(model))) : float32Bytes(...all),
+          "Use the tensorflow backend (`svd setup tensorflow`), `offload: 'sequential'` (`--offload sequential`), or a smaller model.",
+        );
+      }
       if (!offload) await fill(models, files, options);
       return {
         vae: models.vae,

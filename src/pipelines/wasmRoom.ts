@@ -8,13 +8,13 @@ export function float32Bytes(...blocks: AnyBlock[]): number {
   return shapes.reduce((sum, shape) => sum + 4 * tf.util.sizeFromShape(shape), 0);
 }
 
-/** Refuses weights that cannot fit into WebAssembly's 4 GiB, where convolution and matrix kernels keep a packed copy of each. */
-export function checkWasmRoom(weightBytes: number): void {
+/**
+ * Refuses weights that cannot fit into WebAssembly's 4 GiB, where convolution and matrix kernels keep a packed copy of each.
+ * @param wayOut A sentence about what to do instead.
+ */
+export function checkWasmRoom(weightBytes: number, wayOut: string): void {
   const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   if (tf.getBackend() === 'wasm' && 2 * weightBytes > 3.5 * 2 ** 30) {
-    throw new Error(
-      `The weights take ${gib(2 * weightBytes)} on the wasm backend, whose memory ends at 4 GiB. ` +
-        "Use the tensorflow backend (`svd setup tensorflow`), `offload: 'sequential'` (`--offload sequential`), or a smaller model.",
-    );
+    throw new Error(`The weights take ${gib(2 * weightBytes)} on the wasm backend, whose memory ends at 4 GiB. ${wayOut}`);
   }
 }

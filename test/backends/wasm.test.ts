@@ -55,7 +55,7 @@ describe('wasm threads', () => {
 });
 
 describe('wasm memory', () => {
-  const advice = 'Try a smaller size, fewer frames, a smaller decode chunk, or --backend tensorflow.';
+  const advice = 'Try a smaller size, fewer frames, a smaller decode chunk, or another backend.';
 
   it('says that a tensor does not fit, and goes on when there is room again', async () => {
     const [full, huge, sum] = await inFreshProcess<[string, string, number]>(`
