@@ -15,8 +15,12 @@ export interface WebOptions {
   signal?: AbortSignal;
 }
 
-/** The part of a response by which a kept file is recognised as the one that the server has now. */
-const identity = ({ headers }: Response) => ['etag', 'last-modified', 'content-length'].map((name) => headers.get(name) ?? '').join('|');
+/** The part of a response by which a kept file is recognised as the one that the server has now, if the server tells versions apart. */
+function identity({ headers }: Response): string | undefined {
+  // Without one of these, another file of the same length, such as other weights of the same model, would pass for the kept one.
+  if (!headers.has('etag') && !headers.has('last-modified')) return undefined;
+  return ['etag', 'last-modified', 'content-length'].map((name) => headers.get(name) ?? '').join('|');
+}
 
 /**
  * The content of the file at `url`: from the cache if the server has the same one still or cannot be reached, else downloaded.
@@ -47,7 +51,7 @@ export async function webExists(url: string, { cache = WEB_CACHE, signal }: WebO
 
 async function isCurrent(url: string, kept: Response, signal?: AbortSignal): Promise<boolean> {
   const now = await fetch(url, { method: 'HEAD', signal }).catch(() => signal?.throwIfAborted());
-  return !now?.ok || identity(now) === identity(kept);
+  return !now?.ok || (identity(now) !== undefined && identity(now) === identity(kept));
 }
 
 async function reach(url: string, init: RequestInit): Promise<Response> {

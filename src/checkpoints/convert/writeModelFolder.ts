@@ -18,9 +18,12 @@ export interface ModelToWrite {
   weights: Record<WeightedComponent, Record<string, TensorToWrite>>;
 }
 
+/** What transformers wants written as a float, also where it is whole, which JavaScript cannot tell from an integer. */
+const WHOLE_FLOATS = /^( *"(?:initializer_factor|initializer_range|layer_norm_eps)": -?\d+)(?=,?$)/gm;
+
 /** The text files of a model by their paths. `model_index.json`, which makes a folder a model, is the last. */
 export function configTexts({ index, configs }: Pick<ModelToWrite, 'index' | 'configs'>): Record<string, string> {
-  const text = (json: unknown) => `${JSON.stringify(json, null, 2)}\n`;
+  const text = (json: unknown) => `${JSON.stringify(json, null, 2).replace(WHOLE_FLOATS, '$1.0')}\n`;
   const texts = componentNames.map((name) => [`${name}/${components[name].config}`, text(configs[name])]);
   return { ...Object.fromEntries(texts), 'model_index.json': text(index) };
 }

@@ -69,6 +69,18 @@ describe('convertCheckpoint', () => {
       }));
   }
 
+  it('writes whole numbers as floats where transformers takes no integers', () =>
+    withModel('float32', async (model, path) => {
+      const file = join(model, 'image_encoder/config.json');
+      const config = { ...JSON.parse(await readFile(file, 'utf8')), initializer_factor: 1.0, layer_norm_eps: 1e-5, hidden_size_of: 2 };
+      await writeFile(file, JSON.stringify(config));
+      await convertCheckpoint(model, path('tfjs'), { to: 'tfjs' });
+      await convertCheckpoint(path('tfjs'), path('back'), { to: 'diffusers' });
+      const text = await readFile(path('back/image_encoder/config.json'), 'utf8');
+      expect(text).to.contain('"initializer_factor": 1.0').and.contain('"layer_norm_eps": 0.00001').and.contain('"hidden_size_of": 2');
+      expect(JSON.parse(text)).to.deep.equal(config);
+    }));
+
   it('gives the same frames from every format, resident and streamed', () =>
     withModel('float32', async (model, path) => {
       await convertCheckpoint(model, path('small.safetensors'), { to: 'original' });
