@@ -37,7 +37,7 @@ export async function loadLayerWeights(
   options: LoadLayerWeightsOptions = {},
 ): Promise<void> {
   if (typeof checkpoint !== 'string') return fill(layer, checkpoint, path, 'The checkpoint', options);
-  const sources = await openSources(checkpoint, options);
+  const { sources, close } = await openSources(checkpoint, options);
   try {
     const candidates = sources.flatMap(({ name, source }) => {
       const below = name && path.startsWith(`${name}.`) ? path.slice(name.length + 1) : path;
@@ -50,7 +50,7 @@ export async function loadLayerWeights(
     const [{ source, below }] = candidates.length === 1 ? candidates : [{ source: joined(sources), below: path }];
     await fill(layer, source, below, checkpoint, options);
   } finally {
-    await Promise.all(sources.map(({ source }) => source.close()));
+    await close();
   }
 }
 
@@ -91,11 +91,17 @@ function joined(sources: NamedSource[]): WeightSource {
   return { ...source, names: () => names };
 }
 
-async function openSources(checkpoint: string, options: LoadLayerWeightsOptions): Promise<NamedSource[]> {
-  if (checkpoint.endsWith('.json')) return [{ source: await openSharded(checkpoint) }];
+interface OpenSources {
+  sources: NamedSource[];
+  close(): Promise<void>;
+}
+
+async function openSources(checkpoint: string, options: LoadLayerWeightsOptions): Promise<OpenSources> {
+  const alone = (source: WeightSource) => ({ sources: [{ source }], close: () => source.close() });
+  if (checkpoint.endsWith('.json')) return alone(await openSharded(checkpoint));
   if (checkpoint.endsWith('.safetensors')) {
     const source = await openSafetensors(checkpoint);
-    if (!source.names().some((name) => name.startsWith(ORIGINAL_UNET))) return [{ source }];
+    if (!source.names().some((name) => name.startsWith(ORIGINAL_UNET))) return alone(source);
     await source.close();
     return componentsOf(await openModel(checkpoint, { config: options.config }));
   }
@@ -105,9 +111,10 @@ async function openSources(checkpoint: string, options: LoadLayerWeightsOptions)
   return file ? openSources(join(path, file), {}) : componentsOf(await openModel(path, { variant }));
 }
 
-async function componentsOf(model: ModelFiles): Promise<NamedSource[]> {
+async function componentsOf(model: ModelFiles): Promise<OpenSources> {
   try {
-    return await Promise.all(weightedComponents.map(async (name) => ({ name, source: await model.weights(name) })));
+    const sources = await Promise.all(weightedComponents.map(async (name) => ({ name, source: await model.weights(name) })));
+    return { sources, close: () => model.close() };
   } catch (error) {
     await model.close();
     throw error;

@@ -1,4 +1,4 @@
-import { cp } from 'node:fs/promises';
+import { cp, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { blockTensors, convertCheckpoint, writeSafetensors } from '../../src/checkpoints/index.ts';
@@ -33,6 +33,13 @@ async function withModel(use: (model: string, expected: Record<string, number[]>
     await use(model, await valuesOf(layer));
     layer.dispose();
   });
+}
+
+/** The files below a folder that this process has open, where the system tells. */
+async function openFilesIn(folder: string): Promise<string[]> {
+  const descriptors = await readdir('/proc/self/fd').catch(() => []);
+  const paths = await Promise.all(descriptors.map((name) => readlink(`/proc/self/fd/${name}`).catch(() => '')));
+  return paths.filter((path) => path.startsWith(folder));
 }
 
 describe('loadLayerWeights', () => {
@@ -94,6 +101,7 @@ describe('loadLayerWeights', () => {
         await loadLayerWeights(layer, checkpoint, 'down_blocks.0.resnets.0', options);
         values.push(await valuesOf(layer));
         layer.dispose();
+        expect(await openFilesIn(folder), `files left open of ${checkpoint}`).to.deep.equal([]);
       }
       expect(values[1]).to.deep.equal(values[0]);
       expect(values[2]).to.deep.equal(values[0]);
