@@ -18,8 +18,8 @@ const webEncoder: esbuild.Plugin = {
   },
 };
 
-/** Builds it, and gives the folder and every file that is in the bundles. */
-export async function buildPage(): Promise<{ folder: string; inputs: string[] }> {
+/** Builds it, and gives the folder and what went into the bundles. */
+export async function buildPage(): Promise<{ folder: string; metafile: esbuild.Metafile }> {
   const folder = path('dist');
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
@@ -42,7 +42,7 @@ export async function buildPage(): Promise<{ folder: string; inputs: string[] }>
   for (const part of readdirSync(model, { recursive: true, encoding: 'utf8' })) {
     if (/^[^/]+\.json$|^(?!train)[^/]+\/[^/]+\.(json|safetensors)$/.test(part)) cpSync(`${model}/${part}`, `${folder}/model/${part}`);
   }
-  return { folder, inputs: Object.keys(metafile.inputs) };
+  return { folder, metafile };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

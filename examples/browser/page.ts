@@ -34,6 +34,9 @@ async function open(file: File | undefined): Promise<void> {
   if (!file || working) return;
   picture = undefined;
   showState();
+  const shown = element<HTMLImageElement>('picture');
+  URL.revokeObjectURL(shown.src);
+  shown.removeAttribute('src');
   try {
     const bitmap = await createImageBitmap(file, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' });
     const { width, height } = bitmap;
@@ -41,7 +44,7 @@ async function open(file: File | undefined): Promise<void> {
     context.drawImage(bitmap, 0, 0);
     const rgba = context.getImageData(0, 0, width, height).data;
     picture = { width, height, data: new Uint8Array(width * height * 3).map((_, i) => rgba[4 * Math.floor(i / 3) + (i % 3)]) };
-    element<HTMLImageElement>('picture').src = URL.createObjectURL(file);
+    shown.src = URL.createObjectURL(file);
     say(`${file.name}: ${width} x ${height} pixels.`);
   } catch {
     say(`${file.name} is no picture that this browser can read. Try a PNG or JPEG.`, 'error');
@@ -60,6 +63,13 @@ function play(frames: ImageData[], fps: number): void {
   playing = setInterval(show, 1000 / fps);
 }
 
+/** Takes away the last video, or the previews of one that has failed. */
+function clearVideo(): void {
+  clearInterval(playing);
+  Object.assign(canvas, { width: 0, height: 0 });
+  element('download').hidden = true;
+}
+
 function withAlpha({ width, height, data }: RgbImage): ImageData {
   const rgba = new Uint8ClampedArray(4 * width * height).fill(255);
   for (let i = 0; i < width * height; i++) rgba.set(data.subarray(3 * i, 3 * i + 3), 4 * i);
@@ -71,7 +81,7 @@ function showProgress({ stage, step, steps }: Progress): void {
   Object.assign(bar, { max: steps, value: step });
   const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
   const bytes = stage === 'downloading' || stage === 'loading';
-  say(`${stage} ${bytes ? mib(step) : step} of ${bytes ? mib(steps) : steps}`);
+  say(`${stage[0].toUpperCase()}${stage.slice(1)} ${bytes ? mib(step) : step} of ${bytes ? mib(steps) : steps}`);
 }
 
 worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
@@ -84,7 +94,10 @@ worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
       fps,
     );
   }
-  if (data.type === 'failed') say(data.message, 'error');
+  if (data.type === 'failed') {
+    clearVideo();
+    say(data.message, 'error');
+  }
   if (data.type === 'cancelled') say('Cancelled.');
   if (data.type === 'done') {
     play(data.frames.map(withAlpha), fps);
@@ -104,9 +117,9 @@ form.onsubmit = (event) => {
   event.preventDefault();
   const values = Object.fromEntries(new FormData(form)) as Record<string, string>;
   const { model, variant, backend, seed, ...settings } = values;
-  clearInterval(playing);
+  clearVideo();
+  element<HTMLProgressElement>('progress').value = 0;
   say('Starting.');
-  element('download').hidden = true;
   busy(true);
   const request = {
     picture: picture!,

@@ -1,91 +1,78 @@
 /** The browser example in headless Chromium: it makes the video that Node makes, and tells its user what is wrong. */
-import { createReadStream, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, extname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
+import type { Metafile } from 'esbuild';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import sharp from 'sharp';
 import { buildPage } from '../../examples/browser/build.ts';
 import { useBackend } from '../../src/backends/index.ts';
 import { convertCheckpoint } from '../../src/checkpoints/index.ts';
+import { components, weightedComponents, weightFileNames } from '../../src/checkpoints/modelFiles.ts';
+import { publishedConfigs } from '../../src/checkpoints/original/publishedConfigs.ts';
+import { buildHeader } from '../../src/checkpoints/safetensors.ts';
+import type { TensorInfo } from '../../src/checkpoints/weightSource.ts';
 import { loadImage, type RgbImage } from '../../src/media/index.ts';
 import { StableVideoDiffusionPipeline } from '../../src/pipelines/fromPretrained.ts';
 import { Generator } from '../../src/random/index.ts';
+import { type Recorded, record, recorded, told } from './recording.ts';
+import { serve, type TestServer } from './serve.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const picture = join(root, 'examples/rocket.jpg');
-const types: Record<string, string> = {
-  '.html': 'text/html',
-  '.js': 'text/javascript',
-  '.wasm': 'application/wasm',
-  '.json': 'application/json',
-};
 
-/** What the page's worker has said; recorded by `watchWorker`. */
-type Message = {
-  type: string;
-  name?: string;
-  message?: string;
-  frames?: { width: number; height: number; data: number[] }[];
-  progress?: { stage: string };
-};
-
-/** Keeps the worker's messages in `window.told`. Runs in the page. */
-function watchWorker(): void {
-  const told: unknown[] = [];
-  const { Worker } = window;
-  window.Worker = class extends Worker {
-    constructor(url: string | URL, options?: WorkerOptions) {
-      super(url, options);
-      this.addEventListener('message', ({ data }) => told.push(data));
-    }
-  };
-  Object.assign(window, { told });
+/** Drops a file on the page, and gives whether the page takes it rather than let the browser open it. Runs in the page. */
+function drop({ name, type, base64 }: { name: string; type: string; base64: string }): boolean {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], name, { type }));
+  const events = ['dragover', 'drop'].map((event) => new DragEvent(event, { dataTransfer, bubbles: true, cancelable: true }));
+  return events.every((event) => !document.body.dispatchEvent(event));
 }
 
-/** The worker's messages of a type, with typed arrays as lists. */
-const told = (page: Page, type: string) =>
-  page.evaluate((type) => {
-    const all = (window as unknown as { told: Message[] }).told.filter((message) => message.type === type);
-    return JSON.parse(
-      JSON.stringify(all, (_, value) => (ArrayBuffer.isView(value) ? Array.from(value as Uint8Array) : value)),
-    ) as Message[];
-  }, type);
+/** Writes a model as large as the published ones, whose weight files are headers alone. */
+function writeLargeModel(folder: string): void {
+  const write = (path: string, content: string | Uint8Array) => {
+    mkdirSync(join(folder, path, '..'), { recursive: true });
+    writeFileSync(join(folder, path), content);
+  };
+  const { index, configs } = publishedConfigs(25);
+  write('model_index.json', JSON.stringify(index));
+  for (const [name, { config }] of Object.entries(components)) {
+    write(`${name}/${config}`, JSON.stringify(configs[name as keyof typeof components]));
+  }
+  const rows = readFileSync(join(root, 'test/fixtures/svd-state-dict-shapes.tsv'), 'utf8').trim().split('\n');
+  for (const component of weightedComponents) {
+    const tensors = rows
+      .map((row) => row.split('\t'))
+      .filter(([of]) => of === component)
+      .map(([, key, sizes]): [string, TensorInfo] => {
+        const shape = sizes.split('x').map(Number);
+        return [key, { dtype: 'F32', shape, bytes: 4 * tf.util.sizeFromShape(shape) }];
+      });
+    write(`${component}/${weightFileNames(component).single}`, buildHeader(tensors));
+  }
+}
 
 describe('the browser example', () => {
-  let server: Server;
+  let server: TestServer;
+  let elsewhere: TestServer;
   let launch: (...flags: string[]) => Promise<Browser>;
   let browser: Browser;
   let page: Page;
-  let address: string;
-  let requests: string[] = [];
-  let inputs: string[];
-  let artifacts: string;
+  let metafile: Metafile;
+  const scratch = mkdtempSync(join(tmpdir(), 'svd-page-'));
 
   before(async () => {
-    const { folder, inputs: bundled } = await buildPage();
-    inputs = bundled;
-    artifacts = join(mkdtempSync(join(tmpdir(), 'svd-page-')), 'model');
-    await convertCheckpoint(join(root, 'weights/tiny'), artifacts, { to: 'tfjs', shardSize: 500_000 });
-    server = createServer((request, response) => {
-      const url = request.url!.replace(/\?.*/, '');
-      const inArtifacts = url.startsWith('/artifacts/');
-      const file = inArtifacts
-        ? join(artifacts, url.slice('/artifacts'.length))
-        : join(folder, url.endsWith('/') ? `${url}index.html` : url);
-      requests.push(`${request.method} ${url}`);
-      if (!existsSync(file)) return response.writeHead(404).end();
-      const { size, mtimeMs } = statSync(file);
-      const type = types[extname(file)] ?? 'application/octet-stream';
-      response.writeHead(200, { 'Content-Type': type, 'Content-Length': size, ETag: `"${size}-${mtimeMs}"`, 'Cache-Control': 'no-store' });
-      if (request.method === 'HEAD') response.end();
-      else createReadStream(file).pipe(response);
-    });
-    await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
-    address = `http://localhost:${(server.address() as AddressInfo).port}/`;
+    const built = await buildPage();
+    metafile = built.metafile;
+    await convertCheckpoint(join(root, 'weights/tiny'), join(scratch, 'artifacts'), { to: 'tfjs', shardSize: 500_000 });
+    cpSync(join(scratch, 'artifacts'), join(scratch, 'elsewhere'), { recursive: true });
+    writeLargeModel(join(scratch, 'large'));
+    server = await serve(built.folder, scratch);
+    elsewhere = await serve(join(scratch, 'elsewhere'));
     // As root, which has no sandbox, and where shared memory is small.
     launch = (...flags) => {
       const args = ['--no-sandbox', '--disable-dev-shm-usage', ...flags];
@@ -96,14 +83,15 @@ describe('the browser example', () => {
   after(async () => {
     await browser?.close();
     server?.close();
-    rmSync(dirname(artifacts), { recursive: true, force: true });
+    elsewhere?.close();
+    rmSync(scratch, { recursive: true, force: true });
   });
 
   beforeEach(async () => {
     page = await browser.newPage();
-    await page.addInitScript(watchWorker);
-    await page.goto(address);
-    requests = [];
+    await record(page);
+    await page.goto(server.address);
+    server.requests = [];
   });
   afterEach(() => page.close());
 
@@ -149,7 +137,15 @@ describe('the browser example', () => {
     expect(Math.max(...differences)).to.be.at.most(1);
     expect(differences.filter((difference) => difference === 0).length / differences.length).to.be.at.least(0.995);
 
-    expect(await told(page, 'preview')).to.have.length(3);
+    const previews = await told(page, 'preview');
+    expect(previews).to.have.length(3);
+    const seen = await recorded(page, 'seen');
+    for (const [i, preview] of previews.entries()) {
+      const { bar, width, height, pixels } = seen.find(({ status }) => status === `Sampling ${i + 1} of 3`)!;
+      expect([bar, width, height]).to.deep.equal([(i + 1) / 3, 8, 6]);
+      expect(preview.frames).to.deep.include(pixels);
+      expect(new Set(pixels).size, 'values on the canvas').to.be.above(10);
+    }
     expect(new Set((await told(page, 'progress')).map(({ progress }) => progress!.stage))).to.deep.equal(
       new Set(['downloading', 'encoding', 'sampling', 'decoding']),
     );
@@ -166,27 +162,34 @@ describe('the browser example', () => {
     await page.selectOption('[name=backend]', 'wasm');
     await fill({ numInferenceSteps: '500' });
     await start();
-    await page.waitForFunction(() => /^sampling/.test(document.getElementById('status')!.textContent!));
+    await page.waitForFunction(() => {
+      const { drawn } = (window as unknown as { recorded: Recorded }).recorded;
+      const sampled = /^Sampling [1-9]/.test(document.getElementById('status')!.textContent!);
+      return sampled && drawn.at(-1)! - drawn[0] > 3000;
+    });
+    const drawn = await recorded(page, 'drawn');
+    expect(drawn).to.have.length.above(20);
+    expect(Math.max(...drawn.slice(1).map((time, i) => time - drawn[i]))).to.be.below(2000);
     await page.click('#cancel');
     await ended(/^Cancelled/);
     await fill({ numInferenceSteps: '1', numFrames: '2', width: '32', height: '32' });
-    requests = [];
+    server.requests = [];
     await page.click('#start:enabled');
     await ended(/^Done/);
-    expect(requests).to.deep.equal([]);
+    expect(server.requests).to.deep.equal([]);
   });
 
   it('takes the model from the cache of the browser when the page is opened again', async () => {
     const context = await browser.newContext();
     for (const downloads of [3, 0]) {
       page = await context.newPage();
-      await page.goto(address);
-      requests = [];
+      await page.goto(server.address);
+      server.requests = [];
       await page.selectOption('[name=backend]', 'wasm');
       await fill({ numInferenceSteps: '1', numFrames: '2', width: '32', height: '32' });
       await start();
       await ended(/^Done/);
-      expect(requests.filter((request) => /^GET .*\.safetensors$/.test(request))).to.have.length(downloads);
+      expect(server.requests.filter((request) => /^GET .*\.safetensors$/.test(request))).to.have.length(downloads);
     }
     await context.close();
   });
@@ -201,8 +204,39 @@ describe('the browser example', () => {
       await ended(/^Done/);
       videos.push((await told(page, 'done')).at(-1)!.frames);
     }
-    expect(requests.filter((request) => /GET .artifacts.*\.bin$/.test(request))).to.have.length.above(3);
+    expect(server.requests.filter((request) => /GET .artifacts.*\.bin$/.test(request))).to.have.length.above(3);
     expect(videos[1]).to.deep.equal(videos[0]);
+  });
+
+  it('keeps files of another site in the cache, and downloads anew what has changed there or may have', async () => {
+    const shard = readdirSync(join(scratch, 'elsewhere/unet')).find((name) => name.endsWith('.bin'))!;
+    const path = join(scratch, 'elsewhere/unet', shard);
+    const videos: unknown[] = [];
+    /** The shards that a visit downloads. */
+    const downloads = async () => {
+      await page.goto(server.address);
+      elsewhere.requests = [];
+      await page.selectOption('[name=backend]', 'wasm');
+      await fill({ model: elsewhere.address, numInferenceSteps: '1', numFrames: '2', width: '32', height: '32' });
+      await start();
+      await ended(/^Done/);
+      videos.push((await told(page, 'done'))[0].frames);
+      return elsewhere.requests.filter((request) => /^GET .*\.bin$/.test(request));
+    };
+    elsewhere.headers = { 'Access-Control-Allow-Origin': '*' };
+    const all = await downloads();
+    expect(all).to.have.length.above(3);
+    expect(await downloads()).to.deep.equal([]);
+    expect(videos[1]).to.deep.equal(videos[0]);
+
+    // As long as it was, like other weights of the same model.
+    writeFileSync(path, new Uint8Array(readFileSync(path).length));
+    utimesSync(path, new Date(), new Date(Date.now() + 60_000));
+    expect(await downloads()).to.deep.equal([`GET /unet/${shard}`]);
+    expect(videos[2]).not.to.deep.equal(videos[0]);
+
+    elsewhere.versions = false;
+    expect(await downloads()).to.deep.equal(all);
   });
 
   it('chooses wasm where there is no graphics card, and says why', async () => {
@@ -217,8 +251,8 @@ describe('the browser example', () => {
     const frames: { data: number[] }[][] = [];
     try {
       page = await withGpu.newPage();
-      await page.addInitScript(watchWorker);
-      await page.goto(address);
+      await record(page);
+      await page.goto(server.address);
       for (const backend of ['wasm', 'webgpu']) {
         await page.selectOption('[name=backend]', backend);
         await fill({ numInferenceSteps: '1', numFrames: '2', width: '32', height: '32' });
@@ -241,18 +275,47 @@ describe('the browser example', () => {
     expect(await page.getAttribute('#status', 'class')).to.equal('error');
   });
 
-  it('says so if a dropped file is no picture', async () => {
-    await page.setInputFiles('#file', { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('no picture') });
-    await ended(/^notes.txt is no picture that this browser can read. Try a PNG or JPEG./);
+  it('takes a picture that is dropped on it, and says so if a dropped file is none', async () => {
+    const rocket = { name: 'rocket.jpg', type: 'image/jpeg', base64: readFileSync(picture, 'base64') };
+    expect(await page.evaluate(drop, rocket)).to.equal(true);
+    await ended(/^rocket\.jpg: 640 x 427 pixels\.$/);
+    expect(await page.isVisible('#picture')).to.equal(true);
+    expect(await page.isEnabled('#start')).to.equal(true);
+
+    const notes = { name: 'notes.txt', type: 'text/plain', base64: btoa('no picture') };
+    expect(await page.evaluate(drop, notes)).to.equal(true);
+    await ended(/^notes\.txt is no picture that this browser can read\. Try a PNG or JPEG\.$/);
+    expect(await page.getAttribute('#status', 'class')).to.equal('error');
+    expect(await page.isVisible('#picture')).to.equal(false);
     expect(await page.isDisabled('#start')).to.equal(true);
+  });
+
+  it('refuses a model that wasm has no room for before it downloads any weights, and makes a video of another one then', async () => {
+    await page.selectOption('[name=backend]', 'wasm');
+    await fill({ model: './large', numInferenceSteps: '1', numFrames: '2', width: '32', height: '32' });
+    await start();
+    await ended(
+      /^The weights take 16\.8 GiB on the wasm backend, whose memory ends at 4 GiB\. Use the webgpu backend or a smaller model\.$/,
+    );
+    expect(await page.getAttribute('#status', 'class')).to.equal('error');
+    expect(server.requests).to.include('GET /large/unet/config.json');
+    expect(server.requests.filter((request) => request.endsWith('.safetensors'))).to.deep.equal([]);
+    expect(await page.getAttribute('canvas', 'width')).to.equal('0');
+    expect(await page.isVisible('#download')).to.equal(false);
+    await fill({ model: './model' });
+    await page.click('#start:enabled');
+    await ended(/^Done/);
   });
 
   it('says so if there is no model at the address, or it is not to be had', async () => {
     const cases = [
       { values: { model: './nowhere' }, message: /nowhere\/model_index.json cannot be had: the server answers 404/ },
       { values: { variant: 'fp64' }, message: /image_encoder\/ has no model\.fp64\.safetensors/ },
+      // It does not allow its use to other sites.
+      { values: { model: elsewhere.address }, message: /model_index.json cannot be reached\. .+ \(CORS\)\.$/ },
       { values: { model: 'http://localhost:1/model' }, message: /localhost:1\/model\/model_index.json cannot be reached/ },
     ];
+    elsewhere.headers = {};
     await page.selectOption('[name=backend]', 'wasm');
     for (const { values, message } of cases) {
       await fill({ model: './model', variant: '', ...values });
@@ -262,8 +325,11 @@ describe('the browser example', () => {
     }
   });
 
-  it('bundles nothing of Node', () => {
+  it('bundles all that it needs, and nothing of Node', () => {
+    const inputs = Object.keys(metafile.inputs);
     expect(inputs).to.include('src/browser.ts');
     expect(inputs.filter((file) => /^node:|node_modules\/(sharp|@huggingface)/.test(file))).to.deep.equal([]);
+    const imports = Object.values(metafile.outputs).flatMap((output) => output.imports);
+    expect(imports.filter(({ external }) => external)).to.deep.equal([]);
   });
 });

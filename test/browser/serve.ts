@@ -1,0 +1,55 @@
+/** A web server for tests: files of folders, with what it was asked for. */
+import { createReadStream, existsSync, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname, join } from 'node:path';
+
+const types: Record<string, string> = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.wasm': 'application/wasm',
+  '.json': 'application/json',
+};
+
+/** A server that runs. Its requests, headers and versions may be changed meanwhile. */
+export interface TestServer {
+  /** Ends with a slash. */
+  address: string;
+  /** What it has been asked for, such as `GET /model/model_index.json`. */
+  requests: string[];
+  /** Headers of every answer. */
+  headers: Record<string, string>;
+  /** Whether answers tell by ETag and Last-Modified which version of a file they are of. */
+  versions: boolean;
+  close(): void;
+}
+
+/** Serves the files of folders; where several have one, that of the first. */
+export async function serve(...folders: string[]): Promise<TestServer> {
+  const server = createServer((request, response) => {
+    const url = request.url!.replace(/\?.*/, '');
+    running.requests.push(`${request.method} ${url}`);
+    const path = url.endsWith('/') ? `${url}index.html` : url;
+    const file = folders.map((folder) => join(folder, path)).find((file) => existsSync(file));
+    if (!file) return response.writeHead(404, running.headers).end();
+    const { size, mtime } = statSync(file);
+    response.writeHead(200, {
+      'Content-Type': types[extname(file)] ?? 'application/octet-stream',
+      'Content-Length': size,
+      'Cache-Control': 'no-store',
+      ...(running.versions && { ETag: `"${size}-${mtime.getTime()}"`, 'Last-Modified': mtime.toUTCString() }),
+      ...running.headers,
+    });
+    if (request.method === 'HEAD') response.end();
+    else createReadStream(file).pipe(response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
+  const running: TestServer = {
+    address: `http://localhost:${(server.address() as AddressInfo).port}/`,
+    requests: [],
+    headers: {},
+    versions: true,
+    close: () => server.close(),
+  };
+  return running;
+}
