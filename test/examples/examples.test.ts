@@ -1,14 +1,16 @@
 /** The programs of examples/, each run in a process of its own as its first comment says. */
 import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import sharp from 'sharp';
-import { writeSafetensors } from '../../src/checkpoints/index.ts';
+import { camelCaseConfig, loadWeights, openModelFolder, writeSafetensors } from '../../src/checkpoints/index.ts';
+import { AutoencoderKLTemporalDecoder } from '../../src/models/index.ts';
 import { inputValues } from '../harness/nameHash.ts';
 
 const run = promisify(execFile);
@@ -17,6 +19,27 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Runs an example in the checkout's folder and gives what it prints. */
 const example = (name: string, ...args: string[]) =>
   run(process.execPath, ['--import', 'tsx', `examples/${name}.ts`, ...args], { cwd: root });
+
+/** The pixels of each page of an animation or picture, RGB in a row. */
+async function pagesOf(path: string): Promise<Uint8Array[]> {
+  const { data, info } = await sharp(path, { animated: true }).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+  const size = info.width * (info.pageHeight ?? info.height) * info.channels;
+  return Array.from({ length: data.length / size }, (_, i) => data.subarray(i * size, (i + 1) * size));
+}
+
+/** How far two pictures go up and down together: 1 for the same picture, about 0 for any two. */
+function correlation(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  const deviations = (x: ArrayLike<number>) => {
+    const values = Array.from(x);
+    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+    return values.map((value) => value - mean);
+  };
+  const [da, db] = [deviations(a), deviations(b)];
+  return da.reduce((sum, value, i) => sum + value * db[i]!, 0) / (Math.hypot(...da) * Math.hypot(...db));
+}
+
+/** The largest difference of two pictures' values. */
+const difference = (a: Uint8Array, b: ArrayLike<number>) => a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
 
 /** The programs, by name. */
 const programs = readdirSync(`${root}examples`).filter((name) => name.endsWith('.ts'));
@@ -51,28 +74,51 @@ describe('examples', () => {
     expect(await sharp(join(folder, 'stream/5/0000.png')).metadata()).to.include({ width: 96, height: 64 });
   });
 
-  it('latentPreviews shows a frame after each step but the first', async () => {
+  it('latentPreviews shows the middle frame after each step but the first', async () => {
     const { stdout } = await example('latentPreviews', 'examples/rocket.jpg', join(folder, 'previews'));
     expect(stdout.match(/^step \d/gm)).to.deep.equal(['step 1', 'step 2']);
     expect(stdout).to.contain('step 2: noise level 0.000');
-    // After the last step, the clean latents are the latents: the preview is the middle frame of the video.
-    const preview = await sharp(join(folder, 'previews/step-2/0000.png')).raw().toBuffer();
-    expect(preview.length).to.equal(64 * 96 * 3);
-    expect((await sharp(join(folder, 'previews/video.gif'), { animated: true }).metadata()).pages).to.equal(4);
+    // After the last step, the clean latents are the latents: the preview is the middle frame of the video, decoded by itself.
+    const [[early], [last], video] = await Promise.all(
+      ['step-1/0000.png', 'step-2/0000.png', 'video.gif'].map((file) => pagesOf(join(folder, 'previews', file))),
+    );
+    expect(video).to.have.lengthOf(4);
+    const likeEarly = video!.map((page) => correlation(early!, page));
+    const likeLast = video!.map((page) => correlation(last!, page));
+    expect(likeLast[2]).to.be.above(0.99); // the GIF has 256 colours
+    expect(likeLast[2]).to.equal(Math.max(...likeLast));
+    expect(likeEarly[2])
+      .to.equal(Math.max(...likeEarly))
+      .and.to.be.above(0.9);
   });
 
-  it('ownSchedule takes its noise levels', async () => {
-    const video = join(folder, 'schedule.webp');
-    const { stdout } = await example('ownSchedule', 'examples/rocket.jpg', video, '2');
-    expect(stdout).to.contain('noise levels 700, 0.0340, 0.00');
-    expect((await sharp(video, { animated: true }).metadata()).pages).to.equal(4);
+  it('ownSchedule takes the ten levels of Align Your Steps, or another number on their curve', async () => {
+    const [ten, two] = [join(folder, 'ten.webp'), join(folder, 'two.webp')];
+    const { stdout } = await example('ownSchedule', 'examples/toy-car.png', ten);
+    expect(stdout).to.contain('noise levels 700, 54.5, 15.9, 7.98, 4.25, 1.79, 0.981, 0.403, 0.173, 0.0340, 0.00\n');
+    expect((await example('ownSchedule', 'examples/toy-car.png', two, '2')).stdout).to.contain('noise levels 700, 0.0340, 0.00\n');
+    const picture = await sharp(`${root}examples/toy-car.png`).resize(96, 64).removeAlpha().raw().toBuffer();
+    const [tenFrames, twoFrames] = await Promise.all([ten, two].map(pagesOf));
+    for (const frames of [tenFrames!, twoFrames!]) {
+      expect(frames).to.have.lengthOf(4);
+      expect(correlation(frames[0]!, picture)).to.be.above(0.7); // it begins with the picture, and then moves
+    }
+    expect(tenFrames).not.to.deep.equal(twoFrames);
   });
 
-  it('batchOfPictures writes a video for each picture', async () => {
+  it('batchOfPictures writes a video for each picture, the same in any batch', async () => {
+    const alone = join(folder, 'alone');
+    await mkdir(alone);
     await example('batchOfPictures', folder, 'examples/rocket.jpg', 'examples/coffee.jpg');
-    const [rocket, coffee] = await Promise.all(['rocket', 'coffee'].map((name) => readFile(join(folder, `${name}.webp`))));
-    expect(rocket).not.to.deep.equal(coffee);
-    expect((await sharp(coffee, { animated: true }).metadata()).pages).to.equal(4);
+    await example('batchOfPictures', alone, 'examples/rocket.jpg');
+    const [rocket, coffee, same] = await Promise.all(
+      [join(folder, 'rocket.webp'), join(folder, 'coffee.webp'), join(alone, 'rocket.webp')].map(pagesOf),
+    );
+    expect([rocket, coffee].map((frames) => frames!.length)).to.deep.equal([4, 4]);
+    for (const [i, frame] of rocket!.entries()) {
+      expect(difference(frame, same![i]!), `frame ${i}`).to.be.at.most(2); // rounding, and what WebP makes of it
+      expect(correlation(frame, coffee![i]!)).to.be.below(0.5);
+    }
   });
 
   it('customVideoModel trains; that it learns is tested where the tensorflow backend is', async () => {
@@ -89,12 +135,27 @@ describe('examples', () => {
     expect({ width, pageHeight, pages }).to.deep.equal({ width: 96, pageHeight: 64, pages: 3 });
   });
 
-  it('temporalDecoder takes the latents of another model', async () => {
-    const [latents, video] = [join(folder, 'latents.safetensors'), join(folder, 'latents.gif')];
+  it('temporalDecoder takes the latents of another model, and gives what the decoder gives', async () => {
+    const [latents, video] = [join(folder, 'latents.safetensors'), join(folder, 'decoded')];
     const shape = [2, 4, 8, 12];
-    await writeSafetensors(latents, { latents: { dtype: 'F32', shape, data: inputValues('latents', shape).data } });
-    await example('temporalDecoder', video, latents);
-    expect((await sharp(video, { animated: true }).metadata()).pages).to.equal(2);
+    const { data } = inputValues('latents', shape);
+    await writeSafetensors(latents, { latents: { dtype: 'F32', shape, data } });
+    await example('temporalDecoder', `${video}/`, latents);
+
+    const model = await openModelFolder(`${root}weights/tiny`);
+    const vae = new AutoencoderKLTemporalDecoder(camelCaseConfig(model.config('vae')));
+    vae.build();
+    await loadWeights(vae, await model.weights('vae'));
+    await model.close();
+    const z = tf.tidy(() => tf.div(tf.transpose(tf.tensor(data, shape), [0, 2, 3, 1]), vae.config.scalingFactor) as tf.Tensor4D);
+    const decoded = await vae.decode(z, 2);
+    const pixels = tf.tidy(() => tf.round(tf.mul(tf.clipByValue(tf.add(tf.mul(decoded, 0.5), 0.5), 0, 1), 255)));
+    const frames = Buffer.concat((await Promise.all([0, 1].map((i) => pagesOf(join(video, `000${i}.png`))))).flat());
+    expect(frames).to.have.lengthOf(pixels.size);
+    expect(difference(frames, await pixels.data())).to.be.at.most(1);
+    tf.dispose([decoded, pixels]);
+    z.dispose();
+    vae.dispose();
   });
 
   it('motionBuckets puts pictures and their videos side by side', async () => {
