@@ -1,6 +1,6 @@
 /** Keeps what a checkpoint names inside its folder: neither links nor `..` lead to other files of the machine. */
 import { realpath } from 'node:fs/promises';
-import { basename, dirname, join, sep } from 'node:path';
+import { join, sep } from 'node:path';
 import { CheckpointError, quoted } from './errors.ts';
 
 /**
@@ -9,9 +9,11 @@ import { CheckpointError, quoted } from './errors.ts';
  * @throws CheckpointError if one lies outside of `folder`.
  */
 export async function checkInside(folder: string, files: string[]): Promise<void> {
-  const real = await realpath(folder);
-  const isSnapshot = basename(dirname(real)) === 'snapshots' && basename(dirname(dirname(real))).startsWith('models--');
-  const root = (isSnapshot ? dirname(dirname(real)) : real) + sep;
+  const real = await realpath(folder).catch(() => undefined);
+  if (real === undefined) return;
+  const parts = real.split(sep);
+  const snapshots = parts.findIndex((part, i) => part === 'snapshots' && parts[i - 1]?.startsWith('models--'));
+  const root = parts.slice(0, snapshots < 0 ? undefined : snapshots).join(sep) + sep;
   for (const file of files) {
     const target = await realpath(join(folder, file)).catch(() => undefined);
     if (target === undefined || target.startsWith(root)) continue;

@@ -1,10 +1,12 @@
 /** Fills one layer from a whole checkpoint. */
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type AnyBlock, withoutWeights } from '../layers/block.ts';
 import { CheckpointError, listed, reason } from './errors.ts';
+import { filesNamedBy } from './filesNamedBy.ts';
 import type { DownloadOptions } from './hub/download.ts';
 import { isFolder, locateModel } from './hub/locate.ts';
+import { checkInside } from './inside.ts';
 import { type LoadWeightsOptions, loadWeights } from './loadWeights.ts';
 import { weightedComponents, weightFileAmong } from './modelFiles.ts';
 import { type ModelFiles, openModel } from './openModel.ts';
@@ -98,7 +100,10 @@ interface OpenSources {
 
 async function openSources(checkpoint: string, options: LoadLayerWeightsOptions): Promise<OpenSources> {
   const alone = (source: WeightSource) => ({ sources: [{ source }], close: () => source.close() });
-  if (checkpoint.endsWith('.json')) return alone(await openSharded(checkpoint));
+  if (checkpoint.endsWith('.json')) {
+    await checkInside(dirname(checkpoint), await filesNamedBy(checkpoint));
+    return alone(await openSharded(checkpoint));
+  }
   if (checkpoint.endsWith('.safetensors')) {
     const source = await openSafetensors(checkpoint);
     if (!source.names().some((name) => name.startsWith(ORIGINAL_UNET))) return alone(source);
@@ -108,12 +113,15 @@ async function openSources(checkpoint: string, options: LoadLayerWeightsOptions)
   const { variant, revision, token, cacheDir, localFilesOnly, signal } = options;
   const path = await locateModel(checkpoint, { variant, revision, token, cacheDir, localFilesOnly, signal });
   const file = (await isFolder(path)) ? await weightFileIn(path, variant) : undefined;
-  return file ? openSources(join(path, file), {}) : componentsOf(await openModel(path, { variant }));
+  if (file === undefined) return componentsOf(await openModel(path, { variant }));
+  await checkInside(path, [file]);
+  return openSources(join(path, file), {});
 }
 
 async function componentsOf(model: ModelFiles): Promise<OpenSources> {
   try {
-    const sources = await Promise.all(weightedComponents.map(async (name) => ({ name, source: await model.weights(name) })));
+    const sources: NamedSource[] = [];
+    for (const name of weightedComponents) sources.push({ name, source: await model.weights(name) });
     return { sources, close: () => model.close() };
   } catch (error) {
     await model.close();

@@ -29,11 +29,11 @@ import type { WeightSource } from './weightSource.ts';
  */
 export async function openModelFolder(path: string, options: { variant?: string } = {}): Promise<ModelFiles> {
   const { variant } = options;
+  await checkInside(path, configFiles);
   const index = await readModelIndex(path);
   checkComponents(path, index);
   await checkFolders(path);
   const configs = new Map<Component, Record<string, unknown>>();
-  await checkInside(path, configFiles);
   for (const name of componentNames) configs.set(name, await readConfig(path, name));
   checkBlocks(path, configs.get('unet')!);
 

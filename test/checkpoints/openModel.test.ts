@@ -1,12 +1,34 @@
 /** What a path may be taken for, and what it is refused as. */
-import { cp, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { cp, mkdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { convertCheckpoint, openModel, type TensorToWrite, writeSafetensors } from '../../src/checkpoints/index.ts';
+import {
+  convertCheckpoint,
+  inspectModel,
+  loadLayerWeights,
+  openModel,
+  type TensorToWrite,
+  writeSafetensors,
+} from '../../src/checkpoints/index.ts';
+import { buildHeader } from '../../src/checkpoints/safetensors.ts';
+import { Linear } from '../../src/layers/index.ts';
 import { withModel } from './convert/models.ts';
 import { expectError, fixture, inTemporaryFolder } from './files.ts';
 
 const one: TensorToWrite = { dtype: 'F32', shape: [1], data: new Float32Array(1) };
+
+/** The names and shapes of an original file of the published size. Queries, keys and values are one tensor there, which stands in three rows. */
+function publishedTensors(): [string, { dtype: 'F16'; shape: number[]; bytes: number }][] {
+  const table = readFileSync(new URL('../fixtures/svd-original-keys.tsv', import.meta.url), 'utf8');
+  const rows = table
+    .trimEnd()
+    .split('\n')
+    .slice(1)
+    .map((line) => line.split('\t'));
+  const shapes = new Map(rows.map(([, , name, shape]) => [name, shape === '' ? [] : shape.split('x').map(Number)]));
+  return [...shapes].map(([name, shape]) => [name, { dtype: 'F16', shape, bytes: 2 * shape.reduce((a, b) => a * b, 1) }]);
+}
 
 async function edit(path: string, change: (json: Record<string, unknown>) => void): Promise<void> {
   const json = JSON.parse(await readFile(path, 'utf8'));
@@ -32,6 +54,30 @@ describe('openModel', () => {
       expect(original.supposed).to.equal(undefined);
       expect(await original.files()).to.deep.equal(['svd_xt.safetensors']);
       await original.close();
+    }));
+
+  it('takes the published files for what they are by names and shapes, and supposes their configs', () =>
+    inTemporaryFolder(async (folder) => {
+      const header = buildHeader(publishedTensors());
+      const size = header.length + publishedTensors().reduce((sum, [, { bytes }]) => sum + bytes, 0);
+      const cases: [name: string, options: object, supposed: string, recognised: string][] = [
+        ['svd.safetensors', {}, 'trained on 14 frames, by its name', 'for 14 frames, like img2vid'],
+        ['svd_xt.safetensors', {}, 'trained on 25 frames, by its name', 'for 25 frames, like img2vid-xt'],
+        ['svd_xt_1_1.safetensors', {}, 'trained on 25 frames, by its name', 'for 25 frames, like img2vid-xt'],
+        ['mine.safetensors', { numFrames: 21 }, 'trained on 21 frames.', 'for 21 frames'],
+      ];
+      for (const [name, options, supposed, recognised] of cases) {
+        const path = join(folder, name);
+        await writeFile(path, header);
+        await truncate(path, size); // no values, which nothing here reads
+        const opened = await openModel(path, options);
+        expect(opened.supposed).to.contain(supposed);
+        const found = await inspectModel(opened);
+        expect(found.problems).to.deep.equal([]);
+        expect(found.recognised).to.equal(`Stable Video Diffusion in the published size, ${recognised}`);
+        await opened.close();
+      }
+      await expectError(() => openModel(join(folder, 'mine.safetensors')), 'does not say by its name how many frames', '--num-frames');
     }));
 
   it('names other models for what they are', () =>
@@ -96,6 +142,17 @@ describe('openModel', () => {
       await symlink(path('elsewhere.safetensors'), join(model, weights));
       const opened = await openModel(model);
       await expectError(() => opened.weights('unet'), weights, 'leads out of its folder', 'elsewhere.safetensors');
+      for (const layers of [join(model, 'unet'), join(model, weights)]) {
+        const layer = new Linear({ inFeatures: 1, outFeatures: 1 });
+        const loading = () => loadLayerWeights(layer, layers, 'time_embedding.linear_1');
+        if (layers.endsWith('unet')) await expectError(loading, weights, 'leads out of its folder');
+        else await expectError(loading, 'of another shape'); // a file that is named itself may be a link
+        layer.dispose();
+      }
+      await rename(join(model, 'model_index.json'), path('index.json'));
+      await symlink(path('index.json'), join(model, 'model_index.json'));
+      await expectError(() => openModel(model), 'model_index.json', 'leads out of its folder');
+      await rename(path('index.json'), join(model, 'model_index.json'));
       await rename(join(model, 'vae/config.json'), path('config.json'));
       await symlink(path('config.json'), join(model, 'vae/config.json'));
       await expectError(() => openModel(model), 'vae/config.json', 'leads out of its folder');

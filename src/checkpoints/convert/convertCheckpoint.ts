@@ -78,7 +78,7 @@ export async function convertCheckpoint(input: string, output: string, options: 
     } else if (to === 'diffusers') {
       runs = open.flatMap((component) => diffusersRuns(component.component, tensorsOf(component, stored), shardSize));
     } else {
-      const layout = originalLayout(files.config('unet'), files.config('vae'), files.config('image_encoder'));
+      const layout = originalLayout(files.config('unet'), files.config('vae'));
       const tensors = open.map((component) => originalTensors(component.component, tensorsOf(component, stored), layout));
       runs = [safetensorsRun('', Object.assign({}, ...tensors), { converted_from: JSON.stringify(await identity) })];
     }

@@ -35,7 +35,7 @@ export async function openOriginal(path: string, options: SingleFileOptions = {}
     if (family !== undefined)
       throw new CheckpointError(`${path} ${family} Give an original file of Stable Video Diffusion, such as svd_xt.safetensors.`);
     const { index, configs, supposed } = await configsFor(path, options);
-    const layout = originalLayout(configs.unet, configs.vae, configs.image_encoder);
+    const layout = originalLayout(configs.unet, configs.vae);
     const files: ModelFiles = {
       path,
       format: 'original',

@@ -11,14 +11,8 @@ export interface OriginalLayout {
   layersPerBlock: number[];
   /** Whether each level of the UNet has attention on the way up. */
   attentionUp: boolean[];
-  /** Transformer blocks of each attention of the UNet, at most. */
-  transformerLayers: number;
   /** Levels of the VAE. */
   vaeLevels: number;
-  /** Residual blocks of each level of the VAE's encoder; there is one more in the decoder. */
-  vaeLayers: number;
-  /** Layers of the image encoder. */
-  clipLayers: number;
 }
 
 /** Where a weight is in an original file. */
@@ -186,20 +180,13 @@ const rules: Record<WeightedComponent, Rule[]> = {
 };
 
 /** The layout that the JSON configs of the models say. */
-export function originalLayout(
-  unet: Record<string, unknown>,
-  vae: Record<string, unknown>,
-  imageEncoder: Record<string, unknown>,
-): OriginalLayout {
+export function originalLayout(unet: Record<string, unknown>, vae: Record<string, unknown>): OriginalLayout {
   const up = (unet.up_block_types ?? []) as string[];
   const layers = unet.layers_per_block ?? 2;
   return {
     layersPerBlock: Array.isArray(layers) ? (layers as number[]) : up.map(() => layers as number),
     attentionUp: up.map((type) => type.startsWith('CrossAttn')),
-    transformerLayers: Math.max(...([unet.transformer_layers_per_block ?? 1].flat(2) as number[])),
     vaeLevels: ((vae.block_out_channels ?? [64]) as number[]).length,
-    vaeLayers: (vae.layers_per_block ?? 1) as number,
-    clipLayers: (imageEncoder.num_hidden_layers ?? 12) as number,
   };
 }
 

@@ -14,7 +14,6 @@ const attention = 'CrossAttnUpBlockSpatioTemporal';
 const published = originalLayout(
   { layers_per_block: 2, up_block_types: ['UpBlockSpatioTemporal', attention, attention, attention] },
   { block_out_channels: [128, 256, 512, 512], layers_per_block: 2 },
-  { num_hidden_layers: 32 },
 );
 
 describe('originalPlace', () => {
@@ -49,7 +48,6 @@ describe('originalPlace', () => {
     const small = originalLayout(
       { layers_per_block: [1, 2], up_block_types: [attention, 'UpBlockSpatioTemporal'] },
       { block_out_channels: [32, 64] },
-      {},
     );
     const nameOf = (key: string) => originalPlace('unet', key, small).names[0].replace('model.diffusion_model.', '');
     expect(nameOf('down_blocks.0.downsamplers.0.conv.weight')).to.equal('input_blocks.2.0.op.weight');
