@@ -31,7 +31,10 @@ export interface Warnings {
 
 type Imports = { env?: { fd_write?: (...args: number[]) => number } };
 
-/** Runs `start`, which instantiates the WebAssembly module, and counts what kernels print from then on. */
+/**
+ * Runs `start`, which instantiates the WebAssembly module, and counts what kernels print from then on. Another module that is
+ * instantiated meanwhile, such as a video encoder's, is counted with it, but cannot print while a kernel runs.
+ */
 export async function countWarnings<T>(start: () => Promise<T>): Promise<{ result: T; warnings: Warnings }> {
   const warnings: Warnings = { count: 0 };
   const { instantiate } = WebAssembly;
@@ -68,11 +71,11 @@ export function guardMemory(wasm: WasmModule, warnings: Warnings): void {
   wasm.cwrap = (name, ...types) => {
     const kernel = cwrap(name, ...types);
     const failure = () => {
-      warnings.count = 0;
       if (wasm.HEAPU8.length >= nearlyFull) return outOfMemory(`what ${name} needed for itself`);
       return new Error(`The wasm backend could not compute ${name}, for the reason that it has printed. Try another backend.`);
     };
     return (...args) => {
+      const before = warnings.count;
       let result: unknown;
       try {
         result = kernel(...args);
@@ -80,7 +83,7 @@ export function guardMemory(wasm: WasmModule, warnings: Warnings): void {
         const full = error instanceof WebAssembly.RuntimeError && wasm.HEAPU8.length >= nearlyFull;
         throw full ? failure() : error;
       }
-      if (warnings.count > 0) throw failure();
+      if (warnings.count > before) throw failure();
       return result;
     };
   };

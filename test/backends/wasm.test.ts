@@ -1,5 +1,6 @@
 /** The wasm backend's threads and the end of its memory. Each case is a process of its own: the backend is started once. */
 import { expect } from 'chai';
+import { guardMemory, type WasmModule } from '../../src/backends/wasmMemory.ts';
 import { inFreshProcess } from './freshProcess.ts';
 
 describe('wasm threads', () => {
@@ -97,4 +98,23 @@ describe('wasm memory', () => {
       });
     }
   }
+
+  it('blames a kernel for what is printed while it runs, and for nothing that a video encoder prints before', () => {
+    const warnings = { count: 0 };
+    const print = () => {
+      warnings.count++;
+    };
+    const wasm: WasmModule = {
+      HEAPU8: new Uint8Array(8),
+      _malloc: () => 8,
+      _free: () => {},
+      cwrap: (name) => (name === 'Refused' ? print : () => {}),
+    };
+    guardMemory(wasm, warnings);
+    const [add, refused] = ['Add', 'Refused'].map((name) => wasm.cwrap(name));
+    print();
+    add();
+    expect(refused).to.throw('The wasm backend could not compute Refused, for the reason that it has printed. Try another backend.');
+    add();
+  });
 });
