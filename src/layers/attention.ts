@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { attention, inSlices, type Projections, queryScale, shaped, temporalAttention } from '../ops/index.ts';
 import { type AnyBlock, Block, firstShape, type Inputs, type LayerArgs } from './block.ts';
+import { checkContexts } from './inputs.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
 
@@ -124,5 +125,6 @@ export function limitScores(block: AnyBlock, bytes: number | undefined): void {
 export function spread(context: tf.Tensor3D, batch: number): tf.Tensor3D {
   const [b, l, c] = context.shape;
   if (b === batch) return context;
+  checkContexts(context, batch);
   return tf.tidy(() => tf.reshape(tf.tile(tf.reshape(context, [b, 1, l * c]), [1, batch / b, 1]), [batch, l, c]));
 }

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { Attention } from './attention.ts';
 import { Block, type FramesArgs, firstShape, framesOf, type Inputs, type Kwargs, type LayerArgs } from './block.ts';
 import { type Chunking, chunkedFeedForward, FeedForward } from './feedForward.ts';
+import { checkContexts } from './inputs.ts';
 import { LayerNorm } from './normalization.ts';
 
 /** Arguments of `BasicTransformerBlock`. */
@@ -60,6 +61,7 @@ export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> 
     if (!norm2 || !attn2 || !context) return x;
     return tf.tidy(() => {
       if (context.shape[1] !== 1) return tf.add(attn2.call([norm2.call(x), context]), x);
+      checkContexts(context, x.shape[0]);
       const b = context.shape[0];
       const shift = attn2.attendToOne(context); // [b, 1, C]
       return tf.reshape(tf.add(tf.reshape(x, [b, -1, this.args.dim]), shift), x.shape);

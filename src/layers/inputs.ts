@@ -53,3 +53,14 @@ function fits(axes: Axes, shape: tf.Shape, lengths: Map<string, number>): boolea
   const [batch, videos, frames] = ['B*F', 'B', 'F'].map((letter) => lengths.get(letter));
   return matches && (batch === undefined || videos === undefined || frames === undefined || batch === videos * frames);
 }
+
+/**
+ * Compares the number of contexts with that of the items that they are for, as some backends compute nonsense where one does not divide
+ * the other.
+ * @throws Error that names both.
+ */
+export function checkContexts(context: tf.Tensor, batch: number): void {
+  const [contexts] = context.shape;
+  if (batch % contexts === 0) return;
+  throw new Error(`The number of contexts has to divide the ${batch} items that attend to them but is ${contexts}.`);
+}

@@ -75,6 +75,9 @@ export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTempo
     const numFrames = framesOf(kwargs, x);
     const [n, height, width] = x.shape;
     const batch = n / numFrames;
+    if (context.shape[0] !== batch && context.shape[0] !== n) {
+      throw new Error(`The number of contexts has to be that of videos, ${batch}, or that of frames, ${n}, but is ${context.shape[0]}.`);
+    }
     const firstFrames = context.shape[0] === batch ? context : everyNth(context as tf.Tensor3D, numFrames); // [B, L, X]
     const positions = this.timePosEmbed.call(this.timeProj.call(tf.range(0, numFrames))); // [F, C]
 

@@ -174,6 +174,38 @@ describe('wrong inputs of layers', () => {
     });
   }
 
+  it('contexts that cannot be shared evenly', () => {
+    const args = { dim: 8, numAttentionHeads: 2, attentionHeadDim: 4, crossAttentionDim: 6 };
+    const message = (items: number) => `The number of contexts has to divide the ${items} items that attend to them but is 3.`;
+    for (const tokens of [1, 2]) {
+      const block = new BasicTransformerBlock(args);
+      block.build();
+      expectError(() => block.apply([tf.zeros([4, 5, 8]), tf.zeros([3, tokens, 6])]), message(4));
+      block.dispose();
+      const temporal = new TemporalBasicTransformerBlock(args);
+      temporal.build();
+      expectError(() => temporal.apply([tf.zeros([4, 5, 8]), tf.zeros([3, tokens, 6])], { numFrames: 2 }), message(10)); // 2 videos of 5 pixels
+      temporal.dispose();
+    }
+    const attention = new Attention({ queryDim: 8, crossAttentionDim: 6, heads: 2, dimHead: 4 });
+    attention.build();
+    expectError(() => attention.apply([tf.zeros([4, 5, 8]), tf.zeros([3, 2, 6])]), message(4));
+    attention.dispose();
+
+    const transformer = new TransformerSpatioTemporalModel({
+      inChannels: 32,
+      numAttentionHeads: 4,
+      attentionHeadDim: 8,
+      crossAttentionDim: 6,
+    });
+    transformer.build();
+    expectError(
+      () => transformer.apply([tf.zeros([4, 2, 2, 32]), tf.zeros([1, 1, 6])], { numFrames: 2 }),
+      'The number of contexts has to be that of videos, 2, or that of frames, 4, but is 1.',
+    );
+    transformer.dispose();
+  });
+
   it('slices that do not divide the axis', () => {
     const args = { dim: 8, numAttentionHeads: 2, attentionHeadDim: 4 };
     const message = (length: number, size: number) =>
