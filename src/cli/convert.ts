@@ -53,7 +53,7 @@ const options: Options = { ...what, ...source, ...reporting };
 const help = formatHelp({
   usage: ['svd convert INPUT OUTPUT --to FORMAT [options]'],
   about: [
-    'Converts a checkpoint, one tensor at a time, and without --dtype and --quantize bit for bit. INPUT is a folder, an original file, or a model of the hub that is in the cache.',
+    'Converts a checkpoint, a few tensors at a time, and without --dtype and --quantize bit for bit. INPUT is a folder, an original file, or a model of the hub that is in the cache.',
     'OUTPUT appears when it is complete; there must not be anything in its place. What was interrupted goes on where it ended when the same command is run again: until then it is in the hidden folder .OUTPUT.partial beside OUTPUT.',
   ],
   groups: { Conversion: what, Source: source, Reporting: reporting },

@@ -5,7 +5,7 @@ import type { DescribeOptions, DevicePlan, ModelDescription } from '../pipelines
 import { type Arguments, type Options, readArguments } from './arguments.ts';
 import { UsageError } from './errors.ts';
 import { formatHelp, wrap } from './help.ts';
-import { cachedFolderOf, hubOptions, readHubCommand } from './hubModel.ts';
+import { cachedFolderOf, configOption, hubOptions, readHubCommand, singleFileOptions } from './hubModel.ts';
 import { generateOptions, memoryBytes } from './options.ts';
 import { oneOf, realNumber, wholeNumber } from './values.ts';
 
@@ -34,7 +34,7 @@ const reporting: Options = {
   help: { short: 'h', help: 'Show this text.' },
 };
 
-const files: Options = { model, variant, revision: hubOptions.revision, 'cache-dir': hubOptions['cache-dir'] };
+const files: Options = { model, variant, ...configOption, revision: hubOptions.revision, 'cache-dir': hubOptions['cache-dir'] };
 const options: Options = { ...files, ...video, ...running, ...reporting };
 
 const help = formatHelp({
@@ -64,7 +64,9 @@ export async function run(args: string[]): Promise<number> {
   if (name === undefined) throw new UsageError('--model DIR is required: the folder of the checkpoint. See svd info --help.');
   const asked = readOptions(given);
   const { describeModel } = await import('../pipelines/describeModel.ts');
-  const description = await describeModel(await cachedFolderOf(name, readHubCommand(given)), asked);
+  const path = await cachedFolderOf(name, readHubCommand(given));
+  const { config } = singleFileOptions(path, { config: given.value('config') });
+  const description = await describeModel(path, { ...asked, config });
   console.log(given.has('json') ? JSON.stringify({ model: name, ...description }) : describe(description));
   return description.problems.length > 0 ? 1 : 0;
 }

@@ -82,7 +82,10 @@ export async function describeModel(path: string, options: DescribeOptions = {})
     const counts = new MemoryPlanner(await modelConfigs(files, 'cpu')).parameterCounts();
     for (const [name, directory] of Object.entries(modelFolders) as [ModelName, 'unet' | 'vae' | 'image_encoder'][]) {
       const source = await files.weights(directory);
-      const infos = source.names().map((key) => source.info(key));
+      const infos = source.names().map((key) => {
+        const info = source.info(key);
+        return info.stored ?? info;
+      });
       const bytes = infos.reduce((sum, info) => sum + info.bytes, 0);
       models[name] = { parameters: counts[name], bytes, dtypes: [...new Set(infos.map(({ dtype }) => dtype))] };
     }

@@ -1,9 +1,28 @@
-/** The arguments of `svd convert`; what it writes is tested with the converter. */
-import { writeFile } from 'node:fs/promises';
+/** What `svd convert` takes and prints; what it writes is tested with the converter. */
+import { readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { svd, workFolder } from './runs.ts';
+import { identifyCheckpoint } from '../../src/checkpoints/index.ts';
+import { svd, workFolder, writeSmallCheckpoint } from './runs.ts';
 
 describe('svd convert', () => {
+  it('names what it has written, and prints how far quantised weights are from the exact ones', async () => {
+    const folder = await workFolder();
+    const [model, quantised, original, back] = ['model', 'quantised', 'small.safetensors', 'back'].map(folder.path);
+    await writeSmallCheckpoint(model);
+    const text = await svd('convert', model, quantised, '--to', 'tfjs', '--quantize', 'uint8');
+    expect({ code: text.code, stderr: text.stderr }).to.deep.equal({ code: 0, stderr: '' });
+    const error = ': relative error \\d\\.\\de-\\d, largest \\d\\.\\de-\\d in [\\w.]+\\n';
+    expect(text.stdout).to.match(new RegExp(`^${quantised}\\nunet${error}vae${error}image_encoder${error}$`));
+
+    const json = JSON.parse((await svd('convert', model, original, '--to', 'original', '--json')).stdout);
+    expect(json).to.deep.equal({ output: original, source: await identifyCheckpoint(model), errors: {} });
+    const done = await svd('convert', original, back, '--from', 'original', '--to', 'diffusers', '--config', model);
+    expect(done).to.deep.equal({ code: 0, stdout: `${back}\n`, stderr: '' });
+    const index = JSON.parse(await readFile(`${back}/model_index.json`, 'utf8'));
+    expect(index._converted_from).to.deep.equal(await identifyCheckpoint(original, { config: model }));
+    await folder.remove();
+  });
+
   it('refuses wrong usage with exit code 2, and what it cannot convert with exit code 1', async () => {
     const folder = await workFolder();
     const input = folder.path('in.safetensors');

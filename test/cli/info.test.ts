@@ -1,7 +1,7 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { devices } from '../../src/backends/shapes/devices.ts';
-import { identifyCheckpoint } from '../../src/checkpoints/index.ts';
+import { convertCheckpoint, identifyCheckpoint } from '../../src/checkpoints/index.ts';
 import type { ModelDescription } from '../../src/pipelines/describeModel.ts';
 import { svd, workFolder, writeSmallCheckpoint } from './runs.ts';
 
@@ -51,6 +51,21 @@ describe('svd info', () => {
     expect(plan.levers).to.deep.include({ decodeChunkSize: 1, guidanceTogether: false });
     expect(plan.stages.map(({ model }) => model)).to.deep.equal(['imageEncoder', 'vae', 'unet', 'vae']);
     expect(plan.processBytes).to.equal(Math.max(...plan.stages.map(({ processBytes }) => processBytes)));
+  });
+
+  it('tells of original files and of artifacts as they are stored', async () => {
+    await convertCheckpoint(model, folder.path('small.safetensors'), { to: 'original' });
+    await convertCheckpoint(model, folder.path('quantised'), { to: 'tfjs', quantize: 'uint8' });
+    const size = ['--height', '64', '--width', '96', '--json'];
+    const original = await svd('info', '--model', folder.path('small.safetensors'), '--config', model, ...size);
+    const quantised = await svd('info', '--model', folder.path('quantised'), ...size);
+    expect([original.stderr, quantised.stderr]).to.deep.equal(['', '']);
+    const [one, other] = [original, quantised].map(({ stdout }) => JSON.parse(stdout) as ModelDescription);
+    expect([one.format, other.format]).to.deep.equal(['original', 'tfjs']);
+    const { parameters } = one.models.unet;
+    expect(one.models.unet).to.deep.equal({ parameters, bytes: 4 * parameters, dtypes: ['F32'] });
+    expect(other.models.unet.dtypes).to.have.members(['F32', 'uint8']); // single values stay as they are
+    expect(other.models.unet.bytes).to.be.within(parameters, 1.01 * parameters);
   });
 
   it('lists what is wrong with weights, with exit code 1', async () => {

@@ -22,6 +22,14 @@ describe('ProgressLine', () => {
     expect(at(80, 'sampling', 8, 8)).to.equal('\r\x1b[2Ksampling: step 8 of 8, 100 %');
   });
 
+  for (const stage of ['downloading', 'converting']) {
+    it(`shows what is ${stage === 'converting' ? 'converted' : 'downloaded'} in bytes, with the remaining time`, () => {
+      const { at } = setUp();
+      at(0, stage, 0, 4e9);
+      expect(at(10, stage, 1e9, 4e9)).to.contain(`${stage}: 1.0 of 4.0 GB, 25 %, 0:30`);
+    });
+  }
+
   it('shows what is loaded in bytes', () => {
     const { at } = setUp();
     expect(at(0, 'loading', 0, 4.56e9)).to.equal('\r\x1b[2Kloading: 0.0 of 4.6 GB, 0 %');
