@@ -64,8 +64,8 @@ describe('svd info', () => {
     expect([one.format, other.format]).to.deep.equal(['original', 'tfjs']);
     const { parameters } = one.models.unet;
     expect(one.models.unet).to.deep.equal({ parameters, bytes: 4 * parameters, dtypes: ['F32'] });
-    expect(other.models.unet.dtypes).to.have.members(['F32', 'uint8']); // single values stay as they are
-    expect(other.models.unet.bytes).to.be.within(parameters, 1.01 * parameters);
+    expect(other.models.unet.dtypes).to.have.members(['F32', 'uint8']); // vectors stay as they are
+    expect(other.models.unet.bytes).to.be.within(parameters, 1.05 * parameters);
   });
 
   it('lists what is wrong with weights, with exit code 1', async () => {
