@@ -3,6 +3,7 @@ import { listBackends, useBackend } from '../backends/index.ts';
 import { identifyCheckpoint, openSafetensors } from '../checkpoints/index.ts';
 import { useFormulations } from '../ops/index.ts';
 import { StableVideoDiffusionPipeline } from '../pipelines/fromPretrained.ts';
+import { MemoryError } from '../pipelines/memoryError.ts';
 import { checkSameCheckpoint, type Reference, readReference } from '../pipelines/reference.ts';
 import { type StageResult, verifyReference } from '../pipelines/verify.ts';
 import { reason } from './errors.ts';
@@ -39,7 +40,8 @@ export async function verifyBackends(command: VerifyCommand, watch: Watch): Prom
     const folder = await folderOf(command.model, { ...command, variant }, { signal, onProgress });
     checkSameCheckpoint(reference, (await identifyCheckpoint(folder, { variant, signal })).files);
     useFormulations(command.formulation);
-    const loading = { variant, offload: command.offload, onProgress, signal };
+    const plannedFor = { ...reference.call, pictures: reference.pictures.length };
+    const loading = { variant, offload: command.offload, plannedFor, onProgress, signal };
     if (command.backend !== 'all') return [await verifyOn(command.backend, folder, reference, command, loading)];
     const results: BackendResult[] = [];
     for (const { name, available, reason: why } of await listBackends()) {
@@ -47,7 +49,8 @@ export async function verifyBackends(command: VerifyCommand, watch: Watch): Prom
       else {
         const failed = (error: unknown): BackendResult => {
           signal.throwIfAborted();
-          return { backend: name, within: false, problem: reason(error) };
+          const passedOver = error instanceof MemoryError;
+          return { backend: name, within: passedOver, problem: `${passedOver ? 'passed over. ' : ''}${reason(error)}` };
         };
         results.push(await verifyOn(name, folder, reference, command, loading).catch(failed));
       }
@@ -65,7 +68,7 @@ async function verifyOn(
   { threads, stageInputs }: VerifyCommand,
   loading: Pick<
     Parameters<typeof StableVideoDiffusionPipeline.fromPretrained>[1] & object,
-    'variant' | 'offload' | 'onProgress' | 'signal'
+    'variant' | 'offload' | 'plannedFor' | 'onProgress' | 'signal'
   >,
 ): Promise<BackendResult> {
   const { name: backend, version, device } = await useBackend(choice, { threads });

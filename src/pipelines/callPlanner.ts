@@ -4,6 +4,7 @@ import type { Device } from '../backends/shapes/devices.ts';
 import type { CallPlanner } from './components.ts';
 import { guidanceScales } from './guidance.ts';
 import { refusal } from './memoryAdvice.ts';
+import { MemoryError } from './memoryError.ts';
 import { type FixedSettings, type MemoryPlan, MemoryPlanner, type MemoryRequest } from './memoryPlan.ts';
 import type { ModelConfigs, VideoSize } from './memoryStages.ts';
 import type { PlannedCall } from './types.ts';
@@ -21,7 +22,7 @@ export function callPlanner(configs: ModelConfigs, device: Device, limits: () =>
       if (promised && sameSize(promised.size, size) && follows(promised.plan, fixed)) return promised.plan;
       const request: MemoryRequest = { ...size, ...limits(), device, fixed };
       const plan = planner.plan(request);
-      if (!plan.fits) throw new Error(refusal(planner, request, plan));
+      if (!plan.fits) throw new MemoryError(refusal(planner, request, plan));
       promised = { size, plan };
       return plan;
     },

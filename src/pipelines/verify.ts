@@ -1,6 +1,6 @@
 /** Replays the call of a reference and compares every stage with what diffusers computed. */
 import * as tf from '@tensorflow/tfjs';
-import type { AnyBlock } from '../layers/index.ts';
+import { type AnyBlock, SpatioTemporalResBlock } from '../layers/index.ts';
 import type { FloatArray } from '../media/image.ts';
 import { Generator } from '../random/generator.ts';
 import { compareTensors, type TensorComparison } from './compareTensors.ts';
@@ -163,19 +163,16 @@ class BlockWatch {
       const block = blockAt(models[model!], path.join('.'));
       if (!block) continue;
       if (fed) watch.given.set(name, await stageTensor(reference, name));
-      const call = block.call.bind(block);
       const isDue = () => !watch.seen.has(name) && (model !== 'unet' || watch.step === reference.blockStep);
-      block.call = (inputs, kwargs) => {
-        const output = call(inputs, kwargs) as tf.Tensor;
-        if (!isDue()) return output;
-        watch.seen.add(name);
-        watch.taken.set(name, tf.keep(tf.clone(output)));
-        const instead = watch.given.get(name);
-        return instead && instead.size === output.size ? tf.tidy(() => tf.reshape(instead, output.shape)) : output;
-      };
-      watch.undo.push(() => {
-        delete (block as Partial<AnyBlock>).call; // the class's own is there again
-      });
+      watch.undo.push(
+        interceptOutput(block, (output) => {
+          if (!isDue()) return output;
+          watch.seen.add(name);
+          watch.taken.set(name, tf.keep(tf.clone(output)));
+          const instead = watch.given.get(name);
+          return instead && instead.size === output.size ? tf.tidy(() => tf.reshape(instead, output.shape)) : output;
+        }),
+      );
     }
     return watch;
   }
@@ -196,6 +193,28 @@ class BlockWatch {
     for (const undo of this.undo) undo();
     tf.dispose([...this.taken.values(), ...this.given.values()]);
   }
+}
+
+/** Hands what a block puts out to `look` and takes what that gives instead, until the returned function is called. */
+function interceptOutput(block: AnyBlock, look: (output: tf.Tensor) => tf.Tensor): () => void {
+  const call = block.call.bind(block);
+  block.call = (inputs, kwargs) => look(call(inputs, kwargs) as tf.Tensor);
+  if (!(block instanceof SpatioTemporalResBlock)) {
+    return () => {
+      delete (block as Partial<AnyBlock>).call; // the class's own is there again
+    };
+  }
+  // The decoder runs this one in two stages, without `call`.
+  const stages = block.stages.bind(block);
+  block.stages = (kwargs) => {
+    const all = stages(kwargs);
+    const last = all.pop()!;
+    return [...all, (h) => look(last(h))];
+  };
+  return () => {
+    delete (block as Partial<SpatioTemporalResBlock>).call;
+    delete (block as Partial<SpatioTemporalResBlock>).stages;
+  };
 }
 
 /** The block at a path, whose parts' names may have dots themselves. */

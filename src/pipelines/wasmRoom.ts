@@ -1,6 +1,7 @@
 /** Whether weights fit into WebAssembly's memory. */
 import * as tf from '@tensorflow/tfjs';
 import type { AnyBlock } from '../layers/index.ts';
+import { MemoryError } from './memoryError.ts';
 
 /** The bytes of the float32 weights of blocks. */
 export function float32Bytes(...blocks: AnyBlock[]): number {
@@ -11,10 +12,11 @@ export function float32Bytes(...blocks: AnyBlock[]): number {
 /**
  * Refuses weights that cannot fit into WebAssembly's 4 GiB, where convolution and matrix kernels keep a packed copy of each.
  * @param wayOut A sentence about what to do instead.
+ * @throws MemoryError if they do not fit.
  */
 export function checkWasmRoom(weightBytes: number, wayOut: string): void {
   const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   if (tf.getBackend() === 'wasm' && 2 * weightBytes > 3.5 * 2 ** 30) {
-    throw new Error(`The weights take ${gib(2 * weightBytes)} on the wasm backend, whose memory ends at 4 GiB. ${wayOut}`);
+    throw new MemoryError(`The weights take ${gib(2 * weightBytes)} on the wasm backend, whose memory ends at 4 GiB. ${wayOut}`);
   }
 }

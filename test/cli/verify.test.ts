@@ -104,6 +104,20 @@ describe('svd verify', () => {
     }
   });
 
+  it("sees the VAE's blocks, also those that it runs in parts", async () => {
+    const paths = ['encoder.mid_block.resnets.0', 'decoder.mid_block.resnets.0', 'decoder.up_blocks.0.resnets.1', 'decoder.conv_out'];
+    const one: TensorToWrite = { dtype: 'F32', data: new Float32Array(1), shape: [1] };
+    const blocks = Object.fromEntries(paths.map((path) => [`block.vae.${path}`, one]));
+    for (const stageInputs of ['own', 'reference'] as const) {
+      const before = tf.memory().numTensors;
+      const { stages } = await verify(await reference('vae', blocks), { stageInputs });
+      expect(tf.memory().numTensors - before, 'tensors left').to.equal(0);
+      const seen = stages!.filter(({ stage }) => stage.startsWith('block.vae.'));
+      expect(seen.map(({ stage }) => stage)).to.have.members(Object.keys(blocks));
+      for (const { problem } of seen) expect(problem).to.match(/^has the shape \[\d+,\d+,\d+,\d+\] instead of \[1\]$/);
+    }
+  });
+
   it('marks the first stage that breaks; fed with the reference, only those that are off themselves', async () => {
     const path = await reference('moved', { ...moved('image_latents'), ...moved('block.unet.mid_block.attentions.0') });
     const own = await verify(path);
