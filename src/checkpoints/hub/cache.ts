@@ -1,7 +1,21 @@
 /** The cache on disk in the layout of Python's huggingface_hub: contents in `blobs`, names in `snapshots/COMMIT`, branches and tags in `refs`. */
 import { randomUUID } from 'node:crypto';
-import { copyFile, link, lstat, mkdir, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import {
+  copyFile,
+  link,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  realpath,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
 import { CheckpointError } from '../errors.ts';
 import { filesNamedBy } from '../filesNamedBy.ts';
 import { componentNames, configFiles, weightedComponents, weightFileAmong, weightFileNames } from '../modelFiles.ts';
@@ -57,7 +71,7 @@ export class CachedRepository {
 
   /** Removes content that is not what its name says. */
   async remove(blob: string, why: string): Promise<void> {
-    console.warn(`${join(this.blobs, blob)} is corrupt (${why}): it is removed from the cache and fetched again.`);
+    console.warn(`${join(this.blobs, blob)} is corrupt (${why}): it is removed from the cache, to be fetched again.`);
     await rm(join(this.blobs, blob));
   }
 
@@ -79,6 +93,13 @@ export class CachedRepository {
 
   /** What a commit lacks of the files that the pipeline reads. */
   async missing(commit: string, variant?: string): Promise<string[]> {
+    const { files, missing } = await this.filesOf(commit, variant);
+    const absent = await Promise.all(files.map(async (file) => !(await stat(join(this.snapshot(commit), file)).catch(() => undefined))));
+    return [...missing, ...files.filter((_, i) => absent[i])].sort();
+  }
+
+  /** The files of a commit that the pipeline reads, as far as their names can be known, and weights that are not there. */
+  private async filesOf(commit: string, variant?: string): Promise<{ files: string[]; missing: string[] }> {
     const folder = this.snapshot(commit);
     const files = [...configFiles];
     const missing: string[] = [];
@@ -90,8 +111,43 @@ export class CachedRepository {
       const shards = file === undefined ? [] : await filesNamedBy(join(folder, component, file)).catch(() => []);
       files.push(...shards.map((shard) => `${component}/${shard}`));
     }
-    for (const file of files) if (!(await stat(join(folder, file)).catch(() => undefined))) missing.push(file);
-    return missing.sort();
+    return { files, missing };
+  }
+
+  /** Contents that a commit's files lead to, which are named by their SHA-256 and have not been compared with it since they last changed. */
+  async unchecked(commit: string, variant?: string): Promise<string[]> {
+    const { files } = await this.filesOf(commit, variant);
+    const paths = await Promise.all(files.map((file) => realpath(join(this.snapshot(commit), file)).catch(() => '')));
+    const known = await this.checked();
+    const found: string[] = [];
+    for (const name of new Set(paths.map((path) => basename(path)))) {
+      if (/^[0-9a-f]{64}$/.test(name) && known[name] !== (await this.stateOf(name))) found.push(name);
+    }
+    return found;
+  }
+
+  /** Remembers that contents are what their names say. */
+  async rememberChecked(blobs: string[]): Promise<void> {
+    if (blobs.length === 0) return;
+    const known = await this.checked();
+    for (const blob of blobs) known[blob] = await this.stateOf(blob);
+    await mkdir(dirname(this.record), { recursive: true });
+    await replaced(this.record, (temporary) => writeFile(temporary, JSON.stringify(known)));
+  }
+
+  /** Beside the locks of huggingface_hub, where it takes no file for a part of a model. */
+  private get record(): string {
+    return join(dirname(this.folder), '.locks', basename(this.folder), 'compared-with-sha256.json');
+  }
+
+  private async checked(): Promise<Record<string, string>> {
+    return JSON.parse(await readFile(this.record, 'utf8').catch(() => '{}'));
+  }
+
+  /** What changes when content does. */
+  private async stateOf(blob: string): Promise<string> {
+    const found = await stat(join(this.blobs, blob)).catch(() => undefined);
+    return found === undefined ? '' : `${found.size} ${Math.round(found.mtimeMs)} ${found.ino}`;
   }
 
   /** Makes the folders of a commit. */

@@ -3,15 +3,18 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
 import { CheckpointError, listed, reason } from '../errors.ts';
+import { familyByPipeline, pickleRefusal } from '../families.ts';
 import { filesNamedBy } from '../filesNamedBy.ts';
 import { configFiles, variantsAmong, weightedComponents, weightFileAmong, weightFileNames } from '../modelFiles.ts';
 import { sha256OfFiles } from '../sha256.ts';
+import { readJson } from '../shardedSource.ts';
 import { checkSpace } from '../space.ts';
 import { bytesLeft, fetchBlob, gitHash, type RemoteFile } from './blob.ts';
 import { CachedRepository, isCommit } from './cache.ts';
 import { type HubOptions, hubSettings } from './environment.ts';
 import { type Origin, persistentFetch, UnreachableError } from './request.ts';
 
+const INDEX = 'model_index.json';
 const FILES_AT_ONCE = 4;
 /** Milliseconds between reports. */
 const REPORT = 100;
@@ -22,7 +25,7 @@ export interface DownloadOptions extends HubOptions {
   variant?: string;
   /** Branch, tag or commit. Default `main`. */
   revision?: string;
-  /** Also read what is in the cache already and compare it with its hash. What comes over the network is compared in any case. */
+  /** Compare all that is in the cache with its hash. What comes over the network, and what was left there by others, is compared in any case, once. */
   verify?: boolean;
   /** Told of the bytes that have come, of those that had to, ten times a second. */
   onProgress?: (progress: { stage: 'downloading'; step: number; steps: number }) => void;
@@ -50,6 +53,7 @@ export async function downloadModel(id: string, options: DownloadOptions = {}): 
   if (offline) return cached(repository, origin, options);
   try {
     const commit = isCommit(revision) ? revision : await commitOf(origin);
+    if (!options.verify) await removeCorrupt(repository, commit, options);
     if (options.verify || (await repository.missing(commit, variant)).length > 0) await fetchCommit(repository, origin, commit, options);
     await repository.rememberCommit(revision, commit);
     return repository.snapshot(commit);
@@ -64,8 +68,9 @@ export async function downloadModel(id: string, options: DownloadOptions = {}): 
 }
 
 /** The folder of what is in the cache. @throws CheckpointError with what is missing. */
-async function cached(repository: CachedRepository, { id, revision }: Origin, { variant }: DownloadOptions): Promise<string> {
+async function cached(repository: CachedRepository, { id, revision }: Origin, { variant, signal }: DownloadOptions): Promise<string> {
   const commit = await repository.commit(revision);
+  if (commit !== undefined) await removeCorrupt(repository, commit, { variant, signal });
   const missing = commit === undefined ? undefined : await repository.missing(commit, variant);
   if (commit !== undefined && missing?.length === 0) return repository.snapshot(commit);
   const command = `svd download ${id}${variant === undefined ? '' : ` --variant ${variant}`}${revision === 'main' ? '' : ` --revision ${revision}`}`;
@@ -73,6 +78,13 @@ async function cached(repository: CachedRepository, { id, revision }: Origin, { 
     `${missing === undefined ? `The cache has no revision "${revision}" of ${id}` : `The cache lacks ${listed(missing, 5)} of ${id}`} ` +
       `(${repository.folder}), and nothing may be fetched. Run \`${command}\` online first.`,
   );
+}
+
+/** Compares contents that nobody has compared yet with the hashes that they are named by, and removes those that differ, with a warning. */
+async function removeCorrupt(repository: CachedRepository, commit: string, { variant, signal }: DownloadOptions): Promise<void> {
+  const sound: string[] = [];
+  for (const hash of await repository.unchecked(commit, variant)) if (await isSound(repository, hash, signal)) sound.push(hash);
+  await repository.rememberChecked(sound);
 }
 
 async function commitOf(origin: Origin): Promise<string> {
@@ -84,12 +96,13 @@ async function commitOf(origin: Origin): Promise<string> {
 
 async function fetchCommit(repository: CachedRepository, origin: Origin, commit: string, options: DownloadOptions): Promise<void> {
   const entries = await entriesOf(origin, commit);
+  await repository.prepare(commit);
+  if (entries.has(INDEX)) await checkFamily(repository, origin, commit, entries, options);
   const weights = chooseWeights(origin.id, [...entries.keys()], options.variant);
   const missing = configFiles.filter((file) => !entries.has(file));
   if (missing.length > 0) {
     throw new CheckpointError(`${origin.id} lacks ${listed(missing)}: it is no Stable Video Diffusion model in diffusers' format.`);
   }
-  await repository.prepare(commit);
   const indices = weights.filter((file) => file.endsWith('.json'));
   const fetch = (files: string[]) =>
     fetchFiles(
@@ -102,6 +115,26 @@ async function fetchCommit(repository: CachedRepository, origin: Origin, commit:
   await fetch([...configFiles, ...indices]);
   const shards = await Promise.all(indices.map((file) => shardsOf(repository.snapshot(commit), file)));
   await fetch([...weights.filter((file) => !indices.includes(file)), ...shards.flat()]);
+}
+
+/** Fetches `model_index.json` alone and refuses other models by it, before anything is said of what they lack. */
+async function checkFamily(
+  repository: CachedRepository,
+  origin: Origin,
+  commit: string,
+  entries: Map<string, ListFileEntry>,
+  options: DownloadOptions,
+): Promise<void> {
+  await fetchFiles(repository, origin, commit, [remoteFile(origin, commit, INDEX, entries.get(INDEX))], {
+    ...options,
+    onProgress: undefined,
+  });
+  const index = await readJson(join(repository.snapshot(commit), INDEX));
+  const family = familyByPipeline(index._class_name);
+  if (family === undefined) return;
+  throw new CheckpointError(
+    `${origin.id} is ${family}. Give a Stable Video Diffusion model, such as stabilityai/stable-video-diffusion-img2vid-xt.`,
+  );
 }
 
 async function entriesOf(origin: Origin, commit: string): Promise<Map<string, ListFileEntry>> {
@@ -118,6 +151,8 @@ function chooseWeights(id: string, paths: string[], variant?: string): string[] 
     const file = weightFileAmong(names, component, variant);
     if (file !== undefined) return `${component}/${file}`;
     const variants = variantsAmong(names, component).join(', ');
+    const pickles = names.filter((name) => name.endsWith('.bin'));
+    if (variants === '' && pickles.length > 0) throw new CheckpointError(pickleRefusal(`${id}/${component}/${pickles[0]}`));
     throw new CheckpointError(
       `${id} has no ${component}/${weightFileNames(component, variant).single}. ${
         variants === ''
@@ -153,7 +188,7 @@ async function fetchFiles(
   for (const file of files) {
     if (
       !(await repository.has(file.hash, file.size)) ||
-      ((verify || file.hash.length === 40) && !(await isSound(repository, file, signal)))
+      ((verify || file.hash.length === 40) && !(await isSound(repository, file.hash, signal)))
     )
       toFetch.push(file);
   }
@@ -191,10 +226,12 @@ async function fetchFiles(
   if (end) throw signal?.aborted ? signal.reason : failed.signal.reason;
   if (steps > 0) onProgress?.({ stage: 'downloading', step: steps, steps });
   for (const file of files) await repository.name(file.hash, commit, file.path);
+  const fetched = verify ? files : toFetch; // both were compared with their hashes
+  await repository.rememberChecked(fetched.map(({ hash }) => hash).filter((hash) => hash.length === 64));
 }
 
 /** Whether content in the cache has its hash. If not, it is removed. */
-async function isSound(repository: CachedRepository, { hash }: RemoteFile, signal?: AbortSignal): Promise<boolean> {
+async function isSound(repository: CachedRepository, hash: string, signal?: AbortSignal): Promise<boolean> {
   const path = join(repository.blobs, hash);
   const found = hash.length === 64 ? (await sha256OfFiles([path], { signal }))[0] : gitHash(await readFile(path));
   if (found === hash) return true;

@@ -1,6 +1,22 @@
 /** Downloads from a server that behaves, and misbehaves, as the hub does. */
 import { randomBytes } from 'node:crypto';
-import { access, cp, mkdir, mkdtemp, readdir, readFile, readlink, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import {
+  access,
+  cp,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -259,6 +275,18 @@ describe('downloadModel', () => {
       await expectError(() => download(), 'lacks unet/config.json');
     });
 
+    it('names other models for what they are, and says why it takes no pickle files', async () => {
+      const index = JSON.parse(hub.files['model_index.json'].toString());
+      const weights = 'image_encoder/model.fp16.safetensors';
+      const { [weights]: _, ...others } = hub.files;
+      hub.files = { ...others, 'model_index.json': Buffer.from(JSON.stringify({ ...index, _class_name: 'StableDiffusionPipeline' })) };
+      await expectError(() => download(), id, 'is Stable Diffusion 1 or 2', 'Give a Stable Video Diffusion model');
+      const files = Object.entries(others).filter(([path]) => !/^image_encoder\/model.*safetensors/.test(path));
+      hub.files = { ...Object.fromEntries(files), 'image_encoder/pytorch_model.bin': Buffer.alloc(10) };
+      await rm(repository(), { recursive: true });
+      await expectError(() => download(), 'image_encoder/pytorch_model.bin', 'executes code', '.safetensors');
+    });
+
     it('never follows an index out of its folder', async () => {
       const index = 'vae/diffusion_pytorch_model.safetensors.index.sharded.json';
       hub.files[index] = Buffer.from(JSON.stringify({ weight_map: { a: '../../../escaped.safetensors' } }));
@@ -285,6 +313,32 @@ describe('downloadModel', () => {
       warnings = [];
       await expectComplete(await download({ verify: true }));
       expect(warnings.join()).to.include(blob(LARGE)).and.include('is corrupt');
+    });
+
+    it('compares what others have left there before its first use, and once', async () => {
+      await download();
+      await rm(join(cacheDir, '.locks'), { recursive: true }); // as if Python had fetched it
+      const bytes = Buffer.from(hub.files[LARGE]);
+      bytes[500_000] ^= 1;
+      await writeFile(blob(LARGE), bytes);
+      warnings = [];
+      await expectComplete(await download());
+      expect(warnings).to.have.length(1);
+      expect(warnings[0]).to.include(blob(LARGE)).and.include('is corrupt');
+
+      await truncate(blob(LARGE), 1000);
+      await expectError(() => download({ localFilesOnly: true }), LARGE, 'nothing may be fetched', `svd download ${id} --variant fp16`);
+      expect(warnings[1]).to.include(blob(LARGE)).and.include('is corrupt');
+      await expectComplete(await download({ revision: commit }));
+      await expectComplete(await download({ localFilesOnly: true }));
+
+      // Changed behind the back of what tells changes: nothing is read again.
+      const { atime, mtime } = await stat(blob(LARGE));
+      const file = await open(blob(LARGE), 'r+');
+      await file.write(bytes);
+      await file.close();
+      await utimes(blob(LARGE), atime, mtime);
+      expect((await readFile(join(await download({ localFilesOnly: true }), LARGE))).equals(bytes)).to.equal(true);
     });
 
     it('goes on from what Python has left, and discards what is too long', async () => {
