@@ -9,6 +9,7 @@ export * from './pipelines/compareTensors.ts';
 export * from './pipelines/components.ts';
 export * from './pipelines/describeModel.ts';
 export { StableVideoDiffusionPipeline } from './pipelines/fromPretrained.ts';
+export { MemoryError } from './pipelines/memoryError.ts';
 export type { Estimate, OffloadMode, StageEstimate } from './pipelines/memoryEstimate.ts';
 export { type FixedSettings, type MemoryPlan, type MemoryRequest, planMemory } from './pipelines/memoryPlan.ts';
 export type { Levers, ModelConfigs, VideoSize } from './pipelines/memoryStages.ts';

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { openModelFolder } from '../../src/checkpoints/index.ts';
 import { StableVideoDiffusionPipeline } from '../../src/pipelines/fromPretrained.ts';
+import { MemoryError } from '../../src/pipelines/memoryError.ts';
 import type { Progress } from '../../src/pipelines/types.ts';
 import { testBackend } from '../setup.ts';
 
@@ -28,6 +29,16 @@ describe('loading a pipeline', () => {
     expect(steps).to.deep.equal([...new Set(steps)].sort((a, b) => a - b));
     expect(seen.length).to.be.above(20).and.at.most(102);
     expect(tensors).to.be.above(500);
+  });
+
+  it('refuses a call that cannot fit before it reads a weight', async () => {
+    const seen: Progress[] = [];
+    const options = { backend: testBackend, memory: 2 ** 29, plannedFor: { height: 1024, width: 1024, numFrames: 64 } };
+    const loading = StableVideoDiffusionPipeline.fromPretrained(tiny, { ...options, onProgress: (p) => seen.push(p) });
+    const error = await loading.catch((thrown: unknown) => thrown);
+    expect(error).to.be.instanceOf(MemoryError);
+    expect((error as Error).message).to.match(/^64 frames of 1024x1024 do not fit into memory: \w+ needs .*\. /);
+    expect(seen).to.deep.equal([]);
   });
 
   it('refuses options that do not exist, with those that do', async () => {
