@@ -18,7 +18,7 @@ interface Setting {
 const large = { height: 256, width: 256, numFrames: 8 };
 const medium = { height: 192, width: 192, numFrames: 4 };
 
-/** Settings whose activations outweigh weights and program. */
+/** Settings whose activations outweigh weights and program, and the steps of up to 96 MiB in which wasm's heap grows. */
 const settings: Record<string, Record<string, Setting>> = {
   tensorflow: {
     'both halves of guidance together, all frames decoded together': { call: large },
@@ -34,7 +34,7 @@ const settings: Record<string, Record<string, Setting>> = {
   wasm: {
     'all frames decoded together': { call: medium },
     'halves in turn, one frame decoded at a time, one block in memory': {
-      call: { ...medium, guidanceTogether: false, decodeChunkSize: 1 },
+      call: { ...medium, numFrames: 8, guidanceTogether: false, decodeChunkSize: 1 },
       load: { offload: 'sequential' },
     },
   },
