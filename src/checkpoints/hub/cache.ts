@@ -16,12 +16,18 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
-import { CheckpointError } from '../errors.ts';
+import { CheckpointError, reason } from '../errors.ts';
 import { filesNamedBy } from '../filesNamedBy.ts';
 import { componentNames, configFiles, weightedComponents, weightFileAmong, weightFileNames } from '../modelFiles.ts';
+import type { RemoteFile } from './blob.ts';
 
 /** Whether a revision is a commit, whose content never changes. */
 export const isCommit = (revision: string) => /^[0-9a-f]{40}$/.test(revision);
+
+const isSha256 = (hash: string) => /^[0-9a-f]{64}$/.test(hash);
+
+/** A file by its path in the repository, and the hash that names its content. */
+export type Content = Pick<RemoteFile, 'path' | 'hash'>;
 
 /** One repository in the cache. */
 export class CachedRepository {
@@ -60,19 +66,19 @@ export class CachedRepository {
     return join(this.folder, 'refs', revision);
   }
 
-  /** Whether there is content of this name and size. Content of another size is removed, with a warning. */
-  async has(blob: string, size: number): Promise<boolean> {
-    const path = join(this.blobs, blob);
-    const found = await stat(path).catch(() => undefined);
-    if (found === undefined || found.size === size) return found !== undefined;
-    await this.remove(blob, `it has ${found.size} bytes instead of ${size}`);
+  /** Whether there is content of a file's hash and size. Content of another size is removed, with a warning. */
+  async has(file: Content & { size: number }): Promise<boolean> {
+    const found = await stat(join(this.blobs, file.hash)).catch(() => undefined);
+    if (found === undefined || found.size === file.size) return found !== undefined;
+    await this.remove(file, `it has ${found.size} bytes instead of ${file.size}`);
     return false;
   }
 
   /** Removes content that is not what its name says. */
-  async remove(blob: string, why: string): Promise<void> {
-    console.warn(`${join(this.blobs, blob)} is corrupt (${why}): it is removed from the cache, to be fetched again.`);
-    await rm(join(this.blobs, blob));
+  async remove({ path, hash }: Content, why: string): Promise<void> {
+    const blob = join(this.blobs, hash);
+    console.warn(`${path} is corrupt in the cache (${why}): ${blob} is removed, to be fetched again.`);
+    await rm(blob, { force: true });
   }
 
   /** Gives content its path in a commit: by a relative link, so that the cache can be moved; by a copy where links are impossible. */
@@ -114,25 +120,38 @@ export class CachedRepository {
     return { files, missing };
   }
 
-  /** Contents that a commit's files lead to, which are named by their SHA-256 and have not been compared with it since they last changed. */
-  async unchecked(commit: string, variant?: string): Promise<string[]> {
+  /** The contents that a commit's files lead to and that are named by their SHA-256. */
+  async largeContents(commit: string, variant?: string): Promise<Content[]> {
     const { files } = await this.filesOf(commit, variant);
-    const paths = await Promise.all(files.map((file) => realpath(join(this.snapshot(commit), file)).catch(() => '')));
-    const known = await this.checked();
-    const found: string[] = [];
-    for (const name of new Set(paths.map((path) => basename(path)))) {
-      if (/^[0-9a-f]{64}$/.test(name) && known[name] !== (await this.stateOf(name))) found.push(name);
+    const found = new Map<string, Content>();
+    for (const path of files) {
+      const hash = basename(await realpath(join(this.snapshot(commit), path)).catch(() => ''));
+      if (isSha256(hash) && (await this.stateOf(hash)) !== '') found.set(hash, { path, hash });
     }
-    return found;
+    return [...found.values()];
   }
 
-  /** Remembers that contents are what their names say. */
-  async rememberChecked(blobs: string[]): Promise<void> {
-    if (blobs.length === 0) return;
+  /** Whether content was compared with its SHA-256 and has not changed since. */
+  async isChecked(hash: string): Promise<boolean> {
+    return isSha256(hash) && (await this.checked())[hash] === (await this.stateOf(hash));
+  }
+
+  /** Remembers which contents are what their names say. Small files are not remembered: reading them takes no time. */
+  async rememberChecked(contents: Content[]): Promise<void> {
     const known = await this.checked();
-    for (const blob of blobs) known[blob] = await this.stateOf(blob);
-    await mkdir(dirname(this.record), { recursive: true });
-    await replaced(this.record, (temporary) => writeFile(temporary, JSON.stringify(known)));
+    const before = JSON.stringify(known);
+    for (const { hash } of contents) if (isSha256(hash)) known[hash] = await this.stateOf(hash);
+    if (JSON.stringify(known) === before) return;
+    try {
+      await mkdir(dirname(this.record), { recursive: true });
+      await replaced(this.record, (temporary) => writeFile(temporary, JSON.stringify(known)));
+    } catch (error) {
+      // A cache may be for reading only: its models can be used all the same.
+      console.warn(
+        `${this.record} cannot be written (${reason(error)}), so that every start compares the weights with their hashes. ` +
+          'Run `svd download` once as a user who may write there.',
+      );
+    }
   }
 
   /** Beside the locks of huggingface_hub, where it takes no file for a part of a model. */
@@ -141,7 +160,11 @@ export class CachedRepository {
   }
 
   private async checked(): Promise<Record<string, string>> {
-    return JSON.parse(await readFile(this.record, 'utf8').catch(() => '{}'));
+    try {
+      return Object(JSON.parse(await readFile(this.record, 'utf8')));
+    } catch {
+      return {}; // none yet, or broken: everything is compared anew
+    }
   }
 
   /** What changes when content does. */

@@ -10,7 +10,7 @@ import { sha256OfFiles } from '../sha256.ts';
 import { readJson } from '../shardedSource.ts';
 import { checkSpace } from '../space.ts';
 import { bytesLeft, fetchBlob, gitHash, type RemoteFile } from './blob.ts';
-import { CachedRepository, isCommit } from './cache.ts';
+import { CachedRepository, type Content, isCommit } from './cache.ts';
 import { type HubOptions, hubSettings } from './environment.ts';
 import { type Origin, persistentFetch, UnreachableError } from './request.ts';
 
@@ -50,8 +50,8 @@ export async function downloadModel(id: string, options: DownloadOptions = {}): 
   const { revision = 'main', variant, signal, pause } = options;
   const repository = new CachedRepository(cacheDir, id);
   const origin: Origin = { endpoint, id, revision, token, signal, pause };
-  if (offline) return cached(repository, origin, options);
   try {
+    if (offline) return await cached(repository, origin, options);
     const commit = isCommit(revision) ? revision : await commitOf(origin);
     if (!options.verify) await removeCorrupt(repository, commit, options);
     if (options.verify || (await repository.missing(commit, variant)).length > 0) await fetchCommit(repository, origin, commit, options);
@@ -68,9 +68,10 @@ export async function downloadModel(id: string, options: DownloadOptions = {}): 
 }
 
 /** The folder of what is in the cache. @throws CheckpointError with what is missing. */
-async function cached(repository: CachedRepository, { id, revision }: Origin, { variant, signal }: DownloadOptions): Promise<string> {
+async function cached(repository: CachedRepository, { id, revision }: Origin, options: DownloadOptions): Promise<string> {
+  const { variant } = options;
   const commit = await repository.commit(revision);
-  if (commit !== undefined) await removeCorrupt(repository, commit, { variant, signal });
+  if (commit !== undefined) await removeCorrupt(repository, commit, options);
   const missing = commit === undefined ? undefined : await repository.missing(commit, variant);
   if (commit !== undefined && missing?.length === 0) return repository.snapshot(commit);
   const command = `svd download ${id}${variant === undefined ? '' : ` --variant ${variant}`}${revision === 'main' ? '' : ` --revision ${revision}`}`;
@@ -80,10 +81,12 @@ async function cached(repository: CachedRepository, { id, revision }: Origin, { 
   );
 }
 
-/** Compares contents that nobody has compared yet with the hashes that they are named by, and removes those that differ, with a warning. */
-async function removeCorrupt(repository: CachedRepository, commit: string, { variant, signal }: DownloadOptions): Promise<void> {
-  const sound: string[] = [];
-  for (const hash of await repository.unchecked(commit, variant)) if (await isSound(repository, hash, signal)) sound.push(hash);
+/** Compares the weights of a commit with the hashes that they are named by, once, and removes those that differ, with a warning. */
+async function removeCorrupt(repository: CachedRepository, commit: string, options: DownloadOptions): Promise<void> {
+  const sound: Content[] = [];
+  for (const content of await repository.largeContents(commit, options.variant)) {
+    if (await isSound(repository, content, options)) sound.push(content);
+  }
   await repository.rememberChecked(sound);
 }
 
@@ -98,11 +101,11 @@ async function fetchCommit(repository: CachedRepository, origin: Origin, commit:
   const entries = await entriesOf(origin, commit);
   await repository.prepare(commit);
   if (entries.has(INDEX)) await checkFamily(repository, origin, commit, entries, options);
-  const weights = chooseWeights(origin.id, [...entries.keys()], options.variant);
   const missing = configFiles.filter((file) => !entries.has(file));
   if (missing.length > 0) {
     throw new CheckpointError(`${origin.id} lacks ${listed(missing)}: it is no Stable Video Diffusion model in diffusers' format.`);
   }
+  const weights = chooseWeights(origin.id, [...entries.keys()], options.variant);
   const indices = weights.filter((file) => file.endsWith('.json'));
   const fetch = (files: string[]) =>
     fetchFiles(
@@ -182,15 +185,12 @@ async function fetchFiles(
   origin: Origin,
   commit: string,
   files: RemoteFile[],
-  { verify, onProgress, signal }: DownloadOptions,
+  options: DownloadOptions,
 ): Promise<void> {
+  const { onProgress, signal } = options;
   const toFetch: RemoteFile[] = [];
   for (const file of files) {
-    if (
-      !(await repository.has(file.hash, file.size)) ||
-      ((verify || file.hash.length === 40) && !(await isSound(repository, file.hash, signal)))
-    )
-      toFetch.push(file);
+    if (!(await repository.has(file)) || !(await isSound(repository, file, options))) toFetch.push(file);
   }
   const names = await readdir(repository.blobs);
   const sizes = await Promise.all(toFetch.map(async (file) => file.size - (await bytesLeft(repository.blobs, names, file))));
@@ -226,16 +226,17 @@ async function fetchFiles(
   if (end) throw signal?.aborted ? signal.reason : failed.signal.reason;
   if (steps > 0) onProgress?.({ stage: 'downloading', step: steps, steps });
   for (const file of files) await repository.name(file.hash, commit, file.path);
-  const fetched = verify ? files : toFetch; // both were compared with their hashes
-  await repository.rememberChecked(fetched.map(({ hash }) => hash).filter((hash) => hash.length === 64));
+  await repository.rememberChecked(files); // what has come was compared with its hash on the way
 }
 
-/** Whether content in the cache has its hash. If not, it is removed. */
-async function isSound(repository: CachedRepository, hash: string, signal?: AbortSignal): Promise<boolean> {
+/** Whether content in the cache has its hash. Read only if it is not known to, or with `verify`. If it has another one, it is removed. */
+async function isSound(repository: CachedRepository, content: Content, { verify, signal }: DownloadOptions): Promise<boolean> {
+  const { hash } = content;
+  if (!verify && (await repository.isChecked(hash))) return true;
   const path = join(repository.blobs, hash);
   const found = hash.length === 64 ? (await sha256OfFiles([path], { signal }))[0] : gitHash(await readFile(path));
   if (found === hash) return true;
-  await repository.remove(hash, `its hash is ${found}`);
+  await repository.remove(content, `its hash is ${found}`);
   return false;
 }
 

@@ -285,6 +285,8 @@ describe('downloadModel', () => {
       hub.files = { ...Object.fromEntries(files), 'image_encoder/pytorch_model.bin': Buffer.alloc(10) };
       await rm(repository(), { recursive: true });
       await expectError(() => download(), 'image_encoder/pytorch_model.bin', 'executes code', '.safetensors');
+      hub.files = { 'svd_xt.safetensors': hub.files['svd_xt.safetensors'] };
+      await expectError(() => download(), 'lacks model_index.json', "no Stable Video Diffusion model in diffusers' format");
     });
 
     it('never follows an index out of its folder', async () => {
@@ -339,6 +341,35 @@ describe('downloadModel', () => {
       await file.close();
       await utimes(blob(LARGE), atime, mtime);
       expect((await readFile(join(await download({ localFilesOnly: true }), LARGE))).equals(bytes)).to.equal(true);
+      await expectError(() => download({ localFilesOnly: true, verify: true }), `lacks ${LARGE}`);
+    });
+
+    it('compares contents that another revision has left before it takes them', async () => {
+      await download();
+      const bytes = Buffer.from(hub.files[LARGE]);
+      bytes[500_000] ^= 1;
+      await writeFile(blob(LARGE), bytes);
+      hub.refs.v2 = 'f'.repeat(40);
+      const folder = await download({ revision: 'v2' });
+      expect((await readFile(join(folder, LARGE))).equals(hub.files[LARGE])).to.equal(true);
+      expect(warnings.join()).to.include(`${LARGE} is corrupt`);
+    });
+
+    it('can do without the record of what was compared, or with a broken one', async () => {
+      const folder = await download();
+      const record = join(cacheDir, '.locks/models--some-org--some-model/compared-with-sha256.json');
+      const written = await readFile(record, 'utf8');
+      for (const text of ['{"', 'null']) {
+        await writeFile(record, text);
+        expect(await download({ localFilesOnly: true })).to.equal(folder);
+        expect(await readFile(record, 'utf8')).to.equal(written);
+      }
+      expect(warnings).to.deep.equal([]);
+      await rm(join(cacheDir, '.locks'), { recursive: true });
+      await writeFile(join(cacheDir, '.locks'), ''); // where no folder can be made
+      expect(await download({ localFilesOnly: true })).to.equal(folder);
+      expect(warnings).to.have.length(1);
+      expect(warnings[0]).to.include(record).and.include('cannot be written');
     });
 
     it('goes on from what Python has left, and discards what is too long', async () => {
