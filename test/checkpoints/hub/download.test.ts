@@ -155,6 +155,20 @@ describe('downloadModel', () => {
     expect(hub.largeRequests().every(({ authorization }) => authorization === undefined)).to.equal(true);
   });
 
+  it('fetches several files at once, but not all that there are', async () => {
+    hub.slowness = 5; // so that each takes longer than the next request
+    for (const file of needed('.fp16')) if (file.endsWith('.safetensors')) hub.files[file] = randomBytes(400_000);
+    await expectComplete(await download());
+    expect(hub.mostAtOnce).to.equal(3);
+    hub.mostAtOnce = 0;
+    const shards = Array.from({ length: 10 }, (_, i) => `diffusion_pytorch_model-${i}.safetensors`);
+    for (const shard of shards) hub.files[`unet/${shard}`] = randomBytes(400_000);
+    const weightMap = Object.fromEntries(shards.map((shard, i) => [`weight${i}`, shard]));
+    hub.files['unet/diffusion_pytorch_model.safetensors.index.sharded.json'] = Buffer.from(JSON.stringify({ weight_map: weightMap }));
+    await download({ variant: 'sharded' });
+    expect(hub.mostAtOnce).to.equal(4);
+  });
+
   it('tells bytes as they come', async () => {
     const seen: { step: number; steps: number }[] = [];
     await download({ onProgress: (progress) => seen.push(progress) });
@@ -196,6 +210,33 @@ describe('downloadModel', () => {
       expect(times).to.have.length(3);
       expect(times[1] - times[0]).to.be.at.least(990);
       expect(errors).to.equal(3);
+    });
+
+    it('waits until the date that it is told', async () => {
+      const times: number[] = [];
+      hub.fault = (path) => {
+        if (path !== LARGE) return undefined;
+        times.push(performance.now());
+        const date = new Date(Date.now() + 2000).toUTCString(); // in whole seconds: one to two from now
+        return times.length === 1 ? { status: 503, headers: { 'retry-after': date } } : undefined;
+      };
+      await expectComplete(await download());
+      expect(times).to.have.length(2);
+      expect(times[1] - times[0]).to.be.at.least(990);
+    });
+
+    it('waits twice as long after each failure', async () => {
+      const times: number[] = [];
+      hub.apiFault = (path) => {
+        if (path.includes('/revision/')) times.push(performance.now());
+        return { status: 502 };
+      };
+      await expectError(() => download({ pause: 20 }), 'status 502');
+      const gaps = times.slice(1).map((time, i) => time - times[i]);
+      expect(gaps).to.have.length(5);
+      gaps.forEach((gap, i) => {
+        expect(gap, `gap ${i}`).to.be.at.least(20 * 2 ** i - 2); // timers may be early by a millisecond
+      });
     });
 
     it('gives up after a while and keeps what has come', async () => {

@@ -50,6 +50,9 @@ export class TestHub {
   /** Bytes of large files that were sent, and who wants to know. */
   sent = 0;
   onSent?: (sent: number) => void;
+  /** Answers with large files that were on their way at once, at most. */
+  mostAtOnce = 0;
+  private underWay = new Set<ServerResponse>();
   /** Milliseconds between two parts of 16 KiB. */
   slowness = 0;
   private hub: Server;
@@ -138,7 +141,8 @@ export class TestHub {
   private async answerLarge(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = decodeURIComponent(new URL(request.url!, this.endpoint).pathname).slice(1);
     this.note('files', path, request);
-    await this.send(request, response, path, { etag: `"${sha256(this.files[path])}"` });
+    this.mostAtOnce = Math.max(this.mostAtOnce, this.underWay.add(response).size);
+    await this.send(request, response, path, { etag: `"${sha256(this.files[path])}"` }).finally(() => this.underWay.delete(response));
   }
 
   private async send(request: IncomingMessage, response: ServerResponse, path: string, headers: Record<string, string>): Promise<void> {
@@ -157,6 +161,7 @@ export class TestHub {
     for (let done = 0; done < body.length; ) {
       const part = body.subarray(done, Math.min(done + 16384, fault?.cutAfter ?? Infinity));
       if (response.destroyed) return;
+      if (done + part.length === body.length) this.underWay.delete(response); // who has it may ask for the next file at once
       if (!response.write(part)) await Promise.race([new Promise((resolve) => response.once('drain', resolve)), gone]);
       done += part.length;
       if (isLarge(path)) {
