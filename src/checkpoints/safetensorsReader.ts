@@ -23,8 +23,8 @@ export interface SafetensorsFile extends WeightSource {
   readonly metadata: Record<string, string>;
   /** The tensor's bytes as stored (little-endian), in a new array. Works for every type. */
   readRaw(name: string): Promise<Uint8Array>;
-  /** Fills `target` with the tensor's bytes as stored. Works for every type. */
-  readBytes(name: string, target: Uint8Array): Promise<void>;
+  /** Fills `target` with the tensor's bytes as stored, from the byte `start` of the tensor on. Works for every type. */
+  readBytes(name: string, target: Uint8Array, start?: number): Promise<void>;
 }
 
 /**
@@ -39,10 +39,10 @@ export async function readSafetensors(bytes: ByteReader): Promise<SafetensorsFil
   const { tensors, metadata } = parseHeader(header, bytes.size, bytes.label);
   const entry = (name: string) => tensors.get(name) ?? unknownTensor(name, bytes.label);
 
-  async function readBytes(name: string, target: Uint8Array): Promise<void> {
+  async function readBytes(name: string, target: Uint8Array, start = 0): Promise<void> {
     const { position } = entry(name);
     try {
-      await bytes.read(target, position);
+      await bytes.read(target, position + start);
     } catch (error) {
       throw new CheckpointError(`The tensor ${quoted(name)} is not to be had. ${(error as Error).message}`, { cause: error });
     }

@@ -1,6 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import { shapeFromCheckpoint, shapeInCheckpoint, valuesForCheckpoint, valuesFromCheckpoint } from '../../src/checkpoints/layout.ts';
+import {
+  bytesForCheckpoint,
+  bytesFromCheckpoint,
+  shapeFromCheckpoint,
+  shapeInCheckpoint,
+  valuesForCheckpoint,
+  valuesFromCheckpoint,
+} from '../../src/checkpoints/layout.ts';
 import type { Layout } from '../../src/layers/block.ts';
 
 /** Checkpoint shapes larger than a tile in each axis, and the permutation that gives ours (an axis of size 1 dropped from temporal kernels). */
@@ -9,6 +16,7 @@ const cases: [Layout, number[], number[], number[]][] = [
   ['linear', [130, 70], [1, 0], [70, 130]],
   ['conv2d', [67, 33, 3, 2], [2, 3, 1, 0], [3, 2, 33, 67]],
   ['conv2d', [5, 3, 1, 1], [2, 3, 1, 0], [1, 1, 3, 5]],
+  ['conv2d', [3, 4, 5, 2], [2, 3, 1, 0], [5, 2, 4, 3]],
   ['temporalConv', [70, 20, 3, 1, 1], [2, 3, 1, 0], [3, 1, 20, 70]],
 ];
 
@@ -23,6 +31,17 @@ describe('weight layouts', () => {
       expect(converted).to.deep.equal(await transposed.data());
       expect(valuesForCheckpoint(layout, ours, converted)).to.deep.equal(values);
       transposed.dispose();
+    });
+
+    it(`${layout} [${shape}] becomes [${ours}] and back in bytes as in values`, () => {
+      const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i);
+      const expected = valuesFromCheckpoint(layout, shape, values);
+      for (const type of [Uint8Array, Uint16Array, Float32Array, Float64Array]) {
+        const bytesOf = (numbers: Float32Array) => new Uint8Array(type.from(numbers).buffer);
+        const converted = bytesFromCheckpoint(layout, shape, bytesOf(values));
+        expect(converted, type.name).to.deep.equal(bytesOf(expected));
+        expect(bytesForCheckpoint(layout, ours, converted), type.name).to.deep.equal(bytesOf(values));
+      }
     });
   }
 });

@@ -11,6 +11,7 @@ import { originalLayout } from '../original/originalKeys.ts';
 import { originalTensors } from '../original/originalTensors.ts';
 import { layOut, type TensorToWrite } from '../safetensorsWriter.ts';
 import { type QuantizeTo, quantizations } from '../tfjs/quantize.ts';
+import { Buffers } from './buffers.ts';
 import { diffusersFiles } from './diffusersFiles.ts';
 import { checkFree, type Run, writeResumably } from './resumable.ts';
 import { type OpenComponent, type SavedDtype, savedDtypes, tensorsOf } from './tensors.ts';
@@ -62,8 +63,8 @@ export async function convertCheckpoint(input: string, output: string, options: 
   try {
     if (from !== undefined && files.format !== from) throw new CheckpointError(`${input} is in the format ${files.format}, not ${from}.`);
     const open: OpenComponent[] = [];
-    for (const component of weightedComponents) open.push(await openComponent(files, component));
-    // Beside the conversion: the bytes are read once from the disk.
+    // In the order of the paths, in which the identity reads them beside the conversion: the bytes are read once from the disk.
+    for (const component of [...weightedComponents].sort()) open.push(await openComponent(files, component));
     const identity = identifyCheckpoint(input, { ...opening, signal: signal ? AbortSignal.any([signal, hashing.signal]) : hashing.signal });
     identity.catch(() => {}); // looked at when it is needed
     const errors: Conversion['errors'] = {};
@@ -71,20 +72,29 @@ export async function convertCheckpoint(input: string, output: string, options: 
       errors[component as WeightedComponent] = error;
     };
     const stored = dtype && savedDtypes[dtype];
+    const buffers = new Buffers();
     let runs: Run[];
     if (to === 'tfjs') {
-      const settings = { quantize, shardSize: shardSize ?? TFJS_SHARD, identity, onError };
+      const settings = { quantize, shardSize: shardSize ?? TFJS_SHARD, buffers, identity, onError };
       runs = open.map((component) => tfjsRun(files, component, settings));
     } else if (to === 'diffusers') {
-      runs = open.flatMap((component) => diffusersRuns(component.component, tensorsOf(component, stored), shardSize));
+      runs = open.flatMap((component) => diffusersRuns(component.component, tensorsOf(component, stored, buffers), shardSize));
     } else {
       const layout = originalLayout(files.config('unet'), files.config('vae'));
-      const tensors = open.map((component) => originalTensors(component.component, tensorsOf(component, stored), layout));
-      runs = [safetensorsRun('', Object.assign({}, ...tensors), { converted_from: JSON.stringify(await identity) })];
+      const tensors = open.map((component) => originalTensors(component.component, tensorsOf(component, stored, buffers), layout, buffers));
+      const metadata = (source: CheckpointIdentity) => ({ converted_from: JSON.stringify(source) });
+      const room = metadata(await identifyCheckpoint(input, { ...opening, hashes: 'zeros' }));
+      runs = [safetensorsRun('', Object.assign({}, ...tensors), room, async () => metadata(await identity))];
     }
     if (to !== 'original') runs.push(configsRun(files, identity));
     const job = { input: await fingerprint(files), to, dtype, quantize, shardSize, config: opening.config, numFrames: opening.numFrames };
-    await writeResumably(output, { job, runs, signal, onProgress: (step, steps) => onProgress?.({ stage: 'converting', step, steps }) });
+    await writeResumably(output, {
+      job,
+      runs,
+      signal,
+      onWritten: (data) => buffers.give(data),
+      onProgress: (step, steps) => onProgress?.({ stage: 'converting', step, steps }),
+    });
     return { source: await identity, supposed: files.supposed, errors };
   } finally {
     hashing.abort();
@@ -128,14 +138,22 @@ function diffusersRuns(component: WeightedComponent, tensors: Record<string, Ten
   return [...runs, textsRun(async () => texts)];
 }
 
-/** The work of writing a safetensors file. Its header is written last, so that a file without the rest is none. */
-function safetensorsRun(path: string, tensors: Record<string, TensorToWrite>, metadata: Record<string, string> = {}): Run {
+/**
+ * The work of writing a safetensors file. Its header is written last, so that a file without the rest is none, and that its metadata need not be
+ * known before: `metadata` says how long it is, `complete` what it is.
+ */
+function safetensorsRun(
+  path: string,
+  tensors: Record<string, TensorToWrite>,
+  metadata: Record<string, string> = {},
+  complete: () => Promise<Record<string, string>> = async () => metadata,
+): Run {
   const { header, entries } = layOut(tensors, path, { format: 'pt', ...metadata });
   return {
     pieces: [{ path, bytes: header.length + entries.reduce((sum, { bytes }) => sum + bytes, 0) }],
     headBytes: header.length,
     parts: entries.map(({ bytes, encoded }) => ({ bytes, make: async () => ({ data: await encoded() }) })),
-    finish: async () => ({ head: header }),
+    finish: async () => ({ head: layOut(tensors, path, { format: 'pt', ...(await complete()) }).header }),
   };
 }
 

@@ -34,6 +34,8 @@ export interface Work {
   job: unknown;
   runs: Run[];
   signal?: AbortSignal;
+  /** Told of what is written, whose memory is free for the parts to come. */
+  onWritten?: (data: Uint8Array) => void;
   /** Told of the bytes that are there. */
   onProgress?: (done: number, total: number) => void;
 }
@@ -83,7 +85,7 @@ async function isDone(partial: string, work: Work): Promise<boolean> {
 }
 
 async function fill(path: string, partial: string, work: Work): Promise<void> {
-  const { runs, signal, onProgress } = work;
+  const { runs, signal, onWritten, onProgress } = work;
   signal?.throwIfAborted();
   const lock = await locked(partial);
   try {
@@ -102,8 +104,11 @@ async function fill(path: string, partial: string, work: Work): Promise<void> {
           let position = run.headBytes + bytesOf(run.parts.slice(0, notes.length));
           for await (const { data, note } of inOrder(run.parts.slice(notes.length))) {
             signal?.throwIfAborted();
-            await pieces.write(data, position);
-            await journal.appendFile(`${JSON.stringify({ crc: crc32(data), note } satisfies Line)}\n`);
+            const writing = pieces.write(data, position);
+            const crc = crc32(data); // meanwhile
+            await writing;
+            await journal.appendFile(`${JSON.stringify({ crc, note } satisfies Line)}\n`);
+            onWritten?.(data);
             notes.push(note);
             position += data.length;
             done += data.length;

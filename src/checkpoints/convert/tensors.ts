@@ -6,6 +6,7 @@ import { bytesForCheckpoint, shapeInCheckpoint, valuesForCheckpoint } from '../l
 import type { WeightedComponent } from '../modelFiles.ts';
 import type { TensorToWrite } from '../safetensorsWriter.ts';
 import type { WeightSource } from '../weightSource.ts';
+import { Buffers } from './buffers.ts';
 
 /** Float types that weights can be converted to, by their names in TensorFlow.js and PyTorch. */
 export const savedDtypes = {
@@ -26,15 +27,27 @@ export interface OpenComponent {
   parameters: readonly Parameter[];
 }
 
-/** Bytes of a tensor as the source has them, in its axis order. */
-export async function bytesOf(source: WeightSource, key: string): Promise<Uint8Array> {
-  const bytes = new Uint8Array(source.info(key).bytes);
+/** Puts bytes into another order, in memory that `target` gives, or returns them as they are. */
+export type Turn = (bytes: Uint8Array, target: (length: number) => Uint8Array) => Uint8Array;
+
+/** Bytes of a tensor, in memory of `buffers`: as the source has them, or in the order that `turn` puts them into. */
+export async function bytesOf(source: WeightSource, key: string, buffers: Buffers, turn: Turn = (bytes) => bytes): Promise<Uint8Array> {
+  const bytes = buffers.take(source.info(key).bytes);
   await source.readBytes!(key, bytes);
-  return bytes;
+  const result = turn(bytes, (length) => buffers.take(length));
+  if (result !== bytes) buffers.give(bytes);
+  return result;
 }
 
-/** The weights of a component in PyTorch's axis order; of another type than they have, if `dtype` says so, else bit for bit. */
-export function tensorsOf({ source, parameters }: Omit<OpenComponent, 'component'>, dtype?: Dtype): Record<string, TensorToWrite> {
+/**
+ * The weights of a component in PyTorch's axis order; of another type than they have, if `dtype` says so, else bit for bit. Whoever has
+ * written one gives its memory back to `buffers`.
+ */
+export function tensorsOf(
+  { source, parameters }: Omit<OpenComponent, 'component'>,
+  dtype?: Dtype,
+  buffers = new Buffers(),
+): Record<string, TensorToWrite> {
   const layouts = new Map(parameters.map(({ key, layout }) => [key, layout]));
   const entries = source
     .names()
@@ -44,8 +57,8 @@ export function tensorsOf({ source, parameters }: Omit<OpenComponent, 'component
       const { dtype: stored, shape } = source.info(key);
       const data = async () => {
         if (dtype === undefined || dtype === stored) {
-          const bytes = await bytesOf(source, key);
-          return source.ours ? bytesForCheckpoint(layout, shape, bytes) : bytes;
+          const turn: Turn = (bytes, target) => bytesForCheckpoint(layout, shape, bytes, target);
+          return bytesOf(source, key, buffers, source.ours && turn);
         }
         const values = await source.read(key);
         return source.ours ? valuesForCheckpoint(layout, shape, values) : values;

@@ -8,8 +8,9 @@ import type { ModelFiles } from '../openModel.ts';
 import { artifactOf } from '../tfjs/artifact.ts';
 import { type ManifestWeight, type Quantization, storedBytes } from '../tfjs/manifest.ts';
 import { type QuantizationError, type QuantizeTo, quantized } from '../tfjs/quantize.ts';
+import type { Buffers } from './buffers.ts';
 import type { Run } from './resumable.ts';
-import { bytesOf, type OpenComponent } from './tensors.ts';
+import { bytesOf, type OpenComponent, type Turn } from './tensors.ts';
 
 /** What is remembered of a weight that is written. */
 interface Note {
@@ -32,6 +33,8 @@ export interface TfjsOptions {
   quantize: QuantizeTo;
   /** Bytes of a shard; the last one may have fewer. */
   shardSize: number;
+  /** Memory for weights. */
+  buffers: Buffers;
   /** What they are made from. */
   identity: Promise<CheckpointIdentity>;
   /** Told of the error of a quantised component. */
@@ -60,7 +63,8 @@ export function tfjsRun(files: ModelFiles, { component, source }: OpenComponent,
       const exact = info.dtype === (dtype === 'float16' ? 'F16' : 'F32') && (dtype === undefined || dtype === 'float16');
       const make = async (): Promise<{ data: Uint8Array; note: Note }> => {
         if (exact) {
-          const data = bytesFromCheckpoint(toOurs, info.shape, await bytesOf(source, key));
+          const turn: Turn = (bytes, target) => bytesFromCheckpoint(toOurs, info.shape, bytes, target);
+          const data = await bytesOf(source, key, options.buffers, turn);
           return { data, note: dtype === undefined ? {} : { quantization: { dtype: 'float16' } } };
         }
         const values = valuesFromCheckpoint(toOurs, info.shape, await source.read(key));

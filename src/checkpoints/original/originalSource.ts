@@ -34,11 +34,8 @@ export function originalSource(file: SafetensorsFile, component: WeightedCompone
     },
     async readBytes(key, target) {
       const found = place(key);
-      if (found.third === undefined && !found.transposed) return file.readBytes(found.name, target);
-      const bytes = await file.readRaw(found.name);
-      const start = ((found.third ?? 0) * bytes.length) / 3;
-      if (found.third !== undefined) target.set(bytes.subarray(start, start + target.length));
-      else target.set(bytesFromCheckpoint('linear', file.info(found.name).shape, bytes));
+      if (!found.transposed) return file.readBytes(found.name, target, (found.third ?? 0) * target.length);
+      bytesFromCheckpoint('linear', file.info(found.name).shape, await file.readRaw(found.name), () => target);
     },
     close: async () => {},
   };

@@ -1,4 +1,5 @@
 /** Weights of a whole model under their names in the original files, in the shapes that they have there. */
+import type { Buffers } from '../convert/buffers.ts';
 import { type Dtype, tensorBytes } from '../dtypes.ts';
 import { CheckpointError } from '../errors.ts';
 import { bytesFromCheckpoint, valuesFromCheckpoint } from '../layout.ts';
@@ -7,13 +8,15 @@ import type { TensorData, TensorToWrite } from '../safetensorsWriter.ts';
 import { type OriginalLayout, originalPlace } from './originalKeys.ts';
 
 /**
- * Renames the tensors of a component; queries, keys and values of the image encoder become one.
+ * Renames the tensors of a component; queries, keys and values of the image encoder become one. Whoever has written one gives its memory back
+ * to `buffers`.
  * @throws CheckpointError if a weight has no place in the original files.
  */
 export function originalTensors(
   component: WeightedComponent,
   tensors: Record<string, TensorToWrite>,
   layout: OriginalLayout,
+  buffers: Buffers,
 ): Record<string, TensorToWrite> {
   const result: Record<string, TensorToWrite> = {};
   const fused = new Map<string, TensorToWrite[]>();
@@ -29,7 +32,7 @@ export function originalTensors(
       result[name] = { dtype, shape: [...shape].reverse(), data: async () => transpose(await dataOf(tensor), shape) };
     } else result[name] = { ...tensor, shape: asConvolution ? [...tensor.shape, 1, 1] : tensor.shape };
   }
-  for (const [name, thirds] of fused) result[name] = joined(name, thirds);
+  for (const [name, thirds] of fused) result[name] = joined(name, thirds, buffers);
   return result;
 }
 
@@ -39,7 +42,7 @@ const transpose = (data: TensorData, shape: number[]) =>
   data instanceof Uint8Array ? bytesFromCheckpoint('linear', shape, data) : valuesFromCheckpoint('linear', shape, data);
 
 /** One tensor of three with one below the other. */
-function joined(name: string, thirds: TensorToWrite[]): TensorToWrite {
+function joined(name: string, thirds: TensorToWrite[], buffers: Buffers): TensorToWrite {
   const [{ dtype, shape }] = thirds;
   const other = thirds.find((third): third is TensorToWrite & { dtype: Dtype } => third.dtype !== dtype);
   if (other)
@@ -48,8 +51,9 @@ function joined(name: string, thirds: TensorToWrite[]): TensorToWrite {
     let whole: TensorData | undefined;
     for (const [i, third] of thirds.entries()) {
       const part = await dataOf(third);
-      whole ??= part instanceof Uint8Array ? new Uint8Array(3 * tensorBytes(dtype, shape)!) : new Float32Array(3 * part.length);
+      whole ??= part instanceof Uint8Array ? buffers.take(3 * tensorBytes(dtype, shape)!) : new Float32Array(3 * part.length);
       whole.set(part, i * part.length);
+      buffers.give(part);
     }
     return whole!;
   };
