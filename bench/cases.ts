@@ -7,6 +7,7 @@ export type Work =
   | { kind: 'vae-encode'; checkpoint: string; height: number; width: number }
   | { kind: 'clip'; checkpoint: string; height: number; width: number }
   | { kind: 'load'; checkpoint: string; picture: string }
+  | { kind: 'load-float32'; checkpoint: string }
   | { kind: 'pipeline'; checkpoint: string; picture: string; frames: number; height: number; width: number; steps: number }
   | LayerWork<'attention'>
   | LayerWork<'temporal-attention'>
@@ -30,8 +31,8 @@ export interface Case {
   work: Work;
   /** Rounds unless told otherwise. Default 5. */
   rounds?: number;
-  /** Each round is a process of its own, timed from its start. */
-  fresh?: boolean;
+  /** Each round is a process of its own, of which is timed all from its `start`, or the first `round` alone. */
+  fresh?: 'start' | 'round';
   /** Our backend. Default tensorflow. */
   backend?: string;
   /** What ours is compared with: `diffusers`, or our own code on this backend. Default diffusers. */
@@ -99,7 +100,12 @@ export const cases: Record<string, Case> = {
   load: {
     what: 'from the start of the process until the full checkpoint is loaded and a picture has its CLIP embedding',
     work: { kind: 'load', checkpoint: full, picture },
-    fresh: true,
+    fresh: 'start',
+  },
+  'load-float32': {
+    what: 'float32 tensors of all weights in the float16 file of the full UNet; against safetensors and `.float()` of torch',
+    work: { kind: 'load-float32', checkpoint: full },
+    fresh: 'round',
   },
   'pipeline-tiny': {
     what: 'the whole pipeline after loading, tiny checkpoint, 8 frames of 64x96, 10 steps with guidance',

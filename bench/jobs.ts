@@ -1,6 +1,6 @@
 /** Our side of each kind of work: what to build, and the function that a round calls. */
 import * as tf from '@tensorflow/tfjs';
-import { camelCaseConfig, loadWeights, openModelFolder, type WeightedComponent } from '../src/checkpoints/index.ts';
+import { camelCaseConfig, loadWeights, openModelFolder, type WeightDtype, type WeightedComponent } from '../src/checkpoints/index.ts';
 import { type AnyBlock, Attention, FeedForward, runSteps, SpatioTemporalResBlock, withoutWeights } from '../src/layers/index.ts';
 import { loadImage } from '../src/media/index.ts';
 import { CLIP_MEAN, CLIP_STD, clipPixelValues } from '../src/media/preprocess.ts';
@@ -22,18 +22,19 @@ function noise<T extends tf.Tensor>(seed: number, shape: number[]): T {
   return (shape.length < 4 ? tf.tensor(generator.randn(shape), shape) : randnTensor(generator, shape)) as T;
 }
 
-/** Builds a block without weights and fills it from the checkpoint; weights are kept as the pipeline keeps them by default. */
+/** Builds a block without weights and fills it from the checkpoint; weights are kept as the pipeline keeps them, by default. */
 async function filled<T extends AnyBlock>(
   checkpoint: string,
   component: WeightedComponent,
   prefix: string,
   create: (config: Record<string, unknown>) => T,
+  weightDtype: WeightDtype = 'auto',
 ): Promise<T> {
   const folder = await openModelFolder(checkpoint);
   try {
     const block = create(camelCaseConfig(folder.config(component)));
     withoutWeights(() => block.build());
-    await loadWeights(block, await folder.weights(component), { prefix, weightDtype: 'auto' });
+    await loadWeights(block, await folder.weights(component), { prefix, weightDtype });
     return block;
   } finally {
     await folder.close();
@@ -104,6 +105,14 @@ export const jobs: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Job> } = 
     const values = clipPixelValues([await loadImage(picture)], imageEncoder.config.imageSize, CLIP_MEAN, CLIP_STD);
     const embeds = await embedding(imageEncoder, tf.tensor(values.data, values.shape));
     return async () => embeds;
+  },
+  async 'load-float32'({ checkpoint }) {
+    return async () => {
+      const unet = await filled(checkpoint, 'unet', '', (config) => new UNetSpatioTemporalConditionModel(config), 'float32');
+      const vectors = unet.parameters().filter(({ variable }) => variable.shape.length === 1);
+      vectors.sort((a, b) => (a.key < b.key ? -1 : 1));
+      return tf.concat(vectors.map(({ variable }) => variable.read()));
+    };
   },
   async pipeline({ checkpoint, picture, frames: numFrames, height, width, steps: numInferenceSteps }) {
     const pipe = await StableVideoDiffusionPipeline.fromPretrained(checkpoint, { backend: 'tensorflow' });

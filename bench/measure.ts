@@ -94,10 +94,16 @@ async function inTurns(start: (() => Side)[], rounds: number, files: string[], t
 }
 
 /**
- * Rounds that are processes of their own, measured from their start. The first ones bring the files into memory and don't count.
- * Each ends before the next begins, because both together may need more memory than there is.
+ * Rounds that are processes of their own, measured from their start, or in their first round alone. The first ones bring the files into
+ * memory and don't count. Each ends before the next begins, because both together may need more memory than there is.
  */
-async function fromStart(start: (() => Side)[], rounds: number, files: string[], tell: Tell): Promise<Measured> {
+async function inFreshProcesses(
+  timed: 'start' | 'round',
+  start: (() => Side)[],
+  rounds: number,
+  files: string[],
+  tell: Tell,
+): Promise<Measured> {
   const result: Measured = { times: [], versions: [], peaks: [], resting: [] };
   for (let i = 0; i <= rounds; i++) {
     const times: number[] = [];
@@ -105,11 +111,11 @@ async function fromStart(start: (() => Side)[], rounds: number, files: string[],
       const side = create();
       try {
         const { seconds, version, restingBytes } = await side.ready();
-        times.push(seconds);
         result.versions[which] = version;
         result.resting[which] = restingBytes;
+        const first = await side.round();
+        times.push(timed === 'start' ? seconds : first);
         result.peaks[which] = await side.peakBytes();
-        await side.round();
         await side.save(files[which]);
       } finally {
         await side.end();
@@ -132,7 +138,9 @@ export async function measure(name: string, { work, fresh, backend, peer }: Case
   const folder = mkdtempSync(join(tmpdir(), 'svd-bench-'));
   try {
     const files = [join(folder, 'ours'), join(folder, 'peer')];
-    const { times, versions, peaks, resting } = await (fresh ? fromStart : inTurns)(start, rounds, files, tell);
+    const { times, versions, peaks, resting } = await (fresh
+      ? inFreshProcesses(fresh, start, rounds, files, tell)
+      : inTurns(start, rounds, files, tell));
     const [oursRounds, peerRounds] = [times.map(([ours]) => ours), times.map(([, theirs]) => theirs)];
     const [ours_seconds, peer_seconds] = [median(oursRounds), median(peerRounds)];
     return {

@@ -79,6 +79,18 @@ def load():
     return lambda: embedding
 
 
+def load_float32():
+    """All tensors of the UNet's file in float32, which stay in memory; gives those of one axis, by name."""
+    tensors = {}
+
+    def run():
+        with safe_open(Path(work['checkpoint']) / 'unet' / 'diffusion_pytorch_model.safetensors', 'pt') as file:
+            tensors.update({key: file.get_tensor(key).float() for key in file.keys()})
+        return torch.cat([tensors[key] for key in sorted(tensors) if tensors[key].dim() == 1])
+
+    return run
+
+
 def pipeline():
     pipe, picture = whole()
     options = dict(height=work['height'], width=work['width'], num_frames=work['frames'], num_inference_steps=work['steps'])

@@ -3,7 +3,9 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { type Options, readArguments } from '../src/cli/arguments.ts';
+import { exitCode, UsageError } from '../src/cli/errors.ts';
+import { formatHelp } from '../src/cli/help.ts';
 import { type Case, cases } from './cases.ts';
 import { growth, series } from './growth.ts';
 import { type Machine, machine } from './machine.ts';
@@ -11,13 +13,14 @@ import { measure } from './measure.ts';
 import { compileOurs, prepareCheckpoint, pythonWithDiffusers, root } from './prepare.ts';
 import { table } from './table.ts';
 
-const help = `Usage: npm run bench -- [options]
-
-  --case NAME    run this case; may be given several times. Default: all.
-  --rounds N     rounds of each case. Default: 5, for some cases fewer.
-  --json FILE    where to write the results. Default: bench/results/latest.json.
-  --list         name the cases.
-  --growth       instead of cases, measure how our time and memory grow: --case then takes ${series.join(', ')}.`;
+const options: Options = {
+  case: { value: 'NAME', many: true, help: 'Run this case; may be given several times. Default: all.' },
+  rounds: { value: 'N', help: 'Rounds of each case. Default: 5, for some cases fewer.' },
+  json: { value: 'FILE', help: 'Where to write the results. Default: bench/results/latest.json.' },
+  list: { help: 'Name the cases.' },
+  growth: { help: `Instead of cases, measure how our time and memory grow: --case then takes ${series.join(', ')}.` },
+  help: { short: 'h', help: 'Show this text.' },
+};
 
 /** Writes beside the file and renames, after every case, so that a run that is broken off leaves what it has measured. */
 function save(path: string, results: { command: string; machine: Machine; rows: object[] }): void {
@@ -26,26 +29,22 @@ function save(path: string, results: { command: string; machine: Machine; rows: 
   renameSync(`${path}.unfinished`, path);
 }
 
+/** @throws UsageError, one sentence, for whatever cannot be run. */
 function readOptions() {
-  const { values } = parseArgs({
-    options: {
-      case: { type: 'string', multiple: true },
-      rounds: { type: 'string' },
-      json: { type: 'string', default: fileURLToPath(new URL('results/latest.json', import.meta.url)) },
-      list: { type: 'boolean', default: false },
-      growth: { type: 'boolean', default: false },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
-  });
-  const known = values.growth ? series : Object.keys(cases);
-  const names = values.case ?? known;
+  const given = readArguments(process.argv.slice(2), options);
+  if (given.positionals.length > 0) throw new UsageError(`cases are chosen by --case but "${given.positionals[0]}" is given without.`);
+  const growth = given.has('growth');
+  const known = growth ? series : Object.keys(cases);
+  const names = given.has('case') ? given.values('case') : known;
   const unknown = names.find((name) => !known.includes(name));
-  if (unknown !== undefined) throw new Error(`There is no case "${unknown}". The cases are ${known.join(', ')}.`);
-  const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
+  if (unknown !== undefined) throw new UsageError(`there is no case "${unknown}". The cases are ${known.join(', ')}.`);
+  const text = given.value('rounds');
+  const rounds = text === undefined ? undefined : Number(text);
   if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) {
-    throw new Error(`--rounds has to be a whole number of 1 or more but is "${values.rounds}".`);
+    throw new UsageError(`--rounds has to be a whole number of 1 or more but is "${text}".`);
   }
-  return { ...values, names, rounds };
+  const json = given.value('json') ?? fileURLToPath(new URL('results/latest.json', import.meta.url));
+  return { help: given.has('help'), list: given.has('list'), growth, names, rounds, json };
 }
 
 async function compare(names: string[], rounds: number | undefined, write: (rows: object[]) => void): Promise<boolean> {
@@ -72,17 +71,17 @@ async function compare(names: string[], rounds: number | undefined, write: (rows
 }
 
 async function main(): Promise<number> {
-  const options = readOptions();
-  if (options.help) console.log(help);
-  else if (options.list) for (const [name, { what }] of Object.entries(cases)) console.log(`${name}: ${what}`);
+  const { help, list, names, rounds, json, growth: grows } = readOptions();
+  if (help) console.log(formatHelp({ usage: ['npm run bench -- [options]'], about: [], groups: { Options: options } }));
+  else if (list) for (const name of names) console.log(grows ? name : `${name}: ${cases[name].what}`);
   else {
     process.chdir(root); // cases name their files from there
     compileOurs();
     const command = ['npm run bench --', ...process.argv.slice(2)].join(' ');
-    const write = (rows: object[]) => save(options.json, { command, machine: machine(), rows });
-    if (options.growth) await growth(options.names, options.rounds ?? 1, write);
-    else if (!(await compare(options.names, options.rounds, write))) return 1;
-    console.error(`Written to ${options.json}`);
+    const write = (rows: object[]) => save(json, { command, machine: machine(), rows });
+    if (grows) await growth(names, rounds ?? 1, write);
+    else if (!(await compare(names, rounds, write))) return 1;
+    console.error(`Written to ${json}`);
   }
   return 0;
 }
@@ -90,6 +89,6 @@ async function main(): Promise<number> {
 process.exit(
   await main().catch((error: Error) => {
     console.error(`bench: ${error.message}`);
-    return 1;
+    return exitCode(error);
   }),
 );
