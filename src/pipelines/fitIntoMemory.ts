@@ -1,8 +1,14 @@
 /** Makes one sampling call run as its memory plan says. */
-import { limitScores } from '../layers/index.ts';
+import { type AnyBlock, Attention } from '../layers/index.ts';
 import type { Settings } from './checkInputs.ts';
 import type { Components } from './components.ts';
 import type { GenerateOptions } from './types.ts';
+
+/** Every attention below a block. */
+const attentionsIn = (block: AnyBlock): Attention[] => [
+  ...(block instanceof Attention ? [block] : []),
+  ...block.children.flatMap(attentionsIn),
+];
 
 /**
  * Plans the call and sets its models up for it, until `undo`. What was given stays.
@@ -30,11 +36,11 @@ export function fitIntoMemory(
     forwardChunking: given,
     decodeChunkSize,
   });
-  const models = [unet, vae];
-  for (const model of models) limitScores(model, levers.attentionBytes);
+  const attentions = [unet, vae].flatMap(attentionsIn).filter(({ scoreBytes }) => scoreBytes === undefined);
+  for (const attention of attentions) attention.scoreBytes = levers.attentionBytes;
   if (!given && levers.forwardChunking) unet.enableForwardChunking(levers.forwardChunking.size, levers.forwardChunking.dim);
   const undo = () => {
-    for (const model of models) limitScores(model, undefined);
+    for (const attention of attentions) attention.scoreBytes = undefined;
     if (!given) unet.disableForwardChunking();
   };
   const { decodeChunkSize: frames, guidanceTogether: together } = levers;
