@@ -58,10 +58,14 @@ export const conv2dFormulations = {
     return bias ? tf.add(y, perImage(bias)) : y;
   }) as Conv2d,
 
-  /** Up to 1.4 times faster, and the bias is added on the way. With few pixels, packing the filter at each call takes more than it saves. */
+  /**
+   * Up to 1.6 times faster, and the bias is added on the way. With few pixels, packing the filter at each call takes more than it saves, the
+   * sooner the more channels there are.
+   */
   oneDNN: ((x, filter, bias, padding, stride) => {
     const pixels = (x.shape[0] * x.shape[1] * x.shape[2]) / stride ** 2;
-    if (pixels < 2048) return conv2dFormulations.plain(x, filter, bias, padding, stride);
+    const few = Math.max(filter.shape[2], filter.shape[3]) > 320 ? 2048 : 512;
+    if (pixels < few) return conv2dFormulations.plain(x, filter, bias, padding, stride);
     const y = kernels.conv2d(x, filter, bias?.rank === 1 ? (bias as tf.Tensor1D) : undefined, padding, stride);
     return bias?.rank === 2 ? tf.add(y, perImage(bias)) : y;
   }) as Conv2d,

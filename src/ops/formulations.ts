@@ -43,7 +43,7 @@ const fastest: Record<string, Record<string, Choice>> = {
   },
   groupNorm: { 'tensorflow-cpu': { name: 'oneItem' } },
   layerNorm: {
-    'tensorflow-cpu': { name: 'oneDNN', needs: ['layerNorm'] },
+    'tensorflow-cpu': { name: 'oneDNN', needs: ['layerNorm', 'euclideanNorm', 'mean'] },
     'tensorflow-gpu': { name: 'euclidean', needs: ['euclideanNorm', 'mean'] },
   },
   linear: {

@@ -45,7 +45,10 @@ const OPERATION = 1e-5;
 
 const vector = (name: string, length: number) => named<tf.Tensor1D>(name, [length]);
 
-/** `[N, H, W, I, O]`: heights that tiles of four rows fill and do not fill, in one band and in several, and channels below and above the switch to Winograd. */
+/**
+ * `[N, H, W, I, O]`: heights that tiles of four rows fill and do not fill, in one band and in several, channels below and above the switch to
+ * Winograd, and pixels above the switch to oneDNN.
+ */
 const convolutionSizes = [
   [2, 40, 3, 192, 192],
   [1, 68, 2, 192, 192],
@@ -54,6 +57,8 @@ const convolutionSizes = [
   [1, 16, 8, 256, 192],
   [1, 4, 4, 192, 192],
   [2, 8, 6, 8, 4],
+  [1, 23, 23, 8, 8],
+  [1, 46, 46, 328, 2],
 ];
 const picture = ([n, h, w, i]: number[]) => named('x', [n!, h!, w!, i!]);
 const filterOf = ([, , , i, o]: number[]) => named('filter', [3, 3, i!, o!]);
@@ -92,6 +97,7 @@ const cases: Record<string, Cases> = {
     shapes: [
       [4, 32],
       [2, 7, 48],
+      [2, 260, 64],
     ],
     inputs: (shape) => [named('x', shape, -1, 3), vector('gain', shape.at(-1)!), vector('bias', shape.at(-1)!), 1e-5],
   },

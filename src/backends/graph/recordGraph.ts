@@ -50,12 +50,15 @@ export interface RecordedGraph {
   dispose(): void;
 }
 
+/** Tensors of so many elements are computed one after the other: all at once, they would need the memory of all at once. */
+const LARGE = 2 ** 18;
+
 /** The graph that grows while a computation is recorded. */
 class Recording {
   readonly nodes: GraphNode[] = [];
   private readonly names = new Map<number, string>();
   private readonly constants = new Map<string, string>();
-  private last?: string;
+  private lastLarge?: string;
 
   /** What a handle holds, as the name of an operation and the number of its output. */
   nameOf(id: number): string {
@@ -97,12 +100,13 @@ class Recording {
     this.constants.set(key, this.add({ op: 'Const', inputs: [], attributes, value: { dtype, shape, bytes } }, id));
   }
 
-  /** An operation that was run. Each waits for the one before: all at once, they would need the memory of all at once. */
+  /** An operation that was run. */
   operation(op: string, attributes: Attribute[], names: string[], outputs: NativeTensor[]): void {
-    const inputs = this.last === undefined ? names : [...names, `^${this.last}`];
+    const isLarge = outputs.some(({ shape }) => tf.util.sizeFromShape(shape) >= LARGE);
+    const inputs = isLarge && this.lastLarge !== undefined ? [...names, `^${this.lastLarge}`] : names;
     const ids = outputs.map(({ id }) => id);
     const first = this.add({ op, inputs, attributes: [...attributes, ...(missing[op]?.(outputs[0]) ?? [])] }, ...ids);
-    this.last = first.slice(0, -':0'.length);
+    if (isLarge) this.lastLarge = first.slice(0, -':0'.length);
   }
 }
 
