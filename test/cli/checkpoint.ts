@@ -16,8 +16,19 @@ const classes = {
   vae: ['diffusers', 'AutoencoderKLTemporalDecoder'],
 };
 
+/** What is stored of the weight of a key and a shape. */
+type Weight = (key: string, shape: number[]) => TensorToWrite;
+
+const byName: Weight = (key, shape) => ({ dtype: 'F32', shape, data: weightValues(key, shape) });
+
+/** Zeros in half precision, which are written fast, for what asks for their memory alone. */
+export const halfZeros: Weight = (_, shape) => ({
+  ...{ dtype: 'F16', shape },
+  data: () => new Uint8Array(2 * shape.reduce((product, axis) => product * axis, 1)),
+});
+
 /** Writes `folder` as diffusers' `save_pretrained` would, for components with the given configs. */
-export async function writeCheckpoint(folder: string, components: Record<string, Json>): Promise<void> {
+export async function writeCheckpoint(folder: string, components: Record<string, Json>, weight = byName): Promise<void> {
   const index = { _class_name: 'StableVideoDiffusionPipeline', ...classes };
   await mkdir(folder);
   await writeFile(join(folder, 'model_index.json'), JSON.stringify(index));
@@ -29,17 +40,14 @@ export async function writeCheckpoint(folder: string, components: Record<string,
   }
   const config = (name: string) => camelCaseConfig(components[name]);
   const weights = 'diffusion_pytorch_model.safetensors';
-  await writeWeights(join(folder, 'image_encoder/model.safetensors'), new CLIPVisionModelWithProjection(config('image_encoder')));
-  await writeWeights(join(folder, 'unet', weights), new UNetSpatioTemporalConditionModel(config('unet')));
-  await writeWeights(join(folder, 'vae', weights), new AutoencoderKLTemporalDecoder(config('vae')));
+  await writeWeights(join(folder, 'image_encoder/model.safetensors'), new CLIPVisionModelWithProjection(config('image_encoder')), weight);
+  await writeWeights(join(folder, 'unet', weights), new UNetSpatioTemporalConditionModel(config('unet')), weight);
+  await writeWeights(join(folder, 'vae', weights), new AutoencoderKLTemporalDecoder(config('vae')), weight);
 }
 
-async function writeWeights(path: string, model: AnyBlock): Promise<void> {
+async function writeWeights(path: string, model: AnyBlock, weight: Weight): Promise<void> {
   withoutWeights(() => model.build());
-  const tensors = model.parameters().map((parameter): [string, TensorToWrite] => {
-    const shape = checkpointShape(parameter);
-    return [parameter.key, { dtype: 'F32', shape, data: weightValues(parameter.key, shape) }];
-  });
+  const tensors = model.parameters().map((parameter) => [parameter.key, weight(parameter.key, checkpointShape(parameter))] as const);
   model.dispose();
   await writeSafetensors(path, Object.fromEntries(tensors), { format: 'pt' });
 }
