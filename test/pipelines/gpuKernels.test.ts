@@ -3,6 +3,9 @@
  * cards in the types it is issued with (gpu-kernels.json), so that none brings its inputs to the processor; and no step reads anything back.
  */
 import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
@@ -24,6 +27,19 @@ const known = JSON.parse(readFileSync(new URL('../fixtures/gpu-kernels.json', im
   string,
   Record<string, string[]>
 >;
+
+/** What TensorFlow calls the types. */
+const native = { float32: 'float', float16: 'half', bfloat16: 'bfloat16' };
+
+/** Makes the backend say that it computes on a card, so that nothing that only processors have is called. Gives what undoes it. */
+function asOnCard(): () => void {
+  const backend = tf.backend() as unknown as { isUsingGpuDevice: boolean };
+  const before = backend.isUsingGpuDevice;
+  backend.isUsingGpuDevice = true;
+  return () => {
+    backend.isUsingGpuDevice = before;
+  };
+}
 
 /** Whether an operation has a kernel for cards. */
 function hasKernel({ name, types }: IssuedOp, version: string): boolean {
@@ -91,6 +107,38 @@ describe('on a graphics card', () => {
     expectKernels(ops, Object.keys(known));
     pipe.dispose();
   });
+
+  for (const dtype of ['float32', 'float16', 'bfloat16'] as const) {
+    for (const weightDtype of dtype === 'float32' ? (['auto'] as const) : (['auto', 'float32'] as const)) {
+      it(`every operation of streaming ${dtype} weights, held as ${weightDtype}, has a kernel, and none reads back`, async () => {
+        const folder = await mkdtemp(join(tmpdir(), 'svd-test-'));
+        const restore = asOnCard();
+        try {
+          const shipped = await StableVideoDiffusionPipeline.fromPretrained(tiny, { backend: 'tensorflow' });
+          await shipped.savePretrained(folder, { dtype });
+          shipped.dispose();
+          const load = { backend: 'tensorflow', offload: 'sequential', weightDtype } as const;
+          const pipe = await StableVideoDiffusionPipeline.fromPretrained(folder, load);
+          const options = { height: 32, width: 32, numFrames: 2, numInferenceSteps: 1 };
+          const { ops, reads } = await issuedOps(() => pipe.generate(inputPicture('picture', 20, 12), options));
+          // Halves are moved as bfloat16, whose kernel is faster on processors.
+          const moved = dtype === 'float32' ? 'float' : 'bfloat16';
+          expect(ops).to.deep.include.members([
+            { name: 'Bitcast', types: { T: 'uint8', type: moved } },
+            { name: 'Transpose', types: { T: moved, Tperm: 'int32' } },
+          ]);
+          if (dtype === 'float16') expect(ops).to.deep.include({ name: 'Bitcast', types: { T: 'bfloat16', type: 'half' } });
+          expect(ops.filter(({ name }) => name === 'Cast').map(({ types }) => types.SrcT)).to.include(native[dtype]);
+          expectKernels(ops, Object.keys(known));
+          expect(reads, 'whether latents are finite, and the frames').to.equal(2);
+          pipe.dispose();
+        } finally {
+          restore();
+          await rm(folder, { recursive: true });
+        }
+      });
+    }
+  }
 });
 
 describe('the list of kernels for graphics cards', () => {
