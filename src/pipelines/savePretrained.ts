@@ -1,6 +1,7 @@
 /** Writing of a pipeline's parts in diffusers' layout. */
 import {
   blockTensors,
+  CheckpointError,
   type ModelFiles,
   publishedConfigs,
   type SavedDtype,
@@ -33,6 +34,9 @@ export async function saveComponents(
   { dtype = 'float32', maxShardSize, variant, signal }: SaveOptions,
   reopen?: ModelFiles['reopen'],
 ): Promise<void> {
+  if (!Object.hasOwn(savedDtypes, dtype)) {
+    throw new CheckpointError(`\`dtype\` has to be one of ${Object.keys(savedDtypes).join(', ')} but is ${dtype}.`);
+  }
   const models: Record<WeightedComponent, AnyBlock> = { unet, vae, image_encoder: imageEncoder };
   const { index, configs } = publishedConfigs(unet.config.numFrames);
   const { imageSize } = imageEncoder.config;

@@ -64,6 +64,17 @@ describe('savePretrained', () => {
       await (await load(folder, { variant: 'fp16' })).dispose();
     }));
 
+  it('refuses a type that it does not know', () =>
+    withModel('float32', async (model, path) => {
+      const pipe = await load(model);
+      await expectError(
+        () => pipe.savePretrained(path('copy'), { dtype: 'F16' as 'float16' }),
+        '`dtype` has to be one of float32, float16, bfloat16 but is F16.',
+      );
+      pipe.dispose();
+      expect(await readdir(path('.'))).to.deep.equal(['single']);
+    }));
+
   it('leaves nothing when it is stopped, and says where it cannot write', () =>
     withModel('float32', async (model, path) => {
       const pipe = await load(model);
