@@ -2,6 +2,7 @@
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { writeAll } from '../safetensorsWriter.ts';
+import type { Span } from './writeThread.ts';
 
 interface Piece {
   file: FileHandle;
@@ -30,7 +31,11 @@ export class Pieces {
     return new Pieces(pieces);
   }
 
-  /** The parts of the files that a range of the whole takes. */
+  /** The parts of the files that a range of the whole takes, for a thread that writes it. */
+  spansOf(length: number, position: number): Span[] {
+    return [...this.spans(length, position)].map(({ file, ...span }) => ({ fd: file.fd, ...span }));
+  }
+
   private *spans(length: number, position: number): Generator<{ file: FileHandle; from: number; to: number; at: number }> {
     for (const { file, start, bytes } of this.pieces) {
       const from = Math.max(position, start);

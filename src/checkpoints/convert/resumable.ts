@@ -9,12 +9,18 @@ import { isAlive } from '../../files/process.ts';
 import { CheckpointError, reason } from '../errors.ts';
 import { checkSpace } from '../space.ts';
 import { Pieces } from './pieces.ts';
+import { WriteThread } from './writeThread.ts';
 
 /** One step of the work: some bytes, of a size that is known before. */
 export interface Part {
   bytes: number;
-  /** Makes the bytes, and what is to be remembered of them. */
-  make(): Promise<{ data: Uint8Array; note?: unknown }>;
+  make(): Promise<Made>;
+}
+
+/** The bytes of a part, and what is to be remembered of them. */
+export interface Made {
+  data: Uint8Array;
+  note?: unknown;
 }
 
 /** One file or several, which hold the bytes of all parts, one after the other, behind a head that is written last. */
@@ -96,24 +102,33 @@ async function fill(path: string, partial: string, work: Work): Promise<void> {
     await checkSpace(dirname(path), total - done, 'The conversion', 'Free space there or choose another place.');
     onProgress?.(done, total);
     const journal = await open(join(partial, 'journal'), 'a');
+    const thread = new WriteThread();
     try {
       for (const run of runs) {
         const notes = lines.splice(0, run.parts.length).map(({ note }) => note);
         const pieces = await Pieces.open(output, run.pieces);
+        let writing: Promise<void> | undefined;
+        const write = async ({ data, note }: Made, position: number, before = writing) => {
+          const crc = await thread.write(data, pieces.spansOf(data.length, position));
+          await before;
+          await journal.appendFile(`${JSON.stringify({ crc, note } satisfies Line)}\n`);
+          onWritten?.(data);
+          done += data.length;
+          onProgress?.(done, total);
+        };
         try {
           let position = run.headBytes + bytesOf(run.parts.slice(0, notes.length));
-          for await (const { data, note } of inOrder(run.parts.slice(notes.length))) {
+          for await (const made of inOrder(run.parts.slice(notes.length))) {
             signal?.throwIfAborted();
-            const writing = pieces.write(data, position);
-            const crc = crc32(data); // meanwhile
-            await writing;
-            await journal.appendFile(`${JSON.stringify({ crc, note } satisfies Line)}\n`);
-            onWritten?.(data);
-            notes.push(note);
-            position += data.length;
-            done += data.length;
-            onProgress?.(done, total);
+            const before = writing;
+            writing = write(made, position);
+            writing.catch(() => {}); // looked at when its turn comes
+            notes.push(made.note);
+            position += made.data.length;
+            await before; // so that the thread has the next part when it has written one
           }
+          await writing;
+          signal?.throwIfAborted();
           const { head, texts = {} } = await run.finish(notes);
           if (head) await pieces.write(head, 0);
           for (const [name, text] of Object.entries(texts)) {
@@ -121,10 +136,12 @@ async function fill(path: string, partial: string, work: Work): Promise<void> {
             await writeFile(join(output, name), text);
           }
         } finally {
+          await Promise.allSettled([writing]);
           await pieces.close();
         }
       }
     } finally {
+      await thread.close();
       await journal.close();
     }
     signal?.throwIfAborted();
@@ -137,7 +154,7 @@ async function fill(path: string, partial: string, work: Work): Promise<void> {
 const bytesOf = (parts: Part[]) => parts.reduce((sum, { bytes }) => sum + bytes, 0);
 
 /** What parts make, in their order, some of them made ahead. */
-async function* inOrder(parts: Part[]): AsyncGenerator<{ data: Uint8Array; note?: unknown }> {
+async function* inOrder(parts: Part[]): AsyncGenerator<Made> {
   const ahead: ReturnType<Part['make']>[] = [];
   try {
     for (let next = 0; next < parts.length || ahead.length > 0; ) {
