@@ -6,6 +6,7 @@ import { type HubCommand, hubOptions, offlineOption, readHubCommand } from './hu
 import { generateOptions } from './options.ts';
 import { oneOf, wholeNumber } from './values.ts';
 import type { BackendResult } from './verifyBackends.ts';
+import { version } from './version.ts';
 import { watched } from './watch.ts';
 
 /** What `svd verify` was told to do. */
@@ -40,7 +41,7 @@ const running: Options = {
 };
 
 const reporting: Options = {
-  json: { help: 'Print one line of JSON.' },
+  json: { help: "Print one line of JSON, with the versions of all and the checkpoint's hashes." },
   quiet: generateOptions.quiet,
   help: { short: 'h', help: 'Show this text.' },
 };
@@ -71,10 +72,13 @@ export async function run(args: string[]): Promise<number> {
     return 0;
   }
   const command = readCommand(readArguments(args, options));
-  const results = await watched(command, async (watch) => (await import('./verifyBackends.ts')).verifyBackends(command, watch));
+  const verification = await watched(command, async (watch) => (await import('./verifyBackends.ts')).verifyBackends(command, watch));
+  const { results } = verification;
   const within = results.every(({ within }) => within);
   const { model, reference, stageInputs } = command;
-  console.log(command.json ? JSON.stringify({ model, reference, stageInputs, within, results }) : results.map(table).join('\n\n'));
+  console.log(
+    command.json ? JSON.stringify({ model, reference, stageInputs, within, version, ...verification }) : results.map(table).join('\n\n'),
+  );
   return within ? 0 : 1;
 }
 

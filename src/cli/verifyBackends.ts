@@ -1,6 +1,6 @@
 /** The work of `svd verify`: one backend after the other. */
 import { listBackends, useBackend } from '../backends/index.ts';
-import { identifyCheckpoint, openSafetensors } from '../checkpoints/index.ts';
+import { type CheckpointIdentity, identifyCheckpoint, openSafetensors } from '../checkpoints/index.ts';
 import { useFormulations } from '../ops/index.ts';
 import { StableVideoDiffusionPipeline } from '../pipelines/fromPretrained.ts';
 import { MemoryError } from '../pipelines/memoryError.ts';
@@ -26,11 +26,21 @@ export interface BackendResult {
   problem?: string;
 }
 
+/** What was compared with what, and what came of it. */
+export interface Verification {
+  /** The checkpoint, whose weights are those of the reference. */
+  checkpoint: CheckpointIdentity;
+  /** Versions of the libraries that made the reference. */
+  referenceVersions: Record<string, string>;
+  /** One for each backend that was asked for. */
+  results: BackendResult[];
+}
+
 /**
  * Verifies on the backend or backends that were asked for. With `all`, one that cannot be used or has too little memory is told and passed over.
  * @throws If the reference cannot be read or is of another checkpoint; for a single backend, if it cannot be used.
  */
-export async function verifyBackends(command: VerifyCommand, watch: Watch): Promise<BackendResult[]> {
+export async function verifyBackends(command: VerifyCommand, watch: Watch): Promise<Verification> {
   const { signal, progress } = watch;
   const file = await openSafetensors(command.reference);
   try {
@@ -38,11 +48,15 @@ export async function verifyBackends(command: VerifyCommand, watch: Watch): Prom
     const variant = command.variant ?? reference.checkpoint.variant ?? undefined;
     const onProgress = progress.update.bind(progress);
     const folder = await folderOf(command.model, { ...command, variant }, { signal, onProgress });
-    checkSameCheckpoint(reference, (await identifyCheckpoint(folder, { variant, signal })).files);
+    const checkpoint = await identifyCheckpoint(folder, { variant, signal });
+    checkSameCheckpoint(reference, checkpoint.files);
+    const given = { checkpoint, referenceVersions: reference.versions };
     useFormulations(command.formulation);
     const plannedFor = { ...reference.call, pictures: reference.pictures.length };
     const loading = { variant, offload: command.offload, plannedFor, onProgress, signal };
-    if (command.backend !== 'all') return [await verifyOn(command.backend, folder, reference, command, loading)];
+    if (command.backend !== 'all') {
+      return { ...given, results: [await verifyOn(command.backend, folder, reference, command, loading)] };
+    }
     const results: BackendResult[] = [];
     for (const { name, available, reason: why } of await listBackends()) {
       if (!available) results.push({ backend: name, within: true, problem: `passed over. ${why}` });
@@ -55,7 +69,7 @@ export async function verifyBackends(command: VerifyCommand, watch: Watch): Prom
         results.push(await verifyOn(name, folder, reference, command, loading).catch(failed));
       }
     }
-    return results;
+    return { ...given, results };
   } finally {
     await file.close();
   }

@@ -81,7 +81,9 @@ describe('svd verify', () => {
       ...{ json: false, quiet: true },
       ...command,
     };
-    const [result] = await verifyBackends(given, quiet);
+    const {
+      results: [result],
+    } = await verifyBackends(given, quiet);
     return { ...result!, broken: result!.stages!.filter(({ within }) => !within).map(({ stage }) => stage) };
   }
 
