@@ -1,6 +1,6 @@
 /** What the benchmark needs besides this package, made once: a Python environment with diffusers, and checkpoints with random weights. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -14,9 +14,13 @@ function run(command: string, args: string[], remedy: string): void {
   if (status !== 0) throw new Error(`${[command, ...args].join(' ')} failed${error ? ` (${error.message})` : ''}. ${remedy}`);
 }
 
+/** The command as compiled. */
+export const builtCommand = here('.built/src/cli/main.js');
+
 /** Compiles our side, as the published package is: a program that translates itself from TypeScript takes 0.09 GiB more. */
 export function compileOurs(): void {
   run(process.execPath, [`${root}/node_modules/typescript/bin/tsc`, '-p', here('tsconfig.json')], 'Run `npm ci`.');
+  copyFileSync(here('../package.json'), here('.built/package.json')); // the version that the command tells
 }
 
 /** A Python with the packages that the reference needs: the one that PYTHON names, or one in `bench/.venv`. */

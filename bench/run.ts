@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { type Options, readArguments } from '../src/cli/arguments.ts';
 import { exitCode, UsageError } from '../src/cli/errors.ts';
 import { formatHelp } from '../src/cli/help.ts';
+import { calls, wholeCalls } from './calls.ts';
 import { type Case, cases } from './cases.ts';
 import { growth, series } from './growth.ts';
 import { type Machine, machine } from './machine.ts';
@@ -19,6 +20,7 @@ const options: Options = {
   json: { value: 'FILE', help: 'Where to write the results. Default: bench/results/latest.json.' },
   list: { help: 'Name the cases.' },
   growth: { help: `Instead of cases, measure how our time and memory grow: --case then takes ${series.join(', ')}.` },
+  calls: { help: `Instead of cases, measure whole calls at full size: --case then takes ${calls.join(', ')}.` },
   help: { short: 'h', help: 'Show this text.' },
 };
 
@@ -33,8 +35,9 @@ function save(path: string, results: { command: string; machine: Machine; rows: 
 function readOptions() {
   const given = readArguments(process.argv.slice(2), options);
   if (given.positionals.length > 0) throw new UsageError(`cases are chosen by --case but "${given.positionals[0]}" is given without.`);
-  const growth = given.has('growth');
-  const known = growth ? series : Object.keys(cases);
+  if (given.has('growth') && given.has('calls')) throw new UsageError('--growth and --calls are two measurements: give one of them.');
+  const kind = given.has('growth') ? 'growth' : given.has('calls') ? 'calls' : 'cases';
+  const known = { cases: Object.keys(cases), growth: series, calls }[kind];
   const names = given.has('case') ? given.values('case') : known;
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined) throw new UsageError(`there is no case "${unknown}". The cases are ${known.join(', ')}.`);
@@ -44,7 +47,7 @@ function readOptions() {
     throw new UsageError(`--rounds has to be a whole number of 1 or more but is "${text}".`);
   }
   const json = given.value('json') ?? fileURLToPath(new URL('results/latest.json', import.meta.url));
-  return { help: given.has('help'), list: given.has('list'), growth, names, rounds, json };
+  return { help: given.has('help'), list: given.has('list'), kind, names, rounds, json };
 }
 
 async function compare(names: string[], rounds: number | undefined, write: (rows: object[]) => void): Promise<boolean> {
@@ -71,15 +74,16 @@ async function compare(names: string[], rounds: number | undefined, write: (rows
 }
 
 async function main(): Promise<number> {
-  const { help, list, names, rounds, json, growth: grows } = readOptions();
+  const { help, list, names, rounds, json, kind } = readOptions();
   if (help) console.log(formatHelp({ usage: ['npm run bench -- [options]'], about: [], groups: { Options: options } }));
-  else if (list) for (const name of names) console.log(grows ? name : `${name}: ${cases[name].what}`);
+  else if (list) for (const name of names) console.log(kind === 'cases' ? `${name}: ${cases[name].what}` : name);
   else {
     process.chdir(root); // cases name their files from there
     compileOurs();
     const command = ['npm run bench --', ...process.argv.slice(2)].join(' ');
     const write = (rows: object[]) => save(json, { command, machine: machine(), rows });
-    if (grows) await growth(names, rounds ?? 1, write);
+    if (kind === 'growth') await growth(names, rounds ?? 1, write);
+    else if (kind === 'calls') wholeCalls(names, write);
     else if (!(await compare(names, rounds, write))) return 1;
     console.error(`Written to ${json}`);
   }
