@@ -13,7 +13,10 @@ for (const path of workerData) {
   try {
     const file = openSync(path, 'r');
     try {
-      for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer)) hash.update(buffer.subarray(0, read));
+      for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer)) {
+        hash.update(buffer.subarray(0, read));
+        parentPort.postMessage({ bytes: read });
+      }
     } finally {
       closeSync(file);
     }
@@ -24,13 +27,16 @@ for (const path of workerData) {
   }
 }`;
 
-type Message = { sha256: string } | { path: string; message: string; code?: string };
+type Message = { bytes: number } | { sha256: string } | { path: string; message: string; code?: string };
 
 /**
- * The SHA-256 of each file in hexadecimal digits, as `sha256sum` prints it. Runs on a thread of its own.
+ * The SHA-256 of each file in hexadecimal digits, as `sha256sum` prints it. Runs on a thread of its own; `onBytes` is told of what it has read.
  * @throws CheckpointError if one cannot be read; the signal's reason if that aborts.
  */
-export async function sha256OfFiles(paths: string[], { signal }: { signal?: AbortSignal } = {}): Promise<string[]> {
+export async function sha256OfFiles(
+  paths: string[],
+  { onBytes, signal }: { onBytes?: (bytes: number) => void; signal?: AbortSignal } = {},
+): Promise<string[]> {
   signal?.throwIfAborted();
   if (paths.length === 0) return [];
   const worker = new Worker(threadSource, { eval: true, workerData: paths });
@@ -42,7 +48,8 @@ export async function sha256OfFiles(paths: string[], { signal }: { signal?: Abor
       signal?.addEventListener('abort', stop);
       worker.on('error', reject);
       worker.on('message', (message: Message) => {
-        if ('path' in message) {
+        if ('bytes' in message) onBytes?.(message.bytes);
+        else if ('path' in message) {
           const cause = Object.assign(new Error(message.message), { code: message.code });
           reject(new CheckpointError(`Cannot read ${message.path}: ${reason(cause)}.`, { cause }));
         } else if (hashes.push(message.sha256) === paths.length) resolve(hashes);

@@ -69,7 +69,7 @@ export class ProgressLine {
 function describe({ stage, step, steps }: StageProgress, remaining: number | undefined): string {
   const percentage = steps > 0 ? `, ${Math.floor((100 * step) / steps)} %` : '';
   const left = remaining === undefined || step >= steps ? '' : `, ${clock(remaining / 1000)} left`;
-  const done = ['downloading', 'converting', 'loading'].includes(stage) ? bytesOf(step, steps) : `step ${step} of ${steps}`;
+  const done = ['downloading', 'comparing', 'converting', 'loading'].includes(stage) ? bytesOf(step, steps) : `step ${step} of ${steps}`;
   return `${stage}: ${done}${percentage}${left}`;
 }
 

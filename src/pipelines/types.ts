@@ -12,10 +12,10 @@ export type { FloatArray };
 /** `image`: 8-bit RGB pictures. `array`: float32 in [0, 1]. `tensor`: the same as a tensor. `latent`: latents, not decoded. */
 export type OutputType = 'image' | 'array' | 'tensor' | 'latent';
 
-/** Where a long call stands: `step` of `steps` units of `stage` are done. Downloading and loading count bytes of the checkpoint. */
+/** Where a long call stands: `step` of `steps` units of `stage` are done. Downloading, comparing with hashes and loading count bytes of the checkpoint. */
 export interface Progress {
   /** What is being done. */
-  stage: 'downloading' | 'loading' | 'encoding' | 'sampling' | 'decoding';
+  stage: 'downloading' | 'comparing' | 'loading' | 'encoding' | 'sampling' | 'decoding';
   /** How much of it is done. */
   step: number;
   /** How much of it there is. */

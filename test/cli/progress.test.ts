@@ -22,8 +22,8 @@ describe('ProgressLine', () => {
     expect(at(80, 'sampling', 8, 8)).to.equal('\r\x1b[2Ksampling: step 8 of 8, 100 %');
   });
 
-  for (const stage of ['downloading', 'converting']) {
-    it(`shows what is ${stage === 'converting' ? 'converted' : 'downloaded'} in bytes, with the remaining time`, () => {
+  for (const [stage, done] of Object.entries({ downloading: 'downloaded', comparing: 'compared', converting: 'converted' })) {
+    it(`shows what is ${done} in bytes, with the remaining time`, () => {
       const { at } = setUp();
       at(0, stage, 0, 4e9);
       expect(at(10, stage, 1e9, 4e9)).to.contain(`${stage}: 1.0 of 4.0 GB, 25 %, 0:30`);

@@ -70,15 +70,14 @@ export class CachedRepository {
   async has(file: Content & { size: number }): Promise<boolean> {
     const found = await stat(join(this.blobs, file.hash)).catch(() => undefined);
     if (found === undefined || found.size === file.size) return found !== undefined;
-    await this.remove(file, `it has ${found.size} bytes instead of ${file.size}`);
+    await this.remove(file.path, join(this.blobs, file.hash), `it has ${found.size} bytes instead of ${file.size}`);
     return false;
   }
 
-  /** Removes content that is not what its name says. */
-  async remove({ path, hash }: Content, why: string): Promise<void> {
-    const blob = join(this.blobs, hash);
-    console.warn(`${path} is corrupt in the cache (${why}): ${blob} is removed, to be fetched again.`);
-    await rm(blob, { force: true });
+  /** Removes what is at a place on the disk and is not what it should be. */
+  async remove(path: string, at: string, why: string): Promise<void> {
+    console.warn(`${path} is corrupt in the cache (${why}): ${at} is removed, to be fetched again.`);
+    await rm(at, { force: true });
   }
 
   /** Gives content its path in a commit: by a relative link, so that the cache can be moved; by a copy where links are impossible. */
@@ -131,16 +130,33 @@ export class CachedRepository {
     return [...found.values()];
   }
 
-  /** Whether content was compared with its SHA-256 and has not changed since. */
-  async isChecked(hash: string): Promise<boolean> {
-    return isSha256(hash) && (await this.checked())[hash] === (await this.stateOf(hash));
+  /** The weights of a commit that are files of their own there, no links to contents, because the system has none. */
+  async copies(commit: string, variant?: string): Promise<string[]> {
+    const { files } = await this.filesOf(commit, variant);
+    const weights = files.filter((path) => path.endsWith('.safetensors'));
+    const found = await Promise.all(weights.map((path) => lstat(join(this.snapshot(commit), path)).catch(() => undefined)));
+    return weights.filter((_, i) => found[i]?.isFile());
   }
 
-  /** Remembers which contents are what their names say. Small files are not remembered: reading them takes no time. */
-  async rememberChecked(contents: Content[]): Promise<void> {
+  /** What such a copy is remembered by; contents are by their SHA-256. */
+  copyKey(commit: string, path: string): string {
+    return `snapshots/${commit}/${path}`;
+  }
+
+  /** Whether content, or a copy, was compared with its SHA-256 and has not changed since. */
+  async isChecked(key: string): Promise<boolean> {
+    const state = await this.stateOf(key);
+    return state !== '' && (await this.checked())[key] === state;
+  }
+
+  /** Remembers what is as it should be. Small contents are not remembered: reading them takes no time. */
+  async rememberChecked(keys: string[]): Promise<void> {
     const known = await this.checked();
     const before = JSON.stringify(known);
-    for (const { hash } of contents) if (isSha256(hash)) known[hash] = await this.stateOf(hash);
+    for (const key of keys) {
+      const state = await this.stateOf(key);
+      if (state !== '') known[key] = state;
+    }
     if (JSON.stringify(known) === before) return;
     try {
       await mkdir(dirname(this.record), { recursive: true });
@@ -167,9 +183,9 @@ export class CachedRepository {
     }
   }
 
-  /** What changes when content does. */
-  private async stateOf(blob: string): Promise<string> {
-    const found = await stat(join(this.blobs, blob)).catch(() => undefined);
+  /** What changes when content, or a copy, does. */
+  private async stateOf(key: string): Promise<string> {
+    const found = await stat(isSha256(key) ? join(this.blobs, key) : join(this.folder, key)).catch(() => undefined);
     return found === undefined ? '' : `${found.size} ${Math.round(found.mtimeMs)} ${found.ino}`;
   }
 

@@ -1,16 +1,16 @@
 /** Models from the hub: only the files that the pipeline reads, in the cache that Python's huggingface_hub uses, too. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
 import { CheckpointError, listed, reason } from '../errors.ts';
 import { familyByPipeline, pickleRefusal } from '../families.ts';
 import { filesNamedBy } from '../filesNamedBy.ts';
 import { configFiles, variantsAmong, weightedComponents, weightFileAmong, weightFileNames } from '../modelFiles.ts';
-import { sha256OfFiles } from '../sha256.ts';
 import { readJson } from '../shardedSource.ts';
 import { checkSpace } from '../space.ts';
-import { bytesLeft, fetchBlob, gitHash, type RemoteFile } from './blob.ts';
-import { CachedRepository, type Content, isCommit } from './cache.ts';
+import { bytesLeft, fetchBlob, type RemoteFile } from './blob.ts';
+import { CachedRepository, isCommit } from './cache.ts';
+import { soundContents, soundCopies } from './compare.ts';
 import { type HubOptions, hubSettings } from './environment.ts';
 import { type Origin, persistentFetch, UnreachableError } from './request.ts';
 
@@ -27,8 +27,8 @@ export interface DownloadOptions extends HubOptions {
   revision?: string;
   /** Compare all that is in the cache with its hash. What comes over the network, and what was left there by others, is compared in any case, once. */
   verify?: boolean;
-  /** Told of the bytes that have come, of those that had to, ten times a second. */
-  onProgress?: (progress: { stage: 'downloading'; step: number; steps: number }) => void;
+  /** Told of the bytes that have come, of those that had to, ten times a second, and of those that are compared with their hashes. */
+  onProgress?: (progress: { stage: 'downloading' | 'comparing'; step: number; steps: number }) => void;
   /** Stops the download; what has come stays for the next one. */
   signal?: AbortSignal;
   /** The first pause after a failed request in milliseconds; the next ones are twice as long. Default 1000. */
@@ -54,6 +54,7 @@ export async function downloadModel(id: string, options: DownloadOptions = {}): 
     if (offline) return await cached(repository, origin, options);
     const commit = isCommit(revision) ? revision : await commitOf(origin);
     if (!options.verify) await removeCorrupt(repository, commit, options);
+    await removeCorruptCopies(repository, origin, commit, options);
     if (options.verify || (await repository.missing(commit, variant)).length > 0) await fetchCommit(repository, origin, commit, options);
     await repository.rememberCommit(revision, commit);
     return repository.snapshot(commit);
@@ -83,11 +84,21 @@ async function cached(repository: CachedRepository, { id, revision }: Origin, op
 
 /** Compares the weights of a commit with the hashes that they are named by, once, and removes those that differ, with a warning. */
 async function removeCorrupt(repository: CachedRepository, commit: string, options: DownloadOptions): Promise<void> {
-  const sound: Content[] = [];
-  for (const content of await repository.largeContents(commit, options.variant)) {
-    if (await isSound(repository, content, options)) sound.push(content);
+  const sound = await soundContents(repository, await repository.largeContents(commit, options.variant), options);
+  await repository.rememberChecked([...sound].map(({ hash }) => hash));
+}
+
+/** The same for weights that are copies, whose names say nothing of their hashes: the hub does, so that without it they are taken as they are. */
+async function removeCorruptCopies(repository: CachedRepository, origin: Origin, commit: string, options: DownloadOptions): Promise<void> {
+  const paths: string[] = [];
+  for (const path of await repository.copies(commit, options.variant)) {
+    if (options.verify || !(await repository.isChecked(repository.copyKey(commit, path)))) paths.push(path);
   }
-  await repository.rememberChecked(sound);
+  if (paths.length === 0) return;
+  const entries = await entriesOf(origin, commit);
+  const copies = paths.filter((path) => entries.has(path)).map((path) => remoteFile(origin, commit, path, entries.get(path)));
+  const sound = await soundCopies(repository, commit, copies, options);
+  await repository.rememberChecked([...sound].map(({ path }) => repository.copyKey(commit, path)));
 }
 
 async function commitOf(origin: Origin): Promise<string> {
@@ -184,14 +195,19 @@ async function fetchFiles(
   repository: CachedRepository,
   origin: Origin,
   commit: string,
-  files: RemoteFile[],
+  all: RemoteFile[],
   options: DownloadOptions,
 ): Promise<void> {
   const { onProgress, signal } = options;
-  const toFetch: RemoteFile[] = [];
-  for (const file of files) {
-    if (!(await repository.has(file)) || !(await isSound(repository, file, options))) toFetch.push(file);
+  const files: RemoteFile[] = [];
+  const present: RemoteFile[] = [];
+  for (const file of all) {
+    if (await repository.isChecked(repository.copyKey(commit, file.path))) continue; // a copy needs no content
+    files.push(file);
+    if (await repository.has(file)) present.push(file);
   }
+  const sound = await soundContents(repository, present, options);
+  const toFetch = files.filter((file) => !sound.has(file));
   const names = await readdir(repository.blobs);
   const sizes = await Promise.all(toFetch.map(async (file) => file.size - (await bytesLeft(repository.blobs, names, file))));
   const steps = sizes.reduce((sum, size) => sum + size, 0);
@@ -226,18 +242,9 @@ async function fetchFiles(
   if (end) throw signal?.aborted ? signal.reason : failed.signal.reason;
   if (steps > 0) onProgress?.({ stage: 'downloading', step: steps, steps });
   for (const file of files) await repository.name(file.hash, commit, file.path);
-  await repository.rememberChecked(files); // what has come was compared with its hash on the way
-}
-
-/** Whether content in the cache has its hash. Read only if it is not known to, or with `verify`. If it has another one, it is removed. */
-async function isSound(repository: CachedRepository, content: Content, { verify, signal }: DownloadOptions): Promise<boolean> {
-  const { hash } = content;
-  if (!verify && (await repository.isChecked(hash))) return true;
-  const path = join(repository.blobs, hash);
-  const found = hash.length === 64 ? (await sha256OfFiles([path], { signal }))[0] : gitHash(await readFile(path));
-  if (found === hash) return true;
-  await repository.remove(content, `its hash is ${found}`);
-  return false;
+  // What has come was compared with its hash on the way, and what was copied of it is the same.
+  const copies = (await repository.copies(commit, options.variant)).filter((copy) => files.some(({ path }) => path === copy));
+  await repository.rememberChecked([...files.map(({ hash }) => hash), ...copies.map((path) => repository.copyKey(commit, path))]);
 }
 
 /** An error of the file system as one sentence. */

@@ -365,7 +365,9 @@ describe('downloadModel', () => {
       bytes[500_000] ^= 1;
       await writeFile(blob(LARGE), bytes);
       warnings = [];
-      await expectComplete(await download());
+      const stages: string[] = [];
+      await expectComplete(await download({ onProgress: ({ stage, step, steps }) => stages.push(`${stage} ${step === steps}`) }));
+      expect([...new Set(stages)]).to.deep.equal(['comparing false', 'comparing true', 'downloading false', 'downloading true']);
       expect(warnings).to.have.length(1);
       expect(warnings[0]).to.include(blob(LARGE)).and.include('is corrupt');
 
@@ -448,6 +450,47 @@ describe('downloadModel', () => {
       await rename(copy, folder);
       hub.seen = [];
       expect(await download({ localFilesOnly: true })).to.equal(folder);
+    });
+
+    /** Makes the cache what it is where there are no links: files in the place of links, and no contents. */
+    async function withoutLinks(): Promise<string> {
+      const folder = await download();
+      await cp(folder, `${folder}.copy`, { recursive: true, dereference: true });
+      await rm(folder, { recursive: true });
+      await rename(`${folder}.copy`, folder);
+      await rm(join(repository(), 'blobs'), { recursive: true });
+      await rm(join(cacheDir, '.locks'), { recursive: true });
+      hub.seen = [];
+      return folder;
+    }
+
+    it('compares copies with the hashes of the hub before their first use, and once, and fetches only what is corrupt', async () => {
+      const folder = await withoutLinks();
+      const seen: { stage: string; step: number; steps: number }[] = [];
+      expect(await download({ onProgress: (progress) => seen.push(progress) })).to.equal(folder);
+      expect(hub.largeRequests()).to.deep.equal([]);
+      const total = needed('.fp16').filter((path) => path.endsWith('.safetensors'));
+      const bytes = total.reduce((sum, path) => sum + hub.files[path].length, 0);
+      expect(seen.at(-1)).to.deep.equal({ stage: 'comparing', step: bytes, steps: bytes });
+      seen.length = 0;
+      await download({ onProgress: (progress) => seen.push(progress) });
+      expect(seen).to.deep.equal([]);
+
+      const wrong = Buffer.from(hub.files[LARGE]);
+      wrong[500_000] ^= 1;
+      await writeFile(join(folder, LARGE), wrong);
+      await download();
+      expect(warnings.join()).to.include(`${LARGE} is corrupt`).and.include(join(folder, LARGE));
+      expect((await readFile(join(folder, LARGE))).equals(hub.files[LARGE])).to.equal(true);
+      expect(hub.largeRequests().map(({ path }) => path)).to.deep.equal([LARGE]);
+    });
+
+    it('compares copies again with `verify`, and does not fetch those that are sound', async () => {
+      await withoutLinks();
+      await download({ verify: true });
+      await download({ verify: true });
+      expect(hub.largeRequests()).to.deep.equal([]);
+      expect(warnings).to.deep.equal([]);
     });
 
     it('says in one sentence that the disk is full or may not be written', async () => {
