@@ -1,5 +1,8 @@
-/** Every public symbol, and every public member of it, has its documentation comment. */
-import { relative } from 'node:path';
+/** Every public symbol, and every public member of it, has its documentation comment, and the API's pages are not made without. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import ts from 'typescript';
@@ -55,5 +58,61 @@ describe('documentation', () => {
       }
     }
     expect([...missing].sort()).to.deep.equal([]);
+  });
+
+  describe('pages of the API', () => {
+    let folder: string;
+    before(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'svd-test-'));
+    });
+    after(() => rm(folder, { recursive: true }));
+
+    /** Runs TypeDoc as `npm run docs` does, on another program, and gives its exit code and what it says. */
+    async function typedoc(program: string): Promise<{ code: number; said: string }> {
+      const [entry, tsconfig, options] = ['entry.ts', 'tsconfig.json', 'typedoc.json'].map((name) => join(folder, name));
+      await writeFile(entry, program);
+      await writeFile(tsconfig, JSON.stringify({ compilerOptions: { target: 'ES2022', types: [] }, files: [entry] }));
+      await writeFile(options, JSON.stringify({ extends: [`${root}typedoc.json`], entryPoints: [entry], tsconfig }));
+      const command = fileURLToPath(new URL('bin/typedoc', import.meta.resolve('typedoc/package.json')));
+      const args = [command, '--options', options, '--emit', 'none'];
+      return new Promise((resolve) => {
+        execFile(process.execPath, args, { cwd: root, env: { ...process.env, NO_COLOR: '1' } }, (error, stdout, stderr) =>
+          resolve({ code: error ? Number(error.code) : 0, said: stdout + stderr }),
+        );
+      });
+    }
+
+    it('are made if everything has a comment', async () => {
+      const { code, said } = await typedoc(`
+        /** Explained. */
+        export function documented() {}
+        /** Explained. */
+        export interface Options {
+          /** Explained. */
+          explained: number;
+        }`);
+      expect(code, said).to.equal(0);
+    });
+
+    it('fail for what has none, and name it', async () => {
+      const { code, said } = await typedoc(`
+        /** Explained. */
+        export function documented() {}
+        export function forgottenFunction() {}
+        export const forgottenConstant = 1;
+        export type ForgottenType = number;
+        /** Explained. */
+        export class Explained {
+          forgottenMethod() {}
+        }
+        /** Explained. */
+        export interface Options {
+          forgottenProperty: number;
+        }`);
+      expect(code, said).to.be.above(0);
+      const named = [...said.matchAll(/^\[warning\] entry\.(\S+) .+ does not have any documentation$/gm)].map(([, name]) => name);
+      const forgotten = ['forgottenFunction', 'forgottenConstant', 'ForgottenType'];
+      expect(named, said).to.have.members([...forgotten, 'Explained.forgottenMethod', 'Options.forgottenProperty']);
+    });
   });
 });
