@@ -1,6 +1,6 @@
 /** Puts memory plans into words: what was chosen, and what would fit when nothing does. */
 import { gibibytes } from './bytes.ts';
-import type { StageEstimate } from './memoryEstimate.ts';
+import type { OffloadMode, StageEstimate } from './memoryEstimate.ts';
 import type { MemoryPlan, MemoryPlanner, MemoryRequest } from './memoryPlan.ts';
 import { deviceRoom, SAFE } from './memoryPlan.ts';
 
@@ -12,18 +12,29 @@ const frames = (count: number) => `${count} frame${count === 1 ? '' : 's'}`;
  */
 export function refusal(planner: MemoryPlanner, request: MemoryRequest, plan: MemoryPlan): string {
   const { numFrames, height, width } = request;
-  const what = `${frames(numFrames)} of ${width}x${height}`;
+  return `${frames(numFrames)} of ${width}x${height} do not fit into memory: ${shortage(request, plan)}. ${advice(planner, request)}`;
+}
+
+/** What would fit: the same with what was given left out, or a smaller video. */
+function advice(planner: MemoryPlanner, request: MemoryRequest): string {
+  const offload = otherOffload(planner, request);
+  if (offload) return `They fit if the pipeline is loaded with \`offload\` ${offload}.`;
+  const { guidanceTogether, ...others } = request.fixed ?? {};
+  const fixed = Object.entries(others).flatMap(([name, value]) => (value === undefined ? [] : [`\`${name}\``]));
+  if (fixed.length > 0 && planner.least({ ...request, fixed: { guidanceTogether } }).fits) {
+    return `They fit if ${fixed.join(' and ')} ${fixed.length === 1 ? 'is' : 'are'} left out, to be chosen by the memory there is.`;
+  }
   const fitting = [fewerFrames(planner, request), smallerSize(planner, request)].filter((found) => found !== undefined);
-  const fixed = Object.entries(request.fixed ?? {}).flatMap(([name, value]) =>
-    value === undefined || name === 'guidanceTogether' ? [] : [name],
-  );
-  const free = fixed.length > 0 && planner.least({ ...request, fixed: { guidanceTogether: request.fixed?.guidanceTogether } }).fits;
-  const advice = free
-    ? `They fit if ${fixed.map((name) => `\`${name}\``).join(' and ')} ${fixed.length === 1 ? 'is' : 'are'} left out, to be chosen by the memory there is.`
-    : fitting.length > 0
-      ? `${fitting.map((one) => `${frames(one.numFrames)} of ${one.width}x${one.height}`).join(' or ')} would fit.`
-      : 'No size fits. Try another backend, or a machine with more memory.';
-  return `${what} do not fit into memory: ${shortage(request, plan)}. ${advice}`;
+  if (fitting.length > 0)
+    return `${fitting.map((one) => `${frames(one.numFrames)} of ${one.width}x${one.height}`).join(' or ')} would fit.`;
+  return 'No size fits. Try another backend, or a machine with more memory.';
+}
+
+/** Where weights would have to be for the call to fit, if nothing else that is given stands in its way. */
+function otherOffload(planner: MemoryPlanner, request: MemoryRequest): OffloadMode | undefined {
+  if (request.fixed?.offload === undefined) return undefined;
+  const { fits, offload } = planner.plan({ ...request, fixed: { ...request.fixed, offload: undefined } });
+  return fits ? offload : undefined;
 }
 
 /** What is missing of what. A part of the memory is left free, because predictions can be too low. */

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import type { Device } from '../../src/backends/shapes/devices.ts';
 import { callPlanner, sizeOfCall } from '../../src/pipelines/callPlanner.ts';
-import { type MemoryPlan, MemoryPlanner, type MemoryRequest, planMemory } from '../../src/pipelines/memoryPlan.ts';
+import { type MemoryPlan, MemoryPlanner, type MemoryRequest, planMemory, SAFE } from '../../src/pipelines/memoryPlan.ts';
 import type { ModelConfigs } from '../../src/pipelines/memoryStages.ts';
 
 /** The published models. */
@@ -159,6 +159,18 @@ describe('callPlanner', () => {
     expect(() => planner(2 * GiB).plan(size, { offload: 'none', decodeChunkSize: 14 })).to.throw(
       'They fit if `offload` and `decodeChunkSize` are left out, to be chosen by the memory there is.',
     );
+  });
+
+  it('says where weights would have to be when that is enough', () => {
+    const room = (offload: 'none' | 'model') => planMemory(published, request({ fixed: { offload } })).processBytes / SAFE;
+    const [resident, offloaded] = [room('none'), room('model')];
+    const limits = () => ({ processBytes: (resident + offloaded) / 2 });
+    const { guided, decoded, height, width, numFrames, pictures, videos } = request();
+    const call = { guided, decoded, height, width, numFrames, pictures, videos };
+    // As a call asks whose pipeline was loaded without offload, which cannot be changed any more.
+    const fixed = { offload: 'none', guidanceTogether: true, decodeChunkSize: 14, forwardChunking: { size: 1, dim: 0 } } as const;
+    const message = messageOf(() => callPlanner(published, 'tensorflow-cpu', limits).plan(call, fixed));
+    expect(message).to.match(/^14 frames of 256x256 do not fit .+\. They fit if the pipeline is loaded with `offload` model\.$/);
   });
 
   it('says what to do when no size fits', () => {
