@@ -31,7 +31,7 @@ async function generate({ picture, model, variant, backend, seed, settings }: Re
   if (loaded?.key !== key) {
     loaded?.pipe.dispose();
     loaded = undefined;
-    loaded = { key, pipe: await StableVideoDiffusionPipeline.fromPretrained(model, { variant, onProgress, signal }) };
+    loaded = { key, pipe: await StableVideoDiffusionPipeline.fromPretrained(model, { variant, plannedFor: settings, onProgress, signal }) };
   }
   const { frames } = await loaded.pipe.generate(picture, {
     ...settings,

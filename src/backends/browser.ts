@@ -3,6 +3,7 @@
  * `@tensorflow/tfjs-backend-wasm`.
  */
 import * as tf from '@tensorflow/tfjs';
+import type { MemoryLimits } from './memory.ts';
 import { countWarnings, guardMemory, type WasmModule } from './wasmMemory.ts';
 import { type Device, guardDevice, guardReads, type WebgpuBackend } from './webgpuGuard.ts';
 
@@ -54,6 +55,13 @@ export async function useBrowserBackend(choice: 'auto' | BrowserBackend = 'auto'
     }
   }
   throw new Error(`No backend can be used: ${refused.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}.`);
+}
+
+/** What is known of the memory for tensors of the current backend, besides the 4 GiB of WebAssembly. */
+export function browserMemoryLimits(): Partial<MemoryLimits> {
+  if (tf.getBackend() !== 'webgpu') return {};
+  const { maxBufferSize, maxStorageBufferBindingSize } = (tf.backend() as WebgpuBackend & { device: Device }).device.limits;
+  return { tensorBytes: Math.min(maxBufferSize, maxStorageBufferBindingSize) };
 }
 
 async function prepare(name: BrowserBackend, automatic: boolean): Promise<void> {

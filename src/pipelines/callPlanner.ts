@@ -12,17 +12,24 @@ import type { PlannedCall } from './types.ts';
 /**
  * Plans calls of models with these configurations.
  * @param limits Asked at each call: what there is changes with what else runs.
+ * @param always What cannot be otherwise.
  */
-export function callPlanner(configs: ModelConfigs, device: Device, limits: () => MemoryLimits): CallPlanner {
+export function callPlanner(
+  configs: ModelConfigs,
+  device: Device,
+  limits: () => Partial<MemoryLimits>,
+  always: FixedSettings = {},
+): CallPlanner {
   const planner = new MemoryPlanner(configs);
   let promised: { size: VideoSize; plan: MemoryPlan } | undefined;
   return {
-    plan(size: VideoSize, fixed: FixedSettings): MemoryPlan {
+    plan(size: VideoSize, given: FixedSettings): MemoryPlan {
+      const fixed = { ...given, ...always };
       // What was planned before loading holds after it, though the memory that is free has changed.
       if (promised && sameSize(promised.size, size) && follows(promised.plan, fixed)) return promised.plan;
       const request: MemoryRequest = { ...size, ...limits(), device, fixed };
       const plan = planner.plan(request);
-      if (!plan.fits) throw new MemoryError(refusal(planner, request, plan));
+      if (!plan.fits) throw new MemoryError(refusal(planner, request, plan, always));
       promised = { size, plan };
       return plan;
     },

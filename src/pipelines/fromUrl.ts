@@ -1,4 +1,5 @@
 /** The pipeline with loading from URLs, for browsers. */
+import { browserMemoryLimits } from '../backends/browser.ts';
 import { CheckpointError, camelCaseConfig, checkWeights, loadWeights, readSafetensors, type WeightSource } from '../checkpoints/browser.ts';
 import { components, TFJS, type WeightedComponent, weightFileNames } from '../checkpoints/modelFiles.ts';
 import { tfjsSource } from '../checkpoints/tfjs/tfjsSource.ts';
@@ -6,16 +7,21 @@ import { type WebOptions, webExists, webFile, webJson } from '../checkpoints/web
 import { type AnyBlock, withoutWeights } from '../layers/index.ts';
 import { CLIP_MEAN, CLIP_STD } from '../media/preprocess.ts';
 import { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../models/index.ts';
+import { deviceName } from '../ops/kernels.ts';
 import { EulerDiscreteScheduler } from '../schedulers/index.ts';
-import type { FeatureExtractor } from './components.ts';
+import { callPlanner, sizeOfCall } from './callPlanner.ts';
+import type { CallPlanner, FeatureExtractor } from './components.ts';
+import type { ModelConfigs } from './memoryStages.ts';
 import { StableVideoDiffusionPipeline as SamplingPipeline } from './stableVideoDiffusion.ts';
-import type { Progress } from './types.ts';
+import type { PlannedCall, Progress } from './types.ts';
 import { checkWasmRoom, float32Bytes } from './wasmRoom.ts';
 
 /** Options of `fromPretrained` in browsers. */
 export interface UrlOptions extends Pick<WebOptions, 'cache' | 'signal'> {
   /** Takes the weight files with this word in their names, such as `fp16`. */
   variant?: string;
+  /** A call that is going to be made: if it cannot fit into memory, loading refuses before it downloads any weights. */
+  plannedFor?: PlannedCall;
   /** Called while files are downloaded, in bytes. */
   onProgress?: (progress: Progress) => void;
 }
@@ -37,11 +43,13 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
     }
     const config = async (name: keyof typeof components) => webJson(`${base}${name}/${components[name].config}`, options);
     const camel = async (name: keyof typeof components) => camelCaseConfig(await config(name));
+    const configs: ModelConfigs = { unet: await camel('unet'), vae: await camel('vae'), imageEncoder: await camel('image_encoder') };
     const models = {
-      image_encoder: new CLIPVisionModelWithProjection(await camel('image_encoder')),
-      unet: new UNetSpatioTemporalConditionModel(await camel('unet')),
-      vae: new AutoencoderKLTemporalDecoder(await camel('vae')),
+      image_encoder: new CLIPVisionModelWithProjection(configs.imageEncoder),
+      unet: new UNetSpatioTemporalConditionModel(configs.unet),
+      vae: new AutoencoderKLTemporalDecoder(configs.vae),
     };
+    const planner = plannerHere(configs);
     const scheduler = EulerDiscreteScheduler.fromConfig(await config('scheduler'));
     const { imageMean = CLIP_MEAN, imageStd = CLIP_STD } = (await camel('feature_extractor')) as Partial<FeatureExtractor>;
     try {
@@ -49,6 +57,7 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
         for (const model of Object.values(models)) model.build();
       });
       checkWasmRoom(float32Bytes(...Object.values(models)), 'Use the webgpu backend or a smaller model.');
+      if (options.plannedFor) planner?.plan(sizeOfCall(options.plannedFor, models.unet.config.numFrames), fixedIn(options.plannedFor));
       for (const [name, model] of Object.entries(models) as [WeightedComponent, AnyBlock][]) {
         const source = await weights(base, name, options);
         checkWeights(model, source, { label: name });
@@ -61,9 +70,21 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
     }
     return new StableVideoDiffusionPipeline({
       ...{ vae: models.vae, unet: models.unet, imageEncoder: models.image_encoder },
-      ...{ scheduler, featureExtractor: { imageMean, imageStd } },
+      ...{ scheduler, featureExtractor: { imageMean, imageStd }, planner },
     });
   }
+}
+
+/** Plans calls on the current backend, whose weights stay in memory. How much there is for the cpu backend cannot be known. */
+function plannerHere(configs: ModelConfigs): CallPlanner | undefined {
+  const device = deviceName();
+  if (device !== 'wasm' && device !== 'webgpu') return undefined;
+  return callPlanner(configs, device, browserMemoryLimits, { offload: 'none' });
+}
+
+/** What a call leaves nothing to choose of. */
+function fixedIn({ guidanceTogether, decodeChunkSize, forwardChunkSize: size }: PlannedCall) {
+  return { guidanceTogether, decodeChunkSize, forwardChunking: size === undefined ? undefined : { size, dim: 0 as const } };
 }
 
 async function weights(base: string, component: WeightedComponent, { variant, onProgress, ...web }: UrlOptions): Promise<WeightSource> {

@@ -1,7 +1,7 @@
 /** Puts memory plans into words: what was chosen, and what would fit when nothing does. */
 import { gibibytes } from './bytes.ts';
 import type { OffloadMode, StageEstimate } from './memoryEstimate.ts';
-import type { MemoryPlan, MemoryPlanner, MemoryRequest } from './memoryPlan.ts';
+import type { FixedSettings, MemoryPlan, MemoryPlanner, MemoryRequest } from './memoryPlan.ts';
 import { deviceRoom, SAFE } from './memoryPlan.ts';
 
 const frames = (count: number) => `${count} frame${count === 1 ? '' : 's'}`;
@@ -9,19 +9,21 @@ const frames = (count: number) => `${count} frame${count === 1 ? '' : 's'}`;
 /**
  * Why a call does not fit, and what would.
  * @param plan The smallest way that was found.
+ * @param always What is fixed because it cannot be otherwise.
  */
-export function refusal(planner: MemoryPlanner, request: MemoryRequest, plan: MemoryPlan): string {
+export function refusal(planner: MemoryPlanner, request: MemoryRequest, plan: MemoryPlan, always: FixedSettings = {}): string {
   const { numFrames, height, width } = request;
-  return `${frames(numFrames)} of ${width}x${height} do not fit into memory: ${shortage(request, plan)}. ${advice(planner, request)}`;
+  const what = `${frames(numFrames)} of ${width}x${height}`;
+  return `${what} do not fit into memory: ${shortage(request, plan)}. ${advice(planner, request, always)}`;
 }
 
 /** What would fit: the same with what was given left out, or a smaller video. */
-function advice(planner: MemoryPlanner, request: MemoryRequest): string {
-  const offload = otherOffload(planner, request);
+function advice(planner: MemoryPlanner, request: MemoryRequest, always: FixedSettings): string {
+  const offload = always.offload ? undefined : otherOffload(planner, request);
   if (offload) return `They fit if the pipeline is loaded with \`offload\` ${offload}.`;
   const { guidanceTogether, ...others } = request.fixed ?? {};
-  const fixed = Object.entries(others).flatMap(([name, value]) => (value === undefined ? [] : [`\`${name}\``]));
-  if (fixed.length > 0 && planner.least({ ...request, fixed: { guidanceTogether } }).fits) {
+  const fixed = Object.entries(others).flatMap(([name, value]) => (value === undefined || name in always ? [] : [`\`${name}\``]));
+  if (fixed.length > 0 && planner.least({ ...request, fixed: { guidanceTogether, ...always } }).fits) {
     return `They fit if ${fixed.join(' and ')} ${fixed.length === 1 ? 'is' : 'are'} left out, to be chosen by the memory there is.`;
   }
   const fitting = [fewerFrames(planner, request), smallerSize(planner, request)].filter((found) => found !== undefined);
@@ -48,11 +50,13 @@ function shortage(request: MemoryRequest, plan: MemoryPlan): string {
   const onDevice = most((one) => one.deviceBytes ?? 0);
   if ((onDevice.deviceBytes ?? 0) > SAFE * room) {
     const where = device === 'wasm' ? 'WebAssembly has' : 'the graphics card has';
-    return `${onDevice.stage} needs ${gibibytes(onDevice.deviceBytes! / SAFE)} and ${where} ${gibibytes(room)}`;
+    return `${onDevice.stage} needs ${amount(onDevice, onDevice.deviceBytes!)} and ${where} ${gibibytes(room)}`;
   }
   const stage = most((one) => one.processBytes);
-  return `${stage.stage} needs ${gibibytes(stage.processBytes / SAFE)} and there are ${gibibytes(processBytes)}`;
+  return `${stage.stage} needs ${amount(stage, stage.processBytes)} and there are ${gibibytes(processBytes)}`;
 }
+
+const amount = ({ more }: StageEstimate, bytes: number) => `${more ? 'more than ' : ''}${gibibytes(bytes / SAFE)}`;
 
 /** The most frames that fit at this size. */
 function fewerFrames(planner: MemoryPlanner, request: MemoryRequest): MemoryRequest | undefined {

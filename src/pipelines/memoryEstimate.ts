@@ -49,6 +49,8 @@ export interface StageEstimate {
   deviceBytes?: number;
   /** The largest tensor, in bytes. */
   largestBytes: number;
+  /** Whether it takes more than this, which was not found out because this is too much already. */
+  more?: true;
 }
 
 /** What a call needs at its highest. */
@@ -92,11 +94,28 @@ export function estimateMemory(models: StageModels, { device, size, levers, offl
     const { model, largestBytes, hostBytes } = stage;
     return { stage: stage.stage, model, largestBytes, ...bytesOf(device, arena.touchedBytes, uploads + hostBytes + GARBAGE * read) };
   });
-  const most = (of: (one: StageEstimate) => number) => Math.max(...estimates.map(of));
+  return { stages: estimates, ...highest(estimates) };
+}
+
+/**
+ * What a call takes of its largest tensors alone: the first features of the pictures, and the last ones of the frames that are decoded together.
+ * Known without running anything, which takes minutes for sizes far beyond what there is room for.
+ */
+export function leastMemory(models: StageModels, { device, size, levers }: Call): Estimate {
+  const { pictures, decoded } = size;
+  const estimate = (stage: StageEstimate['stage'], pictures: number): StageEstimate => {
+    const bytes = models.featureBytes(size, pictures);
+    return { stage, model: 'vae', largestBytes: bytes, ...bytesOf(device, bytes, 0), more: true };
+  };
+  const stages = [estimate('encoding', pictures), ...(decoded ? [estimate('decoding', levers.decodeChunkSize)] : [])];
+  return { stages, ...highest(stages) };
+}
+
+function highest(stages: StageEstimate[]): Omit<Estimate, 'stages'> {
+  const most = (of: (one: StageEstimate) => number) => Math.max(...stages.map(of));
   return {
-    stages: estimates,
     processBytes: most((one) => one.processBytes),
-    ...(estimates[0].deviceBytes !== undefined && { deviceBytes: most((one) => one.deviceBytes!) }),
+    ...(stages[0].deviceBytes !== undefined && { deviceBytes: most((one) => one.deviceBytes!) }),
   };
 }
 

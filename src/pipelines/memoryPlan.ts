@@ -3,7 +3,7 @@ import type { Device } from '../backends/shapes/devices.ts';
 import { sliceBytes } from '../ops/slices.ts';
 import { gibibytes } from './bytes.ts';
 import type { ModelName } from './components.ts';
-import { type Estimate, estimateMemory, type OffloadMode, type StageEstimate } from './memoryEstimate.ts';
+import { type Call, type Estimate, estimateMemory, leastMemory, type OffloadMode, type StageEstimate } from './memoryEstimate.ts';
 import { type Levers, type ModelConfigs, StageModels, type VideoSize } from './memoryStages.ts';
 
 /** What is to be made, on what, and what is fixed of how. */
@@ -113,9 +113,11 @@ export class MemoryPlanner {
 
   private evaluate(request: MemoryRequest, sampling: SamplingLevers, decodeChunkSize: number, offload: OffloadMode): MemoryPlan {
     const levers = { ...sampling, decodeChunkSize };
-    const estimate = estimateMemory(this.models, { device: request.device, size: request, levers, offload });
-    const choices = choicesOf(levers, offload, request);
-    return { ...estimate, fits: estimate.stages.every((stage) => fits(stage, request)), levers, offload, choices };
+    const call: Call = { device: request.device, size: request, levers, offload };
+    const fitting = ({ stages }: Estimate) => stages.every((stage) => fits(stage, request));
+    const least = leastMemory(this.models, call);
+    const estimate = fitting(least) ? estimateMemory(this.models, call) : least;
+    return { ...estimate, fits: fitting(estimate), levers, offload, choices: choicesOf(levers, offload, request) };
   }
 }
 

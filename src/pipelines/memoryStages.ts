@@ -125,6 +125,11 @@ export class StageModels {
     return this.models[name].countParams();
   }
 
+  /** The features of pictures or frames at their full size, which the VAE has in one tensor. */
+  featureBytes({ height, width }: VideoSize, pictures: number): number {
+    return 4 * pictures * height * width * (this.configs.vae.blockOutChannels?.[0] ?? 64);
+  }
+
   private get latentFactor(): number {
     return 2 ** ((this.configs.vae.blockOutChannels?.length ?? 1) - 1);
   }

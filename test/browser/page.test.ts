@@ -1,9 +1,8 @@
 /** The browser example in headless Chromium: it makes the video that Node makes, and tells its user what is wrong. */
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import type { Metafile } from 'esbuild';
 import { type Browser, chromium, type Page } from 'playwright-core';
@@ -11,13 +10,10 @@ import sharp from 'sharp';
 import { buildPage } from '../../examples/browser/build.ts';
 import { useBackend } from '../../src/backends/index.ts';
 import { convertCheckpoint } from '../../src/checkpoints/index.ts';
-import { components, weightedComponents, weightFileNames } from '../../src/checkpoints/modelFiles.ts';
-import { publishedConfigs } from '../../src/checkpoints/original/publishedConfigs.ts';
-import { buildHeader } from '../../src/checkpoints/safetensors.ts';
-import type { TensorInfo } from '../../src/checkpoints/weightSource.ts';
 import { loadImage, type RgbImage } from '../../src/media/index.ts';
 import { StableVideoDiffusionPipeline } from '../../src/pipelines/fromPretrained.ts';
 import { Generator } from '../../src/random/index.ts';
+import { writeLargeModel } from './largeModel.ts';
 import { type Recorded, record, recorded, told } from './recording.ts';
 import { serve, type TestServer } from './serve.ts';
 
@@ -30,30 +26,6 @@ function drop({ name, type, base64 }: { name: string; type: string; base64: stri
   dataTransfer.items.add(new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], name, { type }));
   const events = ['dragover', 'drop'].map((event) => new DragEvent(event, { dataTransfer, bubbles: true, cancelable: true }));
   return events.every((event) => !document.body.dispatchEvent(event));
-}
-
-/** Writes a model as large as the published ones, whose weight files are headers alone. */
-function writeLargeModel(folder: string): void {
-  const write = (path: string, content: string | Uint8Array) => {
-    mkdirSync(join(folder, path, '..'), { recursive: true });
-    writeFileSync(join(folder, path), content);
-  };
-  const { index, configs } = publishedConfigs(25);
-  write('model_index.json', JSON.stringify(index));
-  for (const [name, { config }] of Object.entries(components)) {
-    write(`${name}/${config}`, JSON.stringify(configs[name as keyof typeof components]));
-  }
-  const rows = readFileSync(join(root, 'test/fixtures/svd-state-dict-shapes.tsv'), 'utf8').trim().split('\n');
-  for (const component of weightedComponents) {
-    const tensors = rows
-      .map((row) => row.split('\t'))
-      .filter(([of]) => of === component)
-      .map(([, key, sizes]): [string, TensorInfo] => {
-        const shape = sizes.split('x').map(Number);
-        return [key, { dtype: 'F32', shape, bytes: 4 * tf.util.sizeFromShape(shape) }];
-      });
-    write(`${component}/${weightFileNames(component).single}`, buildHeader(tensors));
-  }
 }
 
 describe('the browser example', () => {
@@ -305,6 +277,26 @@ describe('the browser example', () => {
     await fill({ model: './model' });
     await page.click('#start:enabled');
     await ended(/^Done/);
+  });
+
+  it('refuses at once a size that wasm has no room for, whether the model is there already or not, and names one that it has', async () => {
+    const message =
+      /^8 frames of 16384x16384 do not fit into memory: encoding needs more than \d+\.\d GiB and WebAssembly has 4\.0 GiB\. 8 frames of (\d+)x\1 would fit\.$/;
+    await page.selectOption('[name=backend]', 'wasm');
+    for (const loaded of [false, true]) {
+      const before = (await told(page, 'progress')).length;
+      await fill({ numFrames: '8', width: '16384', height: '16384' });
+      const begun = performance.now();
+      await start();
+      await ended(message);
+      expect(performance.now() - begun, 'milliseconds').to.be.below(20_000);
+      expect(await page.getAttribute('#status', 'class')).to.equal('error');
+      expect((await told(page, 'progress')).length, 'progress').to.equal(before);
+      if (!loaded) expect(server.requests.filter((request) => request.endsWith('.safetensors'))).to.deep.equal([]);
+      await fill({ numInferenceSteps: '1', numFrames: '2', width: '32', height: '32' });
+      await page.click('#start:enabled');
+      await ended(/^Done/);
+    }
   });
 
   it('says so if there is no model at the address, or it is not to be had', async () => {

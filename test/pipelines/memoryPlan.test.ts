@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import type { Device } from '../../src/backends/shapes/devices.ts';
+import { type Device, devices } from '../../src/backends/shapes/devices.ts';
 import { callPlanner, sizeOfCall } from '../../src/pipelines/callPlanner.ts';
 import { type MemoryPlan, MemoryPlanner, type MemoryRequest, planMemory, SAFE } from '../../src/pipelines/memoryPlan.ts';
 import type { ModelConfigs } from '../../src/pipelines/memoryStages.ts';
@@ -115,6 +115,18 @@ describe('planMemory', () => {
     expect(small.fits).to.equal(true);
   });
 
+  it('never takes for too large what takes less', () => {
+    for (const device of devices) {
+      for (const decodeChunkSize of [1, 14]) {
+        const { stages } = planMemory(small, request({ device, height: 512, width: 512, fixed: { offload: 'none', decodeChunkSize } }));
+        const tensorOf = (name: string) => Math.max(...stages.filter(({ stage }) => stage === name).map((s) => s.largestBytes));
+        const features = 4 * 512 * 512 * 32;
+        expect(tensorOf('encoding'), device).to.be.at.least(features);
+        expect(tensorOf('decoding'), device).to.be.at.least(decodeChunkSize * features);
+      }
+    }
+  });
+
   it('gives the smallest way when nothing fits', () => {
     const { fits, levers, offload } = plan({ height: 576, width: 1024, numFrames: 25, processBytes: GiB });
     expect([fits, offload, levers.decodeChunkSize, levers.guidanceTogether]).to.deep.equal([false, 'sequential', 1, false]);
@@ -171,6 +183,27 @@ describe('callPlanner', () => {
     const fixed = { offload: 'none', guidanceTogether: true, decodeChunkSize: 14, forwardChunking: { size: 1, dim: 0 } } as const;
     const message = messageOf(() => callPlanner(published, 'tensorflow-cpu', limits).plan(call, fixed));
     expect(message).to.match(/^14 frames of 256x256 do not fit .+\. They fit if the pipeline is loaded with `offload` model\.$/);
+  });
+
+  it('does not advise what cannot be otherwise', () => {
+    const { guided, decoded, height, width, numFrames, pictures, videos } = request();
+    const call = { guided, decoded, height, width, numFrames, pictures, videos };
+    const room = (offload: 'none' | 'model') => planMemory(published, request({ fixed: { offload } })).processBytes / SAFE;
+    const limits = () => ({ processBytes: (room('none') + room('model')) / 2 });
+    const inPlace = callPlanner(published, 'tensorflow-cpu', limits, { offload: 'none' });
+    expect(messageOf(() => inPlace.plan(call, { guidanceTogether: true }))).to.match(/ (No size fits\.|would fit\.)/);
+  });
+
+  it('knows at once what is far too large, and what of it would fit', () => {
+    const begun = performance.now();
+    const call = sizeOfCall({ height: 16384, width: 16384, numFrames: 8 });
+    const message = messageOf(() => callPlanner(small, 'wasm', () => ({})).plan(call, {}));
+    expect(performance.now() - begun, 'milliseconds').to.be.below(30_000);
+    const named =
+      /^8 frames of 16384x16384 do not fit into memory: encoding needs more than \d+\.\d GiB and WebAssembly has 4\.0 GiB\. 8 frames of (\d+)x\1 would fit\.$/;
+    expect(message).to.match(named);
+    const side = Number(named.exec(message)![1]);
+    expect(planMemory(small, { ...call, device: 'wasm', height: side, width: side }).fits).to.equal(true);
   });
 
   it('says what to do when no size fits', () => {
