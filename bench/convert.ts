@@ -1,4 +1,4 @@
-/** `npm run bench:convert`: conversions of a full-size checkpoint beside copies of its files, in turns; prints medians and writes them to a file. */
+/** `npx tsx bench/convert.ts`: conversions of a full-size checkpoint beside copies of its files, in turns; prints medians and writes them to a file. */
 import { execFileSync, spawn } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';

@@ -62,11 +62,11 @@ export async function convertCheckpoint(input: string, output: string, options: 
   const hashing = new AbortController();
   try {
     if (from !== undefined && files.format !== from) throw new CheckpointError(`${input} is in the format ${files.format}, not ${from}.`);
-    const open: OpenComponent[] = [];
-    // In the order of the paths, in which the identity reads them beside the conversion: the bytes are read once from the disk.
-    for (const component of [...weightedComponents].sort()) open.push(await openComponent(files, component));
+    // Beside the conversion, which takes the components in the same order: the bytes are read once from the disk.
     const identity = identifyCheckpoint(input, { ...opening, signal: signal ? AbortSignal.any([signal, hashing.signal]) : hashing.signal });
     identity.catch(() => {}); // looked at when it is needed
+    const open: OpenComponent[] = [];
+    for (const component of [...weightedComponents].sort()) open.push(await openComponent(files, component));
     const errors: Conversion['errors'] = {};
     const onError = (component: string, error: ComponentError) => {
       errors[component as WeightedComponent] = error;
