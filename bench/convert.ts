@@ -1,12 +1,12 @@
 /** `npx tsx bench/convert.ts`: conversions of a full-size checkpoint beside copies of its files, in turns; prints medians and writes them to a file. */
 import { execFileSync, spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { machine } from './machine.ts';
 import { median } from './numbers.ts';
-import { compileOurs, prepareCheckpoint, pythonWithDiffusers, root } from './prepare.ts';
+import { builtCommand, compileOurs, prepareCheckpoint, pythonWithDiffusers, root } from './prepare.ts';
 import { gib, markdown, seconds } from './table.ts';
 
 const { values } = parseArgs({
@@ -73,12 +73,11 @@ async function timed(command: string, args: string[]): Promise<Round> {
 }
 
 const convert = (from: string, to: string, path: string) =>
-  timed(process.execPath, [join(root, 'bench/.built/src/cli/main.js'), 'convert', from, path, '--to', to, '--quiet']);
+  timed(process.execPath, [builtCommand, 'convert', from, path, '--to', to, '--quiet']);
 const copy = (from: string) => timed('cp', ['-r', '--reflink=never', from, output]);
 
 prepareCheckpoint(values.checkpoint, pythonWithDiffusers);
 compileOurs();
-copyFileSync(join(root, 'package.json'), join(root, 'bench/.built/package.json')); // the version that the command tells
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
 const cold = dropCache();
