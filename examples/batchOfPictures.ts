@@ -16,8 +16,8 @@ const { frames } = await pipe.generate(images, {
   generator: pictures.map((_, i) => new Generator(42 + i)), // one for all would do as well: it then draws for one after the other
 });
 for (const [i, video] of frames.entries()) {
-  const path = `${folder}/${basename(pictures[i]!).replace(/\.\w+$/, '')}.webp`;
-  await exportToVideo(video, path, { fps: 7 });
+  const path = `${folder}/${basename(pictures[i]!).replace(/\.\w+$/, '')}/`; // a folder of PNG pictures; `.mp4` or `.webp` make videos
+  await exportToVideo(video, path);
   console.log(path);
 }
 pipe.dispose();
