@@ -9,9 +9,9 @@ import { fitIntoMemory } from '../../src/pipelines/fitIntoMemory.ts';
 import { guidanceScales } from '../../src/pipelines/guidance.ts';
 import { MemoryError } from '../../src/pipelines/memoryError.ts';
 import { type FixedSettings, MemoryPlanner, type MemoryRequest, SAFE } from '../../src/pipelines/memoryPlan.ts';
-import type { ModelConfigs } from '../../src/pipelines/memoryStages.ts';
 import { StableVideoDiffusionPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
 import type { GenerateOptions } from '../../src/pipelines/types.ts';
+import { smallConfigs } from './smallConfigs.ts';
 import { picture, tinyPipeline } from './tiny.ts';
 
 const MiB = 2 ** 20;
@@ -22,16 +22,6 @@ const attentionsIn = (block: AnyBlock): Attention[] => [
   ...block.children.flatMap(attentionsIn),
 ];
 
-/** What is planned for: a small model whose VAE has the published factor, so that decoding takes most. */
-const configs: ModelConfigs = {
-  unet: {
-    ...{ blockOutChannels: [32, 64], layersPerBlock: 1, numAttentionHeads: [1, 2], crossAttentionDim: 32 },
-    downBlockTypes: ['CrossAttnDownBlockSpatioTemporal', 'DownBlockSpatioTemporal'],
-    upBlockTypes: ['UpBlockSpatioTemporal', 'CrossAttnUpBlockSpatioTemporal'],
-  },
-  vae: { blockOutChannels: [32, 32, 32, 32], downBlockTypes: Array(4).fill('DownEncoderBlock2D') },
-  imageEncoder: { hiddenSize: 32, intermediateSize: 64, projectionDim: 32, numHiddenLayers: 2, numAttentionHeads: 4, patchSize: 56 },
-};
 const facts = { numFrames, sampleSize: 72, scaleFactor: 8, latentChannels: 4 };
 
 describe('fitIntoMemory', () => {
@@ -40,7 +30,7 @@ describe('fitIntoMemory', () => {
 
   before(async () => {
     pipe = await tinyPipeline();
-    planner = new MemoryPlanner(configs);
+    planner = new MemoryPlanner(smallConfigs);
   });
   after(() => pipe.dispose());
 
@@ -49,7 +39,7 @@ describe('fitIntoMemory', () => {
 
   const components = (deviceBytes: number): Components => ({
     ...pipe.components,
-    planner: callPlanner(configs, device, () => ({ processBytes: 64 * 1024 * MiB, deviceBytes })),
+    planner: callPlanner(smallConfigs, device, () => ({ processBytes: 64 * 1024 * MiB, deviceBytes })),
   });
 
   /** The memory that is just enough for a call with these settings. */

@@ -4,6 +4,7 @@ import { type Device, devices } from '../../src/backends/shapes/devices.ts';
 import { callPlanner, sizeOfCall } from '../../src/pipelines/callPlanner.ts';
 import { type MemoryPlan, MemoryPlanner, type MemoryRequest, planMemory, SAFE } from '../../src/pipelines/memoryPlan.ts';
 import type { ModelConfigs } from '../../src/pipelines/memoryStages.ts';
+import { smallConfigs } from './smallConfigs.ts';
 
 /** The published models. */
 const published: ModelConfigs = {
@@ -13,17 +14,6 @@ const published: ModelConfigs = {
     ...{ hiddenSize: 1280, intermediateSize: 5120, projectionDim: 1024, numHiddenLayers: 32, numAttentionHeads: 16, patchSize: 14 },
     hiddenAct: 'gelu',
   },
-};
-
-/** A model that is planned fast. */
-const small: ModelConfigs = {
-  unet: {
-    ...{ blockOutChannels: [32, 64], layersPerBlock: 1, numAttentionHeads: [1, 2], crossAttentionDim: 32 },
-    downBlockTypes: ['CrossAttnDownBlockSpatioTemporal', 'DownBlockSpatioTemporal'],
-    upBlockTypes: ['UpBlockSpatioTemporal', 'CrossAttnUpBlockSpatioTemporal'],
-  },
-  vae: { blockOutChannels: [32, 32, 32, 32], downBlockTypes: Array(4).fill('DownEncoderBlock2D') },
-  imageEncoder: { hiddenSize: 32, intermediateSize: 64, projectionDim: 32, numHiddenLayers: 2, numAttentionHeads: 4, patchSize: 56 },
 };
 
 const GiB = 2 ** 30;
@@ -118,7 +108,10 @@ describe('planMemory', () => {
   it('never takes for too large what takes less', () => {
     for (const device of devices) {
       for (const decodeChunkSize of [1, 14]) {
-        const { stages } = planMemory(small, request({ device, height: 512, width: 512, fixed: { offload: 'none', decodeChunkSize } }));
+        const { stages } = planMemory(
+          smallConfigs,
+          request({ device, height: 512, width: 512, fixed: { offload: 'none', decodeChunkSize } }),
+        );
         const tensorOf = (name: string) => Math.max(...stages.filter(({ stage }) => stage === name).map((s) => s.largestBytes));
         const features = 4 * 512 * 512 * 32;
         expect(tensorOf('encoding'), device).to.be.at.least(features);
@@ -143,7 +136,7 @@ function messageOf(action: () => unknown): string {
 }
 
 describe('callPlanner', () => {
-  const planner = (processBytes: number, device: Device = 'tensorflow-cpu') => callPlanner(small, device, () => ({ processBytes }));
+  const planner = (processBytes: number, device: Device = 'tensorflow-cpu') => callPlanner(smallConfigs, device, () => ({ processBytes }));
   const size = sizeOfCall({ numFrames: 14 });
 
   it('fills in the defaults of generate', () => {
@@ -161,7 +154,8 @@ describe('callPlanner', () => {
       /^28 frames of 1024x576 do not fit into memory: sampling needs \d\.\d GiB and there are 1\.1 GiB\. (\d+) frames? of 1024x576 or 28 frames of (\d+)x(\d+) would fit\.$/;
     expect(messageOf(refused)).to.match(message);
     const [frames, width, height] = messageOf(refused).match(message)!.slice(1).map(Number);
-    const fits = (changes: Partial<MemoryRequest>) => planMemory(small, request({ ...long, processBytes: 1.1 * GiB, ...changes })).fits;
+    const fits = (changes: Partial<MemoryRequest>) =>
+      planMemory(smallConfigs, request({ ...long, processBytes: 1.1 * GiB, ...changes })).fits;
     expect(fits({ numFrames: frames })).to.equal(true);
     expect(fits({ numFrames: frames + 1 }), 'one frame more').to.equal(false);
     expect(fits({ width, height })).to.equal(true);
@@ -197,13 +191,13 @@ describe('callPlanner', () => {
   it('knows at once what is far too large, and what of it would fit', () => {
     const begun = performance.now();
     const call = sizeOfCall({ height: 16384, width: 16384, numFrames: 8 });
-    const message = messageOf(() => callPlanner(small, 'wasm', () => ({})).plan(call, {}));
+    const message = messageOf(() => callPlanner(smallConfigs, 'wasm', () => ({})).plan(call, {}));
     expect(performance.now() - begun, 'milliseconds').to.be.below(30_000);
     const named =
       /^8 frames of 16384x16384 do not fit into memory: encoding needs more than \d+\.\d GiB and WebAssembly has 4\.0 GiB\. 8 frames of (\d+)x\1 would fit\.$/;
     expect(message).to.match(named);
     const side = Number(named.exec(message)![1]);
-    expect(planMemory(small, { ...call, device: 'wasm', height: side, width: side }).fits).to.equal(true);
+    expect(planMemory(smallConfigs, { ...call, device: 'wasm', height: side, width: side }).fits).to.equal(true);
   });
 
   it('says what to do when no size fits', () => {
@@ -212,7 +206,7 @@ describe('callPlanner', () => {
 
   it('holds to what it planned before loading, though less memory is free then', () => {
     let free = 20 * GiB;
-    const { plan } = callPlanner(small, 'tensorflow-cpu', () => ({ processBytes: free }));
+    const { plan } = callPlanner(smallConfigs, 'tensorflow-cpu', () => ({ processBytes: free }));
     const first = plan(size, {});
     free = 1 * GiB;
     expect(plan(size, { offload: first.offload, decodeChunkSize: undefined })).to.equal(first);
