@@ -1,35 +1,29 @@
-/** `npx tsx bench/convert.ts`: conversions of a full-size checkpoint beside copies of its files, in turns; prints medians and writes them to a file. */
+/** `npm run bench -- --conversions`: `svd convert` of a full-size checkpoint beside copies of its files, in turns. */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { machine } from './machine.ts';
+import { join } from 'node:path';
 import { median } from './numbers.ts';
-import { builtCommand, compileOurs, prepareCheckpoint, pythonWithDiffusers, root } from './prepare.ts';
+import { builtCommand, prepareCheckpoint, pythonWithDiffusers } from './prepare.ts';
 import { gib, markdown, seconds } from './table.ts';
 
-const { values } = parseArgs({
-  options: {
-    checkpoint: { type: 'string', default: 'bench/checkpoints/full' },
-    folder: { type: 'string', default: join(root, 'bench/checkpoints/converted') },
-    rounds: { type: 'string', default: '5' },
-    json: { type: 'string', default: fileURLToPath(new URL('results/convert-latest.json', import.meta.url)) },
-  },
-});
-const folder = resolve(values.folder);
-const checkpoint = resolve(root, values.checkpoint);
+const checkpoint = 'bench/checkpoints/full';
+const folder = 'bench/checkpoints/converted';
 const output = join(folder, 'output');
+/** The checkpoint by format. The last two are made first. */
+const inputs = { diffusers: checkpoint, tfjs: join(folder, 'tfjs'), original: join(folder, 'svd_xt.safetensors') };
+type Format = keyof typeof inputs;
 
-/** What is converted to what. The first two also make what the others read. */
-const cases = [
-  { name: 'diffusers to tfjs', from: checkpoint, to: 'tfjs' },
-  { name: 'diffusers to original', from: checkpoint, to: 'original' },
-  { name: 'tfjs to diffusers', from: join(folder, 'tfjs'), to: 'diffusers' },
-  { name: 'tfjs to original', from: join(folder, 'tfjs'), to: 'original' },
-  { name: 'original to diffusers', from: join(folder, 'svd_xt.safetensors'), to: 'diffusers' },
-  { name: 'original to tfjs', from: join(folder, 'svd_xt.safetensors'), to: 'tfjs' },
-];
+const pairs: Record<string, [from: Format, to: Format]> = {
+  'diffusers-to-tfjs': ['diffusers', 'tfjs'],
+  'diffusers-to-original': ['diffusers', 'original'],
+  'tfjs-to-diffusers': ['tfjs', 'diffusers'],
+  'tfjs-to-original': ['tfjs', 'original'],
+  'original-to-diffusers': ['original', 'diffusers'],
+  'original-to-tfjs': ['original', 'tfjs'],
+};
+
+/** What can be measured. */
+export const conversions = Object.keys(pairs);
 
 interface Round {
   /** Until the command has ended, and until what it has written is on the disk. */
@@ -72,46 +66,49 @@ async function timed(command: string, args: string[]): Promise<Round> {
   return round;
 }
 
-const convert = (from: string, to: string, path: string) =>
-  timed(process.execPath, [builtCommand, 'convert', from, path, '--to', to, '--quiet']);
-const copy = (from: string) => timed('cp', ['-r', '--reflink=never', from, output]);
+const convert = (from: Format, to: Format, path: string) =>
+  timed(process.execPath, [builtCommand, 'convert', inputs[from], path, '--to', to, '--quiet']);
+const copy = (from: Format) => timed('cp', ['-r', '--reflink=never', inputs[from], output]);
 
-prepareCheckpoint(values.checkpoint, pythonWithDiffusers);
-compileOurs();
-rmSync(folder, { recursive: true, force: true });
-mkdirSync(folder, { recursive: true });
-const cold = dropCache();
-const rows: Record<string, unknown>[] = [];
-try {
-  await convert(checkpoint, 'tfjs', join(folder, 'tfjs'));
-  await convert(checkpoint, 'original', join(folder, 'svd_xt.safetensors'));
-  for (const { name, from, to } of cases) {
-    const rounds: { copy: Round; conversion: Round }[] = [];
-    for (let i = 0; i < Number(values.rounds); i++) {
-      const copied = await copy(from);
-      rmSync(output, { recursive: true });
-      rounds.push({ copy: copied, conversion: await convert(from, to, output) });
-      rmSync(output, { recursive: true });
-    }
-    const middle = (of: (round: (typeof rounds)[number]) => number) => median(rounds.map(of));
-    rows.push({
-      case: name,
-      copy_seconds: middle(({ copy }) => copy.seconds),
-      convert_seconds: middle(({ conversion }) => conversion.seconds),
-      copy_synced_seconds: middle(({ copy }) => copy.synced_seconds),
-      convert_synced_seconds: middle(({ conversion }) => conversion.synced_seconds),
-      peak_bytes: Math.max(...rounds.map(({ conversion }) => conversion.peak_bytes)),
-      rounds,
-    });
-    writeFileSync(values.json, `${JSON.stringify({ machine: machine(), cold_cache: cold, rows }, null, 2)}\n`);
-  }
-} finally {
+/** Measures conversions and prints a table of medians. */
+export async function convertInTurns(names: string[], count: number, write: (rows: object[]) => void): Promise<void> {
+  prepareCheckpoint(checkpoint, pythonWithDiffusers);
   rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const cold_cache = dropCache();
+  const rows = [];
+  try {
+    for (const format of ['tfjs', 'original'] as const) await convert('diffusers', format, inputs[format]);
+    for (const name of names) {
+      const [from, to] = pairs[name];
+      const rounds: { copy: Round; conversion: Round }[] = [];
+      for (let i = 0; i < count; i++) {
+        const copied = await copy(from);
+        rmSync(output, { recursive: true });
+        rounds.push({ copy: copied, conversion: await convert(from, to, output) });
+        rmSync(output, { recursive: true });
+      }
+      const middle = (of: (round: (typeof rounds)[number]) => number) => median(rounds.map(of));
+      rows.push({
+        case: name,
+        cold_cache,
+        copy_seconds: middle(({ copy }) => copy.seconds),
+        convert_seconds: middle(({ conversion }) => conversion.seconds),
+        copy_synced_seconds: middle(({ copy }) => copy.synced_seconds),
+        convert_synced_seconds: middle(({ conversion }) => conversion.synced_seconds),
+        peak_bytes: Math.max(...rounds.map(({ conversion }) => conversion.peak_bytes)),
+        rounds,
+      });
+      write(rows);
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  const heads = ['conversion', 'copy s', 'convert s', 'speed', 'copy s, on disk', 'convert s, on disk', 'speed, on disk', 'peak GiB'];
+  const lines = rows.map((row) => {
+    const pair = (a: number, b: number) => [seconds(a), seconds(b), `${Math.round((100 * a) / b)} %`];
+    const [plain, synced] = [pair(row.copy_seconds, row.convert_seconds), pair(row.copy_synced_seconds, row.convert_synced_seconds)];
+    return [row.case, ...plain, ...synced, gib(row.peak_bytes)];
+  });
+  console.log(markdown(heads, lines));
 }
-const heads = ['conversion', 'copy s', 'convert s', 'speed', 'copy s, on disk', 'convert s, on disk', 'speed, on disk', 'peak GiB'];
-const lines = (rows as Record<string, number>[]).map((row) => {
-  const pair = (a: number, b: number) => [seconds(a), seconds(b), `${Math.round((100 * a) / b)} %`];
-  const [plain, synced] = [pair(row.copy_seconds, row.convert_seconds), pair(row.copy_synced_seconds, row.convert_synced_seconds)];
-  return [`${row.case}`, ...plain, ...synced, gib(row.peak_bytes)];
-});
-console.log(markdown(heads, lines));

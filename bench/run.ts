@@ -8,6 +8,7 @@ import { exitCode, UsageError } from '../src/cli/errors.ts';
 import { formatHelp } from '../src/cli/help.ts';
 import { calls, wholeCalls } from './calls.ts';
 import { type Case, cases } from './cases.ts';
+import { conversions, convertInTurns } from './convert.ts';
 import { growth, series } from './growth.ts';
 import { type Machine, machine } from './machine.ts';
 import { measure } from './measure.ts';
@@ -21,6 +22,7 @@ const options: Options = {
   list: { help: 'Name the cases.' },
   growth: { help: `Instead of cases, measure how our time and memory grow: --case then takes ${series.join(', ')}.` },
   calls: { help: `Instead of cases, measure whole calls at full size: --case then takes ${calls.join(', ')}.` },
+  conversions: { help: `Instead of cases, measure conversions beside copies: --case then takes ${conversions.join(', ')}.` },
   help: { short: 'h', help: 'Show this text.' },
 };
 
@@ -35,9 +37,10 @@ function save(path: string, results: { command: string; machine: Machine; rows: 
 function readOptions() {
   const given = readArguments(process.argv.slice(2), options);
   if (given.positionals.length > 0) throw new UsageError(`cases are chosen by --case but "${given.positionals[0]}" is given without.`);
-  if (given.has('growth') && given.has('calls')) throw new UsageError('--growth and --calls are two measurements: give one of them.');
-  const kind = given.has('growth') ? 'growth' : given.has('calls') ? 'calls' : 'cases';
-  const known = { cases: Object.keys(cases), growth: series, calls }[kind];
+  const others = (['growth', 'calls', 'conversions'] as const).filter((name) => given.has(name));
+  if (others.length > 1) throw new UsageError(`--${others[0]} and --${others[1]} are two measurements: give one of them.`);
+  const [kind = 'cases'] = others;
+  const known = { cases: Object.keys(cases), growth: series, calls, conversions }[kind];
   const names = given.has('case') ? given.values('case') : known;
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined) throw new UsageError(`there is no case "${unknown}". The cases are ${known.join(', ')}.`);
@@ -84,6 +87,7 @@ async function main(): Promise<number> {
     const write = (rows: object[]) => save(json, { command, machine: machine(), rows });
     if (kind === 'growth') await growth(names, rounds ?? 1, write);
     else if (kind === 'calls') wholeCalls(names, write);
+    else if (kind === 'conversions') await convertInTurns(names, rounds ?? 3, write);
     else if (!(await compare(names, rounds, write))) return 1;
     console.error(`Written to ${json}`);
   }

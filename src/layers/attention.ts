@@ -112,13 +112,18 @@ export class Attention extends Block<AttentionArgs> {
 }
 tf.serialization.registerClass(Attention);
 
+/** Every `Attention` in `block`, itself included. */
+export const attentionsIn = (block: AnyBlock): Attention[] => [
+  ...(block instanceof Attention ? [block] : []),
+  ...block.children.flatMap(attentionsIn),
+];
+
 /**
- * Lets the scores of every `Attention` below `block` take at most `bytes` at a time (softmax needs as much again); `undefined` for
+ * Lets the scores of every `Attention` in `block` take at most `bytes` at a time (softmax needs as much again); `undefined` for
  * what suits the device. Slices give the same result; small ones take longer.
  */
 export function limitScores(block: AnyBlock, bytes: number | undefined): void {
-  if (block instanceof Attention) block.scoreBytes = bytes;
-  for (const child of block.children) limitScores(child, bytes);
+  for (const attention of attentionsIn(block)) attention.scoreBytes = bytes;
 }
 
 /** Repeats each item of `[b, L, C]` in a row, so that there are `batch` of them. */

@@ -83,26 +83,25 @@ function isTakenOver(bytes: Uint8Array): boolean {
 /**
  * The float32 tensor of little-endian `bytes`, which hold values of `type` in `shape`; with `permutation`, its transpose. With `keepHalf`,
  * values of half precision remain in it: see `isHalf`.
- * Half precision is transposed before it is widened, which is less to move.
  */
 export function tensorFromBytes(bytes: Uint8Array, type: NativeType, shape: number[], permutation?: number[], keepHalf = false): tf.Tensor {
   const { binding } = backend();
   const { bytes: width, code } = types[type];
-  const remains = onProcessor() && !permutation && (code === binding.TF_FLOAT || keepHalf); // nothing below makes other memory of it
+  const wide = code === binding.TF_FLOAT;
+  const remains = onProcessor() && !permutation && (wide || keepHalf); // nothing below makes other memory of it
   const id = binding.createTensor([...shape, width], binding.TF_UINT8, remains ? bytes.slice() : bytes);
-  const raw = { id, shape, dtype: binding.TF_UINT8 };
-  // Transposing only moves values, which oneDNN does for bfloat16 and not for half.
-  const moved = type === 'F16' && permutation ? types.BF16.code : code;
-  let tensor = consume(raw, 'Bitcast', { T: binding.TF_UINT8, type: moved });
-  if (permutation) tensor = transpose(tensor, permutation);
+  // Before widening, there is less to move; and since values are only moved, oneDNN may take half for bfloat16, the one of the two that it knows.
+  const asBfloat16 = permutation !== undefined && !wide && oneDnnIsQuicker(types.BF16.code);
+  const afterWidening = permutation !== undefined && !wide && !keepHalf && !asBfloat16 && oneDnnIsQuicker(binding.TF_FLOAT);
+  const byOneDnn = asBfloat16 || afterWidening || (permutation !== undefined && wide && oneDnnIsQuicker(code));
+  const moved = asBfloat16 ? types.BF16.code : code;
+  let tensor = consume({ id, shape, dtype: binding.TF_UINT8 }, 'Bitcast', { T: binding.TF_UINT8, type: moved });
+  if (permutation && !afterWidening) tensor = transpose(tensor, permutation, byOneDnn);
   if (moved !== code) tensor = consume(tensor, 'Bitcast', { T: moved, type: code });
-  if (code === binding.TF_FLOAT) return backend().createOutputTensor(tensor);
-  if (keepHalf) return halfTensor(tensor);
-  try {
-    return backend().createOutputTensor(toFloat(tensor));
-  } finally {
-    binding.deleteTensor(tensor.id);
-  }
+  if (keepHalf && !wide) return halfTensor(tensor);
+  if (!wide) tensor = consume(tensor, 'Cast', widening(tensor));
+  if (afterWidening) tensor = transpose(tensor, permutation, byOneDnn);
+  return backend().createOutputTensor(tensor);
 }
 
 /** TensorFlow's number of the type that the data behind a tensor has, if it is not the tensor's. */
@@ -162,17 +161,18 @@ export function widenedSlice(tensor: tf.Tensor, begin: number[], size: number[])
 }
 
 /** Values of half precision in float32, exactly. */
-function toFloat({ id, dtype }: NativeTensor): NativeTensor {
-  return execute('Cast', { SrcT: dtype, DstT: backend().binding.TF_FLOAT, Truncate: false }, id);
+function toFloat(tensor: NativeTensor): NativeTensor {
+  return execute('Cast', widening(tensor), tensor.id);
 }
 
-/** By oneDNN where there is its kernel: 2.5 instead of 7 ms for `[1280, 1280, 3, 3]`, 4 instead of 5.5 ms for `[10240, 1280]`. */
-function transpose(input: NativeTensor, permutation: number[]): NativeTensor {
+const widening = ({ dtype }: NativeTensor) => ({ SrcT: dtype, DstT: backend().binding.TF_FLOAT, Truncate: false });
+
+function transpose(input: NativeTensor, permutation: number[], byOneDnn: boolean): NativeTensor {
   const { binding } = backend();
   const axes = binding.createTensor([permutation.length], binding.TF_INT32, Int32Array.from(permutation));
   const attributes = { T: input.dtype, Tperm: binding.TF_INT32 };
   try {
-    return hasOneDnn()
+    return byOneDnn
       ? consume(input, '_MklTranspose', { ...attributes, _kernel: 'MklNameChangeOp' }, axes)
       : consume(input, 'Transpose', attributes, axes);
   } finally {
@@ -180,23 +180,41 @@ function transpose(input: NativeTensor, permutation: number[]): NativeTensor {
   }
 }
 
-let oneDnn: boolean | undefined;
+/** By type. */
+const quicker = new Map<number, boolean>();
 
-/** Whether oneDNN's transposition is there: on a processor, in most versions of libtensorflow. */
-function hasOneDnn(): boolean {
+/**
+ * Whether oneDNN transposes this type quicker than the usual kernel does, by trying both once. For `[1280, 1280, 3, 3]` it takes 2.5 instead of 7 ms
+ * with bfloat16 on a processor with AVX-512, and 900 instead of 20 ms on one without; with float32 it is quicker on both. Not every libtensorflow has it.
+ */
+function oneDnnIsQuicker(dtype: number): boolean {
   if (!onProcessor()) return false;
-  if (oneDnn === undefined) {
-    const { binding } = backend();
-    oneDnn = true;
+  if (!quicker.has(dtype)) {
     try {
-      const id = binding.createTensor([1, 1, 2], binding.TF_UINT8, new Uint8Array(2));
-      const raw = { id, shape: [1, 1, 2], dtype: binding.TF_UINT8 };
-      binding.deleteTensor(transpose(consume(raw, 'Bitcast', { T: binding.TF_UINT8, type: types.BF16.code }), [1, 0]).id);
+      quicker.set(dtype, timeToTranspose(dtype, true) < timeToTranspose(dtype, false));
     } catch {
-      oneDnn = false;
+      for (const { code } of Object.values(types)) quicker.set(code, false); // this libtensorflow has no such kernel
     }
   }
-  return oneDnn;
+  return quicker.get(dtype)!;
+}
+
+/** The shortest of a few runs. */
+function timeToTranspose(dtype: number, byOneDnn: boolean): number {
+  const { binding } = backend();
+  const width = dtype === binding.TF_FLOAT ? 4 : 2;
+  const side = 512;
+  const times = Array.from({ length: 3 }, () => {
+    const id = binding.createTensor([side, side, width], binding.TF_UINT8, new Uint8Array(side * side * width));
+    const raw = { id, shape: [side, side, width], dtype: binding.TF_UINT8 };
+    const matrix = consume(raw, 'Bitcast', { T: binding.TF_UINT8, type: dtype });
+    const start = performance.now();
+    const result = transpose({ ...matrix, dtype }, [1, 0], byOneDnn);
+    const time = performance.now() - start;
+    binding.deleteTensor(result.id);
+    return time;
+  });
+  return Math.min(...times);
 }
 
 /** Runs a kernel that gives one tensor. Attributes: a number stands for a type, a list for integers. */

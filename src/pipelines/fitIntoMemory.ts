@@ -1,14 +1,8 @@
 /** Makes one sampling call run as its memory plan says. */
-import { type AnyBlock, Attention } from '../layers/index.ts';
+import { attentionsIn } from '../layers/index.ts';
 import type { Settings } from './checkInputs.ts';
 import type { Components } from './components.ts';
 import type { GenerateOptions } from './types.ts';
-
-/** Every attention below a block. */
-const attentionsIn = (block: AnyBlock): Attention[] => [
-  ...(block instanceof Attention ? [block] : []),
-  ...block.children.flatMap(attentionsIn),
-];
 
 /**
  * Plans the call and sets its models up for it, until `undo`. What was given stays.

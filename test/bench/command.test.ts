@@ -19,18 +19,22 @@ function bench(...args: string[]): Promise<{ code: number; stdout: string; stder
 describe('npm run bench', () => {
   const series = ['unet-frames', 'unet-pixels', 'vae-decode-frames', 'vae-decode-pixels', 'steps'];
 
-  it('lists every case with what it is, the series, or the calls', async () => {
+  it('lists every case with what it is, the series, the calls, or the conversions', async () => {
     const [listed, growing] = [await bench('--list'), await bench('--list', '--growth')];
     const lines = Object.entries(cases).map(([name, { what }]) => `${name}: ${what}\n`);
     expect(listed).to.deep.equal({ code: 0, stdout: lines.join(''), stderr: '' });
     expect(growing).to.deep.equal({ code: 0, stdout: series.map((name) => `${name}\n`).join(''), stderr: '' });
     expect((await bench('--list', '--calls')).stdout).to.equal('float32\nhalf\noffload-model\noffload-sequential\n576x1024\nwasm\n');
+    expect((await bench('--list', '--conversions')).stdout).to.equal(
+      'diffusers-to-tfjs\ndiffusers-to-original\ntfjs-to-diffusers\ntfjs-to-original\noriginal-to-diffusers\noriginal-to-tfjs\n',
+    );
   });
 
   it('names every option in its help', async () => {
     const { code, stdout } = await bench('--help');
     expect(code).to.equal(0);
-    for (const option of ['--case NAME', '--rounds N', '--json FILE', '--list', '--growth', '--calls']) expect(stdout).to.contain(option);
+    const options = ['--case NAME', '--rounds N', '--json FILE', '--list', '--growth', '--calls', '--conversions'];
+    for (const option of options) expect(stdout).to.contain(option);
   });
 
   const refusals: [args: string[], message: string][] = [
@@ -44,6 +48,7 @@ describe('npm run bench', () => {
     [['--rounds', '--list'], '--rounds needs a value: --rounds N.'],
     [['--round', '3'], 'there is no option --round. Did you mean --rounds?'],
     [['--growth', '--calls'], '--growth and --calls are two measurements: give one of them.'],
+    [['--conversions', '--calls'], '--calls and --conversions are two measurements: give one of them.'],
     [['clip'], 'cases are chosen by --case but "clip" is given without.'],
   ];
   for (const [args, message] of refusals) {

@@ -1,7 +1,7 @@
 /** How calls are set up as their memory plan says, and what is left of it behind them. */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import { type AnyBlock, Attention, limitScores } from '../../src/layers/index.ts';
+import { attentionsIn, limitScores } from '../../src/layers/index.ts';
 import { callPlanner } from '../../src/pipelines/callPlanner.ts';
 import { settingsOf } from '../../src/pipelines/checkInputs.ts';
 import type { Components } from '../../src/pipelines/components.ts';
@@ -16,11 +16,6 @@ import { picture, tinyPipeline } from './tiny.ts';
 
 const MiB = 2 ** 20;
 const [height, width, numFrames] = [576, 1024, 14];
-
-const attentionsIn = (block: AnyBlock): Attention[] => [
-  ...(block instanceof Attention ? [block] : []),
-  ...block.children.flatMap(attentionsIn),
-];
 
 const facts = { numFrames, sampleSize: 72, scaleFactor: 8, latentChannels: 4 };
 
