@@ -109,6 +109,9 @@ function starts(n: number, m: number, start: (i: number, j: number) => number): 
 /** Tiles of 64 rows and of columns of 64 bytes stay in the cache, which the plain loop misses on every value: 1280x1280x3x3 in 61 instead of 168 ms. */
 const TILE_ROWS = 64;
 const TILE_BYTES = 64;
+/** Those of the quicker way below. */
+const PAIRS_ROWS = 32;
+const PAIRS_COLUMNS = 128;
 
 /** Transposes a matrix: what is column `j` of the row that begins at `from[i]` becomes column `i` of the row that begins at `to[j]`. */
 function transpose<T extends Elements>(source: T, from: Uint32Array, result: T, to: Uint32Array): void {
@@ -124,22 +127,22 @@ function transpose<T extends Elements>(source: T, from: Uint32Array, result: T, 
   }
 }
 
-/** The same for an even number of rows and columns of two bytes each: four values by two reads and two writes, in half the time. */
+/** The same for even numbers of rows and columns of two bytes each: four values by two reads and two writes, in half the time. */
 function transposePairs(source: Elements, from: Uint32Array, result: Elements, to: Uint32Array): void {
   const pairs = ({ buffer, byteOffset, length }: Elements) => new Uint32Array(buffer, byteOffset, length / 2);
   const [read, write] = [pairs(source), pairs(result)];
-  for (let top = 0; top < from.length; top += TILE_ROWS) {
-    const bottom = Math.min(from.length, top + TILE_ROWS);
-    for (let left = 0; left < to.length; left += TILE_BYTES / 2) {
-      const right = Math.min(to.length, left + TILE_BYTES / 2);
-      for (let j = left; j < right; j += 2) {
-        let upper = (to[j] + top) >>> 1;
-        let lower = (to[j + 1] + top) >>> 1;
-        for (let i = top; i < bottom; i += 2) {
-          const first = read[(from[i] + j) >>> 1];
-          const second = read[(from[i + 1] + j) >>> 1];
-          write[upper++] = (first & 0xffff) | (second << 16);
-          write[lower++] = (first >>> 16) | (second & 0xffff0000);
+  for (let top = 0; top < from.length; top += PAIRS_ROWS) {
+    const bottom = Math.min(from.length, top + PAIRS_ROWS);
+    for (let left = 0; left < to.length; left += PAIRS_COLUMNS) {
+      const right = Math.min(to.length, left + PAIRS_COLUMNS);
+      for (let i = top; i < bottom; i += 2) {
+        let upper = (from[i] + left) >>> 1;
+        let lower = (from[i + 1] + left) >>> 1;
+        for (let j = left; j < right; j += 2) {
+          const first = read[upper++];
+          const second = read[lower++];
+          write[(to[j] + i) >>> 1] = (first & 0xffff) | (second << 16);
+          write[(to[j + 1] + i) >>> 1] = (first >>> 16) | (second & 0xffff0000);
         }
       }
     }

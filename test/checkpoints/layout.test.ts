@@ -14,6 +14,7 @@ import type { Layout } from '../../src/layers/block.ts';
 const cases: [Layout, number[], number[], number[]][] = [
   ['same', [70], [0], [70]],
   ['linear', [130, 70], [1, 0], [70, 130]],
+  ['linear', [72, 260], [1, 0], [260, 72]],
   ['conv2d', [67, 33, 3, 2], [2, 3, 1, 0], [3, 2, 33, 67]],
   ['conv2d', [5, 3, 1, 1], [2, 3, 1, 0], [1, 1, 3, 5]],
   ['conv2d', [3, 4, 5, 2], [2, 3, 1, 0], [5, 2, 4, 3]],
