@@ -49,54 +49,66 @@ export function valuesForCheckpoint(layout: Layout, shape: number[], values: Flo
   return reversedValues(values, values.length / (o * i), i, o);
 }
 
+/** Numbers of any type that has as many bytes. */
+export type Elements = Float32Array | Uint8Array | Uint16Array | Uint32Array;
+
+/** Where bytes go that are put into another order. */
+export interface TurnMemory {
+  /** So many bytes, of any content, that begin where every element type may. */
+  take(bytes: number): Uint8Array;
+  /**
+   * Transposes a matrix if it can, and says whether it has: what is column `j` of the row that begins at `from[i]` becomes column `i` of the row
+   * that begins at `to[j]`.
+   */
+  transpose?(source: Elements, from: Uint32Array, result: Elements, to: Uint32Array): boolean;
+}
+
+const newMemory: TurnMemory = { take: (bytes) => new Uint8Array(bytes) };
+
 /**
  * A checkpoint's values in our axis order, as bytes of whatever type they are: not a bit of them changes. `shape` is the checkpoint's. They are
- * put into what `target` gives, except that `same` returns `bytes` themselves.
+ * put into `memory`, except that `same` returns `bytes` themselves.
  */
-export function bytesFromCheckpoint(layout: Layout, shape: number[], bytes: Uint8Array, target = newBytes): Uint8Array {
+export function bytesFromCheckpoint(layout: Layout, shape: number[], bytes: Uint8Array, memory = newMemory): Uint8Array {
   if (layout === 'same') return bytes;
   const [o, i] = shape;
-  return reversedBytes(bytes, o, i, sizeOf(shape) / (o * i), target);
+  return reversedBytes(bytes, o, i, sizeOf(shape) / (o * i), memory);
 }
 
 /** Our values in a checkpoint's axis order, in the same way. `shape` is ours. */
-export function bytesForCheckpoint(layout: Layout, shape: number[], bytes: Uint8Array, target = newBytes): Uint8Array {
+export function bytesForCheckpoint(layout: Layout, shape: number[], bytes: Uint8Array, memory = newMemory): Uint8Array {
   if (layout === 'same') return bytes;
   const [i, o] = shape.slice(-2);
-  return reversedBytes(bytes, sizeOf(shape) / (o * i), i, o, target);
+  return reversedBytes(bytes, sizeOf(shape) / (o * i), i, o, memory);
 }
-
-const newBytes = (length: number): Uint8Array => new Uint8Array(length);
 
 function reversedValues(values: Float32Array, a: number, b: number, c: number): Float32Array {
   const result = new Float32Array(values.length);
-  reverse(values, a, b, c, result);
+  const [from, to] = rows(a, b, c);
+  transpose(values, from, result, to);
   return result;
 }
 
 const sizeOf = (shape: number[]) => shape.reduce((product, axis) => product * axis, 1);
 
 /** `bytes` and the target have to begin where an element of the type may. */
-function reversedBytes(bytes: Uint8Array, a: number, b: number, c: number, target: (length: number) => Uint8Array): Uint8Array {
+function reversedBytes(bytes: Uint8Array, a: number, b: number, c: number, memory: TurnMemory): Uint8Array {
   const count = a * b * c;
   const View = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array, 8: BigUint64Array }[bytes.length / count] as typeof Uint32Array;
   const elements = ({ buffer, byteOffset }: Uint8Array) => new View(buffer as ArrayBuffer, byteOffset, count);
-  const result = target(bytes.length);
-  reverse(elements(bytes), a, b, c, elements(result));
+  const result = memory.take(bytes.length);
+  const [from, to] = rows(a, b, c);
+  const matrix = [elements(bytes), from, elements(result), to] as const;
+  if (!memory.transpose?.(...matrix)) transpose(...matrix);
   return result;
 }
 
-type Elements = Float32Array | Uint32Array;
-
-/** `[A, B, C]` -> `[C, B, A]`. */
-function reverse<T extends Elements>(source: T, a: number, b: number, c: number, result: T): void {
+/** `[A, B, C]` -> `[C, B, A]` as the transposition of a matrix: where its rows begin, and those of the result. */
+function rows(a: number, b: number, c: number): [from: Uint32Array, to: Uint32Array] {
   // The shorter of the two axes that change places, which may have length 1, goes along with the one in the middle.
-  const [from, to] =
-    a > c
-      ? [starts(1, a, (_, x) => x * b * c), starts(b, c, (y, z) => (z * b + y) * a)]
-      : [starts(b, a, (y, x) => (x * b + y) * c), starts(1, c, (_, z) => z * b * a)];
-  const inPairs = source.BYTES_PER_ELEMENT === 2 && from.length % 2 === 0 && to.length % 2 === 0;
-  (inPairs ? transposePairs : transpose)(source, from, result, to);
+  return a > c
+    ? [starts(1, a, (_, x) => x * b * c), starts(b, c, (y, z) => (z * b + y) * a)]
+    : [starts(b, a, (y, x) => (x * b + y) * c), starts(1, c, (_, z) => z * b * a)];
 }
 
 /** Where each of `n * m` rows begins. */
@@ -109,12 +121,9 @@ function starts(n: number, m: number, start: (i: number, j: number) => number): 
 /** Tiles of 64 rows and of columns of 64 bytes stay in the cache, which the plain loop misses on every value: 1280x1280x3x3 in 61 instead of 168 ms. */
 const TILE_ROWS = 64;
 const TILE_BYTES = 64;
-/** Those of the quicker way below. */
-const PAIRS_ROWS = 32;
-const PAIRS_COLUMNS = 128;
 
 /** Transposes a matrix: what is column `j` of the row that begins at `from[i]` becomes column `i` of the row that begins at `to[j]`. */
-function transpose<T extends Elements>(source: T, from: Uint32Array, result: T, to: Uint32Array): void {
+function transpose(source: Elements, from: Uint32Array, result: Elements, to: Uint32Array): void {
   const width = TILE_BYTES / source.BYTES_PER_ELEMENT;
   for (let top = 0; top < from.length; top += TILE_ROWS) {
     const bottom = Math.min(from.length, top + TILE_ROWS);
@@ -122,28 +131,6 @@ function transpose<T extends Elements>(source: T, from: Uint32Array, result: T, 
       const right = Math.min(to.length, left + width);
       for (let j = left; j < right; j++) {
         for (let i = top, at = to[j] + top; i < bottom; i++, at++) result[at] = source[from[i] + j];
-      }
-    }
-  }
-}
-
-/** The same for even numbers of rows and columns of two bytes each: four values by two reads and two writes, in half the time. */
-function transposePairs(source: Elements, from: Uint32Array, result: Elements, to: Uint32Array): void {
-  const pairs = ({ buffer, byteOffset, length }: Elements) => new Uint32Array(buffer, byteOffset, length / 2);
-  const [read, write] = [pairs(source), pairs(result)];
-  for (let top = 0; top < from.length; top += PAIRS_ROWS) {
-    const bottom = Math.min(from.length, top + PAIRS_ROWS);
-    for (let left = 0; left < to.length; left += PAIRS_COLUMNS) {
-      const right = Math.min(to.length, left + PAIRS_COLUMNS);
-      for (let i = top; i < bottom; i += 2) {
-        let upper = (from[i] + left) >>> 1;
-        let lower = (from[i + 1] + left) >>> 1;
-        for (let j = left; j < right; j += 2) {
-          const first = read[upper++];
-          const second = read[lower++];
-          write[(to[j] + i) >>> 1] = (first & 0xffff) | (second << 16);
-          write[(to[j + 1] + i) >>> 1] = (first >>> 16) | (second & 0xffff0000);
-        }
       }
     }
   }

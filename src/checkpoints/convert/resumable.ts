@@ -103,13 +103,17 @@ async function fill(path: string, partial: string, work: Work): Promise<void> {
     onProgress?.(done, total);
     const journal = await open(join(partial, 'journal'), 'a');
     const thread = new WriteThread();
+    const written: { run: Run; notes: unknown[] }[] = [];
     try {
       for (const run of runs) {
         const notes = lines.splice(0, run.parts.length).map(({ note }) => note);
+        written.push({ run, notes });
         const pieces = await Pieces.open(output, run.pieces);
         let writing: Promise<void> | undefined;
         const write = async ({ data, note }: Made, position: number, before = writing) => {
-          const crc = await thread.write(data, pieces.spansOf(data.length, position));
+          const writing = thread.write(data, pieces.spansOf(data.length, position));
+          const crc = crc32(data);
+          await writing;
           await before;
           await journal.appendFile(`${JSON.stringify({ crc, note } satisfies Line)}\n`);
           onWritten?.(data);
@@ -128,13 +132,6 @@ async function fill(path: string, partial: string, work: Work): Promise<void> {
             await before; // so that the thread has the next part when it has written one
           }
           await writing;
-          signal?.throwIfAborted();
-          const { head, texts = {} } = await run.finish(notes);
-          if (head) await pieces.write(head, 0);
-          for (const [name, text] of Object.entries(texts)) {
-            await mkdir(dirname(join(output, name)), { recursive: true });
-            await writeFile(join(output, name), text);
-          }
         } finally {
           await Promise.allSettled([writing]);
           await pieces.close();
@@ -144,10 +141,29 @@ async function fill(path: string, partial: string, work: Work): Promise<void> {
       await thread.close();
       await journal.close();
     }
+    // Not before all parts are there: the hashes of the source are in it, which are computed until then.
+    for (const { run, notes } of written) {
+      signal?.throwIfAborted();
+      const { head, texts = {} } = await run.finish(notes);
+      if (head) await writeHead(output, run, head);
+      for (const [name, text] of Object.entries(texts)) {
+        await mkdir(dirname(join(output, name)), { recursive: true });
+        await writeFile(join(output, name), text);
+      }
+    }
     signal?.throwIfAborted();
     await rename(output, path);
   } finally {
     await rm(lock, { force: true });
+  }
+}
+
+async function writeHead(output: string, { pieces }: Run, head: Uint8Array): Promise<void> {
+  const opened = await Pieces.open(output, pieces);
+  try {
+    await opened.write(head, 0);
+  } finally {
+    await opened.close();
   }
 }
 

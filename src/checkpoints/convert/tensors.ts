@@ -2,7 +2,7 @@
 
 import type { Parameter } from '../../layers/block.ts';
 import type { Dtype } from '../dtypes.ts';
-import { bytesForCheckpoint, shapeInCheckpoint, valuesForCheckpoint } from '../layout.ts';
+import { bytesForCheckpoint, shapeInCheckpoint, type TurnMemory, valuesForCheckpoint } from '../layout.ts';
 import type { WeightedComponent } from '../modelFiles.ts';
 import type { TensorToWrite } from '../safetensorsWriter.ts';
 import type { WeightSource } from '../weightSource.ts';
@@ -27,14 +27,14 @@ export interface OpenComponent {
   parameters: readonly Parameter[];
 }
 
-/** Puts bytes into another order, in memory that `target` gives, or returns them as they are. */
-export type Turn = (bytes: Uint8Array, target: (length: number) => Uint8Array) => Uint8Array;
+/** Puts bytes into another order, in other memory, or returns them as they are. */
+export type Turn = (bytes: Uint8Array, memory: TurnMemory) => Uint8Array;
 
 /** Bytes of a tensor, in memory of `buffers`: as the source has them, or in the order that `turn` puts them into. */
 export async function bytesOf(source: WeightSource, key: string, buffers: Buffers, turn: Turn = (bytes) => bytes): Promise<Uint8Array> {
   const bytes = buffers.take(source.info(key).bytes);
   await source.readBytes!(key, bytes);
-  const result = turn(bytes, (length) => buffers.take(length));
+  const result = turn(bytes, buffers);
   if (result !== bytes) buffers.give(bytes);
   return result;
 }
@@ -57,7 +57,7 @@ export function tensorsOf(
       const { dtype: stored, shape } = source.info(key);
       const data = async () => {
         if (dtype === undefined || dtype === stored) {
-          const turn: Turn = (bytes, target) => bytesForCheckpoint(layout, shape, bytes, target);
+          const turn: Turn = (bytes, memory) => bytesForCheckpoint(layout, shape, bytes, memory);
           return bytesOf(source, key, buffers, source.ours && turn);
         }
         const values = await source.read(key);

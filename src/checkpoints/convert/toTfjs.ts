@@ -63,7 +63,7 @@ export function tfjsRun(files: ModelFiles, { component, source }: OpenComponent,
       const exact = info.dtype === (dtype === 'float16' ? 'F16' : 'F32') && (dtype === undefined || dtype === 'float16');
       const make = async (): Promise<{ data: Uint8Array; note: Note }> => {
         if (exact) {
-          const turn: Turn = (bytes, target) => bytesFromCheckpoint(toOurs, info.shape, bytes, target);
+          const turn: Turn = (bytes, memory) => bytesFromCheckpoint(toOurs, info.shape, bytes, memory);
           const data = await bytesOf(source, key, options.buffers, turn);
           return { data, note: dtype === undefined ? {} : { quantization: { dtype: 'float16' } } };
         }

@@ -1,4 +1,4 @@
-/** A thread that writes and computes checksums, while others read, turn and hash. */
+/** A thread that writes, while others read, turn and hash. */
 import { Worker } from 'node:worker_threads';
 
 /** Bytes of the data, from one index to another, for a place in a file. */
@@ -16,33 +16,29 @@ export interface Span {
 const threadSource = `
 const { writeSync } = require('node:fs');
 const { parentPort } = require('node:worker_threads');
-const { crc32 } = require('node:zlib');
 parentPort.on('message', ({ data, spans }) => {
-  let crc = 0;
   try {
     for (const { fd, from, to, at } of spans) {
       for (let done = from; done < to; ) {
-        const bytes = writeSync(fd, data, done, Math.min(2 ** 17, to - done), at + done - from);
-        crc = crc32(data.subarray(done, done + bytes), crc);
-        done += bytes;
+        done += writeSync(fd, data, done, Math.min(2 ** 17, to - done), at + done - from);
       }
     }
-    parentPort.postMessage({ crc });
+    parentPort.postMessage(undefined);
   } catch ({ message, code, syscall }) {
     parentPort.postMessage({ message, code, syscall });
   }
 });`;
 
-type Answer = { crc: number } | { message: string; code?: string; syscall?: string };
+type Answer = { message: string; code?: string; syscall?: string } | undefined;
 
 export class WriteThread {
   private readonly worker = new Worker(threadSource, { eval: true });
-  private readonly waiting: { resolve: (crc: number) => void; reject: (error: Error) => void }[] = [];
+  private readonly waiting: { resolve: () => void; reject: (error: Error) => void }[] = [];
 
   constructor() {
     this.worker.on('message', (answer: Answer) => {
       const { resolve, reject } = this.waiting.shift()!;
-      if ('crc' in answer) resolve(answer.crc);
+      if (answer === undefined) resolve();
       else reject(Object.assign(new Error(answer.message), { code: answer.code, syscall: answer.syscall }));
     });
     this.worker.on('error', (error) => {
@@ -50,8 +46,8 @@ export class WriteThread {
     });
   }
 
-  /** Writes the spans of `data`, which cover it, and gives its CRC-32. Memory that is not shared is copied. @throws What the file system says. */
-  write(data: Uint8Array, spans: Span[]): Promise<number> {
+  /** Writes the spans of `data`, which cover it. Memory that is not shared is copied. @throws What the file system says. */
+  write(data: Uint8Array, spans: Span[]): Promise<void> {
     return new Promise((resolve, reject) => {
       this.waiting.push({ resolve, reject });
       this.worker.postMessage({ data, spans });

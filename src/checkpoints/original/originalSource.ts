@@ -35,7 +35,7 @@ export function originalSource(file: SafetensorsFile, component: WeightedCompone
     async readBytes(key, target) {
       const found = place(key);
       if (!found.transposed) return file.readBytes(found.name, target, (found.third ?? 0) * target.length);
-      bytesFromCheckpoint('linear', file.info(found.name).shape, await file.readRaw(found.name), () => target);
+      bytesFromCheckpoint('linear', file.info(found.name).shape, await file.readRaw(found.name), { take: () => target });
     },
     close: async () => {},
   };

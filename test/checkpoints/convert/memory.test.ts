@@ -22,17 +22,17 @@ async function sizesOf(path: string): Promise<{ total: number; largest: number }
 /** The most bytes that were handed out at once while `work` ran, and those that nobody has given back. */
 async function handedOut(work: () => Promise<unknown>): Promise<{ most: number; left: number }> {
   const { take, give } = Buffers.prototype;
-  const sizes = new Map<ArrayBufferLike, number>();
+  const sizes = new Map<number, number>();
   let most = 0;
   const sum = () => [...sizes.values()].reduce((total, size) => total + size, 0);
   Buffers.prototype.take = function (bytes) {
     const taken = take.call(this, bytes);
-    sizes.set(taken.buffer, bytes);
+    sizes.set(taken.byteOffset, bytes);
     most = Math.max(most, sum());
     return taken;
   };
   Buffers.prototype.give = function (view) {
-    sizes.delete(view.buffer);
+    sizes.delete(view.byteOffset);
     give.call(this, view);
   };
   try {
