@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
 import { conv2dInHalf } from './halfPrecision.ts';
-import { kernels, oneDnnConvolves } from './kernels.ts';
+import { kernels, oneDnnWins } from './kernels.ts';
 import { winogradConv3x3 } from './winograd.ts';
 
 /** Zeros added before and after `[height, width]`. */
@@ -65,7 +65,7 @@ export const conv2dFormulations = {
   oneDNN: ((x, filter, bias, padding, stride) => {
     const pixels = (x.shape[0] * x.shape[1] * x.shape[2]) / stride ** 2;
     const few = Math.max(filter.shape[2], filter.shape[3]) > 320 ? 2048 : 512;
-    if (pixels < few || !oneDnnConvolves()) return conv2dFormulations.explicit(x, filter, bias, padding, stride);
+    if (pixels < few || !oneDnnWins('convolution')) return conv2dFormulations.explicit(x, filter, bias, padding, stride);
     const y = kernels.conv2d(x, filter, bias?.rank === 1 ? (bias as tf.Tensor1D) : undefined, padding, stride);
     return bias?.rank === 2 ? tf.add(y, perImage(bias)) : y;
   }) as Conv2d,

@@ -47,7 +47,7 @@ const fastest: Record<string, Record<string, Choice>> = {
     'tensorflow-gpu': { name: 'euclidean', needs: ['euclideanNorm', 'mean'] },
   },
   linear: {
-    'tensorflow-cpu': { name: 'oneDNN', needs: ['matMul'] },
+    'tensorflow-cpu': { name: 'oneDNN', needs: ['matMul', 'usualMatMul'] },
     'tensorflow-gpu': { name: 'direct', needs: ['usualMatMul'] },
   },
   resizeNearest: { 'tensorflow-gpu': { name: 'oneKernel' } },

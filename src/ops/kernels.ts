@@ -196,26 +196,48 @@ export function hasKernel(name: KernelName): boolean {
   return known;
 }
 
-let convolves: boolean | undefined;
+/** A kernel of oneDNN beside the usual one, on a case where it is slow on some processors, and how much slower it may be. */
+interface Trial {
+  limit: number;
+  oneDnn: () => tf.Tensor;
+  usual: () => tf.Tensor;
+}
 
-/**
- * Whether oneDNN convolves well on this processor, by trying once. With AVX-512 it is up to 1.6 times faster than the usual kernel; without,
- * level with that for several pictures and up to five times slower for one, here three times. The limit lies amid these, so that every run chooses alike.
- */
-export function oneDnnConvolves(): boolean {
-  if (shapeBackend()) return true; // so that plans do not depend on what has run before
-  if (convolves === undefined) {
+const ones = <T extends tf.Tensor>(...shape: number[]) => tf.ones(shape) as unknown as T;
+
+const trials = {
+  /**
+   * With AVX-512, oneDNN convolves up to 1.6 times faster than the usual kernel; without, level with that for several pictures and up to
+   * five times slower for one, here three times. The limit lies amid these, so that every run chooses alike.
+   */
+  convolution: (): Trial => {
+    const [x, filter] = [ones<tf.Tensor4D>(1, 64, 64, 128), ones<tf.Tensor4D>(3, 3, 128, 128)];
     const padding = [
       [1, 1],
       [1, 1],
     ];
-    convolves = tf.tidy(() => {
-      const [x, filter] = [tf.ones([1, 64, 64, 128]) as tf.Tensor4D, tf.ones([3, 3, 128, 128]) as tf.Tensor4D];
-      const byOneDnn = shortest(() => kernels.conv2d(x, filter, undefined, padding));
-      return byOneDnn < 1.7 * shortest(() => tf.conv2d(x, filter, 1, 'same'));
+    return { limit: 1.7, oneDnn: () => kernels.conv2d(x, filter, undefined, padding), usual: () => tf.conv2d(x, filter, 1, 'same') };
+  },
+
+  /** Of less than 280 rows, oneDNN's product takes 1.05 to 1.6 times as long as the usual one without AVX-512, here 1.5 times. */
+  productOfFewRows: (): Trial => {
+    const [a, b] = [ones<tf.Tensor2D>(256, 320), ones<tf.Tensor2D>(320, 5120)];
+    return { limit: 1.25, oneDnn: () => kernels.matMul(a, b), usual: () => kernels.usualMatMul(a, b) };
+  },
+};
+
+const won = new Map<keyof typeof trials, boolean>();
+
+/** Whether oneDNN's kernel is to be used on this processor, by trying once. */
+export function oneDnnWins(name: keyof typeof trials): boolean {
+  if (shapeBackend()) return true; // so that plans do not depend on what has run before
+  if (!won.has(name)) {
+    tf.tidy(() => {
+      const { limit, oneDnn, usual } = trials[name]();
+      won.set(name, shortest(oneDnn) < limit * shortest(usual));
     });
   }
-  return convolves;
+  return won.get(name)!;
 }
 
 /** The shortest time of a few runs. */
