@@ -111,9 +111,9 @@ async function fill(path: string, partial: string, work: Work): Promise<void> {
         const pieces = await Pieces.open(output, run.pieces);
         let writing: Promise<void> | undefined;
         const write = async ({ data, note }: Made, position: number, before = writing) => {
-          const writing = thread.write(data, pieces.spansOf(data.length, position));
-          const crc = crc32(data);
-          await writing;
+          const stored = thread.write(data, pieces.spansOf(data.length, position));
+          const crc = crc32(data); // beside the thread, on which it would be in the way of the next part
+          await stored;
           await before;
           await journal.appendFile(`${JSON.stringify({ crc, note } satisfies Line)}\n`);
           onWritten?.(data);
@@ -144,12 +144,7 @@ async function fill(path: string, partial: string, work: Work): Promise<void> {
     // Not before all parts are there: the hashes of the source are in it, which are computed until then.
     for (const { run, notes } of written) {
       signal?.throwIfAborted();
-      const { head, texts = {} } = await run.finish(notes);
-      if (head) await writeHead(output, run, head);
-      for (const [name, text] of Object.entries(texts)) {
-        await mkdir(dirname(join(output, name)), { recursive: true });
-        await writeFile(join(output, name), text);
-      }
+      await finish(output, run, notes);
     }
     signal?.throwIfAborted();
     await rename(output, path);
@@ -158,12 +153,20 @@ async function fill(path: string, partial: string, work: Work): Promise<void> {
   }
 }
 
-async function writeHead(output: string, { pieces }: Run, head: Uint8Array): Promise<void> {
-  const opened = await Pieces.open(output, pieces);
-  try {
-    await opened.write(head, 0);
-  } finally {
-    await opened.close();
+/** Writes the head and the text files of a run whose parts are there. */
+async function finish(output: string, run: Run, notes: unknown[]): Promise<void> {
+  const { head, texts = {} } = await run.finish(notes);
+  if (head) {
+    const pieces = await Pieces.open(output, run.pieces);
+    try {
+      await pieces.write(head, 0);
+    } finally {
+      await pieces.close();
+    }
+  }
+  for (const [name, text] of Object.entries(texts)) {
+    await mkdir(dirname(join(output, name)), { recursive: true });
+    await writeFile(join(output, name), text);
   }
 }
 

@@ -29,7 +29,7 @@ export function originalTensors(
       fused.set(name, thirds);
     } else if (transposed) {
       const { dtype, shape } = tensor;
-      result[name] = { dtype, shape: [...shape].reverse(), data: async () => transpose(await dataOf(tensor), shape) };
+      result[name] = { dtype, shape: [...shape].reverse(), data: async () => transpose(await dataOf(tensor), shape, buffers) };
     } else result[name] = { ...tensor, shape: asConvolution ? [...tensor.shape, 1, 1] : tensor.shape };
   }
   for (const [name, thirds] of fused) result[name] = joined(name, thirds, buffers);
@@ -38,8 +38,12 @@ export function originalTensors(
 
 const dataOf = async ({ data }: TensorToWrite): Promise<TensorData> => (typeof data === 'function' ? data() : data);
 
-const transpose = (data: TensorData, shape: number[]) =>
-  data instanceof Uint8Array ? bytesFromCheckpoint('linear', shape, data) : valuesFromCheckpoint('linear', shape, data);
+function transpose(data: TensorData, shape: number[], buffers: Buffers): TensorData {
+  if (!(data instanceof Uint8Array)) return valuesFromCheckpoint('linear', shape, data);
+  const turned = bytesFromCheckpoint('linear', shape, data, buffers);
+  buffers.give(data);
+  return turned;
+}
 
 /** One tensor of three with one below the other. */
 function joined(name: string, thirds: TensorToWrite[], buffers: Buffers): TensorToWrite {
