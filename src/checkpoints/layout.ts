@@ -63,7 +63,8 @@ export interface TurnMemory {
   transpose?(source: Elements, from: Uint32Array, result: Elements, to: Uint32Array): boolean;
 }
 
-const newMemory: TurnMemory = { take: (bytes) => new Uint8Array(bytes) };
+/** Memory that is new each time. */
+export const newMemory: TurnMemory = { take: (bytes) => new Uint8Array(bytes) };
 
 /**
  * A checkpoint's values in our axis order, as bytes of whatever type they are: not a bit of them changes. `shape` is the checkpoint's. They are

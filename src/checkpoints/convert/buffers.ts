@@ -1,5 +1,5 @@
 /** Memory that one tensor after the other goes through, shared among threads, in which weights are turned by WebAssembly. */
-import type { Elements, TurnMemory } from '../layout.ts';
+import { type Elements, newMemory, type TurnMemory } from '../layout.ts';
 import { transposeWasm } from './transposeWasm.ts';
 
 const PAGE = 2 ** 16;
@@ -11,13 +11,22 @@ const ALIGNMENT = 64;
 /** Rows and columns that are turned at once. */
 const BLOCK = 8;
 
+/** Memory for tensors that are read, turned and written. */
+export interface TensorMemory extends TurnMemory {
+  /** Takes memory back, which nobody may use any more. What did not come from here is left alone. */
+  give(view: ArrayBufferView): void;
+}
+
+/** Memory of each tensor's own, where nobody says when it has been written. */
+export const ownMemory: TensorMemory = { ...newMemory, give: () => {} };
+
 type Transpose = (from: number, rows: number, to: number, columns: number) => void;
 
 /**
  * Hands out memory and takes it back for the next tensor. The system clears fresh memory page by page, which takes longer than to read, turn and
  * write what comes into it: converting 4.5 GB took 39 s with new arrays, half of it for that.
  */
-export class Buffers implements TurnMemory {
+export class Buffers implements TensorMemory {
   private readonly memory = new WebAssembly.Memory({ initial: 1, maximum: MOST_PAGES, shared: true });
   private readonly turn: Transpose;
   /** What of the memory is free, in its order, no two beside each other. */
@@ -49,7 +58,6 @@ export class Buffers implements TurnMemory {
     return new Uint8Array(this.memory.buffer, start, bytes);
   }
 
-  /** Takes memory back, which nobody may use any more. What did not come from here is left alone. */
   give({ buffer, byteOffset }: ArrayBufferView): void {
     const size = this.views.has(buffer) ? this.taken.get(byteOffset) : undefined;
     if (size === undefined) return;

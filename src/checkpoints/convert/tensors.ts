@@ -6,7 +6,7 @@ import { bytesForCheckpoint, shapeInCheckpoint, type TurnMemory, valuesForCheckp
 import type { WeightedComponent } from '../modelFiles.ts';
 import type { TensorToWrite } from '../safetensorsWriter.ts';
 import type { WeightSource } from '../weightSource.ts';
-import { Buffers } from './buffers.ts';
+import { ownMemory, type TensorMemory } from './buffers.ts';
 
 /** Float types that weights can be converted to, by their names in TensorFlow.js and PyTorch. */
 export const savedDtypes = {
@@ -30,23 +30,23 @@ export interface OpenComponent {
 /** Puts bytes into another order, in other memory, or returns them as they are. */
 export type Turn = (bytes: Uint8Array, memory: TurnMemory) => Uint8Array;
 
-/** Bytes of a tensor, in memory of `buffers`: as the source has them, or in the order that `turn` puts them into. */
-export async function bytesOf(source: WeightSource, key: string, buffers: Buffers, turn: Turn = (bytes) => bytes): Promise<Uint8Array> {
-  const bytes = buffers.take(source.info(key).bytes);
+/** Bytes of a tensor, in `memory`: as the source has them, or in the order that `turn` puts them into. */
+export async function bytesOf(source: WeightSource, key: string, memory: TensorMemory, turn: Turn = (bytes) => bytes): Promise<Uint8Array> {
+  const bytes = memory.take(source.info(key).bytes);
   await source.readBytes!(key, bytes);
-  const result = turn(bytes, buffers);
-  if (result !== bytes) buffers.give(bytes);
+  const result = turn(bytes, memory);
+  if (result !== bytes) memory.give(bytes);
   return result;
 }
 
 /**
- * The weights of a component in PyTorch's axis order; of another type than they have, if `dtype` says so, else bit for bit. Whoever has
- * written one gives its memory back to `buffers`.
+ * The weights of a component in PyTorch's axis order; of another type than they have, if `dtype` says so, else bit for bit. Whoever
+ * gives `memory` gives back to it what has been written.
  */
 export function tensorsOf(
   { source, parameters }: Omit<OpenComponent, 'component'>,
   dtype?: Dtype,
-  buffers = new Buffers(),
+  memory = ownMemory,
 ): Record<string, TensorToWrite> {
   const layouts = new Map(parameters.map(({ key, layout }) => [key, layout]));
   const entries = source
@@ -57,8 +57,8 @@ export function tensorsOf(
       const { dtype: stored, shape } = source.info(key);
       const data = async () => {
         if (dtype === undefined || dtype === stored) {
-          const turn: Turn = (bytes, memory) => bytesForCheckpoint(layout, shape, bytes, memory);
-          return bytesOf(source, key, buffers, source.ours && turn);
+          const turn: Turn = (bytes, target) => bytesForCheckpoint(layout, shape, bytes, target);
+          return bytesOf(source, key, memory, source.ours && turn);
         }
         const values = await source.read(key);
         return source.ours ? valuesForCheckpoint(layout, shape, values) : values;

@@ -5,6 +5,8 @@ import { Buffers } from '../../../src/checkpoints/convert/buffers.ts';
 import { type Part, writeResumably } from '../../../src/checkpoints/convert/resumable.ts';
 import { type ConvertOptions, convertCheckpoint, openModel } from '../../../src/checkpoints/index.ts';
 import { weightedComponents } from '../../../src/checkpoints/modelFiles.ts';
+import { StableVideoDiffusionPipeline } from '../../../src/pipelines/fromPretrained.ts';
+import { testBackend } from '../../setup.ts';
 import { inTemporaryFolder } from '../files.ts';
 
 /** Bytes of all tensors of a model, and of its largest. */
@@ -62,6 +64,17 @@ describe('memory of conversions', () => {
           .to.be.above(0)
           .and.below(6);
         expect(left, to).to.equal(0);
+      }
+    }));
+
+  it('holds nothing of a model that is saved out of its files', () =>
+    inTemporaryFolder(async (folder) => {
+      const pipe = await StableVideoDiffusionPipeline.fromPretrained('weights/tiny', { backend: testBackend, offload: 'model' });
+      try {
+        const { left } = await handedOut(() => pipe.savePretrained(join(folder, 'saved'), { dtype: 'float16' }));
+        expect(left).to.equal(0);
+      } finally {
+        pipe.dispose();
       }
     }));
 
