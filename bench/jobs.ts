@@ -5,8 +5,8 @@ import { type AnyBlock, Attention, FeedForward, runSteps, SpatioTemporalResBlock
 import { loadImage } from '../src/media/index.ts';
 import { CLIP_MEAN, CLIP_STD, clipPixelValues } from '../src/media/preprocess.ts';
 import { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../src/models/index.ts';
-import { StableVideoDiffusionPipeline } from '../src/pipelines/fromPretrained.ts';
 import { guidanceScales, guide } from '../src/pipelines/guidance.ts';
+import { StableVideoDiffusionPipeline } from '../src/pipelines/node.ts';
 import { Generator } from '../src/random/index.ts';
 import { randnTensor } from '../src/random/randnTensor.ts';
 import type { Work } from './cases.ts';

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../src/backends/index.ts';
-import { channelsFirst } from '../src/pipelines/stageValues.ts';
+import { channelsFirst } from '../src/pipelines/axes.ts';
 import type { Work } from './cases.ts';
 import { type Job, jobs } from './jobs.ts';
 

@@ -3,9 +3,9 @@
  * `@tensorflow/tfjs-backend-wasm`.
  */
 import * as tf from '@tensorflow/tfjs';
-import type { MemoryLimits } from './memory.ts';
-import { countWarnings, guardMemory, type WasmModule } from './wasmMemory.ts';
-import { type Device, guardDevice, guardReads, type WebgpuBackend } from './webgpuGuard.ts';
+import type { MemoryLimits } from '../memory/limits.ts';
+import { countWarnings, guardMemory, type WasmModule } from './wasm/memory.ts';
+import { type Device, guardDevice, guardReads, type WebgpuBackend } from './webgpu/guard.ts';
 
 /** The backends that browsers have, the fastest first. */
 export const browserBackends = ['webgpu', 'wasm', 'cpu'] as const;

@@ -2,11 +2,11 @@
 import * as tf from '@tensorflow/tfjs';
 import { prepareCpu } from './cpu.ts';
 import { reasonOf } from './packages.ts';
-import { prepareTensorflow, tensorflowHandleCount } from './tensorflow.ts';
+import { prepareTensorflow, tensorflowHandleCount } from './tensorflow/backend.ts';
 import { type BackendName, type BackendOptions, type BackendReport, backendNames, type Prepared, type Request } from './types.ts';
-import { prepareWasm } from './wasm.ts';
-import { maxThreads } from './wasmThreads.ts';
-import { prepareWebgpu, releaseWebgpu } from './webgpu.ts';
+import { prepareWasm } from './wasm/backend.ts';
+import { maxThreads } from './wasm/threads.ts';
+import { prepareWebgpu, releaseWebgpu } from './webgpu/backend.ts';
 
 const preparations: Record<BackendName, (request: Request) => Promise<Prepared>> = {
   tensorflow: prepareTensorflow,

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { CheckpointError, reason } from './errors.ts';
-import { type OpenOptions, openModel } from './openModel.ts';
+import { type OpenOptions, openModel } from './openCheckpoint.ts';
 import { sha256OfFiles } from './sha256.ts';
 
 /** Names a checkpoint and the bytes that it is made of. */

@@ -1,11 +1,11 @@
 /** What a checkpoint turns out to be by the names and shapes of its tensors, and what is wrong with them. */
-import { declaredModel } from './componentModels.ts';
+import { declaredModel } from './components.ts';
+import { type WeightedComponent, weightedComponents } from './diffusers/names.ts';
 import { CheckpointError } from './errors.ts';
-import { checkWeights } from './loadWeights.ts';
-import { type WeightedComponent, weightedComponents } from './modelFiles.ts';
-import type { ModelFiles } from './openModel.ts';
+import type { ModelFiles } from './openCheckpoint.ts';
 import { publishedConfigs } from './original/publishedConfigs.ts';
-import type { WeightSource } from './weightSource.ts';
+import { checkWeights } from './weights/load.ts';
+import type { WeightSource } from './weights/source.ts';
 
 /** What `inspectModel` finds. */
 export interface Inspection {

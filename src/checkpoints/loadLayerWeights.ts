@@ -2,18 +2,18 @@
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type AnyBlock, withoutWeights } from '../layers/block.ts';
+import { checkInside } from './diffusers/insideFolder.ts';
+import { weightedComponents, weightFileAmong } from './diffusers/names.ts';
+import { filesNamedBy } from './diffusers/shards.ts';
 import { CheckpointError, listed, reason } from './errors.ts';
-import { filesNamedBy } from './filesNamedBy.ts';
 import type { DownloadOptions } from './hub/download.ts';
 import { isFolder, locateModel } from './hub/locate.ts';
-import { checkInside } from './inside.ts';
-import { type LoadWeightsOptions, loadWeights } from './loadWeights.ts';
-import { weightedComponents, weightFileAmong } from './modelFiles.ts';
-import { type ModelFiles, openModel } from './openModel.ts';
-import type { SingleFileOptions } from './original/openOriginal.ts';
-import { openSafetensors } from './safetensorsFile.ts';
-import { openSharded } from './shardedSource.ts';
-import type { WeightSource } from './weightSource.ts';
+import { type ModelFiles, openModel } from './openCheckpoint.ts';
+import type { SingleFileOptions } from './original/open.ts';
+import { openSafetensors } from './safetensors/file.ts';
+import { openSharded } from './safetensors/sharded.ts';
+import { type LoadWeightsOptions, loadWeights } from './weights/load.ts';
+import type { WeightSource } from './weights/source.ts';
 
 /** Options of `loadLayerWeights`. Those for the hub count where the checkpoint is a model of the hub, `config` where it is an original file. */
 export type LoadLayerWeightsOptions = Omit<LoadWeightsOptions, 'prefix' | 'label' | 'onProgress'> &

@@ -1,8 +1,8 @@
 /** `svd backends`: lists the backends with version and device, or the reason why one cannot be used. */
 import { type BackendReport, listBackends } from '../backends/index.ts';
-import { type Options, readArguments } from './arguments.ts';
-import { UsageError } from './errors.ts';
-import { formatHelp, wrap } from './help.ts';
+import { type Options, readArguments } from './terminal/arguments.ts';
+import { UsageError } from './terminal/errors.ts';
+import { formatHelp, wrap } from './terminal/help.ts';
 
 const options: Options = {
   json: { help: 'Print one line of JSON.' },

@@ -1,10 +1,10 @@
 /** `svd download`: brings a model of the hub into the cache. */
 import { downloadModel, isHubId } from '../checkpoints/hub/download.ts';
-import { type Options, readArguments } from './arguments.ts';
-import { UsageError } from './errors.ts';
-import { formatHelp } from './help.ts';
 import { hubOptions, readHubCommand } from './hubModel.ts';
-import { watched } from './watch.ts';
+import { type Options, readArguments } from './terminal/arguments.ts';
+import { UsageError } from './terminal/errors.ts';
+import { formatHelp } from './terminal/help.ts';
+import { watched } from './terminal/session.ts';
 
 const options: Options = {
   variant: { value: 'NAME', help: 'The weight files of this variant, such as fp16. Default: those without one.' },

@@ -1,11 +1,12 @@
 /** The options by which commands take models of the hub, and the folder that a model is in. */
+
+import { isSingleFile } from '../checkpoints/diffusers/names.ts';
 import { type DownloadOptions, isHubId } from '../checkpoints/hub/download.ts';
 import { hubOnly, isFolder, locateModel } from '../checkpoints/hub/locate.ts';
-import { isSingleFile } from '../checkpoints/modelFiles.ts';
-import type { SingleFileOptions } from '../checkpoints/original/openOriginal.ts';
+import type { SingleFileOptions } from '../checkpoints/original/open.ts';
 import { framesByName } from '../checkpoints/original/publishedConfigs.ts';
-import type { Arguments, Options } from './arguments.ts';
-import { UsageError } from './errors.ts';
+import type { Arguments, Options } from './terminal/arguments.ts';
+import { UsageError } from './terminal/errors.ts';
 
 /** Options for models of the hub. Undefined: not given. */
 export interface HubCommand {

@@ -1,13 +1,13 @@
 /** `svd info`: what a checkpoint is and is made of, what is wrong with it, and what memory a video of it needs on each backend. */
 
-import { gibibytes } from '../pipelines/bytes.ts';
-import type { DescribeOptions, DevicePlan, ModelDescription } from '../pipelines/describeModel.ts';
-import { type Arguments, type Options, readArguments } from './arguments.ts';
-import { UsageError } from './errors.ts';
-import { formatHelp, wrap } from './help.ts';
+import { gibibytes } from '../memory/bytes.ts';
+import type { DescribeOptions, DevicePlan, ModelDescription } from '../pipelines/loading/describeModel.ts';
+import { generateOptions, memoryBytes } from './generate/options.ts';
 import { cachedFolderOf, configOption, hubOptions, readHubCommand, singleFileOptions } from './hubModel.ts';
-import { generateOptions, memoryBytes } from './options.ts';
-import { oneOf, realNumber, wholeNumber } from './values.ts';
+import { type Arguments, type Options, readArguments } from './terminal/arguments.ts';
+import { UsageError } from './terminal/errors.ts';
+import { formatHelp, wrap } from './terminal/help.ts';
+import { oneOf, realNumber, wholeNumber } from './terminal/values.ts';
 
 const { model, variant, height, width, dtype, offload } = generateOptions;
 
@@ -63,7 +63,7 @@ export async function run(args: string[]): Promise<number> {
   const name = given.value('model');
   if (name === undefined) throw new UsageError('--model DIR is required: the folder of the checkpoint. See svd info --help.');
   const asked = readOptions(given);
-  const { describeModel } = await import('../pipelines/describeModel.ts');
+  const { describeModel } = await import('../pipelines/loading/describeModel.ts');
   const path = await cachedFolderOf(name, readHubCommand(given));
   const { config } = singleFileOptions(path, { config: given.value('config') });
   const description = await describeModel(path, { ...asked, config });

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /** The `svd` command: finds the subcommand, and turns whatever goes wrong into one sentence and an exit code. */
-import { exitCode, reason, UsageError } from './errors.ts';
-import { formatHelp } from './help.ts';
-import { didYouMean } from './nearest.ts';
+import { exitCode, reason, UsageError } from './terminal/errors.ts';
+import { formatHelp } from './terminal/help.ts';
+import { didYouMean } from './terminal/nearest.ts';
 import { version } from './version.ts';
 
 /** A subcommand. It is imported only when called, because the engine takes a second to start. */
@@ -13,11 +13,11 @@ interface Command {
 }
 
 const commands: Record<string, Command> = {
-  generate: { about: 'Make a video from a picture.', load: () => import('./generate.ts') },
+  generate: { about: 'Make a video from a picture.', load: () => import('./generate/command.ts') },
   download: { about: 'Bring a checkpoint from the hub into the cache.', load: () => import('./download.ts') },
-  convert: { about: 'Convert a checkpoint from one format to another.', load: () => import('./convert.ts') },
+  convert: { about: 'Convert a checkpoint from one format to another.', load: () => import('../../converters/main.ts') },
   info: { about: 'Tell what a checkpoint is made of, and what memory it needs.', load: () => import('./info.ts') },
-  verify: { about: 'Compare every stage with what diffusers computed.', load: () => import('./verify.ts') },
+  verify: { about: 'Compare every stage with what diffusers computed.', load: () => import('./verify/command.ts') },
   backends: { about: 'List the backends, and why one cannot be used.', load: () => import('./backends.ts') },
   setup: { about: 'Set up the TensorFlow backend for CPU or GPU.', load: () => import('./setup.ts') },
 };

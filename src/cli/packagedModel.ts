@@ -1,9 +1,10 @@
 /** The small checkpoint that comes with the package, and whether a call is near to what a checkpoint was trained for. */
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { camelCaseConfig, type OpenOptions, openModel } from '../checkpoints/index.ts';
+import { packageFolder } from './version.ts';
 
 /** The folder of the checkpoint that is taken if none is named. */
-export const packagedModel = fileURLToPath(new URL('../../weights/tiny', import.meta.url));
+export const packagedModel = join(packageFolder, 'weights', 'tiny');
 
 /** What `svd generate` says when it takes that one. */
 export const packagedNote =

@@ -1,8 +1,8 @@
 /** `svd setup tensorflow`: sets up the tensorflow backend, or removes it. */
 import { removeTensorflow, setUpTensorflow } from '../backends/index.ts';
-import { type Options, readArguments } from './arguments.ts';
-import { UsageError } from './errors.ts';
-import { formatHelp } from './help.ts';
+import { type Options, readArguments } from './terminal/arguments.ts';
+import { UsageError } from './terminal/errors.ts';
+import { formatHelp } from './terminal/help.ts';
 
 const options: Options = {
   gpu: { help: 'With CUDA 12 and its libraries, for NVIDIA graphics cards: 3 GB to download.' },

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { FramesArgs, Inputs, Kwargs } from './block.ts';
 import { Downsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
-import { Held, type Steps, StepwiseBlock } from './stepwise.ts';
+import { Held, type Steps, StepwiseBlock } from './steps.ts';
 import { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 
 /** Arguments of `DownBlockSpatioTemporal`. */

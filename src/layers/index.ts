@@ -13,7 +13,7 @@ export * from './normalization.ts';
 export * from './resnetBlock2D.ts';
 export * from './sampling2D.ts';
 export * from './spatioTemporalResBlock.ts';
-export * from './stepwise.ts';
+export * from './steps.ts';
 export * from './temporalResnetBlock.ts';
 export * from './transformerSpatioTemporalModel.ts';
 export * from './unetMidBlockSpatioTemporal.ts';

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { AlphaBlender, type AlphaBlenderArgs } from './alphaBlender.ts';
 import { Block, type FramesArgs, type Inputs, type Kwargs } from './block.ts';
 import { ResnetBlock2D } from './resnetBlock2D.ts';
-import type { Link } from './stepwise.ts';
+import type { Link } from './steps.ts';
 import { TemporalResnetBlock } from './temporalResnetBlock.ts';
 
 /** Arguments of `SpatioTemporalResBlock`. */

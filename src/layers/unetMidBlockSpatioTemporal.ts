@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { FramesArgs, Inputs, Kwargs } from './block.ts';
 import { transformers } from './downBlockSpatioTemporal.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
-import { Held, type Steps, StepwiseBlock } from './stepwise.ts';
+import { Held, type Steps, StepwiseBlock } from './steps.ts';
 import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 
 /** Arguments of `UNetMidBlockSpatioTemporal`. */

@@ -4,7 +4,7 @@ import type { FramesArgs, Inputs, Kwargs } from './block.ts';
 import { transformers } from './downBlockSpatioTemporal.ts';
 import { Upsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
-import { Held, type Steps, StepwiseBlock } from './stepwise.ts';
+import { Held, type Steps, StepwiseBlock } from './steps.ts';
 import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 
 /** Arguments of `UpBlockSpatioTemporal`. */

@@ -14,10 +14,10 @@ import {
   StepwiseBlock,
   under,
 } from '../layers/index.ts';
-import { DiagonalGaussianDistribution } from './diagonalGaussianDistribution.ts';
 import { requireSameLength } from './perBlock.ts';
 import { fromSavedConfig } from './savedConfig.ts';
-import { Encoder, TemporalDecoder } from './vaeCoders.ts';
+import { Encoder, TemporalDecoder } from './vae/coders.ts';
+import { DiagonalGaussianDistribution } from './vae/diagonalGaussianDistribution.ts';
 
 /** The keys of `vae/config.json` in camelCase; defaults are diffusers' class defaults. */
 export interface AutoencoderKLTemporalDecoderConfig extends LayerArgs {

@@ -1,7 +1,7 @@
 /** The activation functions of the SVD networks, as exact as PyTorch's. */
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
-import { kernels } from './kernels.ts';
+import { kernels } from './tensorflow/kernels.ts';
 
 type Pointwise = (x: tf.Tensor) => tf.Tensor;
 

@@ -1,9 +1,9 @@
 /** Scaled dot-product attention, sliced so that the score matrices never take more than a budget. */
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
-import { batchMatMulInHalf } from './halfPrecision.ts';
-import { alike, kernels } from './kernels.ts';
 import { sliceBytes } from './slices.ts';
+import { batchMatMulInHalf } from './tensorflow/halfPrecision.ts';
+import { alike, kernels } from './tensorflow/kernels.ts';
 
 type Attend = (q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D) => tf.Tensor3D;
 

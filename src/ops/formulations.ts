@@ -5,8 +5,8 @@
  * file under the name used here, and the tests hold each of them against the plain one.
  */
 import * as tf from '@tensorflow/tfjs';
-import { computeDtype } from './halfPrecision.ts';
-import { deviceName, hasKernel, type KernelName } from './kernels.ts';
+import { computeDtype } from './tensorflow/halfPrecision.ts';
+import { deviceName, hasKernel, type KernelName } from './tensorflow/kernels.ts';
 
 interface Choice {
   name: string;

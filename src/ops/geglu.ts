@@ -2,8 +2,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { gelu } from './activations.ts';
 import { formulationOf } from './formulations.ts';
-import { kernels } from './kernels.ts';
 import { linear } from './linear.ts';
+import { kernels } from './tensorflow/kernels.ts';
 
 /** A linear map: weight `[I, O]`, bias `[O]`. */
 export interface LinearMap {

@@ -1,9 +1,9 @@
 /** The linear map on the last axis. */
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
-import { matMulInHalf } from './halfPrecision.ts';
-import { kernels, oneDnnWins } from './kernels.ts';
 import { shaped } from './shaped.ts';
+import { matMulInHalf } from './tensorflow/halfPrecision.ts';
+import { kernels, oneDnnWins } from './tensorflow/kernels.ts';
 
 type Linear = (x: tf.Tensor2D, weight: tf.Tensor2D, bias?: tf.Tensor1D) => tf.Tensor2D;
 

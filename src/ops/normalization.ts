@@ -1,8 +1,8 @@
 /** Group and layer normalisation with biased variance, as PyTorch computes them. */
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
-import { kernels } from './kernels.ts';
 import { shaped } from './shaped.ts';
+import { kernels } from './tensorflow/kernels.ts';
 
 /** Mean over the middle axis of `[N, M, C]` -> `[N, C]`. */
 export const channelMean = {

@@ -1,6 +1,6 @@
 /** Work on a part of the first axis at a time, so that what is between its steps stays small. */
 import * as tf from '@tensorflow/tfjs';
-import { alike, deviceName } from './kernels.ts';
+import { alike, deviceName } from './tensorflow/kernels.ts';
 
 /**
  * Bytes that the tensors between two steps may take, where computing in slices gives the same. Of slices that fit into its cache, a processor

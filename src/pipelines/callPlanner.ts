@@ -1,12 +1,13 @@
 /** Plans the calls of a pipeline on the device and with the memory that it has. */
-import type { MemoryLimits } from '../backends/memory.ts';
-import type { Device } from '../backends/shapes/devices.ts';
+
+import { refusal } from '../memory/advice.ts';
+import { MemoryError } from '../memory/errors.ts';
+import type { MemoryLimits } from '../memory/limits.ts';
+import { type FixedSettings, type MemoryPlan, MemoryPlanner, type MemoryRequest } from '../memory/plan.ts';
+import type { Device } from '../memory/shapes/allocators.ts';
+import type { ModelConfigs, VideoSize } from '../memory/stages.ts';
 import type { CallPlanner } from './components.ts';
 import { guidanceScales } from './guidance.ts';
-import { refusal } from './memoryAdvice.ts';
-import { MemoryError } from './memoryError.ts';
-import { type FixedSettings, type MemoryPlan, MemoryPlanner, type MemoryRequest } from './memoryPlan.ts';
-import type { ModelConfigs, VideoSize } from './memoryStages.ts';
 import type { PlannedCall } from './types.ts';
 
 /**

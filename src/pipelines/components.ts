@@ -1,10 +1,10 @@
 /** The parts that a pipeline is made of. */
 import type { StepWeights } from '../layers/index.ts';
+import type { FixedSettings, MemoryPlan } from '../memory/plan.ts';
+import type { VideoSize } from '../memory/stages.ts';
 import type { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../models/index.ts';
+import type { Replays } from '../recording/replay.ts';
 import type { EulerDiscreteScheduler } from '../schedulers/index.ts';
-import type { FixedSettings, MemoryPlan } from './memoryPlan.ts';
-import type { VideoSize } from './memoryStages.ts';
-import type { Replays } from './replay.ts';
 
 /** How pictures are normalised for the image encoder: `preprocessor_config.json`. */
 export interface FeatureExtractor {

@@ -1,7 +1,7 @@
 /** Makes one sampling call run as its memory plan says. */
 import { attentionsIn } from '../layers/index.ts';
-import type { Settings } from './checkInputs.ts';
 import type { Components } from './components.ts';
+import type { Settings } from './settings.ts';
 import type { GenerateOptions } from './types.ts';
 
 /**

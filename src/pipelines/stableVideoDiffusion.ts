@@ -5,14 +5,14 @@ import type { RgbImage } from '../media/image.ts';
 import { clipPixelValues, framesToImages, vaePixelValues } from '../media/preprocess.ts';
 import { DiagonalGaussianDistribution } from '../models/index.ts';
 import { randnTensor } from '../random/randnTensor.ts';
-import { latentShape, type ModelFacts, type Settings, settingsOf } from './checkInputs.ts';
+import type { Evaluation } from '../recording/replay.ts';
+import { channelsFirst } from './axes.ts';
 import type { Components, ModelName } from './components.ts';
 import { fitIntoMemory } from './fitIntoMemory.ts';
 import { guidanceScales, guide } from './guidance.ts';
-import type { Evaluation } from './replay.ts';
-import { channelsFirst } from './stageValues.ts';
+import { latentShape, type ModelFacts, type Settings, settingsOf } from './settings.ts';
 import type { CallbackTensors, FloatArray, Frames, GenerateOptions, ImageInput, OutputType, Videos } from './types.ts';
-import { type Watch, watched } from './watched.ts';
+import { type Watch, watched } from './watch.ts';
 
 /** What the UNet is told besides the noisy latents, for one half of guidance or both: `[B, 1, C]` and, for every frame, `[B*F, h, w, C]`. */
 type Condition = [context: tf.Tensor, picture: tf.Tensor];

@@ -3,8 +3,8 @@ import type * as tf from '@tensorflow/tfjs';
 import type { WeightDtype } from '../checkpoints/index.ts';
 import type { ComputeDtype } from '../layers/index.ts';
 import type { FloatArray, RgbImage } from '../media/image.ts';
+import type { MemoryPlan } from '../memory/plan.ts';
 import type { Generator } from '../random/generator.ts';
-import type { MemoryPlan } from './memoryPlan.ts';
 import type { StableVideoDiffusionPipeline } from './stableVideoDiffusion.ts';
 
 export type { FloatArray };

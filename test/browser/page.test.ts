@@ -11,7 +11,7 @@ import { buildPage } from '../../examples/browser/build.ts';
 import { useBackend } from '../../src/backends/index.ts';
 import { convertCheckpoint } from '../../src/checkpoints/index.ts';
 import { loadImage, type RgbImage } from '../../src/media/index.ts';
-import { StableVideoDiffusionPipeline } from '../../src/pipelines/fromPretrained.ts';
+import { StableVideoDiffusionPipeline } from '../../src/pipelines/node.ts';
 import { Generator } from '../../src/random/index.ts';
 import { writeLargeModel } from './largeModel.ts';
 import { type Recorded, record, recorded, told } from './recording.ts';

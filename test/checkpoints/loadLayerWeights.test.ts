@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { blockTensors, convertCheckpoint, writeSafetensors } from '../../src/checkpoints/index.ts';
 import { loadLayerWeights } from '../../src/checkpoints/loadLayerWeights.ts';
-import { openSafetensors } from '../../src/checkpoints/safetensorsFile.ts';
+import { openSafetensors } from '../../src/checkpoints/safetensors/file.ts';
 import { type AnyBlock, Linear, SpatioTemporalResBlock } from '../../src/layers/index.ts';
 import { writeSmallCheckpoint } from '../cli/runs.ts';
 import { fillByName } from '../harness/nameHash.ts';

@@ -1,8 +1,8 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { devices } from '../../src/backends/shapes/devices.ts';
 import { convertCheckpoint, identifyCheckpoint } from '../../src/checkpoints/index.ts';
-import type { ModelDescription } from '../../src/pipelines/describeModel.ts';
+import { devices } from '../../src/memory/shapes/allocators.ts';
+import type { ModelDescription } from '../../src/pipelines/loading/describeModel.ts';
 import { svd, workFolder, writeSmallCheckpoint } from './runs.ts';
 
 describe('svd info', () => {

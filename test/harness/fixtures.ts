@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { camelCaseConfig, openSafetensors } from '../../src/checkpoints/index.ts';
-import { compareTensors } from '../../src/pipelines/compareTensors.ts';
+import { compareTensors } from '../../src/verification/compareTensors.ts';
 
 const root = fileURLToPath(new URL('../fixtures/', import.meta.url));
 

@@ -1,7 +1,7 @@
 /** Values made from names alone, by the rule that svd-goldens.json states, so that fixtures need not hold weights. */
 import * as tf from '@tensorflow/tfjs';
 import { checkpointShape, memorySource } from '../../src/checkpoints/index.ts';
-import { loadWeights } from '../../src/checkpoints/loadWeights.ts';
+import { loadWeights } from '../../src/checkpoints/weights/load.ts';
 import type { AnyBlock } from '../../src/layers/block.ts';
 import type { RgbImage } from '../../src/media/image.ts';
 

@@ -2,9 +2,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { nativeHandleCount } from '../../src/backends/index.ts';
-import { toBF16, toF16 } from '../../src/checkpoints/halfFloat.ts';
 import { blockTensors, loadWeights, memoryBytes, readSafetensors, type WeightDtype } from '../../src/checkpoints/index.ts';
-import { buildHeader } from '../../src/checkpoints/safetensors.ts';
+import { toBF16, toF16 } from '../../src/checkpoints/safetensors/halfFloat.ts';
+import { buildHeader } from '../../src/checkpoints/safetensors/header.ts';
 import { Linear, withoutWeights } from '../../src/layers/index.ts';
 import { isHalf } from '../../src/ops/index.ts';
 import { uniforms } from '../harness/nameHash.ts';

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { type AnyBlock, Attention, FeedForward, limitScores, ResnetBlock2D, Upsample2D } from '../../src/layers/index.ts';
 import { pictureBytes, sliceBytes } from '../../src/ops/index.ts';
-import { deviceName } from '../../src/ops/kernels.ts';
+import { deviceName } from '../../src/ops/tensorflow/kernels.ts';
 import { fillByName } from '../harness/nameHash.ts';
 import { expectSame, named } from '../ops/random.ts';
 

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import * as ops from '../../src/ops/index.ts';
 import { attend, type ComputeDtype, channelMean, computeIn, formulationOf, padEvenly, useFormulations } from '../../src/ops/index.ts';
-import { deviceName } from '../../src/ops/kernels.ts';
+import { deviceName } from '../../src/ops/tensorflow/kernels.ts';
 import { testBackend, testFormulation } from '../setup.ts';
 import { expectSame, named, ROUNDING } from './random.ts';
 

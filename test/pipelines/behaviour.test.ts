@@ -6,7 +6,7 @@ import type { CallbackTensors, Progress, StepCallback } from '../../src/pipeline
 import { Generator } from '../../src/random/generator.ts';
 import { relativeL2 } from '../harness/fixtures.ts';
 import { inputValues } from '../harness/nameHash.ts';
-import { type Options, options, otherPicture, picture, tinyPipeline } from './tiny.ts';
+import { type Options, options, otherPicture, picture, tinyPipeline } from '../harness/tiny.ts';
 
 /** Batches of other sizes order float32 sums otherwise, here over two steps of which the first starts at a noise level of 700. */
 const ROUNDING = 1e-4;

@@ -2,17 +2,17 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { attentionsIn, limitScores } from '../../src/layers/index.ts';
+import { MemoryError } from '../../src/memory/errors.ts';
+import { type FixedSettings, MemoryPlanner, type MemoryRequest, SAFE } from '../../src/memory/plan.ts';
 import { callPlanner } from '../../src/pipelines/callPlanner.ts';
-import { settingsOf } from '../../src/pipelines/checkInputs.ts';
 import type { Components } from '../../src/pipelines/components.ts';
 import { fitIntoMemory } from '../../src/pipelines/fitIntoMemory.ts';
 import { guidanceScales } from '../../src/pipelines/guidance.ts';
-import { MemoryError } from '../../src/pipelines/memoryError.ts';
-import { type FixedSettings, MemoryPlanner, type MemoryRequest, SAFE } from '../../src/pipelines/memoryPlan.ts';
+import { settingsOf } from '../../src/pipelines/settings.ts';
 import { StableVideoDiffusionPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
 import type { GenerateOptions } from '../../src/pipelines/types.ts';
-import { smallConfigs } from './smallConfigs.ts';
-import { picture, tinyPipeline } from './tiny.ts';
+import { smallConfigs } from '../harness/smallConfigs.ts';
+import { picture, tinyPipeline } from '../harness/tiny.ts';
 
 const MiB = 2 ** 20;
 const [height, width, numFrames] = [576, 1024, 14];

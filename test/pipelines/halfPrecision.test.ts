@@ -8,7 +8,7 @@ import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { nativeHandleCount } from '../../src/backends/index.ts';
 import type { ComputeDtype } from '../../src/layers/index.ts';
-import { StableVideoDiffusionPipeline } from '../../src/pipelines/fromPretrained.ts';
+import { StableVideoDiffusionPipeline } from '../../src/pipelines/node.ts';
 import type { FloatArray } from '../../src/pipelines/types.ts';
 import { imageOf, optionsOf } from '../harness/calls.ts';
 import { readFixture, relativeL2 } from '../harness/fixtures.ts';

@@ -1,8 +1,8 @@
 /** Whole sampling calls on photographs against diffusers, stage by stage: 1e-4 relative L2, 99.5 % of 8-bit values equal, none off by more than 1. */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import { compareTensors } from '../../src/pipelines/compareTensors.ts';
 import type { FloatArray } from '../../src/pipelines/types.ts';
+import { compareTensors } from '../../src/verification/compareTensors.ts';
 import { imageOf, optionsOf } from '../harness/calls.ts';
 import { fixtureNames, readFixture } from '../harness/fixtures.ts';
 import { pipelineByName } from '../harness/pipelines.ts';

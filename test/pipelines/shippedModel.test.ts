@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import sharp from 'sharp';
 import { loadImage } from '../../src/media/index.ts';
-import { StableVideoDiffusionPipeline } from '../../src/pipelines/fromPretrained.ts';
+import { StableVideoDiffusionPipeline } from '../../src/pipelines/node.ts';
 import { Generator } from '../../src/random/index.ts';
 import { testBackend } from '../setup.ts';
 

@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { nativeHandleCount } from '../../src/backends/index.ts';
 import type { StableVideoDiffusionPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
 import type { Progress } from '../../src/pipelines/types.ts';
-import { type Options, options, picture, tinyPipeline } from './tiny.ts';
+import { type Options, options, picture, tinyPipeline } from '../harness/tiny.ts';
 
 /** Tensors that TensorFlow.js and native code hold. */
 const held = () => ({ tensors: tf.memory().numTensors, native: nativeHandleCount() });

@@ -133,7 +133,7 @@ def main() -> int:
     parser.add_argument('--backend', action='append', help='tensorflow, webgpu, wasm or cpu; may be repeated. Default: wasm')
     parser.add_argument('--case', action='append', choices=CASES, help='may be repeated. Default: all')
     parser.add_argument('--keep', type=Path, help='keep checkpoints and outputs in this folder, and use checkpoints that are there')
-    parser.add_argument('--program', default='dist/cli/main.js', help='the built command, relative to the repository')
+    parser.add_argument('--program', default='dist/src/cli/main.js', help='the built command, relative to the repository')
     options = parser.parse_args()
     diffusers_logging.disable_progress_bar()
     transformers.logging.disable_progress_bar()

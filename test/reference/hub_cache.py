@@ -20,7 +20,7 @@ MODEL, FOLDER = 'some-org/some-model', ROOT / 'weights' / 'tiny'
 
 def svd(cache: Path, *arguments: str, **env: str) -> str:
     """Runs `svd download` and gives the folder that it prints."""
-    command = ['node', str(ROOT / 'dist/cli/main.js'), 'download', MODEL, '--cache-dir', str(cache), *arguments]
+    command = ['node', str(ROOT / 'dist/src/cli/main.js'), 'download', MODEL, '--cache-dir', str(cache), *arguments]
     return subprocess.run(command, env={**os.environ, **env}, check=True, capture_output=True, text=True).stdout.strip()
 
 

@@ -24,7 +24,7 @@ process.exit();
 
 
 def convert(source: Path, target: Path, to: str, *options: str) -> Path:
-    subprocess.run(['node', ROOT / 'dist/cli/main.js', 'convert', source, target, '--to', to, '--quiet', *options], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(['node', ROOT / 'dist/src/cli/main.js', 'convert', source, target, '--to', to, '--quiet', *options], check=True, stdout=subprocess.DEVNULL)
     return target
 
 

@@ -16,9 +16,9 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
+import { componentNames, configFiles, weightedComponents, weightFileAmong, weightFileNames } from '../diffusers/names.ts';
+import { filesNamedBy } from '../diffusers/shards.ts';
 import { CheckpointError, reason } from '../errors.ts';
-import { filesNamedBy } from '../filesNamedBy.ts';
-import { componentNames, configFiles, weightedComponents, weightFileAmong, weightFileNames } from '../modelFiles.ts';
 import type { RemoteFile } from './blob.ts';
 
 /** Whether a revision is a commit, whose content never changes. */

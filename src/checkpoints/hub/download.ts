@@ -2,12 +2,12 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
+import { configFiles, variantsAmong, weightedComponents, weightFileAmong, weightFileNames } from '../diffusers/names.ts';
+import { filesNamedBy } from '../diffusers/shards.ts';
+import { checkSpace } from '../diskSpace.ts';
 import { CheckpointError, listed, reason } from '../errors.ts';
-import { familyByPipeline, pickleRefusal } from '../families.ts';
-import { filesNamedBy } from '../filesNamedBy.ts';
-import { configFiles, variantsAmong, weightedComponents, weightFileAmong, weightFileNames } from '../modelFiles.ts';
-import { readJson } from '../shardedSource.ts';
-import { checkSpace } from '../space.ts';
+import { familyByPipeline, pickleRefusal } from '../otherModels.ts';
+import { readJson } from '../safetensors/sharded.ts';
 import { bytesLeft, fetchBlob, type RemoteFile } from './blob.ts';
 import { CachedRepository, isCommit } from './cache.ts';
 import { soundContents, soundCopies } from './compare.ts';

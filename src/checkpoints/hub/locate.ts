@@ -1,7 +1,7 @@
 /** Finds a model by what the user calls it: a folder, a file, or a name on the hub. */
 import { stat } from 'node:fs/promises';
+import { isSingleFile } from '../diffusers/names.ts';
 import { CheckpointError } from '../errors.ts';
-import { isSingleFile } from '../modelFiles.ts';
 import { type DownloadOptions, downloadModel, isHubId } from './download.ts';
 
 /** The options that only models of the hub have. */

@@ -1,6 +1,6 @@
 /** The configs of the published models, for original files, which hold weights alone. */
 import { basename } from 'node:path';
-import type { Component } from '../modelFiles.ts';
+import type { Component } from '../diffusers/names.ts';
 
 type Json = Record<string, unknown>;
 const cross = (way: string) => `CrossAttn${way}BlockSpatioTemporal`;

@@ -1,6 +1,7 @@
 /** The weight manifest of a TensorFlow.js artifact (`model.json`): which bytes of which files are which weight, and how they are quantised. */
+
+import { isFileName } from '../diffusers/names.ts';
 import { CheckpointError, quoted } from '../errors.ts';
-import { isFileName } from '../modelFiles.ts';
 
 /** How the values of a weight are stored, if not as float32: as half precision, or as steps of `scale` from `min` on. */
 export type Quantization = { dtype: 'float16' } | { dtype: 'uint8' | 'uint16'; scale: number; min: number };

@@ -1,6 +1,6 @@
 /** Fewer bits per weight, as the weight manifest of TensorFlow.js has them. */
 import { CheckpointError, quoted } from '../errors.ts';
-import { toF16, widen } from '../halfFloat.ts';
+import { toF16, widen } from '../safetensors/halfFloat.ts';
 import type { Quantization } from './manifest.ts';
 
 /** What weights can be stored as. `none` keeps them as they are: in half precision, if the checkpoint has that. */

@@ -1,0 +1,163 @@
+/** A Stable Video Diffusion model on disk, in the folder layout that diffusers' `save_pretrained` writes. */
+import { readdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { CheckpointError, listed, quoted, reason } from '../errors.ts';
+import type { ModelFiles } from '../openCheckpoint.ts';
+import { familyByBlocks, familyByPipeline, pickleRefusal } from '../otherModels.ts';
+import { openBytes, openSafetensors } from '../safetensors/file.ts';
+import { openSharded, readJson } from '../safetensors/sharded.ts';
+import { tfjsSource } from '../tfjs/source.ts';
+import type { WeightSource } from '../weights/source.ts';
+import { checkInside } from './insideFolder.ts';
+import {
+  type Component,
+  componentNames,
+  components,
+  configFiles,
+  TFJS,
+  variantsAmong,
+  type WeightedComponent,
+  weightedComponents,
+  weightFileAmong,
+  weightFileNames,
+} from './names.ts';
+import { filesNamedBy } from './shards.ts';
+
+/**
+ * Opens a model folder and reads all its configs, but no weights. `variant: 'fp16'` takes the weight files with that word in their names.
+ * @throws CheckpointError if the folder, `model_index.json` or a component is missing, broken, or of another class.
+ */
+export async function openModelFolder(path: string, options: { variant?: string } = {}): Promise<ModelFiles> {
+  const { variant } = options;
+  await checkInside(path, configFiles);
+  const index = await readModelIndex(path);
+  checkComponents(path, index);
+  await checkFolders(path);
+  const configs = new Map<Component, Record<string, unknown>>();
+  for (const name of componentNames) configs.set(name, await readConfig(path, name));
+  checkBlocks(path, configs.get('unet')!);
+
+  const opened: WeightSource[] = [];
+  return {
+    path,
+    format: weightFileAmong(await list(join(path, 'unet')), 'unet', variant) === TFJS ? 'tfjs' : 'diffusers',
+    index,
+    config: (component) => structuredClone(configs.get(component)!),
+    async weights(component) {
+      const source = await openWeights(path, component, variant);
+      opened.push(source);
+      return source;
+    },
+    async files() {
+      const weights = await Promise.all(weightedComponents.map((component) => weightFiles(path, component, variant)));
+      return [...configFiles, ...weights.flat()];
+    },
+    reopen: () => openModelFolder(path, options),
+    async close() {
+      await Promise.all(opened.splice(0).map((source) => source.close()));
+    },
+  };
+}
+
+async function readModelIndex(path: string): Promise<Record<string, unknown>> {
+  const files = await list(path);
+  if (!files.includes('model_index.json')) {
+    throw new CheckpointError(`${path} has no model_index.json. Give a folder as diffusers' \`save_pretrained\` writes it.`);
+  }
+  const index = await readJson(join(path, 'model_index.json'));
+  if (index._class_name !== 'StableVideoDiffusionPipeline') {
+    const family = familyByPipeline(index._class_name);
+    throw new CheckpointError(
+      `${path} holds a model for ${quoted(index._class_name)}${family ? `, which is ${family}` : ''}, not for "StableVideoDiffusionPipeline". Give a Stable Video Diffusion model.`,
+    );
+  }
+  return index;
+}
+
+async function list(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    throw new CheckpointError(`Cannot open the folder ${folder}: ${reason(error)}.`, { cause: error });
+  }
+}
+
+function checkComponents(path: string, index: Record<string, unknown>): void {
+  const classOf = (name: Component) => {
+    const entry = index[name]; // [library, class], both null if left out
+    return Array.isArray(entry) && typeof entry[1] === 'string' ? entry[1] : undefined;
+  };
+  const missing = componentNames.filter((name) => classOf(name) === undefined);
+  if (missing.length > 0) {
+    throw new CheckpointError(`${path}/model_index.json lacks ${missing.join(', ')}: a model needs all of ${componentNames.join(', ')}.`);
+  }
+  for (const name of componentNames) {
+    const allowed: readonly string[] = components[name].classes;
+    const found = classOf(name)!;
+    if (allowed.includes(found)) continue;
+    throw new CheckpointError(`${path}/model_index.json: ${name} is of the class ${quoted(found)}, but has to be ${allowed.join(' or ')}.`);
+  }
+}
+
+async function checkFolders(path: string): Promise<void> {
+  const files = await list(path);
+  const missing = componentNames.filter((name) => !files.includes(name));
+  if (missing.length > 0) throw new CheckpointError(`${path} lacks the folders ${missing.join(', ')}. Copy or download the whole model.`);
+}
+
+async function readConfig(path: string, name: Component): Promise<Record<string, unknown>> {
+  const config = await readJson(join(path, name, components[name].config));
+  if (name === 'feature_extractor') {
+    const allowed: readonly string[] = components[name].classes;
+    // Newer releases of transformers write `image_processor_type`, older ones `feature_extractor_type`.
+    const found = config.image_processor_type ?? config.feature_extractor_type;
+    if (typeof found !== 'string' || !allowed.includes(found)) {
+      throw new CheckpointError(`${path}/${name} is of the type ${quoted(found)}, but has to be ${allowed.join(' or ')}.`);
+    }
+  }
+  return config;
+}
+
+function checkBlocks(path: string, { down_block_types: down = [], up_block_types: up = [] }: Record<string, unknown>): void {
+  const family = familyByBlocks([down, up].flat());
+  if (family !== undefined) {
+    throw new CheckpointError(`${path}/unet is no UNet of Stable Video Diffusion: ${family}. Give a Stable Video Diffusion model.`);
+  }
+}
+
+async function openWeights(path: string, component: WeightedComponent, variant?: string): Promise<WeightSource> {
+  const [file] = await weightFiles(path, component, variant);
+  const whole = join(path, file);
+  if (basename(file) === TFJS) return tfjsSource(whole, await readJson(whole), (name) => openBytes(join(dirname(whole), name)), component);
+  return file.endsWith('.json') ? openSharded(whole) : openSafetensors(whole);
+}
+
+/** The weight file of a component, or the index and the shards that it names, as paths within the model's folder. */
+async function weightFiles(path: string, component: WeightedComponent, variant?: string): Promise<string[]> {
+  const file = `${component}/${await weightFile(path, component, variant)}`;
+  await checkInside(path, [file]);
+  const shards = await filesNamedBy(join(path, file));
+  const files = [file, ...shards.map((name) => `${component}/${name}`)];
+  await checkInside(path, files);
+  return files;
+}
+
+async function weightFile(path: string, component: WeightedComponent, variant?: string): Promise<string> {
+  const folder = join(path, component);
+  const files = await list(folder);
+  const found = weightFileAmong(files, component, variant);
+  if (found !== undefined) return found;
+  const { single, index } = weightFileNames(component, variant);
+  throw new CheckpointError(`${folder} has neither ${single} nor ${index}. ${advice(files, component)}`);
+}
+
+function advice(files: string[], component: WeightedComponent): string {
+  const variants = variantsAmong(files, component);
+  if (variants.length > 0) return `The variants there are: ${variants.join(', ')}. Ask for one of them.`;
+  if (files.includes(TFJS)) return 'Its weights are TensorFlow.js artifacts, which have no variants: ask for none.';
+  const binary = files.filter((file) => file.endsWith('.bin'));
+  if (binary.length > 0) {
+    return pickleRefusal(listed(binary, 3));
+  }
+  return 'Copy or download the weights.';
+}

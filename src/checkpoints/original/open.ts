@@ -1,0 +1,94 @@
+/** Opens the original single-file checkpoints (`svd.safetensors`, `svd_xt.safetensors` and their like) as they are. */
+import { basename } from 'node:path';
+import { declaredModel } from '../components.ts';
+import { type Component, componentNames, type WeightedComponent, weightedComponents } from '../diffusers/names.ts';
+import { openModelFolder } from '../diffusers/openFolder.ts';
+import { CheckpointError, listed } from '../errors.ts';
+import type { ModelFiles } from '../openCheckpoint.ts';
+import { familyByKeys } from '../otherModels.ts';
+import { openSafetensors } from '../safetensors/file.ts';
+import type { SafetensorsFile } from '../safetensors/reader.ts';
+import { type OriginalLayout, originalLayout, originalPlace } from './keys.ts';
+import { framesByName, publishedConfigs } from './publishedConfigs.ts';
+import { originalSource } from './source.ts';
+
+/** What an original file, which holds weights alone, does not say. */
+export interface SingleFileOptions {
+  /** A folder in diffusers' layout with the configs; weights in it are not read. Default: the configs of the published models. */
+  config?: string;
+  /** Frames that the model was trained on, if `config` is not given. Default: by the file's name, 25 for `svd_xt`, 14 for `svd`. */
+  numFrames?: number;
+}
+
+/** What the files hold besides: the text half of CLIP, and the decoder and encoder that the other copy of the VAE has. */
+const UNUSED =
+  /^(conditioner\.embedders\.0\.open_clip\.model\.(?!visual\.)|conditioner\.embedders\.3\.encoder\.(decoder|post_quant_conv)\.|first_stage_model\.(encoder|quant_conv|post_quant_conv)\.|model_ema\.)/;
+
+/**
+ * Opens an original file.
+ * @throws CheckpointError if it is of another model, its configs are not known, or it has weights that they have no place for.
+ */
+export async function openOriginal(path: string, options: SingleFileOptions = {}): Promise<ModelFiles> {
+  const file = await openSafetensors(path);
+  try {
+    const family = familyByKeys(file.names());
+    if (family !== undefined)
+      throw new CheckpointError(`${path} ${family} Give an original file of Stable Video Diffusion, such as svd_xt.safetensors.`);
+    const { index, configs, supposed } = await configsFor(path, options);
+    const layout = originalLayout(configs.unet, configs.vae);
+    const files: ModelFiles = {
+      path,
+      format: 'original',
+      index,
+      supposed,
+      config: (component) => structuredClone(configs[component]),
+      weights: async (component) => originalSource(file, component, keys[component], layout),
+      files: async () => [basename(path)],
+      reopen: () => openOriginal(path, options),
+      close: () => file.close(),
+    };
+    const entries = weightedComponents.map((component) => [component, keysOf(files, component)] as const);
+    const keys = Object.fromEntries(entries) as Record<WeightedComponent, string[]>;
+    checkSurplus(file, path, keys, layout);
+    return files;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+function keysOf(files: ModelFiles, component: WeightedComponent): string[] {
+  const model = declaredModel(files, component);
+  const keys = model.parameters().map(({ key }) => key);
+  model.dispose();
+  return keys;
+}
+
+type Configs = { index: Record<string, unknown>; configs: Record<Component, Record<string, unknown>>; supposed?: string };
+
+async function configsFor(path: string, { config, numFrames }: SingleFileOptions): Promise<Configs> {
+  if (config !== undefined) {
+    const model = await openModelFolder(config);
+    const configs = componentNames.map((name) => [name, model.config(name)]);
+    return { index: model.index, configs: Object.fromEntries(configs) };
+  }
+  const frames = numFrames ?? framesByName(path);
+  if (frames === undefined) {
+    throw new CheckpointError(
+      `${path} does not say by its name how many frames the model was trained on. Give \`numFrames\` (--num-frames): 25 for svd_xt, 14 for svd; or \`config\` (--config), a folder with the configs.`,
+    );
+  }
+  const supposed = `${basename(path)} is taken for a published model that was trained on ${frames} frames${numFrames === undefined ? ', by its name' : ''}.`;
+  return { ...publishedConfigs(frames), supposed };
+}
+
+function checkSurplus(file: SafetensorsFile, path: string, keys: Record<string, string[]>, layout: OriginalLayout): void {
+  const known = new Set(
+    weightedComponents.flatMap((component) => keys[component].flatMap((key) => originalPlace(component, key, layout).names)),
+  );
+  const surplus = file.names().filter((name) => !known.has(name) && !UNUSED.test(name));
+  if (surplus.length === 0) return;
+  throw new CheckpointError(
+    `${path} has ${surplus.length} weights that a model of this config has no place for: ${listed(surplus, 5)}. Give the folder of its config.`,
+  );
+}

@@ -1,0 +1,101 @@
+/** Weights spread over several safetensors files by an index (`*.safetensors.index.json`, written by `save_pretrained`). */
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { isFileName } from '../diffusers/names.ts';
+import { CheckpointError, listed, quoted, reason } from '../errors.ts';
+import { unknownTensor, type WeightSource } from '../weights/source.ts';
+import { openSafetensors } from './file.ts';
+import type { SafetensorsFile } from './reader.ts';
+
+/**
+ * Opens every shard that an index names.
+ * @throws CheckpointError if the index is malformed, shards are missing or broken, or the tensors in them are not those of the index.
+ */
+export async function openSharded(indexPath: string): Promise<WeightSource> {
+  const shardOf = await readIndex(indexPath);
+  const shards = new Map<string, SafetensorsFile>();
+  const close = async () => {
+    await Promise.all([...shards.values()].map((shard) => shard.close()));
+  };
+  try {
+    await openShards(indexPath, new Set(shardOf.values()), shards);
+    checkShards(indexPath, shardOf, shards);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const shard = (name: string) => shards.get(shardOf.get(name) ?? '') ?? unknownTensor(name, indexPath);
+  return {
+    names: () => [...shards.values()].flatMap((file) => file.names()),
+    info: (name) => shard(name).info(name),
+    read: async (name) => shard(name).read(name),
+    readBytes: async (name, target) => shard(name).readBytes(name, target),
+    close,
+  };
+}
+
+/** The shard's file name by tensor name. */
+export async function readIndex(path: string): Promise<Map<string, string>> {
+  const index = await readJson(path);
+  const map = index.weight_map;
+  if (typeof map !== 'object' || map === null || Array.isArray(map)) {
+    throw new CheckpointError(`${path} has no \`weight_map\` that says which file each tensor is in.`);
+  }
+  const entries = Object.entries(map);
+  const wrong = entries.find(([, file]) => !isFileName(file));
+  if (wrong !== undefined) {
+    throw new CheckpointError(`${path}: the file of ${quoted(wrong[0])} has to be a name in the same folder, but is ${quoted(wrong[1])}.`);
+  }
+  return new Map(entries as [string, string][]);
+}
+
+/** Reads a file that holds one JSON object. */
+export async function readJson(path: string): Promise<Record<string, unknown>> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw new CheckpointError(`Cannot read ${path}: ${reason(error)}.`, { cause: error });
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new CheckpointError(`${path} is not valid JSON: ${reason(error)}.`, { cause: error });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new CheckpointError(`${path} has to hold a JSON object.`);
+  }
+  return value as Record<string, unknown>;
+}
+
+async function openShards(indexPath: string, files: Set<string>, shards: Map<string, SafetensorsFile>): Promise<void> {
+  const missing: string[] = [];
+  for (const file of files) {
+    try {
+      shards.set(file, await openSafetensors(join(dirname(indexPath), file)));
+    } catch (error) {
+      const cause = (error as Error).cause;
+      if (!(cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')) throw error;
+      missing.push(file);
+    }
+  }
+  if (missing.length > 0) {
+    throw new CheckpointError(
+      `${missing.length} of the ${files.size} files of ${indexPath} are missing: ${listed(missing)}. Copy or download them.`,
+    );
+  }
+}
+
+function checkShards(indexPath: string, shardOf: Map<string, string>, shards: Map<string, SafetensorsFile>): void {
+  const held = new Map([...shards].map(([file, shard]) => [file, new Set(shard.names())]));
+  const missing = [...shardOf].filter(([name, file]) => !held.get(file)!.has(name)).map(([name, file]) => `${name} in ${file}`);
+  const unlisted = [...held].flatMap(([file, names]) =>
+    [...names].filter((name) => shardOf.get(name) !== file).map((name) => `${name} in ${file}`),
+  );
+  const found: string[] = [];
+  if (missing.length > 0) found.push(`${missing.length} tensors are missing (${listed(missing)})`);
+  if (unlisted.length > 0) found.push(`${unlisted.length} are not in the index (${listed(unlisted)})`);
+  if (found.length > 0)
+    throw new CheckpointError(`The files of ${indexPath} don't fit it: ${found.join('; ')}. Copy or download them again.`);
+}

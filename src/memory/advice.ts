@@ -1,0 +1,89 @@
+/** Puts memory plans into words: what was chosen, and what would fit when nothing does. */
+import { gibibytes } from './bytes.ts';
+import type { OffloadMode, StageEstimate } from './estimate.ts';
+import type { FixedSettings, MemoryPlan, MemoryPlanner, MemoryRequest } from './plan.ts';
+import { deviceRoom, SAFE } from './plan.ts';
+
+const frames = (count: number) => `${count} frame${count === 1 ? '' : 's'}`;
+
+/**
+ * Why a call does not fit, and what would.
+ * @param plan The smallest way that was found.
+ * @param always What is fixed because it cannot be otherwise.
+ */
+export function refusal(planner: MemoryPlanner, request: MemoryRequest, plan: MemoryPlan, always: FixedSettings = {}): string {
+  const { numFrames, height, width } = request;
+  const what = `${frames(numFrames)} of ${width}x${height}`;
+  return `${what} do not fit into memory: ${shortage(request, plan)}. ${advice(planner, request, always)}`;
+}
+
+/** What would fit: the same with what was given left out, or a smaller video. */
+function advice(planner: MemoryPlanner, request: MemoryRequest, always: FixedSettings): string {
+  const offload = always.offload ? undefined : otherOffload(planner, request);
+  if (offload) return `They fit if the pipeline is loaded with \`offload\` ${offload}.`;
+  const { guidanceTogether, ...others } = request.fixed ?? {};
+  const fixed = Object.entries(others).flatMap(([name, value]) => (value === undefined || name in always ? [] : [`\`${name}\``]));
+  if (fixed.length > 0 && planner.least({ ...request, fixed: { guidanceTogether, ...always } }).fits) {
+    return `They fit if ${fixed.join(' and ')} ${fixed.length === 1 ? 'is' : 'are'} left out, to be chosen by the memory there is.`;
+  }
+  const fitting = [fewerFrames(planner, request), smallerSize(planner, request)].filter((found) => found !== undefined);
+  if (fitting.length > 0)
+    return `${fitting.map((one) => `${frames(one.numFrames)} of ${one.width}x${one.height}`).join(' or ')} would fit.`;
+  return 'No size fits. Try another backend, or a machine with more memory.';
+}
+
+/** Where weights would have to be for the call to fit, if nothing else that is given stands in its way. */
+function otherOffload(planner: MemoryPlanner, request: MemoryRequest): OffloadMode | undefined {
+  if (request.fixed?.offload === undefined) return undefined;
+  const { fits, offload } = planner.plan({ ...request, fixed: { ...request.fixed, offload: undefined } });
+  return fits ? offload : undefined;
+}
+
+/** What is missing of what. A part of the memory is left free, because predictions can be too low. */
+function shortage(request: MemoryRequest, plan: MemoryPlan): string {
+  const { device, processBytes = Number.POSITIVE_INFINITY, tensorBytes = Number.POSITIVE_INFINITY } = request;
+  const room = deviceRoom(request);
+  const most = (of: (stage: StageEstimate) => number) => plan.stages.reduce((a, b) => (of(b) > of(a) ? b : a));
+  const { largestBytes } = most((one) => one.largestBytes);
+  if (largestBytes > tensorBytes)
+    return `a tensor takes ${gibibytes(largestBytes)} and the device has buffers of ${gibibytes(tensorBytes)}`;
+  const onDevice = most((one) => one.deviceBytes ?? 0);
+  if ((onDevice.deviceBytes ?? 0) > SAFE * room) {
+    const where = device === 'wasm' ? 'WebAssembly has' : 'the graphics card has';
+    return `${onDevice.stage} needs ${amount(onDevice, onDevice.deviceBytes!)} and ${where} ${gibibytes(room)}`;
+  }
+  const stage = most((one) => one.processBytes);
+  return `${stage.stage} needs ${amount(stage, stage.processBytes)} and there are ${gibibytes(processBytes)}`;
+}
+
+const amount = ({ more }: StageEstimate, bytes: number) => `${more ? 'more than ' : ''}${gibibytes(bytes / SAFE)}`;
+
+/** The most frames that fit at this size. */
+function fewerFrames(planner: MemoryPlanner, request: MemoryRequest): MemoryRequest | undefined {
+  return largest(request.numFrames - 1, (numFrames) => fitting(planner, { ...request, numFrames }));
+}
+
+/** The largest size of about these proportions that fits with all frames, in steps of 64 pixels. */
+function smallerSize(planner: MemoryPlanner, request: MemoryRequest): MemoryRequest | undefined {
+  const { height, width } = request;
+  const steps = Math.ceil(Math.max(height, width) / 64) - 1;
+  const scaled = (n: number, step: number) => Math.max(64, Math.round((n * step) / (steps + 1) / 64) * 64);
+  return largest(steps, (step) => fitting(planner, { ...request, height: scaled(height, step), width: scaled(width, step) }));
+}
+
+function fitting(planner: MemoryPlanner, request: MemoryRequest): MemoryRequest | undefined {
+  return planner.least(request).fits ? request : undefined;
+}
+
+/** What `find` gives for the largest number up to `most` that it gives something for, if it does so for all smaller ones. */
+function largest<T>(most: number, find: (n: number) => T | undefined): T | undefined {
+  let best: T | undefined;
+  let [low, high] = [1, most];
+  while (low <= high) {
+    const middle = Math.floor((low + high) / 2);
+    const found = find(middle);
+    if (found === undefined) high = middle - 1;
+    else [best, low] = [found, middle + 1];
+  }
+  return best;
+}

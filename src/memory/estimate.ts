@@ -1,0 +1,159 @@
+/** Predicts the most memory that a sampling call takes, from what its stages allocate and from where the weights are. */
+
+import type { ModelName } from '../pipelines/components.ts';
+import { behaviours, type Device } from './shapes/allocators.ts';
+import { Arena } from './shapes/arena.ts';
+import type { Levers, StageMemory, StageModels, VideoSize } from './stages.ts';
+
+/** Where weights are while their model is not at work: in memory, or on disk. See `LoadOptions`. */
+export type OffloadMode = 'none' | 'model' | 'sequential';
+
+const MiB = 2 ** 20;
+
+/**
+ * What a process has in memory without any model, in bytes: Node, this package, and the libraries of the backend once they have computed
+ * something. Measured as VmHWM of a small call on Linux, Node 20.
+ */
+const processBytes: Record<Device, number> = {
+  'tensorflow-cpu': 530 * MiB, // 300 of them are pages of libtensorflow's 850
+  'tensorflow-gpu': 2048 * MiB, // an estimate: CUDA's libraries have not been measured
+  webgpu: 400 * MiB,
+  wasm: 250 * MiB,
+  cpu: 210 * MiB,
+};
+
+/** What a backend has on its device besides tensors. */
+const deviceBytes: Partial<Record<Device, number>> = {
+  'tensorflow-gpu': 1024 * MiB, // an estimate: CUDA's context and cuDNN's workspace have not been measured
+  webgpu: 64 * MiB, // an estimate
+  wasm: 65 * MiB, // emscripten's static data, and half of the 96 MiB that its heap grows ahead at most
+};
+
+/** XNNPACK's kernels and emscripten's allocator take more of the heap than is traced: up to 1.18 times as much, measured over several calls. */
+const HEAP_SHARE = 1.12;
+
+/** JavaScript arrays that are not in use any more stay in memory until the next collection: this many times the bytes in use. */
+const GARBAGE = 1.5;
+
+/** Loading on libtensorflow keeps the memory that it has read tensors into for later ones, 16 pieces at most. With a published model that is as much as five of its largest weights. */
+const UPLOADS = 5;
+
+/** What a stage needs at its highest, weights included, and what earlier stages have left behind. */
+export interface StageEstimate {
+  /** The part of the call. */
+  stage: StageMemory['stage'];
+  /** The model at work. */
+  model: ModelName;
+  /** Bytes of the process. */
+  processBytes: number;
+  /** Bytes of WebAssembly's heap or of the graphics card; undefined where tensors are in the memory of the process alone. */
+  deviceBytes?: number;
+  /** The largest tensor, in bytes. */
+  largestBytes: number;
+  /** Whether it takes more than this, which was not found out because this is too much already. */
+  more?: true;
+}
+
+/** What a call needs at its highest. */
+export interface Estimate {
+  /** Every stage, in order. */
+  stages: StageEstimate[];
+  /** Bytes of the process. */
+  processBytes: number;
+  /** Bytes of WebAssembly's heap or of the graphics card. */
+  deviceBytes?: number;
+}
+
+/** What is computed, how and where. */
+export interface Call {
+  device: Device;
+  size: VideoSize;
+  levers: Levers;
+  offload: OffloadMode;
+}
+
+/** Predicts the memory of a call. */
+export function estimateMemory(models: StageModels, { device, size, levers, offload }: Call): Estimate {
+  const stages = models.stages(device, size, levers);
+  const arena = new Arena(behaviours[device].allocator);
+  const load = (name: ModelName, path?: string) => models.weightsOf(name, path).map(({ bytes }) => arena.take(bytes));
+  const free = (addresses: number[]) => {
+    for (const address of addresses) if (address >= 0) arena.give(address);
+  };
+  const uploads = device.startsWith('tensorflow') && offload !== 'sequential' ? UPLOADS * largestWeight(models) : 0;
+  if (offload === 'none') for (const name of ['imageEncoder', 'unet', 'vae'] as const) load(name);
+  const estimates = stages.map((stage) => {
+    let read = 0;
+    if (offload === 'sequential') {
+      read = runInBlocks(arena, stage, load, free, models);
+    } else {
+      const weights = offload === 'model' ? load(stage.model) : [];
+      const left = arena.run(stage.trace);
+      // Copies that kernels keep with weights live as long as these.
+      if (offload === 'model') free([...weights, ...left]);
+    }
+    const { model, largestBytes, hostBytes } = stage;
+    return { stage: stage.stage, model, largestBytes, ...bytesOf(device, arena.touchedBytes, uploads + hostBytes + GARBAGE * read) };
+  });
+  return { stages: estimates, ...highest(estimates) };
+}
+
+/**
+ * What a call takes of its largest tensors alone: the first features of the pictures, and the last ones of the frames that are decoded together.
+ * Known without running anything, which takes minutes for sizes far beyond what there is room for.
+ */
+export function leastMemory(models: StageModels, { device, size, levers }: Call): Estimate {
+  const { pictures, decoded } = size;
+  const estimate = (stage: StageEstimate['stage'], pictures: number): StageEstimate => {
+    const bytes = models.featureBytes(size, pictures);
+    return { stage, model: 'vae', largestBytes: bytes, ...bytesOf(device, bytes, 0), more: true };
+  };
+  const stages = [estimate('encoding', pictures), ...(decoded ? [estimate('decoding', levers.decodeChunkSize)] : [])];
+  return { stages, ...highest(stages) };
+}
+
+function highest(stages: StageEstimate[]): Omit<Estimate, 'stages'> {
+  const most = (of: (one: StageEstimate) => number) => Math.max(...stages.map(of));
+  return {
+    processBytes: most((one) => one.processBytes),
+    ...(stages[0].deviceBytes !== undefined && { deviceBytes: most((one) => one.deviceBytes!) }),
+  };
+}
+
+function largestWeight(models: StageModels): number {
+  const all = (['imageEncoder', 'unet', 'vae'] as const).flatMap((name) => models.weightsOf(name));
+  return all.reduce((most, { bytes }) => Math.max(most, bytes), 0);
+}
+
+/** Runs a stage with the weights of one block at a time. Gives the most bytes of weights that are read ahead. */
+function runInBlocks(
+  arena: Arena,
+  { model, trace, parts, kept }: StageMemory,
+  load: (name: ModelName, path: string) => number[],
+  free: (addresses: number[]) => void,
+  models: StageModels,
+): number {
+  const addresses = arena.run(trace, [], 0, parts[0]?.at);
+  let ahead = 0;
+  for (const [i, { name, at }] of parts.entries()) {
+    const weights = load(model, name);
+    arena.run(trace, addresses, at, parts[i + 1]?.at);
+    free(weights);
+    for (const allocation of kept) if (allocation < addresses.length) arena.release(addresses, allocation);
+    const next = models.weightsOf(model, parts[i + 1]?.name ?? '');
+    ahead = Math.max(
+      ahead,
+      next.reduce((sum, { bytes }) => sum + bytes, 0),
+    );
+  }
+  free(addresses);
+  return ahead;
+}
+
+function bytesOf(device: Device, tensorBytes: number, hostBytes: number): Pick<StageEstimate, 'processBytes' | 'deviceBytes'> {
+  const host = processBytes[device] + hostBytes;
+  if (device === 'tensorflow-cpu') return { processBytes: host + tensorBytes };
+  if (device === 'cpu') return { processBytes: host + GARBAGE * tensorBytes };
+  const onDevice = deviceBytes[device]! + tensorBytes * (device === 'wasm' ? HEAP_SHARE : 1);
+  return { processBytes: device === 'wasm' ? host + onDevice : host, deviceBytes: onDevice };
+}

@@ -1,0 +1,98 @@
+/** How much memory there is: what memory planning counts on. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { freemem, totalmem } from 'node:os';
+import { dirname, join } from 'node:path';
+import { largestWebgpuBuffer } from '../backends/webgpu/backend.ts';
+import type { Device } from './shapes/allocators.ts';
+
+/** Memory that a call may take. What is left out is not known. */
+export interface MemoryLimits {
+  /** Bytes for the process, with those that it has already. */
+  processBytes: number;
+  /** Bytes for tensors on the graphics card. */
+  deviceBytes?: number;
+  /** Bytes of the largest tensor. */
+  tensorBytes?: number;
+}
+
+/** Many of TensorFlow's kernels for graphics cards count the elements of a tensor in 32 bits. All 25 frames of 576x1024 decoded together have more. */
+const CARD_TENSOR_BYTES = 4 * (2 ** 31 - 1);
+
+/** Finds out what memory there is for a device. */
+export function memoryLimits(device: Device): MemoryLimits {
+  const deviceBytes = device === 'tensorflow-gpu' ? freeCardBytes() : undefined;
+  const tensorBytes = device === 'webgpu' ? largestWebgpuBuffer() : device === 'tensorflow-gpu' ? CARD_TENSOR_BYTES : undefined;
+  return {
+    processBytes: processRoom('/'),
+    ...(deviceBytes !== undefined && { deviceBytes }),
+    ...(tensorBytes !== undefined && { tensorBytes }),
+  };
+}
+
+/**
+ * The memory that this process has and can still get: the machine's, or that of its control group (a container's limit).
+ * @param root Where `/proc` and `/sys` are.
+ */
+export function processRoom(root: string): number {
+  const group = controlGroupRoom(root);
+  const machine = available(root);
+  return process.memoryUsage.rss() + Math.min(machine, group);
+}
+
+/** Memory that can be had without swapping. */
+function available(root: string): number {
+  const lines = text(join(root, 'proc/meminfo'));
+  const kilobytes = lines && /^MemAvailable:\s+(\d+)/m.exec(lines)?.[1];
+  if (kilobytes) return 1024 * Number(kilobytes);
+  // What macOS calls free leaves out all that it would give back at once.
+  return process.platform === 'darwin' ? totalmem() : freemem();
+}
+
+/** What the control groups of this process let it have besides what is in use; pages of files are given back when needed. */
+function controlGroupRoom(root: string): number {
+  const groups = text(join(root, 'proc/self/cgroup')) ?? '';
+  const second = /^0::(.*)$/m.exec(groups)?.[1];
+  const first = /^\d+:(?:.*,)?memory(?:,.*)?:(.*)$/m.exec(groups)?.[1];
+  const rooms = [Number.POSITIVE_INFINITY];
+  const visit = (folder: string, path: string, names: Record<'limit' | 'used', string>, pages: RegExp) => {
+    for (let at = path; ; at = dirname(at)) {
+      const limit = Number(text(join(root, folder, at, names.limit)) ?? Number.NaN); // 'max' is no number
+      const used = Number(text(join(root, folder, at, names.used)) ?? Number.NaN);
+      const files = [...(text(join(root, folder, at, 'memory.stat')) ?? '').matchAll(pages)].reduce(
+        (sum, [, bytes]) => sum + Number(bytes),
+        0,
+      );
+      if (Number.isFinite(limit) && Number.isFinite(used)) rooms.push(limit - used + files);
+      if (at === '/' || at === '.') return;
+    }
+  };
+  if (second !== undefined) visit('sys/fs/cgroup', second, { limit: 'memory.max', used: 'memory.current' }, /^(?:in)?active_file (\d+)$/gm);
+  if (first !== undefined) {
+    const names = { limit: 'memory.limit_in_bytes', used: 'memory.usage_in_bytes' };
+    visit('sys/fs/cgroup/memory', first, names, /^total_(?:in)?active_file (\d+)$/gm);
+  }
+  return Math.max(0, Math.min(...rooms));
+}
+
+/** Free memory of the first NVIDIA card, as its driver's tool tells; undefined without it. */
+function freeCardBytes(): number | undefined {
+  const card = process.env.CUDA_VISIBLE_DEVICES?.split(',')[0] || '0';
+  const args = ['--query-gpu=memory.free', '--format=csv,noheader,nounits', `--id=${card}`];
+  try {
+    const mebibytes = Number(
+      execFileSync('nvidia-smi', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 10_000 }).trim(),
+    );
+    return Number.isFinite(mebibytes) && mebibytes > 0 ? mebibytes * 2 ** 20 : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function text(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,198 @@
+/** Chooses how a sampling call runs so that it fits into memory, before anything is loaded or computed. */
+
+import { sliceBytes } from '../ops/slices.ts';
+import type { ModelName } from '../pipelines/components.ts';
+import { gibibytes } from './bytes.ts';
+import { type Call, type Estimate, estimateMemory, leastMemory, type OffloadMode, type StageEstimate } from './estimate.ts';
+import type { Device } from './shapes/allocators.ts';
+import { type Levers, type ModelConfigs, StageModels, type VideoSize } from './stages.ts';
+
+/** What is to be made, on what, and what is fixed of how. */
+export interface MemoryRequest extends VideoSize {
+  /** What it runs on. */
+  device: Device;
+  /** Memory that the process may take altogether, in bytes. Default: without limit. */
+  processBytes?: number;
+  /** Memory that tensors may take on the graphics card, in bytes. Default: without limit; for wasm 4 GiB. */
+  deviceBytes?: number;
+  /** The largest tensor that the device takes, in bytes. Default: without limit. */
+  tensorBytes?: number;
+  /** Settings that are not for the planner to choose. */
+  fixed?: FixedSettings;
+}
+
+/** Settings that are given, so that the planner does not choose them. */
+export interface FixedSettings extends Partial<Levers> {
+  /** Where weights are while they are not at work. */
+  offload?: OffloadMode;
+}
+
+type SamplingLevers = Omit<Levers, 'decodeChunkSize'>;
+
+/** How a call shall run, and the memory that it takes then. */
+export interface MemoryPlan extends Estimate {
+  /** Whether it fits. If not, the plan is the one that takes least. */
+  fits: boolean;
+  /** The settings that change how much memory the call takes. */
+  levers: Levers;
+  /** Where weights are while they are not at work. */
+  offload: OffloadMode;
+  /** What saves memory and is not as fast, in words; nothing if there is enough. */
+  choices: string[];
+}
+
+/** Of the memory that is there, the share that a prediction may fill. Predictions have been up to 10 % below what was measured. */
+export const SAFE = 0.9;
+
+/** WebAssembly with 32-bit addresses. */
+const WASM_BYTES = 4 * 2 ** 30;
+
+/** Frames decoded together that are still as upstream's examples have them; fewer come only after offloading. */
+const USUAL_CHUNK = 8;
+
+/** Plans calls with models of given configurations, without their weights. */
+export class MemoryPlanner {
+  private readonly models: StageModels;
+
+  constructor(configs: ModelConfigs) {
+    this.models = new StageModels(configs);
+  }
+
+  /** The number of parameters of each model. */
+  parameterCounts(): Record<ModelName, number> {
+    const count = (name: ModelName) => this.models.parameterCount(name);
+    try {
+      return { unet: count('unet'), vae: count('vae'), imageEncoder: count('imageEncoder') };
+    } finally {
+      this.models.release();
+    }
+  }
+
+  /**
+   * Chooses the fastest way that fits: first both halves of guidance together, all frames decoded together and large slices of attention;
+   * then what costs little time, at last weights that are read from disk when they are needed.
+   */
+  plan(request: MemoryRequest): MemoryPlan {
+    try {
+      return this.choose(request);
+    } finally {
+      this.models.release();
+    }
+  }
+
+  /** The way that takes least memory, whatever it costs in time. */
+  least(request: MemoryRequest): MemoryPlan {
+    try {
+      return this.leastWith(request, last(offloads(request)));
+    } finally {
+      this.models.release();
+    }
+  }
+
+  private leastWith(request: MemoryRequest, offload: OffloadMode): MemoryPlan {
+    return this.evaluate(request, last(samplingSettings(request)), last(chunkSizes(request, offload)), offload);
+  }
+
+  private choose(request: MemoryRequest): MemoryPlan {
+    let least: MemoryPlan | undefined;
+    for (const offload of offloads(request)) {
+      least = this.leastWith(request, offload);
+      if (!least.fits) continue;
+      const sampling = samplingSettings(request);
+      const chunks = chunkSizes(request, offload);
+      for (;;) {
+        const plan = this.evaluate(request, sampling[0], chunks[0], offload);
+        if (plan.fits) return plan;
+        const tooLarge = plan.stages.find((stage) => !fits(stage, request));
+        if (tooLarge?.stage === 'decoding' && chunks.length > 1) chunks.shift();
+        else if (sampling.length > 1) sampling.shift();
+        else return least;
+      }
+    }
+    return least!;
+  }
+
+  private evaluate(request: MemoryRequest, sampling: SamplingLevers, decodeChunkSize: number, offload: OffloadMode): MemoryPlan {
+    const levers = { ...sampling, decodeChunkSize };
+    const call: Call = { device: request.device, size: request, levers, offload };
+    const fitting = ({ stages }: Estimate) => stages.every((stage) => fits(stage, request));
+    const least = leastMemory(this.models, call);
+    const estimate = fitting(least) ? estimateMemory(this.models, call) : least;
+    return { ...estimate, fits: fitting(estimate), levers, offload, choices: choicesOf(levers, offload, request) };
+  }
+}
+
+/** What is chosen that saves memory and is not as fast, in a few words each. */
+function choicesOf(levers: Levers, offload: OffloadMode, { device, guided, numFrames, decoded }: MemoryRequest): string[] {
+  const { guidanceTogether, attentionBytes, forwardChunking, decodeChunkSize } = levers;
+  const frames = (count: number) => `${count} frame${count === 1 ? '' : 's'}`;
+  const choices = [
+    guided && !guidanceTogether && 'the halves of guidance in turn',
+    attentionBytes < sliceBytes(device) && `attention in slices of ${gibibytes(attentionBytes)}`,
+    forwardChunking &&
+      `feed-forward layers on ${forwardChunking.dim === 0 ? frames(forwardChunking.size) : `${forwardChunking.size} tokens`} at a time`,
+    decoded && decodeChunkSize < numFrames && `${frames(decodeChunkSize)} decoded at a time`,
+    offload !== 'none' && `offload ${offload}`,
+  ];
+  return choices.filter((choice) => typeof choice === 'string');
+}
+
+const last = <T>(list: T[]): T => list[list.length - 1];
+
+/** Memory for tensors on the device. */
+export function deviceRoom({ device, deviceBytes }: MemoryRequest): number {
+  return deviceBytes ?? (device === 'wasm' ? WASM_BYTES : Number.POSITIVE_INFINITY);
+}
+
+function fits(stage: StageEstimate, request: MemoryRequest): boolean {
+  const { processBytes = Number.POSITIVE_INFINITY, tensorBytes = Number.POSITIVE_INFINITY } = request;
+  return (
+    stage.processBytes <= SAFE * processBytes && (stage.deviceBytes ?? 0) <= SAFE * deviceRoom(request) && stage.largestBytes <= tensorBytes
+  );
+}
+
+function offloads({ fixed }: MemoryRequest): OffloadMode[] {
+  return fixed?.offload ? [fixed.offload] : ['none', 'model', 'sequential'];
+}
+
+/** Settings of sampling from the fastest to the smallest. */
+function samplingSettings({ device, guided, numFrames, fixed }: MemoryRequest): SamplingLevers[] {
+  const divisors = Array.from({ length: numFrames }, (_, i) => i + 1).filter((n) => numFrames % n === 0);
+  const half = Math.max(...divisors.filter((n) => n <= Math.max(1, numFrames / 2)));
+  const usual = sliceBytes(device);
+  const ladder: SamplingLevers[] = [
+    { guidanceTogether: guided, attentionBytes: usual },
+    { guidanceTogether: false, attentionBytes: usual },
+    { guidanceTogether: false, attentionBytes: usual / 2 },
+    { guidanceTogether: false, attentionBytes: usual / 4 },
+    { guidanceTogether: false, attentionBytes: usual / 4, forwardChunking: { size: half, dim: 0 } },
+    { guidanceTogether: false, attentionBytes: usual / 8, forwardChunking: { size: 1, dim: 0 } },
+  ];
+  const settings = ladder.map((step) => ({ ...step, ...given(fixed, ['guidanceTogether', 'attentionBytes', 'forwardChunking']) }));
+  return settings.filter((step, i) => i === 0 || JSON.stringify(step) !== JSON.stringify(settings[i - 1]));
+}
+
+/** Numbers of frames to decode together, from all of them down. */
+function chunkSizes({ numFrames, decoded, fixed }: MemoryRequest, offload: OffloadMode): number[] {
+  if (fixed?.decodeChunkSize) return [fixed.decodeChunkSize];
+  if (!decoded) return [numFrames];
+  const least = offload === 'none' && fixed?.offload === undefined ? Math.min(USUAL_CHUNK, numFrames) : 1;
+  const parts = [1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, numFrames];
+  return [...new Set(parts.map((count) => Math.max(least, Math.ceil(numFrames / count))))].sort((a, b) => b - a);
+}
+
+/** Those of `names` that are set in `from`. */
+function given<T extends object, K extends keyof T>(from: T | undefined, names: K[]): Partial<Pick<T, K>> {
+  const entries = names.filter((name) => from?.[name] !== undefined).map((name) => [name, from![name]]);
+  return Object.fromEntries(entries) as Partial<Pick<T, K>>;
+}
+
+/**
+ * Chooses how a call shall run so that it fits into memory, from configurations and sizes alone: nothing is loaded or computed. Memory
+ * is predicted by running the models by shape, so it follows every formulation and lifetime of the real run.
+ *
+ * @returns The fastest way that fits; if none does, the one that takes least, with `fits` false.
+ */
+export function planMemory(configs: ModelConfigs, request: MemoryRequest): MemoryPlan {
+  return new MemoryPlanner(configs).plan(request);
+}

@@ -1,0 +1,248 @@
+/** How much memory each stage of a sampling call takes, found by running its models by shape alone. */
+import * as tf from '@tensorflow/tfjs';
+import { staysHalf } from '../checkpoints/weights/reader.ts';
+import { type Chunking, type ComputeDtype, limitScores, type Steps, withoutWeights } from '../layers/index.ts';
+import {
+  AutoencoderKLTemporalDecoder,
+  type AutoencoderKLTemporalDecoderConfig,
+  type CLIPVisionConfig,
+  CLIPVisionModelWithProjection,
+  type UNetSpatioTemporalConditionConfig,
+  UNetSpatioTemporalConditionModel,
+} from '../models/index.ts';
+import { declareHalf } from '../ops/tensorflow/nativeTensors.ts';
+import type { ModelName } from '../pipelines/components.ts';
+import type { Device } from './shapes/allocators.ts';
+import { type Allocations, dryRun } from './shapes/dryRun.ts';
+
+/** The configurations of the models, with camelCase keys, and in what they are held and computed. */
+export interface ModelConfigs {
+  /** `unet/config.json`. */
+  unet: UNetSpatioTemporalConditionConfig;
+  /** `vae/config.json`. */
+  vae: AutoencoderKLTemporalDecoderConfig;
+  /** `image_encoder/config.json`. */
+  imageEncoder: CLIPVisionConfig;
+  /** What the UNet and the VAE compute in. Default float32. */
+  dtype?: ComputeDtype;
+  /** Models whose weights stay in half precision in memory. Default: none. */
+  held?: Partial<Record<ModelName, 'half'>>;
+}
+
+/** What is to be made. */
+export interface VideoSize {
+  /** In pixels. */
+  height: number;
+  /** In pixels. */
+  width: number;
+  /** Frames of each video. */
+  numFrames: number;
+  /** Pictures in the batch. */
+  pictures: number;
+  /** Videos of all pictures together. */
+  videos: number;
+  /** Whether guidance is on, so that the UNet is evaluated twice per step. */
+  guided: boolean;
+  /** Whether the latents are decoded. */
+  decoded: boolean;
+}
+
+/** The settings that change how much memory a call takes, and not what it computes. `decodeChunkSize` does change frames at seams a little. */
+export interface Levers {
+  /** Whether both halves of guidance go through the UNet as one batch. */
+  guidanceTogether: boolean;
+  /** Bytes that the scores of attention may take at a time. */
+  attentionBytes: number;
+  /** Slices that the feed-forward layers of the UNet work on; undefined for all at once. */
+  forwardChunking?: Chunking;
+  /** Frames decoded together. */
+  decodeChunkSize: number;
+}
+
+/** A weight by its key, and its bytes in memory. */
+export interface WeightBytes {
+  key: string;
+  bytes: number;
+}
+
+/** What one stage takes besides weights. */
+export interface StageMemory extends Allocations {
+  stage: 'encoding' | 'sampling' | 'decoding';
+  /** The model at work. */
+  model: ModelName;
+  /** Bytes of JavaScript arrays. */
+  hostBytes: number;
+}
+
+/**
+ * Models by shape alone, whose stages can be asked for their memory. A question costs about a tenth of a second the first time. Models
+ * are declared when they are needed, until `release`.
+ */
+export class StageModels {
+  private readonly configs: ModelConfigs;
+  private declared?: ReturnType<typeof declare>;
+  private readonly known = new Map<string, StageMemory>();
+  private readonly weights = new Map<ModelName, WeightBytes[]>();
+
+  constructor(configs: ModelConfigs) {
+    this.configs = configs;
+  }
+
+  private get models() {
+    this.declared ??= declare(this.configs);
+    return this.declared;
+  }
+
+  /** Lets go of the models. What is known of them stays. */
+  release(): void {
+    for (const model of Object.values(this.declared ?? {})) model.dispose();
+    this.declared = undefined;
+  }
+
+  /** Every stage of a call, in order. */
+  stages(device: Device, size: VideoSize, levers: Levers): StageMemory[] {
+    const stages = [this.encodingImage(device, size), this.encodingPicture(device, size, levers), this.sampling(device, size, levers)];
+    return size.decoded ? [...stages, this.decoding(device, size, levers)] : stages;
+  }
+
+  /** The weights of a model, or of the block of it at `path`. */
+  weightsOf(name: ModelName, path?: string): WeightBytes[] {
+    const all = this.weights.get(name) ?? this.measureWeights(name);
+    this.weights.set(name, all);
+    return path === undefined ? all : all.filter(({ key }) => key.startsWith(`${path}.`));
+  }
+
+  private measureWeights(name: ModelName): WeightBytes[] {
+    const half = this.configs.held?.[name] === 'half';
+    return this.models[name].parameters().map(({ key, variable }) => {
+      const shape = variable.shape as number[];
+      return { key, bytes: (half && staysHalf(shape) ? 2 : 4) * tf.util.sizeFromShape(shape) };
+    });
+  }
+
+  /** The number of parameters of a model. */
+  parameterCount(name: ModelName): number {
+    return this.models[name].countParams();
+  }
+
+  /** The features of pictures or frames at their full size, which the VAE has in one tensor. */
+  featureBytes({ height, width }: VideoSize, pictures: number): number {
+    return 4 * pictures * height * width * (this.configs.vae.blockOutChannels?.[0] ?? 64);
+  }
+
+  private get latentFactor(): number {
+    return 2 ** ((this.configs.vae.blockOutChannels?.length ?? 1) - 1);
+  }
+
+  private encodingImage(device: Device, { pictures }: VideoSize): StageMemory {
+    return this.once(['encoding', device, pictures], () => {
+      const { imageEncoder } = this.models;
+      const { imageSize, numChannels } = imageEncoder.config;
+      const allocations = dryRun(device, (input, begin) =>
+        drain(imageEncoder.steps([input(pictures, imageSize, imageSize, numChannels)]), begin),
+      );
+      return { stage: 'encoding', model: 'imageEncoder', hostBytes: 0, ...allocations };
+    });
+  }
+
+  private encodingPicture(device: Device, { pictures, height, width }: VideoSize, { attentionBytes }: Levers): StageMemory {
+    return this.once(['encoding picture', device, pictures, height, width, attentionBytes], () => {
+      const { vae } = this.models;
+      limitScores(vae, attentionBytes);
+      const picture = [pictures, ...this.latentSize(height, width).map((n) => n * vae.scaleFactor), vae.config.inChannels];
+      return {
+        stage: 'encoding',
+        model: 'vae',
+        hostBytes: 2 * 4 * tf.util.sizeFromShape(picture), // the picture and the noise on it
+        ...dryRun(device, (input, begin) => drain(vae.encodeSteps(input(...picture)), begin)),
+      };
+    });
+  }
+
+  private sampling(device: Device, size: VideoSize, { guidanceTogether, attentionBytes, forwardChunking }: Levers): StageMemory {
+    const { height, width, numFrames, videos, guided } = size;
+    const halves = guided && guidanceTogether ? 2 : 1;
+    return this.once(
+      ['sampling', device, height, width, numFrames, videos, guided, halves, attentionBytes, JSON.stringify(forwardChunking)],
+      () => {
+        const { unet, imageEncoder } = this.models;
+        limitScores(unet, attentionBytes);
+        if (forwardChunking) unet.enableForwardChunking(forwardChunking.size, forwardChunking.dim);
+        else unet.disableForwardChunking();
+        const { inChannels, outChannels } = unet.config;
+        const frames = [videos * numFrames, ...this.latentSize(height, width)];
+        const allocation = dryRun(device, (input, begin) => {
+          // Kept through the evaluations: latents, the picture for both halves, and the velocity of the first half.
+          for (let i = 0; i < (guided ? 4 : 3); i++) input(...frames, outChannels);
+          const [, ...rest] = frames;
+          const context = input(halves * videos, 1, imageEncoder.config.projectionDim);
+          const inputs = [input(halves * frames[0], ...rest, inChannels), input(1), context, input(halves * videos, 3)];
+          drain(unet.steps(inputs, { numFrames }), begin);
+        });
+        return { stage: 'sampling', model: 'unet', hostBytes: 0, ...allocation };
+      },
+    );
+  }
+
+  private decoding(device: Device, size: VideoSize, { attentionBytes, decodeChunkSize }: Levers): StageMemory {
+    const { height, width, numFrames, videos } = size;
+    const count = Math.min(decodeChunkSize, numFrames);
+    return this.once(['decoding', device, height, width, numFrames, videos, count, attentionBytes], () => {
+      const { vae } = this.models;
+      limitScores(vae, attentionBytes);
+      const { latentChannels, outChannels } = vae.config;
+      const [h, w] = this.latentSize(height, width);
+      const frame = h * w * vae.scaleFactor ** 2 * outChannels;
+      const allocation = dryRun(device, (input, begin) => {
+        input(videos * numFrames, h, w, latentChannels);
+        const frames = drain(vae.decodeSteps(input(count, h, w, latentChannels), count), begin);
+        tf.clipByValue(tf.add(tf.div(frames, 2), 0.5), 0, 1);
+      });
+      // All frames as float32 numbers, those just read of the backend, and 8-bit pictures.
+      return {
+        stage: 'decoding',
+        model: 'vae',
+        hostBytes: frame * (4 * videos * numFrames + 4 * count + videos * numFrames),
+        ...allocation,
+      };
+    });
+  }
+
+  private latentSize(height: number, width: number): number[] {
+    return [height, width].map((n) => Math.floor(n / this.latentFactor));
+  }
+
+  private once(key: unknown[], find: () => StageMemory): StageMemory {
+    const name = key.join();
+    const found = this.known.get(name) ?? find();
+    this.known.set(name, found);
+    return found;
+  }
+}
+
+/** Makes models without weights. */
+function declare({ unet, vae, imageEncoder, dtype = 'float32', held = {} }: ModelConfigs) {
+  const models = {
+    unet: new UNetSpatioTemporalConditionModel(unet),
+    vae: new AutoencoderKLTemporalDecoder(vae),
+    imageEncoder: new CLIPVisionModelWithProjection(imageEncoder),
+  };
+  for (const model of [models.unet, models.vae]) model.computeDtype = dtype;
+  withoutWeights(() => {
+    for (const model of Object.values(models)) model.build();
+  });
+  for (const [name, model] of Object.entries(models)) {
+    if (held[name as ModelName] !== 'half') continue;
+    for (const { variable } of model.parameters()) if (staysHalf(variable.shape as number[])) declareHalf(variable.read());
+  }
+  return models;
+}
+
+/** Runs steps to their end, with a part for each. */
+function drain<T>(steps: Steps<T>, begin: (part: string) => void): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+    begin(value);
+  }
+}

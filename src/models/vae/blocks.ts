@@ -1,0 +1,197 @@
+/** The blocks of the VAE, mirroring `DownEncoderBlock2D`, `UNetMidBlock2D`, `MidBlockTemporalDecoder` and `UpBlockTemporalDecoder` of diffusers' `models/unets`. */
+import * as tf from '@tensorflow/tfjs';
+import {
+  Attention,
+  type Block,
+  Downsample2D,
+  type FramesArgs,
+  type Inputs,
+  type LayerArgs,
+  ResnetBlock2D,
+  SpatioTemporalResBlock,
+  Upsample2D,
+} from '../../layers/index.ts';
+import { Chain } from './chain.ts';
+
+/** Arguments that the blocks of the VAE have in common. */
+export interface VaeBlockArgs extends LayerArgs {
+  /** Channels of the input. */
+  inChannels: number;
+  /** Channels of the output. */
+  outChannels: number;
+  /** Default 1. */
+  numLayers?: number;
+}
+
+const attentionOf = (channels: number) =>
+  new Attention({
+    name: 'attentions.0',
+    queryDim: channels,
+    heads: 1,
+    dimHead: channels,
+    bias: true,
+    normNumGroups: 32,
+    eps: 1e-6,
+    residualConnection: true,
+  });
+
+/** Arguments of `DownEncoderBlock2D`. */
+export interface DownEncoderBlock2DArgs extends VaeBlockArgs {
+  /** Default true. */
+  addDownsample?: boolean;
+}
+
+/**
+ * Residual blocks over space and a downsampler that pads right and bottom only: `[N, H, W, inChannels]` -> `[N, H/2, W/2, outChannels]`.
+ *
+ * Equals `DownEncoderBlock2D` of diffusers' `models/unets/unet_2d_blocks.py`, as the VAE uses it.
+ *
+ * @example
+ * ```ts
+ * const block = new DownEncoderBlock2D({ inChannels: 32, outChannels: 64 });
+ * const y = block.apply(tf.randomNormal([2, 16, 24, 32])); // [2, 8, 12, 64]
+ * ```
+ */
+export class DownEncoderBlock2D extends Chain<DownEncoderBlock2DArgs> {
+  static className = 'DownEncoderBlock2D';
+  protected readonly chain: Block<LayerArgs>[];
+
+  override get takes(): Inputs {
+    return { x: ['N', 'H', 'W', this.args.inChannels] };
+  }
+
+  constructor(args: DownEncoderBlock2DArgs) {
+    super(args);
+    const { inChannels, outChannels, numLayers = 1, addDownsample = true } = args;
+    this.chain = Array.from({ length: numLayers }, (_, i) =>
+      this.child(new ResnetBlock2D({ name: `resnets.${i}`, inChannels: i === 0 ? inChannels : outChannels, outChannels })),
+    );
+    if (addDownsample) {
+      this.chain.push(this.child(new Downsample2D({ name: 'downsamplers.0', channels: outChannels, padding: 0 })));
+    }
+  }
+}
+tf.serialization.registerClass(DownEncoderBlock2D);
+
+/** Arguments of `UNetMidBlock2D`. */
+export interface UNetMidBlock2DArgs extends LayerArgs {
+  /** Channels of input and output, which are also those of its one attention head. */
+  inChannels: number;
+}
+
+/**
+ * The encoder's middle: residual block, attention over space, residual block. `[N, H, W, inChannels]` -> the same shape.
+ *
+ * Equals `UNetMidBlock2D` of diffusers' `models/unets/unet_2d_blocks.py`, as the VAE uses it.
+ *
+ * @example
+ * ```ts
+ * const block = new UNetMidBlock2D({ inChannels: 32 });
+ * const y = block.apply(tf.randomNormal([2, 8, 12, 32])); // [2, 8, 12, 32]
+ * ```
+ */
+export class UNetMidBlock2D extends Chain<UNetMidBlock2DArgs> {
+  static className = 'UNetMidBlock2D';
+  protected readonly chain: Block<LayerArgs>[];
+
+  override get takes(): Inputs {
+    return { x: ['N', 'H', 'W', this.args.inChannels] };
+  }
+
+  constructor(args: UNetMidBlock2DArgs) {
+    super(args);
+    const { inChannels } = args;
+    const attention = this.child(attentionOf(inChannels));
+    const resnets = [0, 1].map((i) => this.child(new ResnetBlock2D({ name: `resnets.${i}`, inChannels })));
+    this.chain = [resnets[0], attention, resnets[1]];
+  }
+}
+tf.serialization.registerClass(UNetMidBlock2D);
+
+/**
+ * The residual blocks of a part of the decoder, the first of which changes the channels: a learned blend whose weight belongs to the
+ * temporal branch, with an epsilon of its own there.
+ */
+const decoderResnets = ({ inChannels, outChannels, numLayers = 1 }: VaeBlockArgs) =>
+  Array.from(
+    { length: numLayers },
+    (_, i) =>
+      new SpatioTemporalResBlock({
+        name: `resnets.${i}`,
+        inChannels: i === 0 ? inChannels : outChannels,
+        outChannels,
+        eps: 1e-6,
+        temporalEps: 1e-5,
+        mergeFactor: 0,
+        mergeStrategy: 'learned',
+        switchSpatialToTemporalMix: true,
+      }),
+  );
+
+/** Arguments of `MidBlockTemporalDecoder`. */
+export interface MidBlockTemporalDecoderArgs extends VaeBlockArgs, FramesArgs {}
+
+/**
+ * The decoder's middle. As in diffusers, one attention follows the first residual block if there is a second one; with one layer it
+ * is there and never runs, and residual blocks from the third on never run. `[B*F, H, W, inChannels]`, kwargs `{ numFrames }`
+ * -> `[B*F, H, W, outChannels]`.
+ *
+ * Equals `MidBlockTemporalDecoder` of diffusers' `models/unets/unet_3d_blocks.py`.
+ *
+ * @example
+ * ```ts
+ * const block = new MidBlockTemporalDecoder({ inChannels: 32, outChannels: 32, numLayers: 2 });
+ * const y = block.apply(tf.randomNormal([2 * 7, 8, 12, 32]), { numFrames: 7 }); // [14, 8, 12, 32]
+ * ```
+ */
+export class MidBlockTemporalDecoder extends Chain<MidBlockTemporalDecoderArgs> {
+  static className = 'MidBlockTemporalDecoder';
+  protected readonly chain: Block<LayerArgs>[];
+
+  override get takes(): Inputs {
+    return { x: ['B*F', 'H', 'W', this.args.inChannels] };
+  }
+
+  constructor(args: MidBlockTemporalDecoderArgs) {
+    super(args);
+    const attention = this.child(attentionOf(args.inChannels));
+    const resnets = decoderResnets(args).map((resnet) => this.child(resnet));
+    this.chain = resnets.length > 1 ? [resnets[0], attention, resnets[1]] : [resnets[0]];
+  }
+}
+tf.serialization.registerClass(MidBlockTemporalDecoder);
+
+/** Arguments of `UpBlockTemporalDecoder`. */
+export interface UpBlockTemporalDecoderArgs extends VaeBlockArgs, FramesArgs {
+  /** Default true. */
+  addUpsample?: boolean;
+}
+
+/**
+ * Residual blocks over space and time, and an upsampler: `[B*F, H, W, inChannels]`, kwargs `{ numFrames }`
+ * -> `[B*F, 2H, 2W, outChannels]`.
+ *
+ * Equals `UpBlockTemporalDecoder` of diffusers' `models/unets/unet_3d_blocks.py`.
+ *
+ * @example
+ * ```ts
+ * const block = new UpBlockTemporalDecoder({ inChannels: 64, outChannels: 32 });
+ * const y = block.apply(tf.randomNormal([2 * 3, 4, 6, 64]), { numFrames: 3 }); // [6, 8, 12, 32]
+ * ```
+ */
+export class UpBlockTemporalDecoder extends Chain<UpBlockTemporalDecoderArgs> {
+  static className = 'UpBlockTemporalDecoder';
+  protected readonly chain: Block<LayerArgs>[];
+
+  override get takes(): Inputs {
+    return { x: ['B*F', 'H', 'W', this.args.inChannels] };
+  }
+
+  constructor(args: UpBlockTemporalDecoderArgs) {
+    super(args);
+    const { outChannels, addUpsample = true } = args;
+    this.chain = decoderResnets(args).map((resnet) => this.child(resnet));
+    if (addUpsample) this.chain.push(this.child(new Upsample2D({ name: 'upsamplers.0', channels: outChannels })));
+  }
+}
+tf.serialization.registerClass(UpBlockTemporalDecoder);

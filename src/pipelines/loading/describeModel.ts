@@ -1,0 +1,136 @@
+/** Tells of a model on disk what it is, what it is made of and what memory calls need. Of its weights nothing is loaded. */
+
+import { isSingleFile } from '../../checkpoints/diffusers/names.ts';
+import {
+  type CheckpointIdentity,
+  type Format,
+  identifyCheckpoint,
+  inspectModel,
+  openModel,
+  type SingleFileOptions,
+} from '../../checkpoints/index.ts';
+import { refusal } from '../../memory/advice.ts';
+import { memoryLimits } from '../../memory/limits.ts';
+import { deviceRoom, type MemoryPlan, MemoryPlanner, type MemoryRequest } from '../../memory/plan.ts';
+import { type Device, devices } from '../../memory/shapes/allocators.ts';
+import type { VideoSize } from '../../memory/stages.ts';
+import { sizeOfCall } from '../callPlanner.ts';
+import type { ModelName } from '../components.ts';
+import type { LoadOptions, PlannedCall } from '../types.ts';
+import { modelConfigs, modelFolders } from './modelConfigs.ts';
+
+/** One model of a checkpoint. */
+export interface ModelFacts {
+  /** Number of parameters. */
+  parameters: number;
+  /** Bytes of its weights on disk. */
+  bytes: number;
+  /** Element types of its weights on disk. */
+  dtypes: string[];
+}
+
+/** What a call needs on one device. */
+export interface DevicePlan extends MemoryPlan {
+  /** The device that it is for. */
+  device: Device;
+  /** Bytes that there are for the process. */
+  availableBytes: number;
+  /** Whether it is known what WebAssembly or the graphics card has. */
+  deviceKnown: boolean;
+  /** Why it does not fit, and what would. */
+  advice?: string;
+}
+
+/** A model on disk, and what a call of it needs. */
+export interface ModelDescription {
+  /** How it is stored. */
+  format: Format;
+  /** Which model it is, in a few words, by the names and shapes of its tensors. */
+  recognised: string;
+  /** What is wrong with it, a sentence each. */
+  problems: string[];
+  /** Its name and the SHA-256 of its files. */
+  checkpoint: CheckpointIdentity;
+  /** Its models. */
+  models: Record<ModelName, ModelFacts>;
+  /** The call, with defaults filled in. */
+  call: VideoSize;
+  /** A plan for every device, also for those that are not there. */
+  plans: DevicePlan[];
+}
+
+/** What `describeModel` is asked. */
+export interface DescribeOptions
+  extends PlannedCall,
+    Pick<LoadOptions, 'variant' | 'dtype' | 'weightDtype' | 'offload' | 'memory'>,
+    SingleFileOptions {}
+
+/**
+ * Describes the model in a folder or file and plans a call of it for every device, without loading weights. Reads every byte for the hashes.
+ * @throws CheckpointError if it is no such model.
+ */
+export async function describeModel(path: string, options: DescribeOptions = {}): Promise<ModelDescription> {
+  const numFrames = isSingleFile(path) ? options.numFrames : undefined;
+  const opening = { variant: options.variant, config: options.config, numFrames };
+  const files = await openModel(path, opening);
+  try {
+    const identity = identifyCheckpoint(path, opening);
+    identity.catch(() => {}); // looked at below
+    const inspection = await inspectModel(files);
+    const { unet } = await modelConfigs(files, 'cpu');
+    const call = sizeOfCall(options, unet.numFrames);
+    const models: Partial<Record<ModelName, ModelFacts>> = {};
+    const counts = new MemoryPlanner(await modelConfigs(files, 'cpu')).parameterCounts();
+    for (const [name, directory] of Object.entries(modelFolders) as [ModelName, 'unet' | 'vae' | 'image_encoder'][]) {
+      const source = await files.weights(directory);
+      const infos = source.names().map((key) => {
+        const info = source.info(key);
+        return info.stored ?? info;
+      });
+      const bytes = infos.reduce((sum, info) => sum + info.bytes, 0);
+      models[name] = { parameters: counts[name], bytes, dtypes: [...new Set(infos.map(({ dtype }) => dtype))] };
+    }
+    const plans: DevicePlan[] = [];
+    for (const device of devices) {
+      // Half precision is for libtensorflow alone.
+      const dtype = device.startsWith('tensorflow') ? options.dtype : 'float32';
+      const planner = new MemoryPlanner(await modelConfigs(files, device, { ...options, dtype }));
+      plans.push(planFor(planner, device, call, options));
+    }
+    return {
+      format: files.format,
+      ...inspection,
+      checkpoint: await identity,
+      models: models as Record<ModelName, ModelFacts>,
+      call,
+      plans,
+    };
+  } finally {
+    await files.close();
+  }
+}
+
+function planFor(planner: MemoryPlanner, device: Device, call: VideoSize, options: DescribeOptions): DevicePlan {
+  const { memory, offload, decodeChunkSize, forwardChunkSize, guidanceTogether } = options;
+  const limits = memoryLimits(device);
+  const request: MemoryRequest = {
+    ...call,
+    ...limits,
+    ...(memory !== undefined && { processBytes: memory }),
+    device,
+    fixed: {
+      offload,
+      decodeChunkSize,
+      guidanceTogether,
+      forwardChunking: forwardChunkSize === undefined ? undefined : { size: forwardChunkSize, dim: 0 },
+    },
+  };
+  const plan = planner.plan(request);
+  return {
+    device,
+    ...plan,
+    availableBytes: request.processBytes!,
+    deviceKnown: Number.isFinite(deviceRoom(request)),
+    ...(!plan.fits && { advice: refusal(planner, request, plan) }),
+  };
+}

@@ -1,0 +1,71 @@
+/** Writing of a pipeline's parts in diffusers' layout. */
+import {
+  blockTensors,
+  CheckpointError,
+  type ModelFiles,
+  publishedConfigs,
+  type SavedDtype,
+  savedDtypes,
+  snakeCaseConfig,
+  type TensorToWrite,
+  tensorsOf,
+  type WeightedComponent,
+  writeModelFolder,
+} from '../../checkpoints/index.ts';
+import type { AnyBlock } from '../../layers/index.ts';
+import type { Components } from '../components.ts';
+
+/** Options of `savePretrained`. */
+export interface SaveOptions {
+  /** The type to store weights in. Default `float32`, as diffusers stores what it has loaded without `torch_dtype`. */
+  dtype?: SavedDtype;
+  /** Most bytes of a weight file. Default 10 GB. */
+  maxShardSize?: number;
+  /** A word in the names of the weight files, such as `fp16`. */
+  variant?: string;
+  /** Stops the writing. */
+  signal?: AbortSignal;
+}
+
+/** Writes all parts. Weights that are not in memory are read from where `reopen` leads. */
+export async function saveComponents(
+  { unet, vae, imageEncoder, scheduler, featureExtractor, offload }: Components,
+  folder: string,
+  { dtype = 'float32', maxShardSize, variant, signal }: SaveOptions,
+  reopen?: ModelFiles['reopen'],
+): Promise<void> {
+  if (!Object.hasOwn(savedDtypes, dtype)) {
+    throw new CheckpointError(`\`dtype\` has to be one of ${Object.keys(savedDtypes).join(', ')} but is ${dtype}.`);
+  }
+  const models: Record<WeightedComponent, AnyBlock> = { unet, vae, image_encoder: imageEncoder };
+  const { index, configs } = publishedConfigs(unet.config.numFrames);
+  const { imageSize } = imageEncoder.config;
+  const [size, side] = [{ height: imageSize, width: imageSize }, { shortest_edge: imageSize }];
+  const written = {
+    unet: { _class_name: 'UNetSpatioTemporalConditionModel', ...snakeCaseConfig(unet.config) },
+    vae: { _class_name: 'AutoencoderKLTemporalDecoder', ...snakeCaseConfig(vae.config) },
+    image_encoder: {
+      architectures: ['CLIPVisionModelWithProjection'],
+      model_type: 'clip_vision_model',
+      ...snakeCaseConfig(imageEncoder.config),
+    },
+    scheduler: scheduler.toConfig(),
+    feature_extractor: {
+      ...configs.feature_extractor,
+      ...{ image_mean: featureExtractor.imageMean, image_std: featureExtractor.imageStd, crop_size: size, size: side },
+    },
+  };
+  const files = offload ? await reopen?.() : undefined;
+  try {
+    const tensors: Partial<Record<WeightedComponent, Record<string, TensorToWrite>>> = {};
+    for (const [component, model] of Object.entries(models) as [WeightedComponent, AnyBlock][]) {
+      tensors[component] = files
+        ? tensorsOf({ source: await files.weights(component), parameters: model.parameters() }, savedDtypes[dtype])
+        : blockTensors(model, savedDtypes[dtype]);
+    }
+    const weights = tensors as Required<typeof tensors>;
+    await writeModelFolder(folder, { index, configs: written, weights }, { variant, maxShardSize, signal });
+  } finally {
+    await files?.close();
+  }
+}

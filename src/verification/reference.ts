@@ -1,0 +1,121 @@
+/** Reference files: what diffusers computed at every stage of a call, as `test/reference/dump_reference.py` writes it. */
+import { CheckpointError, camelCaseConfig, type SafetensorsFile } from '../checkpoints/browser.ts';
+import type { FloatArray, RgbImage } from '../media/image.ts';
+import type { GenerateOptions } from '../pipelines/types.ts';
+
+/** The arguments of a reference's call. */
+export interface ReferenceCall
+  extends Required<
+    Pick<
+      GenerateOptions,
+      | 'height'
+      | 'width'
+      | 'numFrames'
+      | 'numInferenceSteps'
+      | 'minGuidanceScale'
+      | 'maxGuidanceScale'
+      | 'fps'
+      | 'motionBucketId'
+      | 'noiseAugStrength'
+      | 'decodeChunkSize'
+      | 'numVideosPerPrompt'
+    >
+  > {
+  /** A schedule of its own, if it has one. */
+  sigmas?: number[];
+}
+
+/** An open reference file. */
+export interface Reference {
+  /** The call. */
+  call: ReferenceCall;
+  /** One generator's seed, or those of a list of generators. */
+  seeds: number[];
+  /** What it was made from: the SHA-256 of each file of the checkpoint. */
+  checkpoint: {
+    /** Its folder, or its name on the hub. */
+    id: string;
+    /** The word in the names of its weight files, such as `fp16`. */
+    variant: string | null;
+    /** SHA-256 of each file that the pipeline reads. */
+    files: Record<string, string>;
+  };
+  /** Versions of the libraries that made it. */
+  versions: Record<string, string>;
+  /** Names of the stages and, as `block.unet.PATH` and `block.vae.PATH`, of the blocks. */
+  names: string[];
+  /** The sampling step that blocks of the UNet are of, if there are any. */
+  blockStep: number | null;
+  /** The pictures of the call. */
+  pictures: RgbImage[];
+  /** Reads a stage or a block, in diffusers' axis order. */
+  read(name: string): Promise<FloatArray>;
+}
+
+/**
+ * Reads everything of a reference but its tensors.
+ * @param label Names the file in messages.
+ * @throws CheckpointError if the file is no reference, or its tensors are not of the shapes that its arguments mean.
+ */
+export async function readReference(file: SafetensorsFile, label: string): Promise<Reference> {
+  const parsed = (key: string) => JSON.parse(file.metadata[key] ?? 'null');
+  const args = parsed('args') as Record<string, unknown> | null;
+  const checkpoint = parsed('checkpoint') as Reference['checkpoint'] | null;
+  const inputs = file.names().filter((name) => name.startsWith('input.image.'));
+  if (!args || !checkpoint?.files || inputs.length === 0) {
+    throw new CheckpointError(`${label} is no reference: test/reference/dump_reference.py writes those.`);
+  }
+  const { images: _, seeds, ...rest } = camelCaseConfig(args);
+  const call = rest as unknown as ReferenceCall;
+  const names = file.names().filter((name) => !name.startsWith('input.'));
+  for (const [name, expected] of Object.entries(shapesOf(call, inputs.length))) {
+    const { shape } = file.info(name);
+    if (shape.length === expected.length && expected.every((length, axis) => length === null || length === shape[axis])) continue;
+    const axes = expected.map((length) => length ?? '?');
+    throw new CheckpointError(`${label}: ${name} is of the shape [${shape}], but its arguments mean [${axes}]. Make the reference again.`);
+  }
+  const pictures = await Promise.all(
+    inputs.sort().map(async (name): Promise<RgbImage> => {
+      const [height, width] = file.info(name).shape as [number, number];
+      return { height, width, data: await file.readRaw(name) };
+    }),
+  );
+  const read = async (name: string) => ({ data: await file.read(name), shape: file.info(name).shape });
+  return {
+    call,
+    seeds: seeds as number[],
+    checkpoint,
+    versions: parsed('versions') ?? {},
+    names,
+    blockStep: parsed('blocks'),
+    pictures,
+    read,
+  };
+}
+
+/** The shapes that the stages of a call have, as far as its arguments say. */
+function shapesOf({ numVideosPerPrompt, numFrames, height, width }: ReferenceCall, pictures: number) {
+  const videos = pictures * numVideosPerPrompt;
+  return {
+    image_noise: [pictures, 3, null, null],
+    added_time_ids: [videos, 3],
+    initial_latents: [videos, numFrames, null, null, null],
+    frames: [videos, numFrames, height, width, 3],
+  };
+}
+
+/**
+ * Compares the hashes of a checkpoint with those that a reference was made from.
+ * @throws CheckpointError that names the files that differ.
+ */
+export function checkSameCheckpoint(reference: Reference, files: Record<string, string>): void {
+  const weights = ([name]: [string, string]) => name.endsWith('.safetensors');
+  const others = Object.entries(reference.checkpoint.files)
+    .filter(weights)
+    .filter(([name, hash]) => files[name] !== hash);
+  if (others.length === 0) return;
+  const listed = others.map(([name]) => `${name} ${files[name] === undefined ? 'is missing' : 'differs'}`).join(', ');
+  throw new CheckpointError(
+    `The reference was made from another checkpoint, ${reference.checkpoint.id}: ${listed}. Make one from this checkpoint.`,
+  );
+}

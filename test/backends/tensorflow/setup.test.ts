@@ -1,0 +1,131 @@
+/**
+ * What `svd setup tensorflow` leaves behind when it stops half way, with stand-ins for npm, pip and the compiler.
+ * That the real ones give a backend that computes is checked where the suite runs on it (`TEST_BACKEND=tensorflow`).
+ */
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { removeTensorflow, setUpTensorflow } from '../../../src/backends/index.ts';
+import { linkCudaLibraries } from '../../../src/backends/tensorflow/wheels.ts';
+
+describe('setUpTensorflow', () => {
+  let folder: string;
+  let before: NodeJS.ProcessEnv;
+
+  /** Puts a shell script in the place of a program. */
+  function standIn(name: string, script: string): void {
+    const path = join(folder, 'bin', name);
+    writeFileSync(path, `#!/bin/sh\necho "${name} $*" >> ${folder}/calls\n${script}\n`);
+    chmodSync(path, 0o755);
+  }
+
+  /** How the setup fails, or `done`. */
+  async function outcome(options = {}): Promise<string> {
+    return setUpTensorflow(options).then(
+      () => 'done',
+      (error: Error) => error.message,
+    );
+  }
+
+  const kept = () => (existsSync(join(folder, 'data')) ? readdirSync(join(folder, 'data')) : []);
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'svd-'));
+    mkdirSync(join(folder, 'bin'));
+    before = { ...process.env };
+    process.env.PATH = `${join(folder, 'bin')}:/usr/bin:/bin`;
+    process.env.SVD_TENSORFLOW_DIR = join(folder, 'data');
+    standIn('npm', '[ "$1" = --version ] || mkdir -p node_modules/@tensorflow/tfjs-node node_modules/@tensorflow/tfjs');
+    // The wheels' libraries come from `python3 -c SCRIPT WHEELS SITE`.
+    standIn('python3', '[ "$1" != -c ] || [ -z "$4" ] || mkdir -p "$4/tensorflow/include"');
+    standIn('g++', '[ "$1" = --version ] || { echo "fatal error: no such luck"; exit 1; }');
+  });
+
+  afterEach(() => {
+    process.env.PATH = before.PATH;
+    if (before.SVD_TENSORFLOW_DIR === undefined) delete process.env.SVD_TENSORFLOW_DIR;
+    else process.env.SVD_TENSORFLOW_DIR = before.SVD_TENSORFLOW_DIR;
+    rmSync(folder, { recursive: true });
+  });
+
+  for (const [tool, remedy] of [
+    ['npm', 'It comes with Node.'],
+    ['python3', 'Install it, for instance by `apt-get install python3 python3-pip`.'],
+    ['g++', 'Install it, for instance by `apt-get install g++`.'],
+  ]) {
+    it(`names ${tool} when that is missing`, async () => {
+      rmSync(join(folder, 'bin', tool));
+      process.env.PATH = join(folder, 'bin');
+      expect(await outcome()).to.equal(`\`svd setup tensorflow\` needs ${tool}, which is not installed. ${remedy}`);
+      expect(kept()).to.deep.equal([]);
+    });
+  }
+
+  it('names pip when python3 is without it', async () => {
+    standIn('python3', '[ "$2" != pip ] || exit 1');
+    expect(await outcome()).to.match(/^`svd setup tensorflow` needs pip for python3, which is not installed\. /);
+  });
+
+  it('says why a program failed, and leaves nothing that looks complete', async () => {
+    expect(await outcome()).to.match(/^`g\+\+ .+` failed \(exit code 1\): fatal error: no such luck$/);
+    expect(kept()).to.have.lengthOf(1);
+    expect(kept()[0]).to.match(/-cpu\.partial$/);
+  });
+
+  it('takes up where it stopped', async () => {
+    await outcome();
+    const failed = (name: string) =>
+      standIn(name, '[ "$1" = --version ] || [ "$3" = --version ] || { echo "error: called again"; exit 1; }');
+    failed('npm');
+    failed('python3');
+    expect(await outcome()).to.match(/no such luck$/);
+  });
+
+  it('refuses what does not compute', async () => {
+    standIn('g++', 'for output; do :; done; [ "$1" = --version ] || echo not a library > "$output"');
+    expect(await outcome()).to.match(/failed \(exit code 1\): .*(tfjs_binding\.node|file too short|invalid ELF)/i);
+    expect(kept()[0]).to.match(/-cpu\.partial$/);
+  });
+
+  it('asks for another folder when it cannot write', async () => {
+    process.env.SVD_TENSORFLOW_DIR = join(folder, 'bin', 'npm', 'data');
+    expect(await outcome()).to.match(/^\/.+ cannot be made \(.+\)\. Set SVD_TENSORFLOW_DIR to a folder that can\.$/);
+  });
+
+  it('is undone by removeTensorflow', async () => {
+    await outcome();
+    await outcome({ gpu: true });
+    expect(await removeTensorflow({ gpu: true })).to.have.lengthOf(1);
+    expect(kept()).to.have.lengthOf(1);
+    expect(await removeTensorflow()).to.have.lengthOf(1);
+    expect(existsSync(join(folder, 'data'))).to.equal(false);
+    expect(await removeTensorflow()).to.deep.equal([]);
+  });
+});
+
+describe('linkCudaLibraries', () => {
+  it('makes every library reachable from the folder of the runtime, and nothing else', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'svd-'));
+    for (const [part, ...files] of [
+      ['cuda_runtime', 'libcudart.so.12'],
+      ['cusolver', 'libcusolver.so.11', 'libcusolverMg.so.11'],
+      ['cudnn', 'libcudnn.so.9', '__init__.py'],
+      ['nccl', 'libnccl.so.2', 'libnccl_device.bc'],
+    ]) {
+      mkdirSync(join(folder, part!, 'lib'), { recursive: true });
+      for (const file of files) writeFileSync(join(folder, part!, 'lib', file), file);
+    }
+    mkdirSync(join(folder, 'cuda_nvcc', 'bin'), { recursive: true });
+    for (const time of ['first', 'second']) {
+      await linkCudaLibraries(folder);
+      const lib = join(folder, 'cuda_runtime', 'lib');
+      const found = readdirSync(lib).map((file) => [file, readFileSync(join(lib, file), 'utf8')]);
+      const expected = ['libcudart.so.12', 'libcudnn.so.9', 'libcusolver.so.11', 'libcusolverMg.so.11', 'libnccl.so.2'];
+      expect(found.sort(), time).to.deep.equal(expected.map((file) => [file, file]));
+    }
+    rmSync(folder, { recursive: true });
+  });
+
+  it('leaves a TensorFlow without CUDA alone', () => linkCudaLibraries('/nonexistent'));
+});

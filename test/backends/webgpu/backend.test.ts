@@ -1,0 +1,68 @@
+/** What the webgpu backend says where WebGPU itself would only print. On SwiftShader; without it, that there is no adapter. */
+import { existsSync } from 'node:fs';
+import { expect } from 'chai';
+import { inFreshProcess, swiftShader } from '../freshProcess.ts';
+
+const driver = existsSync(swiftShader) ? swiftShader : '/nonexistent.json';
+
+/** Runs `code` on webgpu and expects its result, or, without a driver, that the backend says so. */
+async function expectOnWebgpu(code: string, check: (result: never) => void): Promise<void> {
+  const result = await inFreshProcess<unknown>(
+    `const absence = await messageOf(() => useBackend('webgpu')); if (absence === 'nothing was thrown') { ${code} } else give(absence);`,
+    { VK_ICD_FILENAMES: driver },
+  );
+  if (driver === swiftShader) check(result as never);
+  else expect(result).to.match(/^The webgpu backend is unusable \(no graphics adapter was found\)\. `npm install /);
+}
+
+const wayOut = 'Try a smaller size, fewer frames, a smaller decode chunk, or another backend.';
+
+describe('webgpu', () => {
+  it('refuses a tensor beyond the limits of the device', () =>
+    expectOnWebgpu(`give(await messageOf(() => tf.add(tf.ones([1, 18000, 1]), tf.ones([1, 1, 18000]))));`, (message) => {
+      expect(message).to.equal(`The webgpu device takes tensors of at most 1024 MiB but one of 1236 MiB is needed. ${wayOut}`);
+    }));
+
+  it('lets a read fail after an error on the device, once', () =>
+    expectOnWebgpu(
+      `
+      tf.backend().device.createTexture({ size: [1e9, 1], format: 'rgba8unorm', usage: 1 });
+      const sum = tf.add(tf.ones([2000]), 1);
+      const message = await messageOf(() => sum.data());
+      give([message, (await sum.data())[0]]);
+      `,
+      ([message, value]: [string, number]) => {
+        expect(message).to.match(/^The webgpu backend failed: Texture size .+ another backend\.$/);
+        expect(value).to.equal(2);
+      },
+    ));
+
+  it('says how to read instead of synchronously', () =>
+    expectOnWebgpu(
+      `
+      const sum = tf.add(tf.ones([2000]), 1);
+      const message = await messageOf(() => sum.dataSync());
+      await sum.data();
+      give([message, sum.dataSync()[0]]);
+      `,
+      (result) => {
+        expect(result).to.deep.equal([
+          'The webgpu backend cannot read a tensor synchronously. Use `await tensor.data()` instead of `dataSync()`.',
+          2,
+        ]);
+      },
+    ));
+
+  it('can be released and used again', () =>
+    expectOnWebgpu(
+      `
+      releaseBackend();
+      const released = [typeof navigator.gpu, tf.findBackendFactory('webgpu') ?? null];
+      await useBackend('webgpu');
+      give([...released, (await tf.add(tf.ones([2000]), 1).data())[1999]]);
+      `,
+      (result) => {
+        expect(result).to.deep.equal(['undefined', null, 2]);
+      },
+    ));
+});

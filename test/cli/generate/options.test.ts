@@ -1,0 +1,180 @@
+import { expect } from 'chai';
+import { generateOptions, readGenerateCommand } from '../../../src/cli/generate/options.ts';
+import { UsageError } from '../../../src/cli/terminal/errors.ts';
+
+const needed = ['rocket.jpg', '--model', 'svd', '--output', 'out.mp4'];
+const read = (...args: string[]) => readGenerateCommand([...needed, ...args]);
+
+describe('readGenerateCommand', () => {
+  it("has diffusers' defaults", () => {
+    expect(read()).to.deep.equal({
+      images: ['rocket.jpg'],
+      model: 'svd',
+      output: 'out.mp4',
+      config: undefined,
+      dump: undefined,
+      latents: undefined,
+      seeds: [],
+      height: 576,
+      width: 1024,
+      numFrames: undefined,
+      numInferenceSteps: 25,
+      sigmas: undefined,
+      minGuidanceScale: 1,
+      maxGuidanceScale: 3,
+      fps: 7,
+      motionBucketId: 127,
+      noiseAugStrength: 0.02,
+      guidanceTogether: undefined,
+      decodeChunkSize: undefined,
+      numVideosPerPrompt: 1,
+      outputType: 'image',
+      backend: 'auto',
+      threads: undefined,
+      dtype: 'float32',
+      tf32: false,
+      offload: undefined,
+      memory: undefined,
+      weightDtype: 'auto',
+      formulation: 'fastest',
+      variant: undefined,
+      revision: undefined,
+      token: undefined,
+      cacheDir: undefined,
+      localFilesOnly: undefined,
+      forwardChunking: undefined,
+      json: false,
+      profile: false,
+      quiet: false,
+    });
+  });
+
+  const values: Record<string, [given: string[], name: string, value: unknown]> = {
+    height: [['320'], 'height', 320],
+    width: [['8'], 'width', 8],
+    'num-frames': [['14'], 'numFrames', 14],
+    'num-inference-steps': [['1'], 'numInferenceSteps', 1],
+    sigmas: [['700,54.5,1e-2,0'], 'sigmas', [700, 54.5, 0.01, 0]],
+    'min-guidance-scale': [['1.5'], 'minGuidanceScale', 1.5],
+    'max-guidance-scale': [['0'], 'maxGuidanceScale', 0],
+    fps: [['30'], 'fps', 30],
+    'motion-bucket-id': [['0'], 'motionBucketId', 0],
+    'noise-aug-strength': [['.1'], 'noiseAugStrength', 0.1],
+    'guidance-together': [['no'], 'guidanceTogether', false],
+    'decode-chunk-size': [['4'], 'decodeChunkSize', 4],
+    'num-videos-per-prompt': [['2'], 'numVideosPerPrompt', 2],
+    'output-type': [['array'], 'outputType', 'array'],
+    seed: [['0', '9007199254740991'], 'seeds', [0, 9007199254740991]],
+    latents: [['noise.safetensors'], 'latents', 'noise.safetensors'],
+    dump: [['stages.safetensors'], 'dump', 'stages.safetensors'],
+    config: [['configs'], 'config', 'configs'],
+    variant: [['fp16'], 'variant', 'fp16'],
+    revision: [['v2'], 'revision', 'v2'],
+    token: [['hf_x'], 'token', 'hf_x'],
+    'cache-dir': [['cache'], 'cacheDir', 'cache'],
+    backend: [['wasm'], 'backend', 'wasm'],
+    threads: [['2'], 'threads', 2],
+    dtype: [['bfloat16'], 'dtype', 'bfloat16'],
+    offload: [['sequential'], 'offload', 'sequential'],
+    memory: [['1.5'], 'memory', 1.5 * 2 ** 30],
+    'weight-dtype': [['float32'], 'weightDtype', 'float32'],
+    formulation: [['plain'], 'formulation', 'plain'],
+    'forward-chunking': [['64'], 'forwardChunking', 64],
+  };
+  for (const [option, [given, name, value]] of Object.entries(values)) {
+    it(`reads --${option}`, () => {
+      const command = read(...given.flatMap((text) => [`--${option}`, text]));
+      expect(command[name as keyof typeof command]).to.deep.equal(value);
+    });
+  }
+
+  it('reads the switches', () => {
+    expect(read('--json', '--profile', '--quiet', '--tf32')).to.include({ json: true, profile: true, quiet: true, tf32: true });
+    expect(read('--local-files-only')).to.include({ localFilesOnly: true });
+  });
+
+  it('has no option without a test here', () => {
+    expect([
+      ...Object.keys(values),
+      'model',
+      'output',
+      'local-files-only',
+      'json',
+      'profile',
+      'quiet',
+      'tf32',
+      'debug',
+      'help',
+    ]).to.have.members(Object.keys(generateOptions));
+  });
+
+  const nonNumbers = ['abc', 'NaN', 'Infinity', '1e999', '0x40', '7 px'];
+  const bad: Record<string, [values: string[], allowed: string]> = {
+    height: [[...nonNumbers, '0', '-8', '570', '64.5', '8200'], 'a whole number from 8 to 8192 and divisible by 8'],
+    width: [[...nonNumbers, '0', '-8', '1020', '64.5', '8200'], 'a whole number from 8 to 8192 and divisible by 8'],
+    'num-frames': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
+    'num-inference-steps': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
+    sigmas: [['700,x,0', '700,,0', '700', '700,NaN', '1,-1'], 'at least 2 numbers of 0 or more, separated by commas,'],
+    'min-guidance-scale': [[...nonNumbers, '-1'], 'a number of 0 or more'],
+    'max-guidance-scale': [[...nonNumbers, '-1'], 'a number of 0 or more'],
+    fps: [[...nonNumbers, '0', '-7', '7.5', '241'], 'a whole number from 1 to 240'],
+    'motion-bucket-id': [[...nonNumbers, '-1', '0.5'], 'a whole number of 0 or more'],
+    'noise-aug-strength': [[...nonNumbers, '-0.02'], 'a number of 0 or more'],
+    'decode-chunk-size': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
+    'num-videos-per-prompt': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
+    seed: [[...nonNumbers, '-1', '0.5', '9007199254740992'], 'a whole number from 0 to 9007199254740991'],
+    threads: [[...nonNumbers, '0', '-1', '2.5', '9'], 'a whole number from 1 to 8'],
+    'forward-chunking': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
+    backend: [['cuda', ''], 'one of auto, tensorflow, webgpu, wasm, cpu'],
+    dtype: [['float64'], 'one of float32, float16, bfloat16'],
+    offload: [['disk'], 'one of none, model, sequential'],
+    memory: [['0'], 'a number of 0.1 or more'],
+    'weight-dtype': [['float16'], 'one of auto, float32'],
+    formulation: [['slow'], 'one of fastest, gpu, plain'],
+    'output-type': [['pil', 'IMAGE'], 'one of image, array, tensor, latent'],
+  };
+  for (const [option, [texts, allowed]] of Object.entries(bad)) {
+    it(`refuses bad values of --${option}`, () => {
+      for (const text of texts) {
+        const expected = text === '' ? 'needs a value' : `--${option} has to be ${allowed} but is "${text}".`;
+        expect(() => read(`--${option}`, text), text).to.throw(UsageError, expected);
+      }
+    });
+  }
+
+  it('says how to correct a size and a mistyped name', () => {
+    expect(() => read('--height', '570')).to.throw('Try 568.');
+    expect(() => read('--backend', 'wsam')).to.throw('Did you mean wasm?');
+  });
+
+  it('refuses files of the wrong kind', () => {
+    expect(() => read('--dump', 'stages.npz')).to.throw(UsageError, '--dump has to end with .safetensors but is "stages.npz".');
+    expect(() => read('--latents', 'noise.pt')).to.throw(UsageError, '--latents has to end with .safetensors but is "noise.pt".');
+  });
+
+  it('leaves the model and its size to the package where no model is named', () => {
+    const { model, height, width } = readGenerateCommand(['a.png', '--output', 'out.mp4', '--width', '96']);
+    expect({ model, height, width }).to.deep.equal({ model: undefined, height: undefined, width: 96 });
+  });
+
+  it('refuses to work without picture or output', () => {
+    expect(() => readGenerateCommand(['--model', 'svd', '--output', 'out.mp4'])).to.throw(UsageError, 'an IMAGE is required');
+    expect(() => readGenerateCommand(['a.png', '--model', 'svd'])).to.throw(UsageError, '--output FILE is required');
+  });
+
+  it('refuses options that do not go together', () => {
+    expect(() => read('tensors.safetensors')).to.throw(UsageError, 'tensors.safetensors has to be the only IMAGE');
+    expect(() => read('--output-type', 'latent')).to.throw(
+      UsageError,
+      '--output-type latent needs an --output that ends with .safetensors',
+    );
+    expect(() => read('--threads', '2', '--backend', 'cpu')).to.throw(UsageError, '--threads is for the wasm backend');
+    for (const option of [['--dtype', 'float16'], ['--tf32'], ['--formulation', 'gpu']]) {
+      const refusal = `${option.join(' ')} is for the tensorflow backend but --backend is wasm.`;
+      expect(() => read('--backend', 'wasm', ...option)).to.throw(UsageError, refusal);
+      expect(() => read('--backend', 'tensorflow', ...option)).not.to.throw();
+    }
+    const same = ['a.png', '--model', 'svd', '--output', 'o.safetensors', '--dump', 'o.safetensors'];
+    expect(() => readGenerateCommand(same)).to.throw(UsageError, '--dump and --output have to be two files');
+  });
+});

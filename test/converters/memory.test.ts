@@ -1,0 +1,96 @@
+/** What conversions hold in memory at once: a few tensors, however many a checkpoint has. */
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { type Part, writeResumably } from '../../converters/resumable.ts';
+import { weightedComponents } from '../../src/checkpoints/diffusers/names.ts';
+import { type ConvertOptions, convertCheckpoint, openModel } from '../../src/checkpoints/index.ts';
+import { Buffers } from '../../src/checkpoints/weights/buffers.ts';
+import { StableVideoDiffusionPipeline } from '../../src/pipelines/node.ts';
+import { inTemporaryFolder } from '../checkpoints/files.ts';
+import { testBackend } from '../setup.ts';
+
+/** Bytes of all tensors of a model, and of its largest. */
+async function sizesOf(path: string): Promise<{ total: number; largest: number }> {
+  const files = await openModel(path);
+  const sizes: number[] = [];
+  for (const component of weightedComponents) {
+    const source = await files.weights(component);
+    sizes.push(...source.names().map((name) => source.info(name).bytes));
+  }
+  await files.close();
+  return { total: sizes.reduce((sum, size) => sum + size, 0), largest: Math.max(...sizes) };
+}
+
+/** The most bytes that were handed out at once while `work` ran, and those that nobody has given back. */
+async function handedOut(work: () => Promise<unknown>): Promise<{ most: number; left: number }> {
+  const { take, give } = Buffers.prototype;
+  const sizes = new Map<number, number>();
+  let most = 0;
+  const sum = () => [...sizes.values()].reduce((total, size) => total + size, 0);
+  Buffers.prototype.take = function (bytes) {
+    const taken = take.call(this, bytes);
+    sizes.set(taken.byteOffset, bytes);
+    most = Math.max(most, sum());
+    return taken;
+  };
+  Buffers.prototype.give = function (view) {
+    sizes.delete(view.byteOffset);
+    give.call(this, view);
+  };
+  try {
+    await work();
+  } finally {
+    Object.assign(Buffers.prototype, { take, give });
+  }
+  return { most, left: sum() };
+}
+
+describe('memory of conversions', () => {
+  it('is that of a few tensors, of a checkpoint many times as large', () =>
+    inTemporaryFolder(async (folder) => {
+      const path = (name: string) => join(folder, name);
+      const model = 'weights/tiny';
+      const { total, largest } = await sizesOf(model);
+      expect(total / largest).to.be.above(20);
+      const conversions: [string, string, ConvertOptions][] = [
+        [model, path('tfjs'), { to: 'tfjs' }],
+        [model, path('a.safetensors'), { to: 'original' }],
+        [path('tfjs'), path('diffusers'), { to: 'diffusers' }],
+        [path('a.safetensors'), path('again'), { to: 'tfjs', config: model }],
+      ];
+      for (const [from, to, options] of conversions) {
+        const { most, left } = await handedOut(() => convertCheckpoint(from, to, options));
+        expect(most / largest, to)
+          .to.be.above(0)
+          .and.below(6);
+        expect(left, to).to.equal(0);
+      }
+    }));
+
+  it('holds nothing of a model that is saved out of its files', () =>
+    inTemporaryFolder(async (folder) => {
+      const pipe = await StableVideoDiffusionPipeline.fromPretrained('weights/tiny', { backend: testBackend, offload: 'model' });
+      try {
+        const { left } = await handedOut(() => pipe.savePretrained(join(folder, 'saved'), { dtype: 'float16' }));
+        expect(left).to.equal(0);
+      } finally {
+        pipe.dispose();
+      }
+    }));
+
+  it('holds no more than six parts that are made and not written', () =>
+    inTemporaryFolder(async (folder) => {
+      let held = 0;
+      let most = 0;
+      const make = async () => {
+        held += 1;
+        most = Math.max(most, held);
+        return { data: new Uint8Array(100_000) };
+      };
+      const parts: Part[] = Array.from({ length: 200 }, () => ({ bytes: 100_000, make }));
+      const runs = [{ pieces: [{ path: 'a', bytes: 20_000_000 }], headBytes: 0, parts, finish: async () => ({}) }];
+      await writeResumably(join(folder, 'out'), { job: 1, runs, onWritten: () => (held -= 1) });
+      expect(held).to.equal(0);
+      expect(most).to.be.within(2, 6);
+    }));
+});

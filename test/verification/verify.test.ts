@@ -1,0 +1,176 @@
+/** `svd verify`, as it is called, on what `dump_reference.py` has written of the checkpoint that comes with this package. */
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { camelCaseConfig, openSafetensors, type TensorToWrite, writeSafetensors } from '../../src/checkpoints/index.ts';
+import type { BackendResult } from '../../src/cli/verify/backends.ts';
+import { version } from '../../src/cli/version.ts';
+import { type AnyBlock, withoutWeights } from '../../src/layers/index.ts';
+import { AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionModel } from '../../src/models/index.ts';
+import { startSvd, svd, workFolder, writeSmallCheckpoint } from '../cli/runs.ts';
+import { testBackend } from '../setup.ts';
+
+const path = (relative: string) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
+const model = path('weights/tiny');
+const reference = path('test/fixtures/verify/shipped-model.safetensors');
+
+/** What `dump_reference.py --blocks` stores of the blocks at and below one. */
+const stored = /^(.+\.)?(resnets|attentions|downsamplers|upsamplers)\.\d+$/;
+
+function pathsBelow(block: AnyBlock, prefix = ''): string[] {
+  return block.children.flatMap((child) => [prefix + child.name, ...pathsBelow(child, `${prefix}${child.name}.`)]);
+}
+
+/** The names that all blocks of the checkpoint have in a reference. */
+async function blocksOfModel(): Promise<string[]> {
+  const config = async (part: string) => camelCaseConfig(JSON.parse(await readFile(`${model}/${part}/config.json`, 'utf8')));
+  const models = {
+    unet: new UNetSpatioTemporalConditionModel(await config('unet')),
+    vae: new AutoencoderKLTemporalDecoder(await config('vae')),
+  };
+  const names = Object.entries(models).flatMap(([name, model]) => {
+    withoutWeights(() => model.build());
+    const paths = pathsBelow(model);
+    model.dispose();
+    return paths.filter((path) => stored.test(path)).map((path) => `block.${name}.${path}`);
+  });
+  // With one residual block there, diffusers has this attention in the checkpoint and never runs it.
+  return names.filter((name) => name !== 'block.vae.decoder.mid_block.attentions.0');
+}
+
+/** The lines of a table below its header, by stage. */
+const rowsOf = (table: string) =>
+  new Map(
+    table
+      .trimEnd()
+      .split('\n')
+      .slice(2, -1)
+      .map((line) => [line.split(' ')[0]!, line]),
+  );
+
+describe('svd verify with what diffusers computed of the shipped model', () => {
+  let folder: Awaited<ReturnType<typeof workFolder>>;
+  let tensors: Record<string, TensorToWrite>;
+  let metadata: Record<string, string>;
+  /** Everything that is to be compared. */
+  let stages: string[];
+
+  before(async () => {
+    folder = await workFolder();
+    const file = await openSafetensors(reference);
+    tensors = {};
+    for (const name of file.names()) {
+      const { shape } = file.info(name);
+      const isPicture = name.startsWith('input.');
+      tensors[name] = isPicture
+        ? { dtype: 'U8', data: await file.readRaw(name), shape }
+        : { dtype: 'F32', data: await file.read(name), shape };
+    }
+    metadata = file.metadata;
+    await file.close();
+    stages = Object.keys(tensors).filter((name) => !name.startsWith('input.'));
+  });
+  after(() => folder.remove());
+
+  /** Writes the reference with something else in it. */
+  async function changed(name: string, { tensor = {}, args = {} }: { tensor?: Record<string, TensorToWrite>; args?: object }) {
+    const file = folder.path(`${name}.safetensors`);
+    const others = { ...metadata, args: JSON.stringify({ ...JSON.parse(metadata.args!), ...args }) };
+    await writeSafetensors(file, { ...tensors, ...tensor }, others);
+    return file;
+  }
+
+  const verify = (file: string, ...rest: string[]) => svd('verify', '--model', model, '--reference', file, '--quiet', ...rest);
+  const here = ['--backend', testBackend];
+
+  it('holds a reference with every block of the UNet and the VAE', async () => {
+    expect(stages).to.include.members(await blocksOfModel());
+    const args = JSON.parse(metadata.args!);
+    const steps = Array.from({ length: args.num_inference_steps }, (_, step) => `latents_step_${step}`);
+    const others = ['image_embeddings', 'image_noise', 'image_latents', 'added_time_ids', 'initial_latents', 'frames'];
+    expect(stages.filter((name) => !name.startsWith('block.'))).to.have.members([...others, ...steps]);
+  });
+
+  it('prints every stage and block, all within tolerance', async () => {
+    const { code, stdout, stderr } = await verify(reference, ...here);
+    expect([code, stderr]).to.deep.equal([0, '']);
+    const rows = rowsOf(stdout);
+    expect([...rows.keys()]).to.have.members(stages);
+    for (const line of rows.values()) expect(line).to.match(/ within (1e-6|3e-5|1e-4)$/);
+    expect(stdout).to.match(new RegExp(`^${testBackend} .+ on .+\n(.+\n)+All within tolerance\\.\n$`));
+    const order = [...rows.keys()];
+    expect(order.indexOf('block.unet.add_embedding')).to.equal(order.indexOf('initial_latents') + 1);
+    expect(order.indexOf('block.unet.conv_out')).to.equal(order.indexOf('latents_step_0') - 1);
+  });
+
+  it("is nearer still where every stage works on the reference's, and says in JSON what was compared", async () => {
+    const { code, stdout, stderr } = await verify(reference, ...here, '--stage-inputs', 'reference', '--json');
+    expect([code, stderr]).to.deep.equal([0, '']);
+    expect(stdout.trimEnd()).not.to.contain('\n');
+    const { checkpoint, referenceVersions, results, ...told } = JSON.parse(stdout);
+    expect(told).to.deep.equal({ model, reference, stageInputs: 'reference', within: true, version });
+    const made = JSON.parse(metadata.checkpoint!);
+    expect([checkpoint.id, checkpoint.files]).to.deep.equal(['tiny', made.files]);
+    expect(checkpoint.hash).to.match(/^[0-9a-f]{64}$/);
+    expect(referenceVersions).to.have.all.keys('diffusers', 'torch', 'transformers');
+    const [result, ...rest] = results as BackendResult[];
+    expect(rest).to.deep.equal([]);
+    expect(result).to.include({ backend: testBackend, within: true }).and.not.have.property('firstBroken');
+    expect(result!.version).to.match(/^\d+\.\d+\.\d+/);
+    expect(result!.stages!.map(({ stage }) => stage)).to.have.members(stages);
+    for (const { stage, within, tolerance, comparison } of result!.stages!) {
+      expect(within, stage).to.equal(true);
+      expect(comparison!.shape, stage).to.deep.equal(tensors[stage]!.shape);
+      expect(comparison!.relativeL2, stage).to.be.at.most(stage.startsWith('block.') ? 1e-5 : tolerance);
+    }
+  });
+
+  it('marks a block that is not as in the reference as the first that breaks, alone, and exits with 1', async () => {
+    const name = 'block.unet.mid_block.attentions.0';
+    const tensor = tensors[name]!;
+    const flipped = { ...tensor, data: (tensor.data as Float32Array).map((value) => -value) };
+    const { code, stdout } = await verify(await changed('flipped', { tensor: { [name]: flipped } }), ...here);
+    expect(code).to.equal(1);
+    const broken = [...rowsOf(stdout)].filter(([, line]) => !/ within \S+$/.test(line));
+    expect(broken.map(([stage]) => stage)).to.deep.equal([name]);
+    expect(broken[0]![1]).to.match(/ 2\.0e\+0 +-1\.0{9} +ABOVE 3e-5 {2}<- the first$/);
+    expect(stdout).to.match(new RegExp(`\n1 of ${stages.length} above tolerance, first ${name}\\.\n$`));
+  });
+
+  it('goes over all backends, and passes with a sentence over those that cannot be used', async () => {
+    // No adapter is found where there is no driver, whatever else the machine has.
+    const noDriver = { VK_DRIVER_FILES: '/nowhere', VK_ICD_FILENAMES: '/nowhere' };
+    const { ended } = startSvd(['verify', '--model', model, '--reference', reference, '--backend', 'all', '--quiet', '--json'], noDriver);
+    const { code, stdout } = await ended;
+    const { within, results } = JSON.parse(stdout) as { within: boolean; results: BackendResult[] };
+    expect(results.map(({ backend }) => backend)).to.deep.equal(['tensorflow', 'webgpu', 'wasm', 'cpu']);
+    expect([code, within]).to.deep.equal([0, true]);
+    for (const { backend, stages: compared, problem } of results) {
+      if (problem !== undefined) expect(problem, backend).to.match(/^passed over\. .+\.$/);
+      else expect(compared!.map(({ stage }) => stage)).to.have.members(stages);
+    }
+    const asked = results.filter(({ problem }) => problem === undefined).map(({ backend }) => backend);
+    expect(asked).to.include.members([testBackend, 'wasm', 'cpu']);
+    if (process.platform === 'linux') expect(asked).not.to.include('webgpu');
+  });
+
+  it('refuses in one sentence a reference of another checkpoint', async () => {
+    const other = folder.path('other');
+    await writeSmallCheckpoint(other);
+    const { code, stdout, stderr } = await svd('verify', '--model', other, '--reference', reference, '--quiet', ...here);
+    expect([code, stdout]).to.deep.equal([1, '']);
+    expect(stderr).to.equal(
+      'svd: The reference was made from another checkpoint, weights/tiny: image_encoder/model.safetensors differs, ' +
+        'unet/diffusion_pytorch_model.safetensors differs, vae/diffusion_pytorch_model.safetensors differs. Make one from this checkpoint.\n',
+    );
+  });
+
+  it('refuses in one sentence a reference whose tensors are of another shape than its call', async () => {
+    const wider = await changed('wider', { args: { width: 24 } });
+    const { code, stdout, stderr } = await verify(wider, ...here);
+    expect([code, stdout]).to.deep.equal([1, '']);
+    expect(stderr).to.equal(
+      `svd: ${wider}: frames is of the shape [1,2,8,16,3], but its arguments mean [1,2,8,24,3]. Make the reference again.\n`,
+    );
+  });
+});
