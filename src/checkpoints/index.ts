@@ -1,7 +1,5 @@
 /** The public checkpoint API in Node. */
 
-export { type Conversion, type ConvertOptions, convertCheckpoint } from '../../converters/convertCheckpoint.ts';
-export type { ComponentError } from '../../converters/toTfjs.ts';
 export * from './browser.ts';
 export type { Component, WeightedComponent } from './diffusers/names.ts';
 export { openModelFolder } from './diffusers/openFolder.ts';

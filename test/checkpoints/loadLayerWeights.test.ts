@@ -1,7 +1,8 @@
 import { cp, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { blockTensors, convertCheckpoint, writeSafetensors } from '../../src/checkpoints/index.ts';
+import { convertCheckpoint } from '../../converters/index.ts';
+import { blockTensors, writeSafetensors } from '../../src/checkpoints/index.ts';
 import { loadLayerWeights } from '../../src/checkpoints/loadLayerWeights.ts';
 import { openSafetensors } from '../../src/checkpoints/safetensors/file.ts';
 import { type AnyBlock, Linear, SpatioTemporalResBlock } from '../../src/layers/index.ts';

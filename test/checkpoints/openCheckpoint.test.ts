@@ -3,14 +3,8 @@ import { readFileSync } from 'node:fs';
 import { cp, mkdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import {
-  convertCheckpoint,
-  inspectModel,
-  loadLayerWeights,
-  openModel,
-  type TensorToWrite,
-  writeSafetensors,
-} from '../../src/checkpoints/index.ts';
+import { convertCheckpoint } from '../../converters/index.ts';
+import { inspectModel, loadLayerWeights, openModel, type TensorToWrite, writeSafetensors } from '../../src/checkpoints/index.ts';
 import { buildHeader } from '../../src/checkpoints/safetensors/header.ts';
 import { Linear } from '../../src/layers/index.ts';
 import { withModel } from '../converters/models.ts';

@@ -1,6 +1,7 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { convertCheckpoint, identifyCheckpoint } from '../../src/checkpoints/index.ts';
+import { convertCheckpoint } from '../../converters/index.ts';
+import { identifyCheckpoint } from '../../src/checkpoints/index.ts';
 import { devices } from '../../src/memory/shapes/allocators.ts';
 import type { ModelDescription } from '../../src/pipelines/loading/describeModel.ts';
 import { svd, workFolder, writeSmallCheckpoint } from './runs.ts';

@@ -2,15 +2,8 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import {
-  type ConvertOptions,
-  convertCheckpoint,
-  identifyCheckpoint,
-  openModel,
-  openSafetensors,
-  type TensorToWrite,
-  writeSafetensors,
-} from '../../src/checkpoints/index.ts';
+import { type ConvertOptions, convertCheckpoint } from '../../converters/index.ts';
+import { identifyCheckpoint, openModel, openSafetensors, type TensorToWrite, writeSafetensors } from '../../src/checkpoints/index.ts';
 import { StableVideoDiffusionPipeline } from '../../src/pipelines/node.ts';
 import { Generator } from '../../src/random/index.ts';
 import { expectError } from '../checkpoints/files.ts';

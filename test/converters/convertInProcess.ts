@@ -1,5 +1,5 @@
 /** Converts in a process of its own, which tells of its progress: `tsx convertInProcess.ts INPUT OUTPUT OPTIONS`. */
-import { convertCheckpoint } from '../../src/checkpoints/index.ts';
+import { convertCheckpoint } from '../../converters/index.ts';
 
 const [input, output, options] = process.argv.slice(2);
 console.log('ready');

@@ -1,9 +1,10 @@
 /** What conversions hold in memory at once: a few tensors, however many a checkpoint has. */
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { type ConvertOptions, convertCheckpoint } from '../../converters/index.ts';
 import { type Part, writeResumably } from '../../converters/resumable.ts';
 import { weightedComponents } from '../../src/checkpoints/diffusers/names.ts';
-import { type ConvertOptions, convertCheckpoint, openModel } from '../../src/checkpoints/index.ts';
+import { openModel } from '../../src/checkpoints/index.ts';
 import { Buffers } from '../../src/checkpoints/weights/buffers.ts';
 import { StableVideoDiffusionPipeline } from '../../src/pipelines/node.ts';
 import { inTemporaryFolder } from '../checkpoints/files.ts';

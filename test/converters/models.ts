@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { convertCheckpoint, openSafetensors, type TensorToWrite, writeSafetensors } from '../../src/checkpoints/index.ts';
+import { convertCheckpoint } from '../../converters/index.ts';
+import { openSafetensors, type TensorToWrite, writeSafetensors } from '../../src/checkpoints/index.ts';
 import { inTemporaryFolder } from '../checkpoints/files.ts';
 import { writeSmallCheckpoint } from '../cli/runs.ts';
 

@@ -4,8 +4,8 @@ import { appendFile, cp, open, readdir, readFile, rename, stat, truncate, writeF
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { type ConvertOptions, convertCheckpoint } from '../../converters/index.ts';
 import { type Run, writeResumably } from '../../converters/resumable.ts';
-import { type ConvertOptions, convertCheckpoint } from '../../src/checkpoints/index.ts';
 import { MersenneTwister } from '../../src/random/mersenneTwister.ts';
 import { expectError, inTemporaryFolder } from '../checkpoints/files.ts';
 import { type Files, filesOf } from '../checkpoints/hub/server.ts';

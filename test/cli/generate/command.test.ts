@@ -3,7 +3,8 @@ import { cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/p
 import { basename } from 'node:path';
 import { expect } from 'chai';
 import sharp from 'sharp';
-import { convertCheckpoint, identifyCheckpoint, writeSafetensors } from '../../../src/checkpoints/index.ts';
+import { convertCheckpoint } from '../../../converters/index.ts';
+import { identifyCheckpoint, writeSafetensors } from '../../../src/checkpoints/index.ts';
 import { Interrupted, UsageError } from '../../../src/cli/terminal/errors.ts';
 import { ProgressLine } from '../../../src/cli/terminal/progress.ts';
 import { version } from '../../../src/cli/version.ts';

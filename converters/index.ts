@@ -1,0 +1,3 @@
+/** Converting checkpoints from one format to another. */
+export { type Conversion, type ConvertOptions, convertCheckpoint } from './convertCheckpoint.ts';
+export type { ComponentError } from './toTfjs.ts';
