@@ -1,4 +1,7 @@
-/** `npm run bench -- --calls`: whole calls of the command at full size, each in a process of its own, by where the weights are. */
+/**
+ * `npm run bench -- --calls`: whole calls of the command at full size, each in a process of its
+ * own, by where the weights are.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -30,7 +33,10 @@ interface Report {
   memory: { predictedBytes: number; choices: string[] };
 }
 
-/** Runs calls and prints a table: seconds of each stage, and the peak of the process beside what had been predicted. */
+/**
+ * Runs calls and prints a table: seconds of each stage, and the peak of the process beside what had
+ * been predicted.
+ */
 export function wholeCalls(names: string[], write: (rows: object[]) => void): void {
   prepareCheckpoint(checkpoint, pythonWithDiffusers);
   const folder = mkdtempSync(join(tmpdir(), 'svd-bench-'));
@@ -38,8 +44,18 @@ export function wholeCalls(names: string[], write: (rows: object[]) => void): vo
   try {
     for (const name of names) {
       const given = `${alike} ${options[name]}`;
-      const command = [builtCommand, 'generate', 'examples/rocket.jpg', '--output', join(folder, 'video.mp4'), ...given.split(' ')];
-      const { status, stdout } = spawnSync(process.execPath, command, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+      const command = [
+        builtCommand,
+        'generate',
+        'examples/rocket.jpg',
+        '--output',
+        join(folder, 'video.mp4'),
+        ...given.split(' '),
+      ];
+      const { status, stdout } = spawnSync(process.execPath, command, {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
       if (status !== 0) throw new Error(`"${name}" has failed.`);
       const { timings, peakMemoryBytes, memory } = JSON.parse(stdout) as Report;
       rows.push({ case: name, options: given, timings, peakMemoryBytes, memory });
@@ -49,8 +65,16 @@ export function wholeCalls(names: string[], write: (rows: object[]) => void): vo
     rmSync(folder, { recursive: true });
   }
   const lines = rows.map(({ case: name, timings, peakMemoryBytes, memory }) => [
-    ...[name, ...[timings.loading, timings.encoding, timings.sampling, timings.decoding].map(seconds)],
+    ...[
+      name,
+      ...[timings.loading, timings.encoding, timings.sampling, timings.decoding].map(seconds),
+    ],
     ...[gib(peakMemoryBytes), gib(memory.predictedBytes)],
   ]);
-  console.log(markdown(['call', 'loading s', 'encoding s', 'UNet s', 'decoding s', 'peak GiB', 'predicted GiB'], lines));
+  console.log(
+    markdown(
+      ['call', 'loading s', 'encoding s', 'UNet s', 'decoding s', 'peak GiB', 'predicted GiB'],
+      lines,
+    ),
+  );
 }

@@ -1,4 +1,7 @@
-/** The cases of the benchmark. Each is handed as JSON to both sides, which know how to build every kind. */
+/**
+ * The cases of the benchmark. Each is handed as JSON to both sides, which know how to build every
+ * kind.
+ */
 
 /** What both sides compute. `prefix` names the layer of the UNet whose weights are taken. */
 export type Work =
@@ -8,7 +11,15 @@ export type Work =
   | { kind: 'clip'; checkpoint: string; height: number; width: number }
   | { kind: 'load'; checkpoint: string; picture: string }
   | { kind: 'load-float32'; checkpoint: string }
-  | { kind: 'pipeline'; checkpoint: string; picture: string; frames: number; height: number; width: number; steps: number }
+  | {
+      kind: 'pipeline';
+      checkpoint: string;
+      picture: string;
+      frames: number;
+      height: number;
+      width: number;
+      steps: number;
+    }
   | LayerWork<'attention'>
   | LayerWork<'temporal-attention'>
   | LayerWork<'resblock'>
@@ -31,11 +42,16 @@ export interface Case {
   work: Work;
   /** Rounds unless told otherwise. Default 5. */
   rounds?: number;
-  /** Each round is a process of its own, of which is timed all from its `start`, or the first `round` alone. */
+  /**
+   * Each round is a process of its own, of which is timed all from its `start`, or the first
+   * `round` alone.
+   */
   fresh?: 'start' | 'round';
   /** Our backend. Default tensorflow. */
   backend?: string;
-  /** What ours is compared with: `diffusers`, or our own code on this backend. Default diffusers. */
+  /**
+   * What ours is compared with: `diffusers`, or our own code on this backend. Default diffusers.
+   */
   peer?: string;
 }
 
@@ -53,7 +69,8 @@ const levels: Level[] = [
 /** Where the layer of each kind is at level `i`. */
 const prefixes = {
   attention: (i: number) => `down_blocks.${i}.attentions.0.transformer_blocks.0.attn1.`,
-  'temporal-attention': (i: number) => `down_blocks.${i}.attentions.0.temporal_transformer_blocks.0.attn1.`,
+  'temporal-attention': (i: number) =>
+    `down_blocks.${i}.attentions.0.temporal_transformer_blocks.0.attn1.`,
   resblock: (i: number) => `down_blocks.${i}.resnets.1.`,
   'feed-forward': (i: number) => `down_blocks.${i}.attentions.0.transformer_blocks.0.ff.`,
 };
@@ -96,7 +113,10 @@ export const cases: Record<string, Case> = {
     what: 'VAE encode at full size, one picture of 256x256',
     work: { kind: 'vae-encode', checkpoint: full, height: 256, width: 256 },
   },
-  clip: { what: 'CLIP image encoder at full size, one picture', work: { kind: 'clip', checkpoint: full, height: 224, width: 224 } },
+  clip: {
+    what: 'CLIP image encoder at full size, one picture',
+    work: { kind: 'clip', checkpoint: full, height: 224, width: 224 },
+  },
   load: {
     what: 'from the start of the process until the full checkpoint is loaded and a picture has its CLIP embedding',
     work: { kind: 'load', checkpoint: full, picture },
@@ -109,7 +129,15 @@ export const cases: Record<string, Case> = {
   },
   'pipeline-tiny': {
     what: 'the whole pipeline after loading, tiny checkpoint, 8 frames of 64x96, 10 steps with guidance',
-    work: { kind: 'pipeline', checkpoint: 'weights/tiny', picture, frames: 8, height: 64, width: 96, steps: 10 },
+    work: {
+      kind: 'pipeline',
+      checkpoint: 'weights/tiny',
+      picture,
+      frames: 8,
+      height: 64,
+      width: 96,
+      steps: 10,
+    },
   },
   ...layers,
   'unet-small-wasm': {

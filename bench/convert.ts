@@ -1,4 +1,7 @@
-/** `npm run bench -- --conversions`: `svd convert` of a full-size checkpoint beside copies of its files, in turns. */
+/**
+ * `npm run bench -- --conversions`: `svd convert` of a full-size checkpoint beside copies of its
+ * files, in turns.
+ */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +13,11 @@ const checkpoint = 'bench/checkpoints/full';
 const folder = 'bench/checkpoints/converted';
 const output = join(folder, 'output');
 /** The checkpoint by format. The last two are made first. */
-const inputs = { diffusers: checkpoint, tfjs: join(folder, 'tfjs'), original: join(folder, 'svd_xt.safetensors') };
+const inputs = {
+  diffusers: checkpoint,
+  tfjs: join(folder, 'tfjs'),
+  original: join(folder, 'svd_xt.safetensors'),
+};
 type Format = keyof typeof inputs;
 
 const pairs: Record<string, [from: Format, to: Format]> = {
@@ -53,7 +60,13 @@ async function timed(command: string, args: string[]): Promise<Round> {
   let peak = 0;
   const watch = setInterval(() => {
     try {
-      peak = Math.max(peak, 1024 * Number(/VmHWM:\s*(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1] ?? 0));
+      peak = Math.max(
+        peak,
+        1024 *
+          Number(
+            /VmHWM:\s*(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1] ?? 0,
+          ),
+      );
     } catch {} // it has just ended
   }, 50);
   const status = await new Promise((done) => child.on('close', done));
@@ -61,7 +74,11 @@ async function timed(command: string, args: string[]): Promise<Round> {
   clearInterval(watch);
   if (status !== 0) throw new Error(`${[command, ...args].join(' ')} has failed.`);
   sync();
-  const round = { seconds: (ended - start) / 1000, synced_seconds: (performance.now() - start) / 1000, peak_bytes: peak };
+  const round = {
+    seconds: (ended - start) / 1000,
+    synced_seconds: (performance.now() - start) / 1000,
+    peak_bytes: peak,
+  };
   console.error(command.split('/').at(-1), JSON.stringify(round));
   return round;
 }
@@ -71,14 +88,19 @@ const convert = (from: Format, to: Format, path: string) =>
 const copy = (from: Format) => timed('cp', ['-r', '--reflink=never', inputs[from], output]);
 
 /** Measures conversions and prints a table of medians. */
-export async function convertInTurns(names: string[], count: number, write: (rows: object[]) => void): Promise<void> {
+export async function convertInTurns(
+  names: string[],
+  count: number,
+  write: (rows: object[]) => void,
+): Promise<void> {
   prepareCheckpoint(checkpoint, pythonWithDiffusers);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const cold_cache = dropCache();
   const rows = [];
   try {
-    for (const format of ['tfjs', 'original'] as const) await convert('diffusers', format, inputs[format]);
+    for (const format of ['tfjs', 'original'] as const)
+      await convert('diffusers', format, inputs[format]);
     for (const name of names) {
       const [from, to] = pairs[name];
       const rounds: { copy: Round; conversion: Round }[] = [];
@@ -104,10 +126,26 @@ export async function convertInTurns(names: string[], count: number, write: (row
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-  const heads = ['conversion', 'copy s', 'convert s', 'speed', 'copy s, on disk', 'convert s, on disk', 'speed, on disk', 'peak GiB'];
+  const heads = [
+    'conversion',
+    'copy s',
+    'convert s',
+    'speed',
+    'copy s, on disk',
+    'convert s, on disk',
+    'speed, on disk',
+    'peak GiB',
+  ];
   const lines = rows.map((row) => {
-    const pair = (a: number, b: number) => [seconds(a), seconds(b), `${Math.round((100 * a) / b)} %`];
-    const [plain, synced] = [pair(row.copy_seconds, row.convert_seconds), pair(row.copy_synced_seconds, row.convert_synced_seconds)];
+    const pair = (a: number, b: number) => [
+      seconds(a),
+      seconds(b),
+      `${Math.round((100 * a) / b)} %`,
+    ];
+    const [plain, synced] = [
+      pair(row.copy_seconds, row.convert_seconds),
+      pair(row.copy_synced_seconds, row.convert_synced_seconds),
+    ];
     return [row.case, ...plain, ...synced, gib(row.peak_bytes)];
   });
   console.log(markdown(heads, lines));

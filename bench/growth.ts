@@ -57,7 +57,15 @@ const all: Record<string, () => Point[]> = {
       series: 'whole pipeline, 4 frames of 128x128, by steps',
       label: `${steps} step${steps === 1 ? '' : 's'}`,
       amount: steps,
-      work: { kind: 'pipeline', checkpoint, picture: 'examples/rocket.jpg', frames: 4, height: 128, width: 128, steps },
+      work: {
+        kind: 'pipeline',
+        checkpoint,
+        picture: 'examples/rocket.jpg',
+        frames: 4,
+        height: 128,
+        width: 128,
+        steps,
+      },
     })),
 };
 
@@ -71,34 +79,64 @@ async function measure({ work }: Point, rounds: number) {
     await side.round();
     const times: number[] = [];
     for (let i = 0; i < rounds; i++) times.push(await side.round());
-    return { seconds: median(times), resting_bytes: restingBytes, peak_bytes: await side.peakBytes() };
+    return {
+      seconds: median(times),
+      resting_bytes: restingBytes,
+      peak_bytes: await side.peakBytes(),
+    };
   } finally {
     await side.end();
   }
 }
 
-/** Measures series and prints a table. The exponents say how a figure has grown since the line above: 1 is in proportion. */
-export async function growth(names: string[], rounds: number, write: (rows: object[]) => void): Promise<void> {
+/**
+ * Measures series and prints a table. The exponents say how a figure has grown since the line
+ * above: 1 is in proportion.
+ */
+export async function growth(
+  names: string[],
+  rounds: number,
+  write: (rows: object[]) => void,
+): Promise<void> {
   prepareCheckpoint(checkpoint, pythonWithDiffusers);
-  const rows: (Omit<Point, 'work'> & Awaited<ReturnType<typeof measure>> & { seconds_exponent?: number; memory_exponent?: number })[] = [];
+  const rows: (Omit<Point, 'work'> &
+    Awaited<ReturnType<typeof measure>> & {
+      seconds_exponent?: number;
+      memory_exponent?: number;
+    })[] = [];
   for (const point of names.flatMap((name) => all[name]())) {
     const { work, ...named } = point;
     const measured = await measure(point, rounds);
     const before = rows.at(-1);
-    const exponent = (now: number, then: number) => Math.log(now / then) / Math.log(point.amount / before!.amount);
+    const exponent = (now: number, then: number) =>
+      Math.log(now / then) / Math.log(point.amount / before!.amount);
     rows.push({
       ...{ ...named, ...measured },
       ...(before?.series === point.series && {
         seconds_exponent: exponent(measured.seconds, before.seconds),
-        memory_exponent: exponent(measured.peak_bytes - measured.resting_bytes, before.peak_bytes - before.resting_bytes),
+        memory_exponent: exponent(
+          measured.peak_bytes - measured.resting_bytes,
+          before.peak_bytes - before.resting_bytes,
+        ),
       }),
     });
     write(rows);
-    console.error(`${point.series}: ${point.label}: ${measured.seconds.toFixed(2)} s, peak ${gib(measured.peak_bytes)} GiB`);
+    console.error(
+      `${point.series}: ${point.label}: ${measured.seconds.toFixed(2)} s, peak ${gib(measured.peak_bytes)} GiB`,
+    );
   }
   const lines = rows.map((row) => [
     ...[row.series, row.label, seconds(row.seconds), row.seconds_exponent?.toFixed(2) ?? ''],
-    ...[gib(row.peak_bytes), gib(row.peak_bytes - row.resting_bytes), row.memory_exponent?.toFixed(2) ?? ''],
+    ...[
+      gib(row.peak_bytes),
+      gib(row.peak_bytes - row.resting_bytes),
+      row.memory_exponent?.toFixed(2) ?? '',
+    ],
   ]);
-  console.log(markdown(['series', 'size', 'seconds', 'exponent', 'peak GiB', 'above rest GiB', 'exponent'], lines));
+  console.log(
+    markdown(
+      ['series', 'size', 'seconds', 'exponent', 'peak GiB', 'above rest GiB', 'exponent'],
+      lines,
+    ),
+  );
 }

@@ -1,10 +1,27 @@
 /** Our side of each kind of work: what to build, and the function that a round calls. */
 import * as tf from '@tensorflow/tfjs';
-import { camelCaseConfig, loadWeights, openModelFolder, type WeightDtype, type WeightedComponent } from '../src/checkpoints/index.ts';
-import { type AnyBlock, Attention, FeedForward, runSteps, SpatioTemporalResBlock, withoutWeights } from '../src/layers/index.ts';
+import {
+  camelCaseConfig,
+  loadWeights,
+  openModelFolder,
+  type WeightDtype,
+  type WeightedComponent,
+} from '../src/checkpoints/index.ts';
+import {
+  type AnyBlock,
+  Attention,
+  FeedForward,
+  runSteps,
+  SpatioTemporalResBlock,
+  withoutWeights,
+} from '../src/layers/index.ts';
 import { loadImage } from '../src/media/index.ts';
 import { CLIP_MEAN, CLIP_STD, clipPixelValues } from '../src/media/preprocess.ts';
-import { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../src/models/index.ts';
+import {
+  AutoencoderKLTemporalDecoder,
+  CLIPVisionModelWithProjection,
+  UNetSpatioTemporalConditionModel,
+} from '../src/models/index.ts';
 import { guidanceScales, guide } from '../src/pipelines/guidance.ts';
 import { StableVideoDiffusionPipeline } from '../src/pipelines/node.ts';
 import { Generator } from '../src/random/index.ts';
@@ -16,13 +33,21 @@ export type Job = () => Promise<tf.Tensor>;
 type OfKind<K> = Extract<Work, { kind: K }>;
 type Layer = Omit<OfKind<'attention'>, 'kind'>;
 
-/** Noise that PyTorch draws alike from this seed: `shape` in diffusers' axis order, pictures become channels-last. */
+/**
+ * Noise that PyTorch draws alike from this seed: `shape` in diffusers' axis order, pictures become
+ * channels-last.
+ */
 function noise<T extends tf.Tensor>(seed: number, shape: number[]): T {
   const generator = new Generator(seed);
-  return (shape.length < 4 ? tf.tensor(generator.randn(shape), shape) : randnTensor(generator, shape)) as T;
+  return (
+    shape.length < 4 ? tf.tensor(generator.randn(shape), shape) : randnTensor(generator, shape)
+  ) as T;
 }
 
-/** Builds a block without weights and fills it from the checkpoint; weights are kept as the pipeline keeps them, by default. */
+/**
+ * Builds a block without weights and fills it from the checkpoint; weights are kept as the pipeline
+ * keeps them, by default.
+ */
 async function filled<T extends AnyBlock>(
   checkpoint: string,
   component: WeightedComponent,
@@ -41,7 +66,10 @@ async function filled<T extends AnyBlock>(
   }
 }
 
-/** One guided evaluation, as the pipeline does it at each step: both halves as one batch, then guidance. */
+/**
+ * One guided evaluation, as the pipeline does it at each step: both halves as one batch, then
+ * guidance.
+ */
 async function guidedVelocity(
   unet: UNetSpatioTemporalConditionModel,
   latents: tf.Tensor,
@@ -49,7 +77,8 @@ async function guidedVelocity(
   [time, ids]: tf.Tensor[],
 ): Promise<tf.Tensor> {
   const numFrames = latents.shape[0];
-  const both = (unconditional: tf.Tensor, conditional: tf.Tensor) => tf.concat([unconditional, conditional]);
+  const both = (unconditional: tf.Tensor, conditional: tf.Tensor) =>
+    tf.concat([unconditional, conditional]);
   const inputs = tf.tidy(() => [
     tf.concat([both(latents, latents), both(tf.zerosLike(picture), picture)], -1),
     time.clone(),
@@ -62,31 +91,54 @@ async function guidedVelocity(
   return velocity;
 }
 
-async function layerJob<T extends AnyBlock>({ checkpoint, prefix }: Layer, create: () => T, run: (layer: T) => tf.Tensor): Promise<Job> {
+async function layerJob<T extends AnyBlock>(
+  { checkpoint, prefix }: Layer,
+  create: () => T,
+  run: (layer: T) => tf.Tensor,
+): Promise<Job> {
   const layer = await filled(checkpoint, 'unet', prefix, create);
   return async () => run(layer);
 }
 
 const tokens = ({ frames, side, channels }: Layer) => noise(1, [frames, side * side, channels]);
-const selfAttention = ({ channels, heads }: Layer) => new Attention({ queryDim: channels, heads, dimHead: channels / heads });
+const selfAttention = ({ channels, heads }: Layer) =>
+  new Attention({ queryDim: channels, heads, dimHead: channels / heads });
 
 /** How each kind of work is built. */
 export const jobs: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Job> } = {
   async unet({ checkpoint, frames, height, width }) {
-    const unet = await filled(checkpoint, 'unet', '', (config) => new UNetSpatioTemporalConditionModel(config));
+    const unet = await filled(
+      checkpoint,
+      'unet',
+      '',
+      (config) => new UNetSpatioTemporalConditionModel(config),
+    );
     const shape = [frames, 4, height / 8, width / 8];
-    const conditional = { picture: noise(2, shape), context: noise(3, [1, 1, unet.config.crossAttentionDim as number]) };
+    const conditional = {
+      picture: noise(2, shape),
+      context: noise(3, [1, 1, unet.config.crossAttentionDim as number]),
+    };
     const latents = noise(1, shape);
     const [time, ids] = [tf.tensor1d([1.25]), tf.tensor2d([[6, 127, 0.02]])];
     return () => guidedVelocity(unet, latents, conditional, [time, ids]);
   },
   async 'vae-decode'({ checkpoint, frames, height, width }) {
-    const vae = await filled(checkpoint, 'vae', '', (config) => new AutoencoderKLTemporalDecoder(config));
+    const vae = await filled(
+      checkpoint,
+      'vae',
+      '',
+      (config) => new AutoencoderKLTemporalDecoder(config),
+    );
     const latents = noise<tf.Tensor4D>(1, [frames, 4, height / 8, width / 8]);
     return () => vae.decode(latents, frames);
   },
   async 'vae-encode'({ checkpoint, height, width }) {
-    const vae = await filled(checkpoint, 'vae', '', (config) => new AutoencoderKLTemporalDecoder(config));
+    const vae = await filled(
+      checkpoint,
+      'vae',
+      '',
+      (config) => new AutoencoderKLTemporalDecoder(config),
+    );
     const pixels = noise<tf.Tensor4D>(1, [1, 3, height, width]);
     return async () => {
       const posterior = await vae.encode(pixels);
@@ -96,29 +148,57 @@ export const jobs: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Job> } = 
     };
   },
   async clip({ checkpoint, height, width }) {
-    const encoder = await filled(checkpoint, 'image_encoder', '', (config) => new CLIPVisionModelWithProjection(config));
+    const encoder = await filled(
+      checkpoint,
+      'image_encoder',
+      '',
+      (config) => new CLIPVisionModelWithProjection(config),
+    );
     const pixels = noise(1, [1, 3, height, width]);
     return () => embedding(encoder, pixels);
   },
   async load({ checkpoint, picture }) {
-    const { imageEncoder } = await StableVideoDiffusionPipeline.fromPretrained(checkpoint, { backend: 'tensorflow' });
-    const values = clipPixelValues([await loadImage(picture)], imageEncoder.config.imageSize, CLIP_MEAN, CLIP_STD);
+    const { imageEncoder } = await StableVideoDiffusionPipeline.fromPretrained(checkpoint, {
+      backend: 'tensorflow',
+    });
+    const values = clipPixelValues(
+      [await loadImage(picture)],
+      imageEncoder.config.imageSize,
+      CLIP_MEAN,
+      CLIP_STD,
+    );
     const embeds = await embedding(imageEncoder, tf.tensor(values.data, values.shape));
     return async () => embeds;
   },
   async 'load-float32'({ checkpoint }) {
     return async () => {
-      const unet = await filled(checkpoint, 'unet', '', (config) => new UNetSpatioTemporalConditionModel(config), 'float32');
+      const unet = await filled(
+        checkpoint,
+        'unet',
+        '',
+        (config) => new UNetSpatioTemporalConditionModel(config),
+        'float32',
+      );
       const vectors = unet.parameters().filter(({ variable }) => variable.shape.length === 1);
       vectors.sort((a, b) => (a.key < b.key ? -1 : 1));
       return tf.concat(vectors.map(({ variable }) => variable.read()));
     };
   },
-  async pipeline({ checkpoint, picture, frames: numFrames, height, width, steps: numInferenceSteps }) {
-    const pipe = await StableVideoDiffusionPipeline.fromPretrained(checkpoint, { backend: 'tensorflow' });
+  async pipeline({
+    checkpoint,
+    picture,
+    frames: numFrames,
+    height,
+    width,
+    steps: numInferenceSteps,
+  }) {
+    const pipe = await StableVideoDiffusionPipeline.fromPretrained(checkpoint, {
+      backend: 'tensorflow',
+    });
     const image = await loadImage(picture);
     const options = { numFrames, height, width, numInferenceSteps, outputType: 'tensor' } as const;
-    return async () => (await pipe.generate(image, { ...options, generator: new Generator(0) })).frames;
+    return async () =>
+      (await pipe.generate(image, { ...options, generator: new Generator(0) })).frames;
   },
   attention(work) {
     const x = tokens(work);
@@ -155,7 +235,10 @@ export const jobs: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Job> } = 
   },
 };
 
-async function embedding(encoder: CLIPVisionModelWithProjection, pixels: tf.Tensor): Promise<tf.Tensor> {
+async function embedding(
+  encoder: CLIPVisionModelWithProjection,
+  pixels: tf.Tensor,
+): Promise<tf.Tensor> {
   const [embeds, hidden] = await runSteps(encoder.steps([pixels]));
   hidden.dispose();
   return embeds;

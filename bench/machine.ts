@@ -17,10 +17,19 @@ export interface Machine {
 
 /** Describes this machine. */
 export function machine(): Machine {
-  const flags = /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1].split(' ') ?? [];
+  const flags =
+    /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1].split(' ') ?? [];
   return {
     cpu: cpus()[0].model,
-    instructions: ['avx2', 'fma', 'f16c', 'avx512f', 'avx512_bf16', 'avx512_fp16', 'amx_tile'].filter((name) => flags.includes(name)),
+    instructions: [
+      'avx2',
+      'fma',
+      'f16c',
+      'avx512f',
+      'avx512_bf16',
+      'avx512_fp16',
+      'amx_tile',
+    ].filter((name) => flags.includes(name)),
     threads: availableParallelism(),
     memory_bytes: totalmem(),
     system: `${process.platform} ${release()} ${process.arch}`,

@@ -1,4 +1,7 @@
-/** Measures one case: both sides by turns, then what they needed and how far their results are apart. */
+/**
+ * Measures one case: both sides by turns, then what they needed and how far their results are
+ * apart.
+ */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -45,7 +48,8 @@ export function startOurs(work: Work, backend: string, threads: number): Side {
 
 function startPeer(work: Work, peer: string, { threads, python }: Options): Side {
   if (peer !== 'diffusers') return startOurs(work, peer, threads);
-  const env = { HF_HUB_OFFLINE: '1', TRANSFORMERS_VERBOSITY: 'error' }; // checkpoints are folders; nothing is to be fetched
+  // checkpoints are folders; nothing is to be fetched
+  const env = { HF_HUB_OFFLINE: '1', TRANSFORMERS_VERBOSITY: 'error' };
   return new Side('diffusers', python, [here('peer.py'), JSON.stringify(work), `${threads}`], env);
 }
 
@@ -67,19 +71,28 @@ interface Measured {
 
 type Tell = (times: number[]) => void;
 
-/** Rounds in two processes that live through all of them. The outputs of the last go into `files`. */
-async function inTurns(start: (() => Side)[], rounds: number, files: string[], tell: Tell): Promise<Measured> {
+/**
+ * Rounds in two processes that live through all of them. The outputs of the last go into `files`.
+ */
+async function inTurns(
+  start: (() => Side)[],
+  rounds: number,
+  files: string[],
+  tell: Tell,
+): Promise<Measured> {
   const sides: Side[] = [];
   try {
     const [versions, resting]: [string[], number[]] = [[], []];
-    // One after the other, for the two would slow each other down and take more memory while they load.
+    // One after the other, for the two would slow each other down and take more memory while they
+    // load.
     for (const create of start) {
       sides.push(create());
       const { version, restingBytes } = await sides[sides.length - 1].ready();
       versions.push(version);
       resting.push(restingBytes);
     }
-    for (const side of sides) await side.round(); // the first round of either pays for caches and thread pools
+    // the first round of either pays for caches and thread pools
+    for (const side of sides) await side.round();
     const times: number[][] = [];
     for (let i = 0; i < rounds; i++) {
       times.push([await sides[0].round(), await sides[1].round()]);
@@ -94,8 +107,9 @@ async function inTurns(start: (() => Side)[], rounds: number, files: string[], t
 }
 
 /**
- * Rounds that are processes of their own, measured from their start, or in their first round alone. The first ones bring the files into
- * memory and don't count. Each ends before the next begins, because both together may need more memory than there is.
+ * Rounds that are processes of their own, measured from their start, or in their first round alone.
+ * The first ones bring the files into memory and don't count. Each ends before the next begins,
+ * because both together may need more memory than there is.
  */
 async function inFreshProcesses(
   timed: 'start' | 'round',
@@ -129,23 +143,39 @@ async function inFreshProcesses(
 }
 
 /** Measures a case. */
-export async function measure(name: string, { work, fresh, backend, peer }: Case, options: Options): Promise<Row> {
+export async function measure(
+  name: string,
+  { work, fresh, backend, peer }: Case,
+  options: Options,
+): Promise<Row> {
   const { rounds, threads } = options;
-  const start = [() => startOurs(work, backend ?? 'tensorflow', threads), () => startPeer(work, peer ?? 'diffusers', options)];
+  const start = [
+    () => startOurs(work, backend ?? 'tensorflow', threads),
+    () => startPeer(work, peer ?? 'diffusers', options),
+  ];
   let count = 0;
   const tell: Tell = ([ours, theirs]) =>
-    console.error(`${name} round ${++count}/${rounds}: ours ${ours.toFixed(3)} s, ${peer ?? 'diffusers'} ${theirs.toFixed(3)} s`);
+    console.error(
+      `${name} round ${++count}/${rounds}: ours ${ours.toFixed(3)} s, ${peer ?? 'diffusers'} ${theirs.toFixed(3)} s`,
+    );
   const folder = mkdtempSync(join(tmpdir(), 'svd-bench-'));
   try {
     const files = [join(folder, 'ours'), join(folder, 'peer')];
     const { times, versions, peaks, resting } = await (fresh
       ? inFreshProcesses(fresh, start, rounds, files, tell)
       : inTurns(start, rounds, files, tell));
-    const [oursRounds, peerRounds] = [times.map(([ours]) => ours), times.map(([, theirs]) => theirs)];
+    const [oursRounds, peerRounds] = [
+      times.map(([ours]) => ours),
+      times.map(([, theirs]) => theirs),
+    ];
     const [ours_seconds, peer_seconds] = [median(oursRounds), median(peerRounds)];
     return {
       ...{ case: name, rounds, ours_seconds, peer_seconds, ratio: ours_seconds / peer_seconds },
-      ...{ ours_peak_bytes: peaks[0], peer_peak_bytes: peaks[1], relative_l2: relativeL2(valuesIn(files[0]), valuesIn(files[1])) },
+      ...{
+        ours_peak_bytes: peaks[0],
+        peer_peak_bytes: peaks[1],
+        relative_l2: relativeL2(valuesIn(files[0]), valuesIn(files[1])),
+      },
       ...{ ours_resting_bytes: resting[0], peer_resting_bytes: resting[1] },
       ...{ ours: versions[0], peer: versions[1], ours_rounds: oursRounds, peer_rounds: peerRounds },
     };

@@ -9,7 +9,8 @@ export function median(numbers: number[]): number {
 
 /** Norm of the difference divided by the norm of what was expected. */
 export function relativeL2(values: Float32Array, expected: Float32Array): number {
-  if (values.length !== expected.length) throw new Error(`the results have ${values.length} and ${expected.length} values`);
+  if (values.length !== expected.length)
+    throw new Error(`the results have ${values.length} and ${expected.length} values`);
   let difference = 0;
   let norm = 0;
   for (let i = 0; i < expected.length; i++) {

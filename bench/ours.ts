@@ -1,4 +1,7 @@
-/** Our side of the benchmark: builds the work given as JSON, then answers each line that comes in with one of JSON. */
+/**
+ * Our side of the benchmark: builds the work given as JSON, then answers each line that comes in
+ * with one of JSON.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
@@ -8,8 +11,13 @@ import { channelsFirst } from '../src/pipelines/axes.ts';
 import type { Work } from './cases.ts';
 import { type Job, jobs } from './jobs.ts';
 
-/** A figure of /proc/self/status in bytes: `VmRSS` is memory in use, `VmHWM` the most of it since it was last forgotten. */
-const memory = (name: string) => 1024 * Number(new RegExp(`${name}:\\s+(\\d+)`).exec(readFileSync('/proc/self/status', 'utf8'))?.[1]);
+/**
+ * A figure of /proc/self/status in bytes: `VmRSS` is memory in use, `VmHWM` the most of it since it
+ * was last forgotten.
+ */
+const memory = (name: string) =>
+  1024 *
+  Number(new RegExp(`${name}:\\s+(\\d+)`).exec(readFileSync('/proc/self/status', 'utf8'))?.[1]);
 
 /** Waits until a tensor is computed, without reading it all. */
 async function computed(x: tf.Tensor): Promise<void> {
@@ -18,10 +26,15 @@ async function computed(x: tf.Tensor): Promise<void> {
   first.dispose();
 }
 
-const { values } = parseArgs({ options: { work: { type: 'string' }, backend: { type: 'string' }, threads: { type: 'string' } } });
+const { values } = parseArgs({
+  options: { work: { type: 'string' }, backend: { type: 'string' }, threads: { type: 'string' } },
+});
 const work = JSON.parse(values.work!) as Work;
 const backend = values.backend as 'tensorflow' | 'wasm';
-const chosen = await useBackend(backend, backend === 'wasm' ? { threads: Number(values.threads) } : {});
+const chosen = await useBackend(
+  backend,
+  backend === 'wasm' ? { threads: Number(values.threads) } : {},
+);
 // TypeScript does not relate the kind of the work to that of the builder.
 const job = await (jobs[work.kind] as (work: Work) => Promise<Job>)(work);
 let output: tf.Tensor | undefined;
@@ -40,7 +53,8 @@ for await (const line of createInterface({ input: process.stdin })) {
     await computed(output);
     answer({ seconds: (performance.now() - start) / 1000 });
   } else if (command === 'save') {
-    const { data } = output!.rank === 4 ? await channelsFirst(output!) : { data: await output!.data() };
+    const { data } =
+      output!.rank === 4 ? await channelsFirst(output!) : { data: await output!.data() };
     writeFileSync(path, data as Float32Array);
     answer({ saved: path });
   } else {

@@ -1,4 +1,7 @@
-/** `npm run bench`: ours and diffusers, alternately in one run; prints medians, ratios and peak memory, and writes them to a file. */
+/**
+ * `npm run bench`: ours and diffusers, alternately in one run; prints medians, ratios and peak
+ * memory, and writes them to a file.
+ */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
@@ -16,17 +19,30 @@ import { compileOurs, prepareCheckpoint, pythonWithDiffusers, root } from './pre
 import { table } from './table.ts';
 
 const options: Options = {
-  case: { value: 'NAME', many: true, help: 'Run this case; may be given several times. Default: all.' },
+  case: {
+    value: 'NAME',
+    many: true,
+    help: 'Run this case; may be given several times. Default: all.',
+  },
   rounds: { value: 'N', help: 'Rounds of each case. Default: 5, for some cases fewer.' },
   json: { value: 'FILE', help: 'Where to write the results. Default: bench/results/latest.json.' },
   list: { help: 'Name the cases.' },
-  growth: { help: `Instead of cases, measure how our time and memory grow: --case then takes ${series.join(', ')}.` },
-  calls: { help: `Instead of cases, measure whole calls at full size: --case then takes ${calls.join(', ')}.` },
-  conversions: { help: `Instead of cases, measure conversions beside copies: --case then takes ${conversions.join(', ')}.` },
+  growth: {
+    help: `Instead of cases, measure how our time and memory grow: --case then takes ${series.join(', ')}.`,
+  },
+  calls: {
+    help: `Instead of cases, measure whole calls at full size: --case then takes ${calls.join(', ')}.`,
+  },
+  conversions: {
+    help: `Instead of cases, measure conversions beside copies: --case then takes ${conversions.join(', ')}.`,
+  },
   help: { short: 'h', help: 'Show this text.' },
 };
 
-/** Writes beside the file and renames, after every case, so that a run that is broken off leaves what it has measured. */
+/**
+ * Writes beside the file and renames, after every case, so that a run that is broken off leaves
+ * what it has measured.
+ */
 function save(path: string, results: { command: string; machine: Machine; rows: object[] }): void {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(`${path}.unfinished`, `${JSON.stringify(results, null, 2)}\n`);
@@ -36,24 +52,36 @@ function save(path: string, results: { command: string; machine: Machine; rows: 
 /** @throws UsageError, one sentence, for whatever cannot be run. */
 function readOptions() {
   const given = readArguments(process.argv.slice(2), options);
-  if (given.positionals.length > 0) throw new UsageError(`cases are chosen by --case but "${given.positionals[0]}" is given without.`);
+  if (given.positionals.length > 0)
+    throw new UsageError(
+      `cases are chosen by --case but "${given.positionals[0]}" is given without.`,
+    );
   const others = (['growth', 'calls', 'conversions'] as const).filter((name) => given.has(name));
-  if (others.length > 1) throw new UsageError(`--${others[0]} and --${others[1]} are two measurements: give one of them.`);
+  if (others.length > 1)
+    throw new UsageError(
+      `--${others[0]} and --${others[1]} are two measurements: give one of them.`,
+    );
   const [kind = 'cases'] = others;
   const known = { cases: Object.keys(cases), growth: series, calls, conversions }[kind];
   const names = given.has('case') ? given.values('case') : known;
   const unknown = names.find((name) => !known.includes(name));
-  if (unknown !== undefined) throw new UsageError(`there is no case "${unknown}". The cases are ${known.join(', ')}.`);
+  if (unknown !== undefined)
+    throw new UsageError(`there is no case "${unknown}". The cases are ${known.join(', ')}.`);
   const text = given.value('rounds');
   const rounds = text === undefined ? undefined : Number(text);
   if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) {
     throw new UsageError(`--rounds has to be a whole number of 1 or more but is "${text}".`);
   }
-  const json = given.value('json') ?? fileURLToPath(new URL('results/latest.json', import.meta.url));
+  const json =
+    given.value('json') ?? fileURLToPath(new URL('results/latest.json', import.meta.url));
   return { help: given.has('help'), list: given.has('list'), kind, names, rounds, json };
 }
 
-async function compare(names: string[], rounds: number | undefined, write: (rows: object[]) => void): Promise<boolean> {
+async function compare(
+  names: string[],
+  rounds: number | undefined,
+  write: (rows: object[]) => void,
+): Promise<boolean> {
   const python = pythonWithDiffusers();
   const rows = [];
   const failed: string[] = [];
@@ -61,11 +89,17 @@ async function compare(names: string[], rounds: number | undefined, write: (rows
     const entry: Case = cases[name];
     try {
       prepareCheckpoint(entry.work.checkpoint, () => python);
-      const row = await measure(name, entry, { rounds: rounds ?? entry.rounds ?? 5, threads: availableParallelism(), python });
+      const row = await measure(name, entry, {
+        rounds: rounds ?? entry.rounds ?? 5,
+        threads: availableParallelism(),
+        python,
+      });
       rows.push(row);
       write(rows);
-      // Not a tolerance (the tests hold those), but speed at the price of another result shall not pass for speed.
-      if (!(row.relative_l2 < 1e-3)) throw new Error(`the two results differ (relative L2 ${row.relative_l2})`);
+      // Not a tolerance (the tests hold those), but speed at the price of another result shall not
+      // pass for speed.
+      if (!(row.relative_l2 < 1e-3))
+        throw new Error(`the two results differ (relative L2 ${row.relative_l2})`);
     } catch (error) {
       failed.push(name);
       console.error(`${name} failed: ${(error as Error).message}`);
@@ -78,8 +112,16 @@ async function compare(names: string[], rounds: number | undefined, write: (rows
 
 async function main(): Promise<number> {
   const { help, list, names, rounds, json, kind } = readOptions();
-  if (help) console.log(formatHelp({ usage: ['npm run bench -- [options]'], about: [], groups: { Options: options } }));
-  else if (list) for (const name of names) console.log(kind === 'cases' ? `${name}: ${cases[name].what}` : name);
+  if (help)
+    console.log(
+      formatHelp({
+        usage: ['npm run bench -- [options]'],
+        about: [],
+        groups: { Options: options },
+      }),
+    );
+  else if (list)
+    for (const name of names) console.log(kind === 'cases' ? `${name}: ${cases[name].what}` : name);
   else {
     process.chdir(root); // cases name their files from there
     compileOurs();

@@ -1,4 +1,7 @@
-/** A process that measures one side. While it is not asked for anything it is stopped, so that it takes nothing from the other. */
+/**
+ * A process that measures one side. While it is not asked for anything it is stopped, so that it
+ * takes nothing from the other.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
@@ -26,7 +29,10 @@ export class Side {
 
   constructor(name: string, command: string, args: string[], env: NodeJS.ProcessEnv = {}) {
     this.name = name;
-    this.child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...env } });
+    this.child = spawn(command, args, {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, ...env },
+    });
     running.add(this.child);
     this.child.on('exit', () => running.delete(this.child));
     this.child.on('error', (error) => {
@@ -39,7 +45,10 @@ export class Side {
   private async answer<T>(): Promise<T> {
     for (;;) {
       const { value, done } = await this.lines.next();
-      if (done) throw new Error(`${this.name} ended early${this.failure ? `: ${this.failure.message}` : '; its own message is above'}.`);
+      if (done)
+        throw new Error(
+          `${this.name} ended early${this.failure ? `: ${this.failure.message}` : '; its own message is above'}.`,
+        );
       if (value.startsWith('{')) return JSON.parse(value);
     }
   }
@@ -64,14 +73,20 @@ export class Side {
   round = async (): Promise<number> => (await this.ask<{ seconds: number }>('round')).seconds;
 
   /** The most memory that the process has had since it was ready, in bytes. */
-  peakBytes = async (): Promise<number> => (await this.ask<{ peakBytes: number }>('peak')).peakBytes;
+  peakBytes = async (): Promise<number> =>
+    (await this.ask<{ peakBytes: number }>('peak')).peakBytes;
 
   /** Writes the last round's output to a file, as float32 values in diffusers' axis order. */
   save = async (path: string): Promise<unknown> => this.ask(`save ${path}`);
 
   /** Ends the process and waits until its memory is free. */
   async end(): Promise<void> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null || this.child.pid === undefined) return;
+    if (
+      this.child.exitCode !== null ||
+      this.child.signalCode !== null ||
+      this.child.pid === undefined
+    )
+      return;
     const ended = new Promise((resolve) => this.child.once('exit', resolve));
     this.child.kill('SIGKILL');
     await ended;

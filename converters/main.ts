@@ -17,8 +17,14 @@ const what: Options = {
     value: 'FORMAT',
     help: 'diffusers, a folder of safetensors; original, one safetensors file with the names of svd_xt.safetensors; or tfjs, a folder of TensorFlow.js artifacts. Required.',
   },
-  from: { value: 'FORMAT', help: 'Format that INPUT has to be of, one of the same. Default: any, seen from what it is.' },
-  dtype: { value: 'TYPE', help: 'Store weights as float32, float16 or bfloat16. For diffusers and original. Default: as they are.' },
+  from: {
+    value: 'FORMAT',
+    help: 'Format that INPUT has to be of, one of the same. Default: any, seen from what it is.',
+  },
+  dtype: {
+    value: 'TYPE',
+    help: 'Store weights as float32, float16 or bfloat16. For diffusers and original. Default: as they are.',
+  },
   quantize: {
     value: 'TYPE',
     help: 'For tfjs: none, float16, uint8 or uint16. The error against the exact weights is printed. Default: none, which keeps weights as they are, also in half precision.',
@@ -30,7 +36,10 @@ const what: Options = {
 };
 
 const source: Options = {
-  variant: { value: 'NAME', help: 'Read the weight files of this variant, such as fp16. Default: those without one.' },
+  variant: {
+    value: 'NAME',
+    help: 'Read the weight files of this variant, such as fp16. Default: those without one.',
+  },
   config: {
     value: 'DIR',
     help: 'For original files: folder in diffusers format with the configs. Default: those of the published models.',
@@ -77,12 +86,15 @@ export async function run(args: string[]): Promise<number> {
     return 0;
   }
   const [input, output, ...more] = given.positionals;
-  if (output === undefined || more.length > 0) throw new UsageError('svd convert takes an INPUT and an OUTPUT. See svd convert --help.');
+  if (output === undefined || more.length > 0)
+    throw new UsageError('svd convert takes an INPUT and an OUTPUT. See svd convert --help.');
   const chosen = <T extends string>(name: string, names: readonly T[]): T | undefined =>
     given.values(name).map((text) => oneOf(name, text, names))[0];
   const to = chosen('to', formats);
-  if (to === undefined) throw new UsageError(`--to is required: ${formats.join(', ')}. See svd convert --help.`);
-  if (given.has('config') && given.has('num-frames')) throw new UsageError('--config says the frames, too. Give it without --num-frames.');
+  if (to === undefined)
+    throw new UsageError(`--to is required: ${formats.join(', ')}. See svd convert --help.`);
+  if (given.has('config') && given.has('num-frames'))
+    throw new UsageError('--config says the frames, too. Give it without --num-frames.');
   const asked = {
     to,
     from: chosen('from', formats),
@@ -91,16 +103,29 @@ export async function run(args: string[]): Promise<number> {
     shardSize: given.values('shard-size').map((text) => byteCount('shard-size', text))[0],
     variant: given.value('variant'),
     config: given.value('config'),
-    numFrames: given.values('num-frames').map((text) => wholeNumber('num-frames', text, { min: 1 }))[0],
+    numFrames: given
+      .values('num-frames')
+      .map((text) => wholeNumber('num-frames', text, { min: 1 }))[0],
   };
-  const result = await watched({ json: given.has('json'), quiet: given.has('quiet') }, async ({ signal, progress, note }) => {
-    const path = await cachedFolderOf(input, readHubCommand(given));
-    const { convertCheckpoint } = await import('./convertCheckpoint.ts');
-    const conversion = await convertCheckpoint(path, output, { ...asked, onProgress: progress.update.bind(progress), signal });
-    if (conversion.supposed) note(conversion.supposed);
-    return conversion;
-  });
-  console.log(given.has('json') ? JSON.stringify({ output, ...result }) : [output, ...errorLines(result)].join('\n'));
+  const result = await watched(
+    { json: given.has('json'), quiet: given.has('quiet') },
+    async ({ signal, progress, note }) => {
+      const path = await cachedFolderOf(input, readHubCommand(given));
+      const { convertCheckpoint } = await import('./convertCheckpoint.ts');
+      const conversion = await convertCheckpoint(path, output, {
+        ...asked,
+        onProgress: progress.update.bind(progress),
+        signal,
+      });
+      if (conversion.supposed) note(conversion.supposed);
+      return conversion;
+    },
+  );
+  console.log(
+    given.has('json')
+      ? JSON.stringify({ output, ...result })
+      : [output, ...errorLines(result)].join('\n'),
+  );
   return 0;
 }
 

@@ -18,7 +18,10 @@ export class Pieces {
     this.pieces = pieces;
   }
 
-  /** Opens files below `folder` with the sizes that they are going to have; those that are not there are made. An empty path is `folder` itself. */
+  /**
+   * Opens files below `folder` with the sizes that they are going to have; those that are not there
+   * are made. An empty path is `folder` itself.
+   */
   static async open(folder: string, files: { path: string; bytes: number }[]): Promise<Pieces> {
     const pieces: Piece[] = [];
     let start = 0;
@@ -36,7 +39,10 @@ export class Pieces {
     return [...this.spans(length, position)].map(({ file, ...span }) => ({ fd: file.fd, ...span }));
   }
 
-  private *spans(length: number, position: number): Generator<{ file: FileHandle; from: number; to: number; at: number }> {
+  private *spans(
+    length: number,
+    position: number,
+  ): Generator<{ file: FileHandle; from: number; to: number; at: number }> {
     for (const { file, start, bytes } of this.pieces) {
       const from = Math.max(position, start);
       const to = Math.min(position + length, start + bytes);
@@ -45,7 +51,8 @@ export class Pieces {
   }
 
   async write(data: Uint8Array, position: number): Promise<void> {
-    for (const { file, from, to, at } of this.spans(data.length, position)) await writeAll(file, data.subarray(from, to), at);
+    for (const { file, from, to, at } of this.spans(data.length, position))
+      await writeAll(file, data.subarray(from, to), at);
   }
 
   /** The bytes there are; what is missing reads as zeros. */

@@ -1,6 +1,7 @@
 /**
- * Writes large files so that whatever ends the work, the next run goes on where it ended. Everything goes into a hidden folder beside the
- * target, `.TARGET.partial`, with a journal of the parts that are there and their checksums; at the end it takes the target's place in one step.
+ * Writes large files so that whatever ends the work, the next run goes on where it ended.
+ * Everything goes into a hidden folder beside the target, `.TARGET.partial`, with a journal of the
+ * parts that are there and their checksums; at the end it takes the target's place in one step.
  */
 import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -23,7 +24,10 @@ export interface Made {
   note?: unknown;
 }
 
-/** One file or several, which hold the bytes of all parts, one after the other, behind a head that is written last. */
+/**
+ * One file or several, which hold the bytes of all parts, one after the other, behind a head that
+ * is written last.
+ */
 export interface Run {
   /** The files by their paths in the target, empty if that is the file itself, with their sizes. */
   pieces: { path: string; bytes: number }[];
@@ -52,12 +56,17 @@ interface Line {
   note?: unknown;
 }
 
-/** Parts that are made ahead of the one that is written: reading, computing and writing go on beside each other. */
+/**
+ * Parts that are made ahead of the one that is written: reading, computing and writing go on beside
+ * each other.
+ */
 const AHEAD = 2;
 
 /**
- * Writes `target`, a file or a folder, from where an earlier run has ended. There must be nothing in its place, unless that run ended just then.
- * @throws CheckpointError if there is something, the disk is full, or another process does the same; what the parts throw; the signal's reason.
+ * Writes `target`, a file or a folder, from where an earlier run has ended. There must be nothing
+ * in its place, unless that run ended just then.
+ * @throws CheckpointError if there is something, the disk is full, or another process does the
+ * same; what the parts throw; the signal's reason.
  */
 export async function writeResumably(target: string, work: Work): Promise<void> {
   const path = resolve(target);
@@ -73,14 +82,20 @@ export async function writeResumably(target: string, work: Work): Promise<void> 
   }
 }
 
-/** Looks before all work. @throws CheckpointError if there is something at `target` that no interrupted run can have left. */
+/**
+ * Looks before all work. @throws CheckpointError if there is something at `target` that no
+ * interrupted run can have left.
+ */
 export async function checkFree(target: string): Promise<void> {
   if ((await exists(target)) && !(await exists(partialOf(resolve(target))))) throw taken(target);
 }
 
 const partialOf = (path: string) => join(dirname(path), `.${basename(path)}.partial`);
 const exists = async (path: string) => (await stat(path).catch(() => undefined)) !== undefined;
-const taken = (target: string) => new CheckpointError(`There is already something at ${target}. Remove it or choose another place.`);
+const taken = (target: string) =>
+  new CheckpointError(
+    `There is already something at ${target}. Remove it or choose another place.`,
+  );
 
 const header = ({ job }: Work) => JSON.stringify(job);
 
@@ -99,7 +114,12 @@ async function fill(path: string, partial: string, work: Work): Promise<void> {
     const lines = await linesOf(partial, output, work);
     const total = runs.reduce((sum, { parts }) => sum + bytesOf(parts), 0);
     let done = bytesOf(runs.flatMap(({ parts }) => parts).slice(0, lines.length));
-    await checkSpace(dirname(path), total - done, 'The conversion', 'Free space there or choose another place.');
+    await checkSpace(
+      dirname(path),
+      total - done,
+      'The conversion',
+      'Free space there or choose another place.',
+    );
     onProgress?.(done, total);
     const journal = await open(join(partial, 'journal'), 'a');
     const thread = new WriteThread();
@@ -112,7 +132,8 @@ async function fill(path: string, partial: string, work: Work): Promise<void> {
         let writing: Promise<void> | undefined;
         const write = async ({ data, note }: Made, position: number, before = writing) => {
           const stored = thread.write(data, pieces.spansOf(data.length, position));
-          const crc = crc32(data); // beside the thread, on which it would be in the way of the next part
+          // beside the thread, on which it would be in the way of the next part
+          const crc = crc32(data);
           await stored;
           await before;
           await journal.appendFile(`${JSON.stringify({ crc, note } satisfies Line)}\n`);
@@ -141,7 +162,8 @@ async function fill(path: string, partial: string, work: Work): Promise<void> {
       await thread.close();
       await journal.close();
     }
-    // Not before all parts are there: the hashes of the source are in it, which are computed until then.
+    // Not before all parts are there: the hashes of the source are in it, which are computed until
+    // then.
     for (const { run, notes } of written) {
       signal?.throwIfAborted();
       await finish(output, run, notes);
@@ -202,15 +224,21 @@ async function locked(partial: string): Promise<string> {
   return lock;
 }
 
-async function readJournal(partial: string): Promise<{ header: string; lines: Line[] } | undefined> {
+async function readJournal(
+  partial: string,
+): Promise<{ header: string; lines: Line[] } | undefined> {
   const text = await readFile(join(partial, 'journal'), 'utf8').catch(() => '');
-  const [header, ...rest] = text.slice(0, text.lastIndexOf('\n') + 1).split('\n'); // a line that was not finished counts for nothing
+  // a line that was not finished counts for nothing
+  const [header, ...rest] = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');
   if (!header) return undefined;
   const lines = rest.filter((line) => line !== '').map((line) => JSON.parse(line) as Line);
   return { header, lines };
 }
 
-/** The lines of the parts that are there, as far as their checksums are right, in a journal that has these alone. */
+/**
+ * The lines of the parts that are there, as far as their checksums are right, in a journal that has
+ * these alone.
+ */
 async function linesOf(partial: string, output: string, work: Work): Promise<Line[]> {
   const journal = await readJournal(partial).catch(() => undefined);
   const lines: Line[] = [];
@@ -228,11 +256,20 @@ async function linesOf(partial: string, output: string, work: Work): Promise<Lin
       } finally {
         await pieces.close();
       }
-      if (lines.length < work.runs.slice(0, work.runs.indexOf(run) + 1).reduce((sum, { parts }) => sum + parts.length, 0)) break;
+      if (
+        lines.length <
+        work.runs
+          .slice(0, work.runs.indexOf(run) + 1)
+          .reduce((sum, { parts }) => sum + parts.length, 0)
+      )
+        break;
     }
   } else {
     await rm(output, { recursive: true, force: true });
   }
-  await writeFile(join(partial, 'journal'), [header(work), ...lines.map((line) => JSON.stringify(line)), ''].join('\n'));
+  await writeFile(
+    join(partial, 'journal'),
+    [header(work), ...lines.map((line) => JSON.stringify(line)), ''].join('\n'),
+  );
   return lines;
 }

@@ -1,4 +1,7 @@
-/** What a component is as a TensorFlow.js layers model: one layer behind named inputs, and the names of its weights. */
+/**
+ * What a component is as a TensorFlow.js layers model: one layer behind named inputs, and the names
+ * of its weights.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { componentModel } from '../src/checkpoints/components.ts';
 import type { WeightedComponent } from '../src/checkpoints/diffusers/names.ts';
@@ -14,7 +17,12 @@ export interface Artifact {
 /** Shapes of a component's inputs without the first axis; null where any length will do. */
 function inputsOf(layer: AnyBlock): Record<string, tf.Shape> {
   const entries = Object.entries(layer.takes!).filter(([name]) => !name.endsWith('?'));
-  return Object.fromEntries(entries.map(([name, axes]) => [name, axes.slice(1).map((axis) => (typeof axis === 'number' ? axis : null))]));
+  return Object.fromEntries(
+    entries.map(([name, axes]) => [
+      name,
+      axes.slice(1).map((axis) => (typeof axis === 'number' ? axis : null)),
+    ]),
+  );
 }
 
 /** Builds the model of a component without weights and describes it. */
@@ -22,8 +30,11 @@ export function artifactOf(files: ModelFiles, component: WeightedComponent): Art
   const layer = componentModel(files, component);
   const inputs = Object.entries(inputsOf(layer)).map(([name, shape]) => tf.input({ name, shape }));
   // What `numFrames` is if nobody says so: a call of the loaded model may.
-  const kwargs: Kwargs = component === 'image_encoder' ? {} : { numFrames: files.config('unet').num_frames ?? 25 };
-  const outputs = withoutWeights(() => layer.apply(inputs.length === 1 ? inputs[0] : inputs, kwargs));
+  const kwargs: Kwargs =
+    component === 'image_encoder' ? {} : { numFrames: files.config('unet').num_frames ?? 25 };
+  const outputs = withoutWeights(() =>
+    layer.apply(inputs.length === 1 ? inputs[0] : inputs, kwargs),
+  );
   const model = tf.model({ name: component, inputs, outputs });
   const topology = model.toJSON(null, false);
   const parameters = new Map(layer.parameters().map((parameter) => [parameter.key, parameter]));

@@ -10,8 +10,9 @@ export interface Span {
 }
 
 /**
- * What the thread runs, as text like that of the hashes. It writes as little at a time as `cat` does: for larger writes, Linux looks for large
- * pages in a row, which made 3 GB take 20 instead of 5 seconds.
+ * What the thread runs, as text like that of the hashes. It writes as little at a time as `cat`
+ * does: for larger writes, Linux looks for large pages in a row, which made 3 GB take 20 instead of
+ * 5 seconds.
  */
 const threadSource = `
 const { writeSync } = require('node:fs');
@@ -39,14 +40,20 @@ export class WriteThread {
     this.worker.on('message', (answer: Answer) => {
       const { resolve, reject } = this.waiting.shift()!;
       if (answer === undefined) resolve();
-      else reject(Object.assign(new Error(answer.message), { code: answer.code, syscall: answer.syscall }));
+      else
+        reject(
+          Object.assign(new Error(answer.message), { code: answer.code, syscall: answer.syscall }),
+        );
     });
     this.worker.on('error', (error) => {
       for (const { reject } of this.waiting.splice(0)) reject(error as Error);
     });
   }
 
-  /** Writes the spans of `data`, which cover it. Memory that is not shared is copied. @throws What the file system says. */
+  /**
+   * Writes the spans of `data`, which cover it. Memory that is not shared is copied. @throws What
+   * the file system says.
+   */
   write(data: Uint8Array, spans: Span[]): Promise<void> {
     return new Promise((resolve, reject) => {
       this.waiting.push({ resolve, reject });

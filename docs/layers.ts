@@ -1,4 +1,7 @@
-/** Writes docs/layers.md from the comments of the layers and their arguments: `npx tsx docs/layers.ts`. A test runs the examples. */
+/**
+ * Writes docs/layers.md from the comments of the layers and their arguments: `npx tsx
+ * docs/layers.ts`. A test runs the examples.
+ */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
@@ -8,13 +11,30 @@ const entries = { layers: `${root}src/layers/index.ts`, models: `${root}src/mode
 
 /** Headings with the layers below them, from the small to the large. */
 const chapters: Record<string, string[]> = {
-  'Over pixels and tokens': ['Linear', 'Conv2d', 'GroupNormalization', 'LayerNorm', 'FeedForward', 'Attention', 'BasicTransformerBlock'],
+  'Over pixels and tokens': [
+    'Linear',
+    'Conv2d',
+    'GroupNormalization',
+    'LayerNorm',
+    'FeedForward',
+    'Attention',
+    'BasicTransformerBlock',
+  ],
   'Over pictures': ['ResnetBlock2D', 'Downsample2D', 'Upsample2D'],
-  'Over time': ['TemporalConv', 'TemporalResnetBlock', 'TemporalBasicTransformerBlock', 'AlphaBlender'],
+  'Over time': [
+    'TemporalConv',
+    'TemporalResnetBlock',
+    'TemporalBasicTransformerBlock',
+    'AlphaBlender',
+  ],
   'Over space and time': ['SpatioTemporalResBlock', 'TransformerSpatioTemporalModel'],
   'Of scalars': ['Timesteps', 'TimestepEmbedding'],
   'Blocks of the UNet': [
-    ...['DownBlockSpatioTemporal', 'CrossAttnDownBlockSpatioTemporal', 'UNetMidBlockSpatioTemporal'],
+    ...[
+      'DownBlockSpatioTemporal',
+      'CrossAttnDownBlockSpatioTemporal',
+      'UNetMidBlockSpatioTemporal',
+    ],
     ...['UpBlockSpatioTemporal', 'CrossAttnUpBlockSpatioTemporal'],
   ],
   'Parts of the VAE': [
@@ -27,23 +47,35 @@ const chapters: Record<string, string[]> = {
 export const documentedLayers = Object.values(chapters).flat();
 
 const program = ts.createProgram(Object.values(entries), {
-  ...{ module: ts.ModuleKind.NodeNext, target: ts.ScriptTarget.ES2022, allowImportingTsExtensions: true, noEmit: true, skipLibCheck: true },
+  ...{
+    module: ts.ModuleKind.NodeNext,
+    target: ts.ScriptTarget.ES2022,
+    allowImportingTsExtensions: true,
+    noEmit: true,
+    skipLibCheck: true,
+  },
 });
 const checker = program.getTypeChecker();
 
 /** What `./layers` and `./models` export, by name, with the subpath. */
 const exported = new Map(
   Object.entries(entries).flatMap(([subpath, entry]) =>
-    checker.getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(entry)!)!).map((symbol) => {
-      const own = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
-      return [symbol.name, { symbol: own, subpath }] as const;
-    }),
+    checker
+      .getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(entry)!)!)
+      .map((symbol) => {
+        const own = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
+        return [symbol.name, { symbol: own, subpath }] as const;
+      }),
   ),
 );
 
-const textOf = (symbol: ts.Symbol) => ts.displayPartsToString(symbol.getDocumentationComment(checker)).trim();
+const textOf = (symbol: ts.Symbol) =>
+  ts.displayPartsToString(symbol.getDocumentationComment(checker)).trim();
 
-/** The example in a class's comment: lines of TypeScript, where a comment at the end of a line is the shape or shapes of what it makes. */
+/**
+ * The example in a class's comment: lines of TypeScript, where a comment at the end of a line is
+ * the shape or shapes of what it makes.
+ */
 export function exampleOf(name: string): string {
   const tag = exported
     .get(name)!
@@ -57,8 +89,12 @@ function argumentsOf(name: string): ts.Symbol[] {
   const { symbol } = exported.get(name)!;
   const type = checker.getTypeOfSymbolAtLocation(symbol, symbol.valueDeclaration!);
   const [args] = type.getConstructSignatures()[0]!.getParameters();
-  const properties = checker.getTypeOfSymbolAtLocation(args!, symbol.valueDeclaration!).getProperties();
-  return properties.filter((property) => property.declarations!.every((node) => node.getSourceFile().fileName.startsWith(`${root}src/`)));
+  const properties = checker
+    .getTypeOfSymbolAtLocation(args!, symbol.valueDeclaration!)
+    .getProperties();
+  return properties.filter((property) =>
+    property.declarations!.every((node) => node.getSourceFile().fileName.startsWith(`${root}src/`)),
+  );
 }
 
 function rowOf(property: ts.Symbol): string {
@@ -69,14 +105,21 @@ function rowOf(property: ts.Symbol): string {
     declaration,
     ts.TypeFormatFlags.NoTruncation,
   );
-  const cells = [`\`${property.name}\``, `\`${type}\``, optional ? '' : 'required', textOf(property).replaceAll('\n', ' ')];
+  const cells = [
+    `\`${property.name}\``,
+    `\`${type}\``,
+    optional ? '' : 'required',
+    textOf(property).replaceAll('\n', ' '),
+  ];
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 }
 
 function sectionOf(name: string): string {
   const { symbol, subpath } = exported.get(name)!;
   const rows = argumentsOf(name).map(rowOf);
-  const table = ['| argument | type | | what it is |', '| --- | --- | --- | --- |', ...rows].join('\n');
+  const table = ['| argument | type | | what it is |', '| --- | --- | --- | --- |', ...rows].join(
+    '\n',
+  );
   const from = subpath === 'layers' ? '' : `From \`stable-video-diffusion-tfjs/${subpath}\`.\n\n`;
   return `### ${name}\n\n${textOf(symbol)}\n\n${from}${table}\n\n\`\`\`ts\n${exampleOf(name)}\n\`\`\``;
 }
@@ -133,8 +176,10 @@ does not look for layers inside of others.`;
 
 /** The page. */
 export function layersPage(): string {
-  const chapter = ([heading, names]: [string, string[]]) => [`## ${heading}`, ...names.map(sectionOf)].join('\n\n');
+  const chapter = ([heading, names]: [string, string[]]) =>
+    [`## ${heading}`, ...names.map(sectionOf)].join('\n\n');
   return `${[intro, ...Object.entries(chapters).map(chapter), own].join('\n\n')}\n`;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(`${root}docs/layers.md`, layersPage());
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  writeFileSync(`${root}docs/layers.md`, layersPage());

@@ -5,6 +5,7 @@ const className = 'The name under which TensorFlow.js saves and loads layers of 
 
 export function load(app) {
   app.converter.on(Converter.EVENT_CREATE_DECLARATION, (_context, reflection) => {
-    if (reflection.name === 'className') reflection.comment ??= new Comment([{ kind: 'text', text: className }]);
+    if (reflection.name === 'className')
+      reflection.comment ??= new Comment([{ kind: 'text', text: className }]);
   });
 }

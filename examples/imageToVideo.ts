@@ -3,24 +3,45 @@
  *
  *     npx tsx examples/imageToVideo.ts examples/rocket.jpg out.mp4 [model folder]
  */
-import { checkOutput, exportToVideo, Generator, loadImage, type Progress, StableVideoDiffusionPipeline } from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
+import {
+  checkOutput,
+  exportToVideo,
+  Generator,
+  loadImage,
+  type Progress,
+  StableVideoDiffusionPipeline,
+} from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
 
 const TINY = 'weights/tiny';
 const [picture, video, model = TINY] = process.argv.slice(2);
-if (!picture || !video) throw new Error('Usage: npx tsx examples/imageToVideo.ts PICTURE VIDEO [MODEL]');
+if (!picture || !video)
+  throw new Error('Usage: npx tsx examples/imageToVideo.ts PICTURE VIDEO [MODEL]');
 
 const stop = new AbortController();
 process.once('SIGINT', () => stop.abort());
 const { signal } = stop;
-const onProgress = ({ stage, step, steps }: Progress) => process.stderr.write(`\r${stage} ${step}/${steps}   `);
+const onProgress = ({ stage, step, steps }: Progress) =>
+  process.stderr.write(`\r${stage} ${step}/${steps}   `);
 
 await checkOutput(video); // before the long work, not after it
 const image = await loadImage(picture);
-const pipe = await StableVideoDiffusionPipeline.fromPretrained(model, { backend: 'auto', onProgress, signal });
+const pipe = await StableVideoDiffusionPipeline.fromPretrained(model, {
+  backend: 'auto',
+  onProgress,
+  signal,
+});
 try {
-  // A published checkpoint is at its best with the defaults: 576 x 1024 pixels, the frames it was trained on, 25 steps.
+  // A published checkpoint is at its best with the defaults: 576 x 1024 pixels, the frames it was
+  // trained on, 25 steps.
   const size = model === TINY ? { height: 64, width: 96, numFrames: 8, numInferenceSteps: 10 } : {};
-  const { frames } = await pipe.generate(image, { ...size, generator: new Generator(42), fps: 7, decodeChunkSize: 4, onProgress, signal });
+  const { frames } = await pipe.generate(image, {
+    ...size,
+    generator: new Generator(42),
+    fps: 7,
+    decodeChunkSize: 4,
+    onProgress,
+    signal,
+  });
   await exportToVideo(frames[0], video, { fps: 7, signal }); // one list of pictures per video
 } finally {
   pipe.dispose();

@@ -1,5 +1,6 @@
 /**
- * What the motion bucket does: each picture beside the videos of three buckets, slow to fast, in one GIF.
+ * What the motion bucket does: each picture beside the videos of three buckets, slow to fast, in
+ * one GIF.
  *
  *     npx tsx examples/motionBuckets.ts out.gif PICTURE PICTURE ...
  */
@@ -14,16 +15,26 @@ import {
 } from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
 
 const [gif, ...pictures] = process.argv.slice(2);
-if (!gif || pictures.length === 0) throw new Error('Usage: npx tsx examples/motionBuckets.ts GIF PICTURE...');
+if (!gif || pictures.length === 0)
+  throw new Error('Usage: npx tsx examples/motionBuckets.ts GIF PICTURE...');
 
 const [side, gap] = [64, 4]; // pixels
 const pipe = await StableVideoDiffusionPipeline.fromPretrained('weights/tiny', { backend: 'auto' });
-const pixels = vaePixelValues(await Promise.all(pictures.map((path) => loadImage(path))), side, side); // in [-1, 1], as the model sees them
-const [images] = framesToImages({ data: pixels.data.map((x) => x / 2 + 0.5), shape: [1, ...pixels.shape] });
+const pixels = vaePixelValues(
+  await Promise.all(pictures.map((path) => loadImage(path))),
+  side,
+  side,
+); // in [-1, 1], as the model sees them
+const [images] = framesToImages({
+  data: pixels.data.map((x) => x / 2 + 0.5),
+  shape: [1, ...pixels.shape],
+});
 const columns: RgbImage[][][] = []; // buckets, pictures, frames
 for (const motionBucketId of [40, 127, 200]) {
   const generator = images.map((_, i) => new Generator(i));
-  columns.push((await pipe.generate(images, { height: side, width: side, motionBucketId, generator })).frames);
+  columns.push(
+    (await pipe.generate(images, { height: side, width: side, motionBucketId, generator })).frames,
+  );
 }
 pipe.dispose();
 

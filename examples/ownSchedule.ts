@@ -1,17 +1,25 @@
 /**
- * Sampling with a schedule of your own: Align Your Steps (Sabour et al. 2024), whose ten steps look like 25 of the usual ones.
+ * Sampling with a schedule of your own: Align Your Steps (Sabour et al. 2024), whose ten steps look
+ * like 25 of the usual ones.
  *
  *     npx tsx examples/ownSchedule.ts PICTURE VIDEO [STEPS]
  */
 import { exportToVideo, Generator, loadImage, StableVideoDiffusionPipeline } from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
 
 const [picture, video, steps = '10'] = process.argv.slice(2);
-if (!picture || !video) throw new Error('Usage: npx tsx examples/ownSchedule.ts PICTURE VIDEO [STEPS]');
+if (!picture || !video)
+  throw new Error('Usage: npx tsx examples/ownSchedule.ts PICTURE VIDEO [STEPS]');
 
-/** The noise levels that the paper found for Stable Video Diffusion, without the last one, which is 0. */
+/**
+ * The noise levels that the paper found for Stable Video Diffusion, without the last one, which is
+ * 0.
+ */
 const aligned = [700, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034];
 
-/** The same curve with another number of levels: logarithms interpolated linearly, as the paper does. */
+/**
+ * The same curve with another number of levels: logarithms interpolated linearly, as the paper
+ * does.
+ */
 function resampled(levels: number[], count: number): number[] {
   return Array.from({ length: count }, (_, i) => {
     const place = count === 1 ? 0 : (i * (levels.length - 1)) / (count - 1);

@@ -1,5 +1,14 @@
-/** Stable Video Diffusion for TensorFlow.js: what runs without Node. Pictures come as RGB bytes or tensors, weights from URLs or memory. */
-export { type BrowserBackend, browserBackends, type ChosenBackend, type Refusal, useBrowserBackend } from './backends/browser.ts';
+/**
+ * Stable Video Diffusion for TensorFlow.js: what runs without Node. Pictures come as RGB bytes or
+ * tensors, weights from URLs or memory.
+ */
+export {
+  type BrowserBackend,
+  browserBackends,
+  type ChosenBackend,
+  type Refusal,
+  useBrowserBackend,
+} from './backends/browser.ts';
 export * from './checkpoints/browser.ts';
 export * from './layers/index.ts';
 export { encodeMp4, type Mp4Options } from './media/encodeMp4.ts';

@@ -5,7 +5,12 @@ export * from './layers/index.ts';
 export * from './media/index.ts';
 export { MemoryError } from './memory/errors.ts';
 export type { Estimate, OffloadMode, StageEstimate } from './memory/estimate.ts';
-export { type FixedSettings, type MemoryPlan, type MemoryRequest, planMemory } from './memory/plan.ts';
+export {
+  type FixedSettings,
+  type MemoryPlan,
+  type MemoryRequest,
+  planMemory,
+} from './memory/plan.ts';
 export type { Levers, ModelConfigs, VideoSize } from './memory/stages.ts';
 export * from './models/index.ts';
 export { type FormulationSet, useFormulations } from './ops/formulations.ts';
@@ -16,5 +21,15 @@ export * from './pipelines/types.ts';
 export * from './random/index.ts';
 export * from './schedulers/index.ts';
 export * from './verification/compareTensors.ts';
-export { checkSameCheckpoint, type Reference, type ReferenceCall, readReference } from './verification/reference.ts';
-export { type StageResult, stageTolerances, type VerifyOptions, verifyReference } from './verification/verify.ts';
+export {
+  checkSameCheckpoint,
+  type Reference,
+  type ReferenceCall,
+  readReference,
+} from './verification/reference.ts';
+export {
+  type StageResult,
+  stageTolerances,
+  type VerifyOptions,
+  verifyReference,
+} from './verification/verify.ts';

@@ -1,4 +1,7 @@
-/** Selects what the tests run on: the backend `TEST_BACKEND`, default wasm, and the formulations `TEST_FORMULATION`, default fastest. */
+/**
+ * Selects what the tests run on: the backend `TEST_BACKEND`, default wasm, and the formulations
+ * `TEST_FORMULATION`, default fastest.
+ */
 import { useBackend } from '../src/backends/index.ts';
 import type { BackendName } from '../src/backends/types.ts';
 import { type FormulationSet, useFormulations } from '../src/ops/index.ts';

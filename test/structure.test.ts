@@ -1,10 +1,15 @@
-/** The structure that the folders promise: imports point one way, and what is meant for browsers is free of Node. */
+/**
+ * The structure that the folders promise: imports point one way, and what is meant for browsers is
+ * free of Node.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 
 const src = fileURLToPath(new URL('../src/', import.meta.url));
-const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) =>
+  file.endsWith('.ts'),
+);
 
 /** What a file imports at run time. Types alone do not count. */
 function importsOf(file: string): string[] {
@@ -30,7 +35,18 @@ const allowed: Record<string, string[]> = {
   checkpoints: ['ops', 'layers', 'models', 'files'],
   memory: ['ops', 'layers', 'models', 'checkpoints', 'backends'],
   recording: ['ops', 'layers'],
-  pipelines: ['ops', 'layers', 'models', 'random', 'schedulers', 'media', 'checkpoints', 'backends', 'memory', 'recording'],
+  pipelines: [
+    'ops',
+    'layers',
+    'models',
+    'random',
+    'schedulers',
+    'media',
+    'checkpoints',
+    'backends',
+    'memory',
+    'recording',
+  ],
   verification: ['layers', 'random', 'checkpoints', 'pipelines', 'media'],
 };
 
@@ -44,14 +60,18 @@ describe('structure', () => {
       const others = importsOf(file)
         .filter((name) => name.startsWith('.'))
         .map((name) => resolve(file, name).split('/')[0]);
-      return others.filter((other) => other !== folder && !allowed[folder].includes(other)).map((other) => `${file} imports ${other}`);
+      return others
+        .filter((other) => other !== folder && !allowed[folder].includes(other))
+        .map((other) => `${file} imports ${other}`);
     });
     expect(wrong).to.deep.equal([]);
   });
 
   it("keeps Node's modules in the folders meant for them", () => {
     const wrong = files.filter(
-      (file) => !withNode.includes(file.split('/')[0]) && importsOf(file).some((name) => name.startsWith('node:')),
+      (file) =>
+        !withNode.includes(file.split('/')[0]) &&
+        importsOf(file).some((name) => name.startsWith('node:')),
     );
     expect(wrong).to.deep.equal([]);
   });
@@ -62,10 +82,14 @@ describe('structure', () => {
     const visit = (file: string) => {
       if (seen.has(file)) return;
       seen.add(file);
-      for (const name of importsOf(file)) name.startsWith('.') ? visit(resolve(file, name)) : packages.add(name);
+      for (const name of importsOf(file))
+        name.startsWith('.') ? visit(resolve(file, name)) : packages.add(name);
     };
     visit('browser.ts');
-    expect([...seen]).to.include.members(['pipelines/stableVideoDiffusion.ts', 'checkpoints/safetensors/header.ts']);
+    expect([...seen]).to.include.members([
+      'pipelines/stableVideoDiffusion.ts',
+      'checkpoints/safetensors/header.ts',
+    ]);
     expect([...packages]).to.deep.equal(['@tensorflow/tfjs']);
   });
 });

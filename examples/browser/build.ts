@@ -1,4 +1,7 @@
-/** Builds the page into a folder that any web server can serve: `npm run browser`; with `-- --serve`, serves it too. */
+/**
+ * Builds the page into a folder that any web server can serve: `npm run browser`; with `--
+ * --serve`, serves it too.
+ */
 import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,11 +9,17 @@ import * as esbuild from 'esbuild';
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
-/** The package h264-mp4-encoder names only its build for Node; the one for browsers is a script that makes a global variable. */
+/**
+ * The package h264-mp4-encoder names only its build for Node; the one for browsers is a script that
+ * makes a global variable.
+ */
 const webEncoder: esbuild.Plugin = {
   name: 'web-encoder',
   setup(build) {
-    const script = fileURLToPath(import.meta.resolve('h264-mp4-encoder')).replace('.node.js', '.web.js');
+    const script = fileURLToPath(import.meta.resolve('h264-mp4-encoder')).replace(
+      '.node.js',
+      '.web.js',
+    );
     build.onResolve({ filter: /^h264-mp4-encoder$/ }, () => ({ path: script }));
     build.onLoad({ filter: /h264-mp4-encoder\.web\.js$/ }, () => ({
       contents: `${readFileSync(script, 'utf8')}\nexport const { createH264MP4Encoder } = HME;`,
@@ -36,11 +45,13 @@ export async function buildPage(): Promise<{ folder: string; metafile: esbuild.M
     logLevel: 'warning',
   });
   const wasm = dirname(fileURLToPath(import.meta.resolve('@tensorflow/tfjs-backend-wasm')));
-  for (const file of readdirSync(wasm).filter((name) => name.endsWith('.wasm'))) copyFileSync(`${wasm}/${file}`, `${folder}/${file}`);
+  for (const file of readdirSync(wasm).filter((name) => name.endsWith('.wasm')))
+    copyFileSync(`${wasm}/${file}`, `${folder}/${file}`);
   copyFileSync(path('index.html'), `${folder}/index.html`);
   const model = path('../../weights/tiny');
   for (const part of readdirSync(model, { recursive: true, encoding: 'utf8' })) {
-    if (/^[^/]+\.json$|^(?!train)[^/]+\/[^/]+\.(json|safetensors)$/.test(part)) cpSync(`${model}/${part}`, `${folder}/model/${part}`);
+    if (/^[^/]+\.json$|^(?!train)[^/]+\/[^/]+\.(json|safetensors)$/.test(part))
+      cpSync(`${model}/${part}`, `${folder}/model/${part}`);
   }
   return { folder, metafile };
 }

@@ -29,7 +29,10 @@ function busy(is: boolean): void {
   showState();
 }
 
-/** The bytes of a dropped or chosen picture, without the browser's colour management, as other programs read it. */
+/**
+ * The bytes of a dropped or chosen picture, without the browser's colour management, as other
+ * programs read it.
+ */
 async function open(file: File | undefined): Promise<void> {
   if (!file || working) return;
   picture = undefined;
@@ -38,12 +41,19 @@ async function open(file: File | undefined): Promise<void> {
   URL.revokeObjectURL(shown.src);
   shown.removeAttribute('src');
   try {
-    const bitmap = await createImageBitmap(file, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' });
+    const bitmap = await createImageBitmap(file, {
+      colorSpaceConversion: 'none',
+      premultiplyAlpha: 'none',
+    });
     const { width, height } = bitmap;
     const context = new OffscreenCanvas(width, height).getContext('2d')!;
     context.drawImage(bitmap, 0, 0);
     const rgba = context.getImageData(0, 0, width, height).data;
-    picture = { width, height, data: new Uint8Array(width * height * 3).map((_, i) => rgba[4 * Math.floor(i / 3) + (i % 3)]) };
+    picture = {
+      width,
+      height,
+      data: new Uint8Array(width * height * 3).map((_, i) => rgba[4 * Math.floor(i / 3) + (i % 3)]),
+    };
     shown.src = URL.createObjectURL(file);
     say(`${file.name}: ${width} x ${height} pixels.`);
   } catch {
@@ -81,12 +91,16 @@ function showProgress({ stage, step, steps }: Progress): void {
   Object.assign(bar, { max: steps, value: step });
   const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
   const bytes = stage === 'downloading' || stage === 'loading';
-  say(`${stage[0].toUpperCase()}${stage.slice(1)} ${bytes ? mib(step) : step} of ${bytes ? mib(steps) : steps}`);
+  say(
+    `${stage[0].toUpperCase()}${stage.slice(1)} ${bytes ? mib(step) : step} of ${bytes ? mib(steps) : steps}`,
+  );
 }
 
 worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
   const fps = Number(new FormData(form).get('fps'));
-  if (data.type === 'backend') element('backend').textContent = `Computes by ${data.name}.${data.note ? ` (${data.note})` : ''}`;
+  if (data.type === 'backend')
+    element('backend').textContent =
+      `Computes by ${data.name}.${data.note ? ` (${data.note})` : ''}`;
   if (data.type === 'progress') showProgress(data.progress);
   if (data.type === 'preview') {
     play(
@@ -103,7 +117,10 @@ worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
     play(data.frames.map(withAlpha), fps);
     const link = element<HTMLAnchorElement>('download');
     URL.revokeObjectURL(link.href);
-    Object.assign(link, { href: URL.createObjectURL(new Blob([data.mp4], { type: 'video/mp4' })), hidden: false });
+    Object.assign(link, {
+      href: URL.createObjectURL(new Blob([data.mp4], { type: 'video/mp4' })),
+      hidden: false,
+    });
     say(`Done in ${data.seconds.toFixed(1)} s.`);
   }
   if (data.type === 'failed' || data.type === 'cancelled' || data.type === 'done') busy(false);
@@ -130,12 +147,15 @@ form.onsubmit = (event) => {
       backend: backend as Request['backend'],
       seed: Number(seed),
     },
-    settings: Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, Number(value)])) as unknown as Request['settings'],
+    settings: Object.fromEntries(
+      Object.entries(settings).map(([name, value]) => [name, Number(value)]),
+    ) as unknown as Request['settings'],
   };
   send({ type: 'generate', request });
 };
 element('cancel').onclick = () => send({ type: 'cancel' });
-element<HTMLInputElement>('file').onchange = ({ target }) => open((target as HTMLInputElement).files?.[0]);
+element<HTMLInputElement>('file').onchange = ({ target }) =>
+  open((target as HTMLInputElement).files?.[0]);
 document.ondragover = (event) => event.preventDefault();
 document.ondrop = (event) => {
   event.preventDefault();

@@ -3,7 +3,12 @@ import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import '@tensorflow/tfjs-backend-webgpu';
 import { createH264MP4Encoder } from 'h264-mp4-encoder';
-import { encodeMp4, Generator, StableVideoDiffusionPipeline, useBrowserBackend } from 'stable-video-diffusion-tfjs/browser';
+import {
+  encodeMp4,
+  Generator,
+  StableVideoDiffusionPipeline,
+  useBrowserBackend,
+} from 'stable-video-diffusion-tfjs/browser';
 import type { FromWorker, Request, ToWorker } from './messages.ts';
 
 setWasmPaths(new URL('./', self.location.href).href);
@@ -18,20 +23,40 @@ self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
   try {
     await generate(data.request, signal);
   } catch (error) {
-    tell(signal.aborted ? { type: 'cancelled' } : { type: 'failed', message: (error as Error).message });
+    tell(
+      signal.aborted
+        ? { type: 'cancelled' }
+        : { type: 'failed', message: (error as Error).message },
+    );
   }
 };
 
-async function generate({ picture, model, variant, backend, seed, settings }: Request, signal: AbortSignal): Promise<void> {
+async function generate(
+  { picture, model, variant, backend, seed, settings }: Request,
+  signal: AbortSignal,
+): Promise<void> {
   const start = performance.now();
   const { name, refused } = await useBrowserBackend(backend);
-  tell({ type: 'backend', name, note: refused.map(({ name, reason }) => `no ${name}: ${reason}`).join('; ') });
-  const onProgress = (progress: Extract<FromWorker, { type: 'progress' }>['progress']) => tell({ type: 'progress', progress });
+  tell({
+    type: 'backend',
+    name,
+    note: refused.map(({ name, reason }) => `no ${name}: ${reason}`).join('; '),
+  });
+  const onProgress = (progress: Extract<FromWorker, { type: 'progress' }>['progress']) =>
+    tell({ type: 'progress', progress });
   const key = [name, model, variant].join();
   if (loaded?.key !== key) {
     loaded?.pipe.dispose();
     loaded = undefined;
-    loaded = { key, pipe: await StableVideoDiffusionPipeline.fromPretrained(model, { variant, plannedFor: settings, onProgress, signal }) };
+    loaded = {
+      key,
+      pipe: await StableVideoDiffusionPipeline.fromPretrained(model, {
+        variant,
+        plannedFor: settings,
+        onProgress,
+        signal,
+      }),
+    };
   }
   const { frames } = await loaded.pipe.generate(picture, {
     ...settings,
@@ -43,11 +68,16 @@ async function generate({ picture, model, variant, backend, seed, settings }: Re
       return undefined;
     },
   });
-  const mp4 = (await encodeMp4(createH264MP4Encoder, frames[0], { fps: settings.fps, signal })) as Uint8Array<ArrayBuffer>;
+  const mp4 = (await encodeMp4(createH264MP4Encoder, frames[0], {
+    fps: settings.fps,
+    signal,
+  })) as Uint8Array<ArrayBuffer>;
   tell({ type: 'done', frames: frames[0], mp4, seconds: (performance.now() - start) / 1000 });
 }
 
-/** The first three channels of latents `[1, F, h, w, 4]` as colours, each stretched to its range. */
+/**
+ * The first three channels of latents `[1, F, h, w, 4]` as colours, each stretched to its range.
+ */
 async function preview(latents: tf.Tensor5D): Promise<FromWorker> {
   const [, count, height, width] = latents.shape;
   const colours = tf.tidy(() => {
@@ -60,7 +90,8 @@ async function preview(latents: tf.Tensor5D): Promise<FromWorker> {
   const size = height * width;
   const frames = Array.from({ length: count }, (_, frame) => {
     const rgba = new Uint8ClampedArray(4 * size).fill(255);
-    for (let i = 0; i < size; i++) rgba.set(values.subarray(3 * (frame * size + i), 3 * (frame * size + i + 1)), 4 * i);
+    for (let i = 0; i < size; i++)
+      rgba.set(values.subarray(3 * (frame * size + i), 3 * (frame * size + i + 1)), 4 * i);
     return rgba;
   });
   return { type: 'preview', width, height, frames };

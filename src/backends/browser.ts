@@ -1,6 +1,6 @@
 /**
- * Choosing a backend in a browser, among those whose packages the program imports: `@tensorflow/tfjs-backend-webgpu`,
- * `@tensorflow/tfjs-backend-wasm`.
+ * Choosing a backend in a browser, among those whose packages the program imports:
+ * `@tensorflow/tfjs-backend-webgpu`, `@tensorflow/tfjs-backend-wasm`.
  */
 import * as tf from '@tensorflow/tfjs';
 import type { MemoryLimits } from '../memory/limits.ts';
@@ -37,12 +37,14 @@ export interface ChosenBackend {
 const ready = new Set<BrowserBackend>();
 
 /**
- * Makes a backend ready and current. `auto`: the first one that works. A software adapter of WebGPU, which is slower than WebAssembly,
- * has to be asked for by name.
+ * Makes a backend ready and current. `auto`: the first one that works. A software adapter of
+ * WebGPU, which is slower than WebAssembly, has to be asked for by name.
  * @returns Its name, and why those before it were not chosen.
  * @throws One sentence with every reason, if there is none.
  */
-export async function useBrowserBackend(choice: 'auto' | BrowserBackend = 'auto'): Promise<ChosenBackend> {
+export async function useBrowserBackend(
+  choice: 'auto' | BrowserBackend = 'auto',
+): Promise<ChosenBackend> {
   const refused: Refusal[] = [];
   for (const name of choice === 'auto' ? browserBackends : [choice]) {
     try {
@@ -54,13 +56,19 @@ export async function useBrowserBackend(choice: 'auto' | BrowserBackend = 'auto'
       refused.push({ name, reason: (error as Error).message });
     }
   }
-  throw new Error(`No backend can be used: ${refused.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}.`);
+  throw new Error(
+    `No backend can be used: ${refused.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}.`,
+  );
 }
 
-/** What is known of the memory for tensors of the current backend, besides the 4 GiB of WebAssembly. */
+/**
+ * What is known of the memory for tensors of the current backend, besides the 4 GiB of WebAssembly.
+ */
 export function browserMemoryLimits(): Partial<MemoryLimits> {
   if (tf.getBackend() !== 'webgpu') return {};
-  const { maxBufferSize, maxStorageBufferBindingSize } = (tf.backend() as WebgpuBackend & { device: Device }).device.limits;
+  const { maxBufferSize, maxStorageBufferBindingSize } = (
+    tf.backend() as WebgpuBackend & { device: Device }
+  ).device.limits;
   return { tensorBytes: Math.min(maxBufferSize, maxStorageBufferBindingSize) };
 }
 
@@ -81,14 +89,20 @@ async function prepare(name: BrowserBackend, automatic: boolean): Promise<void> 
 }
 
 async function checkAdapter(automatic: boolean): Promise<void> {
-  const { gpu } = navigator as { gpu?: { requestAdapter(options: object): Promise<Adapter | null> } };
+  const { gpu } = navigator as {
+    gpu?: { requestAdapter(options: object): Promise<Adapter | null> };
+  };
   if (!gpu) throw new Error('this browser has no WebGPU');
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) throw new Error('no graphics adapter was found');
   const { vendor, architecture, description } = adapter.info;
   const software =
-    adapter.isFallbackAdapter || /swiftshader|llvmpipe|software|basic render/i.test(`${vendor} ${architecture} ${description}`);
-  if (automatic && software) throw new Error('its only adapter is software, which is slower than wasm and has to be asked for by name');
+    adapter.isFallbackAdapter ||
+    /swiftshader|llvmpipe|software|basic render/i.test(`${vendor} ${architecture} ${description}`);
+  if (automatic && software)
+    throw new Error(
+      'its only adapter is software, which is slower than wasm and has to be asked for by name',
+    );
 }
 
 type Factory = () => tf.KernelBackend | Promise<tf.KernelBackend>;

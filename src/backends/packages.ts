@@ -19,14 +19,19 @@ export function folderOf(packageName: string): string | undefined {
 
 /** The version that a package's folder states. */
 export function versionIn(folder: string): string {
-  return (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string }).version;
+  return (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string })
+    .version;
 }
 
-/** The arguments with which Node runs a script of this folder, as it was built or from its source. */
+/**
+ * The arguments with which Node runs a script of this folder, as it was built or from its source.
+ */
 export function scriptArguments(name: string): string[] {
   const here = fileURLToPath(import.meta.url);
   const script = join(dirname(here), name + extname(here));
-  return extname(here) === '.ts' ? ['--import', pathToFileURL(requireHere.resolve('tsx')).href, script] : [script];
+  return extname(here) === '.ts'
+    ? ['--import', pathToFileURL(requireHere.resolve('tsx')).href, script]
+    : [script];
 }
 
 /** The processor's name, as the operating system gives it. */

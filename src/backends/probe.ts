@@ -1,4 +1,7 @@
-/** A script of its own: tries the backend named as its argument and prints the report as one line of JSON. See list.ts. */
+/**
+ * A script of its own: tries the backend named as its argument and prints the report as one line of
+ * JSON. See list.ts.
+ */
 import { reasonOf } from './packages.ts';
 import { useBackend } from './select.ts';
 import { type BackendName, type BackendReport, providers } from './types.ts';

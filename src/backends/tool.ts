@@ -8,9 +8,14 @@ export class MissingTool extends Error {
 
 /**
  * Runs a program to its end and gives what it printed.
- * @throws One sentence with the program's last words when it fails; `MissingTool` when there is no such program.
+ * @throws One sentence with the program's last words when it fails; `MissingTool` when there is no
+ * such program.
  */
-export function runTool(command: string, args: string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<string> {
+export function runTool(
+  command: string,
+  args: string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
     const printed = { stdout: '', stderr: '' };
@@ -26,13 +31,17 @@ export function runTool(command: string, args: string[], options: { cwd?: string
     child.on('close', (code, signal) => {
       if (code === 0) return resolve(printed.stdout);
       reject(
-        new Error(`\`${command} ${args.slice(0, 3).join(' ')} ...\` failed (${signal ?? `exit code ${code}`}): ${lastWords(printed)}`),
+        new Error(
+          `\`${command} ${args.slice(0, 3).join(' ')} ...\` failed (${signal ?? `exit code ${code}`}): ${lastWords(printed)}`,
+        ),
       );
     });
   });
 }
 
-/** The line that says most about a failure: the last one that speaks of an error, else the last one. */
+/**
+ * The line that says most about a failure: the last one that speaks of an error, else the last one.
+ */
 function lastWords({ stdout, stderr }: { stdout: string; stderr: string }): string {
   const lines = `${stdout}\n${stderr}`
     .split('\n')

@@ -1,25 +1,37 @@
-/** What the backends have in common: their names, the options they take and the report each gives. */
+/**
+ * What the backends have in common: their names, the options they take and the report each gives.
+ */
 
 /** The TensorFlow.js backends that this package can run on, fastest first. */
 export const backendNames = ['tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
 
-/** `tensorflow`: libtensorflow, on CUDA or the CPU. `webgpu`: a graphics card. `wasm`: WebAssembly. `cpu`: plain JavaScript. */
+/**
+ * `tensorflow`: libtensorflow, on CUDA or the CPU. `webgpu`: a graphics card. `wasm`: WebAssembly.
+ * `cpu`: plain JavaScript.
+ */
 export type BackendName = (typeof backendNames)[number];
 
 /** Options of `useBackend`. */
 export interface BackendOptions {
-  /** Threads of the wasm backend, a whole number from 1 to 8. Default: the number of cores, at most 8. The others ignore it. */
+  /**
+   * Threads of the wasm backend, a whole number from 1 to 8. Default: the number of cores, at most
+   * 8. The others ignore it.
+   */
   threads?: number;
   /**
-   * Whether an NVIDIA card may round the inputs of float32 products to TensorFloat-32, with 11 bits instead of 24: faster and less exact.
-   * Default false. It holds from the first use of the tensorflow backend on; the others ignore it.
+   * Whether an NVIDIA card may round the inputs of float32 products to TensorFloat-32, with 11 bits
+   * instead of 24: faster and less exact. Default false. It holds from the first use of the
+   * tensorflow backend on; the others ignore it.
    */
   tf32?: boolean;
 }
 
 /** How a backend is asked for: by name, or as one that `auto` goes through. */
 export interface Request extends BackendOptions {
-  /** Whether a WebGPU adapter that is software may be taken: it is slower than wasm, so only by name. */
+  /**
+   * Whether a WebGPU adapter that is software may be taken: it is slower than wasm, so only by
+   * name.
+   */
   allowSoftware: boolean;
 }
 
@@ -39,7 +51,10 @@ export interface BackendReport {
   package: string;
   /** Whether it can be used. */
   available: boolean;
-  /** Version of the package and, for tensorflow, of the libtensorflow behind it. Absent when the backend cannot be used. */
+  /**
+   * Version of the package and, for tensorflow, of the libtensorflow behind it. Absent when the
+   * backend cannot be used.
+   */
   version?: string;
   /** The graphics card or processor it runs on. Absent when the backend cannot be used. */
   device?: string;

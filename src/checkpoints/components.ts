@@ -1,6 +1,13 @@
-/** The models that the components of a checkpoint are, built without weights: they know the name, the shape and the axes of each. */
+/**
+ * The models that the components of a checkpoint are, built without weights: they know the name,
+ * the shape and the axes of each.
+ */
 import { type AnyBlock, withoutWeights } from '../layers/block.ts';
-import { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../models/index.ts';
+import {
+  AutoencoderKLTemporalDecoder,
+  CLIPVisionModelWithProjection,
+  UNetSpatioTemporalConditionModel,
+} from '../models/index.ts';
 import { camelCaseConfig } from './configs.ts';
 import type { WeightedComponent } from './diffusers/names.ts';
 import { CheckpointError } from './errors.ts';
@@ -12,7 +19,10 @@ const classes = {
   image_encoder: CLIPVisionModelWithProjection,
 };
 
-/** The model of a component, not built, under the component's name. @throws CheckpointError if its config is of no such model. */
+/**
+ * The model of a component, not built, under the component's name. @throws CheckpointError if its
+ * config is of no such model.
+ */
 export function componentModel(files: ModelFiles, component: WeightedComponent): AnyBlock {
   try {
     return new classes[component]({ ...camelCaseConfig(files.config(component)), name: component });

@@ -1,19 +1,29 @@
-/** Names of config keys: snake_case in the JSON files of diffusers and transformers, camelCase here. */
+/**
+ * Names of config keys: snake_case in the JSON files of diffusers and transformers, camelCase here.
+ */
 
 /**
- * A JSON config with camelCase keys and the same values. Keys with a leading underscore (`_class_name`, ...) and
- * null values, which stand for defaults, are left out.
+ * A JSON config with camelCase keys and the same values. Keys with a leading underscore
+ * (`_class_name`, ...) and null values, which stand for defaults, are left out.
  */
 export function camelCaseConfig(json: Record<string, unknown>): Record<string, unknown> {
-  const entries = Object.entries(json).filter(([key, value]) => !key.startsWith('_') && value !== null);
+  const entries = Object.entries(json).filter(
+    ([key, value]) => !key.startsWith('_') && value !== null,
+  );
   return Object.fromEntries(
-    entries.map(([key, value]) => [key.replace(/_+([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()), value]),
+    entries.map(([key, value]) => [
+      key.replace(/_+([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()),
+      value,
+    ]),
   );
 }
 
 /** The inverse of `camelCaseConfig`. */
 export function snakeCaseConfig(config: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(config).map(([key, value]) => [key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), value]),
+    Object.entries(config).map(([key, value]) => [
+      key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      value,
+    ]),
   );
 }

@@ -2,10 +2,20 @@
 import { statfs } from 'node:fs/promises';
 import { CheckpointError } from './errors.ts';
 
-/** @throws CheckpointError with `advice` if the disk that `folder` is on has less than `needed` bytes. */
-export async function checkSpace(folder: string, needed: number, what: string, advice: string): Promise<void> {
+/**
+ * @throws CheckpointError with `advice` if the disk that `folder` is on has less than `needed`
+ * bytes.
+ */
+export async function checkSpace(
+  folder: string,
+  needed: number,
+  what: string,
+  advice: string,
+): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   if (needed <= bavail * bsize) return;
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
-  throw new CheckpointError(`${what} needs ${gigabytes(needed)} in ${folder}, where ${gigabytes(bavail * bsize)} are free. ${advice}`);
+  throw new CheckpointError(
+    `${what} needs ${gigabytes(needed)} in ${folder}, where ${gigabytes(bavail * bsize)} are free. ${advice}`,
+  );
 }

@@ -1,6 +1,9 @@
 /** The error that every checkpoint problem is reported by. */
 
-/** A weight file, model folder or set of weights that cannot be used. The message names the file and says what is wrong. */
+/**
+ * A weight file, model folder or set of weights that cannot be used. The message names the file and
+ * says what is wrong.
+ */
 export class CheckpointError extends Error {
   /** Tells it from other errors. */
   override name = 'CheckpointError';
@@ -27,10 +30,15 @@ export function listed(names: readonly string[], most = 20): string {
   return names.length > most ? `${shown} and ${names.length - most} more` : shown;
 }
 
-/** `value` as JSON on one line, cut if it is long or deep: for names and values that come out of files. */
+/**
+ * `value` as JSON on one line, cut if it is long or deep: for names and values that come out of
+ * files.
+ */
 export function quoted(value: unknown): string {
   if (Array.isArray(value)) {
-    const items = value.slice(0, 8).map((item) => (typeof item === 'object' ? '...' : quoted(item)));
+    const items = value
+      .slice(0, 8)
+      .map((item) => (typeof item === 'object' ? '...' : quoted(item)));
     return `[${items.join(',')}${value.length > 8 ? ',...' : ''}]`;
   }
   if (typeof value === 'object' && value !== null) return '{...}';

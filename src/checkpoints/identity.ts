@@ -1,4 +1,7 @@
-/** Which checkpoint a model is: what outputs carry, so that a result can be traced to the bytes that made it. */
+/**
+ * Which checkpoint a model is: what outputs carry, so that a result can be traced to the bytes that
+ * made it.
+ */
 import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
@@ -12,9 +15,15 @@ export interface CheckpointIdentity {
   id: string;
   /** The commit, in the cache of the hub. */
   revision?: string;
-  /** SHA-256 of each file that the pipeline reads, by its path in the folder or its name, in the order of the paths. */
+  /**
+   * SHA-256 of each file that the pipeline reads, by its path in the folder or its name, in the
+   * order of the paths.
+   */
   files: Record<string, string>;
-  /** SHA-256 of the lines that `sha256sum` prints for `files`: `cd FOLDER && sha256sum FILE... | sha256sum`. */
+  /**
+   * SHA-256 of the lines that `sha256sum` prints for `files`: `cd FOLDER && sha256sum FILE... |
+   * sha256sum`.
+   */
   hash: string;
 }
 
@@ -26,8 +35,9 @@ export interface IdentifyOptions extends OpenOptions {
 }
 
 /**
- * Identifies a checkpoint: the configs and the weights of a folder, or one file. Reads every byte, on a thread of its own; only large files
- * in the cache of the hub, whose names there are their SHA-256, are taken by name.
+ * Identifies a checkpoint: the configs and the weights of a folder, or one file. Reads every byte,
+ * on a thread of its own; only large files in the cache of the hub, whose names there are their
+ * SHA-256, are taken by name.
  * @throws CheckpointError if a file is missing or unreadable; the signal's reason if that aborts.
  */
 export async function identifyCheckpoint(
@@ -40,7 +50,8 @@ export async function identifyCheckpoint(
   const targets = await Promise.all(files.map((file) => resolved(join(folder, file))));
   const named = targets.map(nameInCache);
   const unnamed = targets.filter((_, i) => named[i] === undefined);
-  const read = kind === 'zeros' ? unnamed.map(() => '0'.repeat(64)) : await sha256OfFiles(unnamed, { signal });
+  const read =
+    kind === 'zeros' ? unnamed.map(() => '0'.repeat(64)) : await sha256OfFiles(unnamed, { signal });
   const hashes = named.map((name) => name ?? read.shift()!);
   return {
     ...(await nameOf(path)),
@@ -64,16 +75,21 @@ async function resolved(path: string): Promise<string> {
   }
 }
 
-/** The SHA-256 that a blob of the hub's cache is named by. Small files have a shorter name there, which is no SHA-256. */
+/**
+ * The SHA-256 that a blob of the hub's cache is named by. Small files have a shorter name there,
+ * which is no SHA-256.
+ */
 function nameInCache(path: string): string | undefined {
   const name = basename(path);
-  const isBlob = basename(dirname(path)) === 'blobs' && basename(dirname(dirname(path))).startsWith('models--');
+  const isBlob =
+    basename(dirname(path)) === 'blobs' && basename(dirname(dirname(path))).startsWith('models--');
   return isBlob && /^[0-9a-f]{64}$/.test(name) ? name : undefined;
 }
 
 async function nameOf(folder: string): Promise<{ id: string; revision?: string }> {
   const parts = (await resolved(folder)).split(sep);
   const [repository, snapshots, commit] = parts.slice(-3);
-  if (snapshots !== 'snapshots' || !repository?.startsWith('models--')) return { id: parts.at(-1)! };
+  if (snapshots !== 'snapshots' || !repository?.startsWith('models--'))
+    return { id: parts.at(-1)! };
   return { id: repository.split('--').slice(1).join('/'), revision: commit };
 }

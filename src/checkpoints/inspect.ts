@@ -1,4 +1,7 @@
-/** What a checkpoint turns out to be by the names and shapes of its tensors, and what is wrong with them. */
+/**
+ * What a checkpoint turns out to be by the names and shapes of its tensors, and what is wrong with
+ * them.
+ */
 import { declaredModel } from './components.ts';
 import { type WeightedComponent, weightedComponents } from './diffusers/names.ts';
 import { CheckpointError } from './errors.ts';
@@ -15,7 +18,10 @@ export interface Inspection {
   problems: string[];
 }
 
-/** Looks at the headers of all weight files. @throws CheckpointError if one is missing or broken, or a config is of another model. */
+/**
+ * Looks at the headers of all weight files. @throws CheckpointError if one is missing or broken, or
+ * a config is of another model.
+ */
 export async function inspectModel(files: ModelFiles): Promise<Inspection> {
   const { num_frames: numFrames } = files.config('unet') as { num_frames: number };
   const { configs } = publishedConfigs(numFrames);
@@ -29,12 +35,18 @@ export async function inspectModel(files: ModelFiles): Promise<Inspection> {
     isPublished &&= misfit(published, component, source) === undefined;
   }
   const name = { 14: ', like img2vid', 25: ', like img2vid-xt' }[numFrames] ?? '';
-  const size = isPublished ? `the published size, for ${numFrames} frames${name}` : 'a size of its own';
+  const size = isPublished
+    ? `the published size, for ${numFrames} frames${name}`
+    : 'a size of its own';
   return { recognised: `Stable Video Diffusion in ${size}`, problems };
 }
 
 /** What keeps the tensors of `source` from being the weights of a component. */
-function misfit(files: ModelFiles, component: WeightedComponent, source: WeightSource): string | undefined {
+function misfit(
+  files: ModelFiles,
+  component: WeightedComponent,
+  source: WeightSource,
+): string | undefined {
   const model = declaredModel(files, component);
   try {
     checkWeights(model, source, { label: component });

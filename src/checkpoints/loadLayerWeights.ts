@@ -15,22 +15,31 @@ import { openSharded } from './safetensors/sharded.ts';
 import { type LoadWeightsOptions, loadWeights } from './weights/load.ts';
 import type { WeightSource } from './weights/source.ts';
 
-/** Options of `loadLayerWeights`. Those for the hub count where the checkpoint is a model of the hub, `config` where it is an original file. */
+/**
+ * Options of `loadLayerWeights`. Those for the hub count where the checkpoint is a model of the
+ * hub, `config` where it is an original file.
+ */
 export type LoadLayerWeightsOptions = Omit<LoadWeightsOptions, 'prefix' | 'label' | 'onProgress'> &
   Omit<DownloadOptions, 'onProgress'> &
   Pick<SingleFileOptions, 'config'>;
 
-/** What the UNet's weights start with in the original single files, whose names are then translated to diffusers'. */
+/**
+ * What the UNet's weights start with in the original single files, whose names are then translated
+ * to diffusers'.
+ */
 const ORIGINAL_UNET = 'model.diffusion_model.';
 
 /**
- * Fills one layer from a checkpoint and reads nothing else of it. A layer that is not built yet gets built.
+ * Fills one layer from a checkpoint and reads nothing else of it. A layer that is not built yet
+ * gets built.
  *
- * @param checkpoint A model folder in diffusers' or TensorFlow.js' format or the name of one on the hub, the folder of one of its
- * components, a `.safetensors` file (also an original one), the index of a sharded one, or an open source of weights.
- * @param path Where the layer is in the checkpoint, such as `decoder.up_blocks.0.resnets.0`; in a model folder `vae.decoder...` says which
- * component is meant, should two of them have the layer.
- * @throws CheckpointError if there is no such checkpoint or no such layer in it, or with a list of all tensors that don't fit.
+ * @param checkpoint A model folder in diffusers' or TensorFlow.js' format or the name of one on the
+ * hub, the folder of one of its components, a `.safetensors` file (also an original one), the index
+ * of a sharded one, or an open source of weights.
+ * @param path Where the layer is in the checkpoint, such as `decoder.up_blocks.0.resnets.0`; in a
+ * model folder `vae.decoder...` says which component is meant, should two of them have the layer.
+ * @throws CheckpointError if there is no such checkpoint or no such layer in it, or with a list of
+ * all tensors that don't fit.
  */
 export async function loadLayerWeights(
   layer: AnyBlock,
@@ -38,25 +47,37 @@ export async function loadLayerWeights(
   path: string,
   options: LoadLayerWeightsOptions = {},
 ): Promise<void> {
-  if (typeof checkpoint !== 'string') return fill(layer, checkpoint, path, 'The checkpoint', options);
+  if (typeof checkpoint !== 'string')
+    return fill(layer, checkpoint, path, 'The checkpoint', options);
   const { sources, close } = await openSources(checkpoint, options);
   try {
     const candidates = sources.flatMap(({ name, source }) => {
       const below = name && path.startsWith(`${name}.`) ? path.slice(name.length + 1) : path;
-      return source.names().some((key) => key.startsWith(`${below}.`)) ? [{ name, source, below }] : [];
+      return source.names().some((key) => key.startsWith(`${below}.`))
+        ? [{ name, source, below }]
+        : [];
     });
     if (candidates.length > 1) {
       const names = candidates.map(({ name }) => `"${name}.${path}"`);
-      throw new CheckpointError(`${checkpoint} has the layer "${path}" more than once. Say which one is meant: ${names.join(' or ')}.`);
+      throw new CheckpointError(
+        `${checkpoint} has the layer "${path}" more than once. Say which one is meant: ${names.join(' or ')}.`,
+      );
     }
-    const [{ source, below }] = candidates.length === 1 ? candidates : [{ source: joined(sources), below: path }];
+    const [{ source, below }] =
+      candidates.length === 1 ? candidates : [{ source: joined(sources), below: path }];
     await fill(layer, source, below, checkpoint, options);
   } finally {
     await close();
   }
 }
 
-async function fill(layer: AnyBlock, source: WeightSource, path: string, label: string, options: LoadWeightsOptions): Promise<void> {
+async function fill(
+  layer: AnyBlock,
+  source: WeightSource,
+  path: string,
+  label: string,
+  options: LoadWeightsOptions,
+): Promise<void> {
   const names = source.names();
   if (!names.some((name) => name.startsWith(`${path}.`)))
     throw new CheckpointError(`${label} has no layer "${path}". ${whatThereIs(names, path)}`);
@@ -72,7 +93,9 @@ function whatThereIs(names: string[], path: string): string {
       .slice(0, depth)
       .map((part) => `${part}.`)
       .join('');
-    const below = names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length).split('.')[0]!);
+    const below = names
+      .filter((name) => name.startsWith(prefix))
+      .map((name) => name.slice(prefix.length).split('.')[0]!);
     if (below.length === 0) continue;
     const where = depth === 0 ? 'At its top' : `Below "${prefix.slice(0, -1)}"`;
     return `${where} there are ${listed([...new Set(below)])}.`;
@@ -89,7 +112,9 @@ interface NamedSource {
 /** The names of all components, for messages, each behind that of its component. */
 function joined(sources: NamedSource[]): WeightSource {
   const [{ source }] = sources;
-  const names = sources.flatMap(({ name, source: { names } }) => names().map((key) => (name ? `${name}.${key}` : key)));
+  const names = sources.flatMap(({ name, source: { names } }) =>
+    names().map((key) => (name ? `${name}.${key}` : key)),
+  );
   return { ...source, names: () => names };
 }
 
@@ -98,7 +123,10 @@ interface OpenSources {
   close(): Promise<void>;
 }
 
-async function openSources(checkpoint: string, options: LoadLayerWeightsOptions): Promise<OpenSources> {
+async function openSources(
+  checkpoint: string,
+  options: LoadLayerWeightsOptions,
+): Promise<OpenSources> {
   const alone = (source: WeightSource) => ({ sources: [{ source }], close: () => source.close() });
   if (checkpoint.endsWith('.json')) {
     await checkInside(dirname(checkpoint), await filesNamedBy(checkpoint));
@@ -111,7 +139,14 @@ async function openSources(checkpoint: string, options: LoadLayerWeightsOptions)
     return componentsOf(await openModel(checkpoint, { config: options.config }));
   }
   const { variant, revision, token, cacheDir, localFilesOnly, signal } = options;
-  const path = await locateModel(checkpoint, { variant, revision, token, cacheDir, localFilesOnly, signal });
+  const path = await locateModel(checkpoint, {
+    variant,
+    revision,
+    token,
+    cacheDir,
+    localFilesOnly,
+    signal,
+  });
   const file = (await isFolder(path)) ? await weightFileIn(path, variant) : undefined;
   if (file === undefined) return componentsOf(await openModel(path, { variant }));
   await checkInside(path, [file]);
@@ -121,7 +156,8 @@ async function openSources(checkpoint: string, options: LoadLayerWeightsOptions)
 async function componentsOf(model: ModelFiles): Promise<OpenSources> {
   try {
     const sources: NamedSource[] = [];
-    for (const name of weightedComponents) sources.push({ name, source: await model.weights(name) });
+    for (const name of weightedComponents)
+      sources.push({ name, source: await model.weights(name) });
     return { sources, close: () => model.close() };
   } catch (error) {
     await model.close();
@@ -132,7 +168,11 @@ async function componentsOf(model: ModelFiles): Promise<OpenSources> {
 /** The weight file in the folder of a component, if that is what it is. */
 async function weightFileIn(folder: string, variant?: string): Promise<string | undefined> {
   const files = await readdir(folder).catch((error: unknown) => {
-    throw new CheckpointError(`Cannot open the folder ${folder}: ${reason(error)}.`, { cause: error });
+    throw new CheckpointError(`Cannot open the folder ${folder}: ${reason(error)}.`, {
+      cause: error,
+    });
   });
-  return weightedComponents.map((component) => weightFileAmong(files, component, variant)).find((file) => file !== undefined);
+  return weightedComponents
+    .map((component) => weightFileAmong(files, component, variant))
+    .find((file) => file !== undefined);
 }

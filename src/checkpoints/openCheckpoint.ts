@@ -1,7 +1,15 @@
-/** Opens a checkpoint in whatever format it is: a folder in diffusers' layout, such a folder of TensorFlow.js artifacts, or an original file. */
+/**
+ * Opens a checkpoint in whatever format it is: a folder in diffusers' layout, such a folder of
+ * TensorFlow.js artifacts, or an original file.
+ */
 import { stat } from 'node:fs/promises';
 import { extname } from 'node:path';
-import { type Component, isSingleFile, PICKLES, type WeightedComponent } from './diffusers/names.ts';
+import {
+  type Component,
+  isSingleFile,
+  PICKLES,
+  type WeightedComponent,
+} from './diffusers/names.ts';
 import { openModelFolder } from './diffusers/openFolder.ts';
 import { CheckpointError, reason } from './errors.ts';
 import { openOriginal, type SingleFileOptions } from './original/open.ts';
@@ -11,7 +19,10 @@ import type { WeightSource } from './weights/source.ts';
 /** The formats that checkpoints come in and can be converted to. */
 export const formats = ['diffusers', 'original', 'tfjs'] as const;
 
-/** `diffusers`: a folder of safetensors. `original`: one safetensors file with the names of Stability AI's code. `tfjs`: a folder of TensorFlow.js artifacts. */
+/**
+ * `diffusers`: a folder of safetensors. `original`: one safetensors file with the names of
+ * Stability AI's code. `tfjs`: a folder of TensorFlow.js artifacts.
+ */
 export type Format = (typeof formats)[number];
 
 /** An open checkpoint: its configs, and its weights when they are asked for. */
@@ -27,12 +38,14 @@ export interface ModelFiles {
   /** A component's JSON config as it is, with snake_case keys. */
   config(component: Component): Record<string, unknown>;
   /**
-   * Opens a component's weights. Closing the checkpoint closes them; to free them earlier, close them yourself.
+   * Opens a component's weights. Closing the checkpoint closes them; to free them earlier, close
+   * them yourself.
    * @throws CheckpointError if there are none of the variant, or they are broken.
    */
   weights(component: WeightedComponent): Promise<WeightSource>;
   /**
-   * The paths of all files that the model is read from: configs, weights and what lists them; within the folder, if it is one.
+   * The paths of all files that the model is read from: configs, weights and what lists them;
+   * within the folder, if it is one.
    * @throws CheckpointError if there are no weights of the variant.
    */
   files(): Promise<string[]>;
@@ -60,7 +73,12 @@ export async function openModel(path: string, options: OpenOptions = {}): Promis
     throw new CheckpointError(`Cannot read ${path}: ${reason(error)}.`, { cause: error });
   });
   if (found?.isFile() && isSingleFile(path)) return openOriginal(path, single);
-  const [given] = Object.keys(single).filter((name) => single[name as keyof SingleFileOptions] !== undefined);
-  if (given) throw new CheckpointError(`\`${given}\` is for single files without configs, but ${path} is a folder with its own.`);
+  const [given] = Object.keys(single).filter(
+    (name) => single[name as keyof SingleFileOptions] !== undefined,
+  );
+  if (given)
+    throw new CheckpointError(
+      `\`${given}\` is for single files without configs, but ${path} is a folder with its own.`,
+    );
   return openModelFolder(path, { variant });
 }

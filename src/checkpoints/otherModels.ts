@@ -1,17 +1,55 @@
-/** Names models of other kinds for what they are, so that a refusal says more than that something is missing. */
+/**
+ * Names models of other kinds for what they are, so that a refusal says more than that something is
+ * missing.
+ */
 
-/** Original files and single components, by names of weights: the first that fits. Stable Video Diffusion fits none. */
+/**
+ * Original files and single components, by names of weights: the first that fits. Stable Video
+ * Diffusion fits none.
+ */
 const byKeys: [pattern: RegExp, without: RegExp | undefined, what: string][] = [
-  [/(^|\.)lora_(up|down|A|B)\.|^lora_/, undefined, 'holds a LoRA, which is an addition to a model and none by itself.'],
+  [
+    /(^|\.)lora_(up|down|A|B)\.|^lora_/,
+    undefined,
+    'holds a LoRA, which is an addition to a model and none by itself.',
+  ],
   [/\.motion_modules\./, undefined, 'holds the motion module of AnimateDiff.'],
   [/^controlnet_|^control_model\./, undefined, 'holds a ControlNet.'],
-  [/^(model\.diffusion_model\.)?joint_blocks\./, undefined, 'holds Stable Diffusion 3, which makes pictures from text.'],
-  [/^(model\.diffusion_model\.)?double_blocks\./, undefined, 'holds a transformer such as Flux or HunyuanVideo.'],
-  [/^(model\.diffusion_model\.)?transformer_blocks\.\d/, undefined, 'holds a diffusion transformer, such as of LTX-Video or CogVideoX.'],
-  [/^cond_stage_model\.transformer\./, undefined, 'holds Stable Diffusion 1, which makes pictures from text.'],
-  [/^cond_stage_model\.model\./, undefined, 'holds Stable Diffusion 2, which makes pictures from text.'],
-  [/^conditioner\.embedders\.1\./, /\.time_stack\./, 'holds Stable Diffusion XL, which makes pictures from text.'],
-  [/^model\.diffusion_model\./, /\.time_stack\./, 'holds a model for pictures: it has no layers over time.'],
+  [
+    /^(model\.diffusion_model\.)?joint_blocks\./,
+    undefined,
+    'holds Stable Diffusion 3, which makes pictures from text.',
+  ],
+  [
+    /^(model\.diffusion_model\.)?double_blocks\./,
+    undefined,
+    'holds a transformer such as Flux or HunyuanVideo.',
+  ],
+  [
+    /^(model\.diffusion_model\.)?transformer_blocks\.\d/,
+    undefined,
+    'holds a diffusion transformer, such as of LTX-Video or CogVideoX.',
+  ],
+  [
+    /^cond_stage_model\.transformer\./,
+    undefined,
+    'holds Stable Diffusion 1, which makes pictures from text.',
+  ],
+  [
+    /^cond_stage_model\.model\./,
+    undefined,
+    'holds Stable Diffusion 2, which makes pictures from text.',
+  ],
+  [
+    /^conditioner\.embedders\.1\./,
+    /\.time_stack\./,
+    'holds Stable Diffusion XL, which makes pictures from text.',
+  ],
+  [
+    /^model\.diffusion_model\./,
+    /\.time_stack\./,
+    'holds a model for pictures: it has no layers over time.',
+  ],
   [
     /^(down|up)_blocks\.|^encoder\.down_blocks\.|^vision_model\./,
     undefined,
@@ -19,10 +57,14 @@ const byKeys: [pattern: RegExp, without: RegExp | undefined, what: string][] = [
   ],
 ];
 
-/** What a file of weights with these names is, as the predicate of a sentence, if it is not Stable Video Diffusion in the original naming. */
+/**
+ * What a file of weights with these names is, as the predicate of a sentence, if it is not Stable
+ * Video Diffusion in the original naming.
+ */
 export function familyByKeys(names: string[]): string | undefined {
   for (const [pattern, without, what] of byKeys) {
-    if (names.some((name) => pattern.test(name)) && !names.some((name) => without?.test(name))) return what;
+    if (names.some((name) => pattern.test(name)) && !names.some((name) => without?.test(name)))
+      return what;
   }
   if (names.some((name) => name.startsWith('model.diffusion_model.'))) return undefined;
   return 'is no original checkpoint of Stable Video Diffusion: it has no model.diffusion_model.';
@@ -37,7 +79,10 @@ const byPipeline: [pattern: RegExp, what: string][] = [
   [/^AnimateDiff/, 'AnimateDiff, which makes videos from text'],
   [/^TextToVideo|^VideoToVideo/, 'ModelScope text-to-video'],
   [/^I2VGenXL/, 'I2VGen-XL'],
-  [/^(CogVideoX|LTX|Wan|HunyuanVideo|Mochi|Allegro|Latte)/, 'a video model with a diffusion transformer'],
+  [
+    /^(CogVideoX|LTX|Wan|HunyuanVideo|Mochi|Allegro|Latte)/,
+    'a video model with a diffusion transformer',
+  ],
 ];
 
 /** What a model for this pipeline class is, if that is known. */
@@ -53,7 +98,9 @@ const byBlock: [pattern: RegExp, what: string][] = [
 
 /** What a UNet with these block types is part of, if it is not Stable Video Diffusion. */
 export function familyByBlocks(types: readonly unknown[]): string | undefined {
-  const other = types.find((type) => !/^(CrossAttn)?(Down|Up)BlockSpatioTemporal$/.test(String(type)));
+  const other = types.find(
+    (type) => !/^(CrossAttn)?(Down|Up)BlockSpatioTemporal$/.test(String(type)),
+  );
   if (other === undefined) return undefined;
   const what = byBlock.find(([pattern]) => pattern.test(String(other)))?.[1];
   return `its blocks are of the type ${JSON.stringify(other)}${what ? `, as in ${what}` : ', which Stable Video Diffusion does not have'}`;

@@ -1,10 +1,14 @@
-/** SHA-256 of files, computed beside other work: files as large as a checkpoint keep a core busy for seconds. */
+/**
+ * SHA-256 of files, computed beside other work: files as large as a checkpoint keep a core busy for
+ * seconds.
+ */
 import { Worker } from 'node:worker_threads';
 import { CheckpointError, reason } from './errors.ts';
 
 /**
- * What the thread runs. As text, because a file would have to be found in sources and in builds and be translated by what runs those. It reads so
- * little at a time that the bytes stay in the processor's cache: 7 GB/s where the system has the file in memory, and 2 with 4 MiB.
+ * What the thread runs. As text, because a file would have to be found in sources and in builds and
+ * be translated by what runs those. It reads so little at a time that the bytes stay in the
+ * processor's cache: 7 GB/s where the system has the file in memory, and 2 with 4 MiB.
  */
 const threadSource = `
 const { createHash } = require('node:crypto');
@@ -35,10 +39,14 @@ for (const path of workerData) {
   }
 }`;
 
-type Message = { bytes: number } | { sha256: string } | { path: string; message: string; code?: string };
+type Message =
+  | { bytes: number }
+  | { sha256: string }
+  | { path: string; message: string; code?: string };
 
 /**
- * The SHA-256 of each file in hexadecimal digits, as `sha256sum` prints it. Runs on a thread of its own; `onBytes` is told of what it has read.
+ * The SHA-256 of each file in hexadecimal digits, as `sha256sum` prints it. Runs on a thread of its
+ * own; `onBytes` is told of what it has read.
  * @throws CheckpointError if one cannot be read; the signal's reason if that aborts.
  */
 export async function sha256OfFiles(

@@ -7,26 +7,42 @@ const WEB_CACHE = 'stable-video-diffusion-tfjs';
 
 /** Options of reading from URLs. */
 export interface WebOptions {
-  /** Name of the browser's cache in which whole files are kept; `null` keeps nothing. Default `stable-video-diffusion-tfjs`. */
+  /**
+   * Name of the browser's cache in which whole files are kept; `null` keeps nothing. Default
+   * `stable-video-diffusion-tfjs`.
+   */
   cache?: string | null;
-  /** Called with the bytes of a file that are here and its size, if the server tells it. Files in the cache are here at once. */
+  /**
+   * Called with the bytes of a file that are here and its size, if the server tells it. Files in
+   * the cache are here at once.
+   */
   onBytes?: (url: string, done: number, total: number | undefined) => void;
   /** Stops downloads; the promise rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
-/** The part of a response by which a kept file is recognised as the one that the server has now, if the server tells versions apart. */
+/**
+ * The part of a response by which a kept file is recognised as the one that the server has now, if
+ * the server tells versions apart.
+ */
 function identity({ headers }: Response): string | undefined {
-  // Without one of these, another file of the same length, such as other weights of the same model, would pass for the kept one.
+  // Without one of these, another file of the same length, such as other weights of the same model,
+  // would pass for the kept one.
   if (!headers.has('etag') && !headers.has('last-modified')) return undefined;
-  return ['etag', 'last-modified', 'content-length'].map((name) => headers.get(name) ?? '').join('|');
+  return ['etag', 'last-modified', 'content-length']
+    .map((name) => headers.get(name) ?? '')
+    .join('|');
 }
 
 /**
- * The content of the file at `url`: from the cache if the server has the same one still or cannot be reached, else downloaded.
+ * The content of the file at `url`: from the cache if the server has the same one still or cannot
+ * be reached, else downloaded.
  * @throws CheckpointError if it is not there or not to be had.
  */
-export async function fetchFile(url: string, { cache: name = WEB_CACHE, onBytes, signal }: WebOptions = {}): Promise<Blob> {
+export async function fetchFile(
+  url: string,
+  { cache: name = WEB_CACHE, onBytes, signal }: WebOptions = {},
+): Promise<Blob> {
   // Pages that are not served safely, and programs outside browsers, have no cache.
   const cache = name === null ? undefined : await globalThis.caches?.open(name);
   const kept = await cache?.match(url);
@@ -38,15 +54,27 @@ export async function fetchFile(url: string, { cache: name = WEB_CACHE, onBytes,
   const response = await reach(url, { signal });
   const blob = await received(response, url, onBytes, signal);
   // A browser that has no room left for the file works without keeping it.
-  await cache?.put(url, new Response(blob, { headers: response.headers })).catch(() => cache.delete(url));
+  await cache
+    ?.put(url, new Response(blob, { headers: response.headers }))
+    .catch(() => cache.delete(url));
   return blob;
 }
 
-/** Whether there is a file at `url`, as far as the server or, if it cannot be reached, the cache knows. */
-export async function webExists(url: string, { cache = WEB_CACHE, signal }: WebOptions = {}): Promise<boolean> {
-  const response = await fetch(url, { method: 'HEAD', signal }).catch(() => signal?.throwIfAborted());
+/**
+ * Whether there is a file at `url`, as far as the server or, if it cannot be reached, the cache
+ * knows.
+ */
+export async function webExists(
+  url: string,
+  { cache = WEB_CACHE, signal }: WebOptions = {},
+): Promise<boolean> {
+  const response = await fetch(url, { method: 'HEAD', signal }).catch(() =>
+    signal?.throwIfAborted(),
+  );
   if (response) return response.ok;
-  return cache !== null && (await globalThis.caches?.match(url, { cacheName: cache })) !== undefined;
+  return (
+    cache !== null && (await globalThis.caches?.match(url, { cacheName: cache })) !== undefined
+  );
 }
 
 async function isCurrent(url: string, kept: Response, signal?: AbortSignal): Promise<boolean> {
@@ -65,13 +93,23 @@ async function reach(url: string, init: RequestInit): Promise<Response> {
       { cause: error },
     );
   }
-  if (!response.ok) throw new CheckpointError(`${url} cannot be had: the server answers ${response.status} ${response.statusText}.`.trim());
+  if (!response.ok)
+    throw new CheckpointError(
+      `${url} cannot be had: the server answers ${response.status} ${response.statusText}.`.trim(),
+    );
   return response;
 }
 
-async function received(response: Response, url: string, onBytes: WebOptions['onBytes'], signal?: AbortSignal): Promise<Blob> {
+async function received(
+  response: Response,
+  url: string,
+  onBytes: WebOptions['onBytes'],
+  signal?: AbortSignal,
+): Promise<Blob> {
   // With a content encoding, the length is that of the packed bytes.
-  const length = response.headers.has('content-encoding') ? null : response.headers.get('content-length');
+  const length = response.headers.has('content-encoding')
+    ? null
+    : response.headers.get('content-length');
   const total = length === null ? undefined : Number(length);
   const parts: Uint8Array<ArrayBuffer>[] = [];
   let done = 0;
@@ -86,7 +124,10 @@ async function received(response: Response, url: string, onBytes: WebOptions['on
     }
   } catch (error) {
     signal?.throwIfAborted();
-    throw new CheckpointError(`The download of ${url} was cut off after ${done} bytes. Try again.`, { cause: error });
+    throw new CheckpointError(
+      `The download of ${url} was cut off after ${done} bytes. Try again.`,
+      { cause: error },
+    );
   }
   return new Blob(parts);
 }
@@ -98,21 +139,30 @@ export async function webFile(url: string, options: WebOptions = {}): Promise<By
     label: url,
     size: blob.size,
     read: async (target, position) => {
-      target.set(new Uint8Array(await blob.slice(position, position + target.length).arrayBuffer()));
+      target.set(
+        new Uint8Array(await blob.slice(position, position + target.length).arrayBuffer()),
+      );
     },
     close: async () => {},
   };
 }
 
 /** A JSON object behind a URL. */
-export async function webJson(url: string, options: WebOptions = {}): Promise<Record<string, unknown>> {
+export async function webJson(
+  url: string,
+  options: WebOptions = {},
+): Promise<Record<string, unknown>> {
   const text = await (await fetchFile(url, { ...options, onBytes: undefined })).text();
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new CheckpointError(`${url} is not valid JSON but starts with ${quoted(text.slice(0, 20))}.`, { cause: error });
+    throw new CheckpointError(
+      `${url} is not valid JSON but starts with ${quoted(text.slice(0, 20))}.`,
+      { cause: error },
+    );
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new CheckpointError(`${url} has to hold a JSON object.`);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new CheckpointError(`${url} has to hold a JSON object.`);
   return value as Record<string, unknown>;
 }

@@ -1,4 +1,6 @@
-/** `svd backends`: lists the backends with version and device, or the reason why one cannot be used. */
+/**
+ * `svd backends`: lists the backends with version and device, or the reason why one cannot be used.
+ */
 import { type BackendReport, listBackends } from '../backends/index.ts';
 import { type Options, readArguments } from './terminal/arguments.ts';
 import { UsageError } from './terminal/errors.ts';
@@ -11,14 +13,24 @@ const options: Options = {
 
 const help = formatHelp({
   usage: ['svd backends [--json]'],
-  about: ['Lists the backends in the order in which they are tried, each with its version and device, or why it cannot be used.'],
+  about: [
+    'Lists the backends in the order in which they are tried, each with its version and device, or why it cannot be used.',
+  ],
   groups: { Options: options },
 });
 
-function describe({ name, available, version, device, package: provider, reason }: BackendReport): string {
+function describe({
+  name,
+  available,
+  version,
+  device,
+  package: provider,
+  reason,
+}: BackendReport): string {
   const state = available ? `${provider} ${version} on ${device}` : 'cannot be used';
   const indent = ' '.repeat(14);
-  const reasons = reason === undefined ? [] : wrap(reason, 80 - indent.length).map((line) => indent + line);
+  const reasons =
+    reason === undefined ? [] : wrap(reason, 80 - indent.length).map((line) => indent + line);
   return [`${available ? '+' : '-'} ${name.padEnd(12)}${state}`, ...reasons].join('\n');
 }
 
@@ -33,7 +45,8 @@ export async function run(args: string[]): Promise<number> {
     console.log(help);
     return 0;
   }
-  if (given.positionals.length > 0) throw new UsageError(`svd backends takes no argument but is given "${given.positionals[0]}".`);
+  if (given.positionals.length > 0)
+    throw new UsageError(`svd backends takes no argument but is given "${given.positionals[0]}".`);
   const reports = await listBackends();
   console.log(given.has('json') ? JSON.stringify(reports) : reports.map(describe).join('\n'));
   return 0;

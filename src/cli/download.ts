@@ -7,7 +7,10 @@ import { formatHelp } from './terminal/help.ts';
 import { watched } from './terminal/session.ts';
 
 const options: Options = {
-  variant: { value: 'NAME', help: 'The weight files of this variant, such as fp16. Default: those without one.' },
+  variant: {
+    value: 'NAME',
+    help: 'The weight files of this variant, such as fp16. Default: those without one.',
+  },
   ...hubOptions,
   json: { help: 'Print one line of JSON: model, folder, seconds.' },
   quiet: { help: 'No progress and no notes on standard error, only errors.' },
@@ -42,11 +45,19 @@ export async function run(args: string[]): Promise<number> {
       `svd download takes one model of the hub, such as org/name, but is given "${given.positionals.join(' ')}". See svd download --help.`,
     );
   }
-  const report = await watched({ json: given.has('json'), quiet: given.has('quiet') }, async ({ signal, progress }) => {
-    const onProgress = progress.update.bind(progress);
-    const folder = await downloadModel(model, { ...readHubCommand(given), verify: true, onProgress, signal });
-    return { model, folder, seconds: progress.seconds().downloading ?? 0 };
-  });
+  const report = await watched(
+    { json: given.has('json'), quiet: given.has('quiet') },
+    async ({ signal, progress }) => {
+      const onProgress = progress.update.bind(progress);
+      const folder = await downloadModel(model, {
+        ...readHubCommand(given),
+        verify: true,
+        onProgress,
+        signal,
+      });
+      return { model, folder, seconds: progress.seconds().downloading ?? 0 };
+    },
+  );
   console.log(given.has('json') ? JSON.stringify(report) : report.folder);
   return 0;
 }

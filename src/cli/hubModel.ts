@@ -20,13 +20,21 @@ export interface HubCommand {
 /** The same as a table of options. */
 export const hubOptions: Options = {
   revision: { value: 'NAME', help: 'Branch, tag or commit of a model of the hub. Default: main.' },
-  'cache-dir': { value: 'DIR', help: 'Folder of the cache for models of the hub. Default: $HF_HUB_CACHE or ~/.cache/huggingface/hub.' },
-  token: { value: 'TEXT', help: 'Access token for the hub; others can see it here. Default: $HF_TOKEN, or what hf auth login has stored.' },
+  'cache-dir': {
+    value: 'DIR',
+    help: 'Folder of the cache for models of the hub. Default: $HF_HUB_CACHE or ~/.cache/huggingface/hub.',
+  },
+  token: {
+    value: 'TEXT',
+    help: 'Access token for the hub; others can see it here. Default: $HF_TOKEN, or what hf auth login has stored.',
+  },
 };
 
 /** Option for commands that can do without the network. */
 export const offlineOption: Options = {
-  'local-files-only': { help: 'Ask nobody: take a model of the hub as it is in the cache. So does HF_HUB_OFFLINE=1.' },
+  'local-files-only': {
+    help: 'Ask nobody: take a model of the hub as it is in the cache. So does HF_HUB_OFFLINE=1.',
+  },
 };
 
 /** Reads these options. */
@@ -41,14 +49,21 @@ export function readHubCommand(given: Arguments): HubCommand {
 }
 
 /**
- * The folder that `model` is in, or the file that it is; models of the hub are brought into the cache first.
+ * The folder that `model` is in, or the file that it is; models of the hub are brought into the
+ * cache first.
  * @throws UsageError if options for the hub are given with a folder or a file.
  */
-export async function folderOf(model: string, command: HubCommand, watch: Pick<DownloadOptions, 'signal' | 'onProgress'>): Promise<string> {
+export async function folderOf(
+  model: string,
+  command: HubCommand,
+  watch: Pick<DownloadOptions, 'signal' | 'onProgress'>,
+): Promise<string> {
   const given = hubOnly.filter((name) => command[name] !== undefined);
   if (given.length > 0 && (isSingleFile(model) || (await isFolder(model)))) {
     const option = given[0].replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`);
-    throw new UsageError(`--${option} is for models of the hub, such as org/name, but ${model} is none.`);
+    throw new UsageError(
+      `--${option} is for models of the hub, such as org/name, but ${model} is none.`,
+    );
   }
   const { variant, revision, token, cacheDir, localFilesOnly } = command;
   return locateModel(model, { variant, revision, token, cacheDir, localFilesOnly, ...watch });
@@ -69,11 +84,22 @@ export const configOption: Options = {
 };
 
 /**
- * What has to be known of an original file besides: `numFrames` stands in for the frames that its name does not tell.
+ * What has to be known of an original file besides: `numFrames` stands in for the frames that its
+ * name does not tell.
  * @throws UsageError if a config is given for a model that has its own.
  */
-export function singleFileOptions(model: string, { config, numFrames }: SingleFileOptions): SingleFileOptions {
-  if (isSingleFile(model)) return { config, numFrames: config === undefined && framesByName(model) === undefined ? numFrames : undefined };
-  if (config !== undefined) throw new UsageError(`--config is for original files, such as svd_xt.safetensors, but ${model} is none.`);
+export function singleFileOptions(
+  model: string,
+  { config, numFrames }: SingleFileOptions,
+): SingleFileOptions {
+  if (isSingleFile(model))
+    return {
+      config,
+      numFrames: config === undefined && framesByName(model) === undefined ? numFrames : undefined,
+    };
+  if (config !== undefined)
+    throw new UsageError(
+      `--config is for original files, such as svd_xt.safetensors, but ${model} is none.`,
+    );
   return {};
 }

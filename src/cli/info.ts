@@ -1,9 +1,22 @@
-/** `svd info`: what a checkpoint is and is made of, what is wrong with it, and what memory a video of it needs on each backend. */
+/**
+ * `svd info`: what a checkpoint is and is made of, what is wrong with it, and what memory a video
+ * of it needs on each backend.
+ */
 
 import { gibibytes } from '../memory/bytes.ts';
-import type { DescribeOptions, DevicePlan, ModelDescription } from '../pipelines/loading/describeModel.ts';
+import type {
+  DescribeOptions,
+  DevicePlan,
+  ModelDescription,
+} from '../pipelines/loading/describeModel.ts';
 import { generateOptions, memoryBytes } from './generate/options.ts';
-import { cachedFolderOf, configOption, hubOptions, readHubCommand, singleFileOptions } from './hubModel.ts';
+import {
+  cachedFolderOf,
+  configOption,
+  hubOptions,
+  readHubCommand,
+  singleFileOptions,
+} from './hubModel.ts';
 import { type Arguments, type Options, readArguments } from './terminal/arguments.ts';
 import { UsageError } from './terminal/errors.ts';
 import { formatHelp, wrap } from './terminal/help.ts';
@@ -34,7 +47,13 @@ const reporting: Options = {
   help: { short: 'h', help: 'Show this text.' },
 };
 
-const files: Options = { model, variant, ...configOption, revision: hubOptions.revision, 'cache-dir': hubOptions['cache-dir'] };
+const files: Options = {
+  model,
+  variant,
+  ...configOption,
+  revision: hubOptions.revision,
+  'cache-dir': hubOptions['cache-dir'],
+};
 const options: Options = { ...files, ...video, ...running, ...reporting };
 
 const help = formatHelp({
@@ -45,7 +64,10 @@ const help = formatHelp({
     'Before each backend: + it fits, - it does not, ? nothing is known of the card.',
   ],
   groups: { Files: files, Video: video, Running: running, Reporting: reporting },
-  examples: ['svd info --model svd-xt', 'svd info --model svd-xt --height 320 --width 576 --num-frames 14 --json'],
+  examples: [
+    'svd info --model svd-xt',
+    'svd info --model svd-xt --height 320 --width 576 --num-frames 14 --json',
+  ],
 });
 
 /**
@@ -59,22 +81,33 @@ export async function run(args: string[]): Promise<number> {
     return 0;
   }
   const given = readArguments(args, options);
-  if (given.positionals.length > 0) throw new UsageError(`svd info takes options only but is given "${given.positionals[0]}".`);
+  if (given.positionals.length > 0)
+    throw new UsageError(`svd info takes options only but is given "${given.positionals[0]}".`);
   const name = given.value('model');
-  if (name === undefined) throw new UsageError('--model DIR is required: the folder of the checkpoint. See svd info --help.');
+  if (name === undefined)
+    throw new UsageError(
+      '--model DIR is required: the folder of the checkpoint. See svd info --help.',
+    );
   const asked = readOptions(given);
   const { describeModel } = await import('../pipelines/loading/describeModel.ts');
   const path = await cachedFolderOf(name, readHubCommand(given));
   const { config } = singleFileOptions(path, { config: given.value('config') });
   const description = await describeModel(path, { ...asked, config });
-  console.log(given.has('json') ? JSON.stringify({ model: name, ...description }) : describe(description));
+  console.log(
+    given.has('json') ? JSON.stringify({ model: name, ...description }) : describe(description),
+  );
   return description.problems.length > 0 ? 1 : 0;
 }
 
 function readOptions(given: Arguments): DescribeOptions {
-  const whole = (name: string, min: number) => given.values(name).map((text) => wholeNumber(name, text, { min }))[0];
-  const pixels = (name: string) => given.values(name).map((text) => wholeNumber(name, text, { min: 8, max: 8192, multipleOf: 8 }))[0];
-  const real = (name: string) => given.values(name).map((text) => realNumber(name, text, { min: 0 }))[0];
+  const whole = (name: string, min: number) =>
+    given.values(name).map((text) => wholeNumber(name, text, { min }))[0];
+  const pixels = (name: string) =>
+    given
+      .values(name)
+      .map((text) => wholeNumber(name, text, { min: 8, max: 8192, multipleOf: 8 }))[0];
+  const real = (name: string) =>
+    given.values(name).map((text) => realNumber(name, text, { min: 0 }))[0];
   const chosen = <T extends string>(name: string, names: readonly T[]): T | undefined =>
     given.values(name).map((text) => oneOf(name, text, names))[0];
   return {
@@ -102,7 +135,15 @@ const labels: Record<DevicePlan['device'], string> = {
   cpu: 'cpu',
 };
 
-function describe({ format, recognised, problems, checkpoint, models, call, plans }: ModelDescription): string {
+function describe({
+  format,
+  recognised,
+  problems,
+  checkpoint,
+  models,
+  call,
+  plans,
+}: ModelDescription): string {
   const parts = Object.entries(models).map(
     ([name, { parameters, bytes, dtypes }]) =>
       `  ${(name === 'imageEncoder' ? 'image_encoder' : name).padEnd(14)}${parameters.toLocaleString('en').padStart(15)} parameters, ${gibibytes(bytes).padStart(7)} of ${dtypes.join(', ')}`,
@@ -115,7 +156,13 @@ function describe({ format, recognised, problems, checkpoint, models, call, plan
     'Models:',
     ...parts,
     '',
-    ...(problems.length > 0 ? ['Problems:', ...problems.flatMap((problem) => wrap(problem, 76).map((line) => `  ${line}`)), ''] : []),
+    ...(problems.length > 0
+      ? [
+          'Problems:',
+          ...problems.flatMap((problem) => wrap(problem, 76).map((line) => `  ${line}`)),
+          '',
+        ]
+      : []),
     'SHA-256:',
     ...Object.entries(checkpoint.files).map(([file, hash]) => `  ${hash}  ${file}`),
     `  ${checkpoint.hash}  all of these`,
@@ -125,13 +172,26 @@ function describe({ format, recognised, problems, checkpoint, models, call, plan
   ].join('\n');
 }
 
-function describePlan({ device, fits, processBytes, deviceBytes, deviceKnown, choices, advice }: DevicePlan): string[] {
+function describePlan({
+  device,
+  fits,
+  processBytes,
+  deviceBytes,
+  deviceKnown,
+  choices,
+  advice,
+}: DevicePlan): string[] {
   const where = device === 'wasm' ? 'of WebAssembly' : 'of the card';
   const needs =
-    deviceBytes === undefined ? gibibytes(processBytes) : `${gibibytes(deviceBytes)} ${where}, ${gibibytes(processBytes)} of the process`;
+    deviceBytes === undefined
+      ? gibibytes(processBytes)
+      : `${gibibytes(deviceBytes)} ${where}, ${gibibytes(processBytes)} of the process`;
   const text = fits ? [needs, ...choices].join('; ') : `does not fit. ${advice}`;
   const [first, ...more] = wrap(text, 80 - 26);
   const known = deviceBytes === undefined || deviceKnown;
   const sign = fits ? (known ? '+' : '?') : '-';
-  return [`${sign} ${labels[device].padEnd(24)}${first}`, ...more.map((line) => ' '.repeat(26) + line)];
+  return [
+    `${sign} ${labels[device].padEnd(24)}${first}`,
+    ...more.map((line) => ' '.repeat(26) + line),
+  ];
 }

@@ -1,5 +1,8 @@
 #!/usr/bin/env node
-/** The `svd` command: finds the subcommand, and turns whatever goes wrong into one sentence and an exit code. */
+/**
+ * The `svd` command: finds the subcommand, and turns whatever goes wrong into one sentence and an
+ * exit code.
+ */
 import { exitCode, reason, UsageError } from './terminal/errors.ts';
 import { formatHelp } from './terminal/help.ts';
 import { didYouMean } from './terminal/nearest.ts';
@@ -14,19 +17,39 @@ interface Command {
 
 const commands: Record<string, Command> = {
   generate: { about: 'Make a video from a picture.', load: () => import('./generate/command.ts') },
-  download: { about: 'Bring a checkpoint from the hub into the cache.', load: () => import('./download.ts') },
-  convert: { about: 'Convert a checkpoint from one format to another.', load: () => import('../../converters/main.ts') },
-  info: { about: 'Tell what a checkpoint is made of, and what memory it needs.', load: () => import('./info.ts') },
-  verify: { about: 'Compare every stage with what diffusers computed.', load: () => import('./verify/command.ts') },
-  backends: { about: 'List the backends, and why one cannot be used.', load: () => import('./backends.ts') },
-  setup: { about: 'Set up the TensorFlow backend for CPU or GPU.', load: () => import('./setup.ts') },
+  download: {
+    about: 'Bring a checkpoint from the hub into the cache.',
+    load: () => import('./download.ts'),
+  },
+  convert: {
+    about: 'Convert a checkpoint from one format to another.',
+    load: () => import('../../converters/main.ts'),
+  },
+  info: {
+    about: 'Tell what a checkpoint is made of, and what memory it needs.',
+    load: () => import('./info.ts'),
+  },
+  verify: {
+    about: 'Compare every stage with what diffusers computed.',
+    load: () => import('./verify/command.ts'),
+  },
+  backends: {
+    about: 'List the backends, and why one cannot be used.',
+    load: () => import('./backends.ts'),
+  },
+  setup: {
+    about: 'Set up the TensorFlow backend for CPU or GPU.',
+    load: () => import('./setup.ts'),
+  },
 };
 
 const help = formatHelp({
   usage: ['svd COMMAND [options]', 'svd COMMAND --help'],
   about: ['Stable Video Diffusion for TensorFlow.js: one still picture in, a short video out.'],
   groups: {
-    Commands: Object.fromEntries(Object.entries(commands).map(([name, { about }]) => [name, about])),
+    Commands: Object.fromEntries(
+      Object.entries(commands).map(([name, { about }]) => [name, about]),
+    ),
     Options: {
       help: { short: 'h', help: 'Show this text, or that of a command.' },
       version: { help: 'Show the version.' },
@@ -47,10 +70,13 @@ async function main([name, ...args]: string[]): Promise<number> {
     return 0;
   }
   const names = Object.keys(commands);
-  if (name === undefined) throw new UsageError(`a command is required: ${names.join(', ')}. See svd --help.`);
+  if (name === undefined)
+    throw new UsageError(`a command is required: ${names.join(', ')}. See svd --help.`);
   if (!Object.hasOwn(commands, name)) {
     const hint = didYouMean(name, names, (found) => `svd ${found}`);
-    throw new UsageError(`there is no command "${name}".${hint} The commands are ${names.join(', ')}.`);
+    throw new UsageError(
+      `there is no command "${name}".${hint} The commands are ${names.join(', ')}.`,
+    );
   }
   const { run } = await commands[name].load();
   return run(args);
@@ -64,6 +90,9 @@ function report(error: unknown, debug: boolean): number {
 
 const args = process.argv.slice(2);
 const debug = args.includes('--debug') || process.env.SVD_DEBUG === '1';
-const code = await main(args.filter((arg) => arg !== '--debug')).catch((error: unknown) => report(error, debug));
-// Threads of a backend would keep the process alive. The empty write waits until all output has left.
+const code = await main(args.filter((arg) => arg !== '--debug')).catch((error: unknown) =>
+  report(error, debug),
+);
+// Threads of a backend would keep the process alive. The empty write waits until all output has
+// left.
 process.stdout.write('', () => process.exit(code));

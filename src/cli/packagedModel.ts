@@ -1,4 +1,7 @@
-/** The small checkpoint that comes with the package, and whether a call is near to what a checkpoint was trained for. */
+/**
+ * The small checkpoint that comes with the package, and whether a call is near to what a checkpoint
+ * was trained for.
+ */
 import { join } from 'node:path';
 import { camelCaseConfig, type OpenOptions, openModel } from '../checkpoints/index.ts';
 import { packageFolder } from './version.ts';
@@ -20,8 +23,13 @@ export interface TrainedFor {
 /** Reads what the checkpoint `model`, a folder or an original file, was trained for. */
 export async function trainedFor(model: string, options: OpenOptions = {}): Promise<TrainedFor> {
   const files = await openModel(model, options);
-  const { sampleSize, numFrames } = camelCaseConfig(files.config('unet')) as { sampleSize?: number | number[]; numFrames?: number };
-  const { blockOutChannels = [] } = camelCaseConfig(files.config('vae')) as { blockOutChannels?: number[] };
+  const { sampleSize, numFrames } = camelCaseConfig(files.config('unet')) as {
+    sampleSize?: number | number[];
+    numFrames?: number;
+  };
+  const { blockOutChannels = [] } = camelCaseConfig(files.config('vae')) as {
+    blockOutChannels?: number[];
+  };
   await files.close();
   const side = Math.sqrt(
     [sampleSize ?? 0, sampleSize ?? 0]
@@ -32,7 +40,10 @@ export async function trainedFor(model: string, options: OpenOptions = {}): Prom
   return { side: side > 0 ? side * 2 ** (blockOutChannels.length - 1) : undefined, numFrames };
 }
 
-/** One sentence if a video has less than half or more than twice the pixels or frames that the checkpoint was trained for. */
+/**
+ * One sentence if a video has less than half or more than twice the pixels or frames that the
+ * checkpoint was trained for.
+ */
 export function unlikeTraining(
   { side, numFrames }: TrainedFor,
   video: { height: number; width: number; numFrames: number },
@@ -41,7 +52,10 @@ export function unlikeTraining(
   const size = side !== undefined && far((video.height * video.width) / side ** 2);
   const frames = numFrames !== undefined && far(video.numFrames / numFrames);
   if (!size && !frames) return undefined;
-  const trained = [numFrames && `${numFrames} frames`, side && `about as many pixels as ${Math.round(side)}x${Math.round(side)}`]
+  const trained = [
+    numFrames && `${numFrames} frames`,
+    side && `about as many pixels as ${Math.round(side)}x${Math.round(side)}`,
+  ]
     .filter(Boolean)
     .join(' of ');
   return `the checkpoint was trained for ${trained}; ${video.numFrames} frames of ${video.height}x${video.width} may look worse`;

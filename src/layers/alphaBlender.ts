@@ -1,4 +1,7 @@
-/** Blend of a spatial and a temporal branch, mirroring `AlphaBlender` of diffusers' `models/resnet.py`. */
+/**
+ * Blend of a spatial and a temporal branch, mirroring `AlphaBlender` of diffusers'
+ * `models/resnet.py`.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { Block, type Inputs, type LayerArgs, weightOf } from './block.ts';
 
@@ -6,7 +9,10 @@ const strategies = ['learned', 'fixed', 'learned_with_images'] as const;
 
 /** Arguments of `AlphaBlender`. */
 export interface AlphaBlenderArgs extends LayerArgs {
-  /** Initial value of `mix_factor`: the weight of the spatial branch itself (`fixed`) or before the sigmoid. */
+  /**
+   * Initial value of `mix_factor`: the weight of the spatial branch itself (`fixed`) or before the
+   * sigmoid.
+   */
   alpha: number;
   /** Default `learned_with_images`. */
   mergeStrategy?: (typeof strategies)[number];
@@ -17,8 +23,9 @@ export interface AlphaBlenderArgs extends LayerArgs {
 /**
  * `a * spatial + (1 - a) * temporal` with a = sigmoid(mix_factor), or mix_factor itself if `fixed`.
  *
- * Inputs `[spatial [B*F, ..., C], temporal [B*F, ..., C], imageOnlyIndicator [B, F]]` -> the shape of both branches. With
- * `learned_with_images`, a is 1 for frames whose indicator is 1; an indicator left out stands for zeros.
+ * Inputs `[spatial [B*F, ..., C], temporal [B*F, ..., C], imageOnlyIndicator [B, F]]` -> the shape
+ * of both branches. With `learned_with_images`, a is 1 for frames whose indicator is 1; an
+ * indicator left out stands for zeros.
  *
  * Equals `AlphaBlender` of diffusers' `models/resnet.py`.
  *
@@ -37,13 +44,21 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
     super(args);
     const { mergeStrategy = 'learned_with_images' } = args;
     if (!strategies.includes(mergeStrategy)) {
-      throw new Error(`\`mergeStrategy\` has to be one of ${strategies.join(', ')} but is ${mergeStrategy}.`);
+      throw new Error(
+        `\`mergeStrategy\` has to be one of ${strategies.join(', ')} but is ${mergeStrategy}.`,
+      );
     }
   }
 
   protected override buildSelf(): void {
     const initial = tf.initializers.constant({ value: this.args.alpha });
-    this.mixFactor = this.parameter('mix_factor', [1], 'same', initial, this.args.mergeStrategy !== 'fixed');
+    this.mixFactor = this.parameter(
+      'mix_factor',
+      [1],
+      'same',
+      initial,
+      this.args.mergeStrategy !== 'fixed',
+    );
   }
 
   /** The weight of the spatial branch, in a shape that spreads over a tensor of `rank` axes. */
@@ -53,13 +68,21 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
     if (mergeStrategy !== 'fixed') alpha = tf.sigmoid(alpha);
     if (mergeStrategy === 'learned_with_images' && indicator) {
       const perFrame = tf.reshape(indicator, [-1, ...Array(rank - 1).fill(1)]); // [B*F, 1, ...]
-      alpha = tf.where(tf.notEqual(perFrame, 0), tf.onesLike(perFrame), tf.mul(tf.onesLike(perFrame), alpha));
+      alpha = tf.where(
+        tf.notEqual(perFrame, 0),
+        tf.onesLike(perFrame),
+        tf.mul(tf.onesLike(perFrame), alpha),
+      );
     }
     return switchSpatialToTemporalMix ? tf.sub(1, alpha) : alpha;
   }
 
   override get takes(): Inputs {
-    return { spatial: ['B*F', '...', 'C'], temporal: ['B*F', '...', 'C'], 'imageOnlyIndicator?': ['B', 'F'] };
+    return {
+      spatial: ['B*F', '...', 'C'],
+      temporal: ['B*F', '...', 'C'],
+      'imageOnlyIndicator?': ['B', 'F'],
+    };
   }
 
   protected forward([spatial, temporal, indicator]: tf.Tensor[]): tf.Tensor {
@@ -69,7 +92,9 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
 
   /** The blend of `spatial` and a temporal branch `spatial + change`. */
   addChange(spatial: tf.Tensor, change: tf.Tensor, indicator?: tf.Tensor): tf.Tensor {
-    return tf.tidy(() => tf.add(spatial, tf.mul(change, tf.sub(1, this.alpha(indicator, spatial.rank)))));
+    return tf.tidy(() =>
+      tf.add(spatial, tf.mul(change, tf.sub(1, this.alpha(indicator, spatial.rank)))),
+    );
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {

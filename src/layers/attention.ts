@@ -1,6 +1,13 @@
 /** Multi-head attention, mirroring `Attention` of diffusers' `models/attention_processor.py`. */
 import * as tf from '@tensorflow/tfjs';
-import { attention, inSlices, type Projections, queryScale, shaped, temporalAttention } from '../ops/index.ts';
+import {
+  attention,
+  inSlices,
+  type Projections,
+  queryScale,
+  shaped,
+  temporalAttention,
+} from '../ops/index.ts';
 import { type AnyBlock, Block, firstShape, type Inputs, type LayerArgs } from './block.ts';
 import { checkContexts } from './inputs.ts';
 import { Linear } from './linear.ts';
@@ -27,10 +34,12 @@ export interface AttentionArgs extends LayerArgs {
 }
 
 /**
- * Inputs `[x [B, N, queryDim] or [B, H, W, queryDim], context [b, L, crossAttentionDim]]` (self-attention without context) -> the shape of x.
- * With b below B, each context serves B/b consecutive items of x.
+ * Inputs `[x [B, N, queryDim] or [B, H, W, queryDim], context [b, L, crossAttentionDim]]`
+ * (self-attention without context) -> the shape of x. With b below B, each context serves B/b
+ * consecutive items of x.
  *
- * Equals `Attention` of diffusers' `models/attention_processor.py`, as Stable Video Diffusion uses it.
+ * Equals `Attention` of diffusers' `models/attention_processor.py`, as Stable Video Diffusion uses
+ * it.
  *
  * @example
  * ```ts
@@ -48,27 +57,56 @@ export class Attention extends Block<AttentionArgs> {
   private readonly toV: Linear;
   private readonly toOut: Linear;
   private readonly innerDim: number;
-  /** Bytes that scores may take at a time; undefined: as `attendInSlices` chooses. See `limitScores`. */
+  /**
+   * Bytes that scores may take at a time; undefined: as `attendInSlices` chooses. See
+   * `limitScores`.
+   */
   scoreBytes?: number;
 
   constructor(args: AttentionArgs) {
     super(args);
-    const { queryDim, crossAttentionDim: contextDim = queryDim, dimHead = 64, bias = false, normNumGroups, eps } = args;
+    const {
+      queryDim,
+      crossAttentionDim: contextDim = queryDim,
+      dimHead = 64,
+      bias = false,
+      normNumGroups,
+      eps,
+    } = args;
     const innerDim = this.heads * dimHead;
     this.innerDim = innerDim;
     if (normNumGroups) {
-      this.groupNorm = this.child(new GroupNormalization({ name: 'group_norm', numChannels: queryDim, numGroups: normNumGroups, eps }));
+      this.groupNorm = this.child(
+        new GroupNormalization({
+          name: 'group_norm',
+          numChannels: queryDim,
+          numGroups: normNumGroups,
+          eps,
+        }),
+      );
     }
-    this.toQ = this.child(new Linear({ name: 'to_q', inFeatures: queryDim, outFeatures: innerDim, bias }));
-    this.toK = this.child(new Linear({ name: 'to_k', inFeatures: contextDim, outFeatures: innerDim, bias }));
-    this.toV = this.child(new Linear({ name: 'to_v', inFeatures: contextDim, outFeatures: innerDim, bias }));
-    this.toOut = this.child(new Linear({ name: 'to_out.0', inFeatures: innerDim, outFeatures: queryDim }));
+    this.toQ = this.child(
+      new Linear({ name: 'to_q', inFeatures: queryDim, outFeatures: innerDim, bias }),
+    );
+    this.toK = this.child(
+      new Linear({ name: 'to_k', inFeatures: contextDim, outFeatures: innerDim, bias }),
+    );
+    this.toV = this.child(
+      new Linear({ name: 'to_v', inFeatures: contextDim, outFeatures: innerDim, bias }),
+    );
+    this.toOut = this.child(
+      new Linear({ name: 'to_out.0', inFeatures: innerDim, outFeatures: queryDim }),
+    );
   }
 
   /** What makes queries, ready for the scores, and keys and values. */
   private projections(x: tf.Tensor, source: tf.Tensor): Projections {
     const scale = queryScale(this.args.dimHead ?? 64);
-    return { q: () => this.toQ.scaled(x, scale), k: () => this.toK.call(source), v: () => this.toV.call(source) };
+    return {
+      q: () => this.toQ.scaled(x, scale),
+      k: () => this.toK.call(source),
+      v: () => this.toV.call(source),
+    };
   }
 
   private get heads(): number {
@@ -94,8 +132,9 @@ export class Attention extends Block<AttentionArgs> {
   }
 
   /**
-   * What attention to a context of one token gives, whatever the query, since the softmax of one score is 1:
-   * context `[b, 1, crossAttentionDim]` -> `[b, 1, queryDim]`, to be added to every token. Neither queries nor keys are computed.
+   * What attention to a context of one token gives, whatever the query, since the softmax of one
+   * score is 1: context `[b, 1, crossAttentionDim]` -> `[b, 1, queryDim]`, to be added to every
+   * token. Neither queries nor keys are computed.
    */
   attendToOne(context: tf.Tensor): tf.Tensor {
     return tf.tidy(() => this.toOut.call(this.toV.call(context)));
@@ -103,7 +142,11 @@ export class Attention extends Block<AttentionArgs> {
 
   /** Self-attention over the frames at each pixel: x `[B*F, N, queryDim]` -> the same shape. */
   overFrames(x: tf.Tensor, numFrames: number): tf.Tensor {
-    return tf.tidy(() => this.toOut.call(temporalAttention(this.projections(x, x), this.heads, numFrames, this.scoreBytes)));
+    return tf.tidy(() =>
+      this.toOut.call(
+        temporalAttention(this.projections(x, x), this.heads, numFrames, this.scoreBytes),
+      ),
+    );
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
@@ -119,8 +162,9 @@ export const attentionsIn = (block: AnyBlock): Attention[] => [
 ];
 
 /**
- * Lets the scores of every `Attention` in `block` take at most `bytes` at a time (softmax needs as much again); `undefined` for
- * what suits the device. Slices give the same result; small ones take longer.
+ * Lets the scores of every `Attention` in `block` take at most `bytes` at a time (softmax needs as
+ * much again); `undefined` for what suits the device. Slices give the same result; small ones take
+ * longer.
  */
 export function limitScores(block: AnyBlock, bytes: number | undefined): void {
   for (const attention of attentionsIn(block)) attention.scoreBytes = bytes;
@@ -131,5 +175,7 @@ export function spread(context: tf.Tensor3D, batch: number): tf.Tensor3D {
   const [b, l, c] = context.shape;
   if (b === batch) return context;
   checkContexts(context, batch);
-  return tf.tidy(() => tf.reshape(tf.tile(tf.reshape(context, [b, 1, l * c]), [1, batch / b, 1]), [batch, l, c]));
+  return tf.tidy(() =>
+    tf.reshape(tf.tile(tf.reshape(context, [b, 1, l * c]), [1, batch / b, 1]), [batch, l, c]),
+  );
 }

@@ -1,7 +1,18 @@
-/** The transformer blocks over space and over time, mirroring `BasicTransformerBlock` and `TemporalBasicTransformerBlock` of diffusers' `models/attention.py`. */
+/**
+ * The transformer blocks over space and over time, mirroring `BasicTransformerBlock` and
+ * `TemporalBasicTransformerBlock` of diffusers' `models/attention.py`.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { Attention } from './attention.ts';
-import { Block, type FramesArgs, firstShape, framesOf, type Inputs, type Kwargs, type LayerArgs } from './block.ts';
+import {
+  Block,
+  type FramesArgs,
+  firstShape,
+  framesOf,
+  type Inputs,
+  type Kwargs,
+  type LayerArgs,
+} from './block.ts';
 import { type Chunking, chunkedFeedForward, FeedForward } from './feedForward.ts';
 import { checkContexts } from './inputs.ts';
 import { LayerNorm } from './normalization.ts';
@@ -18,7 +29,10 @@ export interface BasicTransformerBlockArgs extends LayerArgs {
   crossAttentionDim?: number;
 }
 
-/** What the two blocks share: self-attention, attention to a context, feed-forward, each with a normalisation in front. */
+/**
+ * What the two blocks share: self-attention, attention to a context, feed-forward, each with a
+ * normalisation in front.
+ */
 export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> {
   /** In front of self-attention. */
   protected readonly norm1: LayerNorm;
@@ -40,13 +54,17 @@ export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> 
     this.attn1 = this.child(new Attention({ name: 'attn1', queryDim: dim, heads, dimHead }));
     if (crossAttentionDim) {
       this.norm2 = this.child(new LayerNorm({ name: 'norm2', numChannels: dim }));
-      this.attn2 = this.child(new Attention({ name: 'attn2', queryDim: dim, crossAttentionDim, heads, dimHead }));
+      this.attn2 = this.child(
+        new Attention({ name: 'attn2', queryDim: dim, crossAttentionDim, heads, dimHead }),
+      );
     }
     this.norm3 = this.child(new LayerNorm({ name: 'norm3', numChannels: dim }));
     this.ff = this.child(new FeedForward({ name: 'ff', dim }));
   }
 
-  /** Evaluates the feed-forward in slices of `chunkSize` along `dim`; `undefined` for all at once. */
+  /**
+   * Evaluates the feed-forward in slices of `chunkSize` along `dim`; `undefined` for all at once.
+   */
   abstract setChunkFeedForward(chunkSize: number | undefined, dim: 0 | 1): void;
 
   /** The context among the inputs, if the block attends to one. */
@@ -87,7 +105,10 @@ export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> 
 export class BasicTransformerBlock extends TransformerBlock {
   static className = 'BasicTransformerBlock';
 
-  /** Evaluates the feed-forward in slices of `chunkSize` of axis `dim`, 0 (frames) or 1 (tokens); `undefined` for all at once. */
+  /**
+   * Evaluates the feed-forward in slices of `chunkSize` of axis `dim`, 0 (frames) or 1 (tokens);
+   * `undefined` for all at once.
+   */
   setChunkFeedForward(chunkSize: number | undefined, dim: 0 | 1): void {
     this.chunking = chunkSize ? { size: chunkSize, dim } : undefined;
   }
@@ -111,10 +132,11 @@ tf.serialization.registerClass(BasicTransformerBlock);
 export interface TemporalBasicTransformerBlockArgs extends BasicTransformerBlockArgs, FramesArgs {}
 
 /**
- * Inputs `[x [B*F, N, dim], context [B or B*N, L, crossAttentionDim]]` (one context per video, or per pixel as in diffusers),
- * kwargs `{ numFrames }` -> `[B*F, N, dim]`.
+ * Inputs `[x [B*F, N, dim], context [B or B*N, L, crossAttentionDim]]` (one context per video, or
+ * per pixel as in diffusers), kwargs `{ numFrames }` -> `[B*F, N, dim]`.
  *
- * Everything but attention treats tokens one by one, so the frames stay in the first axis and only queries, keys and values are transposed.
+ * Everything but attention treats tokens one by one, so the frames stay in the first axis and only
+ * queries, keys and values are transposed.
  *
  * Equals `TemporalBasicTransformerBlock` of diffusers' `models/attention.py`.
  *
@@ -149,7 +171,12 @@ export class TemporalBasicTransformerBlock extends TransformerBlock {
     const numFrames = framesOf(kwargs, x);
     const feedForward = (layer: FeedForward, norm: LayerNorm, h: tf.Tensor) =>
       tf.tidy(() => {
-        const video = tf.reshape(norm.call(h), [x.shape[0] / numFrames, numFrames, -1, this.args.dim]); // [B, F, N, C]
+        const video = tf.reshape(norm.call(h), [
+          x.shape[0] / numFrames,
+          numFrames,
+          -1,
+          this.args.dim,
+        ]); // [B, F, N, C]
         return tf.add(tf.reshape(chunkedFeedForward(layer, video, this.chunking), x.shape), h);
       });
     let h = feedForward(this.ffIn, this.normIn, x);
@@ -158,13 +185,21 @@ export class TemporalBasicTransformerBlock extends TransformerBlock {
     return feedForward(this.ff, this.norm3, h);
   }
 
-  /** As `attendToContext`; a context of its own for every pixel needs the pixels in the first axis. */
-  private attendOverFrames(h: tf.Tensor, context: tf.Tensor | undefined, numFrames: number): tf.Tensor {
+  /**
+   * As `attendToContext`; a context of its own for every pixel needs the pixels in the first axis.
+   */
+  private attendOverFrames(
+    h: tf.Tensor,
+    context: tf.Tensor | undefined,
+    numFrames: number,
+  ): tf.Tensor {
     const [batch, n] = [h.shape[0] / numFrames, h.shape[1] as number];
     if (!context || context.shape[0] === batch) return this.attendToContext(h, context);
-    const video = (x: tf.Tensor, axes: number[]) => tf.transpose(tf.reshape(x, [batch, ...axes, this.args.dim]), [0, 2, 1, 3]);
+    const video = (x: tf.Tensor, axes: number[]) =>
+      tf.transpose(tf.reshape(x, [batch, ...axes, this.args.dim]), [0, 2, 1, 3]);
     return tf.tidy(() => {
-      const pixels = tf.reshape(video(h, [numFrames, n]), [batch * n, numFrames, -1]); // [B*N, F, C]
+      // [B*N, F, C]
+      const pixels = tf.reshape(video(h, [numFrames, n]), [batch * n, numFrames, -1]);
       return tf.reshape(video(this.attendToContext(pixels, context), [n, numFrames]), h.shape);
     });
   }

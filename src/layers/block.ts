@@ -1,8 +1,17 @@
-/** The base class of every layer here: it owns named child layers, so that weights nest and carry their checkpoint keys. */
+/**
+ * The base class of every layer here: it owns named child layers, so that weights nest and carry
+ * their checkpoint keys.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { type ComputeDtype, computeDtypes, computeIn } from '../ops/index.ts';
 import { checkInputs, type Inputs } from './inputs.ts';
-import { declaresOnly, holdInFloat32, releaseValues, shapeAlone, withoutMemory } from './weights.ts';
+import {
+  declaresOnly,
+  holdInFloat32,
+  releaseValues,
+  shapeAlone,
+  withoutMemory,
+} from './weights.ts';
 
 export type { Axes, Inputs } from './inputs.ts';
 export { weightOf, weightSlice, withoutWeights } from './weights.ts';
@@ -12,7 +21,10 @@ export type LayerArgs = NonNullable<ConstructorParameters<typeof tf.layers.Layer
 
 /** Arguments of the layers that mix the frames of a video. */
 export interface FramesArgs extends LayerArgs {
-  /** Frames per video where a call does not say `{ numFrames }`, as in `tf.sequential`, which hands nothing on. */
+  /**
+   * Frames per video where a call does not say `{ numFrames }`, as in `tf.sequential`, which hands
+   * nothing on.
+   */
   numFrames?: number;
 }
 
@@ -20,13 +32,16 @@ export interface FramesArgs extends LayerArgs {
 export type Kwargs = Record<string, unknown>;
 
 /**
- * How a weight's axes lie in a PyTorch checkpoint, compared with ours.
- * `linear`: `[out, in]` there, `[in, out]` here. `conv2d`: `[out, in, kh, kw]` there, `[kh, kw, in, out]` here.
- * `temporalConv`: `[out, in, kt, 1, 1]` there, `[kt, 1, in, out]` here. `same`: no difference.
+ * How a weight's axes lie in a PyTorch checkpoint, compared with ours. `linear`: `[out, in]` there,
+ * `[in, out]` here. `conv2d`: `[out, in, kh, kw]` there, `[kh, kw, in, out]` here. `temporalConv`:
+ * `[out, in, kt, 1, 1]` there, `[kt, 1, in, out]` here. `same`: no difference.
  */
 export type Layout = 'same' | 'linear' | 'conv2d' | 'temporalConv';
 
-/** One weight of a block: its checkpoint key relative to the block, its variable, and its axis order in checkpoints. */
+/**
+ * One weight of a block: its checkpoint key relative to the block, its variable, and its axis order
+ * in checkpoints.
+ */
 export interface Parameter {
   /** Such as `resnets.0.conv1.weight`. */
   key: string;
@@ -41,18 +56,24 @@ type AnyTensors = tf.Tensor | tf.Tensor[] | tf.SymbolicTensor | tf.SymbolicTenso
 type Symbolic<Output> = Output extends tf.Tensor[] ? tf.SymbolicTensor[] : tf.SymbolicTensor;
 
 /**
- * A layer made of named child layers. Its weights are its own parameters followed by its children's, in order of declaration.
- * Constructor arguments fix every shape, as in PyTorch; inputs only have to agree with them.
+ * A layer made of named child layers. Its weights are its own parameters followed by its
+ * children's, in order of declaration. Constructor arguments fix every shape, as in PyTorch; inputs
+ * only have to agree with them.
  */
-export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends tf.Tensor | tf.Tensor[] = tf.Tensor> extends tf.layers
-  .Layer {
+export abstract class Block<
+  Args extends LayerArgs = LayerArgs,
+  Output extends tf.Tensor | tf.Tensor[] = tf.Tensor,
+> extends tf.layers.Layer {
   /** The constructor arguments, JSON-able. */
   readonly args: Args;
   // Base-class getters run before these exist: read them with `?? []`.
   private ownParameters?: Parameter[];
   private childBlocks?: AnyBlock[];
   private scope = '';
-  /** The call arguments while `apply` runs, for what TensorFlow.js doesn't tell them: the name of weights and `computeOutputShape`. */
+  /**
+   * The call arguments while `apply` runs, for what TensorFlow.js doesn't tell them: the name of
+   * weights and `computeOutputShape`.
+   */
   protected applying?: Kwargs;
   private chosenComputeDtype: ComputeDtype = 'float32';
 
@@ -61,7 +82,10 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
     this.args = args;
   }
 
-  /** Adopts `block` under its name, which is the attribute path that diffusers uses (`resnets.0`, `conv1`, ...). */
+  /**
+   * Adopts `block` under its name, which is the attribute path that diffusers uses (`resnets.0`,
+   * `conv1`, ...).
+   */
   protected child<T extends AnyBlock>(block: T): T {
     this.childBlocks ??= [];
     this.childBlocks.push(block);
@@ -75,14 +99,25 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
   }
 
   /** Declares one weight. To be called in `buildSelf`. */
-  protected parameter(key: string, shape: number[], layout: Layout, initializer: Initializer, trainable = true): tf.LayerVariable {
+  protected parameter(
+    key: string,
+    shape: number[],
+    layout: Layout,
+    initializer: Initializer,
+    trainable = true,
+  ): tf.LayerVariable {
     if (!shape.every((length) => Number.isInteger(length) && length > 0)) {
       const given = JSON.stringify(this.args);
-      throw new Error(`${this.label} cannot be built: its ${key} would have the shape [${shape}]. Check its arguments, ${given}.`);
+      throw new Error(
+        `${this.label} cannot be built: its ${key} would have the shape [${shape}]. Check its arguments, ${given}.`,
+      );
     }
-    const add = (init: Initializer) => this.addWeight(this.scope + key, shape, 'float32', init, undefined, trainable);
+    const add = (init: Initializer) =>
+      this.addWeight(this.scope + key, shape, 'float32', init, undefined, trainable);
     const empty = { apply: () => shapeAlone(shape) };
-    const variable = declaresOnly() ? withoutMemory(() => add(empty as unknown as Initializer)) : add(initializer);
+    const variable = declaresOnly()
+      ? withoutMemory(() => add(empty as unknown as Initializer))
+      : add(initializer);
     this.ownParameters ??= [];
     this.ownParameters.push({ key, variable, layout });
     return variable;
@@ -93,7 +128,8 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
 
   override build(_inputShape?: tf.Shape | tf.Shape[]): void {
     if (this.built) return;
-    // `apply` puts the layer's name in front of its weights' names. Without it they would meet those of other layers in one model.
+    // `apply` puts the layer's name in front of its weights' names. Without it they would meet
+    // those of other layers in one model.
     if (!this.applying && this.scope === '') this.scope = `${this.name}/`;
     this.buildSelf();
     for (const child of this.children) {
@@ -106,16 +142,24 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
   /** Every weight below this block, with the key it has in a checkpoint relative to this block. */
   parameters(): Parameter[] {
     const own = this.ownParameters ?? [];
-    const below = this.children.flatMap((child) => child.parameters().map((p) => ({ ...p, key: `${child.name}.${p.key}` })));
+    const below = this.children.flatMap((child) =>
+      child.parameters().map((p) => ({ ...p, key: `${child.name}.${p.key}` })),
+    );
     return [...own, ...below];
   }
 
-  /** Frees the values of every weight below this block and keeps the declarations. `loadWeights` fills them again. */
+  /**
+   * Frees the values of every weight below this block and keeps the declarations. `loadWeights`
+   * fills them again.
+   */
   releaseWeights(): void {
     releaseValues(this.parameters());
   }
 
-  /** The values of every weight. What is held in half precision is held in float32 from then on, as TensorFlow.js reads nothing else. */
+  /**
+   * The values of every weight. What is held in half precision is held in float32 from then on, as
+   * TensorFlow.js reads nothing else.
+   */
   override getWeights(trainableOnly = false): tf.Tensor[] {
     for (const variable of this.weights) holdInFloat32(variable);
     return super.getWeights(trainableOnly);
@@ -124,7 +168,10 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
   /** The computation, on tensors in an array. Runs inside `tf.tidy`. */
   protected abstract forward(inputs: tf.Tensor[], kwargs: Kwargs): Output;
 
-  /** The tensors that the layer takes, by name, in order, with their axes: `apply` says so if it gets others. */
+  /**
+   * The tensors that the layer takes, by name, in order, with their axes: `apply` says so if it
+   * gets others.
+   */
   get takes(): Inputs | undefined {
     return undefined;
   }
@@ -148,7 +195,10 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
    * @throws Error that says what the layer `takes` and what it is given.
    */
   override apply(inputs: tf.Tensor | tf.Tensor[], kwargs?: Kwargs): Output;
-  override apply(inputs: tf.SymbolicTensor | tf.SymbolicTensor[], kwargs?: Kwargs): Symbolic<Output>;
+  override apply(
+    inputs: tf.SymbolicTensor | tf.SymbolicTensor[],
+    kwargs?: Kwargs,
+  ): Symbolic<Output>;
   override apply(inputs: AnyTensors, kwargs?: Kwargs): AnyTensors;
   override apply(inputs: AnyTensors, kwargs?: Kwargs): AnyTensors {
     this.applying = kwargs ?? {};
@@ -160,33 +210,40 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
   }
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Kwargs = {}): Output {
-    const forward = () => this.forward(Array.isArray(inputs) ? inputs : [inputs], { ...this.defaultKwargs, ...kwargs });
+    const forward = () =>
+      this.forward(Array.isArray(inputs) ? inputs : [inputs], { ...this.defaultKwargs, ...kwargs });
     return tf.tidy(() => computeIn(this.computeDtype, forward));
   }
 
   /**
-   * What products and convolutions of this block and its children compute in; weights, inputs, outputs and all else stay float32.
-   * Default `float32`; `float16` and `bfloat16` need the tensorflow backend. While gradients are recorded, all is float32.
+   * What products and convolutions of this block and its children compute in; weights, inputs,
+   * outputs and all else stay float32. Default `float32`; `float16` and `bfloat16` need the
+   * tensorflow backend. While gradients are recorded, all is float32.
    */
   get computeDtype(): ComputeDtype {
     return this.chosenComputeDtype;
   }
   set computeDtype(dtype: ComputeDtype) {
     if (!computeDtypes.includes(dtype)) {
-      throw new Error(`\`computeDtype\` has to be one of ${computeDtypes.join(', ')} but is ${dtype}.`);
+      throw new Error(
+        `\`computeDtype\` has to be one of ${computeDtypes.join(', ')} but is ${dtype}.`,
+      );
     }
     this.chosenComputeDtype = dtype;
     for (const child of this.children) child.computeDtype = dtype;
   }
 
   /**
-   * Call arguments where a call does not say them: those of construction, and over them those that the layer got when it was put into a
-   * `tf.model`, whose `predict` does not hand them on. None if it was put there several times with different ones.
+   * Call arguments where a call does not say them: those of construction, and over them those that
+   * the layer got when it was put into a `tf.model`, whose `predict` does not hand them on. None if
+   * it was put there several times with different ones.
    */
   private get defaultKwargs(): Kwargs {
     const { numFrames } = this.args as FramesArgs;
     const own: Kwargs = numFrames === undefined ? {} : { numFrames };
-    const given = new Set(this.inboundNodes.map(({ callArgs }) => JSON.stringify({ ...own, ...callArgs })));
+    const given = new Set(
+      this.inboundNodes.map(({ callArgs }) => JSON.stringify({ ...own, ...callArgs })),
+    );
     if (given.size === 0) return own;
     return given.size === 1 ? JSON.parse([...given][0]) : {};
   }
@@ -205,7 +262,9 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
     return { refCountAfterDispose: 0, numDisposedVariables };
   }
 
-  /** Whether training changes its weights. Setting it sets that of every layer below. Default true. */
+  /**
+   * Whether training changes its weights. Setting it sets that of every layer below. Default true.
+   */
   override get trainable(): boolean {
     return super.trainable;
   }
@@ -224,7 +283,10 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
 
   /** All other weights, of this layer and those below. */
   override get nonTrainableWeights(): tf.LayerVariable[] {
-    return [...super.nonTrainableWeights, ...this.children.flatMap((child) => child.nonTrainableWeights)];
+    return [
+      ...super.nonTrainableWeights,
+      ...this.children.flatMap((child) => child.nonTrainableWeights),
+    ];
   }
   override set nonTrainableWeights(weights: tf.LayerVariable[]) {
     super.nonTrainableWeights = weights;
@@ -234,7 +296,10 @@ export abstract class Block<Args extends LayerArgs = LayerArgs, Output extends t
 /** A block of any arguments and any number of outputs. */
 export type AnyBlock = Block<LayerArgs, tf.Tensor | tf.Tensor[]>;
 
-/** PyTorch's default for a weight or bias that `fanIn` inputs meet: uniform within `1 / sqrt(fanIn)`. */
+/**
+ * PyTorch's default for a weight or bias that `fanIn` inputs meet: uniform within `1 /
+ * sqrt(fanIn)`.
+ */
 export function uniformFor(fanIn: number): Initializer {
   const bound = 1 / Math.sqrt(fanIn);
   return tf.initializers.randomUniform({ minval: -bound, maxval: bound });
@@ -245,11 +310,21 @@ export function firstShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
   return (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tf.Shape;
 }
 
-/** The number of frames that a call or the layer was told of, which has to divide the batch of frames. */
+/**
+ * The number of frames that a call or the layer was told of, which has to divide the batch of
+ * frames.
+ */
 export function framesOf(kwargs: Kwargs, frames: tf.Tensor): number {
   const numFrames = kwargs.numFrames;
-  if (typeof numFrames !== 'number' || !Number.isInteger(numFrames) || numFrames < 1 || frames.shape[0] % numFrames !== 0) {
-    throw new Error(`\`numFrames\` has to be a whole number that divides the batch of ${frames.shape[0]} frames but is ${numFrames}.`);
+  if (
+    typeof numFrames !== 'number' ||
+    !Number.isInteger(numFrames) ||
+    numFrames < 1 ||
+    frames.shape[0] % numFrames !== 0
+  ) {
+    throw new Error(
+      `\`numFrames\` has to be a whole number that divides the batch of ${frames.shape[0]} frames but is ${numFrames}.`,
+    );
   }
   return numFrames;
 }

@@ -1,7 +1,24 @@
 /** The convolutions of the SVD networks: over space, and over time alone. */
 import * as tf from '@tensorflow/tfjs';
-import { type Bias, conv2d, type Padding, padEvenly, temporalConv, upsampleConv2d } from '../ops/index.ts';
-import { Block, type FramesArgs, firstShape, framesOf, type Inputs, type Kwargs, type LayerArgs, uniformFor, weightOf } from './block.ts';
+import {
+  type Bias,
+  conv2d,
+  type Padding,
+  padEvenly,
+  temporalConv,
+  upsampleConv2d,
+} from '../ops/index.ts';
+import {
+  Block,
+  type FramesArgs,
+  firstShape,
+  framesOf,
+  type Inputs,
+  type Kwargs,
+  type LayerArgs,
+  uniformFor,
+  weightOf,
+} from './block.ts';
 
 /** Arguments of `Conv2d`. */
 export interface Conv2dArgs extends LayerArgs {
@@ -13,14 +30,18 @@ export interface Conv2dArgs extends LayerArgs {
   kernelSize?: number;
   /** Default 1. */
   stride?: number;
-  /** Zeros around the input: one number for all sides, or `[[top, bottom], [left, right]]`. Default 0. */
+  /**
+   * Zeros around the input: one number for all sides, or `[[top, bottom], [left, right]]`. Default
+   * 0.
+   */
   padding?: number | Padding;
   /** Default true. */
   bias?: boolean;
 }
 
 /**
- * PyTorch's `Conv2d`. Inputs `[x [N, H, W, inChannels], shift [N, outChannels]]`; a shift is added to its image -> `[N, H', W', outChannels]`.
+ * PyTorch's `Conv2d`. Inputs `[x [N, H, W, inChannels], shift [N, outChannels]]`; a shift is added
+ * to its image -> `[N, H', W', outChannels]`.
  *
  * Equals `torch.nn.Conv2d` with a square kernel.
  *
@@ -38,7 +59,12 @@ export class Conv2d extends Block<Conv2dArgs> {
   protected override buildSelf(): void {
     const { inChannels, outChannels, kernelSize = 3, bias = true } = this.args;
     const fanIn = inChannels * kernelSize ** 2;
-    this.weight = this.parameter('weight', [kernelSize, kernelSize, inChannels, outChannels], 'conv2d', uniformFor(fanIn));
+    this.weight = this.parameter(
+      'weight',
+      [kernelSize, kernelSize, inChannels, outChannels],
+      'conv2d',
+      uniformFor(fanIn),
+    );
     if (bias) this.bias = this.parameter('bias', [outChannels], 'same', uniformFor(fanIn));
   }
 
@@ -56,7 +82,10 @@ export class Conv2d extends Block<Conv2dArgs> {
     return conv2d(x as tf.Tensor4D, weightOf(this.weight), bias, this.padding, this.args.stride);
   }
 
-  /** Upsampling of x `[N, H, W, inChannels]` by two, then this convolution, of 3x3 and padding 1 -> `[N, 2H, 2W, outChannels]`. */
+  /**
+   * Upsampling of x `[N, H, W, inChannels]` by two, then this convolution, of 3x3 and padding 1 ->
+   * `[N, 2H, 2W, outChannels]`.
+   */
   afterUpsampling(x: tf.Tensor4D): tf.Tensor4D {
     return upsampleConv2d(x, weightOf(this.weight), weightOf(this.bias as tf.LayerVariable));
   }
@@ -72,8 +101,14 @@ export class Conv2d extends Block<Conv2dArgs> {
 }
 tf.serialization.registerClass(Conv2d);
 
-/** Bias `[O]` and shift `[N, O]`, whichever there are, as one: a single pass over the convolution's result adds both. */
-function shifted(bias: tf.LayerVariable | undefined, shift: tf.Tensor | undefined): Bias | undefined {
+/**
+ * Bias `[O]` and shift `[N, O]`, whichever there are, as one: a single pass over the convolution's
+ * result adds both.
+ */
+function shifted(
+  bias: tf.LayerVariable | undefined,
+  shift: tf.Tensor | undefined,
+): Bias | undefined {
   if (!bias || !shift) return (bias ? weightOf(bias) : shift) as Bias | undefined;
   return tf.add(shift, weightOf(bias)) as Bias;
 }
@@ -89,8 +124,9 @@ export interface TemporalConvArgs extends FramesArgs {
 }
 
 /**
- * PyTorch's `Conv3d` with a `(kernelSize, 1, 1)` kernel and zero padding to the same length. Inputs `[x [B*F, H, W, inChannels],
- * shift [B*F, outChannels]]`; a shift is added to its frame -> `[B*F, H, W, outChannels]`. Call it with `{ numFrames }`.
+ * PyTorch's `Conv3d` with a `(kernelSize, 1, 1)` kernel and zero padding to the same length. Inputs
+ * `[x [B*F, H, W, inChannels], shift [B*F, outChannels]]`; a shift is added to its frame -> `[B*F,
+ * H, W, outChannels]`. Call it with `{ numFrames }`.
  *
  * Equals `torch.nn.Conv3d` with a `(kernelSize, 1, 1)` kernel.
  *
@@ -109,13 +145,21 @@ export class TemporalConv extends Block<TemporalConvArgs> {
   constructor(args: TemporalConvArgs) {
     super(args);
     const { kernelSize = 3 } = args;
-    if (kernelSize % 2 !== 1) throw new Error(`\`kernelSize\` of a convolution over frames has to be odd but is ${kernelSize}.`);
+    if (kernelSize % 2 !== 1)
+      throw new Error(
+        `\`kernelSize\` of a convolution over frames has to be odd but is ${kernelSize}.`,
+      );
   }
 
   protected override buildSelf(): void {
     const { inChannels, outChannels, kernelSize = 3 } = this.args;
     const fanIn = inChannels * kernelSize;
-    this.weight = this.parameter('weight', [kernelSize, 1, inChannels, outChannels], 'temporalConv', uniformFor(fanIn));
+    this.weight = this.parameter(
+      'weight',
+      [kernelSize, 1, inChannels, outChannels],
+      'temporalConv',
+      uniformFor(fanIn),
+    );
     this.bias = this.parameter('bias', [outChannels], 'same', uniformFor(fanIn));
   }
 
@@ -124,7 +168,12 @@ export class TemporalConv extends Block<TemporalConvArgs> {
   }
 
   protected forward([x, shift]: tf.Tensor[], kwargs: Kwargs): tf.Tensor4D {
-    return temporalConv(x as tf.Tensor4D, weightOf(this.weight), shifted(this.bias, shift) as Bias, framesOf(kwargs, x));
+    return temporalConv(
+      x as tf.Tensor4D,
+      weightOf(this.weight),
+      shifted(this.bias, shift) as Bias,
+      framesOf(kwargs, x),
+    );
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {

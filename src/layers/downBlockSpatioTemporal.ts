@@ -1,4 +1,7 @@
-/** The UNet's down blocks, mirroring `DownBlockSpatioTemporal` and `CrossAttnDownBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`. */
+/**
+ * The UNet's down blocks, mirroring `DownBlockSpatioTemporal` and
+ * `CrossAttnDownBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`.
+ */
 import * as tf from '@tensorflow/tfjs';
 import type { FramesArgs, Inputs, Kwargs } from './block.ts';
 import { Downsample2D } from './sampling2D.ts';
@@ -23,8 +26,9 @@ export interface DownBlockSpatioTemporalArgs extends FramesArgs {
 /**
  * Residual blocks over space and time, then a downsampler.
  *
- * Inputs `[x [B*F, H, W, inChannels], temb [B*F, tembChannels]]`, kwargs `{ numFrames }` -> the output of every layer and of the
- * downsampler, `[B*F, H, W, outChannels]` each, in order; the last one is the block's hidden state.
+ * Inputs `[x [B*F, H, W, inChannels], temb [B*F, tembChannels]]`, kwargs `{ numFrames }` -> the
+ * output of every layer and of the downsampler, `[B*F, H, W, outChannels]` each, in order; the last
+ * one is the block's hidden state.
  *
  * Equals `DownBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`.
  *
@@ -35,10 +39,9 @@ export interface DownBlockSpatioTemporalArgs extends FramesArgs {
  * const [skip, hidden] = block.apply([frames, temb], { numFrames: 7 }); // [14, 8, 12, 64] [14, 4, 6, 64]
  * ```
  */
-export class DownBlockSpatioTemporal<Args extends DownBlockSpatioTemporalArgs = DownBlockSpatioTemporalArgs> extends StepwiseBlock<
-  Args,
-  tf.Tensor[]
-> {
+export class DownBlockSpatioTemporal<
+  Args extends DownBlockSpatioTemporalArgs = DownBlockSpatioTemporalArgs,
+> extends StepwiseBlock<Args, tf.Tensor[]> {
   static className = 'DownBlockSpatioTemporal';
   private readonly resnets: SpatioTemporalResBlock[];
   /** Epsilon of the residual blocks: it differs by block type, as in diffusers. */
@@ -62,7 +65,10 @@ export class DownBlockSpatioTemporal<Args extends DownBlockSpatioTemporalArgs = 
         }),
       ),
     );
-    if (addDownsample) this.downsampler = this.child(new Downsample2D({ name: 'downsamplers.0', channels: outChannels }));
+    if (addDownsample)
+      this.downsampler = this.child(
+        new Downsample2D({ name: 'downsamplers.0', channels: outChannels }),
+      );
   }
 
   override get takes(): Inputs {
@@ -117,8 +123,8 @@ export interface CrossAttnDownBlockSpatioTemporalArgs extends DownBlockSpatioTem
 }
 
 /**
- * As `DownBlockSpatioTemporal`, with a transformer after each residual block. Inputs `[x, temb, context [B*F or B, L, crossAttentionDim]]`,
- * kwargs `{ numFrames }` -> the same outputs.
+ * As `DownBlockSpatioTemporal`, with a transformer after each residual block. Inputs `[x, temb,
+ * context [B*F or B, L, crossAttentionDim]]`, kwargs `{ numFrames }` -> the same outputs.
  *
  * Equals `CrossAttnDownBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`.
  *
@@ -138,7 +144,10 @@ export class CrossAttnDownBlockSpatioTemporal extends DownBlockSpatioTemporal<Cr
 
   constructor(args: CrossAttnDownBlockSpatioTemporalArgs) {
     super(args);
-    this.attentions = transformers(args.numLayers ?? 1, { ...args, channels: args.outChannels }).map((t) => this.child(t));
+    this.attentions = transformers(args.numLayers ?? 1, {
+      ...args,
+      channels: args.outChannels,
+    }).map((t) => this.child(t));
   }
 
   override get takes(): Inputs {
@@ -150,9 +159,19 @@ tf.serialization.registerClass(CrossAttnDownBlockSpatioTemporal);
 /** The transformers of a UNet block of `count` layers. */
 export function transformers(
   count: number,
-  args: { channels: number; transformerLayersPerBlock?: number | number[]; numAttentionHeads?: number; crossAttentionDim?: number },
+  args: {
+    channels: number;
+    transformerLayersPerBlock?: number | number[];
+    numAttentionHeads?: number;
+    crossAttentionDim?: number;
+  },
 ): TransformerSpatioTemporalModel[] {
-  const { channels, transformerLayersPerBlock = 1, numAttentionHeads = 1, crossAttentionDim = 1280 } = args;
+  const {
+    channels,
+    transformerLayersPerBlock = 1,
+    numAttentionHeads = 1,
+    crossAttentionDim = 1280,
+  } = args;
   return Array.from(
     { length: count },
     (_, i) =>
@@ -161,7 +180,10 @@ export function transformers(
         numAttentionHeads,
         attentionHeadDim: Math.floor(channels / numAttentionHeads),
         inChannels: channels,
-        numLayers: typeof transformerLayersPerBlock === 'number' ? transformerLayersPerBlock : transformerLayersPerBlock[i],
+        numLayers:
+          typeof transformerLayersPerBlock === 'number'
+            ? transformerLayersPerBlock
+            : transformerLayersPerBlock[i],
         crossAttentionDim,
       }),
   );

@@ -1,4 +1,7 @@
-/** Embeddings of scalars, mirroring `Timesteps` and `TimestepEmbedding` of diffusers' `models/embeddings.py`. */
+/**
+ * Embeddings of scalars, mirroring `Timesteps` and `TimestepEmbedding` of diffusers'
+ * `models/embeddings.py`.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { silu, timestepEmbedding } from '../ops/index.ts';
 import { Block, type Inputs, type LayerArgs } from './block.ts';
@@ -35,7 +38,8 @@ export class Timesteps extends Block<TimestepsArgs> {
   }
 
   protected forward([t]: tf.Tensor[]): tf.Tensor {
-    if (t.size !== t.shape[0]) throw new Error(`Timesteps takes scalars of shape [N] or [N, 1] but is given [${t.shape}].`);
+    if (t.size !== t.shape[0])
+      throw new Error(`Timesteps takes scalars of shape [N] or [N, 1] but is given [${t.shape}].`);
     return timestepEmbedding(t as tf.Tensor1D, this.args.numChannels, this.args);
   }
 
@@ -74,8 +78,12 @@ export class TimestepEmbedding extends Block<TimestepEmbeddingArgs> {
   constructor(args: TimestepEmbeddingArgs) {
     super(args);
     const { inChannels, timeEmbedDim, outDim = timeEmbedDim } = args;
-    this.linear1 = this.child(new Linear({ name: 'linear_1', inFeatures: inChannels, outFeatures: timeEmbedDim }));
-    this.linear2 = this.child(new Linear({ name: 'linear_2', inFeatures: timeEmbedDim, outFeatures: outDim }));
+    this.linear1 = this.child(
+      new Linear({ name: 'linear_1', inFeatures: inChannels, outFeatures: timeEmbedDim }),
+    );
+    this.linear2 = this.child(
+      new Linear({ name: 'linear_2', inFeatures: timeEmbedDim, outFeatures: outDim }),
+    );
   }
 
   override get takes(): Inputs {

@@ -1,4 +1,7 @@
-/** The feed-forward network of transformer blocks, mirroring `FeedForward` of diffusers' `models/attention.py`. */
+/**
+ * The feed-forward network of transformer blocks, mirroring `FeedForward` of diffusers'
+ * `models/attention.py`.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { geglu, gelu, inSlices, linear, shaped, sliceBytes } from '../ops/index.ts';
 import { Block, type Inputs, type LayerArgs } from './block.ts';
@@ -47,13 +50,17 @@ export class FeedForward extends Block<FeedForwardArgs> {
 
   protected forward([x]: tf.Tensor[]): tf.Tensor {
     const tokens = shaped(x, [-1, this.args.dim]); // flat, so that neither map has to reshape
-    const y = this.args.activationFn === 'gelu' ? this.out.call(tf.tidy(() => gelu(this.proj.call(tokens)))) : this.gated(tokens);
+    const y =
+      this.args.activationFn === 'gelu'
+        ? this.out.call(tf.tidy(() => gelu(this.proj.call(tokens))))
+        : this.gated(tokens);
     return shaped(y, this.computeOutputShape(x.shape) as number[]);
   }
 
   /**
-   * The network with `geglu`, for a part of the inner values after the other where the maps are large, and for a slice of tokens after the
-   * other where what is between the maps outweighs these.
+   * The network with `geglu`, for a part of the inner values after the other where the maps are
+   * large, and for a slice of tokens after the other where what is between the maps outweighs
+   * these.
    */
   private gated(tokens: tf.Tensor): tf.Tensor {
     const { dim, mult = 4 } = this.args;
@@ -71,7 +78,9 @@ export class FeedForward extends Block<FeedForwardArgs> {
         : make;
     const parts = Array.from({ length: Math.ceil(inner / width) }, (_, i) => {
       const [first, count] = [i * width, Math.min(width, inner - i * width)];
-      const [value, gate] = [0, inner].map((start) => ready(() => this.proj.outputs(start + first, count)));
+      const [value, gate] = [0, inner].map((start) =>
+        ready(() => this.proj.outputs(start + first, count)),
+      );
       return { value, gate, out: ready(() => this.out.inputs(first, count)) };
     });
     const transform = (slice: tf.Tensor, { value, gate, out }: (typeof parts)[number]) =>
@@ -84,7 +93,14 @@ export class FeedForward extends Block<FeedForwardArgs> {
       [tokens],
       tokenBytes,
       ([slice]) =>
-        tf.tidy(() => parts.slice(1).reduce((sum, part) => tf.tidy(() => tf.add(sum, transform(slice, part))), transform(slice, parts[0]))),
+        tf.tidy(() =>
+          parts
+            .slice(1)
+            .reduce(
+              (sum, part) => tf.tidy(() => tf.add(sum, transform(slice, part))),
+              transform(slice, parts[0]),
+            ),
+        ),
       budget,
     );
   }
@@ -95,7 +111,10 @@ export class FeedForward extends Block<FeedForwardArgs> {
 }
 tf.serialization.registerClass(FeedForward);
 
-/** Slices for a feed-forward: `size` entries of an axis at a time, 0 (batch) or 1 (tokens or frames). */
+/**
+ * Slices for a feed-forward: `size` entries of an axis at a time, 0 (batch) or 1 (tokens or
+ * frames).
+ */
 export interface Chunking {
   /** Entries per slice; it has to divide the axis. */
   size: number;
@@ -103,8 +122,15 @@ export interface Chunking {
   dim: 0 | 1;
 }
 
-/** Runs `feedForward` on slices of x along `chunking.dim`, which takes less memory and changes nothing else. */
-export function chunkedFeedForward(feedForward: FeedForward, x: tf.Tensor, chunking?: Chunking): tf.Tensor {
+/**
+ * Runs `feedForward` on slices of x along `chunking.dim`, which takes less memory and changes
+ * nothing else.
+ */
+export function chunkedFeedForward(
+  feedForward: FeedForward,
+  x: tf.Tensor,
+  chunking?: Chunking,
+): tf.Tensor {
   if (!chunking) return feedForward.call(x);
   const { size, dim } = chunking;
   const length = x.shape[dim] as number;
@@ -119,7 +145,9 @@ export function chunkedFeedForward(feedForward: FeedForward, x: tf.Tensor, chunk
       tf.tidy(() => {
         const begin = dim === 0 ? [i * size] : [0, i * size];
         const extent = x.shape.map((n, axis) => (axis === dim ? size : n));
-        return feedForward.call(tf.slice(x, [...begin, ...Array(x.rank - begin.length).fill(0)], extent));
+        return feedForward.call(
+          tf.slice(x, [...begin, ...Array(x.rank - begin.length).fill(0)], extent),
+        );
       }),
     );
     return tf.concat(parts, dim);

@@ -2,12 +2,16 @@
 import type * as tf from '@tensorflow/tfjs';
 
 /**
- * The axes of a tensor: a number where the length is fixed, a letter where it is not, `...` for any axes. Capital letters and `...` stand
- * for the same lengths in all inputs of a call, `B*F` for the product of B and F; other letters are for the reader alone.
+ * The axes of a tensor: a number where the length is fixed, a letter where it is not, `...` for any
+ * axes. Capital letters and `...` stand for the same lengths in all inputs of a call, `B*F` for the
+ * product of B and F; other letters are for the reader alone.
  */
 export type Axes = readonly (number | string)[];
 
-/** The tensors that a layer takes, by name, in order. Those whose names end in `?` may be left out at the end. */
+/**
+ * The tensors that a layer takes, by name, in order. Those whose names end in `?` may be left out
+ * at the end.
+ */
 export type Inputs = Readonly<Record<string, Axes>>;
 
 /**
@@ -19,27 +23,45 @@ export function checkInputs(layer: string, takes: Inputs, shapes: readonly tf.Sh
   const required = names.filter((name) => !name.endsWith('?')).length;
   if (shapes.length < required || shapes.length > names.length) {
     const given = shapes.length === 1 ? `one tensor [${shapes[0]}]` : `${shapes.length} tensors`;
-    const inputs = names.map((name) => `${name.replace('?', '')} [${takes[name]!.join(', ')}]${name.endsWith('?') ? ' (optional)' : ''}`);
-    throw new Error(`${layer} takes ${names.length > 1 ? 'the array of ' : ''}${inputs.join(', ')} but is given ${given}.`);
+    const inputs = names.map(
+      (name) =>
+        `${name.replace('?', '')} [${takes[name]!.join(', ')}]${name.endsWith('?') ? ' (optional)' : ''}`,
+    );
+    throw new Error(
+      `${layer} takes ${names.length > 1 ? 'the array of ' : ''}${inputs.join(', ')} but is given ${given}.`,
+    );
   }
   const lengths = new Map<string, number>();
   let between: Axes | undefined; // what `...` stands for in this call
   for (const [i, shape] of shapes.entries()) {
-    const axes = takes[names[i]!]!.flatMap((axis) => (axis === '...' && between ? between : [axis]));
+    const axes = takes[names[i]!]!.flatMap((axis) =>
+      axis === '...' && between ? between : [axis],
+    );
     const bound = [...lengths]
-      .filter(([letter]) => axes.includes(letter) || letter.split('*').some((factor) => axes.includes(factor)))
+      .filter(
+        ([letter]) =>
+          axes.includes(letter) || letter.split('*').some((factor) => axes.includes(factor)),
+      )
       .map(([letter, length]) => `${letter} = ${length}`);
     if (fits(axes, shape, lengths)) {
       const any = axes.indexOf('...');
-      if (any >= 0) between = shape.slice(any, any + shape.length - axes.length + 1).map((length) => length ?? '?');
+      if (any >= 0)
+        between = shape
+          .slice(any, any + shape.length - axes.length + 1)
+          .map((length) => length ?? '?');
       continue;
     }
     const where = bound.length > 0 ? ` with ${bound.join(', ')}` : '';
-    throw new Error(`${layer}: ${names[i]!.replace('?', '')} has to be of shape [${axes.join(', ')}]${where} but is [${shape}].`);
+    throw new Error(
+      `${layer}: ${names[i]!.replace('?', '')} has to be of shape [${axes.join(', ')}]${where} but is [${shape}].`,
+    );
   }
 }
 
-/** Whether a shape has these axes. Remembers the lengths of capital letters; unknown lengths, `null`, fit anything. */
+/**
+ * Whether a shape has these axes. Remembers the lengths of capital letters; unknown lengths,
+ * `null`, fit anything.
+ */
 function fits(axes: Axes, shape: tf.Shape, lengths: Map<string, number>): boolean {
   const any = axes.indexOf('...');
   if (any < 0 ? shape.length !== axes.length : shape.length < axes.length - 1) return false;
@@ -48,19 +70,32 @@ function fits(axes: Axes, shape: tf.Shape, lengths: Map<string, number>): boolea
     return [[axis, shape[any >= 0 && i > any ? shape.length - axes.length + i : i]!]];
   });
   const known = pairs.filter((pair): pair is [number | string, number] => pair[1] !== null);
-  const matches = known.every(([axis, length]) => length === (lengths.get(`${axis}`) ?? (typeof axis === 'number' ? axis : length)));
-  if (matches) for (const [axis, length] of known) if (/^[A-Z*]+$/.test(`${axis}`)) lengths.set(`${axis}`, length);
+  const matches = known.every(
+    ([axis, length]) =>
+      length === (lengths.get(`${axis}`) ?? (typeof axis === 'number' ? axis : length)),
+  );
+  if (matches)
+    for (const [axis, length] of known)
+      if (/^[A-Z*]+$/.test(`${axis}`)) lengths.set(`${axis}`, length);
   const [batch, videos, frames] = ['B*F', 'B', 'F'].map((letter) => lengths.get(letter));
-  return matches && (batch === undefined || videos === undefined || frames === undefined || batch === videos * frames);
+  return (
+    matches &&
+    (batch === undefined ||
+      videos === undefined ||
+      frames === undefined ||
+      batch === videos * frames)
+  );
 }
 
 /**
- * Compares the number of contexts with that of the items that they are for, as some backends compute nonsense where one does not divide
- * the other.
+ * Compares the number of contexts with that of the items that they are for, as some backends
+ * compute nonsense where one does not divide the other.
  * @throws Error that names both.
  */
 export function checkContexts(context: tf.Tensor, batch: number): void {
   const [contexts] = context.shape;
   if (batch % contexts === 0) return;
-  throw new Error(`The number of contexts has to divide the ${batch} items that attend to them but is ${contexts}.`);
+  throw new Error(
+    `The number of contexts has to divide the ${batch} items that attend to them but is ${contexts}.`,
+  );
 }

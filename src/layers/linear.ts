@@ -31,7 +31,12 @@ export class Linear extends Block<LinearArgs> {
 
   protected override buildSelf(): void {
     const { inFeatures, outFeatures, bias = true } = this.args;
-    this.weight = this.parameter('weight', [inFeatures, outFeatures], 'linear', uniformFor(inFeatures));
+    this.weight = this.parameter(
+      'weight',
+      [inFeatures, outFeatures],
+      'linear',
+      uniformFor(inFeatures),
+    );
     if (bias) this.bias = this.parameter('bias', [outFeatures], 'same', uniformFor(inFeatures));
   }
 
@@ -43,7 +48,10 @@ export class Linear extends Block<LinearArgs> {
     return linear(x, weightOf(this.weight), this.bias && weightOf(this.bias));
   }
 
-  /** This map times `factor`, which is multiplied into the weights, since these are fewer than the results. */
+  /**
+   * This map times `factor`, which is multiplied into the weights, since these are fewer than the
+   * results.
+   */
   scaled(x: tf.Tensor, factor: number): tf.Tensor {
     return tf.tidy(() => {
       const bias = this.bias && (tf.mul(weightOf(this.bias), factor) as tf.Tensor1D);
@@ -59,9 +67,16 @@ export class Linear extends Block<LinearArgs> {
     };
   }
 
-  /** What `width` of its inputs, from number `first` on, add to its outputs: the bias comes with the first. */
+  /**
+   * What `width` of its inputs, from number `first` on, add to its outputs: the bias comes with the
+   * first.
+   */
   inputs(first: number, width: number): Omit<LinearMap, 'bias'> & Partial<LinearMap> {
-    const weight = weightSlice<tf.Tensor2D>(this.weight, [first, 0], [width, this.args.outFeatures]);
+    const weight = weightSlice<tf.Tensor2D>(
+      this.weight,
+      [first, 0],
+      [width, this.args.outFeatures],
+    );
     return { weight, ...(this.bias && first === 0 && { bias: weightOf<tf.Tensor1D>(this.bias) }) };
   }
 

@@ -1,7 +1,15 @@
 /** The normalisations of the SVD networks. */
 import * as tf from '@tensorflow/tfjs';
 import { groupNorm, layerNorm, shaped } from '../ops/index.ts';
-import { Block, type FramesArgs, framesOf, type Inputs, type Kwargs, type LayerArgs, weightOf } from './block.ts';
+import {
+  Block,
+  type FramesArgs,
+  framesOf,
+  type Inputs,
+  type Kwargs,
+  type LayerArgs,
+  weightOf,
+} from './block.ts';
 
 /** Arguments of `GroupNormalization`. */
 export interface GroupNormalizationArgs extends FramesArgs {
@@ -14,8 +22,9 @@ export interface GroupNormalizationArgs extends FramesArgs {
 }
 
 /**
- * PyTorch's `GroupNorm`: `[N, ..., C]` -> the same shape, with statistics per item and group of channels.
- * Told `numFrames`, statistics of `[B*F, H, W, C]` run over all frames of a video jointly.
+ * PyTorch's `GroupNorm`: `[N, ..., C]` -> the same shape, with statistics per item and group of
+ * channels. Told `numFrames`, statistics of `[B*F, H, W, C]` run over all frames of a video
+ * jointly.
  *
  * Equals `torch.nn.GroupNorm`.
  *
@@ -36,7 +45,9 @@ export class GroupNormalization extends Block<GroupNormalizationArgs> {
     super(args);
     const { numChannels, numGroups = 32 } = args;
     if (numChannels % numGroups !== 0) {
-      throw new Error(`\`numChannels\` has to be divisible by \`numGroups\` but they are ${numChannels} and ${numGroups}.`);
+      throw new Error(
+        `\`numChannels\` has to be divisible by \`numGroups\` but they are ${numChannels} and ${numGroups}.`,
+      );
     }
   }
 
@@ -53,7 +64,10 @@ export class GroupNormalization extends Block<GroupNormalizationArgs> {
     const { numGroups = 32, eps = 1e-5 } = this.args;
     const frames = kwargs.numFrames === undefined ? 1 : framesOf(kwargs, x);
     const videos = shaped(x, [x.shape[0] / frames, -1, x.shape[x.rank - 1]]); // [B, F*H*W, C]
-    return shaped(groupNorm(videos, weightOf(this.weight), weightOf(this.bias), numGroups, eps), x.shape);
+    return shaped(
+      groupNorm(videos, weightOf(this.weight), weightOf(this.bias), numGroups, eps),
+      x.shape,
+    );
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape {

@@ -23,7 +23,8 @@ export interface ResnetBlock2DArgs extends LayerArgs {
 /**
  * `shortcut(x) + conv2(silu(norm2(conv1(silu(norm1(x))) + proj(silu(temb)))))`.
  *
- * Inputs `[x [N, H, W, inChannels], temb [N, tembChannels]]` (temb only with `tembChannels`) -> `[N, H, W, outChannels]`.
+ * Inputs `[x [N, H, W, inChannels], temb [N, tembChannels]]` (temb only with `tembChannels`) ->
+ * `[N, H, W, outChannels]`.
  *
  * Equals `ResnetBlock2D` of diffusers' `models/resnet.py`, as Stable Video Diffusion uses it.
  *
@@ -45,16 +46,32 @@ export class ResnetBlock2D extends Block<ResnetBlock2DArgs> {
 
   constructor(args: ResnetBlock2DArgs) {
     super(args);
-    const { inChannels, outChannels = inChannels, tembChannels, groups: numGroups = 32, eps = 1e-6 } = args;
-    this.norm1 = this.child(new GroupNormalization({ name: 'norm1', numChannels: inChannels, numGroups, eps }));
+    const {
+      inChannels,
+      outChannels = inChannels,
+      tembChannels,
+      groups: numGroups = 32,
+      eps = 1e-6,
+    } = args;
+    this.norm1 = this.child(
+      new GroupNormalization({ name: 'norm1', numChannels: inChannels, numGroups, eps }),
+    );
     this.conv1 = this.child(new Conv2d({ name: 'conv1', inChannels, outChannels, padding: 1 }));
     if (tembChannels) {
-      this.timeEmbProj = this.child(new Linear({ name: 'time_emb_proj', inFeatures: tembChannels, outFeatures: outChannels }));
+      this.timeEmbProj = this.child(
+        new Linear({ name: 'time_emb_proj', inFeatures: tembChannels, outFeatures: outChannels }),
+      );
     }
-    this.norm2 = this.child(new GroupNormalization({ name: 'norm2', numChannels: outChannels, numGroups, eps }));
-    this.conv2 = this.child(new Conv2d({ name: 'conv2', inChannels: outChannels, outChannels, padding: 1 }));
+    this.norm2 = this.child(
+      new GroupNormalization({ name: 'norm2', numChannels: outChannels, numGroups, eps }),
+    );
+    this.conv2 = this.child(
+      new Conv2d({ name: 'conv2', inChannels: outChannels, outChannels, padding: 1 }),
+    );
     if (inChannels !== outChannels) {
-      this.convShortcut = this.child(new Conv2d({ name: 'conv_shortcut', inChannels, outChannels, kernelSize: 1 }));
+      this.convShortcut = this.child(
+        new Conv2d({ name: 'conv_shortcut', inChannels, outChannels, kernelSize: 1 }),
+      );
     }
   }
 
@@ -66,7 +83,8 @@ export class ResnetBlock2D extends Block<ResnetBlock2DArgs> {
   protected forward(inputs: tf.Tensor[]): tf.Tensor {
     const [, height, width, inChannels] = inputs[0].shape;
     const { outChannels = inChannels } = this.args;
-    // Few pictures at a time where they are large: their normalised copies would be the most that decoding has in memory.
+    // Few pictures at a time where they are large: their normalised copies would be the most that
+    // decoding has in memory.
     const bytes = 4 * 4 * height * width * Math.max(inChannels, outChannels);
     return inSlices(inputs, bytes, (pictures) => this.transform(pictures), pictureBytes());
   }
@@ -75,7 +93,11 @@ export class ResnetBlock2D extends Block<ResnetBlock2DArgs> {
     const shift = this.timeEmbProj ? [this.timeEmbProj.call(silu(temb))] : []; // [N, O]
     // Nested, so that nothing outlives its use.
     const activated = tf.tidy(() => {
-      const normed = tf.tidy(() => this.norm2.call(tf.tidy(() => this.conv1.call([tf.tidy(() => silu(this.norm1.call(x))), ...shift]))));
+      const normed = tf.tidy(() =>
+        this.norm2.call(
+          tf.tidy(() => this.conv1.call([tf.tidy(() => silu(this.norm1.call(x))), ...shift])),
+        ),
+      );
       return silu(normed); // [N, H, W, O]
     });
     const change = this.conv2.call(activated);

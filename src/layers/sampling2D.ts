@@ -1,4 +1,7 @@
-/** Changes of resolution, mirroring `Downsample2D` and `Upsample2D` of diffusers' `models/downsampling.py` and `models/upsampling.py`. */
+/**
+ * Changes of resolution, mirroring `Downsample2D` and `Upsample2D` of diffusers'
+ * `models/downsampling.py` and `models/upsampling.py`.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { type Padding, resizeNearest } from '../ops/index.ts';
 import { Block, type Inputs, type Kwargs, type LayerArgs } from './block.ts';
@@ -20,7 +23,8 @@ const rightAndBottom: Padding = [
 ];
 
 /**
- * 3x3 convolution of stride 2: `[N, H, W, channels]` -> `[N, ceil(H/2), ceil(W/2), outChannels]` (floor with `padding` 0).
+ * 3x3 convolution of stride 2: `[N, H, W, channels]` -> `[N, ceil(H/2), ceil(W/2), outChannels]`
+ * (floor with `padding` 0).
  *
  * Equals `Downsample2D` of diffusers' `models/downsampling.py` with its convolution.
  *
@@ -37,7 +41,15 @@ export class Downsample2D extends Block<Downsample2DArgs> {
   constructor(args: Downsample2DArgs) {
     super(args);
     const { channels: inChannels, outChannels = inChannels, padding = 1 } = args;
-    this.conv = this.child(new Conv2d({ name: 'conv', inChannels, outChannels, stride: 2, padding: padding || rightAndBottom }));
+    this.conv = this.child(
+      new Conv2d({
+        name: 'conv',
+        inChannels,
+        outChannels,
+        stride: 2,
+        padding: padding || rightAndBottom,
+      }),
+    );
   }
 
   override get takes(): Inputs {
@@ -63,8 +75,8 @@ export interface Upsample2DArgs extends LayerArgs {
 }
 
 /**
- * Nearest-neighbour upsampling and a 3x3 convolution: `[N, H, W, channels]` -> `[N, 2H, 2W, outChannels]`,
- * or to the size given as `{ outputSize: [height, width] }`.
+ * Nearest-neighbour upsampling and a 3x3 convolution: `[N, H, W, channels]` -> `[N, 2H, 2W,
+ * outChannels]`, or to the size given as `{ outputSize: [height, width] }`.
  *
  * Equals `Upsample2D` of diffusers' `models/upsampling.py` with its convolution.
  *
@@ -91,7 +103,9 @@ export class Upsample2D extends Block<Upsample2DArgs> {
 
   protected forward([x]: tf.Tensor[], { outputSize }: Kwargs): tf.Tensor {
     const image = x as tf.Tensor4D;
-    return outputSize ? this.conv.call(resizeNearest(image, outputSize as [number, number])) : this.conv.afterUpsampling(image);
+    return outputSize
+      ? this.conv.call(resizeNearest(image, outputSize as [number, number]))
+      : this.conv.afterUpsampling(image);
   }
 
   override computeOutputShape([n, h, w]: number[]): tf.Shape {

@@ -1,4 +1,7 @@
-/** A spatial and a temporal residual block, blended, mirroring `SpatioTemporalResBlock` of diffusers' `models/resnet.py`. */
+/**
+ * A spatial and a temporal residual block, blended, mirroring `SpatioTemporalResBlock` of
+ * diffusers' `models/resnet.py`.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { AlphaBlender, type AlphaBlenderArgs } from './alphaBlender.ts';
 import { Block, type FramesArgs, type Inputs, type Kwargs } from './block.ts';
@@ -29,8 +32,9 @@ export interface SpatioTemporalResBlockArgs extends FramesArgs {
 /**
  * A residual block over space, then one over time, blended by a learned weight.
  *
- * Inputs `[x [B*F, H, W, inChannels], temb [B*F, tembChannels], imageOnlyIndicator [B, F]]` (temb only with `tembChannels`; the
- * indicator may be left out), kwargs `{ numFrames }` -> `[B*F, H, W, outChannels]`.
+ * Inputs `[x [B*F, H, W, inChannels], temb [B*F, tembChannels], imageOnlyIndicator [B, F]]` (temb
+ * only with `tembChannels`; the indicator may be left out), kwargs `{ numFrames }` -> `[B*F, H, W,
+ * outChannels]`.
  *
  * Equals `SpatioTemporalResBlock` of diffusers' `models/resnet.py`.
  *
@@ -49,13 +53,29 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
 
   constructor(args: SpatioTemporalResBlockArgs) {
     super(args);
-    const { inChannels, outChannels = inChannels, tembChannels, eps = 1e-6, temporalEps = eps } = args;
+    const {
+      inChannels,
+      outChannels = inChannels,
+      tembChannels,
+      eps = 1e-6,
+      temporalEps = eps,
+    } = args;
     const { mergeFactor: alpha = 0.5, mergeStrategy, switchSpatialToTemporalMix } = args;
-    this.spatialResBlock = this.child(new ResnetBlock2D({ name: 'spatial_res_block', inChannels, outChannels, tembChannels, eps }));
-    this.temporalResBlock = this.child(
-      new TemporalResnetBlock({ name: 'temporal_res_block', inChannels: outChannels, outChannels, tembChannels, eps: temporalEps }),
+    this.spatialResBlock = this.child(
+      new ResnetBlock2D({ name: 'spatial_res_block', inChannels, outChannels, tembChannels, eps }),
     );
-    this.timeMixer = this.child(new AlphaBlender({ name: 'time_mixer', alpha, mergeStrategy, switchSpatialToTemporalMix }));
+    this.temporalResBlock = this.child(
+      new TemporalResnetBlock({
+        name: 'temporal_res_block',
+        inChannels: outChannels,
+        outChannels,
+        tembChannels,
+        eps: temporalEps,
+      }),
+    );
+    this.timeMixer = this.child(
+      new AlphaBlender({ name: 'time_mixer', alpha, mergeStrategy, switchSpatialToTemporalMix }),
+    );
   }
 
   override get takes(): Inputs {
@@ -70,8 +90,14 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
     return this.overTime(spatial, temb, kwargs, inputs[1 + temb.length]);
   }
 
-  private overTime(spatial: tf.Tensor, temb: tf.Tensor[], { numFrames }: Kwargs, indicator?: tf.Tensor): tf.Tensor {
-    // The temporal branch is `spatial + change`, hence the blend `spatial + (1 - a) * change`: two passes over memory instead of four.
+  private overTime(
+    spatial: tf.Tensor,
+    temb: tf.Tensor[],
+    { numFrames }: Kwargs,
+    indicator?: tf.Tensor,
+  ): tf.Tensor {
+    // The temporal branch is `spatial + change`, hence the blend `spatial + (1 - a) * change`: two
+    // passes over memory instead of four.
     const change = this.temporalResBlock.change([spatial, ...temb], { numFrames });
     return this.timeMixer.addChange(spatial, change, indicator);
   }

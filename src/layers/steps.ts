@@ -1,16 +1,25 @@
-/** Long computations as generators, so that callers can report progress and stop between their steps. */
+/**
+ * Long computations as generators, so that callers can report progress and stop between their
+ * steps.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { Block, type Kwargs, type LayerArgs } from './block.ts';
 
-/** A computation that yields the path of each block that it runs next, and returns its result. It needs the weights of no other block then. */
+/**
+ * A computation that yields the path of each block that it runs next, and returns its result. It
+ * needs the weights of no other block then.
+ */
 export type Steps<T> = Generator<string, T, void>;
 
 /** A block whose forward pass can pause before each of its parts. `call` runs it through. */
-export abstract class StepwiseBlock<Args extends LayerArgs = LayerArgs, Output extends tf.Tensor | tf.Tensor[] = tf.Tensor> extends Block<
-  Args,
-  Output
-> {
-  /** The forward pass. Tensors it has allocated are freed when it ends, also by `return` or an error; its result is the caller's. */
+export abstract class StepwiseBlock<
+  Args extends LayerArgs = LayerArgs,
+  Output extends tf.Tensor | tf.Tensor[] = tf.Tensor,
+> extends Block<Args, Output> {
+  /**
+   * The forward pass. Tensors it has allocated are freed when it ends, also by `return` or an
+   * error; its result is the caller's.
+   */
   abstract steps(inputs: tf.Tensor[], kwargs: Kwargs): Steps<Output>;
 
   protected forward(inputs: tf.Tensor[], kwargs: Kwargs): Output {
@@ -31,14 +40,18 @@ export function* under<T>(name: string, steps: Steps<T>): Steps<T> {
       yield `${name}.${value}`;
     }
   } finally {
-    // A `return` at the yield above has to reach the inner computation too; after its end this does nothing.
+    // A `return` at the yield above has to reach the inner computation too; after its end this does
+    // nothing.
     steps.return(undefined as T);
   }
 }
 
 /** Weights that are in memory only while their block is at work. */
 export interface StepWeights {
-  /** Brings the weights of the block at `path` into memory. Rejects with the signal's reason if that aborts. */
+  /**
+   * Brings the weights of the block at `path` into memory. Rejects with the signal's reason if that
+   * aborts.
+   */
   load(path: string, signal?: AbortSignal): Promise<void>;
   /** Frees them. */
   release(path: string): void;
@@ -55,10 +68,16 @@ export interface StepOptions {
 }
 
 // Node's timers wait a millisecond at least; small models have thousands of steps.
-const nextTurn = () => new Promise<void>((resolve) => ('setImmediate' in globalThis ? setImmediate(resolve) : setTimeout(resolve)));
+const nextTurn = () =>
+  new Promise<void>((resolve) =>
+    'setImmediate' in globalThis ? setImmediate(resolve) : setTimeout(resolve),
+  );
 
 /** Runs `steps` to the end, giving the event loop a turn after each step. */
-export async function runSteps<T>(steps: Steps<T>, { signal, onStep, weights }: StepOptions = {}): Promise<T> {
+export async function runSteps<T>(
+  steps: Steps<T>,
+  { signal, onStep, weights }: StepOptions = {},
+): Promise<T> {
   let running: string | undefined;
   try {
     for (;;) {
@@ -81,7 +100,9 @@ export async function runSteps<T>(steps: Steps<T>, { signal, onStep, weights }: 
   }
 }
 
-/** Tensors that live from one step to the next. Use it in `try { ... } finally { held.freeAll(); }`. */
+/**
+ * Tensors that live from one step to the next. Use it in `try { ... } finally { held.freeAll(); }`.
+ */
 export class Held {
   private readonly tensors = new Set<tf.Tensor>();
 
@@ -119,11 +140,17 @@ export class Held {
 export interface Link {
   /** The path of the block that it runs. */
   path: string;
-  /** What it does to the result of the link before, in stages that need nothing but what the stage before gives. */
+  /**
+   * What it does to the result of the link before, in stages that need nothing but what the stage
+   * before gives.
+   */
   stages: ((h: tf.Tensor) => tf.Tensor)[];
 }
 
-/** Runs `links` one after the other, beginning with x. What one gives is freed once the next has taken it. */
+/**
+ * Runs `links` one after the other, beginning with x. What one gives is freed once the next has
+ * taken it.
+ */
 export function* inTurn(x: tf.Tensor, links: Link[]): Steps<tf.Tensor> {
   const held = new Held();
   try {

@@ -19,9 +19,11 @@ export interface TemporalResnetBlockArgs extends FramesArgs {
 }
 
 /**
- * A residual block whose convolutions run over frames alone and whose normalisations run over all frames jointly.
+ * A residual block whose convolutions run over frames alone and whose normalisations run over all
+ * frames jointly.
  *
- * Inputs `[x [B*F, H, W, inChannels], temb [B*F, tembChannels]]` (temb only with `tembChannels`), kwargs `{ numFrames }`
+ * Inputs `[x [B*F, H, W, inChannels], temb [B*F, tembChannels]]` (temb only with `tembChannels`),
+ * kwargs `{ numFrames }`
  * -> `[B*F, H, W, outChannels]`.
  *
  * Equals `TemporalResnetBlock` of diffusers' `models/resnet.py`.
@@ -44,21 +46,34 @@ export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
   constructor(args: TemporalResnetBlockArgs) {
     super(args);
     const { inChannels, outChannels = inChannels, tembChannels, eps = 1e-6 } = args;
-    this.norm1 = this.child(new GroupNormalization({ name: 'norm1', numChannels: inChannels, eps }));
+    this.norm1 = this.child(
+      new GroupNormalization({ name: 'norm1', numChannels: inChannels, eps }),
+    );
     this.conv1 = this.child(new TemporalConv({ name: 'conv1', inChannels, outChannels }));
     if (tembChannels) {
-      this.timeEmbProj = this.child(new Linear({ name: 'time_emb_proj', inFeatures: tembChannels, outFeatures: outChannels }));
+      this.timeEmbProj = this.child(
+        new Linear({ name: 'time_emb_proj', inFeatures: tembChannels, outFeatures: outChannels }),
+      );
     }
-    this.norm2 = this.child(new GroupNormalization({ name: 'norm2', numChannels: outChannels, eps }));
-    this.conv2 = this.child(new TemporalConv({ name: 'conv2', inChannels: outChannels, outChannels }));
+    this.norm2 = this.child(
+      new GroupNormalization({ name: 'norm2', numChannels: outChannels, eps }),
+    );
+    this.conv2 = this.child(
+      new TemporalConv({ name: 'conv2', inChannels: outChannels, outChannels }),
+    );
     if (inChannels !== outChannels) {
-      this.convShortcut = this.child(new TemporalConv({ name: 'conv_shortcut', inChannels, outChannels, kernelSize: 1 }));
+      this.convShortcut = this.child(
+        new TemporalConv({ name: 'conv_shortcut', inChannels, outChannels, kernelSize: 1 }),
+      );
     }
   }
 
   override get takes(): Inputs {
     const { inChannels, tembChannels } = this.args;
-    return { x: ['B*F', 'H', 'W', inChannels], ...(tembChannels && { temb: ['B*F', tembChannels] }) };
+    return {
+      x: ['B*F', 'H', 'W', inChannels],
+      ...(tembChannels && { temb: ['B*F', tembChannels] }),
+    };
   }
 
   protected forward([x, temb]: tf.Tensor[], { numFrames }: Kwargs): tf.Tensor {
@@ -72,8 +87,12 @@ export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
       const shift = this.timeEmbProj ? [this.timeEmbProj.call(silu(temb))] : []; // [B*F, O]
       // Nested, so that nothing outlives its use.
       const activated = tf.tidy(() => {
-        const convolved = () => this.conv1.call([tf.tidy(() => silu(this.norm1.call(x, { numFrames }))), ...shift], { numFrames });
-        return silu(tf.tidy(() => this.norm2.call(tf.tidy(convolved), { numFrames }))); // [B*F, H, W, O]
+        const convolved = () =>
+          this.conv1.call([tf.tidy(() => silu(this.norm1.call(x, { numFrames }))), ...shift], {
+            numFrames,
+          });
+        // [B*F, H, W, O]
+        return silu(tf.tidy(() => this.norm2.call(tf.tidy(convolved), { numFrames })));
       });
       return this.conv2.call(activated, { numFrames });
     });

@@ -1,4 +1,7 @@
-/** A transformer over space and time, mirroring `TransformerSpatioTemporalModel` of diffusers' `models/transformers/transformer_temporal.py`. */
+/**
+ * A transformer over space and time, mirroring `TransformerSpatioTemporalModel` of diffusers'
+ * `models/transformers/transformer_temporal.py`.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { AlphaBlender } from './alphaBlender.ts';
 import { BasicTransformerBlock, TemporalBasicTransformerBlock } from './basicTransformerBlock.ts';
@@ -22,10 +25,12 @@ export interface TransformerSpatioTemporalModelArgs extends FramesArgs {
 }
 
 /**
- * Inputs `[x [B*F, H, W, inChannels], context [B*F or B, L, crossAttentionDim], imageOnlyIndicator [B, F]]` (the indicator may be left out),
- * kwargs `{ numFrames }` -> the shape of x. Temporal blocks use the context of each video's first frame.
+ * Inputs `[x [B*F, H, W, inChannels], context [B*F or B, L, crossAttentionDim], imageOnlyIndicator
+ * [B, F]]` (the indicator may be left out), kwargs `{ numFrames }` -> the shape of x. Temporal
+ * blocks use the context of each video's first frame.
  *
- * Equals `TransformerSpatioTemporalModel` of diffusers' `models/transformers/transformer_temporal.py`.
+ * Equals `TransformerSpatioTemporalModel` of diffusers'
+ * `models/transformers/transformer_temporal.py`.
  *
  * @example
  * ```ts
@@ -49,26 +54,53 @@ export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTempo
     super(args);
     const { numAttentionHeads = 16, attentionHeadDim = 88, inChannels = 320, numLayers = 1 } = args;
     const dim = numAttentionHeads * attentionHeadDim;
-    const blockArgs = { dim, numAttentionHeads, attentionHeadDim, crossAttentionDim: args.crossAttentionDim ?? dim };
+    const blockArgs = {
+      dim,
+      numAttentionHeads,
+      attentionHeadDim,
+      crossAttentionDim: args.crossAttentionDim ?? dim,
+    };
     const layers = Array.from({ length: numLayers }, (_, i) => i);
-    this.norm = this.child(new GroupNormalization({ name: 'norm', numChannels: inChannels, eps: 1e-6 }));
-    this.projIn = this.child(new Linear({ name: 'proj_in', inFeatures: inChannels, outFeatures: dim }));
-    this.transformerBlocks = layers.map((i) => this.child(new BasicTransformerBlock({ name: `transformer_blocks.${i}`, ...blockArgs })));
+    this.norm = this.child(
+      new GroupNormalization({ name: 'norm', numChannels: inChannels, eps: 1e-6 }),
+    );
+    this.projIn = this.child(
+      new Linear({ name: 'proj_in', inFeatures: inChannels, outFeatures: dim }),
+    );
+    this.transformerBlocks = layers.map((i) =>
+      this.child(new BasicTransformerBlock({ name: `transformer_blocks.${i}`, ...blockArgs })),
+    );
     this.temporalTransformerBlocks = layers.map((i) =>
-      this.child(new TemporalBasicTransformerBlock({ name: `temporal_transformer_blocks.${i}`, ...blockArgs })),
+      this.child(
+        new TemporalBasicTransformerBlock({
+          name: `temporal_transformer_blocks.${i}`,
+          ...blockArgs,
+        }),
+      ),
     );
     this.timePosEmbed = this.child(
-      new TimestepEmbedding({ name: 'time_pos_embed', inChannels, timeEmbedDim: 4 * inChannels, outDim: inChannels }),
+      new TimestepEmbedding({
+        name: 'time_pos_embed',
+        inChannels,
+        timeEmbedDim: 4 * inChannels,
+        outDim: inChannels,
+      }),
     );
     this.timeProj = this.child(new Timesteps({ name: 'time_proj', numChannels: inChannels }));
     this.timeMixer = this.child(new AlphaBlender({ name: 'time_mixer', alpha: 0.5 }));
-    this.projOut = this.child(new Linear({ name: 'proj_out', inFeatures: dim, outFeatures: inChannels }));
+    this.projOut = this.child(
+      new Linear({ name: 'proj_out', inFeatures: dim, outFeatures: inChannels }),
+    );
   }
 
   override get takes(): Inputs {
     const { inChannels = 320, numAttentionHeads = 16, attentionHeadDim = 88 } = this.args;
     const { crossAttentionDim = numAttentionHeads * attentionHeadDim } = this.args;
-    return { x: ['B*F', 'H', 'W', inChannels], context: ['b', 'L', crossAttentionDim], 'imageOnlyIndicator?': ['B', 'F'] };
+    return {
+      x: ['B*F', 'H', 'W', inChannels],
+      context: ['b', 'L', crossAttentionDim],
+      'imageOnlyIndicator?': ['B', 'F'],
+    };
   }
 
   protected forward([x, context, ...indicator]: tf.Tensor[], kwargs: Kwargs): tf.Tensor {
@@ -76,20 +108,30 @@ export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTempo
     const [n, height, width] = x.shape;
     const batch = n / numFrames;
     if (context.shape[0] !== batch && context.shape[0] !== n) {
-      throw new Error(`The number of contexts has to be that of videos, ${batch}, or that of frames, ${n}, but is ${context.shape[0]}.`);
+      throw new Error(
+        `The number of contexts has to be that of videos, ${batch}, or that of frames, ${n}, but is ${context.shape[0]}.`,
+      );
     }
-    const firstFrames = context.shape[0] === batch ? context : everyNth(context as tf.Tensor3D, numFrames); // [B, L, X]
+    const firstFrames =
+      // [B, L, X]
+      context.shape[0] === batch ? context : everyNth(context as tf.Tensor3D, numFrames);
     const positions = this.timePosEmbed.call(this.timeProj.call(tf.range(0, numFrames))); // [F, C]
 
-    let h = tf.tidy(() => this.projIn.call(tf.reshape(this.norm.call(x), [n, height * width, -1]))); // [B*F, N, C]
+    // [B*F, N, C]
+    let h = tf.tidy(() => this.projIn.call(tf.reshape(this.norm.call(x), [n, height * width, -1])));
     for (const [i, block] of this.transformerBlocks.entries()) {
       h = tf.tidy(() => {
         const spatial = block.call([h, context]);
         const shifted = tf.reshape(
-          tf.add(tf.reshape(spatial, [batch, numFrames, height * width, -1]), tf.expandDims(positions, 1)),
+          tf.add(
+            tf.reshape(spatial, [batch, numFrames, height * width, -1]),
+            tf.expandDims(positions, 1),
+          ),
           spatial.shape,
         );
-        const temporal = this.temporalTransformerBlocks[i].call([shifted, firstFrames], { numFrames });
+        const temporal = this.temporalTransformerBlocks[i].call([shifted, firstFrames], {
+          numFrames,
+        });
         return this.timeMixer.call([spatial, temporal, ...indicator]);
       });
     }
@@ -105,5 +147,11 @@ tf.serialization.registerClass(TransformerSpatioTemporalModel);
 /** Items 0, n, 2n, ... of `[N, L, C]`. */
 function everyNth(x: tf.Tensor3D, n: number): tf.Tensor3D {
   const [count, l, c] = x.shape;
-  return tf.tidy(() => tf.reshape(tf.slice(tf.reshape(x, [count / n, n, l * c]), [0, 0, 0], [-1, 1, -1]), [count / n, l, c]));
+  return tf.tidy(() =>
+    tf.reshape(tf.slice(tf.reshape(x, [count / n, n, l * c]), [0, 0, 0], [-1, 1, -1]), [
+      count / n,
+      l,
+      c,
+    ]),
+  );
 }

@@ -1,4 +1,7 @@
-/** The UNet's middle, mirroring `UNetMidBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`. */
+/**
+ * The UNet's middle, mirroring `UNetMidBlockSpatioTemporal` of diffusers'
+ * `models/unets/unet_3d_blocks.py`.
+ */
 import * as tf from '@tensorflow/tfjs';
 import type { FramesArgs, Inputs, Kwargs } from './block.ts';
 import { transformers } from './downBlockSpatioTemporal.ts';
@@ -25,7 +28,8 @@ export interface UNetMidBlockSpatioTemporalArgs extends FramesArgs {
 /**
  * Residual block, then transformer and residual block `numLayers` times.
  *
- * Inputs `[x [B*F, H, W, inChannels], temb [B*F, tembChannels], context [B*F or B, L, crossAttentionDim]]`, kwargs `{ numFrames }`
+ * Inputs `[x [B*F, H, W, inChannels], temb [B*F, tembChannels], context [B*F or B, L,
+ * crossAttentionDim]]`, kwargs `{ numFrames }`
  * -> the shape of x.
  *
  * Equals `UNetMidBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`.
@@ -45,15 +49,23 @@ export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatio
   constructor(args: UNetMidBlockSpatioTemporalArgs) {
     super(args);
     const { inChannels, tembChannels, numLayers = 1 } = args;
-    this.attentions = transformers(numLayers, { ...args, channels: inChannels }).map((t) => this.child(t));
+    this.attentions = transformers(numLayers, { ...args, channels: inChannels }).map((t) =>
+      this.child(t),
+    );
     this.resnets = Array.from({ length: numLayers + 1 }, (_, i) =>
-      this.child(new SpatioTemporalResBlock({ name: `resnets.${i}`, inChannels, tembChannels, eps: 1e-5 })),
+      this.child(
+        new SpatioTemporalResBlock({ name: `resnets.${i}`, inChannels, tembChannels, eps: 1e-5 }),
+      ),
     );
   }
 
   override get takes(): Inputs {
     const { inChannels, tembChannels, crossAttentionDim = 1280 } = this.args;
-    return { x: ['B*F', 'H', 'W', inChannels], temb: ['B*F', tembChannels], context: ['b', 'L', crossAttentionDim] };
+    return {
+      x: ['B*F', 'H', 'W', inChannels],
+      temb: ['B*F', tembChannels],
+      context: ['b', 'L', crossAttentionDim],
+    };
   }
 
   *steps([x, temb, context]: tf.Tensor[], { numFrames }: Kwargs): Steps<tf.Tensor> {

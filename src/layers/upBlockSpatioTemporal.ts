@@ -1,4 +1,7 @@
-/** The UNet's up blocks, mirroring `UpBlockSpatioTemporal` and `CrossAttnUpBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`. */
+/**
+ * The UNet's up blocks, mirroring `UpBlockSpatioTemporal` and `CrossAttnUpBlockSpatioTemporal` of
+ * diffusers' `models/unets/unet_3d_blocks.py`.
+ */
 import * as tf from '@tensorflow/tfjs';
 import type { FramesArgs, Inputs, Kwargs } from './block.ts';
 import { transformers } from './downBlockSpatioTemporal.ts';
@@ -26,10 +29,12 @@ export interface UpBlockSpatioTemporalArgs extends FramesArgs {
 }
 
 /**
- * Residual blocks over space and time, each on the hidden state joined with a skip connection, then an upsampler.
+ * Residual blocks over space and time, each on the hidden state joined with a skip connection, then
+ * an upsampler.
  *
- * Inputs `[x [B*F, H, W, prevOutputChannel], temb [B*F, tembChannels], ...skips]` with one skip per layer, the last one used first;
- * kwargs `{ numFrames, upsampleSize: [height, width] }` (default: twice the size) -> `[B*F, 2H, 2W, outChannels]`.
+ * Inputs `[x [B*F, H, W, prevOutputChannel], temb [B*F, tembChannels], ...skips]` with one skip per
+ * layer, the last one used first; kwargs `{ numFrames, upsampleSize: [height, width] }` (default:
+ * twice the size) -> `[B*F, 2H, 2W, outChannels]`.
  *
  * Equals `UpBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`.
  *
@@ -40,7 +45,9 @@ export interface UpBlockSpatioTemporalArgs extends FramesArgs {
  * const y = block.apply([hidden, temb, skip], { numFrames: 7 }); // [14, 8, 12, 64]
  * ```
  */
-export class UpBlockSpatioTemporal<Args extends UpBlockSpatioTemporalArgs = UpBlockSpatioTemporalArgs> extends StepwiseBlock<Args> {
+export class UpBlockSpatioTemporal<
+  Args extends UpBlockSpatioTemporalArgs = UpBlockSpatioTemporalArgs,
+> extends StepwiseBlock<Args> {
   static className = 'UpBlockSpatioTemporal';
   /** The residual blocks. */
   protected readonly resnets: SpatioTemporalResBlock[];
@@ -50,13 +57,30 @@ export class UpBlockSpatioTemporal<Args extends UpBlockSpatioTemporalArgs = UpBl
 
   constructor(args: Args) {
     super(args);
-    const { inChannels, prevOutputChannel, outChannels, tembChannels, numLayers = 1, resnetEps: eps = 1e-6, addUpsample = true } = args;
+    const {
+      inChannels,
+      prevOutputChannel,
+      outChannels,
+      tembChannels,
+      numLayers = 1,
+      resnetEps: eps = 1e-6,
+      addUpsample = true,
+    } = args;
     this.resnets = Array.from({ length: numLayers }, (_, i) => {
       const main = i === 0 ? prevOutputChannel : outChannels;
       const skip = i === numLayers - 1 ? inChannels : outChannels;
-      return this.child(new SpatioTemporalResBlock({ name: `resnets.${i}`, inChannels: main + skip, outChannels, tembChannels, eps }));
+      return this.child(
+        new SpatioTemporalResBlock({
+          name: `resnets.${i}`,
+          inChannels: main + skip,
+          outChannels,
+          tembChannels,
+          eps,
+        }),
+      );
     });
-    if (addUpsample) this.upsampler = this.child(new Upsample2D({ name: 'upsamplers.0', channels: outChannels }));
+    if (addUpsample)
+      this.upsampler = this.child(new Upsample2D({ name: 'upsamplers.0', channels: outChannels }));
   }
 
   /** What is in front of the skips in the inputs. */
@@ -66,7 +90,9 @@ export class UpBlockSpatioTemporal<Args extends UpBlockSpatioTemporalArgs = UpBl
 
   override get takes(): Inputs {
     const { inChannels, prevOutputChannel, outChannels, tembChannels, numLayers = 1 } = this.args;
-    const skip = (i: number): Inputs => ({ [`skips[${i}]`]: ['B*F', 'H', 'W', i === 0 ? inChannels : outChannels] });
+    const skip = (i: number): Inputs => ({
+      [`skips[${i}]`]: ['B*F', 'H', 'W', i === 0 ? inChannels : outChannels],
+    });
     return {
       x: ['B*F', 'H', 'W', prevOutputChannel],
       temb: ['B*F', tembChannels],
@@ -87,7 +113,9 @@ export class UpBlockSpatioTemporal<Args extends UpBlockSpatioTemporalArgs = UpBl
       };
       for (const [i, resnet] of this.resnets.entries()) {
         yield resnet.name;
-        advance((before) => resnet.call([tf.concat([before, skips[skips.length - 1 - i]], -1), temb], { numFrames }));
+        advance((before) =>
+          resnet.call([tf.concat([before, skips[skips.length - 1 - i]], -1), temb], { numFrames }),
+        );
         const attention = this.attentions[i];
         if (attention) {
           yield attention.name;
@@ -127,8 +155,9 @@ export interface CrossAttnUpBlockSpatioTemporalArgs extends UpBlockSpatioTempora
 }
 
 /**
- * As `UpBlockSpatioTemporal`, with a transformer after each residual block. Inputs `[x, temb, context [B*F or B, L, crossAttentionDim], ...skips]`,
- * kwargs `{ numFrames, upsampleSize }` -> `[B*F, 2H, 2W, outChannels]`.
+ * As `UpBlockSpatioTemporal`, with a transformer after each residual block. Inputs `[x, temb,
+ * context [B*F or B, L, crossAttentionDim], ...skips]`, kwargs `{ numFrames, upsampleSize }` ->
+ * `[B*F, 2H, 2W, outChannels]`.
  *
  * Equals `CrossAttnUpBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`.
  *
@@ -147,7 +176,10 @@ export class CrossAttnUpBlockSpatioTemporal extends UpBlockSpatioTemporal<CrossA
 
   constructor(args: CrossAttnUpBlockSpatioTemporalArgs) {
     super(args);
-    this.attentions = transformers(args.numLayers ?? 1, { ...args, channels: args.outChannels }).map((t) => this.child(t));
+    this.attentions = transformers(args.numLayers ?? 1, {
+      ...args,
+      channels: args.outChannels,
+    }).map((t) => this.child(t));
   }
 
   protected override get takesContext(): Inputs {

@@ -1,4 +1,7 @@
-/** Where the values of a layer's weights are: on the backend, in float32 or half precision, or nowhere. */
+/**
+ * Where the values of a layer's weights are: on the backend, in float32 or half precision, or
+ * nowhere.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { isHalf, widened, widenedSlice } from '../ops/index.ts';
 import type { Parameter } from './block.ts';
@@ -25,7 +28,9 @@ class Nowhere {
 }
 
 /** What `withoutWeights` gives to new weights. */
-const declared = new Nowhere('This layer was built without weights. Load a checkpoint into it before using it.');
+const declared = new Nowhere(
+  'This layer was built without weights. Load a checkpoint into it before using it.',
+);
 
 /** What weights that were freed become. */
 const released = new Nowhere(
@@ -36,8 +41,8 @@ const released = new Nowhere(
 let building: 'values' | 'shapes' = 'values';
 
 /**
- * Runs `build` so that layers built inside it declare their weights without allocating or initialising them, as
- * PyTorch's `meta` device does. Fill them by `loadWeights` before use.
+ * Runs `build` so that layers built inside it declare their weights without allocating or
+ * initialising them, as PyTorch's `meta` device does. Fill them by `loadWeights` before use.
  */
 export function withoutWeights<T>(build: () => T): T {
   const before = building;
@@ -54,7 +59,8 @@ export const declaresOnly = (): boolean => building === 'shapes';
 
 /** Runs `declare` with an engine whose new tensors have a shape and no memory. */
 export function withoutMemory<T>(declare: () => T, place = declared): T {
-  // The engine has no public way to say where a variable lives; this field is what `tf.setBackend` sets.
+  // The engine has no public way to say where a variable lives; this field is what `tf.setBackend`
+  // sets.
   const engine = tf.engine() as unknown as { backendInstance: unknown };
   const before = engine.backendInstance;
   engine.backendInstance = place;
@@ -66,11 +72,13 @@ export function withoutMemory<T>(declare: () => T, place = declared): T {
 }
 
 /** A tensor without values. To be called inside `withoutMemory`. */
-export const shapeAlone = (shape: number[]) => tf.engine().makeTensorFromTensorInfo({ dataId: {}, shape, dtype: 'float32' });
+export const shapeAlone = (shape: number[]) =>
+  tf.engine().makeTensorFromTensorInfo({ dataId: {}, shape, dtype: 'float32' });
 
 /**
- * The value of a weight as a tensor of known rank. If it is held in half precision, its float32 values, for the surrounding `tf.tidy`
- * to free; while it is being trained, it is held in float32 from then on.
+ * The value of a weight as a tensor of known rank. If it is held in half precision, its float32
+ * values, for the surrounding `tf.tidy` to free; while it is being trained, it is held in float32
+ * from then on.
  */
 export function weightOf<T extends tf.Tensor>(variable: tf.LayerVariable): T {
   if (variable.trainable && tf.engine().isTapeOn()) holdInFloat32(variable);
@@ -78,7 +86,11 @@ export function weightOf<T extends tf.Tensor>(variable: tf.LayerVariable): T {
 }
 
 /** A range of the value of a weight, as `tf.slice` takes it; else as `weightOf`. */
-export function weightSlice<T extends tf.Tensor>(variable: tf.LayerVariable, begin: number[], size: number[]): T {
+export function weightSlice<T extends tf.Tensor>(
+  variable: tf.LayerVariable,
+  begin: number[],
+  size: number[],
+): T {
   if (variable.trainable && tf.engine().isTapeOn()) holdInFloat32(variable);
   return widenedSlice(variable.read(), begin, size) as T;
 }

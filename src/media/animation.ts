@@ -3,15 +3,33 @@ import sharp, { type Sharp } from 'sharp';
 import type { RgbImage } from './image.ts';
 
 /** An animated WebP file that loops for ever. */
-export async function encodeWebp(frames: readonly RgbImage[], fps: number, quality: number, comment?: string): Promise<Uint8Array> {
+export async function encodeWebp(
+  frames: readonly RgbImage[],
+  fps: number,
+  quality: number,
+  comment?: string,
+): Promise<Uint8Array> {
   const options = { quality, smartSubsample: true, loop: 0, delay: delays(frames.length, fps, 1) };
   return withComment(joined(frames), comment).webp(options).toBuffer();
 }
 
-/** An animated GIF file that loops for ever, with up to 256 colours a frame. GIF counts time in hundredths of a second. */
-export async function encodeGif(frames: readonly RgbImage[], fps: number, comment?: string): Promise<Uint8Array> {
+/**
+ * An animated GIF file that loops for ever, with up to 256 colours a frame. GIF counts time in
+ * hundredths of a second.
+ */
+export async function encodeGif(
+  frames: readonly RgbImage[],
+  fps: number,
+  comment?: string,
+): Promise<Uint8Array> {
   // Half the time of the default effort; full dithering would flicker from frame to frame.
-  const options = { loop: 0, delay: delays(frames.length, fps, 10), keepDuplicateFrames: true, effort: 4, dither: 0.5 };
+  const options = {
+    loop: 0,
+    delay: delays(frames.length, fps, 10),
+    keepDuplicateFrames: true,
+    effort: 4,
+    dither: 0.5,
+  };
   const file = await joined(frames).gif(options).toBuffer();
   return comment ? withGifComment(file, comment) : file;
 }
@@ -30,10 +48,16 @@ function joined(frames: readonly RgbImage[]): Sharp {
   frames.forEach((frame, i) => {
     data.set(frame.data, i * width * height * 3);
   });
-  return sharp(data, { raw: { width, height: height * frames.length, channels: 3, pageHeight: height }, limitInputPixels: false });
+  return sharp(data, {
+    raw: { width, height: height * frames.length, channels: 3, pageHeight: height },
+    limitInputPixels: false,
+  });
 }
 
-/** Milliseconds that each frame stays, in multiples of `unit`: those that keep the whole video closest to its rate. */
+/**
+ * Milliseconds that each frame stays, in multiples of `unit`: those that keep the whole video
+ * closest to its rate.
+ */
 function delays(count: number, fps: number, unit: number): number[] {
   const endOf = (frame: number) => Math.round((frame * 1000) / fps / unit) * unit;
   return Array.from({ length: count }, (_, i) => endOf(i + 1) - endOf(i));
@@ -43,7 +67,10 @@ function withComment(picture: Sharp, comment?: string): Sharp {
   return comment ? picture.withExif({ IFD0: { ImageDescription: comment } }) : picture;
 }
 
-/** Puts a comment block, which sharp cannot write, after the header and the colour table that may follow it. */
+/**
+ * Puts a comment block, which sharp cannot write, after the header and the colour table that may
+ * follow it.
+ */
 function withGifComment(file: Uint8Array, comment: string): Uint8Array {
   const flags = file[10]!;
   const at = 13 + (flags & 0x80 ? 3 * 2 ** ((flags & 7) + 1) : 0);
@@ -53,5 +80,11 @@ function withGifComment(file: Uint8Array, comment: string): Uint8Array {
     const block = text.subarray(from, from + 255);
     blocks.push(Uint8Array.of(block.length), block);
   }
-  return Buffer.concat([file.subarray(0, at), Uint8Array.of(0x21, 0xfe), ...blocks, Uint8Array.of(0), file.subarray(at)]);
+  return Buffer.concat([
+    file.subarray(0, at),
+    Uint8Array.of(0x21, 0xfe),
+    ...blocks,
+    Uint8Array.of(0),
+    file.subarray(at),
+  ]);
 }

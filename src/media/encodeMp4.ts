@@ -16,7 +16,8 @@ export interface Mp4Options {
 }
 
 /**
- * The bytes of an MP4 file (H.264, plays in browsers and players). Odd sizes are made even by repeating the last column or row.
+ * The bytes of an MP4 file (H.264, plays in browsers and players). Odd sizes are made even by
+ * repeating the last column or row.
  *
  * @param createEncoder `createH264MP4Encoder` of the package h264-mp4-encoder.
  * @param frames One picture or more, all of the same size.

@@ -1,4 +1,7 @@
-/** Writes frames as a video file or a folder of pictures, as diffusers' `export_to_video` and `export_to_gif` do in Python. */
+/**
+ * Writes frames as a video file or a folder of pictures, as diffusers' `export_to_video` and
+ * `export_to_gif` do in Python.
+ */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAtomically, writeFolderAtomically } from '../files/atomic.ts';
@@ -11,23 +14,35 @@ import { checkOutput, frameName, outputFormat } from './output.ts';
 export interface ExportOptions {
   /** Frames per second, 0.1 to 240; for GIF at most 50. Default 7. */
   fps?: number;
-  /** Quality of MP4 and WebP, 1 to 100. Default 80, which for MP4 is a quantizer of 18. GIF and PNG have no such choice. */
+  /**
+   * Quality of MP4 and WebP, 1 to 100. Default 80, which for MP4 is a quantizer of 18. GIF and PNG
+   * have no such choice.
+   */
   quality?: number;
-  /** Settings to keep in the file, as JSON: the comment of MP4 and GIF, the EXIF image description of WebP and of each PNG. */
+  /**
+   * Settings to keep in the file, as JSON: the comment of MP4 and GIF, the EXIF image description
+   * of WebP and of each PNG.
+   */
   metadata?: Record<string, string>;
   /** Stops the work; nothing is written then, and the promise rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
 /**
- * Writes a video. The path's ending decides: `.mp4` (H.264, plays in browsers and players; odd sizes are made even by repeating the
- * last column or row), `.webp` and `.gif` (animated, looping), or `/` (a folder with `0000.png`, `0001.png`, ..., which replaces
- * an earlier one). The target appears whole or not at all.
+ * Writes a video. The path's ending decides: `.mp4` (H.264, plays in browsers and players; odd
+ * sizes are made even by repeating the last column or row), `.webp` and `.gif` (animated, looping),
+ * or `/` (a folder with `0000.png`, `0001.png`, ..., which replaces an earlier one). The target
+ * appears whole or not at all.
  *
  * @param frames One picture or more, all of the same size.
- * @throws Error with one sentence if the frames or options are impossible, or the target cannot be written.
+ * @throws Error with one sentence if the frames or options are impossible, or the target cannot be
+ * written.
  */
-export async function exportToVideo(frames: readonly RgbImage[], path: string, options: ExportOptions = {}): Promise<void> {
+export async function exportToVideo(
+  frames: readonly RgbImage[],
+  path: string,
+  options: ExportOptions = {},
+): Promise<void> {
   const { fps = 7, quality = 80, metadata, signal } = options;
   const format = outputFormat(path);
   checkFrames(frames);
@@ -44,15 +59,23 @@ export async function exportToVideo(frames: readonly RgbImage[], path: string, o
   async function encode(): Promise<Uint8Array> {
     if (format === 'webp') return (await animation()).encodeWebp(frames, fps, quality, comment);
     if (format === 'gif') return (await animation()).encodeGif(frames, fps, comment);
-    if (format === 'mp4') return encodeMp4(nodeEncoder(), frames, { fps, quality, comment, signal });
-    throw new Error(`The output "${path}" is for tensors, not for pictures. Use .mp4, .webp, .gif or / for a folder of PNG pictures.`);
+    if (format === 'mp4')
+      return encodeMp4(nodeEncoder(), frames, { fps, quality, comment, signal });
+    throw new Error(
+      `The output "${path}" is for tensors, not for pictures. Use .mp4, .webp, .gif or / for a folder of PNG pictures.`,
+    );
   }
 }
 
 /** Loaded when it is needed, for the libraries that it is made with take 10 MB. */
 const animation = () => import('./animation.ts');
 
-async function writePictures(frames: readonly RgbImage[], path: string, comment?: string, signal?: AbortSignal): Promise<void> {
+async function writePictures(
+  frames: readonly RgbImage[],
+  path: string,
+  comment?: string,
+  signal?: AbortSignal,
+): Promise<void> {
   const { encodePng } = await animation();
   await writeFolderAtomically(path, async (folder) => {
     for (const [i, frame] of frames.entries()) {
@@ -64,7 +87,10 @@ async function writePictures(frames: readonly RgbImage[], path: string, comment?
 
 /** JSON without other characters than ASCII, since EXIF knows no others. */
 function asciiJson(value: Record<string, string>): string {
-  return JSON.stringify(value).replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return JSON.stringify(value).replace(
+    /[^ -~]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 function checkFrames(frames: readonly RgbImage[]): void {
@@ -77,11 +103,14 @@ function checkFrames(frames: readonly RgbImage[]): void {
       );
     }
     if (data.length !== width * height * 3) {
-      throw new Error(`Frame ${i} of ${width} x ${height} pixels has to have ${width * height * 3} bytes but has ${data.length}.`);
+      throw new Error(
+        `Frame ${i} of ${width} x ${height} pixels has to have ${width * height * 3} bytes but has ${data.length}.`,
+      );
     }
   }
 }
 
 function checkRange(name: string, value: number, low: number, high: number): void {
-  if (!(value >= low && value <= high)) throw new Error(`\`${name}\` has to be a number from ${low} to ${high} but is ${value}.`);
+  if (!(value >= low && value <= high))
+    throw new Error(`\`${name}\` has to be a number from ${low} to ${high} but is ${value}.`);
 }

@@ -1,4 +1,7 @@
-/** Encodes pictures as H.264 by the WebAssembly encoder of the package h264-mp4-encoder (minih264, Baseline profile, 4:2:0). */
+/**
+ * Encodes pictures as H.264 by the WebAssembly encoder of the package h264-mp4-encoder (minih264,
+ * Baseline profile, 4:2:0).
+ */
 import type { createH264MP4Encoder } from 'h264-mp4-encoder';
 import type { RgbImage } from './image.ts';
 import { findBox, type H264Stream } from './mp4.ts';
@@ -13,7 +16,8 @@ const SPEED = 5; // from 0, the slowest, to 10
 let encoders = 0;
 
 /**
- * Encodes frames of equal size. Odd widths and heights are made even by repeating the last column or row.
+ * Encodes frames of equal size. Odd widths and heights are made even by repeating the last column
+ * or row.
  *
  * @param quantizer 10 (best) to 51.
  * @param signal Stops the encoding between two frames.
@@ -27,8 +31,13 @@ export async function encodeH264(
   const encoder = await create();
   const [{ width, height }] = frames as [RgbImage];
   const size = { width: width + (width % 2), height: height + (height % 2) };
-  Object.assign(encoder, size, { quantizationParameter: quantizer, speed: SPEED, groupOfPictures: KEY_FRAME_EVERY });
-  encoder.outputFilename = `${encoders++}.mp4`; // all encoders share one file system, which is in memory
+  Object.assign(encoder, size, {
+    quantizationParameter: quantizer,
+    speed: SPEED,
+    groupOfPictures: KEY_FRAME_EVERY,
+  });
+  // all encoders share one file system, which is in memory
+  encoder.outputFilename = `${encoders++}.mp4`;
   encoder.initialize();
   try {
     for (const frame of frames) {
@@ -52,7 +61,10 @@ function finish(encoder: Encoder): Uint8Array {
   return file;
 }
 
-/** The package writes MP4 files without key frame table, colours and fractions of a frame rate: only the pictures are taken from them. */
+/**
+ * The package writes MP4 files without key frame table, colours and fractions of a frame rate: only
+ * the pictures are taken from them.
+ */
 function extractStream(file: Uint8Array): Pick<H264Stream, 'configuration' | 'samples'> {
   const table = ['moov', 'trak', 'mdia', 'minf', 'stbl'];
   const sizes = findBox(file, ...table, 'stsz');
@@ -69,8 +81,8 @@ function extractStream(file: Uint8Array): Pick<H264Stream, 'configuration' | 'sa
 }
 
 /**
- * Planes of luma and of both chroma components (BT.601, limited range). The chroma is that of the mean of each 2 x 2 pixels: the
- * package's own conversion takes one of the four, which costs 3 dB.
+ * Planes of luma and of both chroma components (BT.601, limited range). The chroma is that of the
+ * mean of each 2 x 2 pixels: the package's own conversion takes one of the four, which costs 3 dB.
  */
 function toI420({ width, height, data }: RgbImage): Uint8Array {
   const evenWidth = width + (width % 2);
@@ -87,7 +99,8 @@ function toI420({ width, height, data }: RgbImage): Uint8Array {
         for (const column of [x, x + 1]) {
           const from = (Math.min(row, height - 1) * width + Math.min(column, width - 1)) * 3;
           const [red, green, blue] = [data[from]!, data[from + 1]!, data[from + 2]!];
-          planes[row * evenWidth + column] = 16 + 0.256788 * red + 0.504129 * green + 0.097906 * blue;
+          planes[row * evenWidth + column] =
+            16 + 0.256788 * red + 0.504129 * green + 0.097906 * blue;
           r += red / 4;
           g += green / 4;
           b += blue / 4;

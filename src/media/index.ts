@@ -3,5 +3,11 @@ export { type ExportOptions, exportToVideo } from './exportVideo.ts';
 export type { RgbImage } from './image.ts';
 export { loadImage } from './loadImage.ts';
 export { checkOutput, type OutputFormat, outputFormat } from './output.ts';
-export { CLIP_MEAN, CLIP_STD, clipPixelValues, framesToImages, vaePixelValues } from './preprocess.ts';
+export {
+  CLIP_MEAN,
+  CLIP_STD,
+  clipPixelValues,
+  framesToImages,
+  vaePixelValues,
+} from './preprocess.ts';
 export { resizeLanczos, resizeNearest, resizeWithAntialiasing } from './resample.ts';

@@ -1,28 +1,36 @@
-/** Reads pictures from files, addresses and bytes, equal to diffusers' `load_image` (Pillow: EXIF transpose, then convert to RGB). */
+/**
+ * Reads pictures from files, addresses and bytes, equal to diffusers' `load_image` (Pillow: EXIF
+ * transpose, then convert to RGB).
+ */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Sharp, SharpOptions } from 'sharp';
 import type { RgbImage } from './image.ts';
 
-// Pillow leaves colour profiles alone, refuses pictures that are cut short, and forgives lesser damage.
+// Pillow leaves colour profiles alone, refuses pictures that are cut short, and forgives lesser
+// damage.
 const LIKE_PILLOW: SharpOptions = { ignoreIcc: true, failOn: 'error' };
 
 /**
- * Reads one picture as 8-bit RGB: the first frame of an animation, turned upright as its EXIF data says, alpha dropped without
- * compositing, grey and palette colours expanded, colour profiles not applied. The bytes are Pillow's for PNG, WebP, GIF and for
- * JPEG of every kind (progressive, any chroma subsampling, grey, CMYK). As in Pillow, 16-bit colour keeps its high byte but 16-bit
- * grey is cut off at 255, which is announced by a warning. Not Pillow's: the chroma of AVIF and of YCbCr TIFF is upsampled
- * differently, and transparent pixels of GIF are black where Pillow has the colour hidden below them.
+ * Reads one picture as 8-bit RGB: the first frame of an animation, turned upright as its EXIF data
+ * says, alpha dropped without compositing, grey and palette colours expanded, colour profiles not
+ * applied. The bytes are Pillow's for PNG, WebP, GIF and for JPEG of every kind (progressive, any
+ * chroma subsampling, grey, CMYK). As in Pillow, 16-bit colour keeps its high byte but 16-bit grey
+ * is cut off at 255, which is announced by a warning. Not Pillow's: the chroma of AVIF and of YCbCr
+ * TIFF is upsampled differently, and transparent pixels of GIF are black where Pillow has the
+ * colour hidden below them.
  *
- * @param source A path, an `http(s):`, `file:` or `data:` address, or the bytes of a picture file (PNG, JPEG, WebP, GIF, TIFF, AVIF, SVG).
+ * @param source A path, an `http(s):`, `file:` or `data:` address, or the bytes of a picture file
+ * (PNG, JPEG, WebP, GIF, TIFF, AVIF, SVG).
  * @throws Error with one sentence if the source is missing, unreadable, not a picture, or damaged.
  * @see diffusers `utils/loading_utils.py`, `load_image`
  */
 export async function loadImage(source: string | URL | Uint8Array): Promise<RgbImage> {
   const name = describe(source);
   const bytes = await readSource(source, name);
-  if (bytes.length === 0) throw new Error(`The picture ${name} is empty (0 bytes). Get a whole copy of it.`);
+  if (bytes.length === 0)
+    throw new Error(`The picture ${name} is empty (0 bytes). Get a whole copy of it.`);
   return decode(bytes, name);
 }
 
@@ -48,8 +56,13 @@ async function download(address: string, name: string): Promise<Uint8Array> {
   } catch (error) {
     // fetch hides the reason (unknown host, connection refused) in `cause`.
     const { message, cause } = error as Error;
-    const reason = cause instanceof Error ? cause.message || ((cause as NodeJS.ErrnoException).code ?? message) : message;
-    throw new Error(`The picture ${name} could not be fetched (${reason}). ${wayOut}`, { cause: error });
+    const reason =
+      cause instanceof Error
+        ? cause.message || ((cause as NodeJS.ErrnoException).code ?? message)
+        : message;
+    throw new Error(`The picture ${name} could not be fetched (${reason}). ${wayOut}`, {
+      cause: error,
+    });
   }
 }
 
@@ -58,9 +71,18 @@ async function readPath(path: string, name: string): Promise<Uint8Array> {
     return await readFile(path);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new Error(`There is no picture ${name} (looked at ${resolve(path)}). Check the path.`, { cause: error });
-    if (code === 'EISDIR') throw new Error(`${name} is a folder, not a picture. Give the path of one picture.`, { cause: error });
-    throw new Error(`The picture ${name} cannot be read (${code ?? message}). Check its permissions.`, { cause: error });
+    if (code === 'ENOENT')
+      throw new Error(`There is no picture ${name} (looked at ${resolve(path)}). Check the path.`, {
+        cause: error,
+      });
+    if (code === 'EISDIR')
+      throw new Error(`${name} is a folder, not a picture. Give the path of one picture.`, {
+        cause: error,
+      });
+    throw new Error(
+      `The picture ${name} cannot be read (${code ?? message}). Check its permissions.`,
+      { cause: error },
+    );
   }
 }
 
@@ -70,9 +92,18 @@ async function decode(bytes: Uint8Array, name: string): Promise<RgbImage> {
     const { space, depth, channels } = await sharp(bytes, LIKE_PILLOW).metadata();
     const picture = sharp(bytes, LIKE_PILLOW).autoOrient();
     if (space === 'cmyk') return await decodeCmyk(picture);
-    if (space === 'grey16' && channels === 1 && depth === 'ushort') return await decodeGrey16(picture, name);
-    const { data, info } = await picture.toColourspace('srgb').removeAlpha().raw().toBuffer({ resolveWithObject: true });
-    return { width: info.width, height: info.height, data: new Uint8Array(data.buffer, data.byteOffset, data.length) };
+    if (space === 'grey16' && channels === 1 && depth === 'ushort')
+      return await decodeGrey16(picture, name);
+    const { data, info } = await picture
+      .toColourspace('srgb')
+      .removeAlpha()
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    return {
+      width: info.width,
+      height: info.height,
+      data: new Uint8Array(data.buffer, data.byteOffset, data.length),
+    };
   } catch (error) {
     throw new Error(explain(error as Error, name), { cause: error });
   }
@@ -83,7 +114,8 @@ function explain(error: Error, name: string): string {
   if (reason.includes('unsupported image format')) {
     return `The file ${name} is not a picture of a known kind. Use PNG, JPEG, WebP, GIF, TIFF or AVIF.`;
   }
-  if (reason.includes('exceeds pixel limit')) return `The picture ${name} has more than 268 million pixels. Scale it down first.`;
+  if (reason.includes('exceeds pixel limit'))
+    return `The picture ${name} has more than 268 million pixels. Scale it down first.`;
   return `The picture ${name} is damaged or cut short (${reason}). Get a whole copy of it.`;
 }
 
@@ -105,7 +137,10 @@ async function decodeCmyk(picture: Sharp): Promise<RgbImage> {
 
 /** 16-bit grey as Pillow converts it: not scaled, but cut off at 255. */
 async function decodeGrey16(picture: Sharp, name: string): Promise<RgbImage> {
-  const raw = picture.pipelineColourspace('grey16').toColourspace('grey16').raw({ depth: 'ushort' });
+  const raw = picture
+    .pipelineColourspace('grey16')
+    .toColourspace('grey16')
+    .raw({ depth: 'ushort' });
   const { data: bytes, info } = await raw.toBuffer({ resolveWithObject: true });
   const values = new Uint16Array(bytes.buffer, bytes.byteOffset, info.width * info.height);
   const data = new Uint8ClampedArray(values.length * 3);
@@ -115,7 +150,9 @@ async function decodeGrey16(picture: Sharp, name: string): Promise<RgbImage> {
     cutOff ||= value > 255;
   });
   if (cutOff) {
-    console.warn(`The picture ${name} is 16-bit grey: values above 255 became white, as in Pillow. Save it with 8 bits to keep its tones.`);
+    console.warn(
+      `The picture ${name} is 16-bit grey: values above 255 became white, as in Pillow. Save it with 8 bits to keep its tones.`,
+    );
   }
   return { width: info.width, height: info.height, data: new Uint8Array(data.buffer) };
 }

@@ -1,4 +1,7 @@
-/** Puts H.264 pictures into an MP4 file (ISO/IEC 14496-12 and -15), index first, so that it plays while it is still being downloaded. */
+/**
+ * Puts H.264 pictures into an MP4 file (ISO/IEC 14496-12 and -15), index first, so that it plays
+ * while it is still being downloaded.
+ */
 
 /** An H.264 stream in the form that MP4 files hold. */
 export interface H264Stream {
@@ -22,7 +25,8 @@ const UNITS_PER_FRAME = 1000;
  */
 export function muxMp4(stream: H264Stream, fps: number, comment?: string): Uint8Array {
   const fileType = box('ftyp', text('isom'), u32(0x200), text('isomiso2avc1mp41'));
-  // The index comes first and holds where the pictures begin, so its size has to be known: its offset field does not change it.
+  // The index comes first and holds where the pictures begin, so its size has to be known: its
+  // offset field does not change it.
   const sizeOfIndex = movie(stream, fps, 0, comment).length;
   const index = movie(stream, fps, fileType.length + sizeOfIndex + 8, comment);
   return join([fileType, index, box('mdat', ...stream.samples)]);
@@ -41,7 +45,9 @@ export function findBox(content: Uint8Array, ...path: string[]): Uint8Array {
     if (size < 8) break;
     if (new TextDecoder('latin1').decode(content.subarray(at + 4, at + 8)) === type) {
       const found = content.subarray(at + 8, at + size);
-      return below.length ? findBox(found.subarray(FIELDS_BEFORE_BOXES[type] ?? 0), ...below) : found;
+      return below.length
+        ? findBox(found.subarray(FIELDS_BEFORE_BOXES[type] ?? 0), ...below)
+        : found;
     }
     at += size;
   }
@@ -51,7 +57,12 @@ export function findBox(content: Uint8Array, ...path: string[]): Uint8Array {
 /** Some boxes have fields of their own before the boxes in them: this many bytes. */
 const FIELDS_BEFORE_BOXES: Record<string, number> = { stsd: 8, avc1: 78, meta: 4 };
 
-function movie(stream: H264Stream, fps: number, firstSampleAt: number, comment?: string): Uint8Array {
+function movie(
+  stream: H264Stream,
+  fps: number,
+  firstSampleAt: number,
+  comment?: string,
+): Uint8Array {
   const timescale = Math.round(fps * UNITS_PER_FRAME);
   const duration = stream.samples.length * UNITS_PER_FRAME;
   const identity = join([0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000].map(u32));
@@ -80,16 +91,33 @@ function movie(stream: H264Stream, fps: number, firstSampleAt: number, comment?:
     u32(stream.width << 16),
     u32(stream.height << 16),
   );
-  const mediaHeader = fullBox('mdhd', 0, zeros(8), u32(timescale), u32(duration), u16(0x55c4), zeros(2)); // language: und
+  const mediaHeader = fullBox(
+    'mdhd',
+    0,
+    zeros(8),
+    u32(timescale),
+    u32(duration),
+    u16(0x55c4),
+    zeros(2),
+  ); // language: und
   const handler = fullBox('hdlr', 0, zeros(4), text('vide'), zeros(12), text('video\0'));
   const location = box('dinf', fullBox('dref', 0, u32(1), fullBox('url ', 1))); // in this file
-  const information = box('minf', fullBox('vmhd', 1, zeros(8)), location, sampleTable(stream, firstSampleAt));
+  const information = box(
+    'minf',
+    fullBox('vmhd', 1, zeros(8)),
+    location,
+    sampleTable(stream, firstSampleAt),
+  );
   const track = box('trak', trackHeader, box('mdia', mediaHeader, handler, information));
   return box('moov', header, track, ...(comment ? [commentBox(comment)] : []));
 }
 
-function sampleTable({ width, height, configuration, samples }: H264Stream, firstSampleAt: number): Uint8Array {
-  // BT.709 primaries, sRGB transfer, BT.601 matrix, limited range: without it players guess by the size of the picture.
+function sampleTable(
+  { width, height, configuration, samples }: H264Stream,
+  firstSampleAt: number,
+): Uint8Array {
+  // BT.709 primaries, sRGB transfer, BT.601 matrix, limited range: without it players guess by the
+  // size of the picture.
   const colours = box('colr', text('nclx'), u16(1), u16(13), u16(6), u8(0));
   const entry = box(
     'avc1',

@@ -1,17 +1,27 @@
-/** What a video can be written to, judged by its path, and whether it can be written at all, before the long work begins. */
+/**
+ * What a video can be written to, judged by its path, and whether it can be written at all, before
+ * the long work begins.
+ */
 import { access, constants, readdir, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
 /** `png`: a folder with one picture per frame. */
 export type OutputFormat = 'mp4' | 'webp' | 'gif' | 'safetensors' | 'png';
 
-const ENDINGS: Record<string, OutputFormat> = { '.mp4': 'mp4', '.webp': 'webp', '.gif': 'gif', '.safetensors': 'safetensors', '/': 'png' };
+const ENDINGS: Record<string, OutputFormat> = {
+  '.mp4': 'mp4',
+  '.webp': 'webp',
+  '.gif': 'gif',
+  '.safetensors': 'safetensors',
+  '/': 'png',
+};
 const FRAME_NAME = /^\d{4,}\.png$/;
 
 /**
  * The format that a path's ending asks for.
  *
- * @throws Error that lists the endings if it is none of `.mp4`, `.webp`, `.gif`, `.safetensors` and `/`.
+ * @throws Error that lists the endings if it is none of `.mp4`, `.webp`, `.gif`, `.safetensors` and
+ * `/`.
  */
 export function outputFormat(path: string): OutputFormat {
   const ending = Object.keys(ENDINGS).find((known) => path.toLowerCase().endsWith(known));
@@ -27,8 +37,9 @@ export function frameName(index: number): string {
 }
 
 /**
- * Checks that a video can be written to `path`: the ending is known, the folder it goes to exists and is writable, and nothing
- * but an earlier output is in its place. Creates nothing. To be called before sampling.
+ * Checks that a video can be written to `path`: the ending is known, the folder it goes to exists
+ * and is writable, and nothing but an earlier output is in its place. Creates nothing. To be called
+ * before sampling.
  *
  * @throws Error with one sentence if not.
  */
@@ -39,23 +50,37 @@ export async function checkOutput(path: string): Promise<void> {
   if (!existing) return;
   if (format !== 'png') {
     if (existing.isDirectory())
-      throw new Error(`The output "${path}" is a folder. Give the name of a file, or end it with / for PNG pictures.`);
+      throw new Error(
+        `The output "${path}" is a folder. Give the name of a file, or end it with / for PNG pictures.`,
+      );
     return;
   }
-  if (!existing.isDirectory()) throw new Error(`The output "${path}" is a file, not a folder. Give another folder.`);
+  if (!existing.isDirectory())
+    throw new Error(`The output "${path}" is a file, not a folder. Give another folder.`);
   const other = (await readdir(path)).find((name) => !FRAME_NAME.test(name));
   if (other !== undefined) {
-    throw new Error(`The output folder "${path}" holds "${other}", and frames would replace it all. Give a new or an empty folder.`);
+    throw new Error(
+      `The output folder "${path}" holds "${other}", and frames would replace it all. Give a new or an empty folder.`,
+    );
   }
 }
 
 async function checkFolder(folder: string, path: string): Promise<void> {
   const found = await stat(folder).catch(() => undefined);
-  if (!found) throw new Error(`The output "${path}" cannot be written: there is no folder ${folder}. Create it first.`);
-  if (!found.isDirectory()) throw new Error(`The output "${path}" cannot be written: ${folder} is not a folder. Give another path.`);
+  if (!found)
+    throw new Error(
+      `The output "${path}" cannot be written: there is no folder ${folder}. Create it first.`,
+    );
+  if (!found.isDirectory())
+    throw new Error(
+      `The output "${path}" cannot be written: ${folder} is not a folder. Give another path.`,
+    );
   try {
     await access(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw new Error(`The output "${path}" cannot be written: the folder ${folder} is not writable. Give another path.`, { cause: error });
+    throw new Error(
+      `The output "${path}" cannot be written: the folder ${folder} is not writable. Give another path.`,
+      { cause: error },
+    );
   }
 }

@@ -1,4 +1,7 @@
-/** From pictures to the values that the image encoder and the VAE take, and from decoded values back to pictures, as diffusers' `VideoProcessor` does. */
+/**
+ * From pictures to the values that the image encoder and the VAE take, and from decoded values back
+ * to pictures, as diffusers' `VideoProcessor` does.
+ */
 import type { FloatArray, RgbImage } from './image.ts';
 import { resizeLanczos, resizeNearest, resizeWithAntialiasing } from './resample.ts';
 
@@ -12,15 +15,18 @@ const UNIT = Float32Array.from({ length: 256 }, (_, byte) => byte / 255);
 const SIGNED = UNIT.map(signed);
 
 /**
- * The image encoder's input: pictures resized with antialiasing to `size` x `size` and normalised per channel.
- * Each picture is resized by itself, so they may differ in size. Values that have the right size already are not resized.
+ * The image encoder's input: pictures resized with antialiasing to `size` x `size` and normalised
+ * per channel. Each picture is resized by itself, so they may differ in size. Values that have the
+ * right size already are not resized.
  *
- * @param images Pictures, or values `[N, H, W, 3]` in [0, 1]. Unlike in diffusers, values of any height and width will do.
+ * @param images Pictures, or values `[N, H, W, 3]` in [0, 1]. Unlike in diffusers, values of any
+ * height and width will do.
  * @param size Side of the encoder's input in pixels.
  * @param mean Mean of each channel, from the feature extractor's configuration.
  * @param std Standard deviation of each channel, likewise.
  * @returns Values of shape `[N, size, size, 3]`.
- * @throws Error if there is no picture, if a side has fewer than 2 pixels, or if values are not `[N, H, W, 3]`.
+ * @throws Error if there is no picture, if a side has fewer than 2 pixels, or if values are not
+ * `[N, H, W, 3]`.
  * @see diffusers `StableVideoDiffusionPipeline._encode_image`
  */
 export function clipPixelValues(
@@ -29,38 +35,56 @@ export function clipPixelValues(
   mean: readonly number[] = CLIP_MEAN,
   std: readonly number[] = CLIP_STD,
 ): FloatArray {
-  const resized = 'shape' in images ? resizeValues(images, size) : joinPictures(images.map((image) => resizePicture(image, size)));
-  const data = resized.data.map((value, i) => Math.fround(value - Math.fround(mean[i % 3]!)) / Math.fround(std[i % 3]!));
+  const resized =
+    'shape' in images
+      ? resizeValues(images, size)
+      : joinPictures(images.map((image) => resizePicture(image, size)));
+  const data = resized.data.map(
+    (value, i) => Math.fround(value - Math.fround(mean[i % 3]!)) / Math.fround(std[i % 3]!),
+  );
   return { data, shape: resized.shape };
 }
 
 function resizePicture({ data, width, height }: RgbImage, size: number): FloatArray {
-  return toUnit(resizeWithAntialiasing({ data: signedBytes(data), shape: [1, height, width, 3] }, [size, size]));
+  return toUnit(
+    resizeWithAntialiasing({ data: signedBytes(data), shape: [1, height, width, 3] }, [size, size]),
+  );
 }
 
 function resizeValues(values: FloatArray, size: number): FloatArray {
   const [, height, width] = checkValues(values);
   if (height === size && width === size) return values;
-  return toUnit(resizeWithAntialiasing({ data: values.data.map(signed), shape: values.shape }, [size, size]));
+  return toUnit(
+    resizeWithAntialiasing({ data: values.data.map(signed), shape: values.shape }, [size, size]),
+  );
 }
 
-/** From [-1, 1] to [0, 1]. Not clamped: bicubic interpolation may overshoot, and diffusers leaves that in. */
+/**
+ * From [-1, 1] to [0, 1]. Not clamped: bicubic interpolation may overshoot, and diffusers leaves
+ * that in.
+ */
 function toUnit({ data, shape }: FloatArray): FloatArray {
   return { data: data.map((value) => Math.fround(value + 1) / 2), shape };
 }
 
 /**
- * The VAE's input: pictures resized by Lanczos, or values resized by picking the nearest, in [-1, 1].
- * Values below 0 mean that they are in [-1, 1] already: then they are left so, with a warning, as in diffusers.
+ * The VAE's input: pictures resized by Lanczos, or values resized by picking the nearest, in [-1,
+ * 1]. Values below 0 mean that they are in [-1, 1] already: then they are left so, with a warning,
+ * as in diffusers.
  *
  * @param images Pictures, or values `[N, H, W, 3]` in [0, 1].
  * @param height Height in pixels, a multiple of the VAE's scale factor.
  * @param width Width in pixels, likewise.
  * @returns Values of shape `[N, height, width, 3]`.
- * @throws Error if there is no picture, if values are not `[N, H, W, 3]`, or if height or width is not a positive integer.
+ * @throws Error if there is no picture, if values are not `[N, H, W, 3]`, or if height or width is
+ * not a positive integer.
  * @see diffusers `VideoProcessor.preprocess`
  */
-export function vaePixelValues(images: readonly RgbImage[] | FloatArray, height: number, width: number): FloatArray {
+export function vaePixelValues(
+  images: readonly RgbImage[] | FloatArray,
+  height: number,
+  width: number,
+): FloatArray {
   if (!('shape' in images)) {
     return joinPictures(
       images.map((image) => ({
@@ -73,7 +97,9 @@ export function vaePixelValues(images: readonly RgbImage[] | FloatArray, height:
   const resized = resizeNearest(images, [height, width]);
   const lowest = resized.data.reduce((least, value) => Math.min(least, value), 0);
   if (lowest < 0) {
-    console.warn(`The image values go down to ${lowest}, so they are taken as being in [-1, 1] already. Give values in [0, 1] instead.`);
+    console.warn(
+      `The image values go down to ${lowest}, so they are taken as being in [-1, 1] already. Give values in [0, 1] instead.`,
+    );
     return resized;
   }
   return { data: resized.data.map(signed), shape: resized.shape };
@@ -89,18 +115,27 @@ export function vaePixelValues(images: readonly RgbImage[] | FloatArray, height:
  */
 export function framesToImages({ data, shape }: FloatArray): RgbImage[][] {
   if (shape.length !== 5 || shape[4] !== 3) {
-    throw new Error(`Frames have to be values of shape [B, F, H, W, 3] but their shape is [${shape.join(', ')}].`);
+    throw new Error(
+      `Frames have to be values of shape [B, F, H, W, 3] but their shape is [${shape.join(', ')}].`,
+    );
   }
   const [videos, frames, height, width] = shape as [number, number, number, number, number];
   const bytes = new Uint8ClampedArray(data.length); // rounds half to even by itself
   for (let i = 0; i < data.length; i++) bytes[i] = Math.fround(data[i]! * 255);
   const count = height * width * 3;
   return Array.from({ length: videos }, (_, b) =>
-    Array.from({ length: frames }, (_, f) => ({ width, height, data: new Uint8Array(bytes.buffer, (b * frames + f) * count, count) })),
+    Array.from({ length: frames }, (_, f) => ({
+      width,
+      height,
+      data: new Uint8Array(bytes.buffer, (b * frames + f) * count, count),
+    })),
   );
 }
 
-/** Bytes as values in [-1, 1]. A loop, because `Float32Array.from` takes ten times as long for a photograph. */
+/**
+ * Bytes as values in [-1, 1]. A loop, because `Float32Array.from` takes ten times as long for a
+ * photograph.
+ */
 function signedBytes(bytes: Uint8Array): Float32Array {
   const values = new Float32Array(bytes.length);
   for (let i = 0; i < bytes.length; i++) values[i] = SIGNED[bytes[i]!]!;
@@ -124,10 +159,14 @@ function joinPictures(pictures: FloatArray[]): FloatArray {
 
 function checkValues({ data, shape }: FloatArray): number[] {
   if (shape.length !== 4 || shape[3] !== 3 || shape[0] === 0) {
-    throw new Error(`Image values have to be of shape [N, H, W, 3] but their shape is [${shape.join(', ')}].`);
+    throw new Error(
+      `Image values have to be of shape [N, H, W, 3] but their shape is [${shape.join(', ')}].`,
+    );
   }
   const count = shape.reduce((product, axis) => product * axis, 1);
   if (count !== data.length)
-    throw new Error(`Image values of shape [${shape.join(', ')}] have to be ${count} numbers but are ${data.length}.`);
+    throw new Error(
+      `Image values of shape [${shape.join(', ')}] have to be ${count} numbers but are ${data.length}.`,
+    );
   return [shape[0]!, shape[1]!, shape[2]!];
 }

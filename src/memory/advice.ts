@@ -11,7 +11,12 @@ const frames = (count: number) => `${count} frame${count === 1 ? '' : 's'}`;
  * @param plan The smallest way that was found.
  * @param always What is fixed because it cannot be otherwise.
  */
-export function refusal(planner: MemoryPlanner, request: MemoryRequest, plan: MemoryPlan, always: FixedSettings = {}): string {
+export function refusal(
+  planner: MemoryPlanner,
+  request: MemoryRequest,
+  plan: MemoryPlan,
+  always: FixedSettings = {},
+): string {
   const { numFrames, height, width } = request;
   const what = `${frames(numFrames)} of ${width}x${height}`;
   return `${what} do not fit into memory: ${shortage(request, plan)}. ${advice(planner, request, always)}`;
@@ -22,28 +27,48 @@ function advice(planner: MemoryPlanner, request: MemoryRequest, always: FixedSet
   const offload = always.offload ? undefined : otherOffload(planner, request);
   if (offload) return `They fit if the pipeline is loaded with \`offload\` ${offload}.`;
   const { guidanceTogether, ...others } = request.fixed ?? {};
-  const fixed = Object.entries(others).flatMap(([name, value]) => (value === undefined || name in always ? [] : [`\`${name}\``]));
-  if (fixed.length > 0 && planner.least({ ...request, fixed: { guidanceTogether, ...always } }).fits) {
+  const fixed = Object.entries(others).flatMap(([name, value]) =>
+    value === undefined || name in always ? [] : [`\`${name}\``],
+  );
+  if (
+    fixed.length > 0 &&
+    planner.least({ ...request, fixed: { guidanceTogether, ...always } }).fits
+  ) {
     return `They fit if ${fixed.join(' and ')} ${fixed.length === 1 ? 'is' : 'are'} left out, to be chosen by the memory there is.`;
   }
-  const fitting = [fewerFrames(planner, request), smallerSize(planner, request)].filter((found) => found !== undefined);
+  const fitting = [fewerFrames(planner, request), smallerSize(planner, request)].filter(
+    (found) => found !== undefined,
+  );
   if (fitting.length > 0)
     return `${fitting.map((one) => `${frames(one.numFrames)} of ${one.width}x${one.height}`).join(' or ')} would fit.`;
   return 'No size fits. Try another backend, or a machine with more memory.';
 }
 
-/** Where weights would have to be for the call to fit, if nothing else that is given stands in its way. */
+/**
+ * Where weights would have to be for the call to fit, if nothing else that is given stands in its
+ * way.
+ */
 function otherOffload(planner: MemoryPlanner, request: MemoryRequest): OffloadMode | undefined {
   if (request.fixed?.offload === undefined) return undefined;
-  const { fits, offload } = planner.plan({ ...request, fixed: { ...request.fixed, offload: undefined } });
+  const { fits, offload } = planner.plan({
+    ...request,
+    fixed: { ...request.fixed, offload: undefined },
+  });
   return fits ? offload : undefined;
 }
 
-/** What is missing of what. A part of the memory is left free, because predictions can be too low. */
+/**
+ * What is missing of what. A part of the memory is left free, because predictions can be too low.
+ */
 function shortage(request: MemoryRequest, plan: MemoryPlan): string {
-  const { device, processBytes = Number.POSITIVE_INFINITY, tensorBytes = Number.POSITIVE_INFINITY } = request;
+  const {
+    device,
+    processBytes = Number.POSITIVE_INFINITY,
+    tensorBytes = Number.POSITIVE_INFINITY,
+  } = request;
   const room = deviceRoom(request);
-  const most = (of: (stage: StageEstimate) => number) => plan.stages.reduce((a, b) => (of(b) > of(a) ? b : a));
+  const most = (of: (stage: StageEstimate) => number) =>
+    plan.stages.reduce((a, b) => (of(b) > of(a) ? b : a));
   const { largestBytes } = most((one) => one.largestBytes);
   if (largestBytes > tensorBytes)
     return `a tensor takes ${gibibytes(largestBytes)} and the device has buffers of ${gibibytes(tensorBytes)}`;
@@ -56,7 +81,8 @@ function shortage(request: MemoryRequest, plan: MemoryPlan): string {
   return `${stage.stage} needs ${amount(stage, stage.processBytes)} and there are ${gibibytes(processBytes)}`;
 }
 
-const amount = ({ more }: StageEstimate, bytes: number) => `${more ? 'more than ' : ''}${gibibytes(bytes / SAFE)}`;
+const amount = ({ more }: StageEstimate, bytes: number) =>
+  `${more ? 'more than ' : ''}${gibibytes(bytes / SAFE)}`;
 
 /** The most frames that fit at this size. */
 function fewerFrames(planner: MemoryPlanner, request: MemoryRequest): MemoryRequest | undefined {
@@ -67,15 +93,21 @@ function fewerFrames(planner: MemoryPlanner, request: MemoryRequest): MemoryRequ
 function smallerSize(planner: MemoryPlanner, request: MemoryRequest): MemoryRequest | undefined {
   const { height, width } = request;
   const steps = Math.ceil(Math.max(height, width) / 64) - 1;
-  const scaled = (n: number, step: number) => Math.max(64, Math.round((n * step) / (steps + 1) / 64) * 64);
-  return largest(steps, (step) => fitting(planner, { ...request, height: scaled(height, step), width: scaled(width, step) }));
+  const scaled = (n: number, step: number) =>
+    Math.max(64, Math.round((n * step) / (steps + 1) / 64) * 64);
+  return largest(steps, (step) =>
+    fitting(planner, { ...request, height: scaled(height, step), width: scaled(width, step) }),
+  );
 }
 
 function fitting(planner: MemoryPlanner, request: MemoryRequest): MemoryRequest | undefined {
   return planner.least(request).fits ? request : undefined;
 }
 
-/** What `find` gives for the largest number up to `most` that it gives something for, if it does so for all smaller ones. */
+/**
+ * What `find` gives for the largest number up to `most` that it gives something for, if it does so
+ * for all smaller ones.
+ */
 function largest<T>(most: number, find: (n: number) => T | undefined): T | undefined {
   let best: T | undefined;
   let [low, high] = [1, most];

@@ -2,5 +2,7 @@
 
 /** Such as `7.3 GiB` or `512 MiB`. */
 export function gibibytes(bytes: number): string {
-  return bytes < 2 ** 30 ? `${Math.ceil(bytes / 2 ** 20)} MiB` : `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+  return bytes < 2 ** 30
+    ? `${Math.ceil(bytes / 2 ** 20)} MiB`
+    : `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 }

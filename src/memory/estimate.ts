@@ -1,4 +1,7 @@
-/** Predicts the most memory that a sampling call takes, from what its stages allocate and from where the weights are. */
+/**
+ * Predicts the most memory that a sampling call takes, from what its stages allocate and from where
+ * the weights are.
+ */
 
 import type { ModelName } from '../pipelines/components.ts';
 import { behaviours, type Device } from './shapes/allocators.ts';
@@ -11,8 +14,9 @@ export type OffloadMode = 'none' | 'model' | 'sequential';
 const MiB = 2 ** 20;
 
 /**
- * What a process has in memory without any model, in bytes: Node, this package, and the libraries of the backend once they have computed
- * something. Measured as VmHWM of a small call on Linux, Node 20.
+ * What a process has in memory without any model, in bytes: Node, this package, and the libraries
+ * of the backend once they have computed something. Measured as VmHWM of a small call on Linux,
+ * Node 20.
  */
 const processBytes: Record<Device, number> = {
   'tensorflow-cpu': 530 * MiB, // 300 of them are pages of libtensorflow's 850
@@ -29,16 +33,27 @@ const deviceBytes: Partial<Record<Device, number>> = {
   wasm: 65 * MiB, // emscripten's static data, and half of the 96 MiB that its heap grows ahead at most
 };
 
-/** XNNPACK's kernels and emscripten's allocator take more of the heap than is traced: up to 1.18 times as much, measured over several calls. */
+/**
+ * XNNPACK's kernels and emscripten's allocator take more of the heap than is traced: up to 1.18
+ * times as much, measured over several calls.
+ */
 const HEAP_SHARE = 1.12;
 
-/** JavaScript arrays that are not in use any more stay in memory until the next collection: this many times the bytes in use. */
+/**
+ * JavaScript arrays that are not in use any more stay in memory until the next collection: this
+ * many times the bytes in use.
+ */
 const GARBAGE = 1.5;
 
-/** Loading on libtensorflow keeps the memory that it has read tensors into for later ones, 16 pieces at most. With a published model that is as much as five of its largest weights. */
+/**
+ * Loading on libtensorflow keeps the memory that it has read tensors into for later ones, 16 pieces
+ * at most. With a published model that is as much as five of its largest weights.
+ */
 const UPLOADS = 5;
 
-/** What a stage needs at its highest, weights included, and what earlier stages have left behind. */
+/**
+ * What a stage needs at its highest, weights included, and what earlier stages have left behind.
+ */
 export interface StageEstimate {
   /** The part of the call. */
   stage: StageMemory['stage'];
@@ -46,7 +61,10 @@ export interface StageEstimate {
   model: ModelName;
   /** Bytes of the process. */
   processBytes: number;
-  /** Bytes of WebAssembly's heap or of the graphics card; undefined where tensors are in the memory of the process alone. */
+  /**
+   * Bytes of WebAssembly's heap or of the graphics card; undefined where tensors are in the memory
+   * of the process alone.
+   */
   deviceBytes?: number;
   /** The largest tensor, in bytes. */
   largestBytes: number;
@@ -73,14 +91,21 @@ export interface Call {
 }
 
 /** Predicts the memory of a call. */
-export function estimateMemory(models: StageModels, { device, size, levers, offload }: Call): Estimate {
+export function estimateMemory(
+  models: StageModels,
+  { device, size, levers, offload }: Call,
+): Estimate {
   const stages = models.stages(device, size, levers);
   const arena = new Arena(behaviours[device].allocator);
-  const load = (name: ModelName, path?: string) => models.weightsOf(name, path).map(({ bytes }) => arena.take(bytes));
+  const load = (name: ModelName, path?: string) =>
+    models.weightsOf(name, path).map(({ bytes }) => arena.take(bytes));
   const free = (addresses: number[]) => {
     for (const address of addresses) if (address >= 0) arena.give(address);
   };
-  const uploads = device.startsWith('tensorflow') && offload !== 'sequential' ? UPLOADS * largestWeight(models) : 0;
+  const uploads =
+    device.startsWith('tensorflow') && offload !== 'sequential'
+      ? UPLOADS * largestWeight(models)
+      : 0;
   if (offload === 'none') for (const name of ['imageEncoder', 'unet', 'vae'] as const) load(name);
   const estimates = stages.map((stage) => {
     let read = 0;
@@ -93,14 +118,20 @@ export function estimateMemory(models: StageModels, { device, size, levers, offl
       if (offload === 'model') free([...weights, ...left]);
     }
     const { model, largestBytes, hostBytes } = stage;
-    return { stage: stage.stage, model, largestBytes, ...bytesOf(device, arena.touchedBytes, uploads + hostBytes + GARBAGE * read) };
+    return {
+      stage: stage.stage,
+      model,
+      largestBytes,
+      ...bytesOf(device, arena.touchedBytes, uploads + hostBytes + GARBAGE * read),
+    };
   });
   return { stages: estimates, ...highest(estimates) };
 }
 
 /**
- * What a call takes of its largest tensors alone: the first features of the pictures, and the last ones of the frames that are decoded together.
- * Known without running anything, which takes minutes for sizes far beyond what there is room for.
+ * What a call takes of its largest tensors alone: the first features of the pictures, and the last
+ * ones of the frames that are decoded together. Known without running anything, which takes minutes
+ * for sizes far beyond what there is room for.
  */
 export function leastMemory(models: StageModels, { device, size, levers }: Call): Estimate {
   const { pictures, decoded } = size;
@@ -108,7 +139,10 @@ export function leastMemory(models: StageModels, { device, size, levers }: Call)
     const bytes = models.featureBytes(size, pictures);
     return { stage, model: 'vae', largestBytes: bytes, ...bytesOf(device, bytes, 0), more: true };
   };
-  const stages = [estimate('encoding', pictures), ...(decoded ? [estimate('decoding', levers.decodeChunkSize)] : [])];
+  const stages = [
+    estimate('encoding', pictures),
+    ...(decoded ? [estimate('decoding', levers.decodeChunkSize)] : []),
+  ];
   return { stages, ...highest(stages) };
 }
 
@@ -125,7 +159,10 @@ function largestWeight(models: StageModels): number {
   return all.reduce((most, { bytes }) => Math.max(most, bytes), 0);
 }
 
-/** Runs a stage with the weights of one block at a time. Gives the most bytes of weights that are read ahead. */
+/**
+ * Runs a stage with the weights of one block at a time. Gives the most bytes of weights that are
+ * read ahead.
+ */
 function runInBlocks(
   arena: Arena,
   { model, trace, parts, kept }: StageMemory,
@@ -139,7 +176,8 @@ function runInBlocks(
     const weights = load(model, name);
     arena.run(trace, addresses, at, parts[i + 1]?.at);
     free(weights);
-    for (const allocation of kept) if (allocation < addresses.length) arena.release(addresses, allocation);
+    for (const allocation of kept)
+      if (allocation < addresses.length) arena.release(addresses, allocation);
     const next = models.weightsOf(model, parts[i + 1]?.name ?? '');
     ahead = Math.max(
       ahead,
@@ -150,7 +188,11 @@ function runInBlocks(
   return ahead;
 }
 
-function bytesOf(device: Device, tensorBytes: number, hostBytes: number): Pick<StageEstimate, 'processBytes' | 'deviceBytes'> {
+function bytesOf(
+  device: Device,
+  tensorBytes: number,
+  hostBytes: number,
+): Pick<StageEstimate, 'processBytes' | 'deviceBytes'> {
   const host = processBytes[device] + hostBytes;
   if (device === 'tensorflow-cpu') return { processBytes: host + tensorBytes };
   if (device === 'cpu') return { processBytes: host + GARBAGE * tensorBytes };

@@ -16,13 +16,21 @@ export interface MemoryLimits {
   tensorBytes?: number;
 }
 
-/** Many of TensorFlow's kernels for graphics cards count the elements of a tensor in 32 bits. All 25 frames of 576x1024 decoded together have more. */
+/**
+ * Many of TensorFlow's kernels for graphics cards count the elements of a tensor in 32 bits. All 25
+ * frames of 576x1024 decoded together have more.
+ */
 const CARD_TENSOR_BYTES = 4 * (2 ** 31 - 1);
 
 /** Finds out what memory there is for a device. */
 export function memoryLimits(device: Device): MemoryLimits {
   const deviceBytes = device === 'tensorflow-gpu' ? freeCardBytes() : undefined;
-  const tensorBytes = device === 'webgpu' ? largestWebgpuBuffer() : device === 'tensorflow-gpu' ? CARD_TENSOR_BYTES : undefined;
+  const tensorBytes =
+    device === 'webgpu'
+      ? largestWebgpuBuffer()
+      : device === 'tensorflow-gpu'
+        ? CARD_TENSOR_BYTES
+        : undefined;
   return {
     processBytes: processRoom('/'),
     ...(deviceBytes !== undefined && { deviceBytes }),
@@ -31,7 +39,8 @@ export function memoryLimits(device: Device): MemoryLimits {
 }
 
 /**
- * The memory that this process has and can still get: the machine's, or that of its control group (a container's limit).
+ * The memory that this process has and can still get: the machine's, or that of its control group
+ * (a container's limit).
  * @param root Where `/proc` and `/sys` are.
  */
 export function processRoom(root: string): number {
@@ -49,13 +58,21 @@ function available(root: string): number {
   return process.platform === 'darwin' ? totalmem() : freemem();
 }
 
-/** What the control groups of this process let it have besides what is in use; pages of files are given back when needed. */
+/**
+ * What the control groups of this process let it have besides what is in use; pages of files are
+ * given back when needed.
+ */
 function controlGroupRoom(root: string): number {
   const groups = text(join(root, 'proc/self/cgroup')) ?? '';
   const second = /^0::(.*)$/m.exec(groups)?.[1];
   const first = /^\d+:(?:.*,)?memory(?:,.*)?:(.*)$/m.exec(groups)?.[1];
   const rooms = [Number.POSITIVE_INFINITY];
-  const visit = (folder: string, path: string, names: Record<'limit' | 'used', string>, pages: RegExp) => {
+  const visit = (
+    folder: string,
+    path: string,
+    names: Record<'limit' | 'used', string>,
+    pages: RegExp,
+  ) => {
     for (let at = path; ; at = dirname(at)) {
       const limit = Number(text(join(root, folder, at, names.limit)) ?? Number.NaN); // 'max' is no number
       const used = Number(text(join(root, folder, at, names.used)) ?? Number.NaN);
@@ -67,7 +84,13 @@ function controlGroupRoom(root: string): number {
       if (at === '/' || at === '.') return;
     }
   };
-  if (second !== undefined) visit('sys/fs/cgroup', second, { limit: 'memory.max', used: 'memory.current' }, /^(?:in)?active_file (\d+)$/gm);
+  if (second !== undefined)
+    visit(
+      'sys/fs/cgroup',
+      second,
+      { limit: 'memory.max', used: 'memory.current' },
+      /^(?:in)?active_file (\d+)$/gm,
+    );
   if (first !== undefined) {
     const names = { limit: 'memory.limit_in_bytes', used: 'memory.usage_in_bytes' };
     visit('sys/fs/cgroup/memory', first, names, /^total_(?:in)?active_file (\d+)$/gm);
@@ -81,7 +104,11 @@ function freeCardBytes(): number | undefined {
   const args = ['--query-gpu=memory.free', '--format=csv,noheader,nounits', `--id=${card}`];
   try {
     const mebibytes = Number(
-      execFileSync('nvidia-smi', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 10_000 }).trim(),
+      execFileSync('nvidia-smi', args, {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+        timeout: 10_000,
+      }).trim(),
     );
     return Number.isFinite(mebibytes) && mebibytes > 0 ? mebibytes * 2 ** 20 : undefined;
   } catch {

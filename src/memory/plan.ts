@@ -1,9 +1,19 @@
-/** Chooses how a sampling call runs so that it fits into memory, before anything is loaded or computed. */
+/**
+ * Chooses how a sampling call runs so that it fits into memory, before anything is loaded or
+ * computed.
+ */
 
 import { sliceBytes } from '../ops/slices.ts';
 import type { ModelName } from '../pipelines/components.ts';
 import { gibibytes } from './bytes.ts';
-import { type Call, type Estimate, estimateMemory, leastMemory, type OffloadMode, type StageEstimate } from './estimate.ts';
+import {
+  type Call,
+  type Estimate,
+  estimateMemory,
+  leastMemory,
+  type OffloadMode,
+  type StageEstimate,
+} from './estimate.ts';
 import type { Device } from './shapes/allocators.ts';
 import { type Levers, type ModelConfigs, StageModels, type VideoSize } from './stages.ts';
 
@@ -13,7 +23,10 @@ export interface MemoryRequest extends VideoSize {
   device: Device;
   /** Memory that the process may take altogether, in bytes. Default: without limit. */
   processBytes?: number;
-  /** Memory that tensors may take on the graphics card, in bytes. Default: without limit; for wasm 4 GiB. */
+  /**
+   * Memory that tensors may take on the graphics card, in bytes. Default: without limit; for wasm 4
+   * GiB.
+   */
   deviceBytes?: number;
   /** The largest tensor that the device takes, in bytes. Default: without limit. */
   tensorBytes?: number;
@@ -41,13 +54,19 @@ export interface MemoryPlan extends Estimate {
   choices: string[];
 }
 
-/** Of the memory that is there, the share that a prediction may fill. Predictions have been up to 10 % below what was measured. */
+/**
+ * Of the memory that is there, the share that a prediction may fill. Predictions have been up to 10
+ * % below what was measured.
+ */
 export const SAFE = 0.9;
 
 /** WebAssembly with 32-bit addresses. */
 const WASM_BYTES = 4 * 2 ** 30;
 
-/** Frames decoded together that are still as upstream's examples have them; fewer come only after offloading. */
+/**
+ * Frames decoded together that are still as upstream's examples have them; fewer come only after
+ * offloading.
+ */
 const USUAL_CHUNK = 8;
 
 /** Plans calls with models of given configurations, without their weights. */
@@ -69,8 +88,9 @@ export class MemoryPlanner {
   }
 
   /**
-   * Chooses the fastest way that fits: first both halves of guidance together, all frames decoded together and large slices of attention;
-   * then what costs little time, at last weights that are read from disk when they are needed.
+   * Chooses the fastest way that fits: first both halves of guidance together, all frames decoded
+   * together and large slices of attention; then what costs little time, at last weights that are
+   * read from disk when they are needed.
    */
   plan(request: MemoryRequest): MemoryPlan {
     try {
@@ -90,7 +110,12 @@ export class MemoryPlanner {
   }
 
   private leastWith(request: MemoryRequest, offload: OffloadMode): MemoryPlan {
-    return this.evaluate(request, last(samplingSettings(request)), last(chunkSizes(request, offload)), offload);
+    return this.evaluate(
+      request,
+      last(samplingSettings(request)),
+      last(chunkSizes(request, offload)),
+      offload,
+    );
   }
 
   private choose(request: MemoryRequest): MemoryPlan {
@@ -112,18 +137,33 @@ export class MemoryPlanner {
     return least!;
   }
 
-  private evaluate(request: MemoryRequest, sampling: SamplingLevers, decodeChunkSize: number, offload: OffloadMode): MemoryPlan {
+  private evaluate(
+    request: MemoryRequest,
+    sampling: SamplingLevers,
+    decodeChunkSize: number,
+    offload: OffloadMode,
+  ): MemoryPlan {
     const levers = { ...sampling, decodeChunkSize };
     const call: Call = { device: request.device, size: request, levers, offload };
     const fitting = ({ stages }: Estimate) => stages.every((stage) => fits(stage, request));
     const least = leastMemory(this.models, call);
     const estimate = fitting(least) ? estimateMemory(this.models, call) : least;
-    return { ...estimate, fits: fitting(estimate), levers, offload, choices: choicesOf(levers, offload, request) };
+    return {
+      ...estimate,
+      fits: fitting(estimate),
+      levers,
+      offload,
+      choices: choicesOf(levers, offload, request),
+    };
   }
 }
 
 /** What is chosen that saves memory and is not as fast, in a few words each. */
-function choicesOf(levers: Levers, offload: OffloadMode, { device, guided, numFrames, decoded }: MemoryRequest): string[] {
+function choicesOf(
+  levers: Levers,
+  offload: OffloadMode,
+  { device, guided, numFrames, decoded }: MemoryRequest,
+): string[] {
   const { guidanceTogether, attentionBytes, forwardChunking, decodeChunkSize } = levers;
   const frames = (count: number) => `${count} frame${count === 1 ? '' : 's'}`;
   const choices = [
@@ -145,9 +185,12 @@ export function deviceRoom({ device, deviceBytes }: MemoryRequest): number {
 }
 
 function fits(stage: StageEstimate, request: MemoryRequest): boolean {
-  const { processBytes = Number.POSITIVE_INFINITY, tensorBytes = Number.POSITIVE_INFINITY } = request;
+  const { processBytes = Number.POSITIVE_INFINITY, tensorBytes = Number.POSITIVE_INFINITY } =
+    request;
   return (
-    stage.processBytes <= SAFE * processBytes && (stage.deviceBytes ?? 0) <= SAFE * deviceRoom(request) && stage.largestBytes <= tensorBytes
+    stage.processBytes <= SAFE * processBytes &&
+    (stage.deviceBytes ?? 0) <= SAFE * deviceRoom(request) &&
+    stage.largestBytes <= tensorBytes
   );
 }
 
@@ -157,7 +200,9 @@ function offloads({ fixed }: MemoryRequest): OffloadMode[] {
 
 /** Settings of sampling from the fastest to the smallest. */
 function samplingSettings({ device, guided, numFrames, fixed }: MemoryRequest): SamplingLevers[] {
-  const divisors = Array.from({ length: numFrames }, (_, i) => i + 1).filter((n) => numFrames % n === 0);
+  const divisors = Array.from({ length: numFrames }, (_, i) => i + 1).filter(
+    (n) => numFrames % n === 0,
+  );
   const half = Math.max(...divisors.filter((n) => n <= Math.max(1, numFrames / 2)));
   const usual = sliceBytes(device);
   const ladder: SamplingLevers[] = [
@@ -168,28 +213,42 @@ function samplingSettings({ device, guided, numFrames, fixed }: MemoryRequest): 
     { guidanceTogether: false, attentionBytes: usual / 4, forwardChunking: { size: half, dim: 0 } },
     { guidanceTogether: false, attentionBytes: usual / 8, forwardChunking: { size: 1, dim: 0 } },
   ];
-  const settings = ladder.map((step) => ({ ...step, ...given(fixed, ['guidanceTogether', 'attentionBytes', 'forwardChunking']) }));
-  return settings.filter((step, i) => i === 0 || JSON.stringify(step) !== JSON.stringify(settings[i - 1]));
+  const settings = ladder.map((step) => ({
+    ...step,
+    ...given(fixed, ['guidanceTogether', 'attentionBytes', 'forwardChunking']),
+  }));
+  return settings.filter(
+    (step, i) => i === 0 || JSON.stringify(step) !== JSON.stringify(settings[i - 1]),
+  );
 }
 
 /** Numbers of frames to decode together, from all of them down. */
 function chunkSizes({ numFrames, decoded, fixed }: MemoryRequest, offload: OffloadMode): number[] {
   if (fixed?.decodeChunkSize) return [fixed.decodeChunkSize];
   if (!decoded) return [numFrames];
-  const least = offload === 'none' && fixed?.offload === undefined ? Math.min(USUAL_CHUNK, numFrames) : 1;
+  const least =
+    offload === 'none' && fixed?.offload === undefined ? Math.min(USUAL_CHUNK, numFrames) : 1;
   const parts = [1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, numFrames];
-  return [...new Set(parts.map((count) => Math.max(least, Math.ceil(numFrames / count))))].sort((a, b) => b - a);
+  return [...new Set(parts.map((count) => Math.max(least, Math.ceil(numFrames / count))))].sort(
+    (a, b) => b - a,
+  );
 }
 
 /** Those of `names` that are set in `from`. */
-function given<T extends object, K extends keyof T>(from: T | undefined, names: K[]): Partial<Pick<T, K>> {
-  const entries = names.filter((name) => from?.[name] !== undefined).map((name) => [name, from![name]]);
+function given<T extends object, K extends keyof T>(
+  from: T | undefined,
+  names: K[],
+): Partial<Pick<T, K>> {
+  const entries = names
+    .filter((name) => from?.[name] !== undefined)
+    .map((name) => [name, from![name]]);
   return Object.fromEntries(entries) as Partial<Pick<T, K>>;
 }
 
 /**
- * Chooses how a call shall run so that it fits into memory, from configurations and sizes alone: nothing is loaded or computed. Memory
- * is predicted by running the models by shape, so it follows every formulation and lifetime of the real run.
+ * Chooses how a call shall run so that it fits into memory, from configurations and sizes alone:
+ * nothing is loaded or computed. Memory is predicted by running the models by shape, so it follows
+ * every formulation and lifetime of the real run.
  *
  * @returns The fastest way that fits; if none does, the one that takes least, with `fits` false.
  */

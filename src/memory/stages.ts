@@ -1,7 +1,15 @@
-/** How much memory each stage of a sampling call takes, found by running its models by shape alone. */
+/**
+ * How much memory each stage of a sampling call takes, found by running its models by shape alone.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { staysHalf } from '../checkpoints/weights/reader.ts';
-import { type Chunking, type ComputeDtype, limitScores, type Steps, withoutWeights } from '../layers/index.ts';
+import {
+  type Chunking,
+  type ComputeDtype,
+  limitScores,
+  type Steps,
+  withoutWeights,
+} from '../layers/index.ts';
 import {
   AutoencoderKLTemporalDecoder,
   type AutoencoderKLTemporalDecoderConfig,
@@ -15,7 +23,9 @@ import type { ModelName } from '../pipelines/components.ts';
 import type { Device } from './shapes/allocators.ts';
 import { type Allocations, dryRun } from './shapes/dryRun.ts';
 
-/** The configurations of the models, with camelCase keys, and in what they are held and computed. */
+/**
+ * The configurations of the models, with camelCase keys, and in what they are held and computed.
+ */
 export interface ModelConfigs {
   /** `unet/config.json`. */
   unet: UNetSpatioTemporalConditionConfig;
@@ -47,7 +57,10 @@ export interface VideoSize {
   decoded: boolean;
 }
 
-/** The settings that change how much memory a call takes, and not what it computes. `decodeChunkSize` does change frames at seams a little. */
+/**
+ * The settings that change how much memory a call takes, and not what it computes.
+ * `decodeChunkSize` does change frames at seams a little.
+ */
 export interface Levers {
   /** Whether both halves of guidance go through the UNet as one batch. */
   guidanceTogether: boolean;
@@ -75,8 +88,8 @@ export interface StageMemory extends Allocations {
 }
 
 /**
- * Models by shape alone, whose stages can be asked for their memory. A question costs about a tenth of a second the first time. Models
- * are declared when they are needed, until `release`.
+ * Models by shape alone, whose stages can be asked for their memory. A question costs about a tenth
+ * of a second the first time. Models are declared when they are needed, until `release`.
  */
 export class StageModels {
   private readonly configs: ModelConfigs;
@@ -101,7 +114,11 @@ export class StageModels {
 
   /** Every stage of a call, in order. */
   stages(device: Device, size: VideoSize, levers: Levers): StageMemory[] {
-    const stages = [this.encodingImage(device, size), this.encodingPicture(device, size, levers), this.sampling(device, size, levers)];
+    const stages = [
+      this.encodingImage(device, size),
+      this.encodingPicture(device, size, levers),
+      this.sampling(device, size, levers),
+    ];
     return size.decoded ? [...stages, this.decoding(device, size, levers)] : stages;
   }
 
@@ -145,11 +162,19 @@ export class StageModels {
     });
   }
 
-  private encodingPicture(device: Device, { pictures, height, width }: VideoSize, { attentionBytes }: Levers): StageMemory {
+  private encodingPicture(
+    device: Device,
+    { pictures, height, width }: VideoSize,
+    { attentionBytes }: Levers,
+  ): StageMemory {
     return this.once(['encoding picture', device, pictures, height, width, attentionBytes], () => {
       const { vae } = this.models;
       limitScores(vae, attentionBytes);
-      const picture = [pictures, ...this.latentSize(height, width).map((n) => n * vae.scaleFactor), vae.config.inChannels];
+      const picture = [
+        pictures,
+        ...this.latentSize(height, width).map((n) => n * vae.scaleFactor),
+        vae.config.inChannels,
+      ];
       return {
         stage: 'encoding',
         model: 'vae',
@@ -159,11 +184,26 @@ export class StageModels {
     });
   }
 
-  private sampling(device: Device, size: VideoSize, { guidanceTogether, attentionBytes, forwardChunking }: Levers): StageMemory {
+  private sampling(
+    device: Device,
+    size: VideoSize,
+    { guidanceTogether, attentionBytes, forwardChunking }: Levers,
+  ): StageMemory {
     const { height, width, numFrames, videos, guided } = size;
     const halves = guided && guidanceTogether ? 2 : 1;
     return this.once(
-      ['sampling', device, height, width, numFrames, videos, guided, halves, attentionBytes, JSON.stringify(forwardChunking)],
+      [
+        'sampling',
+        device,
+        height,
+        width,
+        numFrames,
+        videos,
+        guided,
+        halves,
+        attentionBytes,
+        JSON.stringify(forwardChunking),
+      ],
       () => {
         const { unet, imageEncoder } = this.models;
         limitScores(unet, attentionBytes);
@@ -172,11 +212,17 @@ export class StageModels {
         const { inChannels, outChannels } = unet.config;
         const frames = [videos * numFrames, ...this.latentSize(height, width)];
         const allocation = dryRun(device, (input, begin) => {
-          // Kept through the evaluations: latents, the picture for both halves, and the velocity of the first half.
+          // Kept through the evaluations: latents, the picture for both halves, and the velocity of
+          // the first half.
           for (let i = 0; i < (guided ? 4 : 3); i++) input(...frames, outChannels);
           const [, ...rest] = frames;
           const context = input(halves * videos, 1, imageEncoder.config.projectionDim);
-          const inputs = [input(halves * frames[0], ...rest, inChannels), input(1), context, input(halves * videos, 3)];
+          const inputs = [
+            input(halves * frames[0], ...rest, inChannels),
+            input(1),
+            context,
+            input(halves * videos, 3),
+          ];
           drain(unet.steps(inputs, { numFrames }), begin);
         });
         return { stage: 'sampling', model: 'unet', hostBytes: 0, ...allocation };
@@ -184,28 +230,35 @@ export class StageModels {
     );
   }
 
-  private decoding(device: Device, size: VideoSize, { attentionBytes, decodeChunkSize }: Levers): StageMemory {
+  private decoding(
+    device: Device,
+    size: VideoSize,
+    { attentionBytes, decodeChunkSize }: Levers,
+  ): StageMemory {
     const { height, width, numFrames, videos } = size;
     const count = Math.min(decodeChunkSize, numFrames);
-    return this.once(['decoding', device, height, width, numFrames, videos, count, attentionBytes], () => {
-      const { vae } = this.models;
-      limitScores(vae, attentionBytes);
-      const { latentChannels, outChannels } = vae.config;
-      const [h, w] = this.latentSize(height, width);
-      const frame = h * w * vae.scaleFactor ** 2 * outChannels;
-      const allocation = dryRun(device, (input, begin) => {
-        input(videos * numFrames, h, w, latentChannels);
-        const frames = drain(vae.decodeSteps(input(count, h, w, latentChannels), count), begin);
-        tf.clipByValue(tf.add(tf.div(frames, 2), 0.5), 0, 1);
-      });
-      // All frames as float32 numbers, those just read of the backend, and 8-bit pictures.
-      return {
-        stage: 'decoding',
-        model: 'vae',
-        hostBytes: frame * (4 * videos * numFrames + 4 * count + videos * numFrames),
-        ...allocation,
-      };
-    });
+    return this.once(
+      ['decoding', device, height, width, numFrames, videos, count, attentionBytes],
+      () => {
+        const { vae } = this.models;
+        limitScores(vae, attentionBytes);
+        const { latentChannels, outChannels } = vae.config;
+        const [h, w] = this.latentSize(height, width);
+        const frame = h * w * vae.scaleFactor ** 2 * outChannels;
+        const allocation = dryRun(device, (input, begin) => {
+          input(videos * numFrames, h, w, latentChannels);
+          const frames = drain(vae.decodeSteps(input(count, h, w, latentChannels), count), begin);
+          tf.clipByValue(tf.add(tf.div(frames, 2), 0.5), 0, 1);
+        });
+        // All frames as float32 numbers, those just read of the backend, and 8-bit pictures.
+        return {
+          stage: 'decoding',
+          model: 'vae',
+          hostBytes: frame * (4 * videos * numFrames + 4 * count + videos * numFrames),
+          ...allocation,
+        };
+      },
+    );
   }
 
   private latentSize(height: number, width: number): number[] {
@@ -233,7 +286,8 @@ function declare({ unet, vae, imageEncoder, dtype = 'float32', held = {} }: Mode
   });
   for (const [name, model] of Object.entries(models)) {
     if (held[name as ModelName] !== 'half') continue;
-    for (const { variable } of model.parameters()) if (staysHalf(variable.shape as number[])) declareHalf(variable.read());
+    for (const { variable } of model.parameters())
+      if (staysHalf(variable.shape as number[])) declareHalf(variable.read());
   }
   return models;
 }

@@ -5,18 +5,23 @@ import { MemoryError } from './errors.ts';
 
 /** The bytes of the float32 weights of blocks. */
 export function float32Bytes(...blocks: AnyBlock[]): number {
-  const shapes = blocks.flatMap((block) => block.parameters().map(({ variable }) => variable.shape as number[]));
+  const shapes = blocks.flatMap((block) =>
+    block.parameters().map(({ variable }) => variable.shape as number[]),
+  );
   return shapes.reduce((sum, shape) => sum + 4 * tf.util.sizeFromShape(shape), 0);
 }
 
 /**
- * Refuses weights that cannot fit into WebAssembly's 4 GiB, where convolution and matrix kernels keep a packed copy of each.
+ * Refuses weights that cannot fit into WebAssembly's 4 GiB, where convolution and matrix kernels
+ * keep a packed copy of each.
  * @param wayOut A sentence about what to do instead.
  * @throws MemoryError if they do not fit.
  */
 export function checkWasmRoom(weightBytes: number, wayOut: string): void {
   const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   if (tf.getBackend() === 'wasm' && 2 * weightBytes > 3.5 * 2 ** 30) {
-    throw new MemoryError(`The weights take ${gib(2 * weightBytes)} on the wasm backend, whose memory ends at 4 GiB. ${wayOut}`);
+    throw new MemoryError(
+      `The weights take ${gib(2 * weightBytes)} on the wasm backend, whose memory ends at 4 GiB. ${wayOut}`,
+    );
   }
 }

@@ -1,4 +1,7 @@
-/** The VAE of Stable Video Diffusion, mirroring diffusers' `models/autoencoders/autoencoder_kl_temporal_decoder.py`. */
+/**
+ * The VAE of Stable Video Diffusion, mirroring diffusers'
+ * `models/autoencoders/autoencoder_kl_temporal_decoder.py`.
+ */
 import * as tf from '@tensorflow/tfjs';
 import {
   type ComputeDtype,
@@ -35,7 +38,10 @@ export interface AutoencoderKLTemporalDecoderConfig extends LayerArgs {
   latentChannels?: number;
   /** Default 32. */
   sampleSize?: number;
-  /** Latents are multiplied by this before they meet the UNet, and divided by it before decoding. Default 0.18215. */
+  /**
+   * Latents are multiplied by this before they meet the UNet, and divided by it before decoding.
+   * Default 0.18215.
+   */
   scalingFactor?: number;
   /** Kept for checkpoints: everything here runs in float32. Default true. */
   forceUpcast?: boolean;
@@ -44,8 +50,9 @@ export interface AutoencoderKLTemporalDecoderConfig extends LayerArgs {
 /**
  * Encodes pictures one by one, decodes videos: temporal layers mix the frames of one `decode` call.
  *
- * As a layer, inputs `[sample [B*F, H, W, inChannels], noise [B*F, h, w, latentChannels]]`, kwargs `{ numFrames }` (default 1):
- * encodes, takes the mode (or, if noise is given, a sample), decodes -> `[B*F, H, W, outChannels]`. No scaling factor is applied.
+ * As a layer, inputs `[sample [B*F, H, W, inChannels], noise [B*F, h, w, latentChannels]]`, kwargs
+ * `{ numFrames }` (default 1): encodes, takes the mode (or, if noise is given, a sample), decodes
+ * -> `[B*F, H, W, outChannels]`. No scaling factor is applied.
  */
 export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTemporalDecoderConfig> {
   static className = 'AutoencoderKLTemporalDecoder';
@@ -56,15 +63,32 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
 
   constructor(config: AutoencoderKLTemporalDecoderConfig = {}) {
     super(config);
-    const { inChannels, outChannels, downBlockTypes, blockOutChannels, layersPerBlock, latentChannels } = this.config;
+    const {
+      inChannels,
+      outChannels,
+      downBlockTypes,
+      blockOutChannels,
+      layersPerBlock,
+      latentChannels,
+    } = this.config;
     const unknown = downBlockTypes.find((type) => type !== 'DownEncoderBlock2D');
-    if (unknown) throw new Error(`\`downBlockTypes\` may only hold DownEncoderBlock2D but holds ${unknown}.`);
+    if (unknown)
+      throw new Error(`\`downBlockTypes\` may only hold DownEncoderBlock2D but holds ${unknown}.`);
     requireSameLength({ blockOutChannels }, { downBlockTypes });
     const common = { blockOutChannels, layersPerBlock };
-    this.encoder = this.child(new Encoder({ name: 'encoder', inChannels, outChannels: latentChannels, ...common }));
-    this.decoder = this.child(new TemporalDecoder({ name: 'decoder', inChannels: latentChannels, outChannels, ...common }));
+    this.encoder = this.child(
+      new Encoder({ name: 'encoder', inChannels, outChannels: latentChannels, ...common }),
+    );
+    this.decoder = this.child(
+      new TemporalDecoder({ name: 'decoder', inChannels: latentChannels, outChannels, ...common }),
+    );
     this.quantConv = this.child(
-      new Conv2d({ name: 'quant_conv', inChannels: 2 * latentChannels, outChannels: 2 * latentChannels, kernelSize: 1 }),
+      new Conv2d({
+        name: 'quant_conv',
+        inChannels: 2 * latentChannels,
+        outChannels: 2 * latentChannels,
+        kernelSize: 1,
+      }),
     );
   }
 
@@ -92,10 +116,13 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
   override get computeDtype(): ComputeDtype {
     return super.computeDtype;
   }
-  /** With `forceUpcast` in its configuration, it encodes in float32 whatever the rest computes in. */
+  /**
+   * With `forceUpcast` in its configuration, it encodes in float32 whatever the rest computes in.
+   */
   override set computeDtype(dtype: ComputeDtype) {
     super.computeDtype = dtype;
-    if (this.config.forceUpcast) for (const part of [this.encoder, this.quantConv]) part.computeDtype = 'float32';
+    if (this.config.forceUpcast)
+      for (const part of [this.encoder, this.quantConv]) part.computeDtype = 'float32';
   }
 
   /** The computation of `encode`: pictures to the moments of their posterior. */
@@ -115,7 +142,10 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
     return under(this.decoder.name, this.decoder.steps([z], { numFrames }));
   }
 
-  /** Pictures `[N, H, W, inChannels]` in [-1, 1] to their posterior. H and W have to be multiples of `scaleFactor`. */
+  /**
+   * Pictures `[N, H, W, inChannels]` in [-1, 1] to their posterior. H and W have to be multiples of
+   * `scaleFactor`.
+   */
   async encode(x: tf.Tensor4D, options: StepOptions = {}): Promise<DiagonalGaussianDistribution> {
     return new DiagonalGaussianDistribution(await runSteps(this.encodeSteps(x), options));
   }
@@ -130,7 +160,10 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
   }
 
   override get takes(): Inputs {
-    return { sample: ['B*F', 'H', 'W', this.config.inChannels], 'noise?': ['B*F', 'h', 'w', this.config.latentChannels] };
+    return {
+      sample: ['B*F', 'H', 'W', this.config.inChannels],
+      'noise?': ['B*F', 'h', 'w', this.config.latentChannels],
+    };
   }
 
   *steps([sample, noise]: tf.Tensor[], { numFrames = 1 }: Kwargs): Steps<tf.Tensor> {

@@ -1,4 +1,7 @@
-/** The image encoder, mirroring `CLIPVisionModelWithProjection` of transformers' `models/clip/modeling_clip.py`. */
+/**
+ * The image encoder, mirroring `CLIPVisionModelWithProjection` of transformers'
+ * `models/clip/modeling_clip.py`.
+ */
 import * as tf from '@tensorflow/tfjs';
 import {
   Block,
@@ -16,7 +19,9 @@ import {
 import { type ActivationName, activations, attention, queryScale } from '../ops/index.ts';
 import { fromSavedConfig } from './savedConfig.ts';
 
-/** The keys of `image_encoder/config.json` in camelCase; defaults are transformers' class defaults. */
+/**
+ * The keys of `image_encoder/config.json` in camelCase; defaults are transformers' class defaults.
+ */
 export interface CLIPVisionConfig extends LayerArgs {
   /** Default 768. */
   hiddenSize?: number;
@@ -42,7 +47,8 @@ export interface CLIPVisionConfig extends LayerArgs {
 
 /** Patches, class token and positions: `[N, S, S, channels]` -> `[N, 1 + patches, hiddenSize]`. */
 class CLIPVisionEmbeddings extends Block<
-  Required<Pick<CLIPVisionConfig, 'hiddenSize' | 'numChannels' | 'imageSize' | 'patchSize'>> & LayerArgs
+  Required<Pick<CLIPVisionConfig, 'hiddenSize' | 'numChannels' | 'imageSize' | 'patchSize'>> &
+    LayerArgs
 > {
   static className = 'CLIPVisionEmbeddings';
   private classEmbedding!: tf.LayerVariable;
@@ -53,7 +59,14 @@ class CLIPVisionEmbeddings extends Block<
     super(args);
     const { hiddenSize: outChannels, numChannels: inChannels, patchSize } = args;
     this.patchEmbedding = this.child(
-      new Conv2d({ name: 'patch_embedding', inChannels, outChannels, kernelSize: patchSize, stride: patchSize, bias: false }),
+      new Conv2d({
+        name: 'patch_embedding',
+        inChannels,
+        outChannels,
+        kernelSize: patchSize,
+        stride: patchSize,
+        bias: false,
+      }),
     );
   }
 
@@ -62,17 +75,28 @@ class CLIPVisionEmbeddings extends Block<
     const normal = tf.initializers.randomNormal({ mean: 0, stddev: 0.02 });
     const patches = Math.floor(imageSize / patchSize) ** 2;
     this.classEmbedding = this.parameter('class_embedding', [hiddenSize], 'same', normal);
-    this.positionEmbedding = this.parameter('position_embedding.weight', [1 + patches, hiddenSize], 'same', normal);
+    this.positionEmbedding = this.parameter(
+      'position_embedding.weight',
+      [1 + patches, hiddenSize],
+      'same',
+      normal,
+    );
   }
 
   protected forward([pixels]: tf.Tensor[]): tf.Tensor {
     const { hiddenSize, imageSize } = this.args;
     const [n, height, width] = pixels.shape;
     if (height !== imageSize || width !== imageSize) {
-      throw new Error(`Input image size (${height}*${width}) doesn't match model (${imageSize}*${imageSize}).`);
+      throw new Error(
+        `Input image size (${height}*${width}) doesn't match model (${imageSize}*${imageSize}).`,
+      );
     }
     const patches = tf.reshape(this.patchEmbedding.call(pixels), [n, -1, hiddenSize]);
-    const classToken = tf.tile(tf.reshape(weightOf(this.classEmbedding), [1, 1, hiddenSize]), [n, 1, 1]);
+    const classToken = tf.tile(tf.reshape(weightOf(this.classEmbedding), [1, 1, hiddenSize]), [
+      n,
+      1,
+      1,
+    ]);
     return tf.add(tf.concat([classToken, patches], 1), weightOf(this.positionEmbedding));
   }
 
@@ -84,7 +108,10 @@ class CLIPVisionEmbeddings extends Block<
 tf.serialization.registerClass(CLIPVisionEmbeddings);
 
 type EncoderLayerArgs = Required<
-  Pick<CLIPVisionConfig, 'hiddenSize' | 'intermediateSize' | 'numAttentionHeads' | 'hiddenAct' | 'layerNormEps'>
+  Pick<
+    CLIPVisionConfig,
+    'hiddenSize' | 'intermediateSize' | 'numAttentionHeads' | 'hiddenAct' | 'layerNormEps'
+  >
 > &
   LayerArgs;
 
@@ -102,13 +129,20 @@ class CLIPEncoderLayer extends Block<EncoderLayerArgs> {
   constructor(args: EncoderLayerArgs) {
     super(args);
     const { hiddenSize, intermediateSize, layerNormEps: eps } = args;
-    const linear = (name: string, inFeatures: number, outFeatures: number) => this.child(new Linear({ name, inFeatures, outFeatures }));
-    this.projections = ['q', 'k', 'v'].map((part) => linear(`self_attn.${part}_proj`, hiddenSize, hiddenSize));
+    const linear = (name: string, inFeatures: number, outFeatures: number) =>
+      this.child(new Linear({ name, inFeatures, outFeatures }));
+    this.projections = ['q', 'k', 'v'].map((part) =>
+      linear(`self_attn.${part}_proj`, hiddenSize, hiddenSize),
+    );
     this.outProj = linear('self_attn.out_proj', hiddenSize, hiddenSize);
-    this.layerNorm1 = this.child(new LayerNorm({ name: 'layer_norm1', numChannels: hiddenSize, eps }));
+    this.layerNorm1 = this.child(
+      new LayerNorm({ name: 'layer_norm1', numChannels: hiddenSize, eps }),
+    );
     this.fc1 = linear('mlp.fc1', hiddenSize, intermediateSize);
     this.fc2 = linear('mlp.fc2', intermediateSize, hiddenSize);
-    this.layerNorm2 = this.child(new LayerNorm({ name: 'layer_norm2', numChannels: hiddenSize, eps }));
+    this.layerNorm2 = this.child(
+      new LayerNorm({ name: 'layer_norm2', numChannels: hiddenSize, eps }),
+    );
   }
 
   protected forward([x]: tf.Tensor[]): tf.Tensor {
@@ -124,7 +158,10 @@ class CLIPEncoderLayer extends Block<EncoderLayerArgs> {
       return tf.add(x, this.outProj.call(attention(projections, heads)));
     });
     const activation = activations[this.args.hiddenAct];
-    return tf.add(attended, this.fc2.call(activation(this.fc1.call(this.layerNorm2.call(attended)))));
+    return tf.add(
+      attended,
+      this.fc2.call(activation(this.fc1.call(this.layerNorm2.call(attended)))),
+    );
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape {
@@ -135,7 +172,8 @@ tf.serialization.registerClass(CLIPEncoderLayer);
 
 /**
  * Inputs `[pixels [N, imageSize, imageSize, numChannels]]`, normalised by the feature extractor
- * -> `[imageEmbeds [N, projectionDim], lastHiddenState [N, 1 + patches, hiddenSize]]`; the latter is not normalised.
+ * -> `[imageEmbeds [N, projectionDim], lastHiddenState [N, 1 + patches, hiddenSize]]`; the latter
+ * is not normalised.
  */
 export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfig, tf.Tensor[]> {
   static className = 'CLIPVisionModelWithProjection';
@@ -148,19 +186,39 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
 
   constructor(config: CLIPVisionConfig = {}) {
     super(config);
-    const { hiddenSize, intermediateSize, numAttentionHeads, numHiddenLayers, numChannels, imageSize, patchSize } = this.config;
+    const {
+      hiddenSize,
+      intermediateSize,
+      numAttentionHeads,
+      numHiddenLayers,
+      numChannels,
+      imageSize,
+      patchSize,
+    } = this.config;
     const { hiddenAct, layerNormEps: eps, projectionDim } = this.config;
     if (!(hiddenAct in activations)) {
-      throw new Error(`\`hiddenAct\` has to be one of ${Object.keys(activations).join(', ')} but is ${hiddenAct}.`);
+      throw new Error(
+        `\`hiddenAct\` has to be one of ${Object.keys(activations).join(', ')} but is ${hiddenAct}.`,
+      );
     }
     if (hiddenSize % numAttentionHeads !== 0) {
-      throw new Error(`\`hiddenSize\` has to be divisible by \`numAttentionHeads\` but they are ${hiddenSize} and ${numAttentionHeads}.`);
+      throw new Error(
+        `\`hiddenSize\` has to be divisible by \`numAttentionHeads\` but they are ${hiddenSize} and ${numAttentionHeads}.`,
+      );
     }
     this.embeddings = this.child(
-      new CLIPVisionEmbeddings({ name: 'vision_model.embeddings', hiddenSize, numChannels, imageSize, patchSize }),
+      new CLIPVisionEmbeddings({
+        name: 'vision_model.embeddings',
+        hiddenSize,
+        numChannels,
+        imageSize,
+        patchSize,
+      }),
     );
     // The misspelling is the checkpoints'.
-    this.preLayerNorm = this.child(new LayerNorm({ name: 'vision_model.pre_layrnorm', numChannels: hiddenSize, eps }));
+    this.preLayerNorm = this.child(
+      new LayerNorm({ name: 'vision_model.pre_layrnorm', numChannels: hiddenSize, eps }),
+    );
     this.layers = Array.from({ length: numHiddenLayers }, (_, i) =>
       this.child(
         new CLIPEncoderLayer({
@@ -173,9 +231,16 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
         }),
       ),
     );
-    this.postLayerNorm = this.child(new LayerNorm({ name: 'vision_model.post_layernorm', numChannels: hiddenSize, eps }));
+    this.postLayerNorm = this.child(
+      new LayerNorm({ name: 'vision_model.post_layernorm', numChannels: hiddenSize, eps }),
+    );
     this.visualProjection = this.child(
-      new Linear({ name: 'visual_projection', inFeatures: hiddenSize, outFeatures: projectionDim, bias: false }),
+      new Linear({
+        name: 'visual_projection',
+        inFeatures: hiddenSize,
+        outFeatures: projectionDim,
+        bias: false,
+      }),
     );
   }
 
@@ -213,7 +278,9 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
       yield this.postLayerNorm.name;
       const classToken = held.hold(() => {
         const [n, , c] = h.shape;
-        return this.postLayerNorm.call(tf.reshape(tf.slice(h, [0, 0, 0], [-1, 1, -1]), [n, c as number]));
+        return this.postLayerNorm.call(
+          tf.reshape(tf.slice(h, [0, 0, 0], [-1, 1, -1]), [n, c as number]),
+        );
       });
       yield this.visualProjection.name;
       const embeds = held.hold(() => this.visualProjection.call(classToken));
@@ -224,7 +291,10 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape[] {
-    return [[inputShape[0], this.config.projectionDim], this.embeddings.computeOutputShape(inputShape as number[])];
+    return [
+      [inputShape[0], this.config.projectionDim],
+      this.embeddings.computeOutputShape(inputShape as number[]),
+    ];
   }
 }
 tf.serialization.registerClass(CLIPVisionModelWithProjection);

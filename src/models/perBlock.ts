@@ -11,7 +11,10 @@ export function perBlock<T>(name: string, value: PerBlock<T>, blockTypes: string
 }
 
 /** Throws diffusers' message unless the two named lists have the same length. */
-export function requireSameLength(one: Record<string, unknown[]>, other: Record<string, unknown[]>): void {
+export function requireSameLength(
+  one: Record<string, unknown[]>,
+  other: Record<string, unknown[]>,
+): void {
   const [[name, list], [otherName, otherList]] = [Object.entries(one)[0], Object.entries(other)[0]];
   if (list.length === otherList.length) return;
   throw new Error(

@@ -3,13 +3,21 @@ import type * as tf from '@tensorflow/tfjs';
 import { activations } from '../ops/index.ts';
 
 const names = [
-  ...['CrossAttnDownBlockSpatioTemporal', 'DownBlockSpatioTemporal', 'UpBlockSpatioTemporal', 'CrossAttnUpBlockSpatioTemporal'],
+  ...[
+    'CrossAttnDownBlockSpatioTemporal',
+    'DownBlockSpatioTemporal',
+    'UpBlockSpatioTemporal',
+    'CrossAttnUpBlockSpatioTemporal',
+  ],
   ...['DownEncoderBlock2D', ...Object.keys(activations)],
 ];
 const plain = (name: string) => name.replaceAll('_', '').toLowerCase();
 const byPlain = new Map(names.map((name) => [plain(name), name]));
 
-/** TensorFlow.js writes texts in snake_case and reads them in camelCase, those of a configuration as well: the names of types are found again. */
+/**
+ * TensorFlow.js writes texts in snake_case and reads them in camelCase, those of a configuration as
+ * well: the names of types are found again.
+ */
 function restored(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(restored);
   return typeof value === 'string' ? (byPlain.get(plain(value)) ?? value) : value;
@@ -20,5 +28,9 @@ export function fromSavedConfig<T extends tf.serialization.Serializable>(
   cls: tf.serialization.SerializableConstructor<T>,
   config: tf.serialization.ConfigDict,
 ): T {
-  return new cls(Object.fromEntries(Object.entries(config).map(([key, value]) => [key, key === 'name' ? value : restored(value)])));
+  return new cls(
+    Object.fromEntries(
+      Object.entries(config).map(([key, value]) => [key, key === 'name' ? value : restored(value)]),
+    ),
+  );
 }

@@ -1,4 +1,7 @@
-/** The UNet of Stable Video Diffusion, mirroring diffusers' `models/unets/unet_spatio_temporal_condition.py`. */
+/**
+ * The UNet of Stable Video Diffusion, mirroring diffusers'
+ * `models/unets/unet_spatio_temporal_condition.py`.
+ */
 import * as tf from '@tensorflow/tfjs';
 import {
   type AnyBlock,
@@ -59,8 +62,10 @@ export interface UNetSpatioTemporalConditionConfig extends LayerArgs {
 /**
  * Predicts the velocity of noisy latents.
  *
- * Inputs `[sample [B*F, h, w, inChannels], timestep [B], context [B, L, crossAttentionDim], addedTimeIds [B, 3]]`, kwargs `{ numFrames }`
- * (default: the configuration's, if it says so) -> `[B*F, h, w, outChannels]`. `timestep` may hold one value for the whole batch. The batch is ordered by video, frames in a row.
+ * Inputs `[sample [B*F, h, w, inChannels], timestep [B], context [B, L, crossAttentionDim],
+ * addedTimeIds [B, 3]]`, kwargs `{ numFrames }` (default: the configuration's, if it says so) ->
+ * `[B*F, h, w, outChannels]`. `timestep` may hold one value for the whole batch. The batch is
+ * ordered by video, frames in a row.
  */
 export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTemporalConditionConfig> {
   static className = 'UNetSpatioTemporalConditionModel';
@@ -79,12 +84,23 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
 
   constructor(config: UNetSpatioTemporalConditionConfig = {}) {
     super(config);
-    const { inChannels, outChannels, blockOutChannels, downBlockTypes, upBlockTypes, additionTimeEmbedDim } = this.config;
+    const {
+      inChannels,
+      outChannels,
+      blockOutChannels,
+      downBlockTypes,
+      upBlockTypes,
+      additionTimeEmbedDim,
+    } = this.config;
     requireSameLength({ downBlockTypes }, { upBlockTypes });
     requireSameLength({ blockOutChannels }, { downBlockTypes });
     const levels = downBlockTypes.length;
     const heads = perBlock('numAttentionHeads', this.config.numAttentionHeads, downBlockTypes);
-    const contextDims = perBlock('crossAttentionDim', this.config.crossAttentionDim, downBlockTypes);
+    const contextDims = perBlock(
+      'crossAttentionDim',
+      this.config.crossAttentionDim,
+      downBlockTypes,
+    );
     const layers = perBlock('layersPerBlock', this.config.layersPerBlock, downBlockTypes);
     const transformerLayers = perBlock<number | number[]>(
       'transformerLayersPerBlock',
@@ -99,12 +115,22 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
       crossAttentionDim: contextDims[i],
     });
 
-    this.convIn = this.child(new Conv2d({ name: 'conv_in', inChannels, outChannels: blockOutChannels[0], padding: 1 }));
-    this.timeProj = this.child(new Timesteps({ name: 'time_proj', numChannels: blockOutChannels[0] }));
-    this.timeEmbedding = this.child(
-      new TimestepEmbedding({ name: 'time_embedding', inChannels: blockOutChannels[0], timeEmbedDim: tembChannels }),
+    this.convIn = this.child(
+      new Conv2d({ name: 'conv_in', inChannels, outChannels: blockOutChannels[0], padding: 1 }),
     );
-    this.addTimeProj = this.child(new Timesteps({ name: 'add_time_proj', numChannels: additionTimeEmbedDim }));
+    this.timeProj = this.child(
+      new Timesteps({ name: 'time_proj', numChannels: blockOutChannels[0] }),
+    );
+    this.timeEmbedding = this.child(
+      new TimestepEmbedding({
+        name: 'time_embedding',
+        inChannels: blockOutChannels[0],
+        timeEmbedDim: tembChannels,
+      }),
+    );
+    this.addTimeProj = this.child(
+      new Timesteps({ name: 'add_time_proj', numChannels: additionTimeEmbedDim }),
+    );
     this.addEmbedding = this.child(
       new TimestepEmbedding({
         name: 'add_embedding',
@@ -148,8 +174,16 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
         }),
       );
     });
-    this.convNormOut = this.child(new GroupNormalization({ name: 'conv_norm_out', numChannels: blockOutChannels[0], eps: 1e-5 }));
-    this.convOut = this.child(new Conv2d({ name: 'conv_out', inChannels: blockOutChannels[0], outChannels, padding: 1 }));
+    this.convNormOut = this.child(
+      new GroupNormalization({
+        name: 'conv_norm_out',
+        numChannels: blockOutChannels[0],
+        eps: 1e-5,
+      }),
+    );
+    this.convOut = this.child(
+      new Conv2d({ name: 'conv_out', inChannels: blockOutChannels[0], outChannels, padding: 1 }),
+    );
   }
 
   /** The configuration with defaults filled in. */
@@ -178,10 +212,12 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
    * Evaluates feed-forwards in slices, which takes less memory and gives the same result.
    *
    * @param chunkSize Entries per slice; it has to divide the dimension. Default 1.
-   * @param dim 0: slices of frames, 1: slices of tokens. Temporal blocks always take slices of frames. Default 0.
+   * @param dim 0: slices of frames, 1: slices of tokens. Temporal blocks always take slices of
+   * frames. Default 0.
    */
   enableForwardChunking(chunkSize = 1, dim = 0): void {
-    if (dim !== 0 && dim !== 1) throw new Error(`Make sure to set \`dim\` to either 0 or 1, not ${dim}`);
+    if (dim !== 0 && dim !== 1)
+      throw new Error(`Make sure to set \`dim\` to either 0 or 1, not ${dim}`);
     this.chunking = { size: chunkSize || 1, dim };
     setChunks(this, this.chunking.size, dim);
   }
@@ -203,12 +239,16 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
     const held = new Held();
     try {
       yield this.timeEmbedding.name;
-      const time = held.hold(() => this.timeEmbedding.call(this.timeProj.call(timestep))); // [B or 1, T]
+      // [B or 1, T]
+      const time = held.hold(() => this.timeEmbedding.call(this.timeProj.call(timestep)));
       yield this.addEmbedding.name;
       const embedding = held.hold(() => {
         const sinusoids = tf.reshape(this.addTimeProj.call(tf.reshape(ids, [-1])), [batch, -1]);
         const both = tf.add(time, this.addEmbedding.call(sinusoids)) as tf.Tensor2D; // [B, T]
-        return tf.reshape(tf.tile(tf.expandDims(both, 1), [1, numFrames, 1]), [batch * numFrames, -1]);
+        return tf.reshape(tf.tile(tf.expandDims(both, 1), [1, numFrames, 1]), [
+          batch * numFrames,
+          -1,
+        ]);
       });
       return held.give(embedding);
     } finally {
@@ -217,7 +257,12 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
   }
 
   override get takes(): Inputs {
-    const { inChannels, crossAttentionDim, projectionClassEmbeddingsInputDim, additionTimeEmbedDim } = this.config;
+    const {
+      inChannels,
+      crossAttentionDim,
+      projectionClassEmbeddingsInputDim,
+      additionTimeEmbedDim,
+    } = this.config;
     return {
       sample: ['B*F', 'H', 'W', inChannels],
       timestep: ['n'],
@@ -235,12 +280,17 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
       let h = held.hold(() => this.convIn.call(sample));
       const skips = [h];
       for (const block of this.downBlocks) {
-        const outputs = held.adopt(yield* under(block.name, block.steps([h, temb, context], { numFrames })));
+        const outputs = held.adopt(
+          yield* under(block.name, block.steps([h, temb, context], { numFrames })),
+        );
         skips.push(...outputs);
         h = outputs[outputs.length - 1];
       }
-      h = held.adopt(yield* under(this.midBlock.name, this.midBlock.steps([h, temb, context], { numFrames })));
-      // Sizes that do not halve evenly: each upsampler aims at the size of the skip that comes next.
+      h = held.adopt(
+        yield* under(this.midBlock.name, this.midBlock.steps([h, temb, context], { numFrames })),
+      );
+      // Sizes that do not halve evenly: each upsampler aims at the size of the skip that comes
+      // next.
       const [, height, width] = sample.shape;
       const factor = 2 ** (this.upBlocks.length - 1);
       const even = height % factor === 0 && width % factor === 0;
@@ -271,16 +321,27 @@ tf.serialization.registerClass(UNetSpatioTemporalConditionModel);
 
 type BlockArgs<T extends abstract new (args: never) => unknown> = ConstructorParameters<T>[0];
 
-function downBlock(type: string, args: BlockArgs<typeof CrossAttnDownBlockSpatioTemporal>): DownBlockSpatioTemporal {
-  if (type === 'CrossAttnDownBlockSpatioTemporal') return new CrossAttnDownBlockSpatioTemporal(args);
+function downBlock(
+  type: string,
+  args: BlockArgs<typeof CrossAttnDownBlockSpatioTemporal>,
+): DownBlockSpatioTemporal {
+  if (type === 'CrossAttnDownBlockSpatioTemporal')
+    return new CrossAttnDownBlockSpatioTemporal(args);
   if (type === 'DownBlockSpatioTemporal') return new DownBlockSpatioTemporal(args);
-  throw new Error(`\`downBlockTypes\` may hold CrossAttnDownBlockSpatioTemporal and DownBlockSpatioTemporal but holds ${type}.`);
+  throw new Error(
+    `\`downBlockTypes\` may hold CrossAttnDownBlockSpatioTemporal and DownBlockSpatioTemporal but holds ${type}.`,
+  );
 }
 
-function upBlock(type: string, args: BlockArgs<typeof CrossAttnUpBlockSpatioTemporal>): UpBlockSpatioTemporal {
+function upBlock(
+  type: string,
+  args: BlockArgs<typeof CrossAttnUpBlockSpatioTemporal>,
+): UpBlockSpatioTemporal {
   if (type === 'CrossAttnUpBlockSpatioTemporal') return new CrossAttnUpBlockSpatioTemporal(args);
   if (type === 'UpBlockSpatioTemporal') return new UpBlockSpatioTemporal(args);
-  throw new Error(`\`upBlockTypes\` may hold CrossAttnUpBlockSpatioTemporal and UpBlockSpatioTemporal but holds ${type}.`);
+  throw new Error(
+    `\`upBlockTypes\` may hold CrossAttnUpBlockSpatioTemporal and UpBlockSpatioTemporal but holds ${type}.`,
+  );
 }
 
 function setChunks(block: AnyBlock, chunkSize: number | undefined, dim: 0 | 1): void {

@@ -1,4 +1,6 @@
-/** Scaled dot-product attention, sliced so that the score matrices never take more than a budget. */
+/**
+ * Scaled dot-product attention, sliced so that the score matrices never take more than a budget.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
 import { sliceBytes } from './slices.ts';
@@ -7,7 +9,10 @@ import { alike, kernels } from './tensorflow/kernels.ts';
 
 type Attend = (q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D) => tf.Tensor3D;
 
-/** `softmax(q k^T) v` on stacks of matrices: q `[G, N, d]` (already scaled), k and v `[G, M, d]` -> `[G, N, d]`. */
+/**
+ * `softmax(q k^T) v` on stacks of matrices: q `[G, N, d]` (already scaled), k and v `[G, M, d]` ->
+ * `[G, N, d]`.
+ */
 export const attend = {
   plain: ((q, k, v) => tf.matMul(tf.softmax(tf.matMul(q, k, false, true)), v)) as Attend,
 
@@ -15,7 +20,8 @@ export const attend = {
     const [g, n, d] = q.shape;
     // Packing costs more than it saves on small matrices, such as attention over frames.
     if (n * k.shape[1] < 64 * 64) return attend.plain(q, k, v);
-    const matrix = (t: tf.Tensor3D, i: number) => tf.reshape(tf.slice(t, i, 1), [t.shape[1], t.shape[2]]) as tf.Tensor2D;
+    const matrix = (t: tf.Tensor3D, i: number) =>
+      tf.reshape(tf.slice(t, i, 1), [t.shape[1], t.shape[2]]) as tf.Tensor2D;
     const head = alike(
       (i) =>
         tf.tidy(() => {
@@ -30,8 +36,12 @@ export const attend = {
     ) as tf.Tensor3D;
   }) as Attend,
 
-  /** Half the operations of `plain`, all of which cost time on the processor while a graphics card waits. */
-  direct: ((q, k, v) => kernels.usualBatchMatMul(tf.softmax(kernels.usualBatchMatMul(q, k, true)), v)) as Attend,
+  /**
+   * Half the operations of `plain`, all of which cost time on the processor while a graphics card
+   * waits.
+   */
+  direct: ((q, k, v) =>
+    kernels.usualBatchMatMul(tf.softmax(kernels.usualBatchMatMul(q, k, true)), v)) as Attend,
 
   half: ((q, k, v) => batchMatMulInHalf(tf.softmax(batchMatMulInHalf(q, k, true)), v)) as Attend,
 
@@ -43,10 +53,15 @@ export const attend = {
 };
 
 /**
- * Runs `attend` over slices of matrices, and of query rows where one matrix alone exceeds the budget of `scoreBytes`: at 576x1024 and
- * 25 frames, all scores together would take 79 GiB.
+ * Runs `attend` over slices of matrices, and of query rows where one matrix alone exceeds the
+ * budget of `scoreBytes`: at 576x1024 and 25 frames, all scores together would take 79 GiB.
  */
-export function attendInSlices(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, scoreBytes = sliceBytes()): tf.Tensor3D {
+export function attendInSlices(
+  q: tf.Tensor3D,
+  k: tf.Tensor3D,
+  v: tf.Tensor3D,
+  scoreBytes = sliceBytes(),
+): tf.Tensor3D {
   const [g, n] = q.shape;
   const rowBytes = k.shape[1] * 4;
   const stack = Math.max(1, Math.floor(scoreBytes / (rowBytes * n)));
@@ -62,7 +77,9 @@ export function attendInSlices(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, s
           const [ki, vi] = [tf.slice(k, i, size), tf.slice(v, i, size)];
           const parts: tf.Tensor3D[] = [];
           for (let r = 0; r < n; r += rows) {
-            parts.push(tf.tidy(() => run(tf.slice(q, [i, r, 0], [size, Math.min(rows, n - r), -1]), ki, vi)));
+            parts.push(
+              tf.tidy(() => run(tf.slice(q, [i, r, 0], [size, Math.min(rows, n - r), -1]), ki, vi)),
+            );
           }
           return tf.concat(parts, 1);
         }),
@@ -74,34 +91,70 @@ export function attendInSlices(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, s
   });
 }
 
-/** Makes queries, keys and values one by one, so that each is freed as soon as it is in another order. */
+/**
+ * Makes queries, keys and values one by one, so that each is freed as soon as it is in another
+ * order.
+ */
 export type Projections = Record<'q' | 'k' | 'v', () => tf.Tensor>;
 
 /** What queries are multiplied by for keys of this many channels. */
 export const queryScale = (headSize: number) => 1 / Math.sqrt(headSize);
 
 /**
- * Multi-head attention: q `[B, N, h*d]`, with `queryScale(d)` multiplied in, k and v `[B, M, h*d]` -> `[B, N, h*d]`. Channel c belongs to
- * head `floor(c / d)`.
+ * Multi-head attention: q `[B, N, h*d]`, with `queryScale(d)` multiplied in, k and v `[B, M, h*d]`
+ * -> `[B, N, h*d]`. Channel c belongs to head `floor(c / d)`.
  */
-export function attention(projections: Projections, heads: number, scoreBytes?: number): tf.Tensor3D {
-  return attendExchanged(projections, ([b, n, c]) => [b, n, heads, c / heads], scoreBytes); // [B*h, N, d] between
+export function attention(
+  projections: Projections,
+  heads: number,
+  scoreBytes?: number,
+): tf.Tensor3D {
+  // [B*h, N, d] between
+  return attendExchanged(projections, ([b, n, c]) => [b, n, heads, c / heads], scoreBytes);
 }
 
-/** Multi-head self-attention over the frames at each pixel: q, k and v `[B*F, N, h*d]`, as for `attention` -> `[B*F, N, h*d]`. */
-export function temporalAttention(projections: Projections, heads: number, numFrames: number, scoreBytes?: number): tf.Tensor3D {
-  // Pixel and head are one axis, so that one transpose brings the frames together for every head: [B*N*h, F, d] between.
-  return attendExchanged(projections, ([bf, n, c]) => [bf / numFrames, numFrames, n * heads, c / heads], scoreBytes);
+/**
+ * Multi-head self-attention over the frames at each pixel: q, k and v `[B*F, N, h*d]`, as for
+ * `attention` -> `[B*F, N, h*d]`.
+ */
+export function temporalAttention(
+  projections: Projections,
+  heads: number,
+  numFrames: number,
+  scoreBytes?: number,
+): tf.Tensor3D {
+  // Pixel and head are one axis, so that one transpose brings the frames together for every head:
+  // [B*N*h, F, d] between.
+  return attendExchanged(
+    projections,
+    ([bf, n, c]) => [bf / numFrames, numFrames, n * heads, c / heads],
+    scoreBytes,
+  );
 }
 
-/** Attention whose queries, keys and values have the two middle axes of `apart` exchanged meanwhile, as has the result. */
-function attendExchanged({ q, k, v }: Projections, apart: (shape: number[]) => number[], scoreBytes: number | undefined): tf.Tensor3D {
-  const exchanged = (t: tf.Tensor, shape: number[]) => tf.transpose(tf.reshape(t, shape), [0, 2, 1, 3]);
+/**
+ * Attention whose queries, keys and values have the two middle axes of `apart` exchanged meanwhile,
+ * as has the result.
+ */
+function attendExchanged(
+  { q, k, v }: Projections,
+  apart: (shape: number[]) => number[],
+  scoreBytes: number | undefined,
+): tf.Tensor3D {
+  const exchanged = (t: tf.Tensor, shape: number[]) =>
+    tf.transpose(tf.reshape(t, shape), [0, 2, 1, 3]);
   const stacked = (project: () => tf.Tensor) =>
     tf.tidy(() => {
       const t = project();
       const [a, rows, columns, d] = apart(t.shape);
-      return { shape: t.shape, stack: tf.reshape(exchanged(t, [a, rows, columns, d]), [a * columns, rows, d]) as tf.Tensor3D };
+      return {
+        shape: t.shape,
+        stack: tf.reshape(exchanged(t, [a, rows, columns, d]), [
+          a * columns,
+          rows,
+          d,
+        ]) as tf.Tensor3D,
+      };
     });
   return tf.tidy(() => {
     let shape: number[] = [];
@@ -111,6 +164,9 @@ function attendExchanged({ q, k, v }: Projections, apart: (shape: number[]) => n
       return attendInSlices(queries.stack, stacked(k).stack, stacked(v).stack, scoreBytes);
     });
     const [a, rows, columns, d] = apart(shape);
-    return tf.reshape<tf.Rank.R3>(exchanged(attended, [a, columns, rows, d]), shape as [number, number, number]);
+    return tf.reshape<tf.Rank.R3>(
+      exchanged(attended, [a, columns, rows, d]),
+      shape as [number, number, number],
+    );
   });
 }

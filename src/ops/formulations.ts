@@ -1,8 +1,10 @@
 /**
- * One meaning, several formulations: which one of an operation's formulations a device runs fastest.
+ * One meaning, several formulations: which one of an operation's formulations a device runs
+ * fastest.
  *
- * Every operation has a `plain` formulation in differentiable TensorFlow.js ops. Faster ones stand beside it in the same
- * file under the name used here, and the tests hold each of them against the plain one.
+ * Every operation has a `plain` formulation in differentiable TensorFlow.js ops. Faster ones stand
+ * beside it in the same file under the name used here, and the tests hold each of them against the
+ * plain one.
  */
 import * as tf from '@tensorflow/tfjs';
 import { computeDtype } from './tensorflow/halfPrecision.ts';
@@ -16,13 +18,15 @@ interface Choice {
 
 const fastest: Record<string, Record<string, Choice>> = {
   attention: {
-    // wasm runs batched matMul as a scalar loop and 2-D matMul by XNNPACK: 6.6 times faster at 1024 tokens.
+    // wasm runs batched matMul as a scalar loop and 2-D matMul by XNNPACK: 6.6 times faster at 1024
+    // tokens.
     wasm: { name: 'perMatrix' },
     'tensorflow-cpu': { name: 'oneDNN', needs: ['softmax', 'batchMatMul'] },
     'tensorflow-gpu': { name: 'direct', needs: ['usualBatchMatMul'] },
   },
   channelMean: {
-    // wasm reduces over a middle axis by transposing first; pooling does not: 3 times faster at [14, 32, 32, 320].
+    // wasm reduces over a middle axis by transposing first; pooling does not: 3 times faster at
+    // [14, 32, 32, 320].
     wasm: { name: 'pooled' },
     'tensorflow-cpu': { name: 'product', needs: ['batchMatMul'] },
     'tensorflow-gpu': { name: 'direct', needs: ['mean'] },
@@ -57,19 +61,26 @@ const fastest: Record<string, Record<string, Choice>> = {
   },
   // WGSL allows sin and cos errors of 2^-11: embeddings were 8e-5 off on SwiftShader.
   sinCos: { webgpu: { name: 'polynomial' } },
-  // Not on a graphics card: cuDNN multiplies less for 3x3 kernels already, and has no such kernels for 2x2.
+  // Not on a graphics card: cuDNN multiplies less for 3x3 kernels already, and has no such kernels
+  // for 2x2.
   upsampleConv2d: { 'tensorflow-cpu': { name: 'fourConvs' }, wasm: { name: 'fourConvs' } },
   upsampleTwice: { 'tensorflow-gpu': { name: 'oneKernel' } },
 };
 
-/** Which formulations may run: the fastest for the device, those for graphics cards (on the tensorflow backend), or the plain ones. */
+/**
+ * Which formulations may run: the fastest for the device, those for graphics cards (on the
+ * tensorflow backend), or the plain ones.
+ */
 export const formulationSets = ['fastest', 'gpu', 'plain'] as const;
 /** The name of one of them. */
 export type FormulationSet = (typeof formulationSets)[number];
 
 let used: FormulationSet = 'fastest';
 
-/** Makes every operation run its formulation of this set. Default: `fastest`. `gpu` is for trying on a processor what a graphics card runs. */
+/**
+ * Makes every operation run its formulation of this set. Default: `fastest`. `gpu` is for trying on
+ * a processor what a graphics card runs.
+ */
 export function useFormulations(set: FormulationSet): void {
   used = set;
 }
@@ -81,12 +92,17 @@ export const formulationsInUse = (): FormulationSet => used;
 const device = () => (used === 'gpu' ? 'tensorflow-gpu' : deviceName());
 
 /**
- * Picks from `formulations` what the current device runs fastest; while gradients are recorded, the plain one. Those called `half`
- * compute in the half precision that is set, on any device.
+ * Picks from `formulations` what the current device runs fastest; while gradients are recorded, the
+ * plain one. Those called `half` compute in the half precision that is set, on any device.
  */
-export function formulationOf<F>(operation: string, formulations: { plain: F } & Record<string, F>): F {
+export function formulationOf<F>(
+  operation: string,
+  formulations: { plain: F } & Record<string, F>,
+): F {
   if (tf.engine().isTapeOn()) return formulations.plain;
   if (computeDtype() !== 'float32' && formulations.half) return formulations.half;
   const choice = used === 'plain' ? undefined : fastest[operation]?.[device()];
-  return choice?.needs?.every(hasKernel) === false || !choice ? formulations.plain : formulations[choice.name];
+  return choice?.needs?.every(hasKernel) === false || !choice
+    ? formulations.plain
+    : formulations[choice.name];
 }

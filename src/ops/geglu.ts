@@ -35,7 +35,9 @@ export const gegluFormulations = {
     return tf.mul(mapped(scaled, value, Math.SQRT1_2), gated);
   }) as Geglu,
 
-  /** As `folded`, with a pass less over memory: of -gate/sqrt(2), erfc takes the place of 1 + erf. */
+  /**
+   * As `folded`, with a pass less over memory: of -gate/sqrt(2), erfc takes the place of 1 + erf.
+   */
   complementary: ((x, value, gate) => {
     const scaled = tf.mul(x, -Math.SQRT1_2);
     const gated = tf.tidy(() => {

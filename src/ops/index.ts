@@ -11,5 +11,10 @@ export * from './linear.ts';
 export * from './normalization.ts';
 export * from './shaped.ts';
 export * from './slices.ts';
-export { type ComputeDtype, computeDtypes, computeIn, possibleComputeDtypes } from './tensorflow/halfPrecision.ts';
+export {
+  type ComputeDtype,
+  computeDtypes,
+  computeIn,
+  possibleComputeDtypes,
+} from './tensorflow/halfPrecision.ts';
 export { isHalf, widened, widenedSlice } from './tensorflow/nativeTensors.ts';

@@ -13,14 +13,21 @@ const FEW_ROWS = 280;
 export const linearFormulations = {
   plain: ((x, weight, bias) => tf.fused.matMul({ a: x, b: weight, bias })) as Linear,
 
-  /** Up to 1.2 times faster where the input is wide and has few rows, and without the third axis that TensorFlow.js gives to every matrix. */
+  /**
+   * Up to 1.2 times faster where the input is wide and has few rows, and without the third axis
+   * that TensorFlow.js gives to every matrix.
+   */
   oneDNN: ((x, weight, bias) => {
-    if (x.shape[0] < FEW_ROWS && !oneDnnWins('productOfFewRows')) return linearFormulations.direct(x, weight, bias);
+    if (x.shape[0] < FEW_ROWS && !oneDnnWins('productOfFewRows'))
+      return linearFormulations.direct(x, weight, bias);
     const y = kernels.matMul(x, weight);
     return bias ? tf.add(y, bias) : y;
   }) as Linear,
 
-  /** Three operations less than `plain`, all of which cost time on the processor while a graphics card waits. */
+  /**
+   * Three operations less than `plain`, all of which cost time on the processor while a graphics
+   * card waits.
+   */
   direct: ((x, weight, bias) => {
     const y = kernels.usualMatMul(x, weight);
     return bias ? tf.add(y, bias) : y;
@@ -35,7 +42,8 @@ export const linearFormulations = {
 /**
  * `x W + b` on the last axis: x `[..., I]`, weight `[I, O]`, bias `[O]` -> `[..., O]`.
  *
- * Flattened to two axes first: batched matrix products cost up to 1.75 times more on tensorflow and 8 times on wasm.
+ * Flattened to two axes first: batched matrix products cost up to 1.75 times more on tensorflow and
+ * 8 times on wasm.
  */
 export function linear<T extends tf.Tensor>(x: T, weight: tf.Tensor2D, bias?: tf.Tensor1D): T {
   return tf.tidy(() => {

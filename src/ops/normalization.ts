@@ -11,16 +11,29 @@ export const channelMean = {
   /** One operation instead of two. */
   direct: (x: tf.Tensor3D): tf.Tensor2D => kernels.mean(x, 1) as tf.Tensor2D,
 
-  /** Averages runs of at most 256 rows, then the averages, which also keeps float32 sums short, hence exact. */
+  /**
+   * Averages runs of at most 256 rows, then the averages, which also keeps float32 sums short,
+   * hence exact.
+   */
   pooled: (x: tf.Tensor3D): tf.Tensor2D => {
     const [n, m, c] = x.shape;
     const run = largestDivisor(m, 256);
     if (run === 1) return tf.mean(x, 1);
-    const rows = tf.avgPool(tf.reshape(x, [n, m / run, run, c]) as tf.Tensor4D, [1, run], [1, run], 'valid'); // [N, M/run, 1, C]
-    return m === run ? tf.reshape(rows, [n, c]) : channelMean.pooled(tf.reshape(rows, [n, m / run, c]));
+    const rows = tf.avgPool(
+      tf.reshape(x, [n, m / run, run, c]) as tf.Tensor4D,
+      [1, run],
+      [1, run],
+      'valid',
+    ); // [N, M/run, 1, C]
+    return m === run
+      ? tf.reshape(rows, [n, c])
+      : channelMean.pooled(tf.reshape(rows, [n, m / run, c]));
   },
 
-  /** A product with a row of ones, which the matrix kernels sum in blocks: oneDNN's is faster and more exact with many rows, Eigen's with few. */
+  /**
+   * A product with a row of ones, which the matrix kernels sum in blocks: oneDNN's is faster and
+   * more exact with many rows, Eigen's with few.
+   */
   product: (x: tf.Tensor3D): tf.Tensor2D => {
     const [n, m, c] = x.shape;
     const ones = tf.fill([1, 1, m], 1 / m);
@@ -35,25 +48,37 @@ export const channelMeanSquare = {
   /** One kernel that reads x once and writes no squares. */
   euclidean: (x: tf.Tensor3D): tf.Tensor2D => meanSquare(x, 1) as tf.Tensor2D,
 
-  /** As `euclidean`, of runs of at most 1024 rows: on processors twice as fast as squares, and as exact, since no sum is long. */
+  /**
+   * As `euclidean`, of runs of at most 1024 rows: on processors twice as fast as squares, and as
+   * exact, since no sum is long.
+   */
   inRuns: (x: tf.Tensor3D): tf.Tensor2D => {
     const [n, m, c] = x.shape;
     const run = largestDivisor(m, 1024);
     if (run < Math.min(m, 32)) return channelMeanSquare.plain(x);
     const ofRuns = meanSquare(tf.reshape(x, [(n * m) / run, run, c]), 1); // [N * M/run, C]
-    return run === m ? (ofRuns as tf.Tensor2D) : formulationOf('channelMean', channelMean)(tf.reshape(ofRuns, [n, m / run, c]));
+    return run === m
+      ? (ofRuns as tf.Tensor2D)
+      : formulationOf('channelMean', channelMean)(tf.reshape(ofRuns, [n, m / run, c]));
   },
 };
 
 /** Mean of the squares over one axis, which goes, in one pass over memory. */
-const meanSquare = (x: tf.Tensor, axis: number) => tf.mul(tf.square(kernels.euclideanNorm(x, axis)), 1 / x.shape[axis]);
+const meanSquare = (x: tf.Tensor, axis: number) =>
+  tf.mul(tf.square(kernels.euclideanNorm(x, axis)), 1 / x.shape[axis]);
 
 function largestDivisor(n: number, limit: number): number {
   for (let d = Math.min(n, limit); d > 1; d--) if (n % d === 0) return d;
   return 1;
 }
 
-type GroupNorm = (x: tf.Tensor3D, gain: tf.Tensor1D, bias: tf.Tensor1D, groups: number, eps: number) => tf.Tensor3D;
+type GroupNorm = (
+  x: tf.Tensor3D,
+  gain: tf.Tensor1D,
+  bias: tf.Tensor1D,
+  groups: number,
+  eps: number,
+) => tf.Tensor3D;
 
 /** Group normalisation of `[N, M, C]`. */
 export const groupNormFormulations = {
@@ -65,20 +90,31 @@ export const groupNormFormulations = {
     return tf.add(scaled, bias);
   }) as GroupNorm,
 
-  /** One pass over memory for the last three, and none of them in memory. The kernel has one mean and variance for all items. */
+  /**
+   * One pass over memory for the last three, and none of them in memory. The kernel has one mean
+   * and variance for all items.
+   */
   oneItem: ((x, gain, bias, groups, eps) => {
     const [n, m, c] = x.shape;
     if (n > 1) return groupNormFormulations.plain(x, gain, bias, groups, eps);
     const mean = groupMean(x, groups);
     const variance = tf.tidy(() => groupMeanSquare(tf.sub(x, mean), groups));
     const perChannel = (t: tf.Tensor) => tf.reshape(t, [c]) as tf.Tensor1D;
-    const y = tf.batchNorm(tf.reshape(x, [1, 1, m, c]) as tf.Tensor4D, perChannel(mean), perChannel(variance), bias, gain, eps);
+    const y = tf.batchNorm(
+      tf.reshape(x, [1, 1, m, c]) as tf.Tensor4D,
+      perChannel(mean),
+      perChannel(variance),
+      bias,
+      gain,
+      eps,
+    );
     return tf.reshape(y, [1, m, c]) as tf.Tensor3D;
   }) as GroupNorm,
 };
 
 /** Mean of `[N, M, C]` over M and the channels of each group, for each channel: `[N, 1, C]`. */
-const groupMean = (x: tf.Tensor3D, groups: number) => tf.tidy(() => overGroups(formulationOf('channelMean', channelMean)(x), groups));
+const groupMean = (x: tf.Tensor3D, groups: number) =>
+  tf.tidy(() => overGroups(formulationOf('channelMean', channelMean)(x), groups));
 
 /** Mean of the squares. */
 const groupMeanSquare = (x: tf.Tensor3D, groups: number) =>
@@ -92,15 +128,25 @@ function overGroups(ofChannels: tf.Tensor2D, groups: number): tf.Tensor3D {
 }
 
 /**
- * Group normalisation of x `[N, ..., C]`: statistics over everything but N, per group of channels; gain and bias `[C]` per channel.
+ * Group normalisation of x `[N, ..., C]`: statistics over everything but N, per group of channels;
+ * gain and bias `[C]` per channel.
  *
- * In two passes: E[x^2] - E[x]^2 loses all digits where the mean is large against the deviation. To normalise over all frames of a video
- * jointly, give x with the frames in the second axis.
+ * In two passes: E[x^2] - E[x]^2 loses all digits where the mean is large against the deviation. To
+ * normalise over all frames of a video jointly, give x with the frames in the second axis.
  */
-export function groupNorm<T extends tf.Tensor>(x: T, gain: tf.Tensor1D, bias: tf.Tensor1D, groups: number, eps: number): T {
+export function groupNorm<T extends tf.Tensor>(
+  x: T,
+  gain: tf.Tensor1D,
+  bias: tf.Tensor1D,
+  groups: number,
+  eps: number,
+): T {
   return tf.tidy(() => {
     const flat = shaped<tf.Tensor3D>(x, [x.shape[0], -1, x.shape[x.rank - 1]]); // [N, M, C]
-    return shaped<T>(formulationOf('groupNorm', groupNormFormulations)(flat, gain, bias, groups, eps), x.shape);
+    return shaped<T>(
+      formulationOf('groupNorm', groupNormFormulations)(flat, gain, bias, groups, eps),
+      x.shape,
+    );
   });
 }
 
@@ -116,19 +162,27 @@ export const layerNormFormulations = {
   /** Writes neither squares nor a product of deviations and gains. */
   euclidean: ((x, gain, bias, eps) => {
     const centred = tf.sub(x, tf.expandDims(kernels.mean(x, x.rank - 1), -1));
-    const scale = tf.tidy(() => tf.rsqrt(tf.add(tf.expandDims(meanSquare(centred, x.rank - 1), -1), eps)));
+    const scale = tf.tidy(() =>
+      tf.rsqrt(tf.add(tf.expandDims(meanSquare(centred, x.rank - 1), -1), eps)),
+    );
     return tf.add(tf.mul(tf.mul(centred, scale), gain), bias);
   }) as LayerNorm,
 
   /** One pass over memory: 6 times faster at [14336, 320]. */
   oneDNN: ((x, gain, bias, eps) => {
-    // Its set-up costs more than it saves on small inputs: 0.08 ms, twice as much as `euclidean` at [384, 64].
+    // Its set-up costs more than it saves on small inputs: 0.08 ms, twice as much as `euclidean` at
+    // [384, 64].
     if (x.size < 32768) return layerNormFormulations.euclidean(x, gain, bias, eps);
     return shaped(kernels.layerNorm(shaped(x, [-1, gain.shape[0]]), gain, bias, eps), x.shape);
   }) as LayerNorm,
 };
 
 /** Layer normalisation over the last axis of x `[..., C]`; gain and bias `[C]`. */
-export function layerNorm<T extends tf.Tensor>(x: T, gain: tf.Tensor1D, bias: tf.Tensor1D, eps: number): T {
+export function layerNorm<T extends tf.Tensor>(
+  x: T,
+  gain: tf.Tensor1D,
+  bias: tf.Tensor1D,
+  eps: number,
+): T {
   return tf.tidy(() => formulationOf('layerNorm', layerNormFormulations)(x, gain, bias, eps) as T);
 }

@@ -3,16 +3,19 @@ import * as tf from '@tensorflow/tfjs';
 import { alike, deviceName } from './tensorflow/kernels.ts';
 
 /**
- * Bytes that the tensors between two steps may take, where computing in slices gives the same. Of slices that fit into its cache, a processor
- * is not much slower; on others, each costs more than it saves.
+ * Bytes that the tensors between two steps may take, where computing in slices gives the same. Of
+ * slices that fit into its cache, a processor is not much slower; on others, each costs more than
+ * it saves.
  */
-export const sliceBytes = (device = deviceName()) => (device === 'tensorflow-cpu' ? 16 : 256) * 2 ** 20;
+export const sliceBytes = (device = deviceName()) =>
+  (device === 'tensorflow-cpu' ? 16 : 256) * 2 ** 20;
 
 /** The same where every slice reads filters anew. */
 export const pictureBytes = () => 16 * sliceBytes();
 
 /**
- * `compute` on slices of the first axis of all `inputs`, joined. It has to treat the entries of that axis one by one.
+ * `compute` on slices of the first axis of all `inputs`, joined. It has to treat the entries of
+ * that axis one by one.
  * @param entryBytes What `compute` allocates for one entry.
  * @param budget What it may allocate for a slice.
  */
@@ -40,6 +43,8 @@ export function inSlices<T extends tf.Tensor>(
         }),
       (i) => [sizeAt(i), ...shape.slice(1)],
     );
-    return tf.concat(Array.from({ length: Math.ceil(n / size) }, (_, i) => part(i))) as tf.Tensor as T;
+    return tf.concat(
+      Array.from({ length: Math.ceil(n / size) }, (_, i) => part(i)),
+    ) as tf.Tensor as T;
   });
 }

@@ -3,7 +3,12 @@
 import { refusal } from '../memory/advice.ts';
 import { MemoryError } from '../memory/errors.ts';
 import type { MemoryLimits } from '../memory/limits.ts';
-import { type FixedSettings, type MemoryPlan, MemoryPlanner, type MemoryRequest } from '../memory/plan.ts';
+import {
+  type FixedSettings,
+  type MemoryPlan,
+  MemoryPlanner,
+  type MemoryRequest,
+} from '../memory/plan.ts';
 import type { Device } from '../memory/shapes/allocators.ts';
 import type { ModelConfigs, VideoSize } from '../memory/stages.ts';
 import type { CallPlanner } from './components.ts';
@@ -27,7 +32,8 @@ export function callPlanner(
     plan(size: VideoSize, given: FixedSettings): MemoryPlan {
       const fixed = { ...given, ...always };
       // What was planned before loading holds after it, though the memory that is free has changed.
-      if (promised && sameSize(promised.size, size) && follows(promised.plan, fixed)) return promised.plan;
+      if (promised && sameSize(promised.size, size) && follows(promised.plan, fixed))
+        return promised.plan;
       const request: MemoryRequest = { ...size, ...limits(), device, fixed };
       const plan = planner.plan(request);
       if (!plan.fits) throw new MemoryError(refusal(planner, request, plan, always));
@@ -38,21 +44,38 @@ export function callPlanner(
 }
 
 function sameSize(a: VideoSize, b: VideoSize): boolean {
-  const names = ['height', 'width', 'numFrames', 'pictures', 'videos', 'guided', 'decoded'] as const;
+  const names = [
+    'height',
+    'width',
+    'numFrames',
+    'pictures',
+    'videos',
+    'guided',
+    'decoded',
+  ] as const;
   return names.every((name) => a[name] === b[name]);
 }
 
 /** Whether a plan has everything that is fixed. */
 function follows({ levers, offload }: MemoryPlan, fixed: FixedSettings): boolean {
   const chosen: FixedSettings = { ...levers, offload };
-  return Object.entries(fixed).every(([name, value]) => value === undefined || isEqual(chosen[name as keyof FixedSettings], value));
+  return Object.entries(fixed).every(
+    ([name, value]) => value === undefined || isEqual(chosen[name as keyof FixedSettings], value),
+  );
 }
 
 const isEqual = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 
 /** The size of a call, with the defaults of `generate`. */
 export function sizeOfCall(call: PlannedCall, numFramesOfUnet = 25): VideoSize {
-  const { height = 576, width = 1024, numFrames = numFramesOfUnet, pictures = 1, numVideosPerPrompt = 1, outputType } = call;
+  const {
+    height = 576,
+    width = 1024,
+    numFrames = numFramesOfUnet,
+    pictures = 1,
+    numVideosPerPrompt = 1,
+    outputType,
+  } = call;
   const scales = guidanceScales(call.minGuidanceScale ?? 1, call.maxGuidanceScale ?? 3, numFrames);
   return {
     ...{ height, width, numFrames, pictures },

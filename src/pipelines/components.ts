@@ -2,7 +2,11 @@
 import type { StepWeights } from '../layers/index.ts';
 import type { FixedSettings, MemoryPlan } from '../memory/plan.ts';
 import type { VideoSize } from '../memory/stages.ts';
-import type { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../models/index.ts';
+import type {
+  AutoencoderKLTemporalDecoder,
+  CLIPVisionModelWithProjection,
+  UNetSpatioTemporalConditionModel,
+} from '../models/index.ts';
 import type { Replays } from '../recording/replay.ts';
 import type { EulerDiscreteScheduler } from '../schedulers/index.ts';
 
@@ -30,7 +34,10 @@ export interface Components {
   offload?: Offload;
   /** Chooses how calls run, by the memory there is. Without it they run as if there were enough. */
   planner?: CallPlanner;
-  /** Runs small models without the cost of their many operations. Without it every operation runs by itself. */
+  /**
+   * Runs small models without the cost of their many operations. Without it every operation runs by
+   * itself.
+   */
   replays?: Replays;
 }
 
@@ -42,8 +49,8 @@ export interface Offload {
   /** Whether whole models or single blocks are brought in. */
   readonly mode: 'model' | 'sequential';
   /**
-   * Brings the weights of a model into memory, or gives what brings in those of each of its blocks when it runs. Rejects with the signal's
-   * reason if that aborts.
+   * Brings the weights of a model into memory, or gives what brings in those of each of its blocks
+   * when it runs. Rejects with the signal's reason if that aborts.
    */
   load(model: ModelName, signal?: AbortSignal): Promise<StepWeights | undefined>;
   /** Frees them and closes their files. */

@@ -30,9 +30,12 @@ export function fitIntoMemory(
     forwardChunking: given,
     decodeChunkSize,
   });
-  const attentions = [unet, vae].flatMap(attentionsIn).filter(({ scoreBytes }) => scoreBytes === undefined);
+  const attentions = [unet, vae]
+    .flatMap(attentionsIn)
+    .filter(({ scoreBytes }) => scoreBytes === undefined);
   for (const attention of attentions) attention.scoreBytes = levers.attentionBytes;
-  if (!given && levers.forwardChunking) unet.enableForwardChunking(levers.forwardChunking.size, levers.forwardChunking.dim);
+  if (!given && levers.forwardChunking)
+    unet.enableForwardChunking(levers.forwardChunking.size, levers.forwardChunking.dim);
   const undo = () => {
     for (const attention of attentions) attention.scoreBytes = undefined;
     if (!given) unet.disableForwardChunking();

@@ -1,5 +1,10 @@
 /** The pipeline with loading from disk, for Node. */
-import { locateModel, type ModelFiles, openModel, type SingleFileOptions } from '../checkpoints/index.ts';
+import {
+  locateModel,
+  type ModelFiles,
+  openModel,
+  type SingleFileOptions,
+} from '../checkpoints/index.ts';
 import { loadComponents } from './loading/assemble.ts';
 import { type SaveOptions, saveComponents } from './loading/savePretrained.ts';
 import { StableVideoDiffusionPipeline as SamplingPipeline } from './stableVideoDiffusion.ts';
@@ -16,39 +21,59 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
   private reopen?: ModelFiles['reopen'];
 
   /**
-   * Loads a pipeline from a folder as diffusers' `save_pretrained` or `svd convert` writes it, or by its name `org/name` from the hub: what is
-   * not in the cache of Python's huggingface_hub yet is fetched into it.
+   * Loads a pipeline from a folder as diffusers' `save_pretrained` or `svd convert` writes it, or
+   * by its name `org/name` from the hub: what is not in the cache of Python's huggingface_hub yet
+   * is fetched into it.
    *
-   * @throws If the model is no such pipeline or cannot be had, weights do not fit, or the backend cannot be used.
+   * @throws If the model is no such pipeline or cannot be had, weights do not fit, or the backend
+   * cannot be used.
    */
-  static async fromPretrained(model: string, options: LoadOptions = {}): Promise<StableVideoDiffusionPipeline> {
+  static async fromPretrained(
+    model: string,
+    options: LoadOptions = {},
+  ): Promise<StableVideoDiffusionPipeline> {
     const { variant, revision, token, cacheDir, localFilesOnly, onProgress, signal } = options;
-    const path = await locateModel(model, { variant, revision, token, cacheDir, localFilesOnly, onProgress, signal });
+    const path = await locateModel(model, {
+      variant,
+      revision,
+      token,
+      cacheDir,
+      localFilesOnly,
+      onProgress,
+      signal,
+    });
     return StableVideoDiffusionPipeline.load(await openModel(path, { variant }), options);
   }
 
   /**
-   * Loads a pipeline from an original file, such as `svd_xt.safetensors`, which holds weights alone. The configs are those of the published models,
-   * unless `config` says which.
+   * Loads a pipeline from an original file, such as `svd_xt.safetensors`, which holds weights
+   * alone. The configs are those of the published models, unless `config` says which.
    *
    * @throws Like `fromPretrained`, and if it is not known how many frames the model was trained on.
    */
-  static async fromSingleFile(path: string, options: SingleFileLoadOptions = {}): Promise<StableVideoDiffusionPipeline> {
+  static async fromSingleFile(
+    path: string,
+    options: SingleFileLoadOptions = {},
+  ): Promise<StableVideoDiffusionPipeline> {
     const { config, numFrames, ...loading } = options;
     const files = await openModel(path, { config, numFrames });
     if (files.supposed) console.warn(files.supposed);
     return StableVideoDiffusionPipeline.load(files, loading);
   }
 
-  private static async load(files: ModelFiles, options: LoadOptions): Promise<StableVideoDiffusionPipeline> {
+  private static async load(
+    files: ModelFiles,
+    options: LoadOptions,
+  ): Promise<StableVideoDiffusionPipeline> {
     const pipe = new StableVideoDiffusionPipeline(await loadComponents(files, options));
     pipe.reopen = files.reopen;
     return pipe;
   }
 
   /**
-   * Writes the pipeline as diffusers' `save_pretrained` does, so that diffusers loads it. A folder that is there already keeps its other files, such
-   * as weights of other variants. Each file appears when it is complete, `model_index.json` last.
+   * Writes the pipeline as diffusers' `save_pretrained` does, so that diffusers loads it. A folder
+   * that is there already keeps its other files, such as weights of other variants. Each file
+   * appears when it is complete, `model_index.json` last.
    *
    * @throws CheckpointError if the folder cannot be written; the signal's reason if that aborts.
    */

@@ -1,4 +1,6 @@
-/** The checks that a sampling call makes before it computes anything, and the defaults it fills in. */
+/**
+ * The checks that a sampling call makes before it computes anything, and the defaults it fills in.
+ */
 import * as tf from '@tensorflow/tfjs';
 import type { RgbImage } from '../media/image.ts';
 import { Generator } from '../random/generator.ts';
@@ -27,7 +29,8 @@ export type Settings = ReturnType<typeof settingsOf>;
 /**
  * Fills in the defaults and checks every value.
  *
- * @throws One sentence naming the option, its value, what is allowed and, where there is one, the nearest allowed value.
+ * @throws One sentence naming the option, its value, what is allowed and, where there is one, the
+ * nearest allowed value.
  */
 export function settingsOf(image: ImageInput, options: GenerateOptions, facts: ModelFacts) {
   const batch = batchOf(image);
@@ -55,21 +58,43 @@ export function settingsOf(image: ImageInput, options: GenerateOptions, facts: M
     outputType: options.outputType ?? 'image',
     callbackOnStepEndTensorInputs: options.callbackOnStepEndTensorInputs ?? ['latents'],
   };
-  for (const name of ['numFrames', 'numInferenceSteps', 'decodeChunkSize', 'numVideosPerPrompt', 'height', 'width'] as const) {
+  for (const name of [
+    'numFrames',
+    'numInferenceSteps',
+    'decodeChunkSize',
+    'numVideosPerPrompt',
+    'height',
+    'width',
+  ] as const) {
     if (!Number.isInteger(settings[name]) || settings[name] < 1) {
-      throw new Error(`\`${name}\` has to be a whole number of at least 1 but is ${settings[name]}.`);
+      throw new Error(
+        `\`${name}\` has to be a whole number of at least 1 but is ${settings[name]}.`,
+      );
     }
   }
-  for (const name of ['minGuidanceScale', 'maxGuidanceScale', 'fps', 'motionBucketId', 'noiseAugStrength'] as const) {
-    if (!Number.isFinite(settings[name])) throw new Error(`\`${name}\` has to be a finite number but is ${settings[name]}.`);
+  for (const name of [
+    'minGuidanceScale',
+    'maxGuidanceScale',
+    'fps',
+    'motionBucketId',
+    'noiseAugStrength',
+  ] as const) {
+    if (!Number.isFinite(settings[name]))
+      throw new Error(`\`${name}\` has to be a finite number but is ${settings[name]}.`);
   }
   checkSize(settings.height, settings.width);
   if (!outputTypes.includes(settings.outputType)) {
-    throw new Error(`\`outputType\` has to be one of ${outputTypes.join(', ')} but is ${settings.outputType}.`);
+    throw new Error(
+      `\`outputType\` has to be one of ${outputTypes.join(', ')} but is ${settings.outputType}.`,
+    );
   }
-  const unknown = settings.callbackOnStepEndTensorInputs.find((name) => !callbackTensorNames.includes(name));
+  const unknown = settings.callbackOnStepEndTensorInputs.find(
+    (name) => !callbackTensorNames.includes(name),
+  );
   if (unknown) {
-    throw new Error(`\`callbackOnStepEndTensorInputs\` may name ${callbackTensorNames.join(', ')} but names ${unknown}.`);
+    throw new Error(
+      `\`callbackOnStepEndTensorInputs\` may name ${callbackTensorNames.join(', ')} but names ${unknown}.`,
+    );
   }
   const videos = batch * settings.numVideosPerPrompt;
   const { generator, latents } = settings;
@@ -92,7 +117,13 @@ export function settingsOf(image: ImageInput, options: GenerateOptions, facts: M
 
 /** The shape of the latents of a call: `[videos, frames, height, width, channels]`. */
 export function latentShape(
-  settings: { batch: number; numVideosPerPrompt: number; numFrames: number; height: number; width: number },
+  settings: {
+    batch: number;
+    numVideosPerPrompt: number;
+    numFrames: number;
+    height: number;
+    width: number;
+  },
   { scaleFactor, latentChannels }: ModelFacts,
 ): [number, number, number, number, number] {
   const size = (pixels: number) => Math.floor(pixels / scaleFactor);
@@ -102,25 +133,35 @@ export function latentShape(
 
 function checkSize(height: number, width: number): void {
   if (height % 8 === 0 && width % 8 === 0) return;
-  const near = (n: number) => Math.max(8, Math.ceil(n / 8 - 0.5) * 8); // the smaller one, where two are as near
+  // the smaller one, where two are as near
+  const near = (n: number) => Math.max(8, Math.ceil(n / 8 - 0.5) * 8);
   throw new Error(
     `\`height\` and \`width\` have to be divisible by 8 but are ${height} and ${width}. Try ${near(height)} and ${near(width)}.`,
   );
 }
 
 const isImage = (value: unknown): value is RgbImage =>
-  typeof value === 'object' && value !== null && (value as RgbImage).data instanceof Uint8Array && 'width' in value && 'height' in value;
+  typeof value === 'object' &&
+  value !== null &&
+  (value as RgbImage).data instanceof Uint8Array &&
+  'width' in value &&
+  'height' in value;
 
 function batchOf(image: ImageInput): number {
   if (image instanceof tf.Tensor) {
     if (image.rank === 4 && image.shape[3] === 3) return image.shape[0];
-    throw new Error(`A tensor \`image\` has to be of shape [N, height, width, 3] but is [${image.shape}].`);
+    throw new Error(
+      `A tensor \`image\` has to be of shape [N, height, width, 3] but is [${image.shape}].`,
+    );
   }
   const images = Array.isArray(image) ? image : [image];
-  if (images.length === 0) throw new Error('`image` has to hold at least one picture but is an empty list.');
+  if (images.length === 0)
+    throw new Error('`image` has to hold at least one picture but is an empty list.');
   for (const one of images) {
     if (!isImage(one)) {
-      throw new Error(`\`image\` has to be a picture of \`loadImage\`, a list of them or a tensor but is ${describe(one)}.`);
+      throw new Error(
+        `\`image\` has to be a picture of \`loadImage\`, a list of them or a tensor but is ${describe(one)}.`,
+      );
     }
     if (one.data.length !== one.width * one.height * 3) {
       throw new Error(
@@ -131,4 +172,5 @@ function batchOf(image: ImageInput): number {
   return images.length;
 }
 
-const describe = (value: unknown) => (typeof value === 'object' && value !== null ? value.constructor?.name : `${value}`);
+const describe = (value: unknown) =>
+  typeof value === 'object' && value !== null ? value.constructor?.name : `${value}`;

@@ -1,4 +1,7 @@
-/** What the sampling call takes and gives. Names, units and defaults are those of diffusers' `StableVideoDiffusionPipeline.__call__`. */
+/**
+ * What the sampling call takes and gives. Names, units and defaults are those of diffusers'
+ * `StableVideoDiffusionPipeline.__call__`.
+ */
 import type * as tf from '@tensorflow/tfjs';
 import type { WeightDtype } from '../checkpoints/index.ts';
 import type { ComputeDtype } from '../layers/index.ts';
@@ -9,10 +12,16 @@ import type { StableVideoDiffusionPipeline } from './stableVideoDiffusion.ts';
 
 export type { FloatArray };
 
-/** `image`: 8-bit RGB pictures. `array`: float32 in [0, 1]. `tensor`: the same as a tensor. `latent`: latents, not decoded. */
+/**
+ * `image`: 8-bit RGB pictures. `array`: float32 in [0, 1]. `tensor`: the same as a tensor.
+ * `latent`: latents, not decoded.
+ */
 export type OutputType = 'image' | 'array' | 'tensor' | 'latent';
 
-/** Where a long call stands: `step` of `steps` units of `stage` are done. Downloading, comparing with hashes and loading count bytes of the checkpoint. */
+/**
+ * Where a long call stands: `step` of `steps` units of `stage` are done. Downloading, comparing
+ * with hashes and loading count bytes of the checkpoint.
+ */
 export interface Progress {
   /** What is being done. */
   stage: 'downloading' | 'comparing' | 'loading' | 'encoding' | 'sampling' | 'decoding';
@@ -22,10 +31,16 @@ export interface Progress {
   steps: number;
 }
 
-/** Tensors handed to `callbackOnStepEnd`, by the names asked for. Latents are `[B, F, h, w, 4]`. The pipeline keeps their ownership. */
+/**
+ * Tensors handed to `callbackOnStepEnd`, by the names asked for. Latents are `[B, F, h, w, 4]`. The
+ * pipeline keeps their ownership.
+ */
 export type CallbackTensors = Record<string, tf.Tensor>;
 
-/** Called after each sampling step. May return `{ latents }` to replace the latents; the pipeline then owns the returned tensor. */
+/**
+ * Called after each sampling step. May return `{ latents }` to replace the latents; the pipeline
+ * then owns the returned tensor.
+ */
 export type StepCallback = (
   pipe: StableVideoDiffusionPipeline,
   step: number,
@@ -47,11 +62,14 @@ export interface GenerateOptions {
   sigmas?: number[];
   /** Guidance scale of the first frame. Default 1. */
   minGuidanceScale?: number;
-  /** Guidance scale of the last frame. Default 3. At 1 or below (and `minGuidanceScale` too), guidance is off. */
+  /**
+   * Guidance scale of the last frame. Default 3. At 1 or below (and `minGuidanceScale` too),
+   * guidance is off.
+   */
   maxGuidanceScale?: number;
   /**
-   * Whether both halves of guidance go through the UNet as one batch, as in diffusers, which is faster, or in turn, which takes less
-   * memory. Default: together, where that fits.
+   * Whether both halves of guidance go through the UNet as one batch, as in diffusers, which is
+   * faster, or in turn, which takes less memory. Default: together, where that fits.
    */
   guidanceTogether?: boolean;
   /** Frames per second the motion is made for. Default 7. */
@@ -64,9 +82,15 @@ export interface GenerateOptions {
   decodeChunkSize?: number;
   /** Videos per picture. Default 1. */
   numVideosPerPrompt?: number;
-  /** Source of randomness: one for the batch, or one per video. Default: a new one with a random seed. */
+  /**
+   * Source of randomness: one for the batch, or one per video. Default: a new one with a random
+   * seed.
+   */
   generator?: Generator | Generator[];
-  /** Start noise of unit variance, `[B, F, h, w, 4]`, instead of drawn noise. Not disposed by the call. */
+  /**
+   * Start noise of unit variance, `[B, F, h, w, 4]`, instead of drawn noise. Not disposed by the
+   * call.
+   */
   latents?: tf.Tensor;
   /** Form of the result. Default `image`. */
   outputType?: OutputType;
@@ -78,22 +102,29 @@ export interface GenerateOptions {
   returnDict?: boolean;
   /** Stops the call within one block; the promise rejects with the signal's reason. */
   signal?: AbortSignal;
-  /** Told of each finished part: blocks while encoding, steps while sampling, frames while decoding. */
+  /**
+   * Told of each finished part: blocks while encoding, steps while sampling, frames while decoding.
+   */
   onProgress?: (progress: Progress) => void;
   /**
-   * Told of the path of each block that is finished, such as `unet.down_blocks.0.resnets.0`, and of `preprocess`, `offload`,
-   * `scheduler` and `postprocess` when the work between models is. The time between two calls is that of the block or work named by the second.
+   * Told of the path of each block that is finished, such as `unet.down_blocks.0.resnets.0`, and of
+   * `preprocess`, `offload`, `scheduler` and `postprocess` when the work between models is. The
+   * time between two calls is that of the block or work named by the second.
    */
   onBlock?: (path: string) => void;
   /**
-   * Receives the tensors of each stage in diffusers' axis order: `image_embeddings` `[B, 1, C]`, `image_noise` `[B, 3, H, W]`,
-   * `image_latents` `[B, 4, h, w]`, `added_time_ids` `[B, 3]`, `initial_latents` and `latents_step_0`, ... `[B, F, 4, h, w]`,
-   * `frames` `[B, F, H, W, 3]`. The data is the receiver's.
+   * Receives the tensors of each stage in diffusers' axis order: `image_embeddings` `[B, 1, C]`,
+   * `image_noise` `[B, 3, H, W]`, `image_latents` `[B, 4, h, w]`, `added_time_ids` `[B, 3]`,
+   * `initial_latents` and `latents_step_0`, ... `[B, F, 4, h, w]`, `frames` `[B, F, H, W, 3]`. The
+   * data is the receiver's.
    */
   onStage?: (name: string, value: FloatArray) => void | Promise<void>;
 }
 
-/** Frames by output type: a list of pictures per video; `[B, F, H, W, 3]` values; or, for `latent`, `[B, F, h, w, 4]`. */
+/**
+ * Frames by output type: a list of pictures per video; `[B, F, H, W, 3]` values; or, for `latent`,
+ * `[B, F, h, w, 4]`.
+ */
 export interface Frames {
   /** A list of pictures for each video. */
   image: RgbImage[][];
@@ -111,7 +142,9 @@ export interface Videos<T extends OutputType> {
   frames: Frames[T];
 }
 
-/** Pictures to animate: one, a list (one batch), or a tensor `[N, H, W, 3]` with values in [0, 1]. */
+/**
+ * Pictures to animate: one, a list (one batch), or a tensor `[N, H, W, 3]` with values in [0, 1].
+ */
 export type ImageInput = RgbImage | RgbImage[] | tf.Tensor;
 
 /** Options of `fromPretrained`. */
@@ -122,38 +155,55 @@ export interface LoadOptions {
   revision?: string;
   /** Access token for the hub. Default: `HF_TOKEN`, or what `hf auth login` has stored. */
   token?: string;
-  /** Folder of the cache for models of the hub. Default: `HF_HUB_CACHE`, or `~/.cache/huggingface/hub`. */
+  /**
+   * Folder of the cache for models of the hub. Default: `HF_HUB_CACHE`, or
+   * `~/.cache/huggingface/hub`.
+   */
   cacheDir?: string;
-  /** Take a model of the hub as it is in the cache, without asking the hub. Default: `HF_HUB_OFFLINE`. */
+  /**
+   * Take a model of the hub as it is in the cache, without asking the hub. Default:
+   * `HF_HUB_OFFLINE`.
+   */
   localFilesOnly?: boolean;
   /** Backend to switch to before loading. Default `auto`: the fastest that works. */
   backend?: 'auto' | 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
   /** Threads of the wasm backend. */
   threads?: number;
   /**
-   * What products and convolutions of the UNet and of the VAE's decoder compute in; all else is float32. Default `float32`; `float16` and
-   * `bfloat16` need the tensorflow backend. The encoders, which run once a video, stay float32, that of the VAE if its configuration has
-   * `force_upcast`.
+   * What products and convolutions of the UNet and of the VAE's decoder compute in; all else is
+   * float32. Default `float32`; `float16` and `bfloat16` need the tensorflow backend. The encoders,
+   * which run once a video, stay float32, that of the VAE if its configuration has `force_upcast`.
    */
   dtype?: ComputeDtype;
-  /** Whether an NVIDIA card may round the inputs of float32 products to TensorFloat-32: faster and less exact. Default false. */
+  /**
+   * Whether an NVIDIA card may round the inputs of float32 products to TensorFloat-32: faster and
+   * less exact. Default false.
+   */
   tf32?: boolean;
   /**
-   * `none` (default): all weights stay in memory. `model`: those of a model are read before its part of the work and freed after it,
-   * so that the memory of the largest one is enough, at the price of reading them for every call. `sequential`: those of a residual block or
-   * transformer are read while the one before computes and freed after it, at the price of reading them for every evaluation of the UNet.
-   * Results are the same. Given `plannedFor`, the default is what the memory there is asks for.
+   * `none` (default): all weights stay in memory. `model`: those of a model are read before its
+   * part of the work and freed after it, so that the memory of the largest one is enough, at the
+   * price of reading them for every call. `sequential`: those of a residual block or transformer
+   * are read while the one before computes and freed after it, at the price of reading them for
+   * every evaluation of the UNet. Results are the same. Given `plannedFor`, the default is what the
+   * memory there is asks for.
    */
   offload?: 'none' | 'model' | 'sequential';
-  /** A call that is going to be made: if it cannot fit into memory, loading refuses at once. The names are those of `generate`. */
+  /**
+   * A call that is going to be made: if it cannot fit into memory, loading refuses at once. The
+   * names are those of `generate`.
+   */
   plannedFor?: PlannedCall;
-  /** Memory that the process may take altogether, in bytes. Default: what it has and what is free. */
+  /**
+   * Memory that the process may take altogether, in bytes. Default: what it has and what is free.
+   */
   memory?: number;
   /** Told how the call of `plannedFor` will run, and the memory that it is going to take. */
   onPlan?: (plan: MemoryPlan) => void;
   /**
-   * How weights are held in memory. `auto` (default): those of an F16 or BF16 checkpoint stay in half precision on the tensorflow backend
-   * and are widened at each use, which gives the same results in half the memory. `float32`: widened once, which saves about 1 % of the time.
+   * How weights are held in memory. `auto` (default): those of an F16 or BF16 checkpoint stay in
+   * half precision on the tensorflow backend and are widened at each use, which gives the same
+   * results in half the memory. `float32`: widened once, which saves about 1 % of the time.
    */
   weightDtype?: WeightDtype;
   /** Told of the bytes that are loaded, about a hundred times. */

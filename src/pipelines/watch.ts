@@ -2,11 +2,23 @@
 import type { StepOptions, StepWeights } from '../layers/index.ts';
 import type { GenerateOptions } from './types.ts';
 
-/** How a part of a sampling call is watched and stopped, and where the weights of its model come from if they are not in memory. */
-export type Watch = Pick<GenerateOptions, 'signal' | 'onProgress' | 'onBlock'> & { weights?: StepWeights };
+/**
+ * How a part of a sampling call is watched and stopped, and where the weights of its model come
+ * from if they are not in memory.
+ */
+export type Watch = Pick<GenerateOptions, 'signal' | 'onProgress' | 'onBlock'> & {
+  weights?: StepWeights;
+};
 
-/** Options for the computation of a model: its blocks, and the waits for their weights, are reported with `path` in front. `onStep` is told of each, too. */
-export function watched({ signal, onBlock, weights }: Watch, path: string, onStep?: () => void): StepOptions {
+/**
+ * Options for the computation of a model: its blocks, and the waits for their weights, are reported
+ * with `path` in front. `onStep` is told of each, too.
+ */
+export function watched(
+  { signal, onBlock, weights }: Watch,
+  path: string,
+  onStep?: () => void,
+): StepOptions {
   return {
     signal,
     weights: weights && {

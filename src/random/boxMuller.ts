@@ -1,25 +1,39 @@
 /**
- * Uniform float32 numbers to normal ones, rounding for rounding as PyTorch does on x86 (`normal_fill_16_AVX2` in
- * `ATen/native/cpu/DistributionTemplates.h`): Box-Muller over the Cephes polynomials for log, sine and cosine.
+ * Uniform float32 numbers to normal ones, rounding for rounding as PyTorch does on x86
+ * (`normal_fill_16_AVX2` in `ATen/native/cpu/DistributionTemplates.h`): Box-Muller over the Cephes
+ * polynomials for log, sine and cosine.
  */
 
 const f32 = Math.fround;
 
-/** `a * b + c` with one rounding, as the processor's fused multiply-add: the product of two float32 numbers is exact in float64. */
+/**
+ * `a * b + c` with one rounding, as the processor's fused multiply-add: the product of two float32
+ * numbers is exact in float64.
+ */
 const fma = (a: number, b: number, c: number): number => f32(a * b + c);
 
 const LOG = [
-  7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1,
-  3.3333331174e-1,
+  7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1,
+  -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
 ].map(f32);
 const LN2_LOW = f32(-2.1219444e-4);
 const LN2_HIGH = f32(0.693359375);
 const SQRT_HALF = f32(Math.SQRT1_2);
 
-const [COS0, COS1, COS2] = [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2].map(f32) as [number, number, number];
-const [SIN0, SIN1, SIN2] = [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1].map(f32) as [number, number, number];
+const [COS0, COS1, COS2] = [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2].map(
+  f32,
+) as [number, number, number];
+const [SIN0, SIN1, SIN2] = [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1].map(f32) as [
+  number,
+  number,
+  number,
+];
 // pi / 4 in three parts, so that its multiples are subtracted without loss.
-const [PI1, PI2, PI3] = [-0.78515625, -2.4187564849853516e-4, -3.774894977445941e-8].map(f32) as [number, number, number];
+const [PI1, PI2, PI3] = [-0.78515625, -2.4187564849853516e-4, -3.774894977445941e-8].map(f32) as [
+  number,
+  number,
+  number,
+];
 const FOUR_OVER_PI = f32(1.27323954473516);
 const TWO_PI = f32(2 * Math.PI);
 

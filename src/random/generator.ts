@@ -1,15 +1,23 @@
-/** Random numbers equal to those of `torch.Generator('cpu')` and `torch.randn`, so that a diffusers user's seed gives the same video. */
+/**
+ * Random numbers equal to those of `torch.Generator('cpu')` and `torch.randn`, so that a diffusers
+ * user's seed gives the same video.
+ */
 import { normalFill } from './boxMuller.ts';
 import { MersenneTwister } from './mersenneTwister.ts';
 
 const LOWEST_SEED = -(2n ** 63n);
 const HIGHEST_SEED = 2n ** 64n - 1n;
 
-/** The seed as the unsigned 64-bit integer that torch makes of it. Throws if it's not an integer in torch's range. */
+/**
+ * The seed as the unsigned 64-bit integer that torch makes of it. Throws if it's not an integer in
+ * torch's range.
+ */
 function toUint64(seed: number | bigint): bigint {
   const integer = typeof seed === 'bigint' || Number.isInteger(seed);
   if (!integer || BigInt(seed) < LOWEST_SEED || BigInt(seed) > HIGHEST_SEED) {
-    throw new Error(`\`seed\` has to be a whole number from -2^63 to 2^64 - 1 but is ${seed}. Numbers past 2^53 are exact as bigint only.`);
+    throw new Error(
+      `\`seed\` has to be a whole number from -2^63 to 2^64 - 1 but is ${seed}. Numbers past 2^53 are exact as bigint only.`,
+    );
   }
   return BigInt.asUintN(64, BigInt(seed));
 }
@@ -21,19 +29,22 @@ function randomSeed(): bigint {
 }
 
 /**
- * A seeded source of normal numbers. Equal seeds and equal sequences of `randn` calls give the numbers of `torch.randn(shape, generator=g)`
- * with `g = torch.Generator('cpu').manual_seed(seed)`: bit for bit those of an x86 processor for 16 or more values, and those of
- * double precision arithmetic, rounded, for fewer.
+ * A seeded source of normal numbers. Equal seeds and equal sequences of `randn` calls give the
+ * numbers of `torch.randn(shape, generator=g)` with `g = torch.Generator('cpu').manual_seed(seed)`:
+ * bit for bit those of an x86 processor for 16 or more values, and those of double precision
+ * arithmetic, rounded, for fewer.
  */
 export class Generator {
   /** The seed as an unsigned 64-bit integer, as `torch.Generator.initial_seed()` gives it. */
   readonly initialSeed: bigint;
   private engine: MersenneTwister;
-  // Box-Muller gives two numbers; calls with fewer than 16 values keep the odd one for the next such call.
+  // Box-Muller gives two numbers; calls with fewer than 16 values keep the odd one for the next
+  // such call.
   private spare: number | null = null;
 
   /**
-   * @param seed A whole number from -2^63 to 2^64 - 1; only the lowest 32 bits count, as in torch. Default: a random one.
+   * @param seed A whole number from -2^63 to 2^64 - 1; only the lowest 32 bits count, as in torch.
+   * Default: a random one.
    * @throws If the seed is not such a number.
    */
   constructor(seed: number | bigint = randomSeed()) {
@@ -42,13 +53,16 @@ export class Generator {
   }
 
   /**
-   * Draws standard normal numbers, as `torch.randn(shape, generator=this)` does, in row-major order.
-   * As there, fewer than 16 numbers come from another formula than 16 and more, so how draws are grouped into calls matters.
+   * Draws standard normal numbers, as `torch.randn(shape, generator=this)` does, in row-major
+   * order. As there, fewer than 16 numbers come from another formula than 16 and more, so how draws
+   * are grouped into calls matters.
    * @throws If `shape` holds anything but non-negative whole numbers.
    */
   randn(shape: readonly number[]): Float32Array {
     if (!shape.every((size) => Number.isInteger(size) && size >= 0)) {
-      throw new Error(`\`shape\` has to hold whole numbers of at least 0 but is [${shape.join(', ')}].`);
+      throw new Error(
+        `\`shape\` has to hold whole numbers of at least 0 but is [${shape.join(', ')}].`,
+      );
     }
     const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
     if (values.length >= 16) normalFill(values, () => (this.engine.next() & 0xffffff) / 2 ** 24);
@@ -77,7 +91,10 @@ export class Generator {
     return radius * Math.cos(theta);
   }
 
-  /** One number in [0, 1) of 53 random bits: the low 21 bits of the first draw above the whole second one. */
+  /**
+   * One number in [0, 1) of 53 random bits: the low 21 bits of the first draw above the whole
+   * second one.
+   */
   private uniform53(): number {
     const high = this.engine.next() & 0x1fffff;
     return (high * 2 ** 32 + this.engine.next()) / 2 ** 53;

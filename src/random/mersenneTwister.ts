@@ -1,4 +1,7 @@
-/** The 32-bit Mersenne Twister (Matsumoto and Nishimura 1998) as PyTorch's CPU generator seeds and reads it (`ATen/core/MT19937RNGEngine.h`). */
+/**
+ * The 32-bit Mersenne Twister (Matsumoto and Nishimura 1998) as PyTorch's CPU generator seeds and
+ * reads it (`ATen/core/MT19937RNGEngine.h`).
+ */
 
 const SIZE = 624;
 const SHIFT = 397;

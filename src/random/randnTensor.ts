@@ -1,8 +1,13 @@
-/** Noise tensors as `diffusers.utils.torch_utils.randn_tensor` draws them, laid out channels-last. */
+/**
+ * Noise tensors as `diffusers.utils.torch_utils.randn_tensor` draws them, laid out channels-last.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { Generator } from './generator.ts';
 
-/** Diffusers' shape `[..., C, H, W]` of a channels-last shape `[..., H, W, C]`; shapes of fewer than three axes stay as they are. */
+/**
+ * Diffusers' shape `[..., C, H, W]` of a channels-last shape `[..., H, W, C]`; shapes of fewer than
+ * three axes stay as they are.
+ */
 export function toChannelsFirst(shape: readonly number[]): number[] {
   if (shape.length < 3) return [...shape];
   const [height, width, channels] = shape.slice(-3) as [number, number, number];
@@ -15,13 +20,16 @@ function toChannelsLast(values: Float32Array, channels: number, pixels: number):
   const stride = channels * pixels;
   for (let start = 0; start < values.length; start += stride) {
     for (let c = 0; c < channels; c++) {
-      for (let p = 0; p < pixels; p++) result[start + p * channels + c] = values[start + c * pixels + p]!;
+      for (let p = 0; p < pixels; p++)
+        result[start + p * channels + c] = values[start + c * pixels + p]!;
     }
   }
   return result;
 }
 
-/** The values of one draw per item from its own generator, or of one draw for all from a single one. */
+/**
+ * The values of one draw per item from its own generator, or of one draw for all from a single one.
+ */
 function draw(generator: Generator | readonly Generator[], shape: readonly number[]): Float32Array {
   if (generator instanceof Generator) return generator.randn(shape);
   if (generator.length === 1) return generator[0]!.randn(shape);
@@ -40,15 +48,22 @@ function draw(generator: Generator | readonly Generator[], shape: readonly numbe
 
 /**
  * Standard normal noise, drawn in diffusers' axis order and returned channels-last.
- * @param generator One generator for the whole tensor, or a list: item `i` of the batch is then a draw of its own from generator `i`
- *   (a list of one acts as that one; surplus ones stay untouched).
+ * @param generator One generator for the whole tensor, or a list: item `i` of the batch is then a
+ * draw of its own from generator `i` (a list of one acts as that one; surplus ones stay untouched).
  * @param shape Diffusers' shape: `[B, F, C, h, w]`, `[B, C, H, W]`, ...
  * @returns `[B, F, h, w, C]`, `[B, H, W, C]`, ...; shapes of fewer than three axes as they are.
  * @throws If the list has fewer generators than the batch has items.
  */
-export function randnTensor(generator: Generator | readonly Generator[], shape: readonly number[]): tf.Tensor {
+export function randnTensor(
+  generator: Generator | readonly Generator[],
+  shape: readonly number[],
+): tf.Tensor {
   const values = draw(generator, shape);
   if (shape.length < 3) return tf.tensor(values, [...shape], 'float32');
   const [channels, height, width] = shape.slice(-3) as [number, number, number];
-  return tf.tensor(toChannelsLast(values, channels, height * width), [...shape.slice(0, -3), height, width, channels], 'float32');
+  return tf.tensor(
+    toChannelsLast(values, channels, height * width),
+    [...shape.slice(0, -3), height, width, channels],
+    'float32',
+  );
 }

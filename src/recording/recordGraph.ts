@@ -1,14 +1,21 @@
 /**
  * Recording what libtensorflow's kernels do for a computation, to do it again as one call.
  *
- * TensorFlow.js runs every operation by itself, which costs it 20 microseconds whatever the size: most of the time of a small model.
- * A graph of the same kernels takes 3 to 5 each. The one way to graphs that tfjs-node's addon has is to load a SavedModel.
+ * TensorFlow.js runs every operation by itself, which costs it 20 microseconds whatever the size:
+ * most of the time of a small model. A graph of the same kernels takes 3 to 5 each. The one way to
+ * graphs that tfjs-node's addon has is to load a SavedModel.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { type Attribute, attributeTypes, GRAPH_TAG, type GraphNode, savedModel } from './savedModel.ts';
+import {
+  type Attribute,
+  attributeTypes,
+  GRAPH_TAG,
+  type GraphNode,
+  savedModel,
+} from './savedModel.ts';
 
 /** What the addon tells of a tensor: its handle, and what TensorFlow calls its type. */
 interface NativeTensor {
@@ -20,10 +27,19 @@ interface NativeTensor {
 /** What this file uses of the addon. */
 interface Binding {
   executeOp(op: string, attributes: Attribute[], inputs: number[], outputs: number): NativeTensor[];
-  createTensor(shape: number[], dtype: number, values: Int32Array | Float32Array | Uint8Array): number;
+  createTensor(
+    shape: number[],
+    dtype: number,
+    values: Int32Array | Float32Array | Uint8Array,
+  ): number;
   tensorDataSync(id: number): unknown;
   loadSavedModel(folder: string, tags: string): number;
-  runSavedModel(session: number, inputs: number[], inputNames: string, outputNames: string): NativeTensor[];
+  runSavedModel(
+    session: number,
+    inputs: number[],
+    inputNames: string,
+    outputNames: string,
+  ): NativeTensor[];
   deleteSavedModel(session: number): void;
 }
 
@@ -50,7 +66,10 @@ export interface RecordedGraph {
   dispose(): void;
 }
 
-/** Tensors of so many elements are computed one after the other: all at once, they would need the memory of all at once. */
+/**
+ * Tensors of so many elements are computed one after the other: all at once, they would need the
+ * memory of all at once.
+ */
 const LARGE = 2 ** 18;
 
 /** The graph that grows while a computation is recorded. */
@@ -64,7 +83,9 @@ class Recording {
   nameOf(id: number): string {
     const name = this.names.get(id);
     if (name !== undefined) return name;
-    throw new Error('A computation that is recorded may use its inputs, its weights and constants only.');
+    throw new Error(
+      'A computation that is recorded may use its inputs, its weights and constants only.',
+    );
   }
 
   knows(id: number): boolean {
@@ -88,7 +109,12 @@ class Recording {
   }
 
   /** What the computation makes of numbers, such as shapes: most are alike. */
-  constant(id: number, dtype: number, shape: number[], values: Int32Array | Float32Array | Uint8Array): void {
+  constant(
+    id: number,
+    dtype: number,
+    shape: number[],
+    values: Int32Array | Float32Array | Uint8Array,
+  ): void {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice();
     const key = JSON.stringify([dtype, shape, Buffer.from(bytes).toString('base64')]);
     const known = this.constants.get(key);
@@ -97,15 +123,22 @@ class Recording {
       return;
     }
     const attributes = [{ name: 'dtype', type: attributeTypes.type, value: dtype }];
-    this.constants.set(key, this.add({ op: 'Const', inputs: [], attributes, value: { dtype, shape, bytes } }, id));
+    this.constants.set(
+      key,
+      this.add({ op: 'Const', inputs: [], attributes, value: { dtype, shape, bytes } }, id),
+    );
   }
 
   /** An operation that was run. */
   operation(op: string, attributes: Attribute[], names: string[], outputs: NativeTensor[]): void {
     const isLarge = outputs.some(({ shape }) => tf.util.sizeFromShape(shape) >= LARGE);
-    const inputs = isLarge && this.lastLarge !== undefined ? [...names, `^${this.lastLarge}`] : names;
+    const inputs =
+      isLarge && this.lastLarge !== undefined ? [...names, `^${this.lastLarge}`] : names;
     const ids = outputs.map(({ id }) => id);
-    const first = this.add({ op, inputs, attributes: [...attributes, ...(missing[op]?.(outputs[0]) ?? [])] }, ...ids);
+    const first = this.add(
+      { op, inputs, attributes: [...attributes, ...(missing[op]?.(outputs[0]) ?? [])] },
+      ...ids,
+    );
     if (isLarge) this.lastLarge = first.slice(0, -':0'.length);
   }
 }
@@ -134,7 +167,8 @@ function recorded<T>(recording: Recording, compute: () => T): T {
       return id;
     },
     tensorDataSync(id) {
-      if (recording.knows(id)) throw new Error('A computation that is recorded cannot read values.');
+      if (recording.knows(id))
+        throw new Error('A computation that is recorded cannot read values.');
       return binding.tensorDataSync(id);
     },
   };
@@ -151,7 +185,8 @@ function recorded<T>(recording: Recording, compute: () => T): T {
  *
  * @param inputs What differs from run to run. Their shapes and types do not.
  * @param weights What else it may read.
- * @param compute It must compute tensors from inputs, weights and constants by TensorFlow.js operations, without reading values, at once.
+ * @param compute It must compute tensors from inputs, weights and constants by TensorFlow.js
+ * operations, without reading values, at once.
  * @returns Its results, which are the caller's, and the graph that gives the same ones.
  * @throws If it uses other tensors, or values of tensors.
  */
@@ -164,7 +199,9 @@ export function recordGraph(
   // Values that only wait in JS would be taken for constants when they are first used.
   const given = [...inputs, ...weights.map((weight) => weight.read())];
   const ids = backend().getInputTensorIds(given);
-  const names = given.map(({ dataId, shape }, i) => recording.placeholder({ ...backend().tensorMap.get(dataId), shape, id: ids[i] }));
+  const names = given.map(({ dataId, shape }, i) =>
+    recording.placeholder({ ...backend().tensorMap.get(dataId), shape, id: ids[i] }),
+  );
   const results = recorded(recording, compute);
   try {
     const outputs = backend()
@@ -172,14 +209,24 @@ export function recordGraph(
       .map((id) => recording.nameOf(id));
     const used = new Set([...outputs, ...recording.nodes.flatMap((node) => node.inputs)]);
     const isUsed = names.map((name) => used.has(name));
-    const session = load(recording.nodes.filter(({ op, name }) => op !== 'Placeholder' || used.has(`${name}:0`)));
+    const session = load(
+      recording.nodes.filter(({ op, name }) => op !== 'Placeholder' || used.has(`${name}:0`)),
+    );
     const inputNames = names.filter((_, i) => isUsed[i]).join();
     const usedWeights = weights.filter((_, i) => isUsed[inputs.length + i]);
     const graph = {
       run(values: tf.Tensor[]) {
         const { binding } = backend();
-        const fed = [...values.filter((_, i) => isUsed[i]), ...usedWeights.map((weight) => weight.read())];
-        const tensors = binding.runSavedModel(session, backend().getInputTensorIds(fed), inputNames, outputs.join());
+        const fed = [
+          ...values.filter((_, i) => isUsed[i]),
+          ...usedWeights.map((weight) => weight.read()),
+        ];
+        const tensors = binding.runSavedModel(
+          session,
+          backend().getInputTensorIds(fed),
+          inputNames,
+          outputs.join(),
+        );
         return tensors.map((tensor) => backend().createOutputTensor(tensor));
       },
       dispose: () => backend().binding.deleteSavedModel(session),

@@ -1,9 +1,18 @@
 /** Running again what was run before with the same shapes, without its cost per operation. */
 import type * as tf from '@tensorflow/tfjs';
-import { type AnyBlock, type Parameter, runSteps, type StepOptions, type Steps } from '../layers/index.ts';
+import {
+  type AnyBlock,
+  type Parameter,
+  runSteps,
+  type StepOptions,
+  type Steps,
+} from '../layers/index.ts';
 import { formulationsInUse, isHalf } from '../ops/index.ts';
 
-/** A computation that was recorded: it takes tensors of the shapes that it was recorded with, and gives new results. */
+/**
+ * A computation that was recorded: it takes tensors of the shapes that it was recorded with, and
+ * gives new results.
+ */
 export interface RecordedGraph {
   run(inputs: tf.Tensor[]): tf.Tensor[];
   dispose(): void;
@@ -16,7 +25,10 @@ export type RecordGraph = (
   compute: () => tf.Tensor[],
 ) => { results: tf.Tensor[]; graph: RecordedGraph };
 
-/** A model's computation: which one, of which tensors, and with which settings besides the model's own. */
+/**
+ * A model's computation: which one, of which tensors, and with which settings besides the model's
+ * own.
+ */
 export interface Evaluation<T extends tf.Tensor | tf.Tensor[]> {
   model: AnyBlock;
   inputs: tf.Tensor[];
@@ -27,15 +39,20 @@ export interface Evaluation<T extends tf.Tensor | tf.Tensor[]> {
 /** When evaluations are recorded. */
 export interface ReplayLimits {
   /**
-   * Making a graph ready takes about as long as this. It is done when so much was spent without it, so that it never more than doubles the
-   * time. Default 500.
+   * Making a graph ready takes about as long as this. It is done when so much was spent without it,
+   * so that it never more than doubles the time. Default 500.
    */
   worthwhileMs?: number;
-  /** Longer evaluations are not recorded: they can be watched and stopped between their blocks, and their operations are large. Default 1000. */
+  /**
+   * Longer evaluations are not recorded: they can be watched and stopped between their blocks, and
+   * their operations are large. Default 1000.
+   */
   longestMs?: number;
 }
 
-/** The oldest makes room for the next. A pipeline that makes videos of one size needs four or five. */
+/**
+ * The oldest makes room for the next. A pipeline that makes videos of one size needs four or five.
+ */
 const MOST_GRAPHS = 8;
 
 /** Time spent on what is not to be recorded. */
@@ -45,7 +62,10 @@ const NEVER = Number.POSITIVE_INFINITY;
 export class Replays {
   private readonly record: RecordGraph;
   private readonly spent = new Map<string, number>();
-  private readonly graphs = new Map<string, { graph: RecordedGraph; paths: string[]; single: boolean }>();
+  private readonly graphs = new Map<
+    string,
+    { graph: RecordedGraph; paths: string[]; single: boolean }
+  >();
   private readonly parameters = new Map<AnyBlock, Parameter[]>();
   private readonly limits: Required<ReplayLimits>;
 
@@ -55,7 +75,10 @@ export class Replays {
   }
 
   /** Evaluates, from a recording if there is one. */
-  async run<T extends tf.Tensor | tf.Tensor[]>(evaluation: Evaluation<T>, options: StepOptions): Promise<T> {
+  async run<T extends tf.Tensor | tf.Tensor[]>(
+    evaluation: Evaluation<T>,
+    options: StepOptions,
+  ): Promise<T> {
     const { inputs, steps } = evaluation;
     const key = this.keyOf(evaluation);
     const known = this.graphs.get(key);
@@ -75,7 +98,11 @@ export class Replays {
     return result;
   }
 
-  private recordAs<T extends tf.Tensor | tf.Tensor[]>(key: string, { model, inputs, steps }: Evaluation<T>, options: StepOptions): T {
+  private recordAs<T extends tf.Tensor | tf.Tensor[]>(
+    key: string,
+    { model, inputs, steps }: Evaluation<T>,
+    options: StepOptions,
+  ): T {
     options.signal?.throwIfAborted();
     const paths: string[] = [];
     let single = true;
@@ -113,7 +140,9 @@ export class Replays {
 
   /** What two evaluations have to agree in so that a recording of one gives the other. */
   private keyOf({ model, inputs, settings }: Evaluation<tf.Tensor | tf.Tensor[]>): string {
-    const inHalf = this.parametersOf(model).map(({ variable }) => (isHalf(variable.read()) ? 'h' : 'f'));
+    const inHalf = this.parametersOf(model).map(({ variable }) =>
+      isHalf(variable.read()) ? 'h' : 'f',
+    );
     return JSON.stringify([
       model.name,
       settings,

@@ -1,10 +1,19 @@
-/** The bytes of a TensorFlow SavedModel that holds one graph and no variables: `saved_model.proto`, `graph.proto`, `attr_value.proto`. */
+/**
+ * The bytes of a TensorFlow SavedModel that holds one graph and no variables: `saved_model.proto`,
+ * `graph.proto`, `attr_value.proto`.
+ */
 import { Buffer } from 'node:buffer';
 
-/** Types of attributes, as tfjs-node's addon numbers them. Its numbers for element types are TensorFlow's own. */
+/**
+ * Types of attributes, as tfjs-node's addon numbers them. Its numbers for element types are
+ * TensorFlow's own.
+ */
 export const attributeTypes = { string: 0, int: 1, float: 2, bool: 3, type: 4, shape: 5 } as const;
 
-/** An attribute of an operation, as tfjs-node gives it to its addon. A `value` that is an array is a list, or a shape. */
+/**
+ * An attribute of an operation, as tfjs-node gives it to its addon. A `value` that is an array is a
+ * list, or a shape.
+ */
 export interface Attribute {
   name: string;
   type: number;
@@ -18,7 +27,10 @@ export interface TensorValue {
   bytes: Uint8Array;
 }
 
-/** An operation, with the names of the operations whose outputs it takes; behind a caret stands one that only has to run before. */
+/**
+ * An operation, with the names of the operations whose outputs it takes; behind a caret stands one
+ * that only has to run before.
+ */
 export interface GraphNode {
   name: string;
   op: string;
@@ -28,7 +40,8 @@ export interface GraphNode {
   value?: TensorValue;
 }
 
-// The wire format of protocol buffers: a field is its number and kind, then a number, four bytes, or a length and so many bytes.
+// The wire format of protocol buffers: a field is its number and kind, then a number, four bytes,
+// or a length and so many bytes.
 function varint(value: number): Buffer {
   let rest = BigInt.asUintN(64, BigInt(value));
   const bytes: number[] = [];
@@ -51,7 +64,8 @@ function float(field: number, value: number): Buffer {
 
 const message = (field: number, ...parts: Uint8Array[]) => bytes(field, Buffer.concat(parts));
 
-const shapeProto = (shape: number[]) => Buffer.concat(shape.map((size) => message(2, number(1, size))));
+const shapeProto = (shape: number[]) =>
+  Buffer.concat(shape.map((size) => message(2, number(1, size))));
 
 /** The fields of `AttrValue`, which are those of its `ListValue` too. */
 function attributeField(type: number, value: unknown): Buffer {
@@ -99,5 +113,8 @@ export function savedModel(nodes: readonly GraphNode[]): Uint8Array {
   // The version of graphs since operations of TensorFlow 2 are in them.
   const versions = message(4, number(1, 1000), number(2, 12));
   const graph = Buffer.concat([...nodes.map((node) => bytes(1, nodeDef(node))), versions]);
-  return Buffer.concat([number(1, 1), message(2, message(1, bytes(4, GRAPH_TAG)), bytes(2, graph))]);
+  return Buffer.concat([
+    number(1, 1),
+    message(2, message(1, bytes(4, GRAPH_TAG)), bytes(2, graph)),
+  ]);
 }

@@ -15,7 +15,9 @@ function incompleteBeta(x: number, a: number, b: number): number {
   }
 }
 
-/** The `x` in [0, 0.5] at which `incompleteBeta` reaches `target`, to the last bit, by bisection. */
+/**
+ * The `x` in [0, 0.5] at which `incompleteBeta` reaches `target`, to the last bit, by bisection.
+ */
 function solve(target: number, a: number, b: number): number {
   if (target === 0) return 0; // where powers of x underflow, bisection would stop earlier
   let [low, high] = [0, 0.5];

@@ -1,18 +1,24 @@
 /**
- * The noise levels a model was trained with (`EulerDiscreteScheduler.__init__` of diffusers). Arithmetic is float32 where torch's is:
- * every operation rounds once. (torch's own square roots may be off by one unit in the last place where it uses MKL.)
+ * The noise levels a model was trained with (`EulerDiscreteScheduler.__init__` of diffusers).
+ * Arithmetic is float32 where torch's is: every operation rounds once. (torch's own square roots
+ * may be off by one unit in the last place where it uses MKL.)
  */
 import type { EulerDiscreteSchedulerConfig } from './eulerDiscreteConfig.ts';
 
 const f32 = Math.fround;
 
-/** `torch.linspace(start, end, count, dtype=float32)`: counted from both ends, with fused multiply-adds. */
+/**
+ * `torch.linspace(start, end, count, dtype=float32)`: counted from both ends, with fused
+ * multiply-adds.
+ */
 export function linspaceFloat32(start: number, end: number, count: number): Float32Array {
   const [first, last] = [f32(start), f32(end)];
   if (count === 1) return Float32Array.of(first);
   const step = f32(f32(last - first) / (count - 1));
   const half = Math.floor(count / 2);
-  return Float32Array.from({ length: count }, (_, i) => (i < half ? first + step * i : last - step * (count - 1 - i)));
+  return Float32Array.from({ length: count }, (_, i) =>
+    i < half ? first + step * i : last - step * (count - 1 - i),
+  );
 }
 
 /** `torch.cumprod` of float32 numbers: the running product is kept in double precision. */
@@ -34,10 +40,15 @@ export function scaledLinearBetas(start: number, end: number, count: number): Fl
   return linspaceFloat32(Math.sqrt(start), Math.sqrt(end), count).map((root) => root * root);
 }
 
-/** `squaredcos_cap_v2`: `alphaBar(t) = cos((t + 0.008) / 1.008 * pi / 2)^2`, betas at most 0.999 (Nichol and Dhariwal 2021). */
+/**
+ * `squaredcos_cap_v2`: `alphaBar(t) = cos((t + 0.008) / 1.008 * pi / 2)^2`, betas at most 0.999
+ * (Nichol and Dhariwal 2021).
+ */
 export function cosineBetas(count: number): Float32Array {
   const alphaBar = (t: number) => Math.cos((((t + 0.008) / 1.008) * Math.PI) / 2) ** 2;
-  return Float32Array.from({ length: count }, (_, i) => Math.min(1 - alphaBar((i + 1) / count) / alphaBar(i / count), 0.999));
+  return Float32Array.from({ length: count }, (_, i) =>
+    Math.min(1 - alphaBar((i + 1) / count) / alphaBar(i / count), 0.999),
+  );
 }
 
 /** Betas of the training schedule that a configuration asks for. Throws if it is unknown. */
@@ -64,7 +75,9 @@ export function rescaleZeroTerminalSnr(betas: Float32Array): Float32Array {
   const [first, last] = [roots[0]!, roots[roots.length - 1]!];
   const scale = f32(first / f32(first - last));
   const alphaBars = roots.map((root) => f32(f32(root - last) * scale) ** 2);
-  return alphaBars.map((alphaBar, i) => 1 - (i === 0 ? alphaBar : f32(alphaBar / alphaBars[i - 1]!)));
+  return alphaBars.map(
+    (alphaBar, i) => 1 - (i === 0 ? alphaBar : f32(alphaBar / alphaBars[i - 1]!)),
+  );
 }
 
 /** The share of signal left after each training step: running products of `1 - beta`. */

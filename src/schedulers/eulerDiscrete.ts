@@ -1,10 +1,24 @@
-/** The sampler of Stable Video Diffusion (`diffusers.EulerDiscreteScheduler`). It holds numbers only; tensors pass through pure functions. */
+/**
+ * The sampler of Stable Video Diffusion (`diffusers.EulerDiscreteScheduler`). It holds numbers
+ * only; tensors pass through pure functions.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { Generator } from '../random/generator.ts';
 import { randnTensor, toChannelsFirst } from '../random/randnTensor.ts';
 import { alphasCumprodOf, rescaleZeroTerminalSnr, trainingBetas, trainSigmas } from './betas.ts';
-import { completeConfig, configFromJson, configToJson, type EulerDiscreteSchedulerConfig } from './eulerDiscreteConfig.ts';
-import { type CustomSchedule, continuousTimesteps, isContinuous, makeSchedule, oddities } from './eulerSchedule.ts';
+import {
+  completeConfig,
+  configFromJson,
+  configToJson,
+  type EulerDiscreteSchedulerConfig,
+} from './eulerDiscreteConfig.ts';
+import {
+  type CustomSchedule,
+  continuousTimesteps,
+  isContinuous,
+  makeSchedule,
+  oddities,
+} from './eulerSchedule.ts';
 import { churn, eulerStep, inputScale, predictOriginalSample } from './eulerStep.ts';
 
 const f32 = Math.fround;
@@ -19,7 +33,10 @@ export interface EulerStepOptions {
   sTmax?: number;
   /** Standard deviation of the added noise before scaling. Default 1. */
   sNoise?: number;
-  /** Source of the added noise, drawn in diffusers' axis order for a channels-last sample. Default: a new one with a random seed. */
+  /**
+   * Source of the added noise, drawn in diffusers' axis order for a channels-last sample. Default:
+   * a new one with a random seed.
+   */
   generator?: Generator | readonly Generator[];
   /** The added noise itself, of the sample's shape, instead of a generator. */
   noise?: tf.Tensor;
@@ -37,8 +54,9 @@ export interface EulerStepOutput {
 export type Warn = (message: string) => void;
 
 /**
- * Euler's method along the noise levels of a schedule (Karras et al. 2022, algorithm 2).
- * Call `setTimesteps`, scale the start noise by `initNoiseSigma`, and for each of `timesteps`: `scaleModelInput`, the model, `step`.
+ * Euler's method along the noise levels of a schedule (Karras et al. 2022, algorithm 2). Call
+ * `setTimesteps`, scale the start noise by `initNoiseSigma`, and for each of `timesteps`:
+ * `scaleModelInput`, the model, `step`.
  */
 export class EulerDiscreteScheduler {
   /** The configuration with defaults filled in. */
@@ -49,7 +67,10 @@ export class EulerDiscreteScheduler {
   readonly betas: Float32Array;
   /** Share of signal left after each training step. */
   readonly alphasCumprod: Float32Array;
-  /** Noise levels of the run, the terminal one last; those of the whole training schedule before `setTimesteps`. */
+  /**
+   * Noise levels of the run, the terminal one last; those of the whole training schedule before
+   * `setTimesteps`.
+   */
   sigmas: Float32Array;
   /** What the model is told at each step. */
   timesteps: Float32Array;
@@ -65,19 +86,26 @@ export class EulerDiscreteScheduler {
   /**
    * @param options What differs from diffusers' class defaults.
    * @param warn Receives warnings, each once. Default: `console.warn`.
-   * @throws If an option has a wrong type, the beta schedule is unknown, or more than one kind of sigmas is asked for.
+   * @throws If an option has a wrong type, the beta schedule is unknown, or more than one kind of
+   * sigmas is asked for.
    */
   constructor(options: Partial<EulerDiscreteSchedulerConfig> = {}, warn: Warn = console.warn) {
     const config = completeConfig(options);
-    if ([config.useBetaSigmas, config.useExponentialSigmas, config.useKarrasSigmas].filter(Boolean).length > 1) {
-      throw new Error('Only one of `config.useBetaSigmas`, `config.useExponentialSigmas`, `config.useKarrasSigmas` can be used.');
+    if (
+      [config.useBetaSigmas, config.useExponentialSigmas, config.useKarrasSigmas].filter(Boolean)
+        .length > 1
+    ) {
+      throw new Error(
+        'Only one of `config.useBetaSigmas`, `config.useExponentialSigmas`, `config.useKarrasSigmas` can be used.',
+      );
     }
     const betas = trainingBetas(config);
     this.config = config;
     this.warn = warn;
     this.betas = config.rescaleBetasZeroSnr ? rescaleZeroTerminalSnr(betas) : betas;
     this.alphasCumprod = alphasCumprodOf(this.betas);
-    // Not quite 0, so that the first sigma is finite: the smallest number that half precision knows.
+    // Not quite 0, so that the first sigma is finite: the smallest number that half precision
+    // knows.
     if (config.rescaleBetasZeroSnr) this.alphasCumprod[this.alphasCumprod.length - 1] = 2 ** -24;
 
     this.table = trainSigmas(this.alphasCumprod);
@@ -85,10 +113,16 @@ export class EulerDiscreteScheduler {
     this.sigmas = Float32Array.of(...descending, 0);
     this.timesteps = isContinuous(config)
       ? continuousTimesteps(descending)
-      : Float32Array.from({ length: config.numTrainTimesteps }, (_, i) => config.numTrainTimesteps - 1 - i);
+      : Float32Array.from(
+          { length: config.numTrainTimesteps },
+          (_, i) => config.numTrainTimesteps - 1 - i,
+        );
   }
 
-  /** Makes a scheduler from a parsed `scheduler_config.json`. Unknown keys are ignored. Throws as the constructor does. */
+  /**
+   * Makes a scheduler from a parsed `scheduler_config.json`. Unknown keys are ignored. Throws as
+   * the constructor does.
+   */
   static fromConfig(json: Record<string, unknown>, warn?: Warn): EulerDiscreteScheduler {
     return new EulerDiscreteScheduler(configFromJson(json), warn);
   }
@@ -125,9 +159,10 @@ export class EulerDiscreteScheduler {
   }
 
   /**
-   * Makes the schedule of a run and forgets the current step. Exactly one of the three may be given.
-   * Custom sigmas that don't descend to 0 give a warning.
-   * @throws In the cases of diffusers, for numbers that are none, and for unknown spacings, interpolations and final sigmas.
+   * Makes the schedule of a run and forgets the current step. Exactly one of the three may be
+   * given. Custom sigmas that don't descend to 0 give a warning.
+   * @throws In the cases of diffusers, for numbers that are none, and for unknown spacings,
+   * interpolations and final sigmas.
    */
   setTimesteps(numInferenceSteps: number | null = null, custom: CustomSchedule = {}): void {
     const { sigmas, timesteps } = makeSchedule(this.config, this.table, numInferenceSteps, custom);
@@ -140,8 +175,9 @@ export class EulerDiscreteScheduler {
   }
 
   /**
-   * Index of a timestep in the schedule. Of several equal ones it is the second, so that a run that starts in the middle skips none
-   * (diffusers' rule; schedules that repeat their first timestep therefore lose a step and end with an error).
+   * Index of a timestep in the schedule. Of several equal ones it is the second, so that a run that
+   * starts in the middle skips none (diffusers' rule; schedules that repeat their first timestep
+   * therefore lose a step and end with an error).
    * @throws If the timestep is not in the schedule.
    */
   indexForTimestep(timestep: number, timesteps: ArrayLike<number> = this.timesteps): number {
@@ -167,14 +203,29 @@ export class EulerDiscreteScheduler {
    * Takes the sample to the next noise level.
    * @param modelOutput What the model gave for the scaled sample.
    * @param timestep One of `timesteps`.
-   * @param sample The sample, not scaled, of the same shape; channels-last if noise is to be drawn for it.
+   * @param sample The sample, not scaled, of the same shape; channels-last if noise is to be drawn
+   * for it.
    * @throws If the timestep is none of the schedule, or the schedule has ended.
    */
-  step(modelOutput: tf.Tensor, timestep: number, sample: tf.Tensor, options: EulerStepOptions = {}): EulerStepOutput {
-    const { sChurn = 0, sTmin = 0, sTmax = Number.POSITIVE_INFINITY, sNoise = 1, generator, noise } = options;
+  step(
+    modelOutput: tf.Tensor,
+    timestep: number,
+    sample: tf.Tensor,
+    options: EulerStepOptions = {},
+  ): EulerStepOutput {
+    const {
+      sChurn = 0,
+      sTmin = 0,
+      sTmax = Number.POSITIVE_INFINITY,
+      sNoise = 1,
+      generator,
+      noise,
+    } = options;
     this.refuseIndices('step', [timestep]);
     if (!this.inputWasScaled) {
-      this.warnOnce('The `scaleModelInput` function should be called before `step` to ensure correct denoising.');
+      this.warnOnce(
+        'The `scaleModelInput` function should be called before `step` to ensure correct denoising.',
+      );
     }
     const index = this.currentOrFirst(timestep);
     const [sigma, sigmaNext] = [this.sigmaAt(index), this.sigmaAt(index + 1)];
@@ -185,19 +236,30 @@ export class EulerDiscreteScheduler {
     const output = tf.tidy(() => {
       let noisy = sample;
       if (gamma > 0) {
-        const added = noise ?? randnTensor(generator ?? new Generator(), toChannelsFirst(sample.shape));
+        const added =
+          noise ?? randnTensor(generator ?? new Generator(), toChannelsFirst(sample.shape));
         noisy = churn(sample, added, sigma, sigmaHat, sNoise);
       }
-      const predOriginalSample = predictOriginalSample(modelOutput, noisy, sigma, sigmaHat, this.config.predictionType);
-      return { prevSample: eulerStep(noisy, predOriginalSample, sigmaHat, sigmaNext), predOriginalSample };
+      const predOriginalSample = predictOriginalSample(
+        modelOutput,
+        noisy,
+        sigma,
+        sigmaHat,
+        this.config.predictionType,
+      );
+      return {
+        prevSample: eulerStep(noisy, predOriginalSample, sigmaHat, sigmaNext),
+        predOriginalSample,
+      };
     });
     this.currentIndex = index + 1;
     return output;
   }
 
   /**
-   * Adds noise of the level that each sample's timestep has: `samples + noise * sigma`.
-   * After `setBeginIndex`, the level of the current step, or else of the first one, whatever the timesteps.
+   * Adds noise of the level that each sample's timestep has: `samples + noise * sigma`. After
+   * `setBeginIndex`, the level of the current step, or else of the first one, whatever the
+   * timesteps.
    * @param timesteps One for each sample of the batch, or one for all.
    */
   addNoise(originalSamples: tf.Tensor, noise: tf.Tensor, timesteps: ArrayLike<number>): tf.Tensor {
@@ -205,12 +267,15 @@ export class EulerDiscreteScheduler {
       this.firstIndex === null ? this.indexForTimestep(t) : (this.currentIndex ?? this.firstIndex),
     );
     const sigmas = indices.map((index) => this.sigmaAt(index));
-    return tf.tidy(() => tf.add(originalSamples, tf.mul(noise, perSample(sigmas, originalSamples.rank))));
+    return tf.tidy(() =>
+      tf.add(originalSamples, tf.mul(noise, perSample(sigmas, originalSamples.rank))),
+    );
   }
 
   /**
-   * The velocity between a sample and noise: `sqrt(a) * noise - sqrt(1 - a) * sample`, where `a` is `alphasCumprod` at the index of
-   * the timestep in the schedule (as in diffusers, although the two run in opposite directions).
+   * The velocity between a sample and noise: `sqrt(a) * noise - sqrt(1 - a) * sample`, where `a` is
+   * `alphasCumprod` at the index of the timestep in the schedule (as in diffusers, although the two
+   * run in opposite directions).
    * @param timesteps One for each sample of the batch, or one for all.
    */
   getVelocity(sample: tf.Tensor, noise: tf.Tensor, timesteps: ArrayLike<number>): tf.Tensor {
@@ -248,7 +313,9 @@ export class EulerDiscreteScheduler {
     return sigma;
   }
 
-  /** Throws if a timestep looks like a counter: a whole number that is no timestep of the schedule. */
+  /**
+   * Throws if a timestep looks like a counter: a whole number that is no timestep of the schedule.
+   */
   private refuseIndices(method: string, timesteps: number[]): void {
     if (timesteps.some((t) => Number.isInteger(t) && !this.timesteps.includes(t))) {
       throw new Error(
@@ -261,5 +328,9 @@ export class EulerDiscreteScheduler {
 
 /** Numbers of the samples of a batch as a tensor `[B, 1, ...]`. */
 function perSample(values: number[], rank: number): tf.Tensor {
-  return tf.tensor(values, [values.length, ...new Array<number>(Math.max(rank - 1, 0)).fill(1)], 'float32');
+  return tf.tensor(
+    values,
+    [values.length, ...new Array<number>(Math.max(rank - 1, 0)).fill(1)],
+    'float32',
+  );
 }

@@ -1,4 +1,7 @@
-/** The configuration of `EulerDiscreteScheduler`: its type, its defaults (diffusers' class defaults), and its `scheduler_config.json`. */
+/**
+ * The configuration of `EulerDiscreteScheduler`: its type, its defaults (diffusers' class
+ * defaults), and its `scheduler_config.json`.
+ */
 
 /** Options of `EulerDiscreteScheduler`, with diffusers' names in camelCase. */
 export interface EulerDiscreteSchedulerConfig {
@@ -10,9 +13,14 @@ export interface EulerDiscreteSchedulerConfig {
   betaEnd: number;
   /** How betas go from first to last. Default `linear`. */
   betaSchedule: 'linear' | 'scaled_linear' | 'squaredcos_cap_v2';
-  /** Betas of the training schedule themselves, instead of the three options above. Default: none. */
+  /**
+   * Betas of the training schedule themselves, instead of the three options above. Default: none.
+   */
   trainedBetas: number[] | null;
-  /** What the model predicts: the noise, the clean sample (two names), or the velocity. Default `epsilon`. */
+  /**
+   * What the model predicts: the noise, the clean sample (two names), or the velocity. Default
+   * `epsilon`.
+   */
   predictionType: 'epsilon' | 'sample' | 'original_sample' | 'v_prediction';
   /** How noise levels between training steps are found. Default `linear`. */
   interpolationType: 'linear' | 'log_linear';
@@ -28,13 +36,18 @@ export interface EulerDiscreteSchedulerConfig {
   sigmaMax: number | null;
   /** Which training steps a run visits. Default `linspace`. */
   timestepSpacing: 'linspace' | 'leading' | 'trailing';
-  /** What the model is told: the training step, or (with `v_prediction`) a quarter of the noise level's logarithm. Default `discrete`. */
+  /**
+   * What the model is told: the training step, or (with `v_prediction`) a quarter of the noise
+   * level's logarithm. Default `discrete`.
+   */
   timestepType: 'discrete' | 'continuous';
   /** Added to the steps of the `leading` spacing. Default 0. */
   stepsOffset: number;
   /** Rescales the training schedule so that its last step leaves no signal. Default `false`. */
   rescaleBetasZeroSnr: boolean;
-  /** The noise level after the last step: none, or that of the first training step. Default `zero`. */
+  /**
+   * The noise level after the last step: none, or that of the first training step. Default `zero`.
+   */
   finalSigmasType: 'zero' | 'sigma_min';
 }
 
@@ -62,9 +75,15 @@ const KEYS = Object.keys(DEFAULTS) as (keyof EulerDiscreteSchedulerConfig)[];
 
 type Check = [description: string, test: (value: unknown) => boolean];
 const finite: Check = ['a finite number', Number.isFinite];
-const level: Check = ['a number of at least 0', (value) => Number.isFinite(value) && (value as number) >= 0];
+const level: Check = [
+  'a number of at least 0',
+  (value) => Number.isFinite(value) && (value as number) >= 0,
+];
 const whole: Check = ['a whole number', Number.isInteger];
-const count: Check = ['a whole number of at least 1', (value) => Number.isInteger(value) && (value as number) >= 1];
+const count: Check = [
+  'a whole number of at least 1',
+  (value) => Number.isInteger(value) && (value as number) >= 1,
+];
 const flag: Check = ['true or false', (value) => typeof value === 'boolean'];
 const text: Check = ['a string', (value) => typeof value === 'string'];
 const list: Check = [
@@ -72,7 +91,8 @@ const list: Check = [
   (value) => Array.isArray(value) && value.length >= 2 && value.every(Number.isFinite),
 ];
 
-// Only the kind of each value: which strings are allowed is said where they are used, in diffusers' words.
+// Only the kind of each value: which strings are allowed is said where they are used, in diffusers'
+// words.
 const CHECKS: Record<keyof EulerDiscreteSchedulerConfig, Check> = {
   numTrainTimesteps: count,
   betaStart: finite,
@@ -98,25 +118,39 @@ function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-/** Fills in defaults where a value is missing or null. Throws on the first value of a wrong kind, under the name that `nameOf` gives its option. */
-function complete(values: Record<string, unknown>, nameOf: (key: string) => string): EulerDiscreteSchedulerConfig {
+/**
+ * Fills in defaults where a value is missing or null. Throws on the first value of a wrong kind,
+ * under the name that `nameOf` gives its option.
+ */
+function complete(
+  values: Record<string, unknown>,
+  nameOf: (key: string) => string,
+): EulerDiscreteSchedulerConfig {
   const config: Record<string, unknown> = { ...DEFAULTS };
   for (const key of KEYS) {
     const value = values[nameOf(key)];
     if (value === undefined || value === null) continue;
     const [description, test] = CHECKS[key];
-    if (!test(value)) throw new Error(`\`${nameOf(key)}\` of the scheduler has to be ${description} but is ${JSON.stringify(value)}.`);
+    if (!test(value))
+      throw new Error(
+        `\`${nameOf(key)}\` of the scheduler has to be ${description} but is ${JSON.stringify(value)}.`,
+      );
     config[key] = value;
   }
   return config as unknown as EulerDiscreteSchedulerConfig;
 }
 
 /** The whole configuration from some of its options. Throws on values of a wrong type. */
-export function completeConfig(options: Partial<EulerDiscreteSchedulerConfig>): EulerDiscreteSchedulerConfig {
+export function completeConfig(
+  options: Partial<EulerDiscreteSchedulerConfig>,
+): EulerDiscreteSchedulerConfig {
   return complete({ ...options }, (key) => key);
 }
 
-/** The configuration in a parsed `scheduler_config.json`; unknown keys are ignored. Throws on values of a wrong type. */
+/**
+ * The configuration in a parsed `scheduler_config.json`; unknown keys are ignored. Throws on values
+ * of a wrong type.
+ */
 export function configFromJson(json: Record<string, unknown>): EulerDiscreteSchedulerConfig {
   return complete(json, snakeCase);
 }

@@ -1,6 +1,16 @@
-/** The schedule of one sampling run: its noise levels and what the model is told at each (`EulerDiscreteScheduler.set_timesteps` of diffusers). */
+/**
+ * The schedule of one sampling run: its noise levels and what the model is told at each
+ * (`EulerDiscreteScheduler.set_timesteps` of diffusers).
+ */
 import type { EulerDiscreteSchedulerConfig } from './eulerDiscreteConfig.ts';
-import { betaSigmas, exponentialSigmas, interpolateSigmas, karrasSigmas, logLinearSigmas, sigmaToTimestep } from './sigmas.ts';
+import {
+  betaSigmas,
+  exponentialSigmas,
+  interpolateSigmas,
+  karrasSigmas,
+  logLinearSigmas,
+  sigmaToTimestep,
+} from './sigmas.ts';
 import { leadingTimesteps, linspaceTimesteps, trailingTimesteps } from './timesteps.ts';
 
 /** Noise levels, the terminal one last, and the model's timestep at each but the last. */
@@ -19,10 +29,18 @@ export interface CustomSchedule {
 
 const KINDS = ['useKarrasSigmas', 'useExponentialSigmas', 'useBetaSigmas'] as const;
 
-/** Whether the model is told the logarithm of the noise level instead of a training step. Throws on an unknown `timestepType`. */
-export function isContinuous({ timestepType, predictionType }: EulerDiscreteSchedulerConfig): boolean {
+/**
+ * Whether the model is told the logarithm of the noise level instead of a training step. Throws on
+ * an unknown `timestepType`.
+ */
+export function isContinuous({
+  timestepType,
+  predictionType,
+}: EulerDiscreteSchedulerConfig): boolean {
   if (timestepType !== 'continuous' && timestepType !== 'discrete') {
-    throw new Error(`${timestepType} is not supported. Please make sure to choose timestepType 'discrete' or 'continuous'.`);
+    throw new Error(
+      `${timestepType} is not supported. Please make sure to choose timestepType 'discrete' or 'continuous'.`,
+    );
   }
   return timestepType === 'continuous' && predictionType === 'v_prediction';
 }
@@ -32,14 +50,30 @@ export function continuousTimesteps(sigmas: Float32Array): Float32Array {
   return sigmas.map((sigma) => 0.25 * Math.fround(Math.log(sigma)));
 }
 
-function checkNumbers(name: string, values: readonly number[], lowest: number, least: number, what: string): void {
-  if (values.length < least || !values.every((value) => Number.isFinite(value) && value >= lowest)) {
+function checkNumbers(
+  name: string,
+  values: readonly number[],
+  lowest: number,
+  least: number,
+  what: string,
+): void {
+  if (
+    values.length < least ||
+    !values.every((value) => Number.isFinite(value) && value >= lowest)
+  ) {
     throw new Error(`\`${name}\` has to hold ${what} but is [${values.join(', ')}].`);
   }
 }
 
-/** Throws unless exactly one kind of schedule is asked for, of sensible numbers, that this configuration can follow. */
-function checkRequest(config: EulerDiscreteSchedulerConfig, steps: number | null, { timesteps, sigmas }: CustomSchedule): void {
+/**
+ * Throws unless exactly one kind of schedule is asked for, of sensible numbers, that this
+ * configuration can follow.
+ */
+function checkRequest(
+  config: EulerDiscreteSchedulerConfig,
+  steps: number | null,
+  { timesteps, sigmas }: CustomSchedule,
+): void {
   if (timesteps && sigmas) throw new Error('Only one of `timesteps` or `sigmas` should be set.');
   if (steps === null && !timesteps && !sigmas) {
     throw new Error('Must pass exactly one of `numInferenceSteps` or `timesteps` or `sigmas`.');
@@ -48,21 +82,34 @@ function checkRequest(config: EulerDiscreteSchedulerConfig, steps: number | null
     throw new Error('Can only pass one of `numInferenceSteps` or `timesteps` or `sigmas`.');
   }
   if (steps !== null && (!Number.isInteger(steps) || steps < 1)) {
-    throw new Error(`\`numInferenceSteps\` has to be a whole number of at least 1 but is ${steps}.`);
+    throw new Error(
+      `\`numInferenceSteps\` has to be a whole number of at least 1 but is ${steps}.`,
+    );
   }
   if (sigmas) {
-    checkNumbers('sigmas', sigmas, 0, 2, 'finite noise levels of at least 0, two or more with the terminal value (normally 0) last,');
+    checkNumbers(
+      'sigmas',
+      sigmas,
+      0,
+      2,
+      'finite noise levels of at least 0, two or more with the terminal value (normally 0) last,',
+    );
   }
   if (!timesteps) return;
   const kind = KINDS.find((key) => config[key]);
   if (kind) throw new Error(`Cannot set \`timesteps\` with \`config.${kind} = true\`.`);
   if (isContinuous(config)) {
-    throw new Error("Cannot set `timesteps` with `config.timestepType = 'continuous'` and `config.predictionType = 'v_prediction'`.");
+    throw new Error(
+      "Cannot set `timesteps` with `config.timestepType = 'continuous'` and `config.predictionType = 'v_prediction'`.",
+    );
   }
   checkNumbers('timesteps', timesteps, Number.NEGATIVE_INFINITY, 1, 'one or more finite numbers');
 }
 
-function spacedTimesteps({ timestepSpacing, numTrainTimesteps, stepsOffset }: EulerDiscreteSchedulerConfig, steps: number): Float32Array {
+function spacedTimesteps(
+  { timestepSpacing, numTrainTimesteps, stepsOffset }: EulerDiscreteSchedulerConfig,
+  steps: number,
+): Float32Array {
   switch (timestepSpacing) {
     case 'linspace':
       return linspaceTimesteps(steps, numTrainTimesteps);
@@ -71,7 +118,9 @@ function spacedTimesteps({ timestepSpacing, numTrainTimesteps, stepsOffset }: Eu
     case 'trailing':
       return trailingTimesteps(steps, numTrainTimesteps);
     default:
-      throw new Error(`${timestepSpacing} is not supported. Please make sure to choose one of 'linspace', 'leading' or 'trailing'.`);
+      throw new Error(
+        `${timestepSpacing} is not supported. Please make sure to choose one of 'linspace', 'leading' or 'trailing'.`,
+      );
   }
 }
 
@@ -87,12 +136,18 @@ function plainSigmas(
     case 'log_linear':
       return logLinearSigmas(steps, table);
     default:
-      throw new Error(`${interpolationType} is not implemented. Please specify interpolationType to either 'linear' or 'log_linear'`);
+      throw new Error(
+        `${interpolationType} is not implemented. Please specify interpolationType to either 'linear' or 'log_linear'`,
+      );
   }
 }
 
 /** Noise levels of a special kind, if the configuration asks for one. */
-function specialSigmas(config: EulerDiscreteSchedulerConfig, plain: number[], steps: number): number[] | null {
+function specialSigmas(
+  config: EulerDiscreteSchedulerConfig,
+  plain: number[],
+  steps: number,
+): number[] | null {
   const [low, high] = [config.sigmaMin ?? plain[plain.length - 1]!, config.sigmaMax ?? plain[0]!];
   if (config.useKarrasSigmas) return karrasSigmas(steps, low, high);
   if (config.useExponentialSigmas) return exponentialSigmas(steps, low, high);
@@ -100,14 +155,19 @@ function specialSigmas(config: EulerDiscreteSchedulerConfig, plain: number[], st
   return null;
 }
 
-function terminalSigma({ finalSigmasType }: EulerDiscreteSchedulerConfig, table: Float32Array): number {
+function terminalSigma(
+  { finalSigmasType }: EulerDiscreteSchedulerConfig,
+  table: Float32Array,
+): number {
   switch (finalSigmasType) {
     case 'zero':
       return 0;
     case 'sigma_min':
       return table[0]!;
     default:
-      throw new Error(`\`finalSigmasType\` must be one of 'zero', or 'sigma_min', but got ${finalSigmasType}`);
+      throw new Error(
+        `\`finalSigmasType\` must be one of 'zero', or 'sigma_min', but got ${finalSigmasType}`,
+      );
   }
 }
 
@@ -115,7 +175,8 @@ function terminalSigma({ finalSigmasType }: EulerDiscreteSchedulerConfig, table:
  * The schedule of a run.
  * @param table Training sigmas, ascending.
  * @param steps Number of steps, or null with a custom schedule.
- * @throws If not exactly one of the three is given, or the configuration does not allow it or is unknown.
+ * @throws If not exactly one of the three is given, or the configuration does not allow it or is
+ * unknown.
  */
 export function makeSchedule(
   config: EulerDiscreteSchedulerConfig,
@@ -132,20 +193,28 @@ export function makeSchedule(
     timesteps = sigmas.slice(0, -1).map((sigma) => sigmaToTimestep(sigma, logTable, Math.fround));
   } else {
     const count = steps ?? custom.timesteps!.length;
-    timesteps = custom.timesteps ? Float32Array.from(custom.timesteps) : spacedTimesteps(config, count);
+    timesteps = custom.timesteps
+      ? Float32Array.from(custom.timesteps)
+      : spacedTimesteps(config, count);
     const plain = plainSigmas(config, timesteps, count, table);
     const special = specialSigmas(config, plain, count);
-    if (special) timesteps = Float32Array.from(special, (sigma) => sigmaToTimestep(sigma, logTable));
+    if (special)
+      timesteps = Float32Array.from(special, (sigma) => sigmaToTimestep(sigma, logTable));
     sigmas = Float32Array.from([...(special ?? plain), terminalSigma(config, table)]);
   }
-  return { sigmas, timesteps: isContinuous(config) ? continuousTimesteps(sigmas.slice(0, -1)) : timesteps };
+  return {
+    sigmas,
+    timesteps: isContinuous(config) ? continuousTimesteps(sigmas.slice(0, -1)) : timesteps,
+  };
 }
 
 /** What is odd about custom noise levels: sentences for the caller, none if they descend to 0. */
 export function oddities(sigmas: readonly number[]): string[] {
   const found: string[] = [];
   if (sigmas.some((sigma, i) => i > 0 && sigma >= sigmas[i - 1]!)) {
-    found.push(`\`sigmas\` should descend but are [${sigmas.join(', ')}]: steps to a higher or equal noise level spoil the result.`);
+    found.push(
+      `\`sigmas\` should descend but are [${sigmas.join(', ')}]: steps to a higher or equal noise level spoil the result.`,
+    );
   }
   const last = sigmas[sigmas.length - 1]!;
   if (last !== 0) {

@@ -1,6 +1,7 @@
 /**
- * One Euler step as pure functions of tensors (Karras et al. 2022, algorithm 2; `EulerDiscreteScheduler.step` of diffusers).
- * Noise levels are float32 numbers, and each scalar factor is rounded to float32 as torch does before it meets a tensor.
+ * One Euler step as pure functions of tensors (Karras et al. 2022, algorithm 2;
+ * `EulerDiscreteScheduler.step` of diffusers). Noise levels are float32 numbers, and each scalar
+ * factor is rounded to float32 as torch does before it meets a tensor.
  */
 import * as tf from '@tensorflow/tfjs';
 import type { EulerDiscreteSchedulerConfig } from './eulerDiscreteConfig.ts';
@@ -12,8 +13,17 @@ export function inputScale(sigma: number): number {
   return f32(Math.sqrt(f32(f32(sigma * sigma) + 1)));
 }
 
-/** The sample at noise level `sigmaHat`, made from the sample at the lower level `sigma` by adding noise. */
-export function churn(sample: tf.Tensor, noise: tf.Tensor, sigma: number, sigmaHat: number, sNoise: number): tf.Tensor {
+/**
+ * The sample at noise level `sigmaHat`, made from the sample at the lower level `sigma` by adding
+ * noise.
+ */
+export function churn(
+  sample: tf.Tensor,
+  noise: tf.Tensor,
+  sigma: number,
+  sigmaHat: number,
+  sNoise: number,
+): tf.Tensor {
   const added = f32(Math.sqrt(f32(f32(sigmaHat * sigmaHat) - f32(sigma * sigma))));
   return tf.add(sample, tf.mul(tf.mul(noise, f32(sNoise)), added));
 }
@@ -38,12 +48,22 @@ export function predictOriginalSample(
       return tf.add(tf.mul(modelOutput, output), tf.div(sample, f32(f32(sigma * sigma) + 1)));
     }
     default:
-      throw new Error(`predictionType given as ${predictionType} must be one of \`epsilon\`, \`sample\`, or \`v_prediction\`.`);
+      throw new Error(
+        `predictionType given as ${predictionType} must be one of \`epsilon\`, \`sample\`, or \`v_prediction\`.`,
+      );
   }
 }
 
-/** Moves the sample along the line from `sigmaHat` to `sigmaNext`: `x + (x - x0) / sigmaHat * (sigmaNext - sigmaHat)`. */
-export function eulerStep(sample: tf.Tensor, originalSample: tf.Tensor, sigmaHat: number, sigmaNext: number): tf.Tensor {
+/**
+ * Moves the sample along the line from `sigmaHat` to `sigmaNext`: `x + (x - x0) / sigmaHat *
+ * (sigmaNext - sigmaHat)`.
+ */
+export function eulerStep(
+  sample: tf.Tensor,
+  originalSample: tf.Tensor,
+  sigmaHat: number,
+  sigmaNext: number,
+): tf.Tensor {
   const derivative = tf.div(tf.sub(sample, originalSample), sigmaHat);
   return tf.add(sample, tf.mul(derivative, f32(sigmaNext - sigmaHat)));
 }

@@ -1,4 +1,7 @@
-/** Which training timesteps a sampling run visits (table 2 of Lin et al. 2023, "Common Diffusion Noise Schedules and Sample Steps are Flawed"). */
+/**
+ * Which training timesteps a sampling run visits (table 2 of Lin et al. 2023, "Common Diffusion
+ * Noise Schedules and Sample Steps are Flawed").
+ */
 import { linspace } from './sigmas.ts';
 
 /** The nearest whole number, halves to the even one (`numpy.round`). */

@@ -31,9 +31,12 @@ const byte = (value: number) => Math.round(Math.min(1, Math.max(0, value)) * 255
  */
 export function compareTensors(actual: Values, expected: Values): TensorComparison {
   const { shape } = expected;
-  if (actual.shape.join() !== shape.join()) throw new Error(`The shape is [${actual.shape}] but should be [${shape}].`);
+  if (actual.shape.join() !== shape.join())
+    throw new Error(`The shape is [${actual.shape}] but should be [${shape}].`);
   const [a, b] = [actual.data, expected.data];
-  let [squares, ours, theirs, product, maxAbs, equal, largestByteDifference] = [0, 0, 0, 0, 0, 0, 0];
+  let [squares, ours, theirs, product, maxAbs, equal, largestByteDifference] = [
+    0, 0, 0, 0, 0, 0, 0,
+  ];
   for (let i = 0; i < b.length; i++) {
     const difference = a[i] - b[i];
     squares += difference * difference;
@@ -41,10 +44,12 @@ export function compareTensors(actual: Values, expected: Values): TensorComparis
     theirs += b[i] * b[i];
     product += a[i] * b[i];
     // Written so that NaN stays.
-    if (!(Math.abs(difference) <= maxAbs)) maxAbs = Number.isNaN(maxAbs) ? maxAbs : Math.abs(difference);
+    if (!(Math.abs(difference) <= maxAbs))
+      maxAbs = Number.isNaN(maxAbs) ? maxAbs : Math.abs(difference);
     const step = Math.abs(byte(a[i]) - byte(b[i]));
     if (step === 0) equal++;
-    if (!(step <= largestByteDifference)) largestByteDifference = Number.isNaN(largestByteDifference) ? largestByteDifference : step;
+    if (!(step <= largestByteDifference))
+      largestByteDifference = Number.isNaN(largestByteDifference) ? largestByteDifference : step;
   }
   return {
     shape: [...shape],

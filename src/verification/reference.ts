@@ -1,4 +1,7 @@
-/** Reference files: what diffusers computed at every stage of a call, as `test/reference/dump_reference.py` writes it. */
+/**
+ * Reference files: what diffusers computed at every stage of a call, as
+ * `test/reference/dump_reference.py` writes it.
+ */
 import { CheckpointError, camelCaseConfig, type SafetensorsFile } from '../checkpoints/browser.ts';
 import type { FloatArray, RgbImage } from '../media/image.ts';
 import type { GenerateOptions } from '../pipelines/types.ts';
@@ -55,7 +58,8 @@ export interface Reference {
 /**
  * Reads everything of a reference but its tensors.
  * @param label Names the file in messages.
- * @throws CheckpointError if the file is no reference, or its tensors are not of the shapes that its arguments mean.
+ * @throws CheckpointError if the file is no reference, or its tensors are not of the shapes that
+ * its arguments mean.
  */
 export async function readReference(file: SafetensorsFile, label: string): Promise<Reference> {
   const parsed = (key: string) => JSON.parse(file.metadata[key] ?? 'null');
@@ -63,16 +67,24 @@ export async function readReference(file: SafetensorsFile, label: string): Promi
   const checkpoint = parsed('checkpoint') as Reference['checkpoint'] | null;
   const inputs = file.names().filter((name) => name.startsWith('input.image.'));
   if (!args || !checkpoint?.files || inputs.length === 0) {
-    throw new CheckpointError(`${label} is no reference: test/reference/dump_reference.py writes those.`);
+    throw new CheckpointError(
+      `${label} is no reference: test/reference/dump_reference.py writes those.`,
+    );
   }
   const { images: _, seeds, ...rest } = camelCaseConfig(args);
   const call = rest as unknown as ReferenceCall;
   const names = file.names().filter((name) => !name.startsWith('input.'));
   for (const [name, expected] of Object.entries(shapesOf(call, inputs.length))) {
     const { shape } = file.info(name);
-    if (shape.length === expected.length && expected.every((length, axis) => length === null || length === shape[axis])) continue;
+    if (
+      shape.length === expected.length &&
+      expected.every((length, axis) => length === null || length === shape[axis])
+    )
+      continue;
     const axes = expected.map((length) => length ?? '?');
-    throw new CheckpointError(`${label}: ${name} is of the shape [${shape}], but its arguments mean [${axes}]. Make the reference again.`);
+    throw new CheckpointError(
+      `${label}: ${name} is of the shape [${shape}], but its arguments mean [${axes}]. Make the reference again.`,
+    );
   }
   const pictures = await Promise.all(
     inputs.sort().map(async (name): Promise<RgbImage> => {
@@ -80,7 +92,10 @@ export async function readReference(file: SafetensorsFile, label: string): Promi
       return { height, width, data: await file.readRaw(name) };
     }),
   );
-  const read = async (name: string) => ({ data: await file.read(name), shape: file.info(name).shape });
+  const read = async (name: string) => ({
+    data: await file.read(name),
+    shape: file.info(name).shape,
+  });
   return {
     call,
     seeds: seeds as number[],
@@ -94,7 +109,10 @@ export async function readReference(file: SafetensorsFile, label: string): Promi
 }
 
 /** The shapes that the stages of a call have, as far as its arguments say. */
-function shapesOf({ numVideosPerPrompt, numFrames, height, width }: ReferenceCall, pictures: number) {
+function shapesOf(
+  { numVideosPerPrompt, numFrames, height, width }: ReferenceCall,
+  pictures: number,
+) {
   const videos = pictures * numVideosPerPrompt;
   return {
     image_noise: [pictures, 3, null, null],
@@ -114,7 +132,9 @@ export function checkSameCheckpoint(reference: Reference, files: Record<string, 
     .filter(weights)
     .filter(([name, hash]) => files[name] !== hash);
   if (others.length === 0) return;
-  const listed = others.map(([name]) => `${name} ${files[name] === undefined ? 'is missing' : 'differs'}`).join(', ');
+  const listed = others
+    .map(([name]) => `${name} ${files[name] === undefined ? 'is missing' : 'differs'}`)
+    .join(', ');
   throw new CheckpointError(
     `The reference was made from another checkpoint, ${reference.checkpoint.id}: ${listed}. Make one from this checkpoint.`,
   );

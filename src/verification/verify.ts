@@ -42,8 +42,8 @@ export interface StageResult {
 /** Options of `verifyReference`. */
 export interface VerifyOptions {
   /**
-   * `own` (default): each stage works on what the one before it gave, as in a normal call. `reference`: on what the reference has of it, so
-   * that a stage shows its own error alone.
+   * `own` (default): each stage works on what the one before it gave, as in a normal call.
+   * `reference`: on what the reference has of it, so that a stage shows its own error alone.
    */
   stageInputs?: 'own' | 'reference';
   /** As of `generate`. */
@@ -53,7 +53,8 @@ export interface VerifyOptions {
 }
 
 /**
- * Replays the call of a reference from the same random draws, and compares each stage and block in the order in which they are computed.
+ * Replays the call of a reference from the same random draws, and compares each stage and block in
+ * the order in which they are computed.
  * @returns One result for everything that the reference holds.
  * @throws What `generate` throws.
  */
@@ -65,7 +66,8 @@ export async function verifyReference(
   const fed = stageInputs === 'reference';
   const results: StageResult[] = [];
   const compare = async (stage: string, ours: FloatArray) => {
-    if (reference.names.includes(stage)) results.push(compareStage(stage, ours, await reference.read(stage), fed));
+    if (reference.names.includes(stage))
+      results.push(compareStage(stage, ours, await reference.read(stage), fed));
   };
   const blocks = await BlockWatch.start(pipe, reference, fed);
   const generators = reference.seeds.map((seed) => new Generator(seed));
@@ -82,7 +84,9 @@ export async function verifyReference(
         for (const [name, output] of await blocks.take(stage)) await compare(name, output);
         await compare(stage, value);
       },
-      callbackOnStepEnd: fed ? async (_pipe, step) => ({ latents: await stageTensor(reference, `latents_step_${step}`) }) : undefined,
+      callbackOnStepEnd: fed
+        ? async (_pipe, step) => ({ latents: await stageTensor(reference, `latents_step_${step}`) })
+        : undefined,
       signal,
       onProgress,
     });
@@ -91,27 +95,58 @@ export async function verifyReference(
   }
   const seen = new Set(results.map(({ stage }) => stage));
   const missing = reference.names.filter((name) => !seen.has(name));
-  return [...results, ...missing.map((stage) => ({ stage, tolerance: toleranceOf(stage, fed), within: false, problem: 'never computed' }))];
+  return [
+    ...results,
+    ...missing.map((stage) => ({
+      stage,
+      tolerance: toleranceOf(stage, fed),
+      within: false,
+      problem: 'never computed',
+    })),
+  ];
 }
 
 function toleranceOf(stage: string, fed: boolean): number {
-  if (['image_noise', 'added_time_ids', 'initial_latents'].includes(stage)) return stageTolerances.random;
+  if (['image_noise', 'added_time_ids', 'initial_latents'].includes(stage))
+    return stageTolerances.random;
   if (stage.startsWith('block.')) return fed ? stageTolerances.layer : stageTolerances.model;
-  return stage === 'image_embeddings' || stage === 'image_latents' ? stageTolerances.model : stageTolerances.call;
+  return stage === 'image_embeddings' || stage === 'image_latents'
+    ? stageTolerances.model
+    : stageTolerances.call;
 }
 
-function compareStage(stage: string, ours: FloatArray, expected: FloatArray, fed: boolean): StageResult {
+function compareStage(
+  stage: string,
+  ours: FloatArray,
+  expected: FloatArray,
+  fed: boolean,
+): StageResult {
   const tolerance = toleranceOf(stage, fed);
   if (ours.shape.join() !== expected.shape.join()) {
-    return { stage, tolerance, within: false, problem: `has the shape [${ours.shape}] instead of [${expected.shape}]` };
+    return {
+      stage,
+      tolerance,
+      within: false,
+      problem: `has the shape [${ours.shape}] instead of [${expected.shape}]`,
+    };
   }
   const comparison = compareTensors(ours, expected);
   const { equalBytes, largestByteDifference } = comparison;
-  const bytes = equalBytes >= stageTolerances.equalBytes && largestByteDifference <= stageTolerances.largestByteDifference;
-  return { stage, tolerance, within: comparison.relativeL2 <= tolerance && (stage !== 'frames' || bytes), comparison };
+  const bytes =
+    equalBytes >= stageTolerances.equalBytes &&
+    largestByteDifference <= stageTolerances.largestByteDifference;
+  return {
+    stage,
+    tolerance,
+    within: comparison.relativeL2 <= tolerance && (stage !== 'frames' || bytes),
+    comparison,
+  };
 }
 
-/** A stage of a reference channels-last: `[..., C, H, W]` becomes `[..., H, W, C]`; lower ranks stay. */
+/**
+ * A stage of a reference channels-last: `[..., C, H, W]` becomes `[..., H, W, C]`; lower ranks
+ * stay.
+ */
 async function stageTensor(reference: Reference, name: string): Promise<tf.Tensor> {
   const { data, shape } = await reference.read(name);
   return tf.tidy(() => {
@@ -134,15 +169,22 @@ class FedPipeline extends StableVideoDiffusionPipeline {
     own.dispose();
     return stageTensor(this.reference, stage);
   }
-  protected override async encodeImage(...call: Parameters<StableVideoDiffusionPipeline['encodeImage']>): Promise<tf.Tensor> {
+  protected override async encodeImage(
+    ...call: Parameters<StableVideoDiffusionPipeline['encodeImage']>
+  ): Promise<tf.Tensor> {
     return this.instead(await super.encodeImage(...call), 'image_embeddings');
   }
-  protected override async encodePicture(...call: Parameters<StableVideoDiffusionPipeline['encodePicture']>): Promise<tf.Tensor> {
+  protected override async encodePicture(
+    ...call: Parameters<StableVideoDiffusionPipeline['encodePicture']>
+  ): Promise<tf.Tensor> {
     return this.instead(await super.encodePicture(...call), 'image_latents');
   }
 }
 
-/** Keeps what the blocks of a reference put out, the first time that they run, those of the UNet in the reference's step. */
+/**
+ * Keeps what the blocks of a reference put out, the first time that they run, those of the UNet in
+ * the reference's step.
+ */
 class BlockWatch {
   /** Names of the blocks in the reference. */
   readonly paths: string[];
@@ -155,7 +197,11 @@ class BlockWatch {
     this.paths = paths;
   }
 
-  static async start(pipe: StableVideoDiffusionPipeline, reference: Reference, fed: boolean): Promise<BlockWatch> {
+  static async start(
+    pipe: StableVideoDiffusionPipeline,
+    reference: Reference,
+    fed: boolean,
+  ): Promise<BlockWatch> {
     const watch = new BlockWatch(reference.names.filter((name) => name.startsWith('block.')));
     const models: Record<string, AnyBlock> = { unet: pipe.unet, vae: pipe.vae };
     for (const name of watch.paths) {
@@ -163,14 +209,17 @@ class BlockWatch {
       const block = blockAt(models[model!], path.join('.'));
       if (!block) continue;
       if (fed) watch.given.set(name, await stageTensor(reference, name));
-      const isDue = () => !watch.seen.has(name) && (model !== 'unet' || watch.step === reference.blockStep);
+      const isDue = () =>
+        !watch.seen.has(name) && (model !== 'unet' || watch.step === reference.blockStep);
       watch.undo.push(
         interceptOutput(block, (output) => {
           if (!isDue()) return output;
           watch.seen.add(name);
           watch.taken.set(name, tf.keep(tf.clone(output)));
           const instead = watch.given.get(name);
-          return instead && instead.size === output.size ? tf.tidy(() => tf.reshape(instead, output.shape)) : output;
+          return instead && instead.size === output.size
+            ? tf.tidy(() => tf.reshape(instead, output.shape))
+            : output;
         }),
       );
     }
@@ -195,7 +244,10 @@ class BlockWatch {
   }
 }
 
-/** Hands what a block puts out to `look` and takes what that gives instead, until the returned function is called. */
+/**
+ * Hands what a block puts out to `look` and takes what that gives instead, until the returned
+ * function is called.
+ */
 function interceptOutput(block: AnyBlock, look: (output: tf.Tensor) => tf.Tensor): () => void {
   const call = block.call.bind(block);
   block.call = (inputs, kwargs) => look(call(inputs, kwargs) as tf.Tensor);
@@ -222,7 +274,9 @@ function blockAt(block: AnyBlock | undefined, path: string): AnyBlock | undefine
   if (!block || path === '') return block;
   for (const child of block.children) {
     if (path === child.name) return child;
-    const found = path.startsWith(`${child.name}.`) ? blockAt(child, path.slice(child.name.length + 1)) : undefined;
+    const found = path.startsWith(`${child.name}.`)
+      ? blockAt(child, path.slice(child.name.length + 1))
+      : undefined;
     if (found) return found;
   }
   return undefined;

@@ -18,20 +18,27 @@ const give = (value) => console.log('RESULT ' + JSON.stringify(value));
 `;
 
 /**
- * Runs JavaScript with `tf`, this package's backend functions, `messageOf(action)` and `give(value)` at hand.
+ * Runs JavaScript with `tf`, this package's backend functions, `messageOf(action)` and
+ * `give(value)` at hand.
  * @returns What the last `give` was given.
  */
 export function inFreshProcess<T>(code: string, env: NodeJS.ProcessEnv = {}): Promise<T> {
   const args = ['--import', 'tsx', '--input-type=module', '--eval', preamble + code];
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, args, { cwd: root, env: { ...process.env, ...env }, timeout: 100_000 }, (error, stdout, stderr) => {
-      if (error) return reject(new Error(`${error.killed ? 'The process did not end. ' : ''}${stderr}`));
-      const result = stdout
-        .split('\n')
-        .filter((line) => line.startsWith('RESULT '))
-        .at(-1);
-      if (result === undefined) return reject(new Error(`Nothing was given: ${stdout}${stderr}`));
-      resolve(JSON.parse(result.slice('RESULT '.length)) as T);
-    });
+    execFile(
+      process.execPath,
+      args,
+      { cwd: root, env: { ...process.env, ...env }, timeout: 100_000 },
+      (error, stdout, stderr) => {
+        if (error)
+          return reject(new Error(`${error.killed ? 'The process did not end. ' : ''}${stderr}`));
+        const result = stdout
+          .split('\n')
+          .filter((line) => line.startsWith('RESULT '))
+          .at(-1);
+        if (result === undefined) return reject(new Error(`Nothing was given: ${stdout}${stderr}`));
+        resolve(JSON.parse(result.slice('RESULT '.length)) as T);
+      },
+    );
   });
 }

@@ -4,12 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import { type BackendName, type BackendReport, backendNames, listBackends, useBackend } from '../../src/backends/index.ts';
+import {
+  type BackendName,
+  type BackendReport,
+  backendNames,
+  listBackends,
+  useBackend,
+} from '../../src/backends/index.ts';
 import { inFreshProcess, swiftShader } from './freshProcess.ts';
 
 /** What each backend says when it cannot be used. */
 const absence: Record<BackendName, RegExp> = {
-  tensorflow: /^The tensorflow backend is (not installed|unusable \(.+\))\. `svd setup tensorflow` .*`npm install @tensorflow\/tfjs-node`/,
+  tensorflow:
+    /^The tensorflow backend is (not installed|unusable \(.+\))\. `svd setup tensorflow` .*`npm install @tensorflow\/tfjs-node`/,
   webgpu: /^The webgpu backend is (not installed|unusable \(.+\))\. `npm install webgpu@0\.6\.2 /,
   wasm: /^The wasm backend is not installed\. `npm install @tensorflow\/tfjs-backend-wasm@4\.22\.0`/,
   cpu: /^never/,
@@ -39,8 +46,13 @@ describe('useBackend', () => {
         return;
       }
       expect(report).to.include.keys('package', 'version', 'device');
-      // Ones times columns of 0, 1, ..., 63 is 63 * 64 / 2 everywhere. Enough elements for webgpu not to leave them to the processor.
-      const result = await inFreshProcess<{ report: BackendReport; backend: string; values: number[] }>(`
+      // Ones times columns of 0, 1, ..., 63 is 63 * 64 / 2 everywhere. Enough elements for webgpu
+      // not to leave them to the processor.
+      const result = await inFreshProcess<{
+        report: BackendReport;
+        backend: string;
+        values: number[];
+      }>(`
         const report = await useBackend('${name}');
         const product = tf.matMul(tf.ones([64, 64]), tf.tile(tf.range(0, 64).expandDims(1), [1, 64]));
         give({ report, backend: tf.getBackend(), values: [...new Set(await product.data())] });
@@ -50,7 +62,9 @@ describe('useBackend', () => {
   }
 
   it('takes by itself the first that is not software', async () => {
-    const first = reports.find(({ available, device }) => available && !/swiftshader|llvmpipe/i.test(device ?? ''))!;
+    const first = reports.find(
+      ({ available, device }) => available && !/swiftshader|llvmpipe/i.test(device ?? ''),
+    )!;
     const chosen = await inFreshProcess<BackendReport>('give(await useBackend());');
     expect(chosen).to.deep.equal(first);
   });
@@ -76,18 +90,23 @@ describe('useBackend', () => {
     );
     rmSync(nothingSetUp, { recursive: true });
     // Where npm could install tfjs-node, that one is used.
-    if (!/^@tensorflow\/tfjs-node(-gpu)?$/.test(message)) expect(message).to.match(absence.tensorflow);
+    if (!/^@tensorflow\/tfjs-node(-gpu)?$/.test(message))
+      expect(message).to.match(absence.tensorflow);
   });
 
   it('says how to get webgpu where there is no driver', async () => {
-    const message = await inFreshProcess<string>(`give(await messageOf(() => useBackend('webgpu')));`, {
-      VK_ICD_FILENAMES: '/nonexistent.json',
-    });
+    const message = await inFreshProcess<string>(
+      `give(await messageOf(() => useBackend('webgpu')));`,
+      {
+        VK_ICD_FILENAMES: '/nonexistent.json',
+      },
+    );
     expect(message).to.match(absence.webgpu);
   });
 
   it('refuses other names and numbers of threads', async () => {
-    const refusal = async (action: () => Promise<unknown>) => action().then(String, (error: Error) => error.message);
+    const refusal = async (action: () => Promise<unknown>) =>
+      action().then(String, (error: Error) => error.message);
     expect(await refusal(() => useBackend('cuda' as BackendName))).to.equal(
       '`backend` has to be one of auto, tensorflow, webgpu, wasm, cpu but is cuda.',
     );

@@ -42,10 +42,16 @@ describe('benchmark', () => {
     expect(relativeL2(Float32Array.of(3, 4), Float32Array.of(3, 4))).to.equal(0);
     expect(relativeL2(Float32Array.of(3, 9), Float32Array.of(3, 4))).to.equal(1);
     expect(relativeL2(Float32Array.of(Number.NaN, 4), Float32Array.of(3, 4))).to.be.NaN;
-    expect(() => relativeL2(Float32Array.of(1), Float32Array.of(3, 4))).to.throw('the results have 1 and 2 values');
+    expect(() => relativeL2(Float32Array.of(1), Float32Array.of(3, 4))).to.throw(
+      'the results have 1 and 2 values',
+    );
   });
 
   it('aligns tables', () => {
-    expect(markdown(['case', 's'], [['a', '10.5']]).split('\n')).to.deep.equal(['| case |    s |', '| ---- | ---: |', '| a    | 10.5 |']);
+    expect(markdown(['case', 's'], [['a', '10.5']]).split('\n')).to.deep.equal([
+      '| case |    s |',
+      '| ---- | ---: |',
+      '| a    | 10.5 |',
+    ]);
   });
 });

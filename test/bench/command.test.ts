@@ -1,4 +1,7 @@
-/** The command line of the benchmark as a process: what it lists, and how it refuses. Neither a benchmark nor Python is started. */
+/**
+ * The command line of the benchmark as a process: what it lists, and how it refuses. Neither a
+ * benchmark nor Python is started.
+ */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
@@ -6,12 +9,18 @@ import { cases } from '../../bench/cases.ts';
 
 const script = fileURLToPath(new URL('../../bench/run.ts', import.meta.url));
 
-/** Runs the benchmark's command. Without programs in reach, one that began to measure would fail and say so. */
+/**
+ * Runs the benchmark's command. Without programs in reach, one that began to measure would fail and
+ * say so.
+ */
 function bench(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   const env = { ...process.env, PATH: '', PYTHON: '' };
   return new Promise((resolve) => {
-    execFile(process.execPath, ['--import', 'tsx', script, ...args], { env }, (error, stdout, stderr) =>
-      resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
+    execFile(
+      process.execPath,
+      ['--import', 'tsx', script, ...args],
+      { env },
+      (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
     );
   });
 }
@@ -23,8 +32,14 @@ describe('npm run bench', () => {
     const [listed, growing] = [await bench('--list'), await bench('--list', '--growth')];
     const lines = Object.entries(cases).map(([name, { what }]) => `${name}: ${what}\n`);
     expect(listed).to.deep.equal({ code: 0, stdout: lines.join(''), stderr: '' });
-    expect(growing).to.deep.equal({ code: 0, stdout: series.map((name) => `${name}\n`).join(''), stderr: '' });
-    expect((await bench('--list', '--calls')).stdout).to.equal('float32\nhalf\noffload-model\noffload-sequential\n576x1024\nwasm\n');
+    expect(growing).to.deep.equal({
+      code: 0,
+      stdout: series.map((name) => `${name}\n`).join(''),
+      stderr: '',
+    });
+    expect((await bench('--list', '--calls')).stdout).to.equal(
+      'float32\nhalf\noffload-model\noffload-sequential\n576x1024\nwasm\n',
+    );
     expect((await bench('--list', '--conversions')).stdout).to.equal(
       'diffusers-to-tfjs\ndiffusers-to-original\ntfjs-to-diffusers\ntfjs-to-original\noriginal-to-diffusers\noriginal-to-tfjs\n',
     );
@@ -33,14 +48,31 @@ describe('npm run bench', () => {
   it('names every option in its help', async () => {
     const { code, stdout } = await bench('--help');
     expect(code).to.equal(0);
-    const options = ['--case NAME', '--rounds N', '--json FILE', '--list', '--growth', '--calls', '--conversions'];
+    const options = [
+      '--case NAME',
+      '--rounds N',
+      '--json FILE',
+      '--list',
+      '--growth',
+      '--calls',
+      '--conversions',
+    ];
     for (const option of options) expect(stdout).to.contain(option);
   });
 
   const refusals: [args: string[], message: string][] = [
-    [['--case', 'unet'], `there is no case "unet". The cases are ${Object.keys(cases).join(', ')}.`],
-    [['--case', 'clip', '--case', 'none'], `there is no case "none". The cases are ${Object.keys(cases).join(', ')}.`],
-    [['--growth', '--case', 'clip'], `there is no case "clip". The cases are ${series.join(', ')}.`],
+    [
+      ['--case', 'unet'],
+      `there is no case "unet". The cases are ${Object.keys(cases).join(', ')}.`,
+    ],
+    [
+      ['--case', 'clip', '--case', 'none'],
+      `there is no case "none". The cases are ${Object.keys(cases).join(', ')}.`,
+    ],
+    [
+      ['--growth', '--case', 'clip'],
+      `there is no case "clip". The cases are ${series.join(', ')}.`,
+    ],
     ...['0', '-1', '1.5', 'many', 'NaN', 'Infinity'].map((n): [string[], string] => [
       ['--rounds', n],
       `--rounds has to be a whole number of 1 or more but is "${n}".`,
@@ -48,12 +80,19 @@ describe('npm run bench', () => {
     [['--rounds', '--list'], '--rounds needs a value: --rounds N.'],
     [['--round', '3'], 'there is no option --round. Did you mean --rounds?'],
     [['--growth', '--calls'], '--growth and --calls are two measurements: give one of them.'],
-    [['--conversions', '--calls'], '--calls and --conversions are two measurements: give one of them.'],
+    [
+      ['--conversions', '--calls'],
+      '--calls and --conversions are two measurements: give one of them.',
+    ],
     [['clip'], 'cases are chosen by --case but "clip" is given without.'],
   ];
   for (const [args, message] of refusals) {
     it(`refuses ${args.join(' ')}`, async () => {
-      expect(await bench(...args)).to.deep.equal({ code: 2, stdout: '', stderr: `bench: ${message}\n` });
+      expect(await bench(...args)).to.deep.equal({
+        code: 2,
+        stdout: '',
+        stderr: `bench: ${message}\n`,
+      });
     });
   }
 });

@@ -3,7 +3,11 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
-import { components, weightedComponents, weightFileNames } from '../../src/checkpoints/diffusers/names.ts';
+import {
+  components,
+  weightedComponents,
+  weightFileNames,
+} from '../../src/checkpoints/diffusers/names.ts';
 import { publishedConfigs } from '../../src/checkpoints/original/publishedConfigs.ts';
 import { buildHeader } from '../../src/checkpoints/safetensors/header.ts';
 import type { TensorInfo } from '../../src/checkpoints/weights/source.ts';

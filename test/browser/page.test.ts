@@ -1,5 +1,16 @@
-/** The browser example in headless Chromium: it makes the video that Node makes, and tells its user what is wrong. */
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+/**
+ * The browser example in headless Chromium: it makes the video that Node makes, and tells its user
+ * what is wrong.
+ */
+import {
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,11 +31,18 @@ import { serve, type TestServer } from './serve.ts';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const picture = join(root, 'examples/rocket.jpg');
 
-/** Drops a file on the page, and gives whether the page takes it rather than let the browser open it. Runs in the page. */
+/**
+ * Drops a file on the page, and gives whether the page takes it rather than let the browser open
+ * it. Runs in the page.
+ */
 function drop({ name, type, base64 }: { name: string; type: string; base64: string }): boolean {
   const dataTransfer = new DataTransfer();
-  dataTransfer.items.add(new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], name, { type }));
-  const events = ['dragover', 'drop'].map((event) => new DragEvent(event, { dataTransfer, bubbles: true, cancelable: true }));
+  dataTransfer.items.add(
+    new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], name, { type }),
+  );
+  const events = ['dragover', 'drop'].map(
+    (event) => new DragEvent(event, { dataTransfer, bubbles: true, cancelable: true }),
+  );
   return events.every((event) => !document.body.dispatchEvent(event));
 }
 
@@ -40,7 +58,10 @@ describe('the browser example', () => {
   before(async () => {
     const built = await buildPage();
     metafile = built.metafile;
-    await convertCheckpoint(join(root, 'weights/tiny'), join(scratch, 'artifacts'), { to: 'tfjs', shardSize: 500_000 });
+    await convertCheckpoint(join(root, 'weights/tiny'), join(scratch, 'artifacts'), {
+      to: 'tfjs',
+      shardSize: 500_000,
+    });
     cpSync(join(scratch, 'artifacts'), join(scratch, 'elsewhere'), { recursive: true });
     writeLargeModel(join(scratch, 'large'));
     server = await serve(built.folder, scratch);
@@ -70,7 +91,9 @@ describe('the browser example', () => {
   const fill = async (values: Record<string, string>) => {
     for (const [name, value] of Object.entries(values)) await page.fill(`[name=${name}]`, value);
   };
-  const start = async (file: string | { name: string; mimeType: string; buffer: Buffer } = picture) => {
+  const start = async (
+    file: string | { name: string; mimeType: string; buffer: Buffer } = picture,
+  ) => {
     await page.setInputFiles('#file', file);
     await page.click('#start:enabled');
   };
@@ -78,9 +101,13 @@ describe('the browser example', () => {
   const ended = async (text: RegExp) => {
     const settled = (source: string) => {
       const status = document.getElementById('status')!;
-      return new RegExp(source).test(status.textContent!) || status.className === 'error' ? status.textContent! : false;
+      return new RegExp(source).test(status.textContent!) || status.className === 'error'
+        ? status.textContent!
+        : false;
     };
-    const status = await (await page.waitForFunction(settled, text.source, { timeout: 100_000 })).jsonValue();
+    const status = await (
+      await page.waitForFunction(settled, text.source, { timeout: 100_000 })
+    ).jsonValue();
     expect(status).to.match(text);
   };
 
@@ -98,8 +125,16 @@ describe('the browser example', () => {
     const [done] = await told(page, 'done');
 
     await useBackend('wasm');
-    const pipe = await StableVideoDiffusionPipeline.fromPretrained(join(root, 'weights/tiny'), { backend: 'wasm' });
-    const options = { height: 48, width: 64, numFrames: 4, numInferenceSteps: 3, generator: new Generator(7) };
+    const pipe = await StableVideoDiffusionPipeline.fromPretrained(join(root, 'weights/tiny'), {
+      backend: 'wasm',
+    });
+    const options = {
+      height: 48,
+      width: 64,
+      numFrames: 4,
+      numInferenceSteps: 3,
+      generator: new Generator(7),
+    };
     const { frames } = await pipe.generate(image, options);
     pipe.dispose();
     const differences = (frames[0] as RgbImage[]).flatMap(({ data }, i) =>
@@ -107,27 +142,34 @@ describe('the browser example', () => {
     );
     expect(differences).to.have.length(4 * 48 * 64 * 3);
     expect(Math.max(...differences)).to.be.at.most(1);
-    expect(differences.filter((difference) => difference === 0).length / differences.length).to.be.at.least(0.995);
+    expect(
+      differences.filter((difference) => difference === 0).length / differences.length,
+    ).to.be.at.least(0.995);
 
     const previews = await told(page, 'preview');
     expect(previews).to.have.length(3);
     const seen = await recorded(page, 'seen');
     for (const [i, preview] of previews.entries()) {
-      const { bar, width, height, pixels } = seen.find(({ status }) => status === `Sampling ${i + 1} of 3`)!;
+      const { bar, width, height, pixels } = seen.find(
+        ({ status }) => status === `Sampling ${i + 1} of 3`,
+      )!;
       expect([bar, width, height]).to.deep.equal([(i + 1) / 3, 8, 6]);
       expect(preview.frames).to.deep.include(pixels);
       expect(new Set(pixels).size, 'values on the canvas').to.be.above(10);
     }
-    expect(new Set((await told(page, 'progress')).map(({ progress }) => progress!.stage))).to.deep.equal(
-      new Set(['downloading', 'encoding', 'sampling', 'decoding']),
-    );
+    expect(
+      new Set((await told(page, 'progress')).map(({ progress }) => progress!.stage)),
+    ).to.deep.equal(new Set(['downloading', 'encoding', 'sampling', 'decoding']));
     const [download] = await Promise.all([page.waitForEvent('download'), page.click('#download')]);
     const mp4 = readFileSync(await download.path());
     expect(mp4.toString('latin1', 4, 8)).to.equal('ftyp');
     expect(download.suggestedFilename()).to.equal('video.mp4');
-    expect(await page.evaluate(() => [document.querySelector('canvas')!.width, document.querySelector('canvas')!.height])).to.deep.equal([
-      64, 48,
-    ]);
+    expect(
+      await page.evaluate(() => [
+        document.querySelector('canvas')!.width,
+        document.querySelector('canvas')!.height,
+      ]),
+    ).to.deep.equal([64, 48]);
   });
 
   it('stays responsive and stops when it is told to, then works again without downloading again', async () => {
@@ -161,7 +203,9 @@ describe('the browser example', () => {
       await fill({ numInferenceSteps: '1', numFrames: '2', width: '32', height: '32' });
       await start();
       await ended(/^Done/);
-      expect(server.requests.filter((request) => /^GET .*\.safetensors$/.test(request))).to.have.length(downloads);
+      expect(
+        server.requests.filter((request) => /^GET .*\.safetensors$/.test(request)),
+      ).to.have.length(downloads);
     }
     await context.close();
   });
@@ -176,12 +220,16 @@ describe('the browser example', () => {
       await ended(/^Done/);
       videos.push((await told(page, 'done')).at(-1)!.frames);
     }
-    expect(server.requests.filter((request) => /GET .artifacts.*\.bin$/.test(request))).to.have.length.above(3);
+    expect(
+      server.requests.filter((request) => /GET .artifacts.*\.bin$/.test(request)),
+    ).to.have.length.above(3);
     expect(videos[1]).to.deep.equal(videos[0]);
   });
 
   it('keeps files of another site in the cache, and downloads anew what has changed there or may have', async () => {
-    const shard = readdirSync(join(scratch, 'elsewhere/unet')).find((name) => name.endsWith('.bin'))!;
+    const shard = readdirSync(join(scratch, 'elsewhere/unet')).find((name) =>
+      name.endsWith('.bin'),
+    )!;
     const path = join(scratch, 'elsewhere/unet', shard);
     const videos: unknown[] = [];
     /** The shards that a visit downloads. */
@@ -189,7 +237,13 @@ describe('the browser example', () => {
       await page.goto(server.address);
       elsewhere.requests = [];
       await page.selectOption('[name=backend]', 'wasm');
-      await fill({ model: elsewhere.address, numInferenceSteps: '1', numFrames: '2', width: '32', height: '32' });
+      await fill({
+        model: elsewhere.address,
+        numInferenceSteps: '1',
+        numFrames: '2',
+        width: '32',
+        height: '32',
+      });
       await start();
       await ended(/^Done/);
       videos.push((await told(page, 'done'))[0].frames);
@@ -219,7 +273,11 @@ describe('the browser example', () => {
   });
 
   it('computes by WebGPU when that is asked for, here in software', async () => {
-    const withGpu = await launch('--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan');
+    const withGpu = await launch(
+      '--enable-unsafe-webgpu',
+      '--use-webgpu-adapter=swiftshader',
+      '--enable-features=Vulkan',
+    );
     const frames: { data: number[] }[][] = [];
     try {
       page = await withGpu.newPage();
@@ -236,7 +294,9 @@ describe('the browser example', () => {
     } finally {
       await withGpu.close();
     }
-    const differences = frames[0].flatMap(({ data }, i) => data.map((value, j) => Math.abs(value - frames[1][i].data[j])));
+    const differences = frames[0].flatMap(({ data }, i) =>
+      data.map((value, j) => Math.abs(value - frames[1][i].data[j])),
+    );
     expect(Math.max(...differences)).to.be.at.most(1);
   });
 
@@ -248,7 +308,11 @@ describe('the browser example', () => {
   });
 
   it('takes a picture that is dropped on it, and says so if a dropped file is none', async () => {
-    const rocket = { name: 'rocket.jpg', type: 'image/jpeg', base64: readFileSync(picture, 'base64') };
+    const rocket = {
+      name: 'rocket.jpg',
+      type: 'image/jpeg',
+      base64: readFileSync(picture, 'base64'),
+    };
     expect(await page.evaluate(drop, rocket)).to.equal(true);
     await ended(/^rocket\.jpg: 640 x 427 pixels\.$/);
     expect(await page.isVisible('#picture')).to.equal(true);
@@ -264,7 +328,13 @@ describe('the browser example', () => {
 
   it('refuses a model that wasm has no room for before it downloads any weights, and makes a video of another one then', async () => {
     await page.selectOption('[name=backend]', 'wasm');
-    await fill({ model: './large', numInferenceSteps: '1', numFrames: '2', width: '32', height: '32' });
+    await fill({
+      model: './large',
+      numInferenceSteps: '1',
+      numFrames: '2',
+      width: '32',
+      height: '32',
+    });
     await start();
     await ended(
       /^The weights take 16\.8 GiB on the wasm backend, whose memory ends at 4 GiB\. Use the webgpu backend or a smaller model\.$/,
@@ -292,7 +362,10 @@ describe('the browser example', () => {
       expect(performance.now() - begun, 'milliseconds').to.be.below(20_000);
       expect(await page.getAttribute('#status', 'class')).to.equal('error');
       expect((await told(page, 'progress')).length, 'progress').to.equal(before);
-      if (!loaded) expect(server.requests.filter((request) => request.endsWith('.safetensors'))).to.deep.equal([]);
+      if (!loaded)
+        expect(server.requests.filter((request) => request.endsWith('.safetensors'))).to.deep.equal(
+          [],
+        );
       await fill({ numInferenceSteps: '1', numFrames: '2', width: '32', height: '32' });
       await page.click('#start:enabled');
       await ended(/^Done/);
@@ -301,11 +374,20 @@ describe('the browser example', () => {
 
   it('says so if there is no model at the address, or it is not to be had', async () => {
     const cases = [
-      { values: { model: './nowhere' }, message: /nowhere\/model_index.json cannot be had: the server answers 404/ },
+      {
+        values: { model: './nowhere' },
+        message: /nowhere\/model_index.json cannot be had: the server answers 404/,
+      },
       { values: { variant: 'fp64' }, message: /image_encoder\/ has no model\.fp64\.safetensors/ },
       // It does not allow its use to other sites.
-      { values: { model: elsewhere.address }, message: /model_index.json cannot be reached\. .+ \(CORS\)\.$/ },
-      { values: { model: 'http://localhost:1/model' }, message: /localhost:1\/model\/model_index.json cannot be reached/ },
+      {
+        values: { model: elsewhere.address },
+        message: /model_index.json cannot be reached\. .+ \(CORS\)\.$/,
+      },
+      {
+        values: { model: 'http://localhost:1/model' },
+        message: /localhost:1\/model\/model_index.json cannot be reached/,
+      },
     ];
     elsewhere.headers = {};
     await page.selectOption('[name=backend]', 'wasm');
@@ -320,7 +402,9 @@ describe('the browser example', () => {
   it('bundles all that it needs, and nothing of Node', () => {
     const inputs = Object.keys(metafile.inputs);
     expect(inputs).to.include('src/browser.ts');
-    expect(inputs.filter((file) => /^node:|node_modules\/(sharp|@huggingface)/.test(file))).to.deep.equal([]);
+    expect(
+      inputs.filter((file) => /^node:|node_modules\/(sharp|@huggingface)/.test(file)),
+    ).to.deep.equal([]);
     const imports = Object.values(metafile.outputs).flatMap((output) => output.imports);
     expect(imports.filter(({ external }) => external)).to.deep.equal([]);
   });

@@ -9,7 +9,10 @@ type Message = {
   progress?: { stage: string };
 };
 
-/** What a visitor sees whenever the status changes. `bar` is the part of the progress bar that is filled, `pixels` are RGBA. */
+/**
+ * What a visitor sees whenever the status changes. `bar` is the part of the progress bar that is
+ * filled, `pixels` are RGBA.
+ */
 type Sight = { status: string; bar: number; width: number; height: number; pixels: number[] };
 
 /** What has been recorded in the page. */
@@ -17,7 +20,11 @@ export type Recorded = { told: Message[]; seen: Sight[]; drawn: number[] };
 
 /** Runs in the page. */
 function recordHere(): void {
-  const recorded: { told: unknown[]; seen: Sight[]; drawn: number[] } = { told: [], seen: [], drawn: [] };
+  const recorded: { told: unknown[]; seen: Sight[]; drawn: number[] } = {
+    told: [],
+    seen: [],
+    drawn: [],
+  };
   Object.assign(window, { recorded });
   const { Worker } = window;
   window.Worker = class extends Worker {
@@ -32,7 +39,10 @@ function recordHere(): void {
       const { value, max } = document.querySelector('progress')!;
       const canvas = document.querySelector('canvas')!;
       const { width, height } = canvas;
-      const pixels = width > 0 ? Array.from(canvas.getContext('2d')!.getImageData(0, 0, width, height).data) : [];
+      const pixels =
+        width > 0
+          ? Array.from(canvas.getContext('2d')!.getImageData(0, 0, width, height).data)
+          : [];
       recorded.seen.push({ status: status.textContent!, bar: value / max, width, height, pixels });
     };
     new MutationObserver(see).observe(status, { childList: true });
@@ -44,7 +54,10 @@ function recordHere(): void {
   });
 }
 
-/** Records the worker's messages, what is seen, and when frames are drawn during sampling, from the next visit on. */
+/**
+ * Records the worker's messages, what is seen, and when frames are drawn during sampling, from the
+ * next visit on.
+ */
 export async function record(page: Page): Promise<void> {
   // What tsx makes of functions in functions calls this helper, which pages do not have.
   await page.addInitScript('globalThis.__name = (value) => value');
@@ -52,11 +65,19 @@ export async function record(page: Page): Promise<void> {
 }
 
 /** One kind of what has been recorded, with typed arrays as lists. */
-export const recorded = async <K extends keyof Recorded>(page: Page, kind: K): Promise<Recorded[K]> =>
+export const recorded = async <K extends keyof Recorded>(
+  page: Page,
+  kind: K,
+): Promise<Recorded[K]> =>
   page.evaluate((kind) => {
     const found = (window as unknown as { recorded: Recorded }).recorded[kind];
-    return JSON.parse(JSON.stringify(found, (_, value) => (ArrayBuffer.isView(value) ? Array.from(value as Uint8Array) : value)));
+    return JSON.parse(
+      JSON.stringify(found, (_, value) =>
+        ArrayBuffer.isView(value) ? Array.from(value as Uint8Array) : value,
+      ),
+    );
   }, kind);
 
 /** The worker's messages of a type. */
-export const told = async (page: Page, type: string) => (await recorded(page, 'told')).filter((message) => message.type === type);
+export const told = async (page: Page, type: string) =>
+  (await recorded(page, 'told')).filter((message) => message.type === type);

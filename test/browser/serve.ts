@@ -37,7 +37,10 @@ export async function serve(...folders: string[]): Promise<TestServer> {
       'Content-Type': types[extname(file)] ?? 'application/octet-stream',
       'Content-Length': size,
       'Cache-Control': 'no-store',
-      ...(running.versions && { ETag: `"${size}-${mtime.getTime()}"`, 'Last-Modified': mtime.toUTCString() }),
+      ...(running.versions && {
+        ETag: `"${size}-${mtime.getTime()}"`,
+        'Last-Modified': mtime.toUTCString(),
+      }),
       ...running.headers,
     });
     if (request.method === 'HEAD') response.end();

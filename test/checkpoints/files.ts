@@ -1,4 +1,6 @@
-/** Where the fixtures of these tests are, a folder for what they write, and a check of rejections. */
+/**
+ * Where the fixtures of these tests are, a folder for what they write, and a check of rejections.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -22,10 +22,15 @@ const configs = [
 describe('identifyCheckpoint', () => {
   it('names the folder and hashes the files that are read, as sha256sum does', async () => {
     const { id, revision, files, hash } = await identifyCheckpoint(model);
-    const weights = ['image_encoder/model', 'unet/diffusion_pytorch_model', 'vae/diffusion_pytorch_model'].map((f) => `${f}.safetensors`);
+    const weights = [
+      'image_encoder/model',
+      'unet/diffusion_pytorch_model',
+      'vae/diffusion_pytorch_model',
+    ].map((f) => `${f}.safetensors`);
     expect({ id, revision }).to.deep.equal({ id: 'model', revision: undefined });
     expect(Object.keys(files)).to.deep.equal([...configs, ...weights].sort());
-    for (const [file, sum] of Object.entries(files)) expect(sum, file).to.equal(sha256(await readFile(join(model, file))));
+    for (const [file, sum] of Object.entries(files))
+      expect(sum, file).to.equal(sha256(await readFile(join(model, file))));
     if (process.platform !== 'linux') return;
     const printed = execFileSync('sha256sum', Object.keys(files), { cwd: model });
     expect(hash).to.equal(sha256(printed));
@@ -33,7 +38,9 @@ describe('identifyCheckpoint', () => {
 
   it('hashes the files of the variant, shards and their index included', async () => {
     const half = await identifyCheckpoint(model, { variant: 'fp16' });
-    expect(Object.keys(half.files)).to.include('unet/diffusion_pytorch_model.fp16.safetensors').and.have.length(9);
+    expect(Object.keys(half.files))
+      .to.include('unet/diffusion_pytorch_model.fp16.safetensors')
+      .and.have.length(9);
     const { files, hash } = await identifyCheckpoint(model, { variant: 'sharded' });
     expect(Object.keys(files).filter((file) => file.startsWith('vae/'))).to.deep.equal([
       'vae/config.json',
@@ -47,13 +54,18 @@ describe('identifyCheckpoint', () => {
   it('tells apart what differs in one byte of a config or a weight file', () =>
     inTemporaryFolder(async (folder) => {
       const seen = new Set<string>();
-      for (const [i, file] of ['', 'unet/config.json', 'unet/diffusion_pytorch_model.safetensors'].entries()) {
+      for (const [i, file] of [
+        '',
+        'unet/config.json',
+        'unet/diffusion_pytorch_model.safetensors',
+      ].entries()) {
         const copy = join(folder, String(i));
         await cp(model, copy, { recursive: true });
         if (file !== '') {
           const bytes = await readFile(join(copy, file));
           bytes[bytes.length - 1] ^= 1;
-          if (file.endsWith('.json')) await writeFile(join(copy, file), `${await readFile(join(copy, file), 'utf8')}\n`);
+          if (file.endsWith('.json'))
+            await writeFile(join(copy, file), `${await readFile(join(copy, file), 'utf8')}\n`);
           else await writeFile(join(copy, file), bytes);
         }
         seen.add((await identifyCheckpoint(copy)).hash);
@@ -70,7 +82,8 @@ describe('identifyCheckpoint', () => {
       await mkdir(join(repository, 'blobs'), { recursive: true });
       await cp(model, snapshot, { recursive: true });
       const file = 'unet/diffusion_pytorch_model.safetensors';
-      const name = 'c0ffee42'.repeat(8); // not what the file hashes to: that shows where it comes from
+      // not what the file hashes to: that shows where it comes from
+      const name = 'c0ffee42'.repeat(8);
       await rename(join(snapshot, file), join(repository, 'blobs', name));
       await symlink(join('../../../blobs', name), join(snapshot, file));
       const small = 'ab'.repeat(20);
@@ -89,14 +102,21 @@ describe('identifyCheckpoint', () => {
       const copy = join(folder, 'model');
       await cp(model, copy, { recursive: true });
       await rm(join(copy, 'vae/diffusion_pytorch_model.safetensors'));
-      await expectError(() => identifyCheckpoint(copy), 'has neither diffusion_pytorch_model.safetensors nor');
+      await expectError(
+        () => identifyCheckpoint(copy),
+        'has neither diffusion_pytorch_model.safetensors nor',
+      );
     }));
 });
 
 describe('sha256OfFiles', () => {
   it('hashes files larger than what is read at once, and empty ones', () =>
     inTemporaryFolder(async (folder) => {
-      const contents = [Buffer.alloc(0), Buffer.alloc(2 ** 22, 7), Buffer.alloc(2 ** 23 + 5, 'svd')];
+      const contents = [
+        Buffer.alloc(0),
+        Buffer.alloc(2 ** 22, 7),
+        Buffer.alloc(2 ** 23 + 5, 'svd'),
+      ];
       const paths = contents.map((_, i) => join(folder, String(i)));
       for (const [i, content] of contents.entries()) await writeFile(paths[i], content);
       expect(await sha256OfFiles(paths)).to.deep.equal(contents.map(sha256));
@@ -104,7 +124,10 @@ describe('sha256OfFiles', () => {
 
   it('names a file that cannot be read, and stops when asked to', () =>
     inTemporaryFolder(async (folder) => {
-      await expectError(() => sha256OfFiles([join(folder, 'nothing')]), 'nothing: it does not exist');
+      await expectError(
+        () => sha256OfFiles([join(folder, 'nothing')]),
+        'nothing: it does not exist',
+      );
       const path = join(folder, 'large');
       await writeFile(path, Buffer.alloc(2 ** 26));
       const controller = new AbortController();

@@ -11,24 +11,36 @@ import { fillByName } from '../harness/nameHash.ts';
 import { expectError, fixture, inTemporaryFolder } from './files.ts';
 
 const path = 'mid_block.resnets.0';
-const block = (outChannels = 32) => new SpatioTemporalResBlock({ name: 'mine', inChannels: 32, outChannels, tembChannels: 8 });
+const block = (outChannels = 32) =>
+  new SpatioTemporalResBlock({ name: 'mine', inChannels: 32, outChannels, tembChannels: 8 });
 
 /** The values of every weight by key. */
 async function valuesOf(layer: AnyBlock): Promise<Record<string, number[]>> {
   const entries = layer
     .parameters()
-    .map(async ({ key, variable }): Promise<[string, number[]]> => [key, [...(await variable.read().data())]]);
+    .map(
+      async ({ key, variable }): Promise<[string, number[]]> => [
+        key,
+        [...(await variable.read().data())],
+      ],
+    );
   return Object.fromEntries(await Promise.all(entries));
 }
 
-/** A copy of the fixture whose UNet has a block at `path`; its other components, and its other variants, have the fixture's few tensors. */
-async function withModel(use: (model: string, expected: Record<string, number[]>) => Promise<void>): Promise<void> {
+/**
+ * A copy of the fixture whose UNet has a block at `path`; its other components, and its other
+ * variants, have the fixture's few tensors.
+ */
+async function withModel(
+  use: (model: string, expected: Record<string, number[]>) => Promise<void>,
+): Promise<void> {
   await inTemporaryFolder(async (folder) => {
     const model = join(folder, 'model');
     await cp(fixture('model'), model, { recursive: true });
     const layer = block();
     await fillByName(layer);
-    const tensors = (at: string) => Object.entries(blockTensors(layer)).map(([key, tensor]) => [`${at}.${key}`, tensor]);
+    const tensors = (at: string) =>
+      Object.entries(blockTensors(layer)).map(([key, tensor]) => [`${at}.${key}`, tensor]);
     const both = Object.fromEntries([...tensors(path), ...tensors('mid_block.resnets.1')]);
     await writeSafetensors(join(model, 'unet/diffusion_pytorch_model.safetensors'), both);
     await use(model, await valuesOf(layer));
@@ -39,7 +51,9 @@ async function withModel(use: (model: string, expected: Record<string, number[]>
 /** The files below a folder that this process has open, where the system tells. */
 async function openFilesIn(folder: string): Promise<string[]> {
   const descriptors = await readdir('/proc/self/fd').catch(() => []);
-  const paths = await Promise.all(descriptors.map((name) => readlink(`/proc/self/fd/${name}`).catch(() => '')));
+  const paths = await Promise.all(
+    descriptors.map((name) => readlink(`/proc/self/fd/${name}`).catch(() => '')),
+  );
   return paths.filter((path) => path.startsWith(folder));
 }
 
@@ -84,11 +98,9 @@ describe('loadLayerWeights', () => {
 
   it('finds it in an original file and in TensorFlow.js artifacts under the same path', () =>
     inTemporaryFolder(async (folder) => {
-      const [model, original, tfjs] = ['model', 'original.safetensors', 'tfjs'].map((name) => join(folder, name)) as [
-        string,
-        string,
-        string,
-      ];
+      const [model, original, tfjs] = ['model', 'original.safetensors', 'tfjs'].map((name) =>
+        join(folder, name),
+      ) as [string, string, string];
       await writeSmallCheckpoint(model);
       await convertCheckpoint(model, original, { to: 'original' });
       await convertCheckpoint(model, tfjs, { to: 'tfjs' });
@@ -131,13 +143,29 @@ describe('loadLayerWeights', () => {
   it('says what there is instead of a layer that there is not', () =>
     withModel(async (model) => {
       const layer = block();
-      const resnets = 'has no layer "mid_block.resnets.7". Below "mid_block.resnets" there are 0, 1.';
-      await expectError(() => loadLayerWeights(layer, join(model, 'unet'), 'mid_block.resnets.7'), resnets);
-      await expectError(() => loadLayerWeights(layer, model, 'decoder.0'), 'At its top there are unet, vae, image_encoder.');
-      await expectError(() => loadLayerWeights(layer, model, 'unet.mid_block.x'), 'Below "unet.mid_block" there are resnets.');
+      const resnets =
+        'has no layer "mid_block.resnets.7". Below "mid_block.resnets" there are 0, 1.';
+      await expectError(
+        () => loadLayerWeights(layer, join(model, 'unet'), 'mid_block.resnets.7'),
+        resnets,
+      );
+      await expectError(
+        () => loadLayerWeights(layer, model, 'decoder.0'),
+        'At its top there are unet, vae, image_encoder.',
+      );
+      await expectError(
+        () => loadLayerWeights(layer, model, 'unet.mid_block.x'),
+        'Below "unet.mid_block" there are resnets.',
+      );
       await expectError(() => loadLayerWeights(layer, './no/such/folder', path), 'no/such/folder');
-      await cp(join(model, 'vae/diffusion_pytorch_model.safetensors'), join(model, 'image_encoder/model.safetensors'));
-      await expectError(() => loadLayerWeights(layer, model, 'linear'), 'Say which one is meant: "vae.linear" or "image_encoder.linear".');
+      await cp(
+        join(model, 'vae/diffusion_pytorch_model.safetensors'),
+        join(model, 'image_encoder/model.safetensors'),
+      );
+      await expectError(
+        () => loadLayerWeights(layer, model, 'linear'),
+        'Say which one is meant: "vae.linear" or "image_encoder.linear".',
+      );
       expect(layer.built).to.equal(false);
     }));
 
@@ -155,7 +183,10 @@ describe('loadLayerWeights', () => {
       expect(await valuesOf(layer)).to.deep.equal(before);
       layer.dispose();
       const linear = new Linear({ inFeatures: 32, outFeatures: 32 });
-      await expectError(() => loadLayerWeights(linear, model, `${path}.spatial_res_block.conv1`), 'is [32,32,3,3] instead of [32,32]');
+      await expectError(
+        () => loadLayerWeights(linear, model, `${path}.spatial_res_block.conv1`),
+        'is [32,32,3,3] instead of [32,32]',
+      );
       linear.dispose();
     }));
 });

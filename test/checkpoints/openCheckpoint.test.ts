@@ -4,7 +4,13 @@ import { cp, mkdir, readFile, rename, rm, symlink, truncate, writeFile } from 'n
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { convertCheckpoint } from '../../converters/index.ts';
-import { inspectModel, loadLayerWeights, openModel, type TensorToWrite, writeSafetensors } from '../../src/checkpoints/index.ts';
+import {
+  inspectModel,
+  loadLayerWeights,
+  openModel,
+  type TensorToWrite,
+  writeSafetensors,
+} from '../../src/checkpoints/index.ts';
 import { buildHeader } from '../../src/checkpoints/safetensors/header.ts';
 import { Linear } from '../../src/layers/index.ts';
 import { withModel } from '../converters/models.ts';
@@ -12,7 +18,10 @@ import { expectError, fixture, inTemporaryFolder } from './files.ts';
 
 const one: TensorToWrite = { dtype: 'F32', shape: [1], data: new Float32Array(1) };
 
-/** The names and shapes of an original file of the published size. Queries, keys and values are one tensor there, which stands in three rows. */
+/**
+ * The names and shapes of an original file of the published size. Queries, keys and values are one
+ * tensor there, which stands in three rows.
+ */
 function publishedTensors(): [string, { dtype: 'F16'; shape: number[]; bytes: number }][] {
   const table = readFileSync(new URL('../fixtures/svd-original-keys.tsv', import.meta.url), 'utf8');
   const rows = table
@@ -20,8 +29,13 @@ function publishedTensors(): [string, { dtype: 'F16'; shape: number[]; bytes: nu
     .split('\n')
     .slice(1)
     .map((line) => line.split('\t'));
-  const shapes = new Map(rows.map(([, , name, shape]) => [name, shape === '' ? [] : shape.split('x').map(Number)]));
-  return [...shapes].map(([name, shape]) => [name, { dtype: 'F16', shape, bytes: 2 * shape.reduce((a, b) => a * b, 1) }]);
+  const shapes = new Map(
+    rows.map(([, , name, shape]) => [name, shape === '' ? [] : shape.split('x').map(Number)]),
+  );
+  return [...shapes].map(([name, shape]) => [
+    name,
+    { dtype: 'F16', shape, bytes: 2 * shape.reduce((a, b) => a * b, 1) },
+  ]);
 }
 
 async function edit(path: string, change: (json: Record<string, unknown>) => void): Promise<void> {
@@ -53,11 +67,22 @@ describe('openModel', () => {
   it('takes the published files for what they are by names and shapes, and supposes their configs', () =>
     inTemporaryFolder(async (folder) => {
       const header = buildHeader(publishedTensors());
-      const size = header.length + publishedTensors().reduce((sum, [, { bytes }]) => sum + bytes, 0);
+      const size =
+        header.length + publishedTensors().reduce((sum, [, { bytes }]) => sum + bytes, 0);
       const cases: [name: string, options: object, supposed: string, recognised: string][] = [
         ['svd.safetensors', {}, 'trained on 14 frames, by its name', 'for 14 frames, like img2vid'],
-        ['svd_xt.safetensors', {}, 'trained on 25 frames, by its name', 'for 25 frames, like img2vid-xt'],
-        ['svd_xt_1_1.safetensors', {}, 'trained on 25 frames, by its name', 'for 25 frames, like img2vid-xt'],
+        [
+          'svd_xt.safetensors',
+          {},
+          'trained on 25 frames, by its name',
+          'for 25 frames, like img2vid-xt',
+        ],
+        [
+          'svd_xt_1_1.safetensors',
+          {},
+          'trained on 25 frames, by its name',
+          'for 25 frames, like img2vid-xt',
+        ],
         ['mine.safetensors', { numFrames: 21 }, 'trained on 21 frames.', 'for 21 frames'],
       ];
       for (const [name, options, supposed, recognised] of cases) {
@@ -68,18 +93,33 @@ describe('openModel', () => {
         expect(opened.supposed).to.contain(supposed);
         const found = await inspectModel(opened);
         expect(found.problems).to.deep.equal([]);
-        expect(found.recognised).to.equal(`Stable Video Diffusion in the published size, ${recognised}`);
+        expect(found.recognised).to.equal(
+          `Stable Video Diffusion in the published size, ${recognised}`,
+        );
         await opened.close();
       }
-      await expectError(() => openModel(join(folder, 'mine.safetensors')), 'does not say by its name how many frames', '--num-frames');
+      await expectError(
+        () => openModel(join(folder, 'mine.safetensors')),
+        'does not say by its name how many frames',
+        '--num-frames',
+      );
     }));
 
   it('names other models for what they are', () =>
     inTemporaryFolder(async (folder) => {
       const cases: [names: string[], what: string][] = [
-        [['cond_stage_model.transformer.text_model.x', 'model.diffusion_model.out.2.bias'], 'Stable Diffusion 1, which makes pictures'],
-        [['cond_stage_model.model.transformer.x', 'model.diffusion_model.out.2.bias'], 'Stable Diffusion 2'],
-        [['conditioner.embedders.1.model.x', 'model.diffusion_model.out.2.bias'], 'Stable Diffusion XL'],
+        [
+          ['cond_stage_model.transformer.text_model.x', 'model.diffusion_model.out.2.bias'],
+          'Stable Diffusion 1, which makes pictures',
+        ],
+        [
+          ['cond_stage_model.model.transformer.x', 'model.diffusion_model.out.2.bias'],
+          'Stable Diffusion 2',
+        ],
+        [
+          ['conditioner.embedders.1.model.x', 'model.diffusion_model.out.2.bias'],
+          'Stable Diffusion XL',
+        ],
         [['model.diffusion_model.joint_blocks.0.x'], 'Stable Diffusion 3'],
         [['double_blocks.0.x'], 'Flux'],
         [['lora_unet_x.lora_up.weight'], 'LoRA'],
@@ -109,14 +149,24 @@ describe('openModel', () => {
       await edit(join(copy, 'model_index.json'), (json) => {
         json._class_name = 'StableDiffusionPipeline';
       });
-      await expectError(() => openModel(copy), '"StableDiffusionPipeline"', 'Stable Diffusion 1 or 2, which makes pictures from text');
+      await expectError(
+        () => openModel(copy),
+        '"StableDiffusionPipeline"',
+        'Stable Diffusion 1 or 2, which makes pictures from text',
+      );
     }));
 
   it('reads no pickle files, and says why and what to do', () =>
     inTemporaryFolder(async (folder) => {
       for (const name of ['svd_xt.ckpt', 'model.bin', 'model.pt', 'model.pth']) {
         await writeFile(join(folder, name), 'x');
-        await expectError(() => openModel(join(folder, name)), name, 'executes code', '.safetensors', 'safe_serialization');
+        await expectError(
+          () => openModel(join(folder, name)),
+          name,
+          'executes code',
+          '.safetensors',
+          'safe_serialization',
+        );
       }
       const copy = join(folder, 'model');
       await cp(fixture('model'), copy, { recursive: true });
@@ -125,7 +175,11 @@ describe('openModel', () => {
       await cp(join(fixture('model'), 'vae/config.json'), join(copy, 'vae/config.json'));
       await writeFile(join(copy, 'vae/diffusion_pytorch_model.bin'), 'x');
       const opened = await openModel(copy);
-      await expectError(() => opened.weights('vae'), 'diffusion_pytorch_model.bin', 'executes code');
+      await expectError(
+        () => opened.weights('vae'),
+        'diffusion_pytorch_model.bin',
+        'executes code',
+      );
     }));
 
   it('follows no link and no name out of the folder', () =>
@@ -135,12 +189,18 @@ describe('openModel', () => {
       await rename(join(model, weights), path('elsewhere.safetensors'));
       await symlink(path('elsewhere.safetensors'), join(model, weights));
       const opened = await openModel(model);
-      await expectError(() => opened.weights('unet'), weights, 'leads out of its folder', 'elsewhere.safetensors');
+      await expectError(
+        () => opened.weights('unet'),
+        weights,
+        'leads out of its folder',
+        'elsewhere.safetensors',
+      );
       for (const layers of [join(model, 'unet'), join(model, weights)]) {
         const layer = new Linear({ inFeatures: 1, outFeatures: 1 });
         const loading = () => loadLayerWeights(layer, layers, 'time_embedding.linear_1');
         if (layers.endsWith('unet')) await expectError(loading, weights, 'leads out of its folder');
-        else await expectError(loading, 'of another shape'); // a file that is named itself may be a link
+        // a file that is named itself may be a link
+        else await expectError(loading, 'of another shape');
         layer.dispose();
       }
       await rename(join(model, 'model_index.json'), path('index.json'));
@@ -164,7 +224,11 @@ describe('openModel', () => {
       await rename(path('tfjs/vae/group1-shard1of1.bin'), path('shard'));
       await symlink(path('shard'), path('tfjs/vae/group1-shard1of1.bin'));
       const folder = await openModel(path('tfjs'));
-      await expectError(() => folder.weights('vae'), 'group1-shard1of1.bin', 'leads out of its folder');
+      await expectError(
+        () => folder.weights('vae'),
+        'group1-shard1of1.bin',
+        'leads out of its folder',
+      );
     }));
 
   it('says what is wrong with an artifact', () =>
@@ -185,16 +249,34 @@ describe('openModel', () => {
       };
       await expectProblem((json) => delete json.weightsManifest, 'no `weightsManifest`');
       await expectProblem((_, weight) => delete weight.name, 'has no name');
-      await expectProblem((_, weight) => Object.assign(weight, { shape: [-1] }), 'no list of sizes');
-      await expectProblem((_, weight) => Object.assign(weight, { dtype: 'int32' }), '"int32" and not float32');
-      await expectProblem((_, weight) => Object.assign(weight, { quantization: { dtype: 'uint4' } }), '"uint4"');
-      await expectProblem((_, weight) => Object.assign(weight, { quantization: { dtype: 'uint8' } }), '`scale` and `min`');
+      await expectProblem(
+        (_, weight) => Object.assign(weight, { shape: [-1] }),
+        'no list of sizes',
+      );
+      await expectProblem(
+        (_, weight) => Object.assign(weight, { dtype: 'int32' }),
+        '"int32" and not float32',
+      );
+      await expectProblem(
+        (_, weight) => Object.assign(weight, { quantization: { dtype: 'uint4' } }),
+        '"uint4"',
+      );
+      await expectProblem(
+        (_, weight) => Object.assign(weight, { quantization: { dtype: 'uint8' } }),
+        '`scale` and `min`',
+      );
       await expectProblem((_, weight) => Object.assign(weight, { shape: [1] }), 'bytes instead of');
-      await expectProblem((json) => (json.weightsManifest as object[]).push((json.weightsManifest as object[])[0]), 'twice');
+      await expectProblem(
+        (json) => (json.weightsManifest as object[]).push((json.weightsManifest as object[])[0]),
+        'twice',
+      );
       await writeFile(artifact, whole);
       await rm(path('tfjs/vae/group1-shard1of1.bin'));
       const folder = await openModel(path('tfjs'));
       await expectError(() => folder.weights('vae'), 'group1-shard1of1.bin', 'does not exist');
-      await expectError(async () => (await openModel(path('tfjs'), { variant: 'fp16' })).weights('vae'), 'which have no variants');
+      await expectError(
+        async () => (await openModel(path('tfjs'), { variant: 'fp16' })).weights('vae'),
+        'which have no variants',
+      );
     }));
 });

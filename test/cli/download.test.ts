@@ -1,4 +1,7 @@
-/** Models of the hub from the command line: `svd download`, which may be stopped at any point, and `svd generate --model org/name`. */
+/**
+ * Models of the hub from the command line: `svd download`, which may be stopped at any point, and
+ * `svd generate --model org/name`.
+ */
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { expect } from 'chai';
@@ -23,7 +26,12 @@ describe('models of the hub', () => {
   });
   beforeEach(async () => {
     hub = await TestHub.start({ ...files });
-    process.env = { ...env, HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: folder.path('cache'), HF_HOME: folder.path('home') };
+    process.env = {
+      ...env,
+      HF_ENDPOINT: hub.endpoint,
+      HF_HUB_CACHE: folder.path('cache'),
+      HF_HOME: folder.path('home'),
+    };
     delete process.env.HF_TOKEN;
   });
   afterEach(async () => {
@@ -34,7 +42,8 @@ describe('models of the hub', () => {
   after(() => folder.remove());
 
   const snapshot = () => folder.path(`cache/models--some-org--some-model/snapshots/${commit}`);
-  const svd = (...args: string[]) => startSvd(args, { HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: folder.path('cache') });
+  const svd = (...args: string[]) =>
+    startSvd(args, { HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: folder.path('cache') });
 
   describe('svd download', () => {
     it('prints the folder, or one line of JSON', async () => {
@@ -47,7 +56,13 @@ describe('models of the hub', () => {
     });
 
     it('refuses wrong usage with exit code 2, and fails in one sentence with exit code 1', async () => {
-      const runs = [['download'], ['download', 'name'], ['download', id, 'more'], ['download', '../x/y'], ['download', id, '--verify']];
+      const runs = [
+        ['download'],
+        ['download', 'name'],
+        ['download', id, 'more'],
+        ['download', '../x/y'],
+        ['download', id, '--verify'],
+      ];
       for (const { code, stderr } of await Promise.all(runs.map((args) => svd(...args).ended))) {
         expect(code).to.equal(2);
         expect(stderr).to.match(/^svd: [^\n]*\.\n$/);
@@ -55,7 +70,9 @@ describe('models of the hub', () => {
       hub.gatedFor = 'hf_right';
       const { code, stdout, stderr } = await svd('download', id).ended;
       expect({ code, stdout }).to.deep.equal({ code: 1, stdout: '' });
-      expect(stderr).to.match(/^svd: some-org\/some-model is gated\. Accept its licence on [^\n]*\n$/);
+      expect(stderr).to.match(
+        /^svd: some-org\/some-model is gated\. Accept its licence on [^\n]*\n$/,
+      );
       expect((await svd('download', id, '--token', 'hf_right').ended).code).to.equal(0);
     });
 
@@ -65,7 +82,8 @@ describe('models of the hub', () => {
       const { child, ended } = svd('download', id);
       let signalled = false;
       hub.onSent = (sent) => {
-        if (sent > 700_000 && !signalled) signalled = child.kill('SIGINT'); // a second one would end the process at once
+        // a second one would end the process at once
+        if (sent > 700_000 && !signalled) signalled = child.kill('SIGINT');
       };
       expect(await ended).to.deep.equal({ code: 130, stdout: '', stderr: 'svd: interrupted\n' });
       const left = await readdir(folder.path('cache/models--some-org--some-model/blobs'));
@@ -74,7 +92,9 @@ describe('models of the hub', () => {
       hub.onSent = undefined;
       hub.seen = [];
       expect((await svd('download', id).ended).code).to.equal(0);
-      expect(hub.largeRequests().find(({ path }) => path === LARGE)!.range).to.match(/^bytes=[1-9]/);
+      expect(hub.largeRequests().find(({ path }) => path === LARGE)!.range).to.match(
+        /^bytes=[1-9]/,
+      );
     });
 
     it('completes what was killed at any point', async () => {
@@ -82,8 +102,15 @@ describe('models of the hub', () => {
       const blob = sha256(hub.files[LARGE]);
       const contents = folder.path('cache/models--some-org--some-model/blobs');
       const bytesThere = async () => {
-        const names = (await readdir(contents).catch(() => [])).filter((name) => name.startsWith(blob));
-        return Math.max(0, ...(await Promise.all(names.map(async (name) => (await stat(`${contents}/${name}`)).size))));
+        const names = (await readdir(contents).catch(() => [])).filter((name) =>
+          name.startsWith(blob),
+        );
+        return Math.max(
+          0,
+          ...(await Promise.all(
+            names.map(async (name) => (await stat(`${contents}/${name}`)).size),
+          )),
+        );
       };
       hub.slowness = 1;
       const points = new MersenneTwister(7);
@@ -94,7 +121,8 @@ describe('models of the hub', () => {
         const { child, ended } = svd('download', id);
         const point = hub.sent + (points.next() / 2 ** 32) * 500_000;
         // Before anything is sent, in the middle of it, and in what follows the last byte.
-        if (kills % 5 === 0) setTimeout(() => child.kill('SIGKILL'), (points.next() / 2 ** 32) * 600);
+        if (kills % 5 === 0)
+          setTimeout(() => child.kill('SIGKILL'), (points.next() / 2 ** 32) * 600);
         else hub.onSent = (sent) => sent > point && child.kill('SIGKILL');
         await ended;
         // What was on the way is sent again, not what had come.
@@ -108,7 +136,9 @@ describe('models of the hub', () => {
       const snapshot = await downloadModel(id, { verify: true });
       for (const [path, content] of Object.entries(hub.files))
         expect((await readFile(`${snapshot}/${path}`)).equals(content), path).to.equal(true);
-      expect((await readdir(contents)).filter((name) => name.endsWith('.incomplete'))).to.deep.equal([]);
+      expect(
+        (await readdir(contents)).filter((name) => name.endsWith('.incomplete')),
+      ).to.deep.equal([]);
     });
   });
 
@@ -129,7 +159,12 @@ describe('models of the hub', () => {
     });
 
     it('takes a folder of that name before the hub, which has no options for it', async () => {
-      for (const option of [['--revision', 'main'], ['--token', 'hf_x'], ['--cache-dir', 'x'], ['--local-files-only']]) {
+      for (const option of [
+        ['--revision', 'main'],
+        ['--token', 'hf_x'],
+        ['--cache-dir', 'x'],
+        ['--local-files-only'],
+      ]) {
         const run = generate([
           picture('rocket.jpg'),
           '--model',
@@ -147,7 +182,9 @@ describe('models of the hub', () => {
     });
 
     it('says what is missing when it may not ask', async () => {
-      const error = await generate([...args, folder.path('x.mp4'), '--local-files-only']).catch((thrown) => thrown);
+      const error = await generate([...args, folder.path('x.mp4'), '--local-files-only']).catch(
+        (thrown) => thrown,
+      );
       expect(error.message).to.include(`svd download ${id}\``);
     });
   });
@@ -174,7 +211,9 @@ describe('models of the hub', () => {
       });
       pipe.dispose();
       expect([...stages]).to.deep.equal(['downloading', 'loading']);
-      const refused = await StableVideoDiffusionPipeline.fromPretrained(folder.path('model'), { revision: 'main' }).catch((error) => error);
+      const refused = await StableVideoDiffusionPipeline.fromPretrained(folder.path('model'), {
+        revision: 'main',
+      }).catch((error) => error);
       expect(refused.message).to.include('revision can be given for a model of the hub');
     });
   });

@@ -18,16 +18,33 @@ describe('svd info', () => {
   after(() => folder.remove());
 
   it('tells what a checkpoint is made of and what memory it needs on each backend', async () => {
-    const { code, stdout, stderr } = await svd('info', '--model', model, '--height', '64', '--width', '96', '--num-frames', '3');
+    const { code, stdout, stderr } = await svd(
+      'info',
+      '--model',
+      model,
+      '--height',
+      '64',
+      '--width',
+      '96',
+      '--num-frames',
+      '3',
+    );
     expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
-    expect(stdout).to.match(/^model, in the format diffusers: Stable Video Diffusion in a size of its own\.\n\nModels:\n/);
-    expect(stdout).to.match(/\n {2}unet +[\d,]+ parameters, +[\d.]+ MiB of F32\n {2}vae +.*\n {2}image_encoder +.*\n\nSHA-256:\n/);
+    expect(stdout).to.match(
+      /^model, in the format diffusers: Stable Video Diffusion in a size of its own\.\n\nModels:\n/,
+    );
+    expect(stdout).to.match(
+      /\n {2}unet +[\d,]+ parameters, +[\d.]+ MiB of F32\n {2}vae +.*\n {2}image_encoder +.*\n\nSHA-256:\n/,
+    );
     const { files, hash } = await identifyCheckpoint(model);
-    for (const [file, sha256] of Object.entries(files)) expect(stdout).to.contain(`\n  ${sha256}  ${file}\n`);
+    for (const [file, sha256] of Object.entries(files))
+      expect(stdout).to.contain(`\n  ${sha256}  ${file}\n`);
     expect(stdout).to.contain(`\n  ${hash}  all of these\n`);
     expect(stdout).to.contain('Memory for 3 frames of 96x64, with guidance:');
     for (const name of ['tensorflow, processor', 'wasm', 'cpu']) {
-      expect(stdout).to.match(new RegExp(`^\\+ ${name} +\\d+ MiB( of WebAssembly, \\d+ MiB of the process)?$`, 'm'));
+      expect(stdout).to.match(
+        new RegExp(`^\\+ ${name} +\\d+ MiB( of WebAssembly, \\d+ MiB of the process)?$`, 'm'),
+      );
     }
     expect(stdout, 'no card is known').to.match(/^\? tensorflow, CUDA +[\d.]+ GiB of the card/m);
     const lines = stdout.split('\n').filter((line) => !/^ {2}[0-9a-f]{64} {2}/.test(line));
@@ -35,33 +52,80 @@ describe('svd info', () => {
   });
 
   it('prints one line of JSON', async () => {
-    const args = ['--max-guidance-scale', '1', '--decode-chunk-size', '1', '--offload', 'model', '--memory', '2', '--json'];
-    const { code, stdout } = await svd('info', '--model', model, '--height', '64', '--width', '96', ...args);
+    const args = [
+      '--max-guidance-scale',
+      '1',
+      '--decode-chunk-size',
+      '1',
+      '--offload',
+      'model',
+      '--memory',
+      '2',
+      '--json',
+    ];
+    const { code, stdout } = await svd(
+      'info',
+      '--model',
+      model,
+      '--height',
+      '64',
+      '--width',
+      '96',
+      ...args,
+    );
     expect([code, stdout.trim().split('\n').length]).to.deep.equal([0, 1]);
     const described = JSON.parse(stdout) as ModelDescription & { model: string };
     expect(described.model).to.equal(model);
     expect(described.call).to.deep.equal({
-      ...{ height: 64, width: 96, numFrames: 2, pictures: 1, videos: 1, guided: false, decoded: true },
+      ...{
+        height: 64,
+        width: 96,
+        numFrames: 2,
+        pictures: 1,
+        videos: 1,
+        guided: false,
+        decoded: true,
+      },
     });
-    expect(described).to.deep.include({ format: 'diffusers', problems: [], checkpoint: await identifyCheckpoint(model) });
+    expect(described).to.deep.include({
+      format: 'diffusers',
+      problems: [],
+      checkpoint: await identifyCheckpoint(model),
+    });
     const { parameters, bytes, dtypes } = described.models.unet;
     expect({ bytes, dtypes }).to.deep.equal({ bytes: 4 * parameters, dtypes: ['F32'] });
     expect(described.plans.map(({ device }) => device)).to.deep.equal([...devices]);
     const [plan] = described.plans;
     expect(plan).to.deep.include({ fits: true, offload: 'model', availableBytes: 2 ** 31 });
     expect(plan.levers).to.deep.include({ decodeChunkSize: 1, guidanceTogether: false });
-    expect(plan.stages.map(({ model }) => model)).to.deep.equal(['imageEncoder', 'vae', 'unet', 'vae']);
-    expect(plan.processBytes).to.equal(Math.max(...plan.stages.map(({ processBytes }) => processBytes)));
+    expect(plan.stages.map(({ model }) => model)).to.deep.equal([
+      'imageEncoder',
+      'vae',
+      'unet',
+      'vae',
+    ]);
+    expect(plan.processBytes).to.equal(
+      Math.max(...plan.stages.map(({ processBytes }) => processBytes)),
+    );
   });
 
   it('tells of original files and of artifacts as they are stored', async () => {
     await convertCheckpoint(model, folder.path('small.safetensors'), { to: 'original' });
     await convertCheckpoint(model, folder.path('quantised'), { to: 'tfjs', quantize: 'uint8' });
     const size = ['--height', '64', '--width', '96', '--json'];
-    const original = await svd('info', '--model', folder.path('small.safetensors'), '--config', model, ...size);
+    const original = await svd(
+      'info',
+      '--model',
+      folder.path('small.safetensors'),
+      '--config',
+      model,
+      ...size,
+    );
     const quantised = await svd('info', '--model', folder.path('quantised'), ...size);
     expect([original.stderr, quantised.stderr]).to.deep.equal(['', '']);
-    const [one, other] = [original, quantised].map(({ stdout }) => JSON.parse(stdout) as ModelDescription);
+    const [one, other] = [original, quantised].map(
+      ({ stdout }) => JSON.parse(stdout) as ModelDescription,
+    );
     expect([one.format, other.format]).to.deep.equal(['original', 'tfjs']);
     const { parameters } = one.models.unet;
     expect(one.models.unet).to.deep.equal({ parameters, bytes: 4 * parameters, dtypes: ['F32'] });
@@ -76,11 +140,21 @@ describe('svd info', () => {
     await writeFile(`${broken}/vae/config.json`, JSON.stringify({ ...config, latent_channels: 8 }));
     const { code, stdout } = await svd('info', '--model', broken);
     expect(code).to.equal(1);
-    expect(stdout.replace(/\s+/g, ' ')).to.match(/ Problems: The weights don't fit "vae": \d+ of another shape \(/);
+    expect(stdout.replace(/\s+/g, ' ')).to.match(
+      / Problems: The weights don't fit "vae": \d+ of another shape \(/,
+    );
   });
 
   it('says why a video does not fit and what would', async () => {
-    const { code, stdout } = await svd('info', '--model', model, '--num-frames', '40', '--memory', '0.8');
+    const { code, stdout } = await svd(
+      'info',
+      '--model',
+      model,
+      '--num-frames',
+      '40',
+      '--memory',
+      '0.8',
+    );
     expect(code).to.equal(0);
     expect(stdout.replace(/\s+/g, ' ')).to.match(
       /- tensorflow, processor does not fit\. 40 frames of 1024x576 do not fit into memory: \w+ needs [\d.]+ GiB and there are 820 MiB\. .*\d+x\d+ would fit\./,
@@ -95,12 +169,19 @@ describe('svd info', () => {
         ['--model', model, '--width', '100'],
         'svd: --width has to be a whole number from 8 to 8192 and divisible by 8 but is "100". Try 96.\n',
       ],
-      [['--model', model, '--offload', 'disk'], 'svd: --offload has to be one of none, model, sequential but is "disk".\n'],
-      [['--model', model, '--memory', '0'], 'svd: --memory has to be a number of 0.1 or more but is "0".\n'],
+      [
+        ['--model', model, '--offload', 'disk'],
+        'svd: --offload has to be one of none, model, sequential but is "disk".\n',
+      ],
+      [
+        ['--model', model, '--memory', '0'],
+        'svd: --memory has to be a number of 0.1 or more but is "0".\n',
+      ],
       [['--model', model, '--output', 'a.mp4'], 'svd: there is no option --output.\n'],
     ];
     const results = await Promise.all(cases.map(([args]) => svd('info', ...args)));
-    for (const [i, result] of results.entries()) expect(result).to.deep.equal({ code: 2, stdout: '', stderr: cases[i][1] });
+    for (const [i, result] of results.entries())
+      expect(result).to.deep.equal({ code: 2, stdout: '', stderr: cases[i][1] });
   });
 
   it('says what is wrong with a checkpoint', async () => {

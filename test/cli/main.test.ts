@@ -19,7 +19,9 @@ describe('svd', () => {
   });
 
   it('shows the help of each command', async () => {
-    for (const [i, { code, stdout, stderr }] of (await Promise.all(names.map((name) => svd(name, '--help')))).entries()) {
+    for (const [i, { code, stdout, stderr }] of (
+      await Promise.all(names.map((name) => svd(name, '--help')))
+    ).entries()) {
       expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
       expect(stdout).to.match(new RegExp(`^Usage: svd ${names[i]} `));
     }
@@ -28,9 +30,18 @@ describe('svd', () => {
   it('refuses wrong usage with exit code 2 and one sentence', async () => {
     const cases: [args: string[], message: string][] = [
       [[], `svd: a command is required: ${names.join(', ')}. See svd --help.\n`],
-      [['genrate'], `svd: there is no command "genrate". Did you mean svd generate? The commands are ${names.join(', ')}.\n`],
-      [['--colour'], `svd: there is no command "--colour". The commands are ${names.join(', ')}.\n`],
-      [['generate'], 'svd: --output FILE is required: the video to write. See svd generate --help.\n'],
+      [
+        ['genrate'],
+        `svd: there is no command "genrate". Did you mean svd generate? The commands are ${names.join(', ')}.\n`,
+      ],
+      [
+        ['--colour'],
+        `svd: there is no command "--colour". The commands are ${names.join(', ')}.\n`,
+      ],
+      [
+        ['generate'],
+        'svd: --output FILE is required: the video to write. See svd generate --help.\n',
+      ],
       [
         ['generate', 'a.png', '--model', 'm', '--output', 'o.mp4', '--height', '20'],
         'svd: --height has to be a whole number from 8 to 8192 and divisible by 8 but is "20". Try 16.\n',
@@ -41,7 +52,8 @@ describe('svd', () => {
       ],
     ];
     const results = await Promise.all(cases.map(([args]) => svd(...args)));
-    for (const [i, result] of results.entries()) expect(result).to.deep.equal({ code: 2, stdout: '', stderr: cases[i][1] });
+    for (const [i, result] of results.entries())
+      expect(result).to.deep.equal({ code: 2, stdout: '', stderr: cases[i][1] });
   });
 
   it('shows where an error comes from only when asked', async () => {
@@ -85,20 +97,48 @@ describe('svd generate as a process', () => {
 
   it('prints the paths, and nothing on standard error but the drawn seed', async () => {
     const output = folder.path('clip.webp');
-    const { code, stdout, stderr } = await svd(...args, '--num-inference-steps', '1', '--output', output);
+    const { code, stdout, stderr } = await svd(
+      ...args,
+      '--num-inference-steps',
+      '1',
+      '--output',
+      output,
+    );
     expect({ code, stdout }).to.deep.equal({ code: 0, stdout: `${output}\n` });
     expect(stderr).to.match(/^svd: the seed is \d+\n$/);
   });
 
   it('prints one line of JSON', async () => {
     const output = folder.path('clip.mp4');
-    const { code, stdout, stderr } = await svd(...args, '--num-inference-steps', '1', '--output', output, '--seed', '9', '--json');
+    const { code, stdout, stderr } = await svd(
+      ...args,
+      '--num-inference-steps',
+      '1',
+      '--output',
+      output,
+      '--seed',
+      '9',
+      '--json',
+    );
     expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
     expect(stdout.split('\n')).to.have.length(2);
     const report = JSON.parse(stdout);
-    expect(report).to.have.all.keys('output', 'settings', 'backend', 'timings', 'peakMemoryBytes', 'memory');
+    expect(report).to.have.all.keys(
+      'output',
+      'settings',
+      'backend',
+      'timings',
+      'peakMemoryBytes',
+      'memory',
+    );
     expect(report.output).to.deep.equal([output]);
-    expect(report.settings).to.deep.include({ seeds: [9], height: 16, width: 24, numFrames: 2, numInferenceSteps: 1 });
+    expect(report.settings).to.deep.include({
+      seeds: [9],
+      height: 16,
+      width: 24,
+      numFrames: 2,
+      numInferenceSteps: 1,
+    });
   });
 
   it('fails with exit code 1 and one sentence, which --quiet does not silence', async () => {
@@ -106,7 +146,14 @@ describe('svd generate as a process', () => {
     const output = ['--output', folder.path('failed.mp4')];
     const [picture, model] = await Promise.all([
       svd('generate', folder.path('no-picture.png'), ...args.slice(2), ...output),
-      svd(...args.slice(0, 2), '--model', folder.path('nowhere'), ...args.slice(4), ...output, '--quiet'),
+      svd(
+        ...args.slice(0, 2),
+        '--model',
+        folder.path('nowhere'),
+        ...args.slice(4),
+        ...output,
+        '--quiet',
+      ),
     ]);
     for (const { code, stdout, stderr } of [picture, model]) {
       expect({ code, stdout }).to.deep.equal({ code: 1, stdout: '' });
@@ -117,7 +164,12 @@ describe('svd generate as a process', () => {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     it(`ends with exit code 130 on ${signal} and leaves no files`, async () => {
       const before = await readdir(folder.path('.'));
-      const output = ['--output', folder.path('stopped.safetensors'), '--dump', folder.path('stages.safetensors')];
+      const output = [
+        '--output',
+        folder.path('stopped.safetensors'),
+        '--dump',
+        folder.path('stages.safetensors'),
+      ];
       const { child, ended } = startSvd([...args, '--num-inference-steps', '100000', ...output]);
       await once(child.stderr, 'data'); // the seed, told before the model is loaded
       child.kill(signal);

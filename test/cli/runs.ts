@@ -1,4 +1,7 @@
-/** What the tests of `svd generate` share: a folder to work in, a checkpoint in it, and ways to run the command. */
+/**
+ * What the tests of `svd generate` share: a folder to work in, a checkpoint in it, and ways to run
+ * the command.
+ */
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -14,16 +17,22 @@ import { testBackend } from '../setup.ts';
 import { writeCheckpoint } from './checkpoint.ts';
 
 /** The path of a picture among the fixtures. */
-export const picture = (name: string) => fileURLToPath(new URL(`../fixtures/images/${name}`, import.meta.url));
+export const picture = (name: string) =>
+  fileURLToPath(new URL(`../fixtures/images/${name}`, import.meta.url));
 
 /** A folder for one suite. */
-export async function workFolder(): Promise<{ path: (name: string) => string; remove: () => Promise<void> }> {
+export async function workFolder(): Promise<{
+  path: (name: string) => string;
+  remove: () => Promise<void>;
+}> {
   const folder = await mkdtemp(join(tmpdir(), 'svd-test-'));
   return { path: (name) => join(folder, name), remove: () => rm(folder, { recursive: true }) };
 }
 
 /** The configs of the components that a pipeline fixture was made with. */
-export async function componentsOf(fixture: string): Promise<Record<string, Record<string, unknown>>> {
+export async function componentsOf(
+  fixture: string,
+): Promise<Record<string, Record<string, unknown>>> {
   const { metadata } = await readFixture('pipelines', `${fixture}.safetensors`);
   return JSON.parse(metadata.components);
 }
@@ -31,25 +40,44 @@ export async function componentsOf(fixture: string): Promise<Record<string, Reco
 /** Writes a checkpoint that loads and runs fast, for what does not compare numbers. */
 export async function writeSmallCheckpoint(folder: string): Promise<void> {
   const { unet, ...others } = await componentsOf('default-guidance');
-  await writeCheckpoint(folder, { ...others, unet: { ...unet, layers_per_block: 1, sample_size: 5 } }); // 20x20, near to `small`
+  await writeCheckpoint(folder, {
+    ...others,
+    unet: { ...unet, layers_per_block: 1, sample_size: 5 },
+  }); // 20x20, near to `small`
 }
 
 /** The quickest useful settings, for the small checkpoint. */
-export const small = ['--height', '16', '--width', '24', '--num-frames', '2', '--num-inference-steps', '1'];
+export const small = [
+  '--height',
+  '16',
+  '--width',
+  '24',
+  '--num-frames',
+  '2',
+  '--num-inference-steps',
+  '1',
+];
 
 /** Runs `svd generate` within this process. */
 export async function generate(args: string[], watch: Partial<Watch> = {}) {
   const notes: string[] = [];
   const note = (text: string) => notes.push(text);
   const command = readGenerateCommand([...args, '--backend', testBackend]);
-  const report = await generateVideo(command, { signal: new AbortController().signal, progress: new ProgressLine(), note, ...watch });
+  const report = await generateVideo(command, {
+    signal: new AbortController().signal,
+    progress: new ProgressLine(),
+    note,
+    ...watch,
+  });
   return { ...report, notes };
 }
 
 /** A process that runs `svd`. */
 export function startSvd(args: string[], env: Record<string, string> = {}) {
   const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', main, ...args], { env: { ...process.env, ...env } });
+  const child = spawn(process.execPath, ['--import', 'tsx', main, ...args], {
+    env: { ...process.env, ...env },
+  });
   const text = { stdout: '', stderr: '' };
   child.stdout.on('data', (data) => {
     text.stdout += data;
@@ -70,7 +98,8 @@ export const svd = (...args: string[]) => startSvd(args).ended;
 export async function readTensors(path: string) {
   const file = await openSafetensors(path);
   const tensors: Record<string, FloatArray> = {};
-  for (const name of file.names()) tensors[name] = { data: await file.read(name), shape: file.info(name).shape };
+  for (const name of file.names())
+    tensors[name] = { data: await file.read(name), shape: file.info(name).shape };
   await file.close();
   return { tensors, metadata: file.metadata };
 }

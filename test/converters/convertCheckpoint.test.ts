@@ -3,7 +3,13 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { type ConvertOptions, convertCheckpoint } from '../../converters/index.ts';
-import { identifyCheckpoint, openModel, openSafetensors, type TensorToWrite, writeSafetensors } from '../../src/checkpoints/index.ts';
+import {
+  identifyCheckpoint,
+  openModel,
+  openSafetensors,
+  type TensorToWrite,
+  writeSafetensors,
+} from '../../src/checkpoints/index.ts';
 import { StableVideoDiffusionPipeline } from '../../src/pipelines/node.ts';
 import { Generator } from '../../src/random/index.ts';
 import { expectError } from '../checkpoints/files.ts';
@@ -19,44 +25,64 @@ async function rewrite(
   more: Record<string, TensorToWrite> = {},
 ): Promise<void> {
   const file = await openSafetensors(from);
-  const tensors = file
-    .names()
-    .map((name): [string, TensorToWrite] => [
-      rename(name),
-      { dtype: file.info(name).dtype, shape: file.info(name).shape, data: () => file.readRaw(name) },
-    ]);
+  const tensors = file.names().map((name): [string, TensorToWrite] => [
+    rename(name),
+    {
+      dtype: file.info(name).dtype,
+      shape: file.info(name).shape,
+      data: () => file.readRaw(name),
+    },
+  ]);
   await writeSafetensors(to, { ...Object.fromEntries(tensors), ...more });
   await file.close();
 }
 
 async function frames(pipe: StableVideoDiffusionPipeline): Promise<Float32Array> {
-  const options = { height: 16, width: 24, numFrames: 2, numInferenceSteps: 1, generator: new Generator(3), outputType: 'array' } as const;
+  const options = {
+    height: 16,
+    width: 24,
+    numFrames: 2,
+    numInferenceSteps: 1,
+    generator: new Generator(3),
+    outputType: 'array',
+  } as const;
   const result = await pipe.generate(inputPicture('picture', 24, 16), options);
   pipe.dispose();
   return result.frames.data;
 }
 
-const load = (path: string, options = {}) => StableVideoDiffusionPipeline.fromPretrained(path, { backend: testBackend, ...options });
+const load = (path: string, options = {}) =>
+  StableVideoDiffusionPipeline.fromPretrained(path, { backend: testBackend, ...options });
 
 describe('convertCheckpoint', () => {
   for (const dtype of ['float32', 'float16'] as const) {
     it(`goes to the original naming and back without changing a bit of ${dtype}`, () =>
       withModel(dtype, async (model, path) => {
         await convertCheckpoint(model, path('small.safetensors'), { to: 'original' });
-        await convertCheckpoint(path('small.safetensors'), path('back'), { to: 'diffusers', config: model });
+        await convertCheckpoint(path('small.safetensors'), path('back'), {
+          to: 'diffusers',
+          config: model,
+        });
         await expectSameWeights(model, path('back'));
       }));
 
     it(`goes to TensorFlow.js artifacts and back without changing a bit of ${dtype}`, () =>
       withModel(dtype, async (model, path) => {
         await convertCheckpoint(model, path('tfjs'), { to: 'tfjs', shardSize: 100_000 });
-        const shards = (await readdir(path('tfjs/unet'))).filter((name) => /^group1-shard\d+of\d+\.bin$/.test(name));
+        const shards = (await readdir(path('tfjs/unet'))).filter((name) =>
+          /^group1-shard\d+of\d+\.bin$/.test(name),
+        );
         expect(shards.length).to.be.above(3);
-        expect((await readFile(path(`tfjs/unet/group1-shard1of${shards.length}.bin`))).length).to.equal(100_000);
+        expect(
+          (await readFile(path(`tfjs/unet/group1-shard1of${shards.length}.bin`))).length,
+        ).to.equal(100_000);
         await convertCheckpoint(path('tfjs'), path('back'), { to: 'diffusers' });
         await expectSameWeights(model, path('back'));
         await convertCheckpoint(path('tfjs'), path('small.safetensors'), { to: 'original' });
-        await convertCheckpoint(path('small.safetensors'), path('again'), { to: 'tfjs', config: path('tfjs') });
+        await convertCheckpoint(path('small.safetensors'), path('again'), {
+          to: 'tfjs',
+          config: path('tfjs'),
+        });
         await convertCheckpoint(path('again'), path('last'), { to: 'diffusers' });
         await expectSameWeights(model, path('last'));
       }));
@@ -65,12 +91,20 @@ describe('convertCheckpoint', () => {
   it('writes whole numbers as floats where transformers takes no integers', () =>
     withModel('float32', async (model, path) => {
       const file = join(model, 'image_encoder/config.json');
-      const config = { ...JSON.parse(await readFile(file, 'utf8')), initializer_factor: 1.0, layer_norm_eps: 1e-5, hidden_size_of: 2 };
+      const config = {
+        ...JSON.parse(await readFile(file, 'utf8')),
+        initializer_factor: 1.0,
+        layer_norm_eps: 1e-5,
+        hidden_size_of: 2,
+      };
       await writeFile(file, JSON.stringify(config));
       await convertCheckpoint(model, path('tfjs'), { to: 'tfjs' });
       await convertCheckpoint(path('tfjs'), path('back'), { to: 'diffusers' });
       const text = await readFile(path('back/image_encoder/config.json'), 'utf8');
-      expect(text).to.contain('"initializer_factor": 1.0').and.contain('"layer_norm_eps": 0.00001').and.contain('"hidden_size_of": 2');
+      expect(text)
+        .to.contain('"initializer_factor": 1.0')
+        .and.contain('"layer_norm_eps": 0.00001')
+        .and.contain('"hidden_size_of": 2');
       expect(JSON.parse(text)).to.deep.equal(config);
     }));
 
@@ -79,10 +113,15 @@ describe('convertCheckpoint', () => {
       await convertCheckpoint(model, path('small.safetensors'), { to: 'original' });
       await convertCheckpoint(model, path('tfjs'), { to: 'tfjs' });
       const expected = await frames(await load(model));
-      const single = await StableVideoDiffusionPipeline.fromSingleFile(path('small.safetensors'), { config: model, backend: testBackend });
+      const single = await StableVideoDiffusionPipeline.fromSingleFile(path('small.safetensors'), {
+        config: model,
+        backend: testBackend,
+      });
       expect(await frames(single)).to.deep.equal(expected);
       expect(await frames(await load(path('tfjs')))).to.deep.equal(expected);
-      expect(await frames(await load(path('tfjs'), { offload: 'sequential' }))).to.deep.equal(expected);
+      expect(await frames(await load(path('tfjs'), { offload: 'sequential' }))).to.deep.equal(
+        expected,
+      );
     }));
 
   it("takes the decoder's last convolution over time in both places, and passes over what is not used", () =>
@@ -106,7 +145,10 @@ describe('convertCheckpoint', () => {
       const names = [await namesOf('published.safetensors'), await namesOf('other.safetensors')];
       expect(names[0]).to.include('first_stage_model.decoder.conv_out.time_mix_conv.weight');
       expect(names[1]).to.include('first_stage_model.decoder.time_mix_conv.weight');
-      await convertCheckpoint(path('other.safetensors'), path('back'), { to: 'diffusers', config: model });
+      await convertCheckpoint(path('other.safetensors'), path('back'), {
+        to: 'diffusers',
+        config: model,
+      });
       await expectSameWeights(model, path('back'));
     }));
 
@@ -116,23 +158,33 @@ describe('convertCheckpoint', () => {
       expect(source).to.deep.equal(await identifyCheckpoint(model));
       const json = async (file: string) => JSON.parse(await readFile(path(file), 'utf8'));
       expect((await json('tfjs/model_index.json'))._converted_from).to.deep.equal(source);
-      expect((await json('tfjs/vae/model.json')).userDefinedMetadata.convertedFrom).to.deep.equal(source);
+      expect((await json('tfjs/vae/model.json')).userDefinedMetadata.convertedFrom).to.deep.equal(
+        source,
+      );
       await convertCheckpoint(path('tfjs'), path('a.safetensors'), { to: 'original' });
       const file = await openSafetensors(path('a.safetensors'));
-      expect(JSON.parse(file.metadata.converted_from)).to.deep.equal(await identifyCheckpoint(path('tfjs')));
+      expect(JSON.parse(file.metadata.converted_from)).to.deep.equal(
+        await identifyCheckpoint(path('tfjs')),
+      );
       await file.close();
     }));
 
   it('splits and narrows as it is told to', () =>
     withModel('float32', async (model, path) => {
-      await convertCheckpoint(model, path('half'), { to: 'diffusers', dtype: 'bfloat16', shardSize: 200_000 });
+      await convertCheckpoint(model, path('half'), {
+        to: 'diffusers',
+        dtype: 'bfloat16',
+        shardSize: 200_000,
+      });
       const names = await readdir(path('half/unet'));
       expect(names).to.include('diffusion_pytorch_model.safetensors.index.json');
       const opened = await openModel(path('half'));
       const source = await opened.weights('unet');
       expect(source.info('conv_in.weight').dtype).to.equal('BF16');
       const sizes = await Promise.all(
-        names.filter((name) => name.endsWith('.safetensors')).map((name) => readFile(path(`half/unet/${name}`))),
+        names
+          .filter((name) => name.endsWith('.safetensors'))
+          .map((name) => readFile(path(`half/unet/${name}`))),
       );
       expect(sizes.length).to.be.above(2);
       await opened.close();
@@ -146,7 +198,10 @@ describe('convertCheckpoint', () => {
     withModel('float32', async (model, path) => {
       const to = (options: Partial<ConvertOptions>, input = model) =>
         convertCheckpoint(input, path('out'), { to: 'diffusers', ...options });
-      await expectError(() => to({ to: 'onnx' as 'tfjs' }), '`to` has to be one of diffusers, original, tfjs');
+      await expectError(
+        () => to({ to: 'onnx' as 'tfjs' }),
+        '`to` has to be one of diffusers, original, tfjs',
+      );
       await expectError(() => to({ from: 'tfjs' }), 'is in the format diffusers, not tfjs');
       await expectError(() => to({ to: 'tfjs', dtype: 'float16' }), 'Give `quantize`');
       await expectError(() => to({ quantize: 'uint8' }), '`quantize` is for tfjs');
@@ -159,10 +214,20 @@ describe('convertCheckpoint', () => {
       await expectError(() => to({}, path('small.safetensors')), '--num-frames', '--config');
       await expectError(() => to({ numFrames: 25 }, path('small.safetensors')), 'no place for');
       const config = JSON.parse(await readFile(join(model, 'unet/config.json'), 'utf8'));
-      await writeFile(join(model, 'unet/config.json'), JSON.stringify({ ...config, layers_per_block: 0 }));
-      await expectError(() => to({ config: model }, path('small.safetensors')), 'weights that a model of this config has no place for');
+      await writeFile(
+        join(model, 'unet/config.json'),
+        JSON.stringify({ ...config, layers_per_block: 0 }),
+      );
+      await expectError(
+        () => to({ config: model }, path('small.safetensors')),
+        'weights that a model of this config has no place for',
+      );
       const why = new Error('enough');
-      expect(await to({ signal: AbortSignal.abort(why) }, path('small.safetensors')).catch((error) => error)).to.be.an('error');
+      expect(
+        await to({ signal: AbortSignal.abort(why) }, path('small.safetensors')).catch(
+          (error) => error,
+        ),
+      ).to.be.an('error');
       expect((await readdir(path('.'))).sort()).to.deep.equal(['single', 'small.safetensors']);
     }));
 });

@@ -1,4 +1,7 @@
-/** Converts in a process of its own, which tells of its progress: `tsx convertInProcess.ts INPUT OUTPUT OPTIONS`. */
+/**
+ * Converts in a process of its own, which tells of its progress: `tsx convertInProcess.ts INPUT
+ * OUTPUT OPTIONS`.
+ */
 import { convertCheckpoint } from '../../converters/index.ts';
 
 const [input, output, options] = process.argv.slice(2);

@@ -22,7 +22,10 @@ async function sizesOf(path: string): Promise<{ total: number; largest: number }
   return { total: sizes.reduce((sum, size) => sum + size, 0), largest: Math.max(...sizes) };
 }
 
-/** The most bytes that were handed out at once while `work` ran, and those that nobody has given back. */
+/**
+ * The most bytes that were handed out at once while `work` ran, and those that nobody has given
+ * back.
+ */
 async function handedOut(work: () => Promise<unknown>): Promise<{ most: number; left: number }> {
   const { take, give } = Buffers.prototype;
   const sizes = new Map<number, number>();
@@ -70,9 +73,14 @@ describe('memory of conversions', () => {
 
   it('holds nothing of a model that is saved out of its files', () =>
     inTemporaryFolder(async (folder) => {
-      const pipe = await StableVideoDiffusionPipeline.fromPretrained('weights/tiny', { backend: testBackend, offload: 'model' });
+      const pipe = await StableVideoDiffusionPipeline.fromPretrained('weights/tiny', {
+        backend: testBackend,
+        offload: 'model',
+      });
       try {
-        const { left } = await handedOut(() => pipe.savePretrained(join(folder, 'saved'), { dtype: 'float16' }));
+        const { left } = await handedOut(() =>
+          pipe.savePretrained(join(folder, 'saved'), { dtype: 'float16' }),
+        );
         expect(left).to.equal(0);
       } finally {
         pipe.dispose();
@@ -89,7 +97,14 @@ describe('memory of conversions', () => {
         return { data: new Uint8Array(100_000) };
       };
       const parts: Part[] = Array.from({ length: 200 }, () => ({ bytes: 100_000, make }));
-      const runs = [{ pieces: [{ path: 'a', bytes: 20_000_000 }], headBytes: 0, parts, finish: async () => ({}) }];
+      const runs = [
+        {
+          pieces: [{ path: 'a', bytes: 20_000_000 }],
+          headBytes: 0,
+          parts,
+          finish: async () => ({}),
+        },
+      ];
       await writeResumably(join(folder, 'out'), { job: 1, runs, onWritten: () => (held -= 1) });
       expect(held).to.equal(0);
       expect(most).to.be.within(2, 6);

@@ -3,16 +3,25 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { convertCheckpoint } from '../../converters/index.ts';
-import { openSafetensors, type TensorToWrite, writeSafetensors } from '../../src/checkpoints/index.ts';
+import {
+  openSafetensors,
+  type TensorToWrite,
+  writeSafetensors,
+} from '../../src/checkpoints/index.ts';
 import { inTemporaryFolder } from '../checkpoints/files.ts';
 import { writeSmallCheckpoint } from '../cli/runs.ts';
 
 /** The weight files of a model in diffusers' layout. */
-export const weightFiles = ['unet/diffusion_pytorch_model', 'vae/diffusion_pytorch_model', 'image_encoder/model'].map(
-  (file) => `${file}.safetensors`,
-);
+export const weightFiles = [
+  'unet/diffusion_pytorch_model',
+  'vae/diffusion_pytorch_model',
+  'image_encoder/model',
+].map((file) => `${file}.safetensors`);
 
-/** Runs `use` with the path of a small model, in float32 or half precision, and of files beside it, which are removed afterwards. */
+/**
+ * Runs `use` with the path of a small model, in float32 or half precision, and of files beside it,
+ * which are removed afterwards.
+ */
 export function withModel(
   dtype: 'float32' | 'float16',
   use: (model: string, path: (name: string) => string) => Promise<void>,
@@ -20,7 +29,8 @@ export function withModel(
   return inTemporaryFolder(async (folder) => {
     const path = (name: string) => join(folder, name);
     await writeSmallCheckpoint(path('single'));
-    if (dtype === 'float16') await convertCheckpoint(path('single'), path('half'), { to: 'diffusers', dtype });
+    if (dtype === 'float16')
+      await convertCheckpoint(path('single'), path('half'), { to: 'diffusers', dtype });
     await use(path(dtype === 'float16' ? 'half' : 'single'), path);
   });
 }
@@ -34,7 +44,11 @@ export async function expectSameWeights(folder: string, other: string): Promise<
 }
 
 /** Changes values of one tensor in a safetensors file. */
-export async function editWeight(path: string, name: string, change: (values: Float32Array) => void): Promise<void> {
+export async function editWeight(
+  path: string,
+  name: string,
+  change: (values: Float32Array) => void,
+): Promise<void> {
   const file = await openSafetensors(path);
   const tensors: Record<string, TensorToWrite> = {};
   for (const key of file.names()) tensors[key] = { ...file.info(key), data: await file.read(key) };

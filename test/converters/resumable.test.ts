@@ -1,6 +1,16 @@
 /** Conversions that end early, by any cause and at any byte, and the next run. */
 import { spawn } from 'node:child_process';
-import { appendFile, cp, open, readdir, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  cp,
+  open,
+  readdir,
+  readFile,
+  rename,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
@@ -21,10 +31,25 @@ async function expectSame(path: string, expected: string): Promise<void> {
   for (const [name, bytes] of Object.entries(a)) expect(bytes.equals(b[name]), name).to.equal(true);
 }
 
-/** Converts in another process, which is killed once it has written so many bytes, after some more microseconds. Gives whether it was. */
-async function killed(input: string, output: string, options: ConvertOptions, point: number): Promise<boolean> {
+/**
+ * Converts in another process, which is killed once it has written so many bytes, after some more
+ * microseconds. Gives whether it was.
+ */
+async function killed(
+  input: string,
+  output: string,
+  options: ConvertOptions,
+  point: number,
+): Promise<boolean> {
   const script = fileURLToPath(new URL('convertInProcess.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', script, input, output, JSON.stringify(options)]);
+  const child = spawn(process.execPath, [
+    '--import',
+    'tsx',
+    script,
+    input,
+    output,
+    JSON.stringify(options),
+  ]);
   child.stdout.on('data', (data: Buffer) => {
     const steps = data.toString().trim().split('\n');
     if (Number(steps.at(-1)) >= point) child.kill('SIGKILL');
@@ -43,7 +68,10 @@ describe('interrupted conversions', () => {
       };
       const total: Record<string, number> = {};
       for (const [name, options] of Object.entries(targets)) {
-        await convertCheckpoint(model, path(`whole-${name}`), { ...options, onProgress: ({ steps }) => (total[name] = steps) });
+        await convertCheckpoint(model, path(`whole-${name}`), {
+          ...options,
+          onProgress: ({ steps }) => (total[name] = steps),
+        });
       }
       const points = new MersenneTwister(11);
       let kills = 0;
@@ -51,13 +79,20 @@ describe('interrupted conversions', () => {
       const one = async (i: number) => {
         const [name, options] = Object.entries(targets)[i % 4];
         const output = path(`${i}-${name}`);
-        if (await killed(model, output, options, (points.next() / 2 ** 32) * total[name])) kills += 1;
+        if (await killed(model, output, options, (points.next() / 2 ** 32) * total[name]))
+          kills += 1;
         const steps: number[] = [];
         const left = (await readdir(path('.'))).includes(`.${i}-${name}.partial`);
-        if (left) await convertCheckpoint(model, output, { ...options, onProgress: ({ step }) => steps.push(step) });
+        if (left)
+          await convertCheckpoint(model, output, {
+            ...options,
+            onProgress: ({ step }) => steps.push(step),
+          });
         if (steps[0] > 0) resumed += 1;
         await expectSame(output, path(`whole-${name}`));
-        expect((await readdir(path('.'))).filter((file) => file.startsWith(`.${i}-`))).to.deep.equal([]);
+        expect(
+          (await readdir(path('.'))).filter((file) => file.startsWith(`.${i}-`)),
+        ).to.deep.equal([]);
       };
       for (let i = 0; i < 20; i += 4) await Promise.all([0, 1, 2, 3].map((j) => one(i + j)));
       expect(kills).to.be.above(15);
@@ -68,15 +103,21 @@ describe('interrupted conversions', () => {
     withModel('float32', async (model, path) => {
       const stop = async (output: string, options: ConvertOptions) => {
         const controller = new AbortController();
-        const onProgress = ({ step, steps }: { step: number; steps: number }) => step > steps / 2 && controller.abort(new Error('enough'));
-        const error = await convertCheckpoint(model, output, { ...options, onProgress, signal: controller.signal }).catch(
-          (thrown) => thrown,
-        );
+        const onProgress = ({ step, steps }: { step: number; steps: number }) =>
+          step > steps / 2 && controller.abort(new Error('enough'));
+        const error = await convertCheckpoint(model, output, {
+          ...options,
+          onProgress,
+          signal: controller.signal,
+        }).catch((thrown) => thrown);
         expect(error.message).to.equal('enough');
       };
       const goOn = async (output: string, options: ConvertOptions) => {
         let first: number | undefined;
-        await convertCheckpoint(model, output, { ...options, onProgress: ({ step }) => (first ??= step) });
+        await convertCheckpoint(model, output, {
+          ...options,
+          onProgress: ({ step }) => (first ??= step),
+        });
         return first!;
       };
       await convertCheckpoint(model, path('whole'), { to: 'tfjs' });
@@ -107,21 +148,30 @@ describe('interrupted conversions', () => {
   it('are done if nothing was left to do but tidying up', () =>
     withModel('float32', async (model, path) => {
       const controller = new AbortController();
-      const onProgress = ({ step, steps }: { step: number; steps: number }) => step === steps && controller.abort(new Error('enough'));
-      await convertCheckpoint(model, path('a'), { to: 'tfjs', onProgress, signal: controller.signal }).catch(() => {});
+      const onProgress = ({ step, steps }: { step: number; steps: number }) =>
+        step === steps && controller.abort(new Error('enough'));
+      await convertCheckpoint(model, path('a'), {
+        to: 'tfjs',
+        onProgress,
+        signal: controller.signal,
+      }).catch(() => {});
       await convertCheckpoint(model, path('whole'), { to: 'tfjs' });
       await cp(path('whole'), path('.a.partial/output'), { recursive: true });
       await rename(path('.a.partial/output'), path('a'));
       await convertCheckpoint(model, path('a'), { to: 'tfjs' });
       await expectSame(path('a'), path('whole'));
-      await expectError(() => convertCheckpoint(model, path('a'), { to: 'tfjs' }), 'already something');
+      await expectError(
+        () => convertCheckpoint(model, path('a'), { to: 'tfjs' }),
+        'already something',
+      );
     }));
 
   it('are completed after the disk was full', async function () {
     if (process.platform !== 'linux') this.skip();
     await withModel('float32', async (model, path) => {
       const script = fileURLToPath(new URL('convertInProcess.ts', import.meta.url));
-      // No file of this process may grow beyond 400 KiB: for the writer, that is a disk without room.
+      // No file of this process may grow beyond 400 KiB: for the writer, that is a disk without
+      // room.
       const command = `ulimit -f 400; trap '' XFSZ; exec "$0" --import tsx "${script}" "${model}" "${path('a')}" '{"to":"tfjs"}'`;
       const child = spawn('bash', ['-c', command.replace('"$0"', `"${process.execPath}"`)]);
       let stderr = '';
@@ -163,6 +213,9 @@ describe('writeResumably', () => {
         'are free',
       );
       await writeFile(join(folder, '.out.partial/lock'), String(process.ppid));
-      await expectError(() => writeResumably(out, { job: 1, runs: [] }), `Process ${process.ppid} is writing`);
+      await expectError(
+        () => writeResumably(out, { job: 1, runs: [] }),
+        `Process ${process.ppid} is writing`,
+      );
     }));
 });

@@ -1,4 +1,7 @@
-/** Artifacts as TensorFlow.js itself reads them: over HTTP, by `tf.loadLayersModel`, with the layers of this package registered. */
+/**
+ * Artifacts as TensorFlow.js itself reads them: over HTTP, by `tf.loadLayersModel`, with the layers
+ * of this package registered.
+ */
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
@@ -18,7 +21,9 @@ import { editWeight, withModel } from './models.ts';
 /** Serves a folder's files. */
 async function serve(folder: string): Promise<{ url: string; server: Server }> {
   const server = createServer(async (request, response) => {
-    const content = await readFile(join(folder, new URL(request.url!, 'http://x').pathname)).catch(() => undefined);
+    const content = await readFile(join(folder, new URL(request.url!, 'http://x').pathname)).catch(
+      () => undefined,
+    );
     response.writeHead(content === undefined ? 404 : 200).end(content);
   });
   server.listen(0, '127.0.0.1');
@@ -36,17 +41,29 @@ async function loaded(path: string, component: WeightedComponent): Promise<AnyBl
 }
 
 /** Inputs of a call of a component, one video of two frames. */
-function inputsFor(component: WeightedComponent, model: AnyBlock): { inputs: tf.Tensor[]; kwargs: object } {
+function inputsFor(
+  component: WeightedComponent,
+  model: AnyBlock,
+): { inputs: tf.Tensor[]; kwargs: object } {
   const { config } = model as unknown as { config: Record<string, number> };
   const tensor = (name: string, shape: number[]) => tf.tensor(inputValues(name, shape).data, shape);
-  if (component === 'image_encoder') return { inputs: [tensor('pixels', [1, config.imageSize, config.imageSize, 3])], kwargs: {} };
-  if (component === 'vae') return { inputs: [tensor('sample', [2, 16, 16, 3])], kwargs: { numFrames: 2 } };
-  const shapes = { sample: [2, 8, 8, config.inChannels], context: [1, 1, config.crossAttentionDim] };
+  if (component === 'image_encoder')
+    return { inputs: [tensor('pixels', [1, config.imageSize, config.imageSize, 3])], kwargs: {} };
+  if (component === 'vae')
+    return { inputs: [tensor('sample', [2, 16, 16, 3])], kwargs: { numFrames: 2 } };
+  const shapes = {
+    sample: [2, 8, 8, config.inChannels],
+    context: [1, 1, config.crossAttentionDim],
+  };
   const [sample, context] = Object.entries(shapes).map(([name, shape]) => tensor(name, shape));
-  return { inputs: [sample, tf.tensor1d([1.5]), context, tf.tensor2d([[6, 127, 0.02]])], kwargs: { numFrames: 2 } };
+  return {
+    inputs: [sample, tf.tensor1d([1.5]), context, tf.tensor2d([[6, 127, 0.02]])],
+    kwargs: { numFrames: 2 },
+  };
 }
 
-const valuesOf = (outputs: tf.Tensor | tf.Tensor[]) => Promise.all([outputs].flat().map((tensor) => tensor.data()));
+const valuesOf = (outputs: tf.Tensor | tf.Tensor[]) =>
+  Promise.all([outputs].flat().map((tensor) => tensor.data()));
 
 describe('TensorFlow.js artifacts', () => {
   for (const quantize of ['none', 'uint8'] as const) {
@@ -84,10 +101,15 @@ describe('TensorFlow.js artifacts', () => {
         ['float16', 5e-4],
       ] as const) {
         const { errors } = await convertCheckpoint(model, path(quantize), { to: 'tfjs', quantize });
-        const { weightsManifest } = JSON.parse(await readFile(path(`${quantize}/vae/model.json`), 'utf8'));
+        const { weightsManifest } = JSON.parse(
+          await readFile(path(`${quantize}/vae/model.json`), 'utf8'),
+        );
         const [{ paths, weights }] = weightsManifest as tf.io.WeightsManifestConfig;
         const bytes = await readFile(path(`${quantize}/vae/${paths[0]}`));
-        const stock = tf.io.decodeWeights(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length), weights);
+        const stock = tf.io.decodeWeights(
+          bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length),
+          weights,
+        );
         const [exact, stored] = [await openModel(model), await openModel(path(quantize))];
         const [exactVae, storedVae] = [await exact.weights('vae'), await stored.weights('vae')];
         let [difference, squares, largest] = [0, 0, 0];
@@ -95,14 +117,18 @@ describe('TensorFlow.js artifacts', () => {
           const key = storedVae.names()[i];
           const values = await storedVae.read(key);
           expect(await stock[name].data(), name).to.deep.equal(values);
-          if (quantize !== 'float16' && stock[name].rank < 2) expect(quantization).to.equal(undefined);
+          if (quantize !== 'float16' && stock[name].rank < 2)
+            expect(quantization).to.equal(undefined);
           if (quantization === undefined) continue;
           expect(quantization.dtype).to.equal(quantize);
           const sorted = async (array: Float32Array) => array.slice().sort();
-          const [a, b] = [await sorted(await exactVae.read(key)), await sorted(values)]; // monotonous, so the order of the axes does not matter
+          // monotonous, so the order of the axes does not matter
+          const [a, b] = [await sorted(await exactVae.read(key)), await sorted(values)];
           if (quantize !== 'float16') {
             const { scale } = quantization as { scale: number };
-            expect(Math.max(...a.map((value, j) => Math.abs(value - b[j])))).to.be.at.most(0.500001 * scale + 1e-7);
+            expect(Math.max(...a.map((value, j) => Math.abs(value - b[j])))).to.be.at.most(
+              0.500001 * scale + 1e-7,
+            );
           }
           for (const [j, value] of a.entries()) {
             difference += (value - b[j]) ** 2;
@@ -123,17 +149,29 @@ describe('TensorFlow.js artifacts', () => {
 
   it('refuse values that cannot be quantised', () =>
     withModel('float32', async (model, path) => {
-      await editWeight(join(model, 'vae/diffusion_pytorch_model.safetensors'), 'encoder.conv_in.weight', (values) => {
-        values[5] = 1e6;
-      });
+      await editWeight(
+        join(model, 'vae/diffusion_pytorch_model.safetensors'),
+        'encoder.conv_in.weight',
+        (values) => {
+          values[5] = 1e6;
+        },
+      );
       await expectError(
         () => convertCheckpoint(model, path('a'), { to: 'tfjs', quantize: 'float16' }),
         'vae.encoder.conv_in.weight',
         '65504',
       );
-      await editWeight(join(model, 'vae/diffusion_pytorch_model.safetensors'), 'encoder.conv_in.weight', (values) => {
-        values[5] = Number.NaN;
-      });
-      await expectError(() => convertCheckpoint(model, path('b'), { to: 'tfjs', quantize: 'uint8' }), 'vae.encoder.conv_in.weight', 'NaN');
+      await editWeight(
+        join(model, 'vae/diffusion_pytorch_model.safetensors'),
+        'encoder.conv_in.weight',
+        (values) => {
+          values[5] = Number.NaN;
+        },
+      );
+      await expectError(
+        () => convertCheckpoint(model, path('b'), { to: 'tfjs', quantize: 'uint8' }),
+        'vae.encoder.conv_in.weight',
+        'NaN',
+      );
     }));
 });

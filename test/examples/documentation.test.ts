@@ -1,4 +1,7 @@
-/** Every public symbol, and every public member of it, has its documentation comment, and the API's pages are not made without. */
+/**
+ * Every public symbol, and every public member of it, has its documentation comment, and the API's
+ * pages are not made without.
+ */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -14,14 +17,22 @@ const entries = [
   ...['layers', 'models', 'schedulers', 'checkpoints'].map((folder) => `src/${folder}/index.ts`),
 ];
 
-const modifiersOf = (node: ts.Node) => (ts.canHaveModifiers(node) ? (ts.getModifiers(node) ?? []) : []);
+const modifiersOf = (node: ts.Node) =>
+  ts.canHaveModifiers(node) ? (ts.getModifiers(node) ?? []) : [];
 const isHidden = (node: ts.Node) =>
-  modifiersOf(node).some(({ kind }) => kind === ts.SyntaxKind.PrivateKeyword || kind === ts.SyntaxKind.ProtectedKeyword);
-const isOverride = (node: ts.Node) => modifiersOf(node).some(({ kind }) => kind === ts.SyntaxKind.OverrideKeyword);
+  modifiersOf(node).some(
+    ({ kind }) => kind === ts.SyntaxKind.PrivateKeyword || kind === ts.SyntaxKind.ProtectedKeyword,
+  );
+const isOverride = (node: ts.Node) =>
+  modifiersOf(node).some(({ kind }) => kind === ts.SyntaxKind.OverrideKeyword);
 const hasComment = (node: ts.Node) => ts.getJSDocCommentsAndTags(node).length > 0;
 
-/** Members that need no comment of their own: what a base class explains, the class name for serialisation, and constructors without one. */
-const explainedElsewhere = (member: ts.Node, name: string) => isOverride(member) || ['className', 'steps', '__constructor'].includes(name);
+/**
+ * Members that need no comment of their own: what a base class explains, the class name for
+ * serialisation, and constructors without one.
+ */
+const explainedElsewhere = (member: ts.Node, name: string) =>
+  isOverride(member) || ['className', 'steps', '__constructor'].includes(name);
 
 describe('documentation', () => {
   it('explains every public symbol and member', () => {
@@ -39,13 +50,24 @@ describe('documentation', () => {
     const missing = new Set<string>();
     const check = (symbol: ts.Symbol, path: string) => {
       const declarations = (symbol.declarations ?? []).filter((node) => !isHidden(node));
-      if (declarations.length === 0 || !declarations.every((node) => node.getSourceFile().fileName.startsWith(`${root}src/`))) return;
-      if (!declarations.some(hasComment) && !declarations.some((node) => explainedElsewhere(node, symbol.name))) {
+      if (
+        declarations.length === 0 ||
+        !declarations.every((node) => node.getSourceFile().fileName.startsWith(`${root}src/`))
+      )
+        return;
+      if (
+        !declarations.some(hasComment) &&
+        !declarations.some((node) => explainedElsewhere(node, symbol.name))
+      ) {
         missing.add(`${relative(root, declarations[0].getSourceFile().fileName)}: ${path}`);
       }
       for (const declaration of declarations) {
-        if (!ts.isClassDeclaration(declaration) && !ts.isInterfaceDeclaration(declaration)) continue;
-        for (const member of [...(symbol.members?.values() ?? []), ...(symbol.exports?.values() ?? [])]) {
+        if (!ts.isClassDeclaration(declaration) && !ts.isInterfaceDeclaration(declaration))
+          continue;
+        for (const member of [
+          ...(symbol.members?.values() ?? []),
+          ...(symbol.exports?.values() ?? []),
+        ]) {
           if (member.flags & ts.SymbolFlags.TypeParameter || member.name === 'prototype') continue;
           check(member, `${path}.${member.name}`);
         }
@@ -54,7 +76,10 @@ describe('documentation', () => {
     for (const entry of entries) {
       const module = checker.getSymbolAtLocation(program.getSourceFile(root + entry)!)!;
       for (const symbol of checker.getExportsOfModule(module)) {
-        check(symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol, symbol.name);
+        check(
+          symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol,
+          symbol.name,
+        );
       }
     }
     expect([...missing].sort()).to.deep.equal([]);
@@ -67,17 +92,34 @@ describe('documentation', () => {
     });
     after(() => rm(folder, { recursive: true }));
 
-    /** Runs TypeDoc as `npm run docs` does, on another program, and gives its exit code and what it says. */
+    /**
+     * Runs TypeDoc as `npm run docs` does, on another program, and gives its exit code and what it
+     * says.
+     */
     async function typedoc(program: string): Promise<{ code: number; said: string }> {
-      const [entry, tsconfig, options] = ['entry.ts', 'tsconfig.json', 'typedoc.json'].map((name) => join(folder, name));
+      const [entry, tsconfig, options] = ['entry.ts', 'tsconfig.json', 'typedoc.json'].map((name) =>
+        join(folder, name),
+      );
       await writeFile(entry, program);
-      await writeFile(tsconfig, JSON.stringify({ compilerOptions: { target: 'ES2022', types: [] }, files: [entry] }));
-      await writeFile(options, JSON.stringify({ extends: [`${root}typedoc.json`], entryPoints: [entry], tsconfig }));
-      const command = fileURLToPath(new URL('bin/typedoc', import.meta.resolve('typedoc/package.json')));
+      await writeFile(
+        tsconfig,
+        JSON.stringify({ compilerOptions: { target: 'ES2022', types: [] }, files: [entry] }),
+      );
+      await writeFile(
+        options,
+        JSON.stringify({ extends: [`${root}typedoc.json`], entryPoints: [entry], tsconfig }),
+      );
+      const command = fileURLToPath(
+        new URL('bin/typedoc', import.meta.resolve('typedoc/package.json')),
+      );
       const args = [command, '--options', options, '--emit', 'none'];
       return new Promise((resolve) => {
-        execFile(process.execPath, args, { cwd: root, env: { ...process.env, NO_COLOR: '1' } }, (error, stdout, stderr) =>
-          resolve({ code: error ? Number(error.code) : 0, said: stdout + stderr }),
+        execFile(
+          process.execPath,
+          args,
+          { cwd: root, env: { ...process.env, NO_COLOR: '1' } },
+          (error, stdout, stderr) =>
+            resolve({ code: error ? Number(error.code) : 0, said: stdout + stderr }),
         );
       });
     }
@@ -110,9 +152,15 @@ describe('documentation', () => {
           forgottenProperty: number;
         }`);
       expect(code, said).to.be.above(0);
-      const named = [...said.matchAll(/^\[warning\] entry\.(\S+) .+ does not have any documentation$/gm)].map(([, name]) => name);
+      const named = [
+        ...said.matchAll(/^\[warning\] entry\.(\S+) .+ does not have any documentation$/gm),
+      ].map(([, name]) => name);
       const forgotten = ['forgottenFunction', 'forgottenConstant', 'ForgottenType'];
-      expect(named, said).to.have.members([...forgotten, 'Explained.forgottenMethod', 'Options.forgottenProperty']);
+      expect(named, said).to.have.members([
+        ...forgotten,
+        'Explained.forgottenMethod',
+        'Options.forgottenProperty',
+      ]);
     });
   });
 });

@@ -9,7 +9,12 @@ import { promisify } from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import sharp from 'sharp';
-import { camelCaseConfig, loadWeights, openModelFolder, writeSafetensors } from '../../src/checkpoints/index.ts';
+import {
+  camelCaseConfig,
+  loadWeights,
+  openModelFolder,
+  writeSafetensors,
+} from '../../src/checkpoints/index.ts';
 import { AutoencoderKLTemporalDecoder } from '../../src/models/index.ts';
 import { inputValues } from '../harness/nameHash.ts';
 
@@ -22,9 +27,14 @@ const example = (name: string, ...args: string[]) =>
 
 /** The pixels of each page of an animation or picture, RGB in a row. */
 async function pagesOf(path: string): Promise<Uint8Array[]> {
-  const { data, info } = await sharp(path, { animated: true }).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+  const { data, info } = await sharp(path, { animated: true })
+    .removeAlpha()
+    .raw()
+    .toBuffer({ resolveWithObject: true });
   const size = info.width * (info.pageHeight ?? info.height) * info.channels;
-  return Array.from({ length: data.length / size }, (_, i) => data.subarray(i * size, (i + 1) * size));
+  return Array.from({ length: data.length / size }, (_, i) =>
+    data.subarray(i * size, (i + 1) * size),
+  );
 }
 
 /** How far two pictures go up and down together: 1 for the same picture, about 0 for any two. */
@@ -35,14 +45,18 @@ function correlation(a: ArrayLike<number>, b: ArrayLike<number>): number {
     return values.map((value) => value - mean);
   };
   const [da, db] = [deviations(a), deviations(b)];
-  return da.reduce((sum, value, i) => sum + value * db[i]!, 0) / (Math.hypot(...da) * Math.hypot(...db));
+  return (
+    da.reduce((sum, value, i) => sum + value * db[i]!, 0) / (Math.hypot(...da) * Math.hypot(...db))
+  );
 }
 
 /** The largest difference of two pictures' values. */
-const difference = (a: Uint8Array, b: ArrayLike<number>) => a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
+const difference = (a: Uint8Array, b: ArrayLike<number>) =>
+  a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
 
 /** The mean difference of two pictures' values. */
-const meanDifference = (a: Uint8Array, b: ArrayLike<number>) => a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0) / a.length;
+const meanDifference = (a: Uint8Array, b: ArrayLike<number>) =>
+  a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0) / a.length;
 
 /** The programs, by name. */
 const programs = readdirSync(`${root}examples`).filter((name) => name.endsWith('.ts'));
@@ -57,7 +71,10 @@ describe('examples', () => {
   it('are short and described in their README', async () => {
     const readme = await readFile(`${root}examples/README.md`, 'utf8');
     for (const name of programs) {
-      expect((await readFile(`${root}examples/${name}`, 'utf8')).trimEnd().split('\n').length, name).to.be.below(60);
+      expect(
+        (await readFile(`${root}examples/${name}`, 'utf8')).trimEnd().split('\n').length,
+        name,
+      ).to.be.below(60);
       expect(readme).to.contain(`examples/${name} `.trimEnd());
     }
   });
@@ -68,22 +85,39 @@ describe('examples', () => {
     const bytes = await readFile(video);
     expect(bytes.subarray(4, 8).toString()).to.equal('ftyp');
     expect(stderr).to.match(/loading (\d+)\/\1\b/);
-    for (const done of ['encoding 6/6', 'sampling 10/10', 'decoding 8/8']) expect(stderr).to.contain(done);
+    for (const done of ['encoding 6/6', 'sampling 10/10', 'decoding 8/8'])
+      expect(stderr).to.contain(done);
   });
 
   it('streamingFrames writes frame after frame', async () => {
-    const { stdout } = await example('streamingFrames', 'examples/rocket.jpg', join(folder, 'stream'));
-    expect(stdout.trim().split('\n')).to.deep.equal([0, 1, 2, 3, 4, 5].map((i) => `frame ${i}: 96 x 64`));
-    expect(await sharp(join(folder, 'stream/5/0000.png')).metadata()).to.include({ width: 96, height: 64 });
+    const { stdout } = await example(
+      'streamingFrames',
+      'examples/rocket.jpg',
+      join(folder, 'stream'),
+    );
+    expect(stdout.trim().split('\n')).to.deep.equal(
+      [0, 1, 2, 3, 4, 5].map((i) => `frame ${i}: 96 x 64`),
+    );
+    expect(await sharp(join(folder, 'stream/5/0000.png')).metadata()).to.include({
+      width: 96,
+      height: 64,
+    });
   });
 
   it('latentPreviews shows the middle frame after each step but the first', async () => {
-    const { stdout } = await example('latentPreviews', 'examples/rocket.jpg', join(folder, 'previews'));
+    const { stdout } = await example(
+      'latentPreviews',
+      'examples/rocket.jpg',
+      join(folder, 'previews'),
+    );
     expect(stdout.match(/^step \d/gm)).to.deep.equal(['step 1', 'step 2']);
     expect(stdout).to.contain('step 2: noise level 0.000');
-    // After the last step, the clean latents are the latents: the preview is the middle frame of the video, decoded by itself.
+    // After the last step, the clean latents are the latents: the preview is the middle frame of
+    // the video, decoded by itself.
     const [[early], [last], video] = await Promise.all(
-      ['step-1/0000.png', 'step-2/0000.png', 'video.gif'].map((file) => pagesOf(join(folder, 'previews', file))),
+      ['step-1/0000.png', 'step-2/0000.png', 'video.gif'].map((file) =>
+        pagesOf(join(folder, 'previews', file)),
+      ),
     );
     expect(video).to.have.lengthOf(4);
     const likeEarly = video!.map((page) => correlation(early!, page));
@@ -98,13 +132,22 @@ describe('examples', () => {
   it('ownSchedule takes the ten levels of Align Your Steps, or another number on their curve', async () => {
     const [ten, two] = [join(folder, 'ten.webp'), join(folder, 'two.webp')];
     const { stdout } = await example('ownSchedule', 'examples/toy-car.png', ten);
-    expect(stdout).to.contain('noise levels 700, 54.5, 15.9, 7.98, 4.25, 1.79, 0.981, 0.403, 0.173, 0.0340, 0.00\n');
-    expect((await example('ownSchedule', 'examples/toy-car.png', two, '2')).stdout).to.contain('noise levels 700, 0.0340, 0.00\n');
-    const picture = await sharp(`${root}examples/toy-car.png`).resize(96, 64).removeAlpha().raw().toBuffer();
+    expect(stdout).to.contain(
+      'noise levels 700, 54.5, 15.9, 7.98, 4.25, 1.79, 0.981, 0.403, 0.173, 0.0340, 0.00\n',
+    );
+    expect((await example('ownSchedule', 'examples/toy-car.png', two, '2')).stdout).to.contain(
+      'noise levels 700, 0.0340, 0.00\n',
+    );
+    const picture = await sharp(`${root}examples/toy-car.png`)
+      .resize(96, 64)
+      .removeAlpha()
+      .raw()
+      .toBuffer();
     const [tenFrames, twoFrames] = await Promise.all([ten, two].map(pagesOf));
     for (const frames of [tenFrames!, twoFrames!]) {
       expect(frames).to.have.lengthOf(4);
-      expect(correlation(frames[0]!, picture)).to.be.above(0.7); // it begins with the picture, and then moves
+      // it begins with the picture, and then moves
+      expect(correlation(frames[0]!, picture)).to.be.above(0.7);
     }
     expect(tenFrames).not.to.deep.equal(twoFrames);
   });
@@ -122,7 +165,8 @@ describe('examples', () => {
     const [rocket, coffee, same] = await Promise.all(paths.map(framesOf));
     expect([rocket, coffee, same].map((frames) => frames!.length)).to.deep.equal([4, 4, 4]);
     for (const [i, frame] of rocket!.entries()) {
-      expect(meanDifference(frame, same![i]!), `frame ${i}`).to.be.below(0.01); // few values are rounded otherwise
+      // few values are rounded otherwise
+      expect(meanDifference(frame, same![i]!), `frame ${i}`).to.be.below(0.01);
       expect(correlation(frame, coffee![i]!)).to.be.below(0.5);
     }
   });
@@ -153,10 +197,20 @@ describe('examples', () => {
     vae.build();
     await loadWeights(vae, await model.weights('vae'));
     await model.close();
-    const z = tf.tidy(() => tf.div(tf.transpose(tf.tensor(data, shape), [0, 2, 3, 1]), vae.config.scalingFactor) as tf.Tensor4D);
+    const z = tf.tidy(
+      () =>
+        tf.div(
+          tf.transpose(tf.tensor(data, shape), [0, 2, 3, 1]),
+          vae.config.scalingFactor,
+        ) as tf.Tensor4D,
+    );
     const decoded = await vae.decode(z, 2);
-    const pixels = tf.tidy(() => tf.round(tf.mul(tf.clipByValue(tf.add(tf.mul(decoded, 0.5), 0.5), 0, 1), 255)));
-    const frames = Buffer.concat((await Promise.all([0, 1].map((i) => pagesOf(join(video, `000${i}.png`))))).flat());
+    const pixels = tf.tidy(() =>
+      tf.round(tf.mul(tf.clipByValue(tf.add(tf.mul(decoded, 0.5), 0.5), 0, 1), 255)),
+    );
+    const frames = Buffer.concat(
+      (await Promise.all([0, 1].map((i) => pagesOf(join(video, `000${i}.png`))))).flat(),
+    );
     expect(frames).to.have.lengthOf(pixels.size);
     expect(difference(frames, await pixels.data())).to.be.at.most(1);
     tf.dispose([decoded, pixels]);
@@ -167,12 +221,18 @@ describe('examples', () => {
   it('motionBuckets puts pictures and their videos side by side', async () => {
     const gif = join(folder, 'buckets.gif');
     await example('motionBuckets', gif, 'examples/toy-car.png');
-    expect(await sharp(gif, { animated: true }).metadata()).to.include({ width: 4 * 68 - 4, pageHeight: 64, pages: 8 });
+    expect(await sharp(gif, { animated: true }).metadata()).to.include({
+      width: 4 * 68 - 4,
+      pageHeight: 64,
+      pages: 8,
+    });
   });
 
   it('singleLayer puts a layer with its weights into a model', async () => {
     const { stdout } = await example('singleLayer');
     expect(stdout).to.contain('features (ResnetBlock2D)');
-    expect(stdout).to.match(/features of shape \[2,\d+\], weights norm1.weight,norm1.bias,conv1.weight/);
+    expect(stdout).to.match(
+      /features of shape \[2,\d+\], weights norm1.weight,norm1.bias,conv1.weight/,
+    );
   });
 });

@@ -1,4 +1,7 @@
-/** docs/layers.md: it has every layer, is as the comments say, and its examples are type-checked and run. */
+/**
+ * docs/layers.md: it has every layer, is as the comments say, and its examples are type-checked and
+ * run.
+ */
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +15,11 @@ import * as layers from '../../src/layers/index.ts';
 import * as models from '../../src/models/index.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const networks = ['AutoencoderKLTemporalDecoder', 'CLIPVisionModelWithProjection', 'UNetSpatioTemporalConditionModel'];
+const networks = [
+  'AutoencoderKLTemporalDecoder',
+  'CLIPVisionModelWithProjection',
+  'UNetSpatioTemporalConditionModel',
+];
 const abstract = ['Block', 'StepwiseBlock', 'TransformerBlock'];
 
 describe('docs/layers.md', () => {
@@ -26,7 +33,8 @@ describe('docs/layers.md', () => {
   });
 
   it('has a section for every layer, with its shapes, what it equals, its arguments and an example', () => {
-    const isLayer = ([, value]: [string, unknown]) => typeof value === 'function' && value.prototype instanceof tf.layers.Layer;
+    const isLayer = ([, value]: [string, unknown]) =>
+      typeof value === 'function' && value.prototype instanceof tf.layers.Layer;
     const names = Object.entries<unknown>({ ...layers, ...models })
       .filter(isLayer)
       .map(([name]) => name);
@@ -34,7 +42,8 @@ describe('docs/layers.md', () => {
     const sections = page.split('\n### ').slice(1);
     expect(sections.map((section) => section.split('\n')[0])).to.deep.equal(documentedLayers);
     for (const section of sections) {
-      expect(section.split('\nEquals ')[0]).to.match(/`\[.+-> (`\[|the )/s); // what goes in, and what comes out
+      // what goes in, and what comes out
+      expect(section.split('\nEquals ')[0]).to.match(/`\[.+-> (`\[|the )/s);
       expect(section)
         .to.match(/^Equals `.+\.$/m)
         .and.match(/^\| `\w+` \|/m)
@@ -43,32 +52,48 @@ describe('docs/layers.md', () => {
   });
 
   it('has examples whose types are right, that run, and whose shapes are those in their comments', async () => {
-    const [, ...examples] = [...page.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!); // the first one is the imports
+    // the first one is the imports
+    const [, ...examples] = [...page.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!);
     await mkdir(`${root}out`, { recursive: true });
     const folder = await mkdtemp(`${root}out/docs-`);
     try {
-      const lines = ["import * as tf from '@tensorflow/tfjs';", "import { useBackend } from '../../src/index.ts';"];
+      const lines = [
+        "import * as tf from '@tensorflow/tfjs';",
+        "import { useBackend } from '../../src/index.ts';",
+      ];
       for (const subpath of ['layers', 'models']) {
         const exported = Object.keys(subpath === 'layers' ? layers : models);
-        const used = exported.filter((name) => examples.some((code) => new RegExp(`\\b${name}\\b`).test(code)));
+        const used = exported.filter((name) =>
+          examples.some((code) => new RegExp(`\\b${name}\\b`).test(code)),
+        );
         const types = subpath === 'layers' ? ', type Kwargs, type LayerArgs' : '';
         lines.push(`import { ${used.join(', ')}${types} } from '../../src/${subpath}/index.ts';`);
       }
       lines.push("await useBackend('wasm', { threads: 1 });");
       for (const code of examples) {
         // `const y = ...; // [1, 2]` prints the name, the comment and the shape.
-        const told = code.replace(/^(\s*const (\w+|\[[\w, ]+\]) = .*;) \/\/ (\[\d.*)$/gm, (_, line, names, shapes) => {
-          const list = names.startsWith('[') ? names : `[${names}]`;
-          return `${line}\nconsole.log('${shapes}', '=', ...${list}.map(({ shape }) => JSON.stringify(shape)));`;
-        });
+        const told = code.replace(
+          /^(\s*const (\w+|\[[\w, ]+\]) = .*;) \/\/ (\[\d.*)$/gm,
+          (_, line, names, shapes) => {
+            const list = names.startsWith('[') ? names : `[${names}]`;
+            return `${line}\nconsole.log('${shapes}', '=', ...${list}.map(({ shape }) => JSON.stringify(shape)));`;
+          },
+        );
         lines.push(`{\n${told}}`);
       }
       const program = join(folder, 'layers.ts');
       await writeFile(program, lines.join('\n'));
       const { config } = ts.readConfigFile(`${root}tsconfig.json`, ts.sys.readFile);
-      const { options } = ts.convertCompilerOptionsFromJson({ ...config.compilerOptions, noUnusedLocals: false }, root);
-      const problems = ts.getPreEmitDiagnostics(ts.createProgram([program], { ...options, noEmit: true }));
-      expect(problems.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' '))).to.deep.equal([]);
+      const { options } = ts.convertCompilerOptionsFromJson(
+        { ...config.compilerOptions, noUnusedLocals: false },
+        root,
+      );
+      const problems = ts.getPreEmitDiagnostics(
+        ts.createProgram([program], { ...options, noEmit: true }),
+      );
+      expect(
+        problems.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' ')),
+      ).to.deep.equal([]);
       const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', program]);
       const printed = stdout
         .trim()

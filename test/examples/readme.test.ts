@@ -16,12 +16,15 @@ describe('README', () => {
   const programs: string[] = [];
   before(async () => {
     await mkdir(`${root}out`, { recursive: true });
-    folder = await mkdtemp(`${root}out/readme-`); // inside the checkout, where the engine and its types are found
+    // inside the checkout, where the engine and its types are found
+    folder = await mkdtemp(`${root}out/readme-`);
     const readme = await readFile(`${root}README.md`, 'utf8');
     for (const [, code] of readme.matchAll(/^```ts\n(.*?)^```$/gms)) {
       const imports = new RegExp(`'${packageName}(/\\w+)?'`, 'g');
       const path = join(folder, `block-${programs.length}.ts`);
-      const own = code.replaceAll('examples/rocket.jpg', `${root}examples/rocket.jpg`).replaceAll('weights/tiny', `${root}weights/tiny`);
+      const own = code
+        .replaceAll('examples/rocket.jpg', `${root}examples/rocket.jpg`)
+        .replaceAll('weights/tiny', `${root}weights/tiny`);
       await writeFile(
         path,
         own.replace(imports, (_, subpath = '') => `'../../src${subpath}/index.ts'`),
@@ -34,13 +37,20 @@ describe('README', () => {
   it('holds programs whose types are right', () => {
     const { config } = ts.readConfigFile(`${root}tsconfig.json`, ts.sys.readFile);
     const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, root);
-    const problems = ts.getPreEmitDiagnostics(ts.createProgram(programs, { ...options, noEmit: true }));
-    expect(problems.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' '))).to.deep.equal([]);
+    const problems = ts.getPreEmitDiagnostics(
+      ts.createProgram(programs, { ...options, noEmit: true }),
+    );
+    expect(
+      problems.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' ')),
+    ).to.deep.equal([]);
   });
 
   it('holds programs that run', async () => {
     const printed: string[] = [];
-    for (const program of programs) printed.push((await run(process.execPath, ['--import', 'tsx', program], { cwd: folder })).stdout);
+    for (const program of programs)
+      printed.push(
+        (await run(process.execPath, ['--import', 'tsx', program], { cwd: folder })).stdout,
+      );
     expect(printed).to.have.length(3);
     expect(printed[0]).to.contain('decoding 8 8');
     expect((await readFile(join(folder, 'rocket.mp4'))).subarray(4, 8).toString()).to.equal('ftyp');

@@ -37,7 +37,9 @@ describe('writeAtomically', () => {
   });
 
   it('says which place the system refused', async () => {
-    const failing = writeAtomically(join(folder, 'nowhere', 'a.mp4'), (temporary) => writeFile(temporary, ''));
+    const failing = writeAtomically(join(folder, 'nowhere', 'a.mp4'), (temporary) =>
+      writeFile(temporary, ''),
+    );
     expect(await messageOf(failing)).to.match(
       /nowhere\/a\.mp4" could not be written \(ENOENT.*\)\. Free space there or choose another place\./,
     );

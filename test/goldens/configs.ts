@@ -1,7 +1,13 @@
-/** The configurations of the models in svd-goldens.json, which holds only their outputs; number and size of weights are compared. */
+/**
+ * The configurations of the models in svd-goldens.json, which holds only their outputs; number and
+ * size of weights are compared.
+ */
 import { testBackend } from '../setup.ts';
 
-/** Whether only the smallest model of each kind is run: the cpu backend needs minutes for some of the others. */
+/**
+ * Whether only the smallest model of each kind is run: the cpu backend needs minutes for some of
+ * the others.
+ */
 export const smallOnly = testBackend === 'cpu';
 
 const small = ['vae_L1', 'clip_gelu_p4', 'unet_heads_tuple'];
@@ -14,7 +20,10 @@ export const runHere = <T>(configs: Record<string, T>): [string, T][] =>
 const blocks = (levels: number) => {
   const cross = Array<string>(levels - 1);
   return {
-    down_block_types: [...cross.fill('CrossAttnDownBlockSpatioTemporal'), 'DownBlockSpatioTemporal'],
+    down_block_types: [
+      ...cross.fill('CrossAttnDownBlockSpatioTemporal'),
+      'DownBlockSpatioTemporal',
+    ],
     up_block_types: ['UpBlockSpatioTemporal', ...cross.fill('CrossAttnUpBlockSpatioTemporal')],
   };
 };
@@ -37,8 +46,19 @@ export const unets: Record<string, Record<string, unknown>> = {
   unet_pipe_tiny: tinyUNet,
   unet_model_test: { ...tinyUNet, in_channels: 4 },
   unet_heads_tuple: { ...tinyUNet, num_attention_heads: [8, 16], cross_attention_dim: [32, 32] },
-  unet_3level_odd: { ...tinyUNet, block_out_channels: [32, 64, 64], num_attention_heads: [2, 4, 4], ...blocks(3) },
-  unet_4level: { ...tinyUNet, block_out_channels: [32, 32, 64, 64], layers_per_block: 1, num_attention_heads: [1, 2, 4, 4], ...blocks(4) },
+  unet_3level_odd: {
+    ...tinyUNet,
+    block_out_channels: [32, 64, 64],
+    num_attention_heads: [2, 4, 4],
+    ...blocks(3),
+  },
+  unet_4level: {
+    ...tinyUNet,
+    block_out_channels: [32, 32, 64, 64],
+    layers_per_block: 1,
+    num_attention_heads: [1, 2, 4, 4],
+    ...blocks(4),
+  },
 };
 
 const vae = (layersPerBlock: number) => ({
@@ -50,12 +70,24 @@ const vae = (layersPerBlock: number) => ({
 
 export const vaes: Record<string, Record<string, unknown>> = { vae_L1: vae(1), vae_L2: vae(2) };
 
-const clipTiny = { hidden_size: 32, projection_dim: 32, num_hidden_layers: 5, num_attention_heads: 4, intermediate_size: 37 };
+const clipTiny = {
+  hidden_size: 32,
+  projection_dim: 32,
+  num_hidden_layers: 5,
+  num_attention_heads: 4,
+  intermediate_size: 37,
+};
 
 export const clips: Record<string, Record<string, unknown> & { image_size: number }> = {
   clip_pipe_tiny: { ...clipTiny, image_size: 32, patch_size: 1, hidden_act: 'quick_gelu' },
   clip_gelu_p4: {
-    ...{ hidden_size: 32, projection_dim: 16, num_hidden_layers: 3, num_attention_heads: 4, intermediate_size: 48 },
+    ...{
+      hidden_size: 32,
+      projection_dim: 16,
+      num_hidden_layers: 3,
+      num_attention_heads: 4,
+      intermediate_size: 48,
+    },
     ...{ image_size: 16, patch_size: 4, hidden_act: 'gelu' },
   },
 };
@@ -82,7 +114,13 @@ export const pipelines = {
   pipeline_pil: {
     ...parts,
     image_encoder: {
-      ...{ hidden_size: 32, projection_dim: 32, num_hidden_layers: 2, num_attention_heads: 4, intermediate_size: 64 },
+      ...{
+        hidden_size: 32,
+        projection_dim: 32,
+        num_hidden_layers: 2,
+        num_attention_heads: 4,
+        intermediate_size: 64,
+      },
       ...{ image_size: 224, patch_size: 56, hidden_act: 'gelu' },
     },
   },

@@ -1,4 +1,7 @@
-/** Every number of svd-goldens.json; the modules beside this file compare them, and this one sees to it that none is left out. */
+/**
+ * Every number of svd-goldens.json; the modules beside this file compare them, and this one sees to
+ * it that none is left out.
+ */
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { uncompared } from '../harness/goldens.ts';
@@ -21,7 +24,9 @@ describe('svd-goldens.json', () => {
   // Holds only for a run of the whole file: what a filter leaves out is not compared.
   it('has no number that is not compared', () => {
     const here = uncompared().filter((leaf) => !leaf.startsWith('rule /'));
-    const left = here.filter((leaf) => !Object.keys(elsewhere).some((part) => leaf.startsWith(`${part} /`)));
+    const left = here.filter(
+      (leaf) => !Object.keys(elsewhere).some((part) => leaf.startsWith(`${part} /`)),
+    );
     // Only other backends run the large models and the sampling calls.
     const large = (leaf: string) => smallOnly && /^(models|pipeline_pil) \//.test(leaf);
     expect(left.filter((leaf) => !large(leaf))).to.deep.equal([]);

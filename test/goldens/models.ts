@@ -3,7 +3,11 @@ import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { camelCaseConfig } from '../../src/checkpoints/index.ts';
 import type { AnyBlock } from '../../src/layers/index.ts';
-import { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../../src/models/index.ts';
+import {
+  AutoencoderKLTemporalDecoder,
+  CLIPVisionModelWithProjection,
+  UNetSpatioTemporalConditionModel,
+} from '../../src/models/index.ts';
 import { toOurs, toTheirs } from '../harness/fixtures.ts';
 import { expectSummary, golden, goldenNames, VALUE_TOLERANCE } from '../harness/goldens.ts';
 import { fillByName, inputValues } from '../harness/nameHash.ts';
@@ -14,16 +18,23 @@ import { clips, runHere, unets, vaes } from './configs.ts';
 function expectWeights(model: AnyBlock, name: string): void {
   const parameters = model.parameters();
   expect(parameters).to.have.lengthOf(golden('models', name, 'tensors'));
-  const values = parameters.reduce((sum, { variable }) => sum + tf.util.sizeFromShape(variable.shape as number[]), 0);
+  const values = parameters.reduce(
+    (sum, { variable }) => sum + tf.util.sizeFromShape(variable.shape as number[]),
+    0,
+  );
   expect(values).to.equal(golden('models', name, 'params'));
 }
 
-/** How far diffusers' own float32 run is from its float64 run: the ground on which the file states its tolerance. */
+/**
+ * How far diffusers' own float32 run is from its float64 run: the ground on which the file states
+ * its tolerance.
+ */
 function expectSmallNoise(...keys: string[]): void {
   expect(golden('models', ...keys)).to.be.below(VALUE_TOLERANCE / 20);
 }
 
-const tensor = (name: string, shape: number[], axes: string) => toOurs({ ...inputValues(name, shape), axes });
+const tensor = (name: string, shape: number[], axes: string) =>
+  toOurs({ ...inputValues(name, shape), axes });
 
 describe('VAE numbers of svd-goldens.json', () => {
   for (const [name, config] of runHere(vaes)) {
@@ -38,7 +49,12 @@ describe('VAE numbers of svd-goldens.json', () => {
       const mode = await toTheirs(posterior.mode(), 'NCHW');
       expect(mode.shape).to.deep.equal(golden('models', name, 'encode_mode_shape'));
       expectSummary(mode, 'models', name, 'encode_mode');
-      expectSummary(await toTheirs(tf.clone(posterior.logvar), 'NCHW'), 'models', name, 'encode_logvar');
+      expectSummary(
+        await toTheirs(tf.clone(posterior.logvar), 'NCHW'),
+        'models',
+        name,
+        'encode_logvar',
+      );
       posterior.dispose();
 
       const video = await toTheirs(await vae.decode(z, 3), 'NCHW');
@@ -64,7 +80,9 @@ describe('image encoder numbers of svd-goldens.json', () => {
       expectWeights(encoder, name);
       expect(encoder.config.hiddenAct).to.equal(golden('models', name, 'hidden_act'));
       const size = config.image_size;
-      const [embeds, hidden] = tf.tidy(() => encoder.apply(tensor('clip.pixel_values', [2, 3, size, size], 'NCHW')) as tf.Tensor[]);
+      const [embeds, hidden] = tf.tidy(
+        () => encoder.apply(tensor('clip.pixel_values', [2, 3, size, size], 'NCHW')) as tf.Tensor[],
+      );
       expectSummary(await toTheirs(embeds!, 'NC'), 'models', name, 'image_embeds');
       expectSummary(await toTheirs(hidden!, 'NLC'), 'models', name, 'last_hidden_state');
       expectSmallNoise(name, 'f32_vs_f64_maxdiff');
@@ -73,7 +91,9 @@ describe('image encoder numbers of svd-goldens.json', () => {
   }
 });
 
-/** Rows in the number that diffusers has: it repeats what we compute once per video or per timestep. */
+/**
+ * Rows in the number that diffusers has: it repeats what we compute once per video or per timestep.
+ */
 function repeatRows(x: tf.Tensor, rows: number): tf.Tensor {
   return tf.tile(x, [rows / (x.shape[0] as number), ...Array(x.rank - 1).fill(1)]);
 }
@@ -84,7 +104,9 @@ describe('UNet numbers of svd-goldens.json', () => {
       const unet = new UNetSpatioTemporalConditionModel(camelCaseConfig(config));
       await fillByName(unet);
       expectWeights(unet, name);
-      const stages = goldenNames('models', name).includes('stages') ? goldenNames('models', name, 'stages') : [];
+      const stages = goldenNames('models', name).includes('stages')
+        ? goldenNames('models', name, 'stages')
+        : [];
       const recorded = stages.length > 0 ? recordOutputs(unet) : new Map<string, tf.Tensor>();
       const shape = golden<number[]>('models', name, 'input_shape');
       const [batch, numFrames] = shape as [number, number];
@@ -106,14 +128,18 @@ describe('UNet numbers of svd-goldens.json', () => {
       for (const stage of stages) {
         const ours = recorded.get(stage)!;
         const { shape } = golden<{ shape: number[] }>('models', name, 'stages', stage);
-        const values = await toTheirs(repeatRows(ours, shape[0]!), ours.rank === 4 ? 'NCHW' : 'NLC');
+        const values = await toTheirs(
+          repeatRows(ours, shape[0]!),
+          ours.rank === 4 ? 'NCHW' : 'NLC',
+        );
         expectSummary(values, 'models', name, 'stages', stage);
       }
       expect(plain.shape).to.deep.equal(golden('models', name, 'out_shape'));
       expectSummary(plain, 'models', name, 'out');
       expectSmallNoise(name, 'f32_vs_f64_maxdiff');
 
-      // Feed-forwards in slices change nothing in diffusers beyond the order of sums, so the sliced run has to meet the plain numbers.
+      // Feed-forwards in slices change nothing in diffusers beyond the order of sums, so the sliced
+      // run has to meet the plain numbers.
       expectSmallNoise(name, 'maxdiff_chunk_dim0');
       unet.enableForwardChunking(1, 0);
       expectSummary(await predict(10), 'models', name, 'out_timestep_10');

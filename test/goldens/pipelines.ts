@@ -1,4 +1,7 @@
-/** Whole sampling calls against svd-goldens.json: latents in diffusers' axis order, frames as diffusers gives them. */
+/**
+ * Whole sampling calls against svd-goldens.json: latents in diffusers' axis order, frames as
+ * diffusers gives them.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { clipPixelValues, vaePixelValues } from '../../src/media/preprocess.ts';
@@ -15,11 +18,17 @@ type Options = Omit<GenerateOptions, 'returnDict' | 'outputType'>;
 /** Latents `[B, F, C, h, w]` of a name, as the call takes them: `[B, F, h, w, C]`. */
 function namedLatents(name: string, shape: [number, number, number, number, number]): tf.Tensor {
   const [videos, frames, c, h, w] = shape;
-  return tf.tidy(() => tf.reshape(toOurs({ ...inputValues(name, shape), axes: 'BFCHW' }), [videos, frames, h, w, c]));
+  return tf.tidy(() =>
+    tf.reshape(toOurs({ ...inputValues(name, shape), axes: 'BFCHW' }), [videos, frames, h, w, c]),
+  );
 }
 
 /** Latents of a call in diffusers' order. */
-async function latentsOf(pipe: StableVideoDiffusionPipeline, image: ImageInput, options: Options): Promise<Values> {
+async function latentsOf(
+  pipe: StableVideoDiffusionPipeline,
+  image: ImageInput,
+  options: Options,
+): Promise<Values> {
   const { frames } = await pipe.generate(image, { ...options, outputType: 'latent' });
   const values = tf.transpose(frames, [0, 1, 4, 2, 3]);
   frames.dispose();
@@ -47,7 +56,13 @@ describe('sampling of a tensor image, numbers of svd-goldens.json', () => {
     latents = namedLatents('pipe.latents', [1, 2, 4, 16, 16]);
     options = {
       ...{ latents, height: 32, width: 32, numFrames: 2, numInferenceSteps: 2 },
-      ...{ minGuidanceScale: 1, maxGuidanceScale: 2.5, fps: 7, motionBucketId: 127, noiseAugStrength: 0 },
+      ...{
+        minGuidanceScale: 1,
+        maxGuidanceScale: 2.5,
+        fps: 7,
+        motionBucketId: 127,
+        noiseAugStrength: 0,
+      },
     };
   });
 
@@ -61,9 +76,17 @@ describe('sampling of a tensor image, numbers of svd-goldens.json', () => {
     const onStage = (name: string, value: Values) => {
       stages[name] = value;
     };
-    const { frames } = await pipe.generate<'array'>(image, { ...options, outputType: 'array', onStage });
+    const { frames } = await pipe.generate<'array'>(image, {
+      ...options,
+      outputType: 'array',
+      onStage,
+    });
     const embeddings = stages.image_embeddings!;
-    expectSummary({ data: embeddings.data, shape: embeddings.shape }, ...path, 'clip_embed_of_image');
+    expectSummary(
+      { data: embeddings.data, shape: embeddings.shape },
+      ...path,
+      'clip_embed_of_image',
+    );
     expectSummary(stages.image_latents!, ...path, 'vae_mode_of_image_minus1_1');
     expect(stages.latents_step_1!.shape).to.deep.equal(golden(...path, 'latent_2steps_shape'));
     expectSummary(stages.latents_step_1!, ...path, 'latent_2steps');
@@ -82,7 +105,9 @@ describe('sampling of a tensor image, numbers of svd-goldens.json', () => {
     latent_2steps_nocfg_max1: { maxGuidanceScale: 1 },
     latent_4steps: { numInferenceSteps: 4 },
     latent_fps24_mb40: { fps: 24, motionBucketId: 40 },
-    'latent_custom_sigmas_[700,54.5,7.977,0.403,0.002,0]': { sigmas: [700, 54.5, 7.977, 0.403, 0.002, 0] },
+    'latent_custom_sigmas_[700,54.5,7.977,0.403,0.002,0]': {
+      sigmas: [700, 54.5, 7.977, 0.403, 0.002, 0],
+    },
   };
   for (const [name, changed] of Object.entries(variants)) {
     it(name, async () => {
@@ -92,7 +117,11 @@ describe('sampling of a tensor image, numbers of svd-goldens.json', () => {
 
   it('latent_2steps_num_videos2', async () => {
     const two = namedLatents('pipe.latents', [2, 2, 4, 16, 16]);
-    const values = await latentsOf(pipe, image, { ...options, latents: two, numVideosPerPrompt: 2 });
+    const values = await latentsOf(pipe, image, {
+      ...options,
+      latents: two,
+      numVideosPerPrompt: 2,
+    });
     expectSummary(values, ...path, 'latent_2steps_num_videos2');
     two.dispose();
   });
@@ -100,7 +129,13 @@ describe('sampling of a tensor image, numbers of svd-goldens.json', () => {
 
 describe('sampling of pictures, numbers of svd-goldens.json', () => {
   const [a, b] = [inputPicture('pil.A', 48, 40), inputPicture('pil.B', 48, 40)];
-  const options = { height: 40, width: 32, numFrames: 3, numInferenceSteps: 3, noiseAugStrength: 0 };
+  const options = {
+    height: 40,
+    width: 32,
+    numFrames: 3,
+    numInferenceSteps: 3,
+    noiseAugStrength: 0,
+  };
   let pipe: StableVideoDiffusionPipeline;
 
   before(async () => {
@@ -112,7 +147,11 @@ describe('sampling of pictures, numbers of svd-goldens.json', () => {
 
   it('one picture, from its pixels to 8-bit frames', async () => {
     const pixels = vaePixelValues([a], 40, 32);
-    expectSummary(await toTheirs(tf.tensor(pixels.data, pixels.shape), 'NCHW'), 'pipeline_pil', 'vae_input_32x40');
+    expectSummary(
+      await toTheirs(tf.tensor(pixels.data, pixels.shape), 'NCHW'),
+      'pipeline_pil',
+      'vae_input_32x40',
+    );
     expect(clipPixelValues([a]).shape).to.deep.equal([1, 224, 224, 3]);
     const stages: Record<string, Values> = {};
     const start = latents(1);
@@ -127,27 +166,42 @@ describe('sampling of pictures, numbers of svd-goldens.json', () => {
 
     const [video] = frames;
     const [first, , third] = video!;
-    expect([frames.length, video!.length, [first!.width, first!.height]]).to.deep.equal(golden('pipeline_pil', 'pil_A_len'));
+    expect([frames.length, video!.length, [first!.width, first!.height]]).to.deep.equal(
+      golden('pipeline_pil', 'pil_A_len'),
+    );
     // 99.5 % of the bytes have to be equal and none may be off by more than 1.
     const sum = first!.data.reduce((total, byte) => total + byte, 0);
-    expect(sum).to.be.closeTo(golden('pipeline_pil', 'pil_A_frame0_sum'), 0.005 * first!.data.length);
+    expect(sum).to.be.closeTo(
+      golden('pipeline_pil', 'pil_A_frame0_sum'),
+      0.005 * first!.data.length,
+    );
     const pixelBytes = golden<number[][]>('pipeline_pil', 'pil_A_frame2_first4px').flat();
-    for (const [i, byte] of pixelBytes.entries()) expect(third!.data[i], `byte ${i} of frame 2`).to.be.closeTo(byte, 1);
+    for (const [i, byte] of pixelBytes.entries())
+      expect(third!.data[i], `byte ${i} of frame 2`).to.be.closeTo(byte, 1);
   });
 
   it('two pictures', async () => {
     const start = latents(2);
-    expectSummary(await latentsOf(pipe, [a, b], { ...options, latents: start }), 'pipeline_pil', 'latent_list_AB');
+    expectSummary(
+      await latentsOf(pipe, [a, b], { ...options, latents: start }),
+      'pipeline_pil',
+      'latent_list_AB',
+    );
     start.dispose();
   });
 
   it('two pictures with two videos each: unlike upstream, every video keeps to its own picture', async () => {
-    // diffusers orders the embeddings A, A, B, B and the picture latents A, B, A, B, so that its second and third videos are conditioned
-    // on two different pictures (diffusers issue 13627). We order both A, A, B, B: the first and the last video agree, the others don't.
-    // That ours is the sensible result is held against diffusers by the fixture two-images-two-videos.
+    // diffusers orders the embeddings A, A, B, B and the picture latents A, B, A, B, so that its
+    // second and third videos are conditioned on two different pictures (diffusers issue 13627). We
+    // order both A, A, B, B: the first and the last video agree, the others don't. That ours is the
+    // sensible result is held against diffusers by the fixture two-images-two-videos.
     const path = ['pipeline_pil', 'latent_list_AB_x2_upstream_order_bug'];
     const start = latents(4);
-    const ours = await latentsOf(pipe, [a, b], { ...options, latents: start, numVideosPerPrompt: 2 });
+    const ours = await latentsOf(pipe, [a, b], {
+      ...options,
+      latents: start,
+      numVideosPerPrompt: 2,
+    });
     start.dispose();
     const fields = departures(ours, ...path).map((line) => line.split(' ')[0]);
     expect(fields).to.include.members(['sum', 'abs_sum', 'mid4']);

@@ -25,7 +25,9 @@ export interface Fixture {
   tensors: Record<string, ReferenceTensor>;
 }
 
-/** Names of the fixtures in a folder of test/fixtures, optionally those that start with `prefix`. */
+/**
+ * Names of the fixtures in a folder of test/fixtures, optionally those that start with `prefix`.
+ */
 export function fixtureNames(folder: string, prefix = ''): string[] {
   return readdirSync(root + folder)
     .filter((file) => file.endsWith('.safetensors') && file.startsWith(prefix))
@@ -38,7 +40,11 @@ export async function readFixture(folder: string, file: string): Promise<Fixture
   const layouts = JSON.parse(metadata.layouts ?? '{}');
   const tensors: Fixture['tensors'] = {};
   for (const name of source.names()) {
-    tensors[name] = { data: await source.read(name), shape: source.info(name).shape, axes: layouts[name] };
+    tensors[name] = {
+      data: await source.read(name),
+      shape: source.info(name).shape,
+      axes: layouts[name],
+    };
   }
   await source.close();
   return {
@@ -53,7 +59,12 @@ export async function readFixture(folder: string, file: string): Promise<Fixture
 }
 
 /** The permutations from diffusers' axes to ours, channels last and frames in front of them. */
-const permutations: Record<string, number[]> = { NCHW: [0, 2, 3, 1], BFC: [0, 1, 2], BCFHW: [0, 2, 3, 4, 1], BFCHW: [0, 1, 3, 4, 2] };
+const permutations: Record<string, number[]> = {
+  NCHW: [0, 2, 3, 1],
+  BFC: [0, 1, 2],
+  BCFHW: [0, 2, 3, 4, 1],
+  BFCHW: [0, 1, 3, 4, 2],
+};
 
 /** A reference tensor in our layout: videos become `[B*F, H, W, C]`. */
 export function toOurs({ data, shape, axes }: ReferenceTensor): tf.Tensor {
@@ -75,7 +86,10 @@ export function relativeL2(actual: ArrayLike<number>, expected: ArrayLike<number
 /** Largest distances seen by `expectClose`, by name of the suite, for the tolerance table. */
 export const measured = new Map<string, number>();
 
-/** Expects a tensor of ours to equal a reference tensor within `tolerance` (relative L2), and frees it. */
+/**
+ * Expects a tensor of ours to equal a reference tensor within `tolerance` (relative L2), and frees
+ * it.
+ */
 export async function expectClose(
   actual: tf.Tensor,
   expected: ReferenceTensor,
@@ -92,10 +106,20 @@ export async function expectClose(
   expect(distance, `relative L2 of ${what}`).to.be.at.most(tolerance);
 }
 
-/** A tensor of ours in diffusers' axis order, freed. `axes` are diffusers', `numFrames` splits `[B*F, H, W, C]` into videos. */
-export async function toTheirs(tensor: tf.Tensor, axes: string, numFrames = 1): Promise<{ data: Float32Array; shape: number[] }> {
+/**
+ * A tensor of ours in diffusers' axis order, freed. `axes` are diffusers', `numFrames` splits
+ * `[B*F, H, W, C]` into videos.
+ */
+export async function toTheirs(
+  tensor: tf.Tensor,
+  axes: string,
+  numFrames = 1,
+): Promise<{ data: Float32Array; shape: number[] }> {
   const moved = tf.tidy(() => {
-    const video = axes.includes('F') && tensor.rank === 4 ? tf.reshape(tensor, [-1, numFrames, ...tensor.shape.slice(1)]) : tensor;
+    const video =
+      axes.includes('F') && tensor.rank === 4
+        ? tf.reshape(tensor, [-1, numFrames, ...tensor.shape.slice(1)])
+        : tensor;
     const permutation = permutations[axes];
     return permutation ? tf.transpose(video, inverse(permutation)) : tf.clone(video);
   });

@@ -1,9 +1,10 @@
 /**
  * The numbers of svd-goldens.json, with a record of which of them were compared.
  *
- * Tolerance: the file's rule says that its models are conditioned so well that a float32 port agrees within 1e-4 on every value, so each
- * stored value has to agree within 1e-4. A sum of N values may be off by sqrt(N) times as much, as independent errors add up; stored
- * sums are rounded to four digits besides.
+ * Tolerance: the file's rule says that its models are conditioned so well that a float32 port
+ * agrees within 1e-4 on every value, so each stored value has to agree within 1e-4. A sum of N
+ * values may be off by sqrt(N) times as much, as independent errors add up; stored sums are rounded
+ * to four digits besides.
  */
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
@@ -13,16 +14,21 @@ export const VALUE_TOLERANCE = 1e-4;
 
 type Json = null | string | number | boolean | Json[] | { [key: string]: Json };
 
-const goldens: Json = JSON.parse(readFileSync(new URL('../fixtures/svd-goldens.json', import.meta.url), 'utf8'));
+const goldens: Json = JSON.parse(
+  readFileSync(new URL('../fixtures/svd-goldens.json', import.meta.url), 'utf8'),
+);
 const compared = new Set<string>();
 
-const isNode = (value: Json): value is { [key: string]: Json } => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isNode = (value: Json): value is { [key: string]: Json } =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const pathOf = (keys: string[]) => keys.join(' / ');
 
 /** Paths of everything below `value` that is no object. */
 function leavesBelow(value: Json, keys: string[]): string[] {
-  return isNode(value) ? Object.entries(value).flatMap(([key, child]) => leavesBelow(child, [...keys, key])) : [pathOf(keys)];
+  return isNode(value)
+    ? Object.entries(value).flatMap(([key, child]) => leavesBelow(child, [...keys, key]))
+    : [pathOf(keys)];
 }
 
 function find(keys: string[]): Json {
@@ -93,8 +99,13 @@ export function departures(actual: Values, ...keys: string[]): string[] {
   limits.sum = limits.abs_sum = VALUE_TOLERANCE * Math.sqrt(expected.numel);
   return Object.entries(expected).flatMap(([field, value]) => {
     const [a, b] = [ours[field as keyof Summary], value].map((side) => [side].flat() as number[]);
-    const largest = a!.length === b!.length ? Math.max(...a!.map((x, i) => Math.abs(x - b![i]!))) : Number.POSITIVE_INFINITY;
-    return largest <= (limits[field] ?? VALUE_TOLERANCE) ? [] : [`${field} is off by ${largest.toExponential(1)}`];
+    const largest =
+      a!.length === b!.length
+        ? Math.max(...a!.map((x, i) => Math.abs(x - b![i]!)))
+        : Number.POSITIVE_INFINITY;
+    return largest <= (limits[field] ?? VALUE_TOLERANCE)
+      ? []
+      : [`${field} is off by ${largest.toExponential(1)}`];
   });
 }
 
@@ -104,8 +115,13 @@ export function expectSummary(actual: Values, ...keys: string[]): void {
 }
 
 /** Expects every number of a list at a path, within `tolerance`. */
-export function expectNumbers(actual: ArrayLike<number>, tolerance: number, ...keys: string[]): void {
+export function expectNumbers(
+  actual: ArrayLike<number>,
+  tolerance: number,
+  ...keys: string[]
+): void {
   const expected = golden<number[]>(...keys);
   expect(actual.length, `length of ${pathOf(keys)}`).to.equal(expected.length);
-  for (const [i, value] of expected.entries()) expect(actual[i], `${pathOf(keys)} [${i}]`).to.be.closeTo(value, tolerance);
+  for (const [i, value] of expected.entries())
+    expect(actual[i], `${pathOf(keys)} [${i}]`).to.be.closeTo(value, tolerance);
 }

@@ -9,7 +9,12 @@ interface Attribute {
 
 interface Binding {
   [name: `TF_${string}`]: number;
-  executeOp(kernel: string, attributes: Attribute[], inputs: number[], outputs: number): { id: number; dtype: number }[];
+  executeOp(
+    kernel: string,
+    attributes: Attribute[],
+    inputs: number[],
+    outputs: number,
+  ): { id: number; dtype: number }[];
   tensorDataSync(id: number): unknown;
 }
 
@@ -19,8 +24,13 @@ export interface IssuedOp {
   types: Record<string, string>;
 }
 
-/** The operations that `work` issues, each combination of types once, their number, and the number of times that values are read back. */
-export async function issuedOps(work: () => Promise<unknown>): Promise<{ ops: IssuedOp[]; count: number; reads: number }> {
+/**
+ * The operations that `work` issues, each combination of types once, their number, and the number
+ * of times that values are read back.
+ */
+export async function issuedOps(
+  work: () => Promise<unknown>,
+): Promise<{ ops: IssuedOp[]; count: number; reads: number }> {
   const backend = tf.backend() as unknown as { binding: Binding };
   const { binding } = backend;
   const types = new Map<number, string>([
@@ -39,7 +49,9 @@ export async function issuedOps(work: () => Promise<unknown>): Promise<{ ops: Is
     executeOp: {
       value: (name: string, attributes: Attribute[], inputs: number[], number: number) => {
         count++;
-        const given = attributes.filter(({ type }) => type === binding.TF_ATTR_TYPE).map(({ name, value }) => [name, typeOf(value)]);
+        const given = attributes
+          .filter(({ type }) => type === binding.TF_ATTR_TYPE)
+          .map(({ name, value }) => [name, typeOf(value)]);
         // An operation that is not told its type T takes it from its first input.
         const first = outputs.get(inputs[0]!);
         const op = { name, types: { ...(first && { T: first }), ...Object.fromEntries(given) } };

@@ -10,12 +10,15 @@ type BlockClass = new (args: Record<string, unknown>) => AnyBlock;
 
 /** Ours for the classes whose names or arguments PyTorch spells otherwise. */
 const builders: Record<string, (config: Record<string, unknown>) => AnyBlock> = {
-  Conv2d: ({ kernelSize, ...rest }) => make('Conv2d', { ...rest, kernelSize: [kernelSize].flat()[0] }),
+  Conv2d: ({ kernelSize, ...rest }) =>
+    make('Conv2d', { ...rest, kernelSize: [kernelSize].flat()[0] }),
   Conv3d: ({ inChannels, outChannels, kernelSize }) =>
     make('TemporalConv', { inChannels, outChannels, kernelSize: [kernelSize].flat()[0] }),
   GroupNorm: (config) => make('GroupNormalization', config),
-  LayerNorm: ({ normalizedShape, eps }) => make('LayerNorm', { numChannels: [normalizedShape].flat()[0], eps }),
-  MidBlockTemporalDecoder: ({ attentionHeadDim: _, ...rest }) => make('MidBlockTemporalDecoder', rest),
+  LayerNorm: ({ normalizedShape, eps }) =>
+    make('LayerNorm', { numChannels: [normalizedShape].flat()[0], eps }),
+  MidBlockTemporalDecoder: ({ attentionHeadDim: _, ...rest }) =>
+    make('MidBlockTemporalDecoder', rest),
 };
 
 function make(name: string, config: Record<string, unknown>): AnyBlock {
@@ -47,7 +50,8 @@ export function inputsOf(fixture: Fixture): tf.Tensor[] {
   return (
     names
       .sort((a, b) => rank(a) - rank(b) || a.localeCompare(b))
-      // The blocks of the UNet and the VAE always treat their frames as a video, which is what an indicator of zeros says.
+      // The blocks of the UNet and the VAE always treat their frames as a video, which is what an
+      // indicator of zeros says.
       .filter((name) => name !== 'input.image_only_indicator' || takesIndicator(fixture))
       .map((name) => toOurs(fixture.tensors[name]!))
   );
@@ -56,7 +60,10 @@ export function inputsOf(fixture: Fixture): tf.Tensor[] {
 const takesIndicator = ({ class: name }: Fixture) =>
   ['AlphaBlender', 'SpatioTemporalResBlock', 'TransformerSpatioTemporalModel'].includes(name);
 
-/** A fixture's call arguments: where PyTorch sees the frames in a 5-D shape, our layers are told their number. */
+/**
+ * A fixture's call arguments: where PyTorch sees the frames in a 5-D shape, our layers are told
+ * their number.
+ */
 export function kwargsOf({ kwargs, tensors }: Fixture): Record<string, unknown> {
   const video = Object.values(tensors).find(({ axes }) => axes === 'BCFHW');
   return video ? { numFrames: video.shape[2], ...kwargs } : kwargs;

@@ -1,4 +1,7 @@
-/** Values made from names alone, by the rule that svd-goldens.json states, so that fixtures need not hold weights. */
+/**
+ * Values made from names alone, by the rule that svd-goldens.json states, so that fixtures need not
+ * hold weights.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { checkpointShape, memorySource } from '../../src/checkpoints/index.ts';
 import { loadWeights } from '../../src/checkpoints/weights/load.ts';
@@ -17,7 +20,8 @@ export function lcg(seed: number, count: number): Float64Array {
 /** `count` values in [-1, 1) from a name: the generator seeded with the name's FNV-1a hash. */
 export function uniforms(name: string, count: number): Float64Array {
   let hash = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(name)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  for (const byte of new TextEncoder().encode(name))
+    hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
   return lcg(hash, count);
 }
 
@@ -25,8 +29,10 @@ export function uniforms(name: string, count: number): Float64Array {
 export function weightValues(key: string, shape: number[]): Float32Array {
   const count = tf.util.sizeFromShape(shape);
   const u = uniforms(key, count);
-  if (/(mix_factor|class_embedding|position_embedding\.weight)$/.test(key)) return Float32Array.from(u);
-  if (shape.length === 1) return Float32Array.from(u, (v) => (key.endsWith('weight') ? 1 + 0.1 * v : 0.1 * v));
+  if (/(mix_factor|class_embedding|position_embedding\.weight)$/.test(key))
+    return Float32Array.from(u);
+  if (shape.length === 1)
+    return Float32Array.from(u, (v) => (key.endsWith('weight') ? 1 + 0.1 * v : 0.1 * v));
   const scale = Math.sqrt((3 * shape[0]) / count);
   return Float32Array.from(u, (v) => v * scale);
 }
@@ -42,11 +48,28 @@ export async function fillByName(block: AnyBlock): Promise<void> {
 }
 
 /** An input of the given name, spread over [low, high), in diffusers' axis order. */
-export function inputValues(name: string, shape: number[], low = -1, high = 1): { data: Float32Array; shape: number[] } {
-  return { data: Float32Array.from(uniforms(name, tf.util.sizeFromShape(shape)), (u) => low + ((u + 1) / 2) * (high - low)), shape };
+export function inputValues(
+  name: string,
+  shape: number[],
+  low = -1,
+  high = 1,
+): { data: Float32Array; shape: number[] } {
+  return {
+    data: Float32Array.from(
+      uniforms(name, tf.util.sizeFromShape(shape)),
+      (u) => low + ((u + 1) / 2) * (high - low),
+    ),
+    shape,
+  };
 }
 
 /** A picture of noise. */
 export function inputPicture(name: string, width: number, height: number): RgbImage {
-  return { width, height, data: Uint8Array.from(uniforms(name, width * height * 3), (u) => Math.floor(((u + 1) / 2) * 256)) };
+  return {
+    width,
+    height,
+    data: Uint8Array.from(uniforms(name, width * height * 3), (u) =>
+      Math.floor(((u + 1) / 2) * 256),
+    ),
+  };
 }

@@ -1,7 +1,11 @@
 /** Pipelines whose weights come from names, for tests. */
 import { camelCaseConfig } from '../../src/checkpoints/index.ts';
 import { CLIP_MEAN, CLIP_STD } from '../../src/media/preprocess.ts';
-import { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../../src/models/index.ts';
+import {
+  AutoencoderKLTemporalDecoder,
+  CLIPVisionModelWithProjection,
+  UNetSpatioTemporalConditionModel,
+} from '../../src/models/index.ts';
 import { StableVideoDiffusionPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
 import { EulerDiscreteScheduler } from '../../src/schedulers/index.ts';
 import { fillByName } from './nameHash.ts';
@@ -9,7 +13,9 @@ import { fillByName } from './nameHash.ts';
 type Json = Record<string, unknown>;
 
 /** Builds a pipeline from diffusers' JSON configs. */
-export async function pipelineByName(components: Record<string, Json>): Promise<StableVideoDiffusionPipeline> {
+export async function pipelineByName(
+  components: Record<string, Json>,
+): Promise<StableVideoDiffusionPipeline> {
   const vae = new AutoencoderKLTemporalDecoder(camelCaseConfig(components.vae));
   const imageEncoder = new CLIPVisionModelWithProjection(camelCaseConfig(components.image_encoder));
   const unet = new UNetSpatioTemporalConditionModel(camelCaseConfig(components.unet));

@@ -2,7 +2,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { type AnyBlock, type Steps, StepwiseBlock } from '../../src/layers/index.ts';
 
-/** From now on keeps a copy of the (last) output of every block below `model`, by its path. The copies are the receiver's. */
+/**
+ * From now on keeps a copy of the (last) output of every block below `model`, by its path. The
+ * copies are the receiver's.
+ */
 export function recordOutputs(model: AnyBlock): Map<string, tf.Tensor> {
   const outputs = new Map<string, tf.Tensor>();
   const record = (path: string, output: tf.Tensor | tf.Tensor[]) => {

@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 
-/** Saves a model and loads it again: through files where the backend brings their handler, otherwise through memory. */
+/**
+ * Saves a model and loads it again: through files where the backend brings their handler, otherwise
+ * through memory.
+ */
 export async function throughStorage(model: tf.LayersModel): Promise<tf.LayersModel> {
   if (tf.io.getSaveHandlers('file://').length > 0) {
     const folder = await mkdtemp(join(tmpdir(), 'svd-model-'));

@@ -1,8 +1,17 @@
-/** Layers as citizens of TensorFlow.js: registered, serialisable, with shapes known in advance, named weights, and nothing left behind. */
+/**
+ * Layers as citizens of TensorFlow.js: registered, serialisable, with shapes known in advance,
+ * named weights, and nothing left behind.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import * as layers from '../../src/layers/index.ts';
-import { AlphaBlender, type AnyBlock, FeedForward, Linear, withoutWeights } from '../../src/layers/index.ts';
+import {
+  AlphaBlender,
+  type AnyBlock,
+  FeedForward,
+  Linear,
+  withoutWeights,
+} from '../../src/layers/index.ts';
 import * as models from '../../src/models/index.ts';
 import { type Fixture, fixtureNames, readFixture } from '../harness/fixtures.ts';
 import { inputsOf, kwargsOf, layerOf } from '../harness/layerFixtures.ts';
@@ -13,17 +22,23 @@ const abstract = ['Block', 'StepwiseBlock', 'TransformerBlock'];
 
 type LayerClass = { className: string; name: string; prototype: object; fromConfig: unknown };
 
-const isLayerClass = (value: unknown): value is LayerClass => typeof value === 'function' && value.prototype instanceof tf.layers.Layer;
+const isLayerClass = (value: unknown): value is LayerClass =>
+  typeof value === 'function' && value.prototype instanceof tf.layers.Layer;
 
 const classes = Object.values<unknown>({ ...layers, ...models })
   .filter(isLayerClass)
   .filter(({ name }) => !abstract.includes(name));
 
-const networks = ['AutoencoderKLTemporalDecoder', 'CLIPVisionModelWithProjection', 'UNetSpatioTemporalConditionModel'];
+const networks = [
+  'AutoencoderKLTemporalDecoder',
+  'CLIPVisionModelWithProjection',
+  'UNetSpatioTemporalConditionModel',
+];
 
 /** Small networks, which have fixtures of their own. */
 const smallNetworks: Record<string, () => AnyBlock> = {
-  AutoencoderKLTemporalDecoder: () => new models.AutoencoderKLTemporalDecoder({ blockOutChannels: [32], name: 'vae' }),
+  AutoencoderKLTemporalDecoder: () =>
+    new models.AutoencoderKLTemporalDecoder({ blockOutChannels: [32], name: 'vae' }),
   CLIPVisionModelWithProjection: () =>
     new models.CLIPVisionModelWithProjection({
       hiddenSize: 8,
@@ -35,7 +50,12 @@ const smallNetworks: Record<string, () => AnyBlock> = {
     }),
   UNetSpatioTemporalConditionModel: () =>
     new models.UNetSpatioTemporalConditionModel({
-      ...{ blockOutChannels: [32, 32], layersPerBlock: 1, crossAttentionDim: 8, numAttentionHeads: 2 },
+      ...{
+        blockOutChannels: [32, 32],
+        layersPerBlock: 1,
+        crossAttentionDim: 8,
+        numAttentionHeads: 2,
+      },
       ...{ additionTimeEmbedDim: 8, projectionClassEmbeddingsInputDim: 24 },
       downBlockTypes: ['CrossAttnDownBlockSpatioTemporal', 'DownBlockSpatioTemporal'],
       upBlockTypes: ['UpBlockSpatioTemporal', 'CrossAttnUpBlockSpatioTemporal'],
@@ -45,11 +65,14 @@ const smallNetworks: Record<string, () => AnyBlock> = {
 /** The layer after its configuration has been written to JSON and read again. */
 function throughJson(layer: AnyBlock): AnyBlock {
   const config = JSON.parse(JSON.stringify(layer.getConfig()));
-  const Class = layer.constructor as unknown as { fromConfig: (cls: unknown, config: unknown) => AnyBlock };
+  const Class = layer.constructor as unknown as {
+    fromConfig: (cls: unknown, config: unknown) => AnyBlock;
+  };
   return Class.fromConfig(Class, config);
 }
 
-const shapesOf = (layer: AnyBlock) => layer.parameters().map(({ key, variable }) => [key, variable.shape]);
+const shapesOf = (layer: AnyBlock) =>
+  layer.parameters().map(({ key, variable }) => [key, variable.shape]);
 
 const fixtures: Fixture[] = [];
 /** One fixture of each class. */
@@ -62,14 +85,18 @@ describe('layers as TensorFlow.js layers', () => {
   });
 
   it('all have a fixture', () => {
-    expect([...samples.keys(), ...networks].sort()).to.deep.equal(classes.map(({ className }) => className).sort());
+    expect([...samples.keys(), ...networks].sort()).to.deep.equal(
+      classes.map(({ className }) => className).sort(),
+    );
   });
 
   it('are registered under the names of their classes', () => {
     const { classNameMap } = tf.serialization.SerializationMap.getMap();
     for (const { className, name } of classes) {
       expect(className).to.equal(name);
-      expect(classNameMap[className]?.[0], className).to.equal(classes.find((c) => c.className === className));
+      expect(classNameMap[className]?.[0], className).to.equal(
+        classes.find((c) => c.className === className),
+      );
     }
   });
 
@@ -96,7 +123,9 @@ describe('layers as TensorFlow.js layers', () => {
       copy.build();
       copy.setWeights(layer.getWeights());
       const inputs = inputsOf(fixture);
-      const outputs = [layer, copy].map((one) => [one.apply(inputs, kwargsOf(fixture)) as tf.Tensor | tf.Tensor[]].flat());
+      const outputs = [layer, copy].map((one) =>
+        [one.apply(inputs, kwargsOf(fixture)) as tf.Tensor | tf.Tensor[]].flat(),
+      );
       for (const [i, output] of outputs[0]!.entries()) {
         expect(await outputs[1]![i]!.data(), fixture.name).to.deep.equal(await output.data());
       }
@@ -127,8 +156,12 @@ describe('layers as TensorFlow.js layers', () => {
       withoutWeights(() => layer.build());
       const names = layer.weights.map((weight) => weight.originalName);
       const paths = layer.parameters().map(({ key }) => `${layer.name}.${key}`);
-      expect(names.map((name) => name.replaceAll('/', '.')).sort(), fixture.name).to.deep.equal(paths.sort());
-      expect(layer.countParams()).to.equal(layer.weights.reduce((sum, { shape }) => sum + tf.util.sizeFromShape(shape as number[]), 0));
+      expect(names.map((name) => name.replaceAll('/', '.')).sort(), fixture.name).to.deep.equal(
+        paths.sort(),
+      );
+      expect(layer.countParams()).to.equal(
+        layer.weights.reduce((sum, { shape }) => sum + tf.util.sizeFromShape(shape as number[]), 0),
+      );
       layer.dispose();
     }
   });
@@ -141,10 +174,15 @@ describe('layers as TensorFlow.js layers', () => {
         layer.build();
         if (used) {
           const inputs = inputsOf(fixture);
-          tf.dispose([layer.apply(inputs, kwargsOf(fixture)) as tf.Tensor | tf.Tensor[], inputs].flat(2));
+          tf.dispose(
+            [layer.apply(inputs, kwargsOf(fixture)) as tf.Tensor | tf.Tensor[], inputs].flat(2),
+          );
         }
         expect(layer.dispose().numDisposedVariables).to.equal(layer.parameters().length);
-        expect(tf.memory().numTensors - before, `${fixture.name} ${used ? 'used' : 'unused'}`).to.equal(0);
+        expect(
+          tf.memory().numTensors - before,
+          `${fixture.name} ${used ? 'used' : 'unused'}`,
+        ).to.equal(0);
       }
     }
   });
@@ -201,7 +239,9 @@ describe('layers built without weights', () => {
       return linear;
     });
     const x = tf.ones([1, 3]);
-    expect(() => layer.apply(x)).to.throw('This layer was built without weights. Load a checkpoint into it before using it.');
+    expect(() => layer.apply(x)).to.throw(
+      'This layer was built without weights. Load a checkpoint into it before using it.',
+    );
     await fillByName(layer);
     const y = layer.apply(x) as tf.Tensor;
     expect(y.shape).to.deep.equal([1, 2]);

@@ -1,7 +1,13 @@
 /** Layers that compute in half precision. */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import { Attention, type ComputeDtype, FeedForward, Linear, ResnetBlock2D } from '../../src/layers/index.ts';
+import {
+  Attention,
+  type ComputeDtype,
+  FeedForward,
+  Linear,
+  ResnetBlock2D,
+} from '../../src/layers/index.ts';
 import { AutoencoderKLTemporalDecoder } from '../../src/models/index.ts';
 import { relativeL2 } from '../harness/fixtures.ts';
 import { fillByName, inputValues } from '../harness/nameHash.ts';
@@ -32,16 +38,27 @@ describe('computeDtype', () => {
     for (const forceUpcast of [true, false]) {
       const vae = new AutoencoderKLTemporalDecoder({ blockOutChannels: [32], forceUpcast });
       vae.computeDtype = 'float16';
-      const parts = Object.fromEntries(vae.children.map((child) => [child.name, child.computeDtype]));
+      const parts = Object.fromEntries(
+        vae.children.map((child) => [child.name, child.computeDtype]),
+      );
       const encoding = forceUpcast ? 'float32' : 'float16';
       expect(parts).to.deep.equal({ encoder: encoding, decoder: 'float16', quant_conv: encoding });
     }
   });
 
   const layers = {
-    attention: () => ({ layer: new Attention({ name: 'layer', queryDim: 32, heads: 2, dimHead: 16 }), inputs: [input([2, 40, 32])] }),
-    'feed-forward': () => ({ layer: new FeedForward({ name: 'layer', dim: 32 }), inputs: [input([2, 5, 32])] }),
-    resnet: () => ({ layer: new ResnetBlock2D({ name: 'layer', inChannels: 32, outChannels: 64 }), inputs: [input([1, 6, 5, 32])] }),
+    attention: () => ({
+      layer: new Attention({ name: 'layer', queryDim: 32, heads: 2, dimHead: 16 }),
+      inputs: [input([2, 40, 32])],
+    }),
+    'feed-forward': () => ({
+      layer: new FeedForward({ name: 'layer', dim: 32 }),
+      inputs: [input([2, 5, 32])],
+    }),
+    resnet: () => ({
+      layer: new ResnetBlock2D({ name: 'layer', inChannels: 32, outChannels: 64 }),
+      inputs: [input([1, 6, 5, 32])],
+    }),
   };
   for (const [name, make] of Object.entries(layers)) {
     for (const [dtype, roundoff] of [
@@ -58,7 +75,8 @@ describe('computeDtype', () => {
         const rounded = layer.call(inputs);
         expect(tf.memory().numTensors - before).to.equal(1);
         const distance = relativeL2(await rounded.data(), await exact.data());
-        // A few products in a row, each off by four units of roundoff at most; and by more than float32 is.
+        // A few products in a row, each off by four units of roundoff at most; and by more than
+        // float32 is.
         expect(distance).to.be.at.most(16 * roundoff);
         expect(distance).to.be.at.least(roundoff / 16);
         tf.dispose([exact, rounded, ...inputs]);

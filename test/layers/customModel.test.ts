@@ -7,9 +7,14 @@ import { testBackend } from '../setup.ts';
 
 describe('the example of a custom video model', () => {
   it('learns to tell which way things move', async function () {
-    if (testBackend !== 'tensorflow') this.skip(); // the others have no gradients of convolutions, or are slow
+    // the others have no gradients of convolutions, or are slow
+    if (testBackend !== 'tensorflow') this.skip();
     const cwd = fileURLToPath(new URL('../..', import.meta.url));
-    const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', 'examples/customVideoModel.ts'], { cwd });
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--import', 'tsx', 'examples/customVideoModel.ts'],
+      { cwd },
+    );
     const [, first, last, accuracy] = stdout.match(/loss (\S+) -> (\S+), accuracy (\S+)/)!;
     expect(Number(last)).to.be.below(Number(first) / 2);
     expect(Number(accuracy)).to.equal(1);

@@ -1,4 +1,7 @@
-/** What layers say to wrong arguments and inputs: the value, what is allowed, and where there is one diffusers' message. */
+/**
+ * What layers say to wrong arguments and inputs: the value, what is allowed, and where there is one
+ * diffusers' message.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import {
@@ -28,11 +31,19 @@ function expectError(run: () => unknown, message: string | RegExp): void {
 describe('wrong arguments of layers', () => {
   it('an unknown merge strategy', () => {
     expectError(
-      () => new AlphaBlender({ alpha: 0.5, mergeStrategy: 'average' as AlphaBlenderArgs['mergeStrategy'] }),
+      () =>
+        new AlphaBlender({
+          alpha: 0.5,
+          mergeStrategy: 'average' as AlphaBlenderArgs['mergeStrategy'],
+        }),
       '`mergeStrategy` has to be one of learned, fixed, learned_with_images but is average.',
     );
     expectError(
-      () => new SpatioTemporalResBlock({ inChannels: 32, mergeStrategy: '' as AlphaBlenderArgs['mergeStrategy'] }),
+      () =>
+        new SpatioTemporalResBlock({
+          inChannels: 32,
+          mergeStrategy: '' as AlphaBlenderArgs['mergeStrategy'],
+        }),
       '`mergeStrategy` has to be one of learned, fixed, learned_with_images but is .',
     );
   });
@@ -42,7 +53,15 @@ describe('wrong arguments of layers', () => {
     expectError(() => new GroupNormalization({ numChannels: 48 }), message);
     expectError(() => new ResnetBlock2D({ inChannels: 48 }), message);
     expectError(() => new ResnetBlock2D({ inChannels: 32, outChannels: 48 }), message);
-    expectError(() => new TransformerSpatioTemporalModel({ inChannels: 48, numAttentionHeads: 4, attentionHeadDim: 12 }), message);
+    expectError(
+      () =>
+        new TransformerSpatioTemporalModel({
+          inChannels: 48,
+          numAttentionHeads: 4,
+          attentionHeadDim: 12,
+        }),
+      message,
+    );
     expectError(
       () => new GroupNormalization({ numChannels: 10, numGroups: 4 }),
       '`numChannels` has to be divisible by `numGroups` but they are 10 and 4.',
@@ -57,8 +76,14 @@ describe('layers that cannot be built', () => {
       () => new Linear(missing).build(),
       'Linear "mine" cannot be built: its weight would have the shape [4,]. Check its arguments, {"name":"mine","inFeatures":4}.',
     );
-    expectError(() => new Conv2d({ inChannels: 3, outChannels: -1 }).build(), 'its weight would have the shape [3,3,3,-1]');
-    expectError(() => new Attention({ queryDim: 8, heads: 2, dimHead: 1.25 }).build(), 'its weight would have the shape [8,2.5]');
+    expectError(
+      () => new Conv2d({ inChannels: 3, outChannels: -1 }).build(),
+      'its weight would have the shape [3,3,3,-1]',
+    );
+    expectError(
+      () => new Attention({ queryDim: 8, heads: 2, dimHead: 1.25 }).build(),
+      'its weight would have the shape [8,2.5]',
+    );
     expectError(
       () => new TemporalConv({ inChannels: 4, outChannels: 4, kernelSize: 2 }),
       '`kernelSize` of a convolution over frames has to be odd but is 2.',
@@ -117,11 +142,16 @@ describe('wrong inputs of layers', () => {
       'ResnetBlock2D "mine" takes the array of x [N, H, W, 32], temb [N, 8] but is given 3 tensors.',
     );
     expectError(
-      () => new SpatioTemporalResBlock({ name: 'video', inChannels: 32 }).apply([x(), x(), x()], { numFrames: 1 }),
+      () =>
+        new SpatioTemporalResBlock({ name: 'video', inChannels: 32 }).apply([x(), x(), x()], {
+          numFrames: 1,
+        }),
       'SpatioTemporalResBlock "video" takes the array of x [B*F, H, W, 32], imageOnlyIndicator [B, F] (optional) but is given 3 tensors.',
     );
     // In a model too, where lengths may be unknown.
-    expect(() => block.apply([tf.input({ shape: [4, 4, 3] }), tf.input({ shape: [8] })])).to.throw('but is [,4,4,3].');
+    expect(() => block.apply([tf.input({ shape: [4, 4, 3] }), tf.input({ shape: [8] })])).to.throw(
+      'but is [,4,4,3].',
+    );
     expect(block.built).to.equal(false);
   });
 
@@ -140,7 +170,9 @@ describe('wrong inputs of layers', () => {
       () => blend.apply([frames(4, 6, 8), frames(4, 6, 8), frames(3, 2)]),
       'AlphaBlender "mine": imageOnlyIndicator has to be of shape [B, F] with B*F = 4 but is [3,2].',
     );
-    expect(() => blend.apply([tf.input({ shape: [null, 8] }), tf.input({ shape: [5, 7] })])).to.throw(
+    expect(() =>
+      blend.apply([tf.input({ shape: [null, 8] }), tf.input({ shape: [5, 7] })]),
+    ).to.throw(
       'AlphaBlender "mine": temporal has to be of shape [B*F, ?, C] with C = 8 but is [,5,7].',
     );
     expect(blend.built).to.equal(false);
@@ -159,7 +191,9 @@ describe('wrong inputs of layers', () => {
               right.map((shape, j) => tf.zeros(j === i ? wrong : shape)),
               sample.kwargs,
             ),
-          new RegExp(`^${name} "mine": ${input} has to be of shape \\[.+\\] .*but is \\[${wrong}\\]\\.$`),
+          new RegExp(
+            `^${name} "mine": ${input} has to be of shape \\[.+\\] .*but is \\[${wrong}\\]\\.$`,
+          ),
         );
       };
       for (const [i, shape] of right.entries()) {
@@ -168,7 +202,8 @@ describe('wrong inputs of layers', () => {
         if (!axes.includes('...')) expectSentence(i, [1, ...shape]);
         expectSentence(i, shape.slice(0, axes.includes('...') ? axes.length - 2 : axes.length - 1));
         // Some channels are free, until an input before has fixed them.
-        if (typeof axes.at(-1) === 'number' || i > 0) expectSentence(i, [...shape.slice(0, -1), shape.at(-1)! + 1]);
+        if (typeof axes.at(-1) === 'number' || i > 0)
+          expectSentence(i, [...shape.slice(0, -1), shape.at(-1)! + 1]);
       }
       expect(layer.built).to.equal(false);
     });
@@ -176,7 +211,8 @@ describe('wrong inputs of layers', () => {
 
   it('contexts that cannot be shared evenly', () => {
     const args = { dim: 8, numAttentionHeads: 2, attentionHeadDim: 4, crossAttentionDim: 6 };
-    const message = (items: number) => `The number of contexts has to divide the ${items} items that attend to them but is 3.`;
+    const message = (items: number) =>
+      `The number of contexts has to divide the ${items} items that attend to them but is 3.`;
     for (const tokens of [1, 2]) {
       const block = new BasicTransformerBlock(args);
       block.build();
@@ -184,7 +220,10 @@ describe('wrong inputs of layers', () => {
       block.dispose();
       const temporal = new TemporalBasicTransformerBlock(args);
       temporal.build();
-      expectError(() => temporal.apply([tf.zeros([4, 5, 8]), tf.zeros([3, tokens, 6])], { numFrames: 2 }), message(10)); // 2 videos of 5 pixels
+      expectError(
+        () => temporal.apply([tf.zeros([4, 5, 8]), tf.zeros([3, tokens, 6])], { numFrames: 2 }),
+        message(10),
+      ); // 2 videos of 5 pixels
       temporal.dispose();
     }
     const attention = new Attention({ queryDim: 8, crossAttentionDim: 6, heads: 2, dimHead: 4 });

@@ -1,4 +1,7 @@
-/** Layers inside TensorFlow.js models: sequential and functional, called, predicted with, saved and loaded. */
+/**
+ * Layers inside TensorFlow.js models: sequential and functional, called, predicted with, saved and
+ * loaded.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import {
@@ -42,9 +45,13 @@ describe('layers in a sequential model', () => {
     const sequential = model();
     expect(sequential.outputs[0]!.shape).to.deep.equal([null, 5, 2]);
     const x = named('x', [3, 5, 6]);
-    const expected = tf.tidy(() => sequential.layers.reduce((h: tf.Tensor, layer) => layer.apply(h) as tf.Tensor, x));
+    const expected = tf.tidy(() =>
+      sequential.layers.reduce((h: tf.Tensor, layer) => layer.apply(h) as tf.Tensor, x),
+    );
     await expectSame(sequential.predict(x) as tf.Tensor, expected);
-    expect(sequential.countParams()).to.equal(6 * 8 + 8 + 2 * 8 + (8 * 64 + 64) + (32 * 4 + 4) + (4 * 2 + 2));
+    expect(sequential.countParams()).to.equal(
+      6 * 8 + 8 + 2 * 8 + (8 * 64 + 64) + (32 * 4 + 4) + (4 * 2 + 2),
+    );
     sequential.dispose();
     x.dispose();
     expect(tf.memory().numTensors - before).to.equal(0);
@@ -53,7 +60,9 @@ describe('layers in a sequential model', () => {
   it('come back from storage with their weights', async () => {
     const sequential = model();
     const loaded = await throughStorage(sequential);
-    expect(loaded.weights.map(({ shape }) => shape)).to.deep.equal(sequential.weights.map(({ shape }) => shape));
+    expect(loaded.weights.map(({ shape }) => shape)).to.deep.equal(
+      sequential.weights.map(({ shape }) => shape),
+    );
     const x = named('x', [3, 5, 6]);
     await expectSame(loaded.predict(x) as tf.Tensor, sequential.predict(x) as tf.Tensor);
     sequential.dispose();
@@ -83,10 +92,19 @@ describe('layers in a functional model', () => {
 
   /** A model of two inputs whose layers are told the number of frames. */
   function video() {
-    const [x, temb, context] = [tf.input({ shape: [4, 4, 32] }), tf.input({ shape: [16] }), tf.input({ shape: [1, 8] })];
+    const [x, temb, context] = [
+      tf.input({ shape: [4, 4, 32] }),
+      tf.input({ shape: [16] }),
+      tf.input({ shape: [1, 8] }),
+    ];
     const layers = [
       new SpatioTemporalResBlock({ inChannels: 32, tembChannels: 16 }),
-      new TransformerSpatioTemporalModel({ inChannels: 32, numAttentionHeads: 2, attentionHeadDim: 16, crossAttentionDim: 8 }),
+      new TransformerSpatioTemporalModel({
+        inChannels: 32,
+        numAttentionHeads: 2,
+        attentionHeadDim: 16,
+        crossAttentionDim: 8,
+      }),
       new TemporalResnetBlock({ inChannels: 32 }),
     ] as const;
     const h = layers[0].apply([x, temb], { numFrames }) as tf.SymbolicTensor;
@@ -95,7 +113,8 @@ describe('layers in a functional model', () => {
     return { layers, model: tf.model({ inputs: [x, temb, context], outputs: y }) };
   }
 
-  const inputs = () => [named('x', [4, 4, 4, 32]), named('temb', [4, 16]), named('context', [4, 1, 8])] as const;
+  const inputs = () =>
+    [named('x', [4, 4, 4, 32]), named('temb', [4, 16]), named('context', [4, 1, 8])] as const;
 
   it('take several inputs and the number of frames', async () => {
     const { layers, model } = video();
@@ -116,7 +135,9 @@ describe('layers in a functional model', () => {
     const { model } = video();
     const loaded = await throughStorage(model);
     const [x, temb, context] = inputs();
-    const outputs = [model, loaded].map((one) => one.predict([x, temb, context], { batchSize: 4 }) as tf.Tensor);
+    const outputs = [model, loaded].map(
+      (one) => one.predict([x, temb, context], { batchSize: 4 }) as tf.Tensor,
+    );
     await expectSame(outputs[0]!, outputs[1]!);
     tf.dispose([x, temb, context]);
     model.dispose();
@@ -126,7 +147,10 @@ describe('layers in a functional model', () => {
   it('know the size that an upsampler is told', () => {
     const x = tf.input({ shape: [3, 4, 8] });
     const y = new Upsample2D({ channels: 8 }).apply(x, { outputSize: [5, 7] });
-    const model = tf.model({ inputs: x, outputs: new Conv2d({ inChannels: 8, outChannels: 2 }).apply(y) });
+    const model = tf.model({
+      inputs: x,
+      outputs: new Conv2d({ inChannels: 8, outChannels: 2 }).apply(y),
+    });
     expect(model.outputs[0]!.shape).to.deep.equal([null, 3, 5, 2]); // a 3x3 kernel without padding
     const frames = tf.zeros([1, 3, 4, 8]);
     const predicted = model.predict(frames) as tf.Tensor;

@@ -2,7 +2,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { nativeHandleCount } from '../../src/backends/index.ts';
-import { blockTensors, loadWeights, memoryBytes, readSafetensors, type WeightDtype } from '../../src/checkpoints/index.ts';
+import {
+  blockTensors,
+  loadWeights,
+  memoryBytes,
+  readSafetensors,
+  type WeightDtype,
+} from '../../src/checkpoints/index.ts';
 import { toBF16, toF16 } from '../../src/checkpoints/safetensors/halfFloat.ts';
 import { buildHeader } from '../../src/checkpoints/safetensors/header.ts';
 import { Linear, withoutWeights } from '../../src/layers/index.ts';
@@ -15,13 +21,16 @@ const args = { inFeatures: 128, outFeatures: 160 };
 /** A linear layer with the weights of a checkpoint of `dtype`. */
 async function layer(weightDtype: WeightDtype, dtype: 'F16' | 'BF16' = 'F16'): Promise<Linear> {
   const bits = dtype === 'F16' ? toF16 : toBF16;
-  const words = (name: string, count: number) => new Uint8Array(bits(Float32Array.from(uniforms(name, count))).buffer);
+  const words = (name: string, count: number) =>
+    new Uint8Array(bits(Float32Array.from(uniforms(name, count))).buffer);
   const tensors = { bias: words('bias', 160), weight: words('weight', 160 * 128) };
   const header = buildHeader([
     ['bias', { dtype, shape: [160], bytes: tensors.bias.length }],
     ['weight', { dtype, shape: [160, 128], bytes: tensors.weight.length }],
   ]);
-  const source = await readSafetensors(memoryBytes(Buffer.concat([header, tensors.bias, tensors.weight])));
+  const source = await readSafetensors(
+    memoryBytes(Buffer.concat([header, tensors.bias, tensors.weight])),
+  );
   const linear = new Linear(args);
   withoutWeights(() => linear.build());
   await loadWeights(linear, source, { weightDtype });
@@ -29,7 +38,8 @@ async function layer(weightDtype: WeightDtype, dtype: 'F16' | 'BF16' = 'F16'): P
 }
 
 const held = () => ({ tensors: tf.memory().numTensors, native: nativeHandleCount() });
-const heldInHalf = (linear: Linear) => linear.parameters().map(({ variable }) => isHalf(variable.read()));
+const heldInHalf = (linear: Linear) =>
+  linear.parameters().map(({ variable }) => isHalf(variable.read()));
 const half = testBackend === 'tensorflow';
 const x = () => tf.tensor2d(Float32Array.from(uniforms('x', 6 * 128)), [6, 128]);
 
@@ -40,7 +50,10 @@ describe('weights in half precision', () => {
       const [wide, narrow] = [await layer('float32', dtype), await layer('auto', dtype)];
       expect(heldInHalf(wide)).to.deep.equal([false, false]);
       expect(heldInHalf(narrow)).to.deep.equal([half, false]); // a bias is too small to pay for it
-      expect(narrow.parameters().map(({ variable }) => variable.shape)).to.deep.equal([[128, 160], [160]]);
+      expect(narrow.parameters().map(({ variable }) => variable.shape)).to.deep.equal([
+        [128, 160],
+        [160],
+      ]);
       const inputs = x();
       wide.call(inputs).dispose(); // native backends take values over when they are first used
       const loaded = held();
@@ -48,7 +61,8 @@ describe('weights in half precision', () => {
       expect(await outputs[1].data()).to.deep.equal(await outputs[0].data());
       tf.dispose(outputs);
       const [saved, expected] = [blockTensors(narrow), blockTensors(wide)];
-      for (const key of ['weight', 'bias']) expect(await saved[key].data()).to.deep.equal(await expected[key].data());
+      for (const key of ['weight', 'bias'])
+        expect(await saved[key].data()).to.deep.equal(await expected[key].data());
       expect(held()).to.deep.equal(loaded);
       tf.dispose(inputs);
       wide.dispose();

@@ -1,30 +1,53 @@
-/** Every layer in other people's models: sequential, functional, eager, inside their layers, saved, listed, frozen and trained. */
+/**
+ * Every layer in other people's models: sequential, functional, eager, inside their layers, saved,
+ * listed, frozen and trained.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import type { AnyBlock } from '../../src/layers/index.ts';
 import * as layers from '../../src/layers/index.ts';
 import * as models from '../../src/models/index.ts';
-import { BATCH, type LayerSample, layerSamples, modelOf, sampleInputs } from '../harness/layerSamples.ts';
+import {
+  BATCH,
+  type LayerSample,
+  layerSamples,
+  modelOf,
+  sampleInputs,
+} from '../harness/layerSamples.ts';
 import { fillByName } from '../harness/nameHash.ts';
 import { throughStorage } from '../harness/storage.ts';
 import { testBackend } from '../setup.ts';
 
 const abstract = ['Block', 'StepwiseBlock', 'TransformerBlock'];
-const networks = ['AutoencoderKLTemporalDecoder', 'CLIPVisionModelWithProjection', 'UNetSpatioTemporalConditionModel'];
+const networks = [
+  'AutoencoderKLTemporalDecoder',
+  'CLIPVisionModelWithProjection',
+  'UNetSpatioTemporalConditionModel',
+];
 const trains = ['tensorflow', 'cpu'].includes(testBackend);
 
-const valuesOf = (tensors: tf.Tensor | tf.Tensor[]) => Promise.all([tensors].flat().map((tensor) => tensor.data()));
+const valuesOf = (tensors: tf.Tensor | tf.Tensor[]) =>
+  Promise.all([tensors].flat().map((tensor) => tensor.data()));
 const oneOrAll = <T>(list: T[]): T | T[] => (list.length === 1 ? list[0]! : list);
 
-/** A layer of somebody else, which knows nothing of `Block`: it doubles what the layer inside gives. */
+/**
+ * A layer of somebody else, which knows nothing of `Block`: it doubles what the layer inside gives.
+ */
 class Doubled extends tf.layers.Layer {
   static className = 'Doubled';
   private readonly inner: tf.layers.Layer;
   private readonly kwargs: Record<string, unknown>;
 
-  constructor(config: { name?: string; inner: tf.serialization.ConfigDict; kwargs: Record<string, unknown> }) {
+  constructor(config: {
+    name?: string;
+    inner: tf.serialization.ConfigDict;
+    kwargs: Record<string, unknown>;
+  }) {
     super({ name: config.name });
-    const { className, config: inner } = config.inner as { className: string; config: tf.serialization.ConfigDict };
+    const { className, config: inner } = config.inner as {
+      className: string;
+      config: tf.serialization.ConfigDict;
+    };
     const [Class, fromConfig] = tf.serialization.SerializationMap.getMap().classNameMap[className]!;
     this.inner = fromConfig(Class, inner) as tf.layers.Layer;
     this.kwargs = config.kwargs;
@@ -34,7 +57,13 @@ class Doubled extends tf.layers.Layer {
     this.built = true;
   }
   override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor | tf.Tensor[] {
-    return tf.tidy(() => oneOrAll([this.inner.apply(inputs, this.kwargs) as tf.Tensor | tf.Tensor[]].flat().map((y) => tf.mul(y, 2))));
+    return tf.tidy(() =>
+      oneOrAll(
+        [this.inner.apply(inputs, this.kwargs) as tf.Tensor | tf.Tensor[]]
+          .flat()
+          .map((y) => tf.mul(y, 2)),
+      ),
+    );
   }
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape | tf.Shape[] {
     return this.inner.computeOutputShape(inputShape);
@@ -64,14 +93,27 @@ const sequentialOf = ({ shapes }: LayerSample, layer: tf.layers.Layer) =>
 
 /** Trains a model towards noise for a few steps and gives the loss of each. */
 async function train(model: tf.LayersModel, inputs: tf.Tensor[], steps = 2): Promise<number[]> {
-  const target = tf.randomNormal([BATCH, ...(model.outputs[0]!.shape.slice(1) as number[])], 0, 1, 'float32', 7);
+  const target = tf.randomNormal(
+    [BATCH, ...(model.outputs[0]!.shape.slice(1) as number[])],
+    0,
+    1,
+    'float32',
+    7,
+  );
   model.compile({ optimizer: tf.train.sgd(1e-2), loss: 'meanSquaredError' });
-  const { history } = await model.fit(oneOrAll(inputs), target, { epochs: steps, batchSize: BATCH, shuffle: false, verbose: 0 });
+  const { history } = await model.fit(oneOrAll(inputs), target, {
+    epochs: steps,
+    batchSize: BATCH,
+    shuffle: false,
+    verbose: 0,
+  });
   target.dispose();
   return history.loss as number[];
 }
 
-async function filled(name: string): Promise<{ layer: AnyBlock; sample: LayerSample; inputs: tf.Tensor[] }> {
+async function filled(
+  name: string,
+): Promise<{ layer: AnyBlock; sample: LayerSample; inputs: tf.Tensor[] }> {
   const sample = layerSamples[name]!;
   const layer = sample.make('mine');
   await fillByName(layer);
@@ -83,7 +125,9 @@ describe('every layer in a model', () => {
     const classes = Object.values<unknown>({ ...layers, ...models }).filter(
       (value) => typeof value === 'function' && value.prototype instanceof tf.layers.Layer,
     );
-    const names = (classes as { name: string }[]).map(({ name }) => name).filter((name) => ![...abstract, ...networks].includes(name));
+    const names = (classes as { name: string }[])
+      .map(({ name }) => name)
+      .filter((name) => ![...abstract, ...networks].includes(name));
     expect(Object.keys(layerSamples).sort()).to.deep.equal(names.sort());
   });
 
@@ -94,7 +138,8 @@ describe('every layer in a model', () => {
       const eager = layer.apply(inputs, sample.kwargs);
       const expected = await valuesOf(eager);
       const made = [modelOf(sample, layer)];
-      if (sample.shapes.length === 1 && Object.keys(sample.kwargs).length === 0) made.push(sequentialOf(sample, layer));
+      if (sample.shapes.length === 1 && Object.keys(sample.kwargs).length === 0)
+        made.push(sequentialOf(sample, layer));
       const loaded = await throughStorage(made.at(-1)!);
       for (const model of [...made, loaded]) {
         const outputs = model.predict(oneOrAll(inputs), { batchSize: BATCH });
@@ -113,11 +158,17 @@ describe('every layer in a model', () => {
       if (sample.kwargs.numFrames === undefined) this.skip();
       const expected = await valuesOf(tf.tidy(() => layer.apply(inputs, sample.kwargs)));
       const told = await toldAtConstruction(layer, sample);
-      const model = sample.shapes.length === 1 ? sequentialOf(sample, told) : modelOf({ ...sample, kwargs: {} }, told);
+      const model =
+        sample.shapes.length === 1
+          ? sequentialOf(sample, told)
+          : modelOf({ ...sample, kwargs: {} }, told);
       const loaded = await throughStorage(model);
       const eager = tf.tidy(() => told.apply(inputs));
-      const predicted = [model, loaded].map((one) => one.predict(oneOrAll(inputs), { batchSize: BATCH }));
-      for (const outputs of [eager, ...predicted]) expect(await valuesOf(outputs)).to.deep.equal(expected);
+      const predicted = [model, loaded].map((one) =>
+        one.predict(oneOrAll(inputs), { batchSize: BATCH }),
+      );
+      for (const outputs of [eager, ...predicted])
+        expect(await valuesOf(outputs)).to.deep.equal(expected);
       // A call may still say otherwise.
       const alone = tf.tidy(() => told.apply(inputs, { numFrames: 1 }));
       expect(await valuesOf(alone)).not.to.deep.equal(expected);
@@ -128,7 +179,8 @@ describe('every layer in a model', () => {
 
     it(`${name}: its weights are listed under the layer's name and their keys`, () => {
       const sample = layerSamples[name]!;
-      // Built by the model and built before: the names are the same, or a checkpoint in one would not fit the other.
+      // Built by the model and built before: the names are the same, or a checkpoint in one would
+      // not fit the other.
       for (const early of [false, true]) {
         const layer = sample.make('mine');
         if (early) layer.build();
@@ -137,7 +189,9 @@ describe('every layer in a model', () => {
         model.summary(200, undefined, (line) => lines.push(line));
         expect(lines.join('\n')).to.contain(`mine (${name})`);
         const names = layer.parameters().map(({ key }) => `mine/${key}`.replaceAll('.', '/'));
-        expect(model.weights.map((weight) => weight.originalName.replaceAll('.', '/')).sort()).to.deep.equal(names.sort());
+        expect(
+          model.weights.map((weight) => weight.originalName.replaceAll('.', '/')).sort(),
+        ).to.deep.equal(names.sort());
         model.dispose();
       }
     });
@@ -151,13 +205,17 @@ describe('every layer in a model', () => {
       });
       const model = modelOf({ ...sample, kwargs: {} }, outer);
       outer.setWeights(layer.getWeights());
-      const doubled = tf.tidy(() => [layer.apply(inputs, sample.kwargs)].flat().map((y) => tf.mul(y, 2)));
+      const doubled = tf.tidy(() =>
+        [layer.apply(inputs, sample.kwargs)].flat().map((y) => tf.mul(y, 2)),
+      );
       const loaded = await throughStorage(model);
       for (const one of [model, loaded]) {
         const outputs = one.predict(oneOrAll(inputs), { batchSize: BATCH });
         expect(await valuesOf(outputs)).to.deep.equal(await valuesOf(doubled));
         tf.dispose(outputs);
-        expect(one.weights.every((weight) => weight.originalName.startsWith('outer/'))).to.equal(true);
+        expect(one.weights.every((weight) => weight.originalName.startsWith('outer/'))).to.equal(
+          true,
+        );
       }
       for (const one of [model, loaded]) tf.dispose(one.weights.map((weight) => weight.read()));
       tf.dispose([inputs, doubled]);
@@ -169,7 +227,8 @@ describe('every layer in a model', () => {
       if (!trains || name === 'Timesteps') this.skip();
       const { layer, sample, inputs } = await filled(name);
       const before = await valuesOf(layer.getWeights());
-      // TensorFlow.js cannot add the losses of outputs of different sizes: the last one depends on all weights.
+      // TensorFlow.js cannot add the losses of outputs of different sizes: the last one depends on
+      // all weights.
       const whole = modelOf(sample, layer);
       const model = tf.model({ inputs: whole.inputs, outputs: whole.outputs.at(-1)! });
       const losses = await train(model, inputs);

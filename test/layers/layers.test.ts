@@ -30,7 +30,13 @@ describe('layers against diffusers', () => {
         .sort();
       expect(outputs.length, 'number of outputs').to.equal(expected.length);
       for (const [i, name] of expected.entries()) {
-        await expectClose(outputs[i], fixture.tensors[name], TOLERANCE, `${fixture.name} ${name}`, 'layers');
+        await expectClose(
+          outputs[i],
+          fixture.tensors[name],
+          TOLERANCE,
+          `${fixture.name} ${name}`,
+          'layers',
+        );
       }
       tf.dispose(inputs);
       layer.dispose();

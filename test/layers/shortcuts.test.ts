@@ -1,4 +1,7 @@
-/** Exact shortcuts of the layers against the plain paths: one-token attention, contexts shared by frames or pixels, feed-forwards in slices. */
+/**
+ * Exact shortcuts of the layers against the plain paths: one-token attention, contexts shared by
+ * frames or pixels, feed-forwards in slices.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import {
@@ -43,14 +46,18 @@ const args = { dim: 32, numAttentionHeads: 4, attentionHeadDim: 8, crossAttentio
 const [batch, frames, pixels] = [2, 3, 5];
 
 /** The context of each video for each of its frames, and of each video for each of its pixels. */
-const repeated = (context: tf.Tensor, times: number) => spread(context as tf.Tensor3D, batch * times);
+const repeated = (context: tf.Tensor, times: number) =>
+  spread(context as tf.Tensor3D, batch * times);
 
 describe('a context shared', () => {
   for (const tokens of [1, 3]) {
     it(`by the frames of a video, ${tokens} tokens`, async () => {
       const block = new BasicTransformerBlock(args);
       await fillByName(block);
-      const [x, context] = [named('x', [batch * frames, pixels, 32]), named('context', [batch, tokens, 6])];
+      const [x, context] = [
+        named('x', [batch * frames, pixels, 32]),
+        named('context', [batch, tokens, 6]),
+      ];
       await expectSame(
         () => block.call([x, context]),
         () => block.call([x, repeated(context, frames)]),
@@ -62,7 +69,10 @@ describe('a context shared', () => {
     it(`by the pixels of a video, ${tokens} tokens`, async () => {
       const block = new TemporalBasicTransformerBlock(args);
       await fillByName(block);
-      const [x, context] = [named('x', [batch * frames, pixels, 32]), named('context', [batch, tokens, 6])];
+      const [x, context] = [
+        named('x', [batch * frames, pixels, 32]),
+        named('context', [batch, tokens, 6]),
+      ];
       await expectSame(
         () => block.call([x, context], { numFrames: frames }),
         () => block.call([x, repeated(context, pixels)], { numFrames: frames }),
@@ -73,9 +83,17 @@ describe('a context shared', () => {
 
     it(`in a whole transformer, ${tokens} tokens`, async () => {
       const { numAttentionHeads, attentionHeadDim, crossAttentionDim } = args;
-      const model = new TransformerSpatioTemporalModel({ inChannels: 32, numAttentionHeads, attentionHeadDim, crossAttentionDim });
+      const model = new TransformerSpatioTemporalModel({
+        inChannels: 32,
+        numAttentionHeads,
+        attentionHeadDim,
+        crossAttentionDim,
+      });
       await fillByName(model);
-      const [x, context] = [named('x', [batch * frames, 2, 3, 32]), named('context', [batch, tokens, 6])];
+      const [x, context] = [
+        named('x', [batch * frames, 2, 3, 32]),
+        named('context', [batch, tokens, 6]),
+      ];
       await expectSame(
         () => model.call([x, context], { numFrames: frames }),
         () => model.call([x, repeated(context, frames)], { numFrames: frames }),
@@ -123,7 +141,10 @@ describe('feed-forwards in slices', () => {
     for (const Class of [BasicTransformerBlock, TemporalBasicTransformerBlock]) {
       const block = new Class(args);
       await fillByName(block);
-      const [x, context] = [named('x', [batch * frames, pixels, 32]), named('context', [batch, 1, 6])];
+      const [x, context] = [
+        named('x', [batch * frames, pixels, 32]),
+        named('context', [batch, 1, 6]),
+      ];
       const run = () => block.call([x, context], { numFrames: frames });
       const whole = run();
       for (const dim of [0, 1] as const) {
@@ -139,7 +160,10 @@ describe('feed-forwards in slices', () => {
 });
 
 describe('a feed-forward that takes much memory', () => {
-  /** Maps above what a processor takes at a time, in parts of unequal size, and tokens above it, in slices of unequal size. */
+  /**
+   * Maps above what a processor takes at a time, in parts of unequal size, and tokens above it, in
+   * slices of unequal size.
+   */
   for (const [dim, mult, tokens] of [
     [700, 5, 3],
     [4, 3, 100_001],
@@ -147,14 +171,24 @@ describe('a feed-forward that takes much memory', () => {
     it(`equals one map after the other: ${tokens} tokens of ${dim} channels`, async () => {
       const layer = new FeedForward({ dim, mult });
       layer.build();
-      const values = Object.fromEntries(layer.parameters().map(({ key, variable }) => [key, variable.read()]));
+      const values = Object.fromEntries(
+        layer.parameters().map(({ key, variable }) => [key, variable.read()]),
+      );
       const x = named('x', [tokens, dim]);
       await expectSame(
         () => layer.call(x),
         () => {
-          const both = linear(x, values['net.0.proj.weight'] as tf.Tensor2D, values['net.0.proj.bias'] as tf.Tensor1D);
+          const both = linear(
+            x,
+            values['net.0.proj.weight'] as tf.Tensor2D,
+            values['net.0.proj.bias'] as tf.Tensor1D,
+          );
           const [value, gate] = tf.split(both, 2, -1);
-          return linear(tf.mul(value, gelu(gate)), values['net.2.weight'] as tf.Tensor2D, values['net.2.bias'] as tf.Tensor1D);
+          return linear(
+            tf.mul(value, gelu(gate)),
+            values['net.2.weight'] as tf.Tensor2D,
+            values['net.2.bias'] as tf.Tensor1D,
+          );
         },
       );
       x.dispose();

@@ -1,7 +1,17 @@
-/** Layers on inputs just above what they take at a time, against the same layers on one entry after the other. */
+/**
+ * Layers on inputs just above what they take at a time, against the same layers on one entry after
+ * the other.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import { type AnyBlock, Attention, FeedForward, limitScores, ResnetBlock2D, Upsample2D } from '../../src/layers/index.ts';
+import {
+  type AnyBlock,
+  Attention,
+  FeedForward,
+  limitScores,
+  ResnetBlock2D,
+  Upsample2D,
+} from '../../src/layers/index.ts';
 import { pictureBytes, sliceBytes } from '../../src/ops/index.ts';
 import { deviceName } from '../../src/ops/tensorflow/kernels.ts';
 import { fillByName } from '../harness/nameHash.ts';
@@ -34,7 +44,8 @@ const cases: Record<string, Case> = {
     budget: sliceBytes,
   },
   'a residual block': {
-    create: () => new ResnetBlock2D({ inChannels: 4, outChannels: channels, tembChannels: 6, groups: 2 }),
+    create: () =>
+      new ResnetBlock2D({ inChannels: 4, outChannels: channels, tembChannels: 6, groups: 2 }),
     entry: [side, side, 4],
     entryBytes: 4 * 4 * side * side * channels,
     budget: pictureBytes,
@@ -50,16 +61,21 @@ const cases: Record<string, Case> = {
 
 describe('layers above what they take at a time', () => {
   before(function () {
-    // Elsewhere the same code takes 16 times as much at a time, too much for a test; `inSlices` itself is tested everywhere.
+    // Elsewhere the same code takes 16 times as much at a time, too much for a test; `inSlices`
+    // itself is tested everywhere.
     if (deviceName() !== 'tensorflow-cpu') this.skip();
   });
 
   /** The numbers of entries of the slices that are computed. */
   async function slicesOf(work: () => unknown, entry: number[], atOnce: number): Promise<number[]> {
     const { kernels } = await tf.profile(() => tf.tidy(() => work() as tf.Tensor));
-    const taken = kernels.filter(({ name }) => name === 'Slice').map(({ outputShapes }) => outputShapes[0] as number[]);
+    const taken = kernels
+      .filter(({ name }) => name === 'Slice')
+      .map(({ outputShapes }) => outputShapes[0] as number[]);
     // What is much smaller is a part of a weight.
-    return taken.filter(([n, ...rest]) => rest.join() === entry.join() && n! >= atOnce / 4).map(([n]) => n!);
+    return taken
+      .filter(([n, ...rest]) => rest.join() === entry.join() && n! >= atOnce / 4)
+      .map(([n]) => n!);
   }
 
   for (const [name, { create, entry, entryBytes, budget, rows }] of Object.entries(cases)) {
@@ -73,14 +89,24 @@ describe('layers above what they take at a time', () => {
         [atOnce + 1, [Math.ceil((atOnce + 1) / 2), Math.floor((atOnce + 1) / 2)]],
       ] as const) {
         const inputs = [named('x', [n, ...entry]), ...(rows ? [named('rows', [n, ...rows])] : [])];
-        expect(await slicesOf(() => layer.call(inputs), entry, atOnce), `${n} entries`).to.deep.equal(slices);
+        expect(
+          await slicesOf(() => layer.call(inputs), entry, atOnce),
+          `${n} entries`,
+        ).to.deep.equal(slices);
         if (slices.length > 0) {
-          // Of entries that are small, thousands make the threshold: some at a time are as good as one.
+          // Of entries that are small, thousands make the threshold: some at a time are as good as
+          // one.
           const few = Math.ceil(n / 5);
-          const part = (i: number) => inputs.map((x) => tf.slice(x, i * few, Math.min(few, n - i * few)));
+          const part = (i: number) =>
+            inputs.map((x) => tf.slice(x, i * few, Math.min(few, n - i * few)));
           await expectSame(
             () => layer.call(inputs) as tf.Tensor,
-            () => tf.concat(Array.from({ length: Math.ceil(n / few) }, (_, i) => tf.tidy(() => layer.call(part(i)) as tf.Tensor))),
+            () =>
+              tf.concat(
+                Array.from({ length: Math.ceil(n / few) }, (_, i) =>
+                  tf.tidy(() => layer.call(part(i)) as tf.Tensor),
+                ),
+              ),
           );
         }
         tf.dispose(inputs);

@@ -16,18 +16,24 @@ function frames(count: number, width: number, height: number): RgbImage[] {
     const data = new Uint8Array(width * height * 3);
     for (let i = 0; i < data.length; i++) {
       const pixel = Math.floor(i / 3);
-      data[i] = 128 + 100 * Math.sin(((pixel % width) + 2 * f) / 9 + (i % 3)) * Math.cos(Math.floor(pixel / width) / 7);
+      data[i] =
+        128 +
+        100 *
+          Math.sin(((pixel % width) + 2 * f) / 9 + (i % 3)) *
+          Math.cos(Math.floor(pixel / width) / 7);
     }
     return { width, height, data };
   });
 }
 
-const u32 = (bytes: Uint8Array, at: number) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(at);
+const u32 = (bytes: Uint8Array, at: number) =>
+  new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(at);
 
 /** Types and places of the boxes at the top of a file. */
 function boxes(file: Uint8Array): { type: string; at: number }[] {
   const found = [];
-  for (let at = 0; at < file.length; at += u32(file, at)) found.push({ type: Buffer.from(file.subarray(at + 4, at + 8)).toString(), at });
+  for (let at = 0; at < file.length; at += u32(file, at))
+    found.push({ type: Buffer.from(file.subarray(at + 4, at + 8)).toString(), at });
   return found;
 }
 
@@ -64,7 +70,11 @@ describe('exportToVideo', () => {
   });
   after(() => rm(folder, { recursive: true }));
 
-  async function exported(name: string, images: RgbImage[], options?: Parameters<typeof exportToVideo>[2]): Promise<Buffer> {
+  async function exported(
+    name: string,
+    images: RgbImage[],
+    options?: Parameters<typeof exportToVideo>[2],
+  ): Promise<Buffer> {
     const path = join(folder, name);
     await exportToVideo(images, path, options);
     return readFile(path);
@@ -78,11 +88,13 @@ describe('exportToVideo', () => {
       const times = findBox(file, ...TABLE, 'stts');
       const media = findBox(file, 'moov', 'trak', 'mdia', 'mdhd');
       expect([u32(times, 4), u32(times, 8), u32(times, 12)]).to.deep.equal([1, 9, 1000]);
-      expect([u32(media, 12), u32(media, 16)]).to.deep.equal([7000, 9000]); // per second, in all: 9 frames at 7 fps
+      // per second, in all: 9 frames at 7 fps
+      expect([u32(media, 12), u32(media, 16)]).to.deep.equal([7000, 9000]);
       const entry = findBox(file, ...TABLE, 'stsd', 'avc1');
       expect([u32(entry, 24) >>> 16, u32(entry, 24) & 0xffff]).to.deep.equal([64, 48]);
       const configuration = findBox(file, ...TABLE, 'stsd', 'avc1', 'avcC');
-      expect([configuration[0], configuration[1], configuration[4]! & 3]).to.deep.equal([1, 66, 3]); // Baseline, lengths of 4 bytes
+      // Baseline, lengths of 4 bytes
+      expect([configuration[0], configuration[1], configuration[4]! & 3]).to.deep.equal([1, 66, 3]);
       const colours = findBox(file, ...TABLE, 'stsd', 'avc1', 'colr');
       expect([...colours]).to.deep.equal([...Buffer.from('nclx'), 0, 1, 0, 13, 0, 6, 0]);
     });
@@ -91,7 +103,9 @@ describe('exportToVideo', () => {
       const file = await exported('long.mp4', frames(130, 32, 32), { fps: 30 });
       const keyFrames = nalTypes(file).flatMap((types, i) => (types.includes(5) ? [i + 1] : []));
       const listed = findBox(file, ...TABLE, 'stss');
-      expect(Array.from({ length: u32(listed, 4) }, (_, i) => u32(listed, 8 + 4 * i))).to.deep.equal(keyFrames);
+      expect(
+        Array.from({ length: u32(listed, 4) }, (_, i) => u32(listed, 8 + 4 * i)),
+      ).to.deep.equal(keyFrames);
       expect(keyFrames).to.deep.equal([1, 61, 121]);
       const { at } = boxes(file)[2]!;
       expect(u32(findBox(file, ...TABLE, 'stco'), 8)).to.equal(at + 8);
@@ -99,7 +113,13 @@ describe('exportToVideo', () => {
     });
 
     it('keeps rates that are no whole numbers', async () => {
-      const media = findBox(await exported('film.mp4', frames(3, 16, 16), { fps: 23.976 }), 'moov', 'trak', 'mdia', 'mdhd');
+      const media = findBox(
+        await exported('film.mp4', frames(3, 16, 16), { fps: 23.976 }),
+        'moov',
+        'trak',
+        'mdia',
+        'mdhd',
+      );
       expect([u32(media, 12), u32(media, 16)]).to.deep.equal([23976, 3000]);
     });
 
@@ -108,7 +128,12 @@ describe('exportToVideo', () => {
         [35, 21, [36, 22]],
         [1, 1, [2, 2]],
       ] as const) {
-        const entry = findBox(await exported('odd.mp4', frames(1, width, height)), ...TABLE, 'stsd', 'avc1');
+        const entry = findBox(
+          await exported('odd.mp4', frames(1, width, height)),
+          ...TABLE,
+          'stsd',
+          'avc1',
+        );
         expect([u32(entry, 24) >>> 16, u32(entry, 24) & 0xffff]).to.deep.equal(even);
       }
     });
@@ -116,48 +141,76 @@ describe('exportToVideo', () => {
     it('spends more on higher quality', async () => {
       const images = frames(4, 64, 64);
       const sizes = [];
-      for (const quality of [10, 50, 80, 100]) sizes.push((await exported('quality.mp4', images, { quality })).length);
+      for (const quality of [10, 50, 80, 100])
+        sizes.push((await exported('quality.mp4', images, { quality })).length);
       expect(sizes).to.deep.equal([...sizes].sort((a, b) => a - b));
       expect(sizes[3]).to.be.above(2 * sizes[0]!);
     });
 
     it('keeps metadata as the comment', async () => {
-      const file = await exported('comment.mp4', frames(2, 16, 16), { metadata: { seed: '42', model: 'é' } });
+      const file = await exported('comment.mp4', frames(2, 16, 16), {
+        metadata: { seed: '42', model: 'é' },
+      });
       const comment = findBox(file, 'moov', 'udta', 'meta', 'ilst', '\xa9cmt', 'data');
-      expect(JSON.parse(Buffer.from(comment.subarray(8)).toString())).to.deep.equal({ seed: '42', model: 'é' });
+      expect(JSON.parse(Buffer.from(comment.subarray(8)).toString())).to.deep.equal({
+        seed: '42',
+        model: 'é',
+      });
     });
 
     it('encodes several videos at the same time', async () => {
-      const files = await Promise.all([3, 4, 5].map((count) => exported(`video-${count}.mp4`, frames(count, 32, 32))));
+      const files = await Promise.all(
+        [3, 4, 5].map((count) => exported(`video-${count}.mp4`, frames(count, 32, 32))),
+      );
       expect(files.map((file) => nalTypes(file).length)).to.deep.equal([3, 4, 5]);
     });
 
     it('leaves the handling of uncaught errors as it was', async () => {
       await exported('errors.mp4', frames(1, 16, 16));
-      const handlers = ['uncaughtException', 'unhandledRejection'].flatMap((event) => process.rawListeners(event).map(String));
-      expect(handlers.filter((handler) => handler.includes('throw A') || handler.includes('onAbort'))).to.deep.equal([]);
+      const handlers = ['uncaughtException', 'unhandledRejection'].flatMap((event) =>
+        process.rawListeners(event).map(String),
+      );
+      expect(
+        handlers.filter((handler) => handler.includes('throw A') || handler.includes('onAbort')),
+      ).to.deep.equal([]);
     });
   });
 
   for (const ending of ['webp', 'gif'] as const) {
     it(`.${ending}: writes every frame, the duration and the metadata`, async () => {
       const images = frames(6, 50, 30);
-      const file = await exported(`animation.${ending}`, images, { fps: 7, metadata: { seed: '42', model: 'é"\n' } });
-      const { pages, delay, loop, width, pageHeight, exif } = await sharp(file, { pages: -1 }).metadata();
-      expect({ pages, loop, width, pageHeight }).to.deep.equal({ pages: 6, loop: 0, width: 50, pageHeight: 30 });
+      const file = await exported(`animation.${ending}`, images, {
+        fps: 7,
+        metadata: { seed: '42', model: 'é"\n' },
+      });
+      const { pages, delay, loop, width, pageHeight, exif } = await sharp(file, {
+        pages: -1,
+      }).metadata();
+      expect({ pages, loop, width, pageHeight }).to.deep.equal({
+        pages: 6,
+        loop: 0,
+        width: 50,
+        pageHeight: 30,
+      });
       expect(delay!.reduce((sum, ms) => sum + ms, 0)).to.equal(ending === 'gif' ? 860 : 857);
       const decoded = await sharp(file, { pages: -1 }).removeAlpha().raw().toBuffer();
       expect(meanDifference(decoded, joined(images))).to.be.below(4);
       const text = (ending === 'gif' ? file : exif!).toString('latin1');
-      expect(JSON.parse(text.match(/\{"seed.*?\}/)![0])).to.deep.equal({ seed: '42', model: 'é"\n' });
+      expect(JSON.parse(text.match(/\{"seed.*?\}/)![0])).to.deep.equal({
+        seed: '42',
+        model: 'é"\n',
+      });
     });
   }
 
   it('.gif: keeps frames that are alike, and a comment of any length', async () => {
     const [image] = frames(1, 20, 20) as [RgbImage];
-    const file = await exported('still.gif', [image, image, image], { metadata: { text: 'x'.repeat(1000) } });
+    const file = await exported('still.gif', [image, image, image], {
+      metadata: { text: 'x'.repeat(1000) },
+    });
     expect((await sharp(file, { pages: -1 }).metadata()).pages).to.equal(3);
-    expect(file.toString('latin1').split('x'.repeat(240))).to.have.length.of.at.least(5); // 1000 letters in blocks of 255
+    // 1000 letters in blocks of 255
+    expect(file.toString('latin1').split('x'.repeat(240))).to.have.length.of.at.least(5);
     expect((await loadImage(file)).width).to.equal(20);
   });
 
@@ -165,8 +218,13 @@ describe('exportToVideo', () => {
     it('gets one PNG picture per frame, equal to it, with the metadata', async () => {
       const images = frames(3, 20, 12);
       await exportToVideo(images, join(folder, 'frames/'), { metadata: { seed: '42' } });
-      expect(await readdir(join(folder, 'frames'))).to.deep.equal(['0000.png', '0001.png', '0002.png']);
-      for (const [i, image] of images.entries()) expect(await loadImage(join(folder, `frames/000${i}.png`))).to.deep.equal(image);
+      expect(await readdir(join(folder, 'frames'))).to.deep.equal([
+        '0000.png',
+        '0001.png',
+        '0002.png',
+      ]);
+      for (const [i, image] of images.entries())
+        expect(await loadImage(join(folder, `frames/000${i}.png`))).to.deep.equal(image);
       const { exif } = await sharp(join(folder, 'frames/0001.png')).metadata();
       expect(exif!.toString('latin1')).to.include('{"seed":"42"}');
     });
@@ -194,7 +252,9 @@ describe('exportToVideo', () => {
     ) =>
       it(what, async () => {
         const before = await readdir(folder);
-        const error = await exportToVideo(images, join(folder, name), options).catch((reason: Error) => reason);
+        const error = await exportToVideo(images, join(folder, name), options).catch(
+          (reason: Error) => reason,
+        );
         expect(error)
           .to.be.an('error')
           .with.property('message')
@@ -212,12 +272,48 @@ describe('exportToVideo', () => {
       {},
       'have to be 8 x 8 pixels like the first, but frame 2 is 8 x 6',
     );
-    refuses('frames without all their bytes', [short], 'no.mp4', {}, 'Frame 0 of 8 x 8 pixels has to have 192 bytes but has 100');
-    refuses('a rate of 0', two, 'no.mp4', { fps: 0 }, '`fps` has to be a number from 0.1 to 240 but is 0');
-    refuses('a rate that is no number', two, 'no.webp', { fps: Number.NaN }, '`fps` has to be a number from 0.1 to 240 but is NaN');
-    refuses('a rate that GIF cannot show', two, 'no.gif', { fps: 60 }, '`fps` has to be a number from 0.1 to 50 but is 60');
-    refuses('an impossible quality', two, 'no.mp4', { quality: 101 }, '`quality` has to be a number from 1 to 100 but is 101');
-    refuses('an unknown ending', two, 'no.avi', {}, /"[^"]*no\.avi" ends in none of the known ways\. Use \.mp4, \.webp, \.gif/);
+    refuses(
+      'frames without all their bytes',
+      [short],
+      'no.mp4',
+      {},
+      'Frame 0 of 8 x 8 pixels has to have 192 bytes but has 100',
+    );
+    refuses(
+      'a rate of 0',
+      two,
+      'no.mp4',
+      { fps: 0 },
+      '`fps` has to be a number from 0.1 to 240 but is 0',
+    );
+    refuses(
+      'a rate that is no number',
+      two,
+      'no.webp',
+      { fps: Number.NaN },
+      '`fps` has to be a number from 0.1 to 240 but is NaN',
+    );
+    refuses(
+      'a rate that GIF cannot show',
+      two,
+      'no.gif',
+      { fps: 60 },
+      '`fps` has to be a number from 0.1 to 50 but is 60',
+    );
+    refuses(
+      'an impossible quality',
+      two,
+      'no.mp4',
+      { quality: 101 },
+      '`quality` has to be a number from 1 to 100 but is 101',
+    );
+    refuses(
+      'an unknown ending',
+      two,
+      'no.avi',
+      {},
+      /"[^"]*no\.avi" ends in none of the known ways\. Use \.mp4, \.webp, \.gif/,
+    );
     refuses('an ending for tensors', two, 'no.safetensors', {}, 'is for tensors, not for pictures');
     refuses('a missing folder', two, 'nowhere/no.mp4', {}, 'there is no folder');
   });
@@ -239,6 +335,8 @@ describe('exportToVideo', () => {
 
   it('overwrites an earlier file', async () => {
     await writeFile(join(folder, 'old.webp'), 'old');
-    expect((await sharp(await exported('old.webp', frames(2, 8, 8)), { pages: -1 }).metadata()).pages).to.equal(2);
+    expect(
+      (await sharp(await exported('old.webp', frames(2, 8, 8)), { pages: -1 }).metadata()).pages,
+    ).to.equal(2);
   });
 });

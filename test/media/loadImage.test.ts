@@ -37,7 +37,13 @@ describe('loadImage', () => {
     const bytes = await readFile(PHOTO);
     const expected = await loadImage(PHOTO);
     const url = pathToFileURL(PHOTO);
-    for (const source of [bytes, new Uint8Array(bytes), url, url.href, `data:image/jpeg;base64,${bytes.toString('base64')}`]) {
+    for (const source of [
+      bytes,
+      new Uint8Array(bytes),
+      url,
+      url.href,
+      `data:image/jpeg;base64,${bytes.toString('base64')}`,
+    ]) {
       expect(await loadImage(source)).to.deep.equal(expected);
     }
   });
@@ -81,7 +87,9 @@ describe('loadImage', () => {
     });
 
     it('says why a server cannot be reached', async () => {
-      expect(await messageOf(loadImage('http://127.0.0.1:1/photo.jpg'))).to.match(/could not be fetched \(.+\)\. Check the address/);
+      expect(await messageOf(loadImage('http://127.0.0.1:1/photo.jpg'))).to.match(
+        /could not be fetched \(.+\)\. Check the address/,
+      );
     });
   });
 
@@ -92,7 +100,12 @@ describe('loadImage', () => {
     });
     after(() => rm(folder, { recursive: true }));
 
-    const refuses = (what: string, name: string, content: () => Promise<Uint8Array | string>, message: RegExp) =>
+    const refuses = (
+      what: string,
+      name: string,
+      content: () => Promise<Uint8Array | string>,
+      message: RegExp,
+    ) =>
       it(what, async () => {
         const path = join(folder, name);
         await writeFile(path, await content());
@@ -104,14 +117,49 @@ describe('loadImage', () => {
       return bytes.subarray(0, Math.floor(bytes.length * share));
     };
 
-    refuses('text', 'notes.png', async () => 'not a picture', /is not a picture of a known kind\. Use PNG, JPEG/);
+    refuses(
+      'text',
+      'notes.png',
+      async () => 'not a picture',
+      /is not a picture of a known kind\. Use PNG, JPEG/,
+    );
     refuses('an empty file', 'empty.jpg', async () => '', /is empty \(0 bytes\)/);
-    refuses('a truncated JPEG', 'half.jpg', () => part(PHOTO, 0.5), /is damaged or cut short \(.*premature end.*\)\. Get/);
-    refuses('a JPEG without its end', 'most.jpg', () => part(PHOTO, 0.99), /is damaged or cut short/);
-    refuses('a truncated PNG', 'half.png', () => part(`${FOLDER}/rgb.png`, 0.5), /is damaged or cut short/);
-    refuses('a truncated WebP', 'half.webp', () => part(`${FOLDER}/lossy.webp`, 0.5), /is damaged or cut short/);
-    refuses('a truncated GIF', 'half.gif', () => part(`${FOLDER}/palette.gif`, 0.5), /is damaged or cut short/);
-    refuses('a header alone', 'header.png', () => part(`${FOLDER}/rgb.png`, 0.004), /is damaged or cut short/);
+    refuses(
+      'a truncated JPEG',
+      'half.jpg',
+      () => part(PHOTO, 0.5),
+      /is damaged or cut short \(.*premature end.*\)\. Get/,
+    );
+    refuses(
+      'a JPEG without its end',
+      'most.jpg',
+      () => part(PHOTO, 0.99),
+      /is damaged or cut short/,
+    );
+    refuses(
+      'a truncated PNG',
+      'half.png',
+      () => part(`${FOLDER}/rgb.png`, 0.5),
+      /is damaged or cut short/,
+    );
+    refuses(
+      'a truncated WebP',
+      'half.webp',
+      () => part(`${FOLDER}/lossy.webp`, 0.5),
+      /is damaged or cut short/,
+    );
+    refuses(
+      'a truncated GIF',
+      'half.gif',
+      () => part(`${FOLDER}/palette.gif`, 0.5),
+      /is damaged or cut short/,
+    );
+    refuses(
+      'a header alone',
+      'header.png',
+      () => part(`${FOLDER}/rgb.png`, 0.004),
+      /is damaged or cut short/,
+    );
 
     it('a missing file, with the place it looked at', async () => {
       expect(await messageOf(loadImage('nowhere/missing.png'))).to.match(
@@ -138,7 +186,9 @@ describe('loadImage', () => {
       const path = join(folder, 'locked.jpg');
       await writeFile(path, await readFile(PHOTO));
       await chmod(path, 0o000);
-      expect(await messageOf(loadImage(path))).to.match(/cannot be read \(EACCES\)\. Check its permissions/);
+      expect(await messageOf(loadImage(path))).to.match(
+        /cannot be read \(EACCES\)\. Check its permissions/,
+      );
     });
   });
 });

@@ -12,14 +12,19 @@ describe('muxMp4', () => {
   it('puts samples and configuration into the file as they are', () => {
     const file = muxMp4(stream, 7);
     expect([...findBox(file, 'mdat')]).to.deep.equal([0, 0, 0, 2, 0x65, 7, 0, 0, 0, 1, 0x41]);
-    expect([...findBox(file, 'moov', 'trak', 'mdia', 'minf', 'stbl', 'stsd', 'avc1', 'avcC')]).to.deep.equal([1, 66, 0, 10]);
+    expect([
+      ...findBox(file, 'moov', 'trak', 'mdia', 'minf', 'stbl', 'stsd', 'avc1', 'avcC'),
+    ]).to.deep.equal([1, 66, 0, 10]);
   });
 
   it('finds the key frame behind other units', () => {
-    const samples = [Uint8Array.of(0, 0, 0, 1, 0x67, 0, 0, 0, 1, 0x65), Uint8Array.of(0, 0, 0, 1, 0x41)];
-    expect([...findBox(muxMp4({ ...stream, samples }, 7), 'moov', 'trak', 'mdia', 'minf', 'stbl', 'stss')]).to.deep.equal([
-      0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1,
-    ]);
+    const samples = [
+      Uint8Array.of(0, 0, 0, 1, 0x67, 0, 0, 0, 1, 0x65),
+      Uint8Array.of(0, 0, 0, 1, 0x41),
+    ];
+    expect([
+      ...findBox(muxMp4({ ...stream, samples }, 7), 'moov', 'trak', 'mdia', 'minf', 'stbl', 'stss'),
+    ]).to.deep.equal([0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1]);
   });
 
   it('has boxes that fill each other exactly', () => {
@@ -45,7 +50,8 @@ describe('muxMp4', () => {
         const size = new DataView(bytes.buffer, bytes.byteOffset + at).getUint32(0);
         const type = Buffer.from(bytes.subarray(at + 4, at + 8)).toString('latin1');
         seen.push(type);
-        if (type in within) walk(bytes.subarray(at + 8 + within[type as keyof typeof within], at + size));
+        if (type in within)
+          walk(bytes.subarray(at + 8 + within[type as keyof typeof within], at + size));
         at += size;
       }
       expect(at).to.equal(bytes.length);
@@ -59,7 +65,9 @@ describe('muxMp4', () => {
 
 describe('findBox', () => {
   it('says which box is missing', () => {
-    expect(() => findBox(muxMp4(stream, 7), 'moov', 'udta')).to.throw('The video has no "udta" box.');
+    expect(() => findBox(muxMp4(stream, 7), 'moov', 'udta')).to.throw(
+      'The video has no "udta" box.',
+    );
     expect(() => findBox(new Uint8Array(20), 'moov')).to.throw('The video has no "moov" box.');
   });
 });

@@ -1,7 +1,9 @@
 /** Numbers that follow from names, and reading of those that the reference scripts wrote. */
 import type { FloatArray } from '../../src/media/image.ts';
 
-/** The values in [-1, 1) of the generator seeded by the hash of a name (test/reference/README.md). */
+/**
+ * The values in [-1, 1) of the generator seeded by the hash of a name (test/reference/README.md).
+ */
 export function uniform(name: string, count: number): Float64Array {
   let state = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(name)) state = Math.imul(state ^ byte, 0x01000193);

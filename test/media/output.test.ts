@@ -19,20 +19,25 @@ const messageOf = (promise: Promise<unknown>): Promise<string> =>
 
 describe('outputFormat', () => {
   it('follows from the ending, in any case of letters', () => {
-    const formats = ['a.mp4', 'b.C.MP4', 'a.webp', 'a.gif', 'a.safetensors', 'a/', 'a.mp4/'].map(outputFormat);
+    const formats = ['a.mp4', 'b.C.MP4', 'a.webp', 'a.gif', 'a.safetensors', 'a/', 'a.mp4/'].map(
+      outputFormat,
+    );
     expect(formats).to.deep.equal(['mp4', 'mp4', 'webp', 'gif', 'safetensors', 'png', 'png']);
   });
 
   it('lists the endings when there is no known one', () => {
     for (const path of ['', 'video', 'video.avi', 'mp4', 'video.mp4.part']) {
-      expect(() => outputFormat(path)).to.throw(`"${path}" ends in none of the known ways. Use .mp4, .webp, .gif, .safetensors, or / for`);
+      expect(() => outputFormat(path)).to.throw(
+        `"${path}" ends in none of the known ways. Use .mp4, .webp, .gif, .safetensors, or / for`,
+      );
     }
   });
 });
 
 describe('checkOutput', () => {
   it('accepts files and folders that can be written, and creates nothing', async () => {
-    for (const name of ['a.mp4', 'a.webp', 'a.gif', 'a.safetensors', 'a/']) await checkOutput(join(folder, name));
+    for (const name of ['a.mp4', 'a.webp', 'a.gif', 'a.safetensors', 'a/'])
+      await checkOutput(join(folder, name));
     expect(await readdir(folder)).to.deep.equal([]);
   });
 
@@ -57,16 +62,20 @@ describe('checkOutput', () => {
       'file/a.mp4': /cannot be written: .*file is not a folder\. Give another path\./,
       'file/': /file\/" is a file, not a folder\. Give another folder\./,
       'folder.mp4': /folder\.mp4" is a folder\. Give the name of a file/,
-      'documents/': /documents\/" holds "letter\.txt", and frames would replace it all\. Give a new or an empty folder\./,
+      'documents/':
+        /documents\/" holds "letter\.txt", and frames would replace it all\. Give a new or an empty folder\./,
     };
-    for (const [name, reason] of Object.entries(reasons)) expect(await messageOf(checkOutput(join(folder, name)))).to.match(reason);
+    for (const [name, reason] of Object.entries(reasons))
+      expect(await messageOf(checkOutput(join(folder, name)))).to.match(reason);
   });
 
   it('refuses a folder that the system keeps from being written', async () => {
     // The kernel's own folders refuse every user, the superuser too.
-    expect(await messageOf(checkOutput('/proc/self/nowhere.d/a.mp4'))).to.match(/there is no folder/);
-    expect(await messageOf(writeAtomically('/proc/self/a.mp4', (temporary) => writeFile(temporary, '')))).to.match(
-      /could not be written \(E/,
+    expect(await messageOf(checkOutput('/proc/self/nowhere.d/a.mp4'))).to.match(
+      /there is no folder/,
     );
+    expect(
+      await messageOf(writeAtomically('/proc/self/a.mp4', (temporary) => writeFile(temporary, ''))),
+    ).to.match(/could not be written \(E/);
   });
 });

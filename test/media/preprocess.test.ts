@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import type { FloatArray, RgbImage } from '../../src/media/image.ts';
-import { CLIP_MEAN, CLIP_STD, clipPixelValues, framesToImages, vaePixelValues } from '../../src/media/preprocess.ts';
+import {
+  CLIP_MEAN,
+  CLIP_STD,
+  clipPixelValues,
+  framesToImages,
+  vaePixelValues,
+} from '../../src/media/preprocess.ts';
 import { bytes, decodeFloats, type EncodedFloats, largestDifference, uniform } from './numbers.ts';
 
 const numbers = JSON.parse(readFileSync('test/fixtures/media/resizing.json', 'utf8'));
@@ -11,7 +17,10 @@ const large: RgbImage = { width: 70, height: 50, data: bytes('media.large', 70 *
 /** The numbers named `name`, made for [1, 3, H, W], as [1, H, W, 3]. */
 function values(name: string, height: number, width: number, low: number): FloatArray {
   const planes = uniform(name, 3 * height * width);
-  const data = Float32Array.from(planes, (_, i) => low + ((planes[(i % 3) * height * width + Math.floor(i / 3)]! + 1) / 2) * (1 - low));
+  const data = Float32Array.from(
+    planes,
+    (_, i) => low + ((planes[(i % 3) * height * width + Math.floor(i / 3)]! + 1) / 2) * (1 - low),
+  );
   return { data, shape: [1, height, width, 3] };
 }
 
@@ -49,7 +58,9 @@ describe('clipPixelValues', () => {
 
   it('resizes values like the picture that they come from', () => {
     const data = Float32Array.from(large.data, (byte) => byte / 255);
-    expect(clipPixelValues({ data, shape: [1, 50, 70, 3] }, 24)).to.deep.equal(clipPixelValues([large], 24));
+    expect(clipPixelValues({ data, shape: [1, 50, 70, 3] }, 24)).to.deep.equal(
+      clipPixelValues([large], 24),
+    );
   });
 
   it('only normalises values of the right size, as diffusers does', () => {
@@ -65,16 +76,22 @@ describe('clipPixelValues', () => {
 
   it('uses the mean and standard deviation given', () => {
     const input = { data: new Float32Array(12).fill(0.75), shape: [1, 2, 2, 3] };
-    expect([...clipPixelValues(input, 2, [0.25, 0.5, 0.75], [0.5, 0.25, 1]).data.slice(0, 3)]).to.deep.equal([1, 1, 0]);
+    expect([
+      ...clipPixelValues(input, 2, [0.25, 0.5, 0.75], [0.5, 0.25, 1]).data.slice(0, 3),
+    ]).to.deep.equal([1, 1, 0]);
   });
 
   it('refuses an empty list, tiny pictures and values of another shape', () => {
     expect(() => clipPixelValues([])).to.throw('There is no picture in the list');
-    expect(() => clipPixelValues([{ width: 1, height: 4, data: new Uint8Array(12) }])).to.throw('1 x 4 pixels is too small');
+    expect(() => clipPixelValues([{ width: 1, height: 4, data: new Uint8Array(12) }])).to.throw(
+      '1 x 4 pixels is too small',
+    );
     expect(() => clipPixelValues({ data: new Float32Array(16), shape: [1, 2, 2, 4] })).to.throw(
       '[N, H, W, 3] but their shape is [1, 2, 2, 4]',
     );
-    expect(() => clipPixelValues({ data: new Float32Array(11), shape: [1, 2, 2, 3] })).to.throw('have to be 12 numbers but are 11');
+    expect(() => clipPixelValues({ data: new Float32Array(11), shape: [1, 2, 2, 3] })).to.throw(
+      'have to be 12 numbers but are 11',
+    );
   });
 });
 
@@ -106,15 +123,22 @@ describe('vaePixelValues', () => {
 
   it('refuses an empty list, impossible sizes and values of another shape', () => {
     expect(() => vaePixelValues([], 8, 8)).to.throw('There is no picture in the list');
-    expect(() => vaePixelValues([small], 0, 8)).to.throw('have to be positive integers but are 0 and 8');
-    expect(() => vaePixelValues({ data: new Float32Array(12), shape: [2, 2, 3] }, 8, 8)).to.throw('their shape is [2, 2, 3]');
+    expect(() => vaePixelValues([small], 0, 8)).to.throw(
+      'have to be positive integers but are 0 and 8',
+    );
+    expect(() => vaePixelValues({ data: new Float32Array(12), shape: [2, 2, 3] }, 8, 8)).to.throw(
+      'their shape is [2, 2, 3]',
+    );
   });
 });
 
 describe('framesToImages', () => {
   it('rounds as diffusers does, ties included', () => {
     const steps = decodeFloats(numbers.bytes.values).data;
-    const data = Float32Array.from({ length: steps.length * 3 }, (_, i) => steps[Math.floor(i / 3)]!);
+    const data = Float32Array.from(
+      { length: steps.length * 3 },
+      (_, i) => steps[Math.floor(i / 3)]!,
+    );
     const [[image]] = framesToImages({ data, shape: [1, 1, 1, steps.length, 3] }) as [[RgbImage]];
     expect([...image.data.filter((_, i) => i % 3 === 0)]).to.deep.equal(numbers.bytes.bytes);
   });
@@ -123,7 +147,11 @@ describe('framesToImages', () => {
     const data = Float32Array.from({ length: 2 * 3 * 1 * 2 * 3 }, (_, i) => i / 255);
     const videos = framesToImages({ data, shape: [2, 3, 1, 2, 3] });
     expect(videos.map((frames) => frames.length)).to.deep.equal([3, 3]);
-    expect(videos[1]![2]).to.deep.equal({ width: 2, height: 1, data: Uint8Array.of(30, 31, 32, 33, 34, 35) });
+    expect(videos[1]![2]).to.deep.equal({
+      width: 2,
+      height: 1,
+      data: Uint8Array.of(30, 31, 32, 33, 34, 35),
+    });
   });
 
   it('refuses another shape', () => {

@@ -2,7 +2,12 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import type { FloatArray } from '../../src/media/image.ts';
 import { loadImage } from '../../src/media/loadImage.ts';
-import { gaussianKernel, resizeLanczos, resizeNearest, resizeWithAntialiasing } from '../../src/media/resample.ts';
+import {
+  gaussianKernel,
+  resizeLanczos,
+  resizeNearest,
+  resizeWithAntialiasing,
+} from '../../src/media/resample.ts';
 import { bytes, decodeFloats, type EncodedFloats, largestDifference, uniform } from './numbers.ts';
 
 interface Antialiased {
@@ -32,18 +37,34 @@ describe('resizeLanczos', () => {
   ] as const) {
     it(`gives Pillow's bytes for a photograph of 83 x 61 at ${width} x ${height}`, async () => {
       const input = await loadImage(`${FOLDER}/resampled/input.png`);
-      expect(resizeLanczos(input, width, height)).to.deep.equal(await loadImage(`${FOLDER}/resampled/${width}x${height}.png`));
+      expect(resizeLanczos(input, width, height)).to.deep.equal(
+        await loadImage(`${FOLDER}/resampled/${width}x${height}.png`),
+      );
     });
   }
 
-  for (const [sizes, expected] of Object.entries<{ sum: number; row0_first4: number[][]; last: number[][]; mid: number[] }>(
-    goldens.pil_lanczos,
-  )) {
+  for (const [sizes, expected] of Object.entries<{
+    sum: number;
+    row0_first4: number[][];
+    last: number[][];
+    mid: number[];
+  }>(goldens.pil_lanczos)) {
     it(`gives the reference numbers for noise, ${sizes}`, () => {
-      const [fromWidth, fromHeight, width, height] = sizes.match(/\d+/g)!.map(Number) as [number, number, number, number];
-      const input = { width: fromWidth, height: fromHeight, data: bytes('lanczos.img', fromWidth * fromHeight * 3) };
+      const [fromWidth, fromHeight, width, height] = sizes.match(/\d+/g)!.map(Number) as [
+        number,
+        number,
+        number,
+        number,
+      ];
+      const input = {
+        width: fromWidth,
+        height: fromHeight,
+        data: bytes('lanczos.img', fromWidth * fromHeight * 3),
+      };
       const { data } = resizeLanczos(input, width, height);
-      const pixel = (y: number, x: number) => [...data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3)];
+      const pixel = (y: number, x: number) => [
+        ...data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3),
+      ];
       expect(data.reduce((sum, value) => sum + value, 0)).to.equal(expected.sum);
       expect([0, 1, 2, 3].map((x) => pixel(0, x))).to.deep.equal(expected.row0_first4);
       expect([width - 2, width - 1].map((x) => pixel(height - 1, x))).to.deep.equal(expected.last);
@@ -66,17 +87,27 @@ describe('resizeLanczos', () => {
       [2.5, 4],
       [5, Number.NaN],
     ] as const) {
-      expect(() => resizeLanczos(input, width, height)).to.throw(/have to be positive integers but are/);
+      expect(() => resizeLanczos(input, width, height)).to.throw(
+        /have to be positive integers but are/,
+      );
     }
   });
 });
 
 describe('resizeNearest', () => {
-  for (const { from, to, indices } of numbers.nearest as { from: number; to: number; indices: number[] }[]) {
+  for (const { from, to, indices } of numbers.nearest as {
+    from: number;
+    to: number;
+    indices: number[];
+  }[]) {
     it(`picks torch's indices from ${from} to ${to}, along both axes`, () => {
       const data = Float32Array.from({ length: from }, (_, i) => i);
-      expect([...resizeNearest({ data, shape: [1, 1, from, 1] }, [1, to]).data]).to.deep.equal(indices);
-      expect([...resizeNearest({ data, shape: [1, from, 1, 1] }, [to, 1]).data]).to.deep.equal(indices);
+      expect([...resizeNearest({ data, shape: [1, 1, from, 1] }, [1, to]).data]).to.deep.equal(
+        indices,
+      );
+      expect([...resizeNearest({ data, shape: [1, from, 1, 1] }, [to, 1]).data]).to.deep.equal(
+        indices,
+      );
     });
   }
 
@@ -104,17 +135,33 @@ describe('resizeWithAntialiasing', () => {
     });
   }
 
-  for (const [sizes, expected] of Object.entries<Record<string, unknown>>(goldens.misc).filter(([key]) => key.startsWith('('))) {
+  for (const [sizes, expected] of Object.entries<Record<string, unknown>>(goldens.misc).filter(
+    ([key]) => key.startsWith('('),
+  )) {
     it(`gives the reference numbers, ${sizes}`, () => {
-      const [h, w, height, width] = sizes.match(/\d+/g)!.map(Number) as [number, number, number, number];
-      const { kernel_x, kernel_y, out } = expected as { kernel_x: number[]; kernel_y: number[]; out: Record<string, number & number[]> };
+      const [h, w, height, width] = sizes.match(/\d+/g)!.map(Number) as [
+        number,
+        number,
+        number,
+        number,
+      ];
+      const { kernel_x, kernel_y, out } = expected as {
+        kernel_x: number[];
+        kernel_y: number[];
+        out: Record<string, number & number[]>;
+      };
       expect(largestDifference(gaussianKernel(w, width), kernel_x)).to.be.below(1e-7);
       expect(largestDifference(gaussianKernel(h, height), kernel_y)).to.be.below(1e-7);
-      const result = channelsFirst(resizeWithAntialiasing(channelsLast('resize.x', 1, 3, h, w), [height, width]));
+      const result = channelsFirst(
+        resizeWithAntialiasing(channelsLast('resize.x', 1, 3, h, w), [height, width]),
+      );
       const half = result.length >> 1;
       expect(result.length).to.equal(out.numel);
       expect(result.reduce((sum, value) => sum + value, 0)).to.be.closeTo(out.sum!, 1e-3);
-      expect(result.reduce((sum, value) => sum + Math.abs(value), 0)).to.be.closeTo(out.abs_sum!, 1e-2);
+      expect(result.reduce((sum, value) => sum + Math.abs(value), 0)).to.be.closeTo(
+        out.abs_sum!,
+        1e-2,
+      );
       expect(largestDifference(result.slice(0, 8), out.first8!)).to.be.below(2e-6);
       expect(largestDifference(result.slice(half, half + 4), out.mid4!)).to.be.below(2e-6);
       expect(largestDifference(result.slice(-4), out.last4!)).to.be.below(2e-6);
@@ -128,7 +175,9 @@ describe('resizeWithAntialiasing', () => {
       [1, 1],
     ] as const) {
       const input = { data: new Float32Array(h * w * 3), shape: [1, h, w, 3] };
-      expect(() => resizeWithAntialiasing(input, [4, 4])).to.throw(`A picture of ${w} x ${h} pixels is too small`);
+      expect(() => resizeWithAntialiasing(input, [4, 4])).to.throw(
+        `A picture of ${w} x ${h} pixels is too small`,
+      );
     }
   });
 });
@@ -139,7 +188,8 @@ function channelsLast(name: string, n: number, c: number, h: number, w: number):
   const data = new Float32Array(values.length);
   for (let i = 0; i < n; i++) {
     for (let k = 0; k < c; k++) {
-      for (let p = 0; p < h * w; p++) data[(i * h * w + p) * c + k] = values[(i * c + k) * h * w + p]!;
+      for (let p = 0; p < h * w; p++)
+        data[(i * h * w + p) * c + k] = values[(i * c + k) * h * w + p]!;
     }
   }
   return { data, shape: [n, h, w, c] };

@@ -25,7 +25,9 @@ describe('the memory there is', () => {
   const free = () => Math.round((processRoom(root) - process.memoryUsage.rss()) / MiB);
 
   it('is what Linux says is available', async () => {
-    await write({ 'proc/meminfo': 'MemTotal:  9000000 kB\nMemFree: 1024 kB\nMemAvailable:    2048000 kB\n' });
+    await write({
+      'proc/meminfo': 'MemTotal:  9000000 kB\nMemFree: 1024 kB\nMemAvailable:    2048000 kB\n',
+    });
     expect(free()).to.be.closeTo(2000, 20);
   });
 
@@ -60,7 +62,10 @@ describe('the memory there is', () => {
 
   it('is known for every device at least of the process', () => {
     for (const device of ['tensorflow-cpu', 'wasm', 'webgpu', 'cpu'] as const) {
-      expect(memoryLimits(device).processBytes).to.be.within(process.memoryUsage.rss() / 2, 2 * totalmem());
+      expect(memoryLimits(device).processBytes).to.be.within(
+        process.memoryUsage.rss() / 2,
+        2 * totalmem(),
+      );
     }
   });
 });

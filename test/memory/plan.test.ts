@@ -1,6 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import { type MemoryPlan, MemoryPlanner, type MemoryRequest, planMemory, SAFE } from '../../src/memory/plan.ts';
+import {
+  type MemoryPlan,
+  MemoryPlanner,
+  type MemoryRequest,
+  planMemory,
+  SAFE,
+} from '../../src/memory/plan.ts';
 import { type Device, devices } from '../../src/memory/shapes/allocators.ts';
 import type { ModelConfigs } from '../../src/memory/stages.ts';
 import { callPlanner, sizeOfCall } from '../../src/pipelines/callPlanner.ts';
@@ -9,9 +15,20 @@ import { smallConfigs } from '../harness/smallConfigs.ts';
 /** The published models. */
 const published: ModelConfigs = {
   unet: { sampleSize: 96 },
-  vae: { blockOutChannels: [128, 256, 512, 512], downBlockTypes: Array(4).fill('DownEncoderBlock2D'), layersPerBlock: 2 },
+  vae: {
+    blockOutChannels: [128, 256, 512, 512],
+    downBlockTypes: Array(4).fill('DownEncoderBlock2D'),
+    layersPerBlock: 2,
+  },
   imageEncoder: {
-    ...{ hiddenSize: 1280, intermediateSize: 5120, projectionDim: 1024, numHiddenLayers: 32, numAttentionHeads: 16, patchSize: 14 },
+    ...{
+      hiddenSize: 1280,
+      intermediateSize: 5120,
+      projectionDim: 1024,
+      numHiddenLayers: 32,
+      numAttentionHeads: 16,
+      patchSize: 14,
+    },
     hiddenAct: 'gelu',
   },
 };
@@ -19,7 +36,16 @@ const published: ModelConfigs = {
 const GiB = 2 ** 30;
 
 const request = (changes: Partial<MemoryRequest> = {}): MemoryRequest => ({
-  ...{ device: 'tensorflow-cpu', height: 256, width: 256, numFrames: 14, pictures: 1, videos: 1, guided: true, decoded: true },
+  ...{
+    device: 'tensorflow-cpu',
+    height: 256,
+    width: 256,
+    numFrames: 14,
+    pictures: 1,
+    videos: 1,
+    guided: true,
+    decoded: true,
+  },
   ...changes,
 });
 
@@ -35,7 +61,11 @@ describe('planMemory', () => {
   it('takes the fastest way where there is enough memory', () => {
     const { fits, choices, levers, offload } = plan({ processBytes: 100 * GiB });
     expect({ fits, choices, offload }).to.deep.equal({ fits: true, choices: [], offload: 'none' });
-    expect(levers).to.deep.equal({ guidanceTogether: true, attentionBytes: 16 * 2 ** 20, decodeChunkSize: 14 });
+    expect(levers).to.deep.equal({
+      guidanceTogether: true,
+      attentionBytes: 16 * 2 ** 20,
+      decodeChunkSize: 14,
+    });
   });
 
   it('counts weights once each, and declares none for good', () => {
@@ -54,7 +84,13 @@ describe('planMemory', () => {
       expect(one.fits, `${rooms[i]} GiB`).to.equal(true);
       expect(one.processBytes, `${rooms[i]} GiB`).to.be.below(rooms[i] * GiB);
     });
-    expect(plans.map(({ offload }) => offload)).to.deep.equal(['none', 'none', 'model', 'sequential', 'sequential']);
+    expect(plans.map(({ offload }) => offload)).to.deep.equal([
+      'none',
+      'none',
+      'model',
+      'sequential',
+      'sequential',
+    ]);
     const chunks = plans.map(({ levers }) => levers.decodeChunkSize);
     expect(chunks[0]).to.equal(14);
     expect(chunks[1], 'no less than usual while offload can help').to.be.at.least(8);
@@ -62,7 +98,12 @@ describe('planMemory', () => {
   });
 
   it('leaves what is fixed', () => {
-    const fixed = { offload: 'none', guidanceTogether: false, decodeChunkSize: 2, forwardChunking: { size: 7, dim: 0 } } as const;
+    const fixed = {
+      offload: 'none',
+      guidanceTogether: false,
+      decodeChunkSize: 2,
+      forwardChunking: { size: 7, dim: 0 },
+    } as const;
     const { levers, offload, choices } = plan({ fixed });
     expect({ ...levers, offload }).to.deep.equal({ ...fixed, attentionBytes: 16 * 2 ** 20 });
     expect(choices).to.deep.equal([
@@ -75,33 +116,48 @@ describe('planMemory', () => {
   it('expects less of every setting that saves memory', () => {
     const size = { height: 576, width: 1024, numFrames: 25 };
     const usual = { offload: 'model', guidanceTogether: false, decodeChunkSize: 8 } as const;
-    const sampling = (fixed: MemoryRequest['fixed']) => bytesOf(plan({ ...size, fixed: { ...usual, ...fixed } }), 'sampling');
+    const sampling = (fixed: MemoryRequest['fixed']) =>
+      bytesOf(plan({ ...size, fixed: { ...usual, ...fixed } }), 'sampling');
     const base = sampling({});
     expect(sampling({ guidanceTogether: true })).to.be.above(1.3 * base);
-    // Feed-forward layers work in slices of their own, smaller than chunks of frames, which change little more than gaps between tensors.
+    // Feed-forward layers work in slices of their own, smaller than chunks of frames, which change
+    // little more than gaps between tensors.
     expect(sampling({ forwardChunking: { size: 5, dim: 0 } })).to.be.closeTo(base, 0.01 * base);
-    const decoding = (decodeChunkSize: number) => bytesOf(plan({ ...size, fixed: { ...usual, decodeChunkSize } }), 'decoding');
+    const decoding = (decodeChunkSize: number) =>
+      bytesOf(plan({ ...size, fixed: { ...usual, decodeChunkSize } }), 'decoding');
     expect(decoding(25)).to.be.above(1.5 * decoding(8)); // sampling needs as much as 8
-    expect(bytesOf(plan({ ...size, fixed: { ...usual, offload: 'sequential' } }), 'sampling')).to.be.below(base - 4 * GiB);
+    expect(
+      bytesOf(plan({ ...size, fixed: { ...usual, offload: 'sequential' } }), 'sampling'),
+    ).to.be.below(base - 4 * GiB);
   });
 
   it('counts weights that stay in half precision as half', () => {
     const held = { unet: 'half', vae: 'half', imageEncoder: 'half' } as const;
-    const difference = plan({}).stages[0].processBytes - planMemory({ ...published, held }, request()).stages[0].processBytes;
+    const difference =
+      plan({}).stages[0].processBytes -
+      planMemory({ ...published, held }, request()).stages[0].processBytes;
     expect(difference).to.be.closeTo(2 * 2_254_442_729, 0.4 * GiB);
   });
 
   it('leaves out decoding for latents', () => {
-    expect(plan({ decoded: false }).stages.map(({ stage }) => stage)).to.deep.equal(['encoding', 'encoding', 'sampling']);
+    expect(plan({ decoded: false }).stages.map(({ stage }) => stage)).to.deep.equal([
+      'encoding',
+      'encoding',
+      'sampling',
+    ]);
   });
 
   it("keeps within WebAssembly's 4 GiB and a card's memory and buffers", () => {
     const wasm = plan({ device: 'wasm' });
     expect([wasm.fits, wasm.offload]).to.deep.equal([true, 'sequential']);
     expect(wasm.deviceBytes).to.be.below(4 * GiB);
-    expect(plan({ device: 'tensorflow-gpu', deviceBytes: 8 * GiB }).deviceBytes).to.be.below(8 * GiB);
+    expect(plan({ device: 'tensorflow-gpu', deviceBytes: 8 * GiB }).deviceBytes).to.be.below(
+      8 * GiB,
+    );
     const small = plan({ device: 'webgpu', tensorBytes: 128 * 2 ** 20 });
-    expect(Math.max(...small.stages.map(({ largestBytes }) => largestBytes))).to.be.at.most(128 * 2 ** 20);
+    expect(Math.max(...small.stages.map(({ largestBytes }) => largestBytes))).to.be.at.most(
+      128 * 2 ** 20,
+    );
     expect(small.fits).to.equal(true);
   });
 
@@ -112,7 +168,8 @@ describe('planMemory', () => {
           smallConfigs,
           request({ device, height: 512, width: 512, fixed: { offload: 'none', decodeChunkSize } }),
         );
-        const tensorOf = (name: string) => Math.max(...stages.filter(({ stage }) => stage === name).map((s) => s.largestBytes));
+        const tensorOf = (name: string) =>
+          Math.max(...stages.filter(({ stage }) => stage === name).map((s) => s.largestBytes));
         const features = 4 * 512 * 512 * 32;
         expect(tensorOf('encoding'), device).to.be.at.least(features);
         expect(tensorOf('decoding'), device).to.be.at.least(decodeChunkSize * features);
@@ -121,8 +178,18 @@ describe('planMemory', () => {
   });
 
   it('gives the smallest way when nothing fits', () => {
-    const { fits, levers, offload } = plan({ height: 576, width: 1024, numFrames: 25, processBytes: GiB });
-    expect([fits, offload, levers.decodeChunkSize, levers.guidanceTogether]).to.deep.equal([false, 'sequential', 1, false]);
+    const { fits, levers, offload } = plan({
+      height: 576,
+      width: 1024,
+      numFrames: 25,
+      processBytes: GiB,
+    });
+    expect([fits, offload, levers.decodeChunkSize, levers.guidanceTogether]).to.deep.equal([
+      false,
+      'sequential',
+      1,
+      false,
+    ]);
   });
 });
 
@@ -136,14 +203,28 @@ function messageOf(action: () => unknown): string {
 }
 
 describe('callPlanner', () => {
-  const planner = (processBytes: number, device: Device = 'tensorflow-cpu') => callPlanner(smallConfigs, device, () => ({ processBytes }));
+  const planner = (processBytes: number, device: Device = 'tensorflow-cpu') =>
+    callPlanner(smallConfigs, device, () => ({ processBytes }));
   const size = sizeOfCall({ numFrames: 14 });
 
   it('fills in the defaults of generate', () => {
     expect(sizeOfCall({}, 25)).to.deep.equal({
-      ...{ height: 576, width: 1024, numFrames: 25, pictures: 1, videos: 1, guided: true, decoded: true },
+      ...{
+        height: 576,
+        width: 1024,
+        numFrames: 25,
+        pictures: 1,
+        videos: 1,
+        guided: true,
+        decoded: true,
+      },
     });
-    const { videos, guided, decoded } = sizeOfCall({ pictures: 2, numVideosPerPrompt: 3, maxGuidanceScale: 1, outputType: 'latent' });
+    const { videos, guided, decoded } = sizeOfCall({
+      pictures: 2,
+      numVideosPerPrompt: 3,
+      maxGuidanceScale: 1,
+      outputType: 'latent',
+    });
     expect({ videos, guided, decoded }).to.deep.equal({ videos: 6, guided: false, decoded: false });
   });
 
@@ -168,24 +249,37 @@ describe('callPlanner', () => {
   });
 
   it('says where weights would have to be when that is enough', () => {
-    const room = (offload: 'none' | 'model') => planMemory(published, request({ fixed: { offload } })).processBytes / SAFE;
+    const room = (offload: 'none' | 'model') =>
+      planMemory(published, request({ fixed: { offload } })).processBytes / SAFE;
     const [resident, offloaded] = [room('none'), room('model')];
     const limits = () => ({ processBytes: (resident + offloaded) / 2 });
     const { guided, decoded, height, width, numFrames, pictures, videos } = request();
     const call = { guided, decoded, height, width, numFrames, pictures, videos };
     // As a call asks whose pipeline was loaded without offload, which cannot be changed any more.
-    const fixed = { offload: 'none', guidanceTogether: true, decodeChunkSize: 14, forwardChunking: { size: 1, dim: 0 } } as const;
-    const message = messageOf(() => callPlanner(published, 'tensorflow-cpu', limits).plan(call, fixed));
-    expect(message).to.match(/^14 frames of 256x256 do not fit .+\. They fit if the pipeline is loaded with `offload` model\.$/);
+    const fixed = {
+      offload: 'none',
+      guidanceTogether: true,
+      decodeChunkSize: 14,
+      forwardChunking: { size: 1, dim: 0 },
+    } as const;
+    const message = messageOf(() =>
+      callPlanner(published, 'tensorflow-cpu', limits).plan(call, fixed),
+    );
+    expect(message).to.match(
+      /^14 frames of 256x256 do not fit .+\. They fit if the pipeline is loaded with `offload` model\.$/,
+    );
   });
 
   it('does not advise what cannot be otherwise', () => {
     const { guided, decoded, height, width, numFrames, pictures, videos } = request();
     const call = { guided, decoded, height, width, numFrames, pictures, videos };
-    const room = (offload: 'none' | 'model') => planMemory(published, request({ fixed: { offload } })).processBytes / SAFE;
+    const room = (offload: 'none' | 'model') =>
+      planMemory(published, request({ fixed: { offload } })).processBytes / SAFE;
     const limits = () => ({ processBytes: (room('none') + room('model')) / 2 });
     const inPlace = callPlanner(published, 'tensorflow-cpu', limits, { offload: 'none' });
-    expect(messageOf(() => inPlace.plan(call, { guidanceTogether: true }))).to.match(/ (No size fits\.|would fit\.)/);
+    expect(messageOf(() => inPlace.plan(call, { guidanceTogether: true }))).to.match(
+      / (No size fits\.|would fit\.)/,
+    );
   });
 
   it('knows at once what is far too large, and what of it would fit', () => {
@@ -197,11 +291,15 @@ describe('callPlanner', () => {
       /^8 frames of 16384x16384 do not fit into memory: encoding needs more than \d+\.\d GiB and WebAssembly has 4\.0 GiB\. 8 frames of (\d+)x\1 would fit\.$/;
     expect(message).to.match(named);
     const side = Number(named.exec(message)![1]);
-    expect(planMemory(smallConfigs, { ...call, device: 'wasm', height: side, width: side }).fits).to.equal(true);
+    expect(
+      planMemory(smallConfigs, { ...call, device: 'wasm', height: side, width: side }).fits,
+    ).to.equal(true);
   });
 
   it('says what to do when no size fits', () => {
-    expect(() => planner(0.5 * GiB).plan(size, {})).to.throw('No size fits. Try another backend, or a machine with more memory.');
+    expect(() => planner(0.5 * GiB).plan(size, {})).to.throw(
+      'No size fits. Try another backend, or a machine with more memory.',
+    );
   });
 
   it('holds to what it planned before loading, though less memory is free then', () => {

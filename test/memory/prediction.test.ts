@@ -22,8 +22,8 @@ const small = { height: 64, width: 64, numFrames: 2, outputType: 'latent' as con
 const medium = { height: 192, width: 192, numFrames: 4 };
 
 /**
- * Settings whose activations outweigh weights and program, and the steps of up to 96 MiB in which wasm's heap grows; and ones whose weights
- * outweigh all else.
+ * Settings whose activations outweigh weights and program, and the steps of up to 96 MiB in which
+ * wasm's heap grows; and ones whose weights outweigh all else.
  */
 const settings: Record<string, Record<string, Setting>> = {
   tensorflow: {
@@ -33,12 +33,26 @@ const settings: Record<string, Record<string, Setting>> = {
       load: { offload: 'model' },
     },
     'halves in turn, feed-forwards in chunks, latents only, one block in memory': {
-      call: { ...large, numFrames: 14, guidanceTogether: false, forwardChunkSize: 2, outputType: 'latent' },
+      call: {
+        ...large,
+        numFrames: 14,
+        guidanceTogether: false,
+        forwardChunkSize: 2,
+        outputType: 'latent',
+      },
       load: { offload: 'sequential' },
     },
     'weights held in half precision': { model: 'float16', call: small },
-    'the same weights widened once': { model: 'float16', call: small, load: { weightDtype: 'float32' } },
-    'weights held in half precision, one block in memory': { model: 'float16', call: small, load: { offload: 'sequential' } },
+    'the same weights widened once': {
+      model: 'float16',
+      call: small,
+      load: { weightDtype: 'float32' },
+    },
+    'weights held in half precision, one block in memory': {
+      model: 'float16',
+      call: small,
+      load: { offload: 'sequential' },
+    },
   },
   wasm: {
     'all frames decoded together': { call: medium },
@@ -93,21 +107,31 @@ describe('predicted memory', () => {
     const base = await componentsOf('default-guidance');
     const withWidth = (width: number) => ({
       ...base,
-      unet: { ...base.unet, block_out_channels: [width, width], layers_per_block: 1, num_attention_heads: [2, 2] },
+      unet: {
+        ...base.unet,
+        block_out_channels: [width, width],
+        layers_per_block: 1,
+        num_attention_heads: [2, 2],
+      },
       vae: { ...base.vae, block_out_channels: [64, 64, 128], layers_per_block: 1 },
     });
     const models = new Set(Object.values(cases).map(({ model = 'float32' }) => model));
     if (models.has('float32')) await writeCheckpoint(join(folder, 'float32'), withWidth(128));
-    if (models.has('float16')) await writeCheckpoint(join(folder, 'float16'), withWidth(640), halfZeros);
+    if (models.has('float16'))
+      await writeCheckpoint(join(folder, 'float16'), withWidth(640), halfZeros);
   });
   after(() => rm(folder, { recursive: true }));
 
   for (const [name, setting] of Object.entries(cases)) {
     it(`is within 20 % of what is measured: ${name}`, async () => {
-      const measured = await inFreshProcess<Measured>(code(join(folder, setting.model ?? 'float32'), setting));
-      const ratio = (bytes: 'processBytes' | 'deviceBytes') => measured.planned[bytes]! / measured[bytes]!;
+      const measured = await inFreshProcess<Measured>(
+        code(join(folder, setting.model ?? 'float32'), setting),
+      );
+      const ratio = (bytes: 'processBytes' | 'deviceBytes') =>
+        measured.planned[bytes]! / measured[bytes]!;
       expect(ratio('processBytes'), `process of ${measured.processBytes}`).to.be.within(0.8, 1.2);
-      if (measured.deviceBytes !== undefined) expect(ratio('deviceBytes'), `heap of ${measured.deviceBytes}`).to.be.within(0.8, 1.2);
+      if (measured.deviceBytes !== undefined)
+        expect(ratio('deviceBytes'), `heap of ${measured.deviceBytes}`).to.be.within(0.8, 1.2);
     });
   }
 });

@@ -1,4 +1,7 @@
-/** What the networks say to wrong configurations and inputs; where diffusers has a message, it is that one with our names. */
+/**
+ * What the networks say to wrong configurations and inputs; where diffusers has a message, it is
+ * that one with our names.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { withoutWeights } from '../../src/layers/index.ts';
@@ -16,7 +19,10 @@ const crossUp = 'CrossAttnUpBlockSpatioTemporal';
 const tiny: UNetSpatioTemporalConditionConfig = {
   ...{ blockOutChannels: [32, 32], layersPerBlock: 1, crossAttentionDim: 8, numAttentionHeads: 2 },
   ...{ additionTimeEmbedDim: 8, projectionClassEmbeddingsInputDim: 24 },
-  ...{ downBlockTypes: [crossDown, 'DownBlockSpatioTemporal'], upBlockTypes: ['UpBlockSpatioTemporal', crossUp] },
+  ...{
+    downBlockTypes: [crossDown, 'DownBlockSpatioTemporal'],
+    upBlockTypes: ['UpBlockSpatioTemporal', crossUp],
+  },
 };
 
 const downTypes = `["${crossDown}","DownBlockSpatioTemporal"]`;
@@ -74,7 +80,12 @@ describe('wrong configurations of the UNet', () => {
       unet.dispose();
       return shapes;
     };
-    const lists = { numAttentionHeads: [2, 2], crossAttentionDim: [8, 8], layersPerBlock: [1, 1], transformerLayersPerBlock: [1, 1] };
+    const lists = {
+      numAttentionHeads: [2, 2],
+      crossAttentionDim: [8, 8],
+      layersPerBlock: [1, 1],
+      transformerLayersPerBlock: [1, 1],
+    };
     expect(count(lists)).to.deep.equal(count({}));
     expect(count({ layersPerBlock: [2, 1] })).to.not.deep.equal(count({}));
   });
@@ -90,20 +101,29 @@ describe('forward chunking of the UNet', () => {
 
   const predict = () =>
     tf.tidy(() => {
-      const inputs = [tf.ones([3, 4, 4, 8]), tf.tensor1d([1.5]), tf.ones([1, 1, 8]), tf.tensor2d([[6, 127, 0.02]])];
+      const inputs = [
+        tf.ones([3, 4, 4, 8]),
+        tf.tensor1d([1.5]),
+        tf.ones([1, 1, 8]),
+        tf.tensor2d([[6, 127, 0.02]]),
+      ];
       return unet.apply(inputs, { numFrames: 3 }) as tf.Tensor;
     });
 
   it('takes dimensions 0 and 1 alone', () => {
     for (const dim of [2, -1]) {
-      expect(() => unet.enableForwardChunking(1, dim)).to.throw(`Make sure to set \`dim\` to either 0 or 1, not ${dim}`);
+      expect(() => unet.enableForwardChunking(1, dim)).to.throw(
+        `Make sure to set \`dim\` to either 0 or 1, not ${dim}`,
+      );
     }
   });
 
   it('needs a size that divides the frames, until it is switched off', () => {
     const before = tf.memory().numTensors;
     unet.enableForwardChunking(2);
-    expect(predict).to.throw('`hidden_states` dimension to be chunked: 3 has to be divisible by chunk size: 2.');
+    expect(predict).to.throw(
+      '`hidden_states` dimension to be chunked: 3 has to be divisible by chunk size: 2.',
+    );
     expect(tf.memory().numTensors - before, 'tensors left').to.equal(0);
     unet.disableForwardChunking();
     predict().dispose();
@@ -127,12 +147,13 @@ describe('wrong configurations of the other networks', () => {
   });
 
   it('the image encoder: an unknown activation, and heads that do not divide the width', () => {
-    expect(() => new CLIPVisionModelWithProjection({ hiddenAct: 'relu' as CLIPVisionConfig['hiddenAct'] })).to.throw(
-      '`hiddenAct` has to be one of silu, gelu, quick_gelu but is relu.',
-    );
-    expect(() => new CLIPVisionModelWithProjection({ hiddenSize: 10, numAttentionHeads: 4 })).to.throw(
-      '`hiddenSize` has to be divisible by `numAttentionHeads` but they are 10 and 4.',
-    );
+    expect(
+      () =>
+        new CLIPVisionModelWithProjection({ hiddenAct: 'relu' as CLIPVisionConfig['hiddenAct'] }),
+    ).to.throw('`hiddenAct` has to be one of silu, gelu, quick_gelu but is relu.');
+    expect(
+      () => new CLIPVisionModelWithProjection({ hiddenSize: 10, numAttentionHeads: 4 }),
+    ).to.throw('`hiddenSize` has to be divisible by `numAttentionHeads` but they are 10 and 4.');
   });
 });
 
@@ -155,7 +176,9 @@ describe('wrong inputs of the networks', () => {
       () => 'decoded',
       (error: Error) => error.message,
     );
-    expect(message).to.equal('`numFrames` has to be a whole number that divides the batch of 3 frames but is 2.');
+    expect(message).to.equal(
+      '`numFrames` has to be a whole number that divides the batch of 3 frames but is 2.',
+    );
     expect(tf.memory().numTensors - before, 'tensors left').to.equal(0);
     z.dispose();
     vae.dispose();
@@ -163,7 +186,14 @@ describe('wrong inputs of the networks', () => {
 
   it('the image encoder: pictures of another size', () => {
     const encoder = new CLIPVisionModelWithProjection({
-      ...{ hiddenSize: 8, intermediateSize: 8, numHiddenLayers: 1, numAttentionHeads: 2, imageSize: 224, patchSize: 32 },
+      ...{
+        hiddenSize: 8,
+        intermediateSize: 8,
+        numHiddenLayers: 1,
+        numAttentionHeads: 2,
+        imageSize: 224,
+        patchSize: 32,
+      },
     });
     withoutWeights(() => encoder.build());
     expect(() => tf.tidy(() => void encoder.call(tf.zeros([1, 220, 224, 3])))).to.throw(

@@ -1,14 +1,32 @@
-/** The three networks against diffusers, with the tolerance of 3e-5 relative L2; on a mismatch, the first block that differs is named. */
+/**
+ * The three networks against diffusers, with the tolerance of 3e-5 relative L2; on a mismatch, the
+ * first block that differs is named.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../../src/models/index.ts';
-import { expectClose, type Fixture, fixtureNames, measured, readFixture, relativeL2, toOurs } from '../harness/fixtures.ts';
+import {
+  AutoencoderKLTemporalDecoder,
+  CLIPVisionModelWithProjection,
+  UNetSpatioTemporalConditionModel,
+} from '../../src/models/index.ts';
+import {
+  expectClose,
+  type Fixture,
+  fixtureNames,
+  measured,
+  readFixture,
+  relativeL2,
+  toOurs,
+} from '../harness/fixtures.ts';
 import { fillByName } from '../harness/nameHash.ts';
 import { recordOutputs } from '../harness/stages.ts';
 
 const TOLERANCE = 3e-5;
 
-type Model = AutoencoderKLTemporalDecoder | CLIPVisionModelWithProjection | UNetSpatioTemporalConditionModel;
+type Model =
+  | AutoencoderKLTemporalDecoder
+  | CLIPVisionModelWithProjection
+  | UNetSpatioTemporalConditionModel;
 
 function build({ class: name, config }: Fixture): Model {
   if (name === 'AutoencoderKLTemporalDecoder') return new AutoencoderKLTemporalDecoder(config);
@@ -49,7 +67,9 @@ async function run(model: Model, fixture: Fixture): Promise<Record<string, tf.Te
         input('encoder_hidden_states'),
         input('added_time_ids'),
       ];
-      return model.apply(inputs, { numFrames: fixture.tensors['input.sample'].shape[1] }) as tf.Tensor;
+      return model.apply(inputs, {
+        numFrames: fixture.tensors['input.sample'].shape[1],
+      }) as tf.Tensor;
     }),
   };
 }
@@ -82,12 +102,22 @@ describe('models against diffusers', () => {
       }
       expect(broken, 'stages that differ').to.deep.equal([]);
       tf.dispose([...stages.values()]);
-      expect(tf.memory().numTensors - before, 'tensors left by the call').to.equal(Object.keys(outputs).length);
+      expect(tf.memory().numTensors - before, 'tensors left by the call').to.equal(
+        Object.keys(outputs).length,
+      );
       for (const [name, output] of Object.entries(outputs)) {
-        await expectClose(output, fixture.tensors[name], TOLERANCE, `${fixture.name} ${name}`, 'models');
+        await expectClose(
+          output,
+          fixture.tensors[name],
+          TOLERANCE,
+          `${fixture.name} ${name}`,
+          'models',
+        );
       }
       model.dispose();
-      expect(tf.memory().numTensors - before, 'tensors left by the model').to.equal(-model.parameters().length);
+      expect(tf.memory().numTensors - before, 'tensors left by the model').to.equal(
+        -model.parameters().length,
+      );
     });
   }
 

@@ -1,10 +1,17 @@
-/** The full-size models of Stable Video Diffusion have exactly the weights of the published checkpoints, and declaring them takes no memory. */
+/**
+ * The full-size models of Stable Video Diffusion have exactly the weights of the published
+ * checkpoints, and declaring them takes no memory.
+ */
 import { readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { checkpointShape } from '../../src/checkpoints/index.ts';
 import { type AnyBlock, withoutWeights } from '../../src/layers/index.ts';
-import { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../../src/models/index.ts';
+import {
+  AutoencoderKLTemporalDecoder,
+  CLIPVisionModelWithProjection,
+  UNetSpatioTemporalConditionModel,
+} from '../../src/models/index.ts';
 
 /** The published configurations; what they leave to the class defaults is left out here too. */
 const models: Record<string, () => AnyBlock> = {
@@ -35,7 +42,10 @@ const totals: Record<string, [number, number]> = {
   image_encoder: [632_076_800, 520],
 };
 
-const table = readFileSync(new URL('../fixtures/svd-state-dict-shapes.tsv', import.meta.url), 'utf8')
+const table = readFileSync(
+  new URL('../fixtures/svd-state-dict-shapes.tsv', import.meta.url),
+  'utf8',
+)
   .trim()
   .split('\n')
   .map((line) => line.split('\t') as [component: string, key: string, shape: string]);
@@ -60,27 +70,41 @@ describe('full-size models', () => {
 
   it('have a table of 2,322 weights', () => {
     expect(table).to.have.lengthOf(2322);
-    expect([...new Set(table.map(([component]) => component))].sort()).to.deep.equal(Object.keys(models).sort());
+    expect([...new Set(table.map(([component]) => component))].sort()).to.deep.equal(
+      Object.keys(models).sort(),
+    );
   });
 
   for (const name of Object.keys(models)) {
     it(`${name}: every name and shape, no more and no less`, () => {
-      const expected = table.filter(([component]) => component === name).map(([, key, shape]) => `${key} ${shape}`);
-      const ours = built[name]!.parameters().map((parameter) => `${parameter.key} ${checkpointShape(parameter).join('x')}`);
+      const expected = table
+        .filter(([component]) => component === name)
+        .map(([, key, shape]) => `${key} ${shape}`);
+      const ours = built[name]!.parameters().map(
+        (parameter) => `${parameter.key} ${checkpointShape(parameter).join('x')}`,
+      );
       expect(ours.sort()).to.deep.equal(expected.sort());
     });
 
     it(`${name}: the published number of parameters`, () => {
       const parameters = built[name]!.parameters();
-      const values = parameters.reduce((sum, parameter) => sum + sizeOf(parameter.variable.shape as number[]), 0);
+      const values = parameters.reduce(
+        (sum, parameter) => sum + sizeOf(parameter.variable.shape as number[]),
+        0,
+      );
       expect([values, parameters.length]).to.deep.equal(totals[name]);
       expect(built[name]!.countParams()).to.equal(values);
     });
   }
 
   it('the UNet has 656.1 million parameters in its temporal layers', () => {
-    const temporal = built.unet!.parameters().filter(({ key }) => /temporal|time_pos_embed|time_mixer/.test(key));
-    const values = temporal.reduce((sum, { variable }) => sum + sizeOf(variable.shape as number[]), 0);
+    const temporal = built
+      .unet!.parameters()
+      .filter(({ key }) => /temporal|time_pos_embed|time_mixer/.test(key));
+    const values = temporal.reduce(
+      (sum, { variable }) => sum + sizeOf(variable.shape as number[]),
+      0,
+    );
     expect(values / 1e6).to.be.closeTo(656.1, 0.05);
   });
 

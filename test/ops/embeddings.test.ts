@@ -1,4 +1,7 @@
-/** Sines and cosines against double precision, up to the largest angles that a network's embeddings take. */
+/**
+ * Sines and cosines against double precision, up to the largest angles that a network's embeddings
+ * take.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { sinCos, timestepEmbedding } from '../../src/ops/index.ts';
@@ -6,7 +9,9 @@ import { expectSame } from './random.ts';
 
 describe('sinCos', () => {
   it('of quarter turns and their neighbours, and of angles up to thousands', async () => {
-    const turns = Array.from({ length: 41 }, (_, i) => ((i - 20) * Math.PI) / 4).flatMap((angle) => [angle - 1e-3, angle, angle + 1e-3]);
+    const turns = Array.from({ length: 41 }, (_, i) => ((i - 20) * Math.PI) / 4).flatMap(
+      (angle) => [angle - 1e-3, angle, angle + 1e-3],
+    );
     const angles = Float32Array.from([...turns, 0, 127, 700, 1023, -2000, 3999.5]);
     const [sine, cosine] = tf.tidy(() => sinCos.polynomial(tf.tensor1d(angles)));
     const [sines, cosines] = await Promise.all([sine.data(), cosine.data()]);

@@ -2,12 +2,23 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import * as ops from '../../src/ops/index.ts';
-import { attend, type ComputeDtype, channelMean, computeIn, formulationOf, padEvenly, useFormulations } from '../../src/ops/index.ts';
+import {
+  attend,
+  type ComputeDtype,
+  channelMean,
+  computeIn,
+  formulationOf,
+  padEvenly,
+  useFormulations,
+} from '../../src/ops/index.ts';
 import { deviceName } from '../../src/ops/tensorflow/kernels.ts';
 import { testBackend, testFormulation } from '../setup.ts';
 import { expectSame, named, ROUNDING } from './random.ts';
 
-/** Queries, keys and values `[G, N, d]` and `[G, M, d]`, below and above the number of scores at which matrices are taken one by one. */
+/**
+ * Queries, keys and values `[G, N, d]` and `[G, M, d]`, below and above the number of scores at
+ * which matrices are taken one by one.
+ */
 const attentionSizes: [g: number, n: number, m: number, d: number][] = [
   [1, 1, 1, 4],
   [6, 3, 3, 8],
@@ -18,7 +29,10 @@ const attentionSizes: [g: number, n: number, m: number, d: number][] = [
   [1, 256, 256, 32],
 ];
 
-/** `[N, M, C]`: rows in one pooling window, in several, in a prime number, and in more windows than one pass takes. */
+/**
+ * `[N, M, C]`: rows in one pooling window, in several, in a prime number, and in more windows than
+ * one pass takes.
+ */
 const meanSizes: [n: number, m: number, c: number][] = [
   [1, 1, 4],
   [2, 12, 8],
@@ -30,7 +44,11 @@ const meanSizes: [n: number, m: number, c: number][] = [
 ];
 
 const attentionInputs = ([g, n, m, d]: [number, number, number, number]) =>
-  [named('q', [g, n, d]), named('k', [g, m, d]), named('v', [g, m, d])] as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D];
+  [named('q', [g, n, d]), named('k', [g, m, d]), named('v', [g, m, d])] as [
+    tf.Tensor3D,
+    tf.Tensor3D,
+    tf.Tensor3D,
+  ];
 
 interface Cases {
   shapes: number[][];
@@ -40,14 +58,17 @@ interface Cases {
   tolerance?: (shape: number[]) => number;
 }
 
-/** What the design allows an operation; for those that sum in another order and with other constants. */
+/**
+ * What the design allows an operation; for those that sum in another order and with other
+ * constants.
+ */
 const OPERATION = 1e-5;
 
 const vector = (name: string, length: number) => named<tf.Tensor1D>(name, [length]);
 
 /**
- * `[N, H, W, I, O]`: heights that tiles of four rows fill and do not fill, in one band and in several, channels below and above the switch to
- * Winograd, and pixels above the switch to oneDNN.
+ * `[N, H, W, I, O]`: heights that tiles of four rows fill and do not fill, in one band and in
+ * several, channels below and above the switch to Winograd, and pixels above the switch to oneDNN.
  */
 const convolutionSizes = [
   [2, 40, 3, 192, 192],
@@ -68,7 +89,13 @@ const cases: Record<string, Cases> = {
   conv2dFormulations: {
     // A bias for all images, and one for each.
     shapes: [...convolutionSizes, ...convolutionSizes.map((shape) => [...shape, shape[0]!])],
-    inputs: (shape) => [picture(shape), filterOf(shape), named('bias', [...shape.slice(5), shape[4]!]), padEvenly(1), 1],
+    inputs: (shape) => [
+      picture(shape),
+      filterOf(shape),
+      named('bias', [...shape.slice(5), shape[4]!]),
+      padEvenly(1),
+      1,
+    ],
     tolerance: () => OPERATION,
   },
   gegluFormulations: {
@@ -91,7 +118,13 @@ const cases: Record<string, Cases> = {
       [3, 40, 32],
       [1, 1000, 8],
     ],
-    inputs: (shape) => [named('x', shape, -1, 3), vector('gain', shape.at(-1)!), vector('bias', shape.at(-1)!), 4, 1e-5],
+    inputs: (shape) => [
+      named('x', shape, -1, 3),
+      vector('gain', shape.at(-1)!),
+      vector('bias', shape.at(-1)!),
+      4,
+      1e-5,
+    ],
   },
   layerNormFormulations: {
     shapes: [
@@ -99,7 +132,12 @@ const cases: Record<string, Cases> = {
       [2, 7, 48],
       [2, 260, 64],
     ],
-    inputs: (shape) => [named('x', shape, -1, 3), vector('gain', shape.at(-1)!), vector('bias', shape.at(-1)!), 1e-5],
+    inputs: (shape) => [
+      named('x', shape, -1, 3),
+      vector('gain', shape.at(-1)!),
+      vector('bias', shape.at(-1)!),
+      1e-5,
+    ],
   },
   siluFormulations: { shapes: [[2, 3, 4, 5]], inputs: (shape) => [named('x', shape, -20, 20)] },
   upsampleConv2dFormulations: {
@@ -107,12 +145,20 @@ const cases: Record<string, Cases> = {
     inputs: (shape) => [picture(shape), filterOf(shape), vector('bias', shape[4]!)],
     tolerance: () => OPERATION,
   },
-  upsampleTwiceFormulations: { shapes: [[2, 3, 4, 5]], inputs: (shape) => [named('x', shape)], tolerance: () => 0 },
-  attend: { shapes: attentionSizes, inputs: (shape) => attentionInputs(shape as [number, number, number, number]) },
+  upsampleTwiceFormulations: {
+    shapes: [[2, 3, 4, 5]],
+    inputs: (shape) => [named('x', shape)],
+    tolerance: () => 0,
+  },
+  attend: {
+    shapes: attentionSizes,
+    inputs: (shape) => attentionInputs(shape as [number, number, number, number]),
+  },
   channelMean: {
     shapes: meanSizes,
     inputs: (shape) => [named('x', shape, -1, 3)],
-    // A running float32 sum of M terms is off by up to half a unit in the last place at each, hence by sqrt(M) of them on average.
+    // A running float32 sum of M terms is off by up to half a unit in the last place at each, hence
+    // by sqrt(M) of them on average.
     tolerance: ([, m]) => Math.max(ROUNDING, Math.sqrt(m!) * 2 ** -24),
   },
   channelMeanSquare: {
@@ -126,7 +172,11 @@ const cases: Record<string, Cases> = {
       [70, 64, 96],
       [300, 64, 96], // so many rows that the choice does not depend on the processor
     ],
-    inputs: ([rows, width, inner]) => [named('x', [rows!, width!]), named('weight', [width!, inner!]), vector('bias', inner!)],
+    inputs: ([rows, width, inner]) => [
+      named('x', [rows!, width!]),
+      named('weight', [width!, inner!]),
+      vector('bias', inner!),
+    ],
   },
   resizeNearestFormulations: {
     // Enlarged, reduced, and by ratios whose float32 products fall just beside whole numbers.
@@ -173,16 +223,19 @@ const ofProcessor = [
   'linearFormulations.oneDNN',
 ];
 const runsHere = (formulation: string) =>
-  testBackend === 'tensorflow' || !(ofTensorflow.includes(formulation) || formulation.endsWith('.half'));
+  testBackend === 'tensorflow' ||
+  !(ofTensorflow.includes(formulation) || formulation.endsWith('.half'));
 
-/** Units of roundoff. Two inputs and the result of a product are rounded, the result to nearest or towards zero: four units at most. */
+/**
+ * Units of roundoff. Two inputs and the result of a product are rounded, the result to nearest or
+ * towards zero: four units at most.
+ */
 const halfPrecisions = { float16: 2 ** -11, bfloat16: 2 ** -8 };
 
 type Formulations = Record<string, (...inputs: unknown[]) => tf.Tensor | tf.Tensor[]>;
-const operations = Object.entries(ops).filter(([, value]) => typeof value === 'object' && 'plain' in value) as unknown as [
-  string,
-  Formulations,
-][];
+const operations = Object.entries(ops).filter(
+  ([, value]) => typeof value === 'object' && 'plain' in value,
+) as unknown as [string, Formulations][];
 
 describe('formulations', () => {
   it('all have cases here', () => {
@@ -190,13 +243,21 @@ describe('formulations', () => {
   });
 
   for (const [operation, formulations] of operations) {
-    const compare = async (name: string, shape: number[], tolerance?: number, dtype: ComputeDtype = 'float32') => {
+    const compare = async (
+      name: string,
+      shape: number[],
+      tolerance?: number,
+      dtype: ComputeDtype = 'float32',
+    ) => {
       const inputs = cases[operation]!.inputs(shape);
-      const run = (formulation: string) => () => tf.stack([formulations[formulation]!(...inputs)].flat());
+      const run = (formulation: string) => () =>
+        tf.stack([formulations[formulation]!(...inputs)].flat());
       await expectSame(() => computeIn(dtype, run(name)), run('plain'), tolerance);
       tf.dispose(inputs.filter((input) => input instanceof tf.Tensor));
     };
-    for (const name of Object.keys(formulations).filter((name) => name !== 'plain' && runsHere(`${operation}.${name}`))) {
+    for (const name of Object.keys(formulations).filter(
+      (name) => name !== 'plain' && runsHere(`${operation}.${name}`),
+    )) {
       for (const shape of cases[operation]?.shapes ?? []) {
         if (name === 'half') {
           for (const [dtype, roundoff] of Object.entries(halfPrecisions)) {
@@ -205,7 +266,8 @@ describe('formulations', () => {
           }
         } else {
           it(`${operation}.${name} equals the plain one at [${shape}]`, function () {
-            if (deviceName() === 'tensorflow-gpu' && ofProcessor.includes(`${operation}.${name}`)) this.skip();
+            if (deviceName() === 'tensorflow-gpu' && ofProcessor.includes(`${operation}.${name}`))
+              this.skip();
             return compare(name, shape, cases[operation]!.tolerance?.(shape));
           });
         }
@@ -214,14 +276,20 @@ describe('formulations', () => {
   }
 
   it('are chosen by device, and all plain when asked', () => {
-    const chosen = () => [formulationOf('attention', attend), formulationOf('channelMean', channelMean)];
+    const chosen = () => [
+      formulationOf('attention', attend),
+      formulationOf('channelMean', channelMean),
+    ];
     const fastest: Record<string, unknown[]> = {
       'tensorflow-gpu': [attend.direct, channelMean.direct],
       wasm: [attend.perMatrix, channelMean.pooled],
       'tensorflow-cpu': [attend.oneDNN, channelMean.product],
     };
     const device = testFormulation === 'gpu' ? 'tensorflow-gpu' : deviceName();
-    const fast = (testFormulation !== 'plain' && fastest[device]) || [attend.plain, channelMean.plain];
+    const fast = (testFormulation !== 'plain' && fastest[device]) || [
+      attend.plain,
+      channelMean.plain,
+    ];
     expect(chosen()).to.deep.equal(fast);
     useFormulations('plain');
     try {
@@ -256,12 +324,17 @@ describe('formulations', () => {
     if (testBackend === 'tensorflow') return this.skip();
     const x = tf.ones<tf.Rank.R2>([2, 2]);
     const product = () => tf.tidy(() => computeIn('float16', () => ops.linear(x, x)));
-    expect(product).to.throw(`float16 needs the tensorflow backend but the backend is ${testBackend}`);
+    expect(product).to.throw(
+      `float16 needs the tensorflow backend but the backend is ${testBackend}`,
+    );
     x.dispose();
   });
 
   it('leave the plain one to operations that have no faster one', () => {
-    const operation: { plain: string } & Record<string, string> = { plain: 'plain', other: 'other' };
+    const operation: { plain: string } & Record<string, string> = {
+      plain: 'plain',
+      other: 'other',
+    };
     expect(formulationOf('none', operation)).to.equal('plain');
   });
 });

@@ -1,4 +1,7 @@
-/** The package as npm packs it, in somebody else's project: in plain Node, in TypeScript, and its declarations by themselves. */
+/**
+ * The package as npm packs it, in somebody else's project: in plain Node, in TypeScript, and its
+ * declarations by themselves.
+ */
 import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,7 +15,10 @@ const run = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const NAME = 'stable-video-diffusion-tfjs';
 
-/** A newcomer's program, written from the documentation: a block of a checkpoint inside a model with other layers, saved and used. */
+/**
+ * A newcomer's program, written from the documentation: a block of a checkpoint inside a model with
+ * other layers, saved and used.
+ */
 const program = `import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '${NAME}';
 import { blockTensors, loadLayerWeights, writeSafetensors } from '${NAME}/checkpoints';
@@ -37,23 +43,39 @@ console.log(scores.shape, (await difference.data())[0], model.weights[0].name);
 
 /** The same with the types that TensorFlow.js leaves to its callers. */
 const typed = program
-  .replace('.apply(block.apply(frames, { numFrames: 7 }))', '.apply(block.apply(frames, { numFrames: 7 })) as tf.SymbolicTensor')
+  .replace(
+    '.apply(block.apply(frames, { numFrames: 7 }))',
+    '.apply(block.apply(frames, { numFrames: 7 })) as tf.SymbolicTensor',
+  )
   .replace('.apply(pooled) })', '.apply(pooled) as tf.SymbolicTensor })')
   .replace('{ batchSize: 14 })', '{ batchSize: 14 }) as tf.Tensor');
 
 const PRINTED = /^\[ 14, 2 \] 0 mine\/spatial_res_block\/norm1\/weight\n$/;
 
-/** Compiles a program in `folder`, and gives what the compiler says of it and of the package's declarations. */
+/**
+ * Compiles a program in `folder`, and gives what the compiler says of it and of the package's
+ * declarations.
+ */
 function problemsIn(folder: string, file: string): string[] {
   const compiled = ts.createProgram([join(folder, file)], {
-    ...{ module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, target: ts.ScriptTarget.ES2022 },
+    ...{
+      module: ts.ModuleKind.NodeNext,
+      moduleResolution: ts.ModuleResolutionKind.NodeNext,
+      target: ts.ScriptTarget.ES2022,
+    },
     ...{ strict: true, skipLibCheck: false, lib: ['lib.es2022.d.ts', 'lib.dom.d.ts'] },
     ...{ types: ['node'], typeRoots: [`${root}node_modules/@types`] },
   });
   compiled.emit();
-  const isOurs = (path: string) => !path.includes('/node_modules/') || path.includes(`/node_modules/${NAME}/`);
-  const problems = ts.getPreEmitDiagnostics(compiled).filter(({ file }) => !file || isOurs(file.fileName));
-  return problems.map(({ file, messageText }) => `${file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`);
+  const isOurs = (path: string) =>
+    !path.includes('/node_modules/') || path.includes(`/node_modules/${NAME}/`);
+  const problems = ts
+    .getPreEmitDiagnostics(compiled)
+    .filter(({ file }) => !file || isOurs(file.fileName));
+  return problems.map(
+    ({ file, messageText }) =>
+      `${file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`,
+  );
 }
 
 describe('the packed package', () => {
@@ -64,13 +86,25 @@ describe('the packed package', () => {
     await run('npm', ['pack', '--pack-destination', folder], { cwd: root }); // builds first
     const [tarball] = (await readdir(folder)).filter((file) => file.endsWith('.tgz'));
     await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
-    // Without scripts: those of optional dependencies download libraries of hundreds of megabytes, which nothing here needs.
-    const quick = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', '--fetch-retries=0'];
+    // Without scripts: those of optional dependencies download libraries of hundreds of megabytes,
+    // which nothing here needs.
+    const quick = [
+      '--prefer-offline',
+      '--no-audit',
+      '--no-fund',
+      '--ignore-scripts',
+      '--fetch-retries=0',
+    ];
     try {
       await run('npm', ['install', `./${tarball!}`, ...quick], { cwd: folder });
     } catch (error) {
       // There is nothing to install from without a network. Any other error is the package's.
-      if (/npm error code E(NOTFOUND|AI_AGAIN|CONN\w+|TIMEDOUT)/.test((error as { stderr: string }).stderr)) this.skip();
+      if (
+        /npm error code E(NOTFOUND|AI_AGAIN|CONN\w+|TIMEDOUT)/.test(
+          (error as { stderr: string }).stderr,
+        )
+      )
+        this.skip();
       throw error;
     }
   });
@@ -78,16 +112,23 @@ describe('the packed package', () => {
 
   it("runs a newcomer's program in plain Node", async () => {
     await writeFile(join(folder, 'newcomer.mjs'), program);
-    expect((await run(process.execPath, ['newcomer.mjs'], { cwd: folder })).stdout).to.match(PRINTED);
+    expect((await run(process.execPath, ['newcomer.mjs'], { cwd: folder })).stdout).to.match(
+      PRINTED,
+    );
   });
 
   it('compiles and runs it in TypeScript, with declarations that are right by themselves under every subpath', async () => {
     const { exports } = JSON.parse(await readFile(`${root}package.json`, 'utf8'));
     const subpaths = Object.keys(exports).filter((subpath) => subpath !== './package.json');
-    const imports = subpaths.map((subpath, i) => `export type * as m${i} from '${NAME}${subpath.slice(1)}';`);
+    const imports = subpaths.map(
+      (subpath, i) => `export type * as m${i} from '${NAME}${subpath.slice(1)}';`,
+    );
     await writeFile(join(folder, 'newcomer.ts'), [typed, ...imports].join('\n'));
-    // The declarations of TensorFlow.js and WebGPU contradict each other and TypeScript's own; in ours there is nothing to skip.
+    // The declarations of TensorFlow.js and WebGPU contradict each other and TypeScript's own; in
+    // ours there is nothing to skip.
     expect(problemsIn(folder, 'newcomer.ts')).to.deep.equal([]);
-    expect((await run(process.execPath, ['newcomer.js'], { cwd: folder })).stdout).to.match(PRINTED);
+    expect((await run(process.execPath, ['newcomer.js'], { cwd: folder })).stdout).to.match(
+      PRINTED,
+    );
   });
 });

@@ -1,4 +1,7 @@
-/** The sampling call's outputs, callbacks, guidance and batches on the smallest pipeline. Numbers against diffusers are in parity.test.ts. */
+/**
+ * The sampling call's outputs, callbacks, guidance and batches on the smallest pipeline. Numbers
+ * against diffusers are in parity.test.ts.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import type { StableVideoDiffusionPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
@@ -8,7 +11,10 @@ import { relativeL2 } from '../harness/fixtures.ts';
 import { inputValues } from '../harness/nameHash.ts';
 import { type Options, options, otherPicture, picture, tinyPipeline } from '../harness/tiny.ts';
 
-/** Batches of other sizes order float32 sums otherwise, here over two steps of which the first starts at a noise level of 700. */
+/**
+ * Batches of other sizes order float32 sums otherwise, here over two steps of which the first
+ * starts at a noise level of 700.
+ */
 const ROUNDING = 1e-4;
 
 let pipe: StableVideoDiffusionPipeline;
@@ -19,16 +25,24 @@ after(() => pipe.dispose());
 
 /** The values of a call's latents, one array for each video. */
 async function latentsOf(image = [picture], changed: Options = {}): Promise<Float32Array[]> {
-  const { frames } = await pipe.generate(image, { ...options, generator: new Generator(1), ...changed, outputType: 'latent' });
+  const { frames } = await pipe.generate(image, {
+    ...options,
+    generator: new Generator(1),
+    ...changed,
+    outputType: 'latent',
+  });
   const data = Float32Array.from(await frames.data());
   const [videos] = frames.shape as [number];
   frames.dispose();
-  return Array.from({ length: videos }, (_, i) => data.slice((i * data.length) / videos, ((i + 1) * data.length) / videos));
+  return Array.from({ length: videos }, (_, i) =>
+    data.slice((i * data.length) / videos, ((i + 1) * data.length) / videos),
+  );
 }
 
 function expectSame(actual: Float32Array[], expected: Float32Array[]): void {
   expect(actual).to.have.lengthOf(expected.length);
-  for (const [i, values] of actual.entries()) expect(relativeL2(values, expected[i]!), `video ${i}`).to.be.at.most(ROUNDING);
+  for (const [i, values] of actual.entries())
+    expect(relativeL2(values, expected[i]!), `video ${i}`).to.be.at.most(ROUNDING);
 }
 
 describe('outputs of the sampling call', () => {
@@ -47,21 +61,33 @@ describe('outputs of the sampling call', () => {
     expect(tensor.shape).to.deep.equal(values.shape);
     expect(await tensor.data()).to.deep.equal(values.data);
     expect(latents.shape).to.deep.equal([1, 2, 4, 8, 4]);
-    expect(pictures.map((video) => video.map(({ width, height }) => [width, height]))).to.deep.equal([
+    expect(
+      pictures.map((video) => video.map(({ width, height }) => [width, height])),
+    ).to.deep.equal([
       [
         [16, 8],
         [16, 8],
       ],
     ]);
     const bytes = pictures.flat().flatMap(({ data }) => [...data]);
-    expect(bytes).to.deep.equal([...new Uint8ClampedArray(values.data.map((value) => Math.fround(value * 255)))]);
+    expect(bytes).to.deep.equal([
+      ...new Uint8ClampedArray(values.data.map((value) => Math.fround(value * 255))),
+    ]);
 
     tf.dispose([tensor, latents]);
   });
 
   it('stand alone with returnDict false', async () => {
-    const frames = await pipe.generate(picture, { ...seeded(), outputType: 'array', returnDict: false });
-    const { frames: same } = await pipe.generate(picture, { ...seeded(), outputType: 'array', returnDict: true });
+    const frames = await pipe.generate(picture, {
+      ...seeded(),
+      outputType: 'array',
+      returnDict: false,
+    });
+    const { frames: same } = await pipe.generate(picture, {
+      ...seeded(),
+      outputType: 'array',
+      returnDict: true,
+    });
     expect(frames).to.deep.equal(same);
   });
 });
@@ -71,12 +97,21 @@ describe('callbackOnStepEnd', () => {
     const calls: [number, number, Record<string, number[]>][] = [];
     const callbackOnStepEnd: StepCallback = (caller, step, timestep, tensors) => {
       expect(caller).to.equal(pipe);
-      calls.push([step, timestep, Object.fromEntries(Object.entries(tensors).map(([name, { shape }]) => [name, shape]))]);
+      calls.push([
+        step,
+        timestep,
+        Object.fromEntries(Object.entries(tensors).map(([name, { shape }]) => [name, shape])),
+      ]);
       return undefined;
     };
     const names = ['latents', 'imageEmbeddings', 'imageLatents', 'addedTimeIds'];
     await latentsOf([picture], { callbackOnStepEnd, callbackOnStepEndTensorInputs: names });
-    const shapes = { latents: [1, 2, 4, 8, 4], imageEmbeddings: [1, 1, 8], imageLatents: [1, 4, 8, 4], addedTimeIds: [1, 3] };
+    const shapes = {
+      latents: [1, 2, 4, 8, 4],
+      imageEmbeddings: [1, 1, 8],
+      imageLatents: [1, 4, 8, 4],
+      addedTimeIds: [1, 3],
+    };
     const [first, second] = pipe.scheduler.timesteps;
     expect(calls).to.deep.equal([
       [0, first, shapes],
@@ -96,8 +131,12 @@ describe('callbackOnStepEnd', () => {
 
   it('replaces the latents', async () => {
     const before = tf.memory().numTensors;
-    const callbackOnStepEnd = (_pipe: unknown, step: number, _timestep: number, { latents }: CallbackTensors) =>
-      step === 1 ? { latents: tf.fill(latents!.shape, 0.5) } : undefined;
+    const callbackOnStepEnd = (
+      _pipe: unknown,
+      step: number,
+      _timestep: number,
+      { latents }: CallbackTensors,
+    ) => (step === 1 ? { latents: tf.fill(latents!.shape, 0.5) } : undefined);
     const [video] = await latentsOf([picture], { callbackOnStepEnd });
     expect(video!.every((value) => value === 0.5)).to.equal(true);
     expect(tf.memory().numTensors - before, 'tensors left').to.equal(0);
@@ -105,8 +144,12 @@ describe('callbackOnStepEnd', () => {
 
   it('may not change their shape', async () => {
     const before = tf.memory().numTensors;
-    const error = await latentsOf([picture], { callbackOnStepEnd: () => ({ latents: tf.zeros([1, 2, 4, 8, 3]) }) }).catch((e) => e);
-    expect(error.message).to.equal('`callbackOnStepEnd` has to return latents of shape [1,2,4,8,4] but returned [1,2,4,8,3].');
+    const error = await latentsOf([picture], {
+      callbackOnStepEnd: () => ({ latents: tf.zeros([1, 2, 4, 8, 3]) }),
+    }).catch((e) => e);
+    expect(error.message).to.equal(
+      '`callbackOnStepEnd` has to return latents of shape [1,2,4,8,4] but returned [1,2,4,8,3].',
+    );
     expect(tf.memory().numTensors - before, 'tensors left').to.equal(0);
   });
 });
@@ -114,8 +157,14 @@ describe('callbackOnStepEnd', () => {
 describe('onProgress', () => {
   it('counts the blocks of the image encoder, the steps, and the frames', async () => {
     const seen: Progress[] = [];
-    await pipe.generate(picture, { ...options, numFrames: 3, decodeChunkSize: 2, onProgress: (progress) => seen.push(progress) });
-    const counted = (stage: Progress['stage'], done: number[], steps: number) => done.map((step) => ({ stage, step, steps }));
+    await pipe.generate(picture, {
+      ...options,
+      numFrames: 3,
+      decodeChunkSize: 2,
+      onProgress: (progress) => seen.push(progress),
+    });
+    const counted = (stage: Progress['stage'], done: number[], steps: number) =>
+      done.map((step) => ({ stage, step, steps }));
     expect(seen).to.deep.equal([
       ...counted('encoding', [1, 2, 3, 4, 5, 6], 6),
       ...counted('sampling', [0, 1, 2], 2),
@@ -146,7 +195,8 @@ describe('guidance', () => {
     [1, 3, 2, 2],
     [1, 1, 2, 1],
     [0.5, 0.9, 2, 1],
-    // diffusers decides by the last frame's scale before the loop and by any frame's in it, and ends with an error on this one.
+    // diffusers decides by the last frame's scale before the loop and by any frame's in it, and
+    // ends with an error on this one.
     [2, 1, 2, 2],
     // One frame has the first scale, with which diffusers ends with an error too.
     [1, 3, 1, 1],
@@ -155,18 +205,28 @@ describe('guidance', () => {
     it(`from ${min} to ${max} over ${frames} frames evaluates ${halves} of its halves, as one batch or in turn`, async () => {
       const call = { minGuidanceScale: min, maxGuidanceScale: max, numFrames: frames };
       expect(await unetRuns(call)).to.deep.equal([halves, halves]);
-      expect(await unetRuns({ ...call, guidanceTogether: false })).to.deep.equal(Array(2 * halves).fill(1));
+      expect(await unetRuns({ ...call, guidanceTogether: false })).to.deep.equal(
+        Array(2 * halves).fill(1),
+      );
     });
   }
 
   it('gives the same with its halves in turn', async () => {
-    expectSame(await latentsOf([picture], { guidanceTogether: false }), await latentsOf([picture], {}));
+    expectSame(
+      await latentsOf([picture], { guidanceTogether: false }),
+      await latentsOf([picture], {}),
+    );
   });
 
   it('above 1 in the first frame alone leaves the last one unguided', async () => {
-    // Over one step, frames only meet inside the UNet, so the last frame's latents are those without guidance.
+    // Over one step, frames only meet inside the UNet, so the last frame's latents are those
+    // without guidance.
     const one = { numInferenceSteps: 1 };
-    const [guided] = await latentsOf([picture], { ...one, minGuidanceScale: 2, maxGuidanceScale: 1 });
+    const [guided] = await latentsOf([picture], {
+      ...one,
+      minGuidanceScale: 2,
+      maxGuidanceScale: 1,
+    });
     const [plain] = await latentsOf([picture], { ...one, maxGuidanceScale: 1 });
     const half = plain!.length / 2;
     expectSame([guided!.slice(half)], [plain!.slice(half)]);
@@ -178,16 +238,26 @@ describe('batches', () => {
   const quiet = { noiseAugStrength: 0 };
 
   it('several videos of several pictures: each keeps to its picture', async () => {
-    // diffusers mixes the pictures up here (svd-goldens.json, latent_list_AB_x2_upstream_order_bug).
+    // diffusers mixes the pictures up here (svd-goldens.json,
+    // latent_list_AB_x2_upstream_order_bug).
     const latents = tf.tensor(inputValues('latents', [4, 2, 4, 8, 4]).data, [4, 2, 4, 8, 4]);
-    const ours = await latentsOf([picture, otherPicture], { ...quiet, latents, numVideosPerPrompt: 2 });
-    expectSame(ours, await latentsOf([picture, picture, otherPicture, otherPicture], { ...quiet, latents }));
+    const ours = await latentsOf([picture, otherPicture], {
+      ...quiet,
+      latents,
+      numVideosPerPrompt: 2,
+    });
+    expectSame(
+      ours,
+      await latentsOf([picture, picture, otherPicture, otherPicture], { ...quiet, latents }),
+    );
     expect(latents.isDisposed).to.equal(false);
     latents.dispose();
   });
 
   it('a list of generators: each video is as if it were alone', async () => {
-    const together = await latentsOf([picture, otherPicture], { generator: [new Generator(1), new Generator(2)] });
+    const together = await latentsOf([picture, otherPicture], {
+      generator: [new Generator(1), new Generator(2)],
+    });
     const alone = [
       ...(await latentsOf([picture], { generator: new Generator(1) })),
       ...(await latentsOf([otherPicture], { generator: new Generator(2) })),
@@ -201,12 +271,16 @@ describe('batches', () => {
 
   it('equal seeds give equal videos, other seeds others', async () => {
     expectSame(await latentsOf(), await latentsOf());
-    const [[a], [b]] = [await latentsOf(), await latentsOf([picture], { generator: new Generator(2) })];
+    const [[a], [b]] = [
+      await latentsOf(),
+      await latentsOf([picture], { generator: new Generator(2) }),
+    ];
     expect(relativeL2(a!, b!)).to.be.above(0.1);
   });
 
   it('decoding never mixes the frames of two videos, whatever the chunk', async () => {
-    // diffusers cuts the flattened batch: three frames by two would put the last of one video and the first of the next together.
+    // diffusers cuts the flattened batch: three frames by two would put the last of one video and
+    // the first of the next together.
     const latents = tf.tensor4d(inputValues('latents', [6, 4, 8, 4]).data, [6, 4, 8, 4]);
     for (const chunk of [1, 2, 3, 5]) {
       const together = await pipe.decodeLatents(latents, 3, chunk);

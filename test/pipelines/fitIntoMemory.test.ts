@@ -3,7 +3,12 @@ import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { attentionsIn, limitScores } from '../../src/layers/index.ts';
 import { MemoryError } from '../../src/memory/errors.ts';
-import { type FixedSettings, MemoryPlanner, type MemoryRequest, SAFE } from '../../src/memory/plan.ts';
+import {
+  type FixedSettings,
+  MemoryPlanner,
+  type MemoryRequest,
+  SAFE,
+} from '../../src/memory/plan.ts';
 import { callPlanner } from '../../src/pipelines/callPlanner.ts';
 import type { Components } from '../../src/pipelines/components.ts';
 import { fitIntoMemory } from '../../src/pipelines/fitIntoMemory.ts';
@@ -34,29 +39,53 @@ describe('fitIntoMemory', () => {
 
   const components = (deviceBytes: number): Components => ({
     ...pipe.components,
-    planner: callPlanner(smallConfigs, device, () => ({ processBytes: 64 * 1024 * MiB, deviceBytes })),
+    planner: callPlanner(smallConfigs, device, () => ({
+      processBytes: 64 * 1024 * MiB,
+      deviceBytes,
+    })),
   });
 
   /** The memory that is just enough for a call with these settings. */
   function roomFor(fixed: FixedSettings, decoded: boolean): number {
-    const request: MemoryRequest = { device, height, width, numFrames, pictures: 1, videos: 1, guided: true, decoded, fixed };
+    const request: MemoryRequest = {
+      device,
+      height,
+      width,
+      numFrames,
+      pictures: 1,
+      videos: 1,
+      guided: true,
+      decoded,
+      fixed,
+    };
     return (planner.plan(request).deviceBytes! + 1) / SAFE;
   }
 
   const fit = (deviceBytes: number, options: GenerateOptions = {}) => {
     const settings = settingsOf(picture, { height, width, numFrames, ...options }, facts);
-    return fitIntoMemory(components(deviceBytes), settings, guidanceScales(1, 3, numFrames), options);
+    return fitIntoMemory(
+      components(deviceBytes),
+      settings,
+      guidanceScales(1, 3, numFrames),
+      options,
+    );
   };
 
   /** What the models are set to, each value once. */
   const state = () => ({
-    attentionBytes: [...new Set([pipe.unet, pipe.vae].flatMap(attentionsIn).map(({ scoreBytes }) => scoreBytes))],
+    attentionBytes: [
+      ...new Set([pipe.unet, pipe.vae].flatMap(attentionsIn).map(({ scoreBytes }) => scoreBytes)),
+    ],
     forwardChunking: pipe.unet.forwardChunking,
   });
   const untouched = { attentionBytes: [undefined], forwardChunking: undefined };
 
   /** From the fastest to the smallest, as the documentation has them. */
-  const ladder: { guidanceTogether: boolean; attentionBytes: number; forwardChunking?: { size: number; dim: 0 } }[] = [
+  const ladder: {
+    guidanceTogether: boolean;
+    attentionBytes: number;
+    forwardChunking?: { size: number; dim: 0 };
+  }[] = [
     { guidanceTogether: true, attentionBytes: 256 * MiB },
     { guidanceTogether: false, attentionBytes: 256 * MiB },
     { guidanceTogether: false, attentionBytes: 128 * MiB },
@@ -103,7 +132,10 @@ describe('fitIntoMemory', () => {
       const given = { decodeChunkSize: 5, guidanceTogether: true };
       const { settings, undo } = fit(100 * 1024 * MiB, given);
       expect(settings).to.include(given);
-      expect(state()).to.deep.equal({ attentionBytes: [12345, 256 * MiB], forwardChunking: before.forwardChunking });
+      expect(state()).to.deep.equal({
+        attentionBytes: [12345, 256 * MiB],
+        forwardChunking: before.forwardChunking,
+      });
       undo();
       expect(state()).to.deep.equal(before);
     } finally {
@@ -142,20 +174,41 @@ describe('fitIntoMemory', () => {
     const [nearWidth, nearHeight] = error.message.match(message)!.slice(1).map(Number);
     const call = { width: nearWidth, height: nearHeight, outputType: 'latent' } as const;
     fit(room, call).undo();
-    expect(() => fit(room, { ...call, width: nearWidth! + 128, height: nearHeight! + 128 }), 'a larger size').to.throw(MemoryError);
+    expect(
+      () => fit(room, { ...call, width: nearWidth! + 128, height: nearHeight! + 128 }),
+      'a larger size',
+    ).to.throw(MemoryError);
     expect(seen, 'what was begun').to.deep.equal([]);
     expect(tf.memory().numTensors).to.equal(tensors);
     expect(state()).to.deep.equal(untouched);
   });
 
   it('is undone when the call ends, well or not', async () => {
-    const levers = { guidanceTogether: false, attentionBytes: 4 * MiB, forwardChunking: { size: 1, dim: 0 }, decodeChunkSize: 1 } as const;
-    const plan = { fits: true, levers, offload: 'none', choices: [], stages: [], processBytes: 0 } as const;
+    const levers = {
+      guidanceTogether: false,
+      attentionBytes: 4 * MiB,
+      forwardChunking: { size: 1, dim: 0 },
+      decodeChunkSize: 1,
+    } as const;
+    const plan = {
+      fits: true,
+      levers,
+      offload: 'none',
+      choices: [],
+      stages: [],
+      processBytes: 0,
+    } as const;
     const planned = new StableVideoDiffusionPipeline({
       ...pipe.components,
       planner: { plan: () => ({ ...plan, choices: [], stages: [] }) },
     });
-    const options = { height: 8, width: 16, numFrames: 2, numInferenceSteps: 1, outputType: 'latent' } as const;
+    const options = {
+      height: 8,
+      width: 16,
+      numFrames: 2,
+      numInferenceSteps: 1,
+      outputType: 'latent',
+    } as const;
     for (const fails of [false, true]) {
       const during: unknown[] = [];
       const callbackOnStepEnd = async () => {
@@ -171,7 +224,9 @@ describe('fitIntoMemory', () => {
         (error: Error) => error.message,
       );
       expect(result).to.equal(fails ? 'the callback failed' : 'done');
-      expect(during).to.deep.equal([{ attentionBytes: [4 * MiB], forwardChunking: { size: 1, dim: 0 } }]);
+      expect(during).to.deep.equal([
+        { attentionBytes: [4 * MiB], forwardChunking: { size: 1, dim: 0 } },
+      ]);
       expect(state()).to.deep.equal(untouched);
     }
   });

@@ -1,4 +1,7 @@
-/** Whole sampling calls on photographs against diffusers, stage by stage: 1e-4 relative L2, 99.5 % of 8-bit values equal, none off by more than 1. */
+/**
+ * Whole sampling calls on photographs against diffusers, stage by stage: 1e-4 relative L2, 99.5 %
+ * of 8-bit values equal, none off by more than 1.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import type { FloatArray } from '../../src/pipelines/types.ts';
@@ -43,14 +46,22 @@ describe('sampling calls against diffusers', () => {
       }
       expect(distances, 'stages that differ').to.deep.equal([]);
       if (fixture.tensors.frames) {
-        const { relativeL2: distance, equalBytes, largestByteDifference } = compareTensors(stages.frames, fixture.tensors.frames);
+        const {
+          relativeL2: distance,
+          equalBytes,
+          largestByteDifference,
+        } = compareTensors(stages.frames, fixture.tensors.frames);
         largest.frames = Math.max(largest.frames, distance);
         largest.unequal = Math.max(largest.unequal, 1 - equalBytes);
         expect(equalBytes, 'share of equal 8-bit values').to.be.at.least(EQUAL_BYTES);
         expect(largestByteDifference, 'largest difference of 8-bit values').to.be.at.most(1);
       }
       pipe.dispose();
-      tf.dispose([options.latents, image instanceof tf.Tensor ? image : undefined].filter((t) => t !== undefined));
+      tf.dispose(
+        [options.latents, image instanceof tf.Tensor ? image : undefined].filter(
+          (t) => t !== undefined,
+        ),
+      );
     });
   }
 

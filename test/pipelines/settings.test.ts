@@ -1,4 +1,7 @@
-/** Defaults of the sampling call, and the sentence that each wrong value gets before anything is computed. */
+/**
+ * Defaults of the sampling call, and the sentence that each wrong value gets before anything is
+ * computed.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { type ModelFacts, settingsOf } from '../../src/pipelines/settings.ts';
@@ -13,21 +16,46 @@ describe('defaults of the sampling call', () => {
     const { generator, ...rest } = settingsOf(picture, {}, facts);
     expect(generator).to.be.instanceOf(Generator);
     expect(rest).to.deep.equal({
-      ...{ batch: 1, height: 576, width: 1024, numFrames: 14, numInferenceSteps: 25, sigmas: undefined },
-      ...{ minGuidanceScale: 1, maxGuidanceScale: 3, fps: 7, motionBucketId: 127, noiseAugStrength: 0.02 },
-      ...{ guidanceTogether: true, decodeChunkSize: 14, numVideosPerPrompt: 1, latents: undefined, outputType: 'image' },
+      ...{
+        batch: 1,
+        height: 576,
+        width: 1024,
+        numFrames: 14,
+        numInferenceSteps: 25,
+        sigmas: undefined,
+      },
+      ...{
+        minGuidanceScale: 1,
+        maxGuidanceScale: 3,
+        fps: 7,
+        motionBucketId: 127,
+        noiseAugStrength: 0.02,
+      },
+      ...{
+        guidanceTogether: true,
+        decodeChunkSize: 14,
+        numVideosPerPrompt: 1,
+        latents: undefined,
+        outputType: 'image',
+      },
       callbackOnStepEndTensorInputs: ['latents'],
     });
   });
 
   it('decode as many frames at a time as there are', () => {
     expect(settingsOf(picture, { numFrames: 5 }, facts).decodeChunkSize).to.equal(5);
-    expect(settingsOf(picture, { numFrames: 5, decodeChunkSize: 2 }, facts).decodeChunkSize).to.equal(2);
+    expect(
+      settingsOf(picture, { numFrames: 5, decodeChunkSize: 2 }, facts).decodeChunkSize,
+    ).to.equal(2);
   });
 
   it('take a size of 0 for that of the UNet in training, if it has one', () => {
     const sizes = (sampleSize: number | null) => {
-      const { height, width } = settingsOf(picture, { height: 0, width: 0 }, { ...facts, sampleSize });
+      const { height, width } = settingsOf(
+        picture,
+        { height: 0, width: 0 },
+        { ...facts, sampleSize },
+      );
       return [height, width];
     };
     expect(sizes(96)).to.deep.equal([768, 768]);
@@ -36,13 +64,17 @@ describe('defaults of the sampling call', () => {
 
   it('count the pictures', () => {
     const tensor = tf.zeros([3, 4, 4, 3]);
-    const batches = ([picture, [picture, otherPicture], tensor] as ImageInput[]).map((image) => settingsOf(image, {}, facts).batch);
+    const batches = ([picture, [picture, otherPicture], tensor] as ImageInput[]).map(
+      (image) => settingsOf(image, {}, facts).batch,
+    );
     expect(batches).to.deep.equal([1, 2, 3]);
     tensor.dispose();
   });
 
   it('draw a new seed each time', () => {
-    const seeds = [1, 2].map(() => (settingsOf(picture, {}, facts).generator as Generator).initialSeed);
+    const seeds = [1, 2].map(
+      () => (settingsOf(picture, {}, facts).generator as Generator).initialSeed,
+    );
     expect(seeds[0]).to.not.equal(seeds[1]);
   });
 });
@@ -50,20 +82,42 @@ describe('defaults of the sampling call', () => {
 type Wrong = Record<string, [unknown, string]>;
 
 describe('wrong options of the sampling call', () => {
-  const whole = ['numFrames', 'numInferenceSteps', 'decodeChunkSize', 'numVideosPerPrompt', 'height', 'width'];
+  const whole = [
+    'numFrames',
+    'numInferenceSteps',
+    'decodeChunkSize',
+    'numVideosPerPrompt',
+    'height',
+    'width',
+  ];
   for (const name of whole) {
     it(`${name} that is no whole number of at least 1`, () => {
-      for (const value of [-8, 1.5, Number.NaN, Number.POSITIVE_INFINITY, '8', ...(/height|width/.test(name) ? [] : [0])]) {
+      for (const value of [
+        -8,
+        1.5,
+        Number.NaN,
+        Number.POSITIVE_INFINITY,
+        '8',
+        ...(/height|width/.test(name) ? [] : [0]),
+      ]) {
         const message = `\`${name}\` has to be a whole number of at least 1 but is ${value}.`;
         expect(() => settingsOf(picture, { [name]: value }, facts)).to.throw(message);
       }
     });
   }
 
-  for (const name of ['minGuidanceScale', 'maxGuidanceScale', 'fps', 'motionBucketId', 'noiseAugStrength']) {
+  for (const name of [
+    'minGuidanceScale',
+    'maxGuidanceScale',
+    'fps',
+    'motionBucketId',
+    'noiseAugStrength',
+  ]) {
     it(`${name} that is no finite number`, () => {
       for (const value of [Number.NaN, Number.POSITIVE_INFINITY, '7', true]) {
-        expect(() => settingsOf(picture, { [name]: value }, facts)).to.throw(`\`${name}\` has to be a finite number but is ${value}.`);
+        expect(() => settingsOf(picture, { [name]: value }, facts)).to.throw(
+          `\`${name}\` has to be a finite number but is ${value}.`,
+        );
       }
     });
   }
@@ -119,13 +173,22 @@ describe('wrong options of the sampling call', () => {
 describe('wrong pictures for the sampling call', () => {
   const wrong: Record<string, [unknown, string]> = {
     'an empty list': [[], '`image` has to hold at least one picture but is an empty list.'],
-    'a path': ['rocket.png', '`image` has to be a picture of `loadImage`, a list of them or a tensor but is rocket.png.'],
-    nothing: [undefined, '`image` has to be a picture of `loadImage`, a list of them or a tensor but is undefined.'],
+    'a path': [
+      'rocket.png',
+      '`image` has to be a picture of `loadImage`, a list of them or a tensor but is rocket.png.',
+    ],
+    nothing: [
+      undefined,
+      '`image` has to be a picture of `loadImage`, a list of them or a tensor but is undefined.',
+    ],
     'a list with something else in it': [
       [picture, new Uint8Array(3)],
       '`image` has to be a picture of `loadImage`, a list of them or a tensor but is Uint8Array.',
     ],
-    'a picture with too few bytes': [{ ...picture, width: 21 }, 'A picture of 21x12 pixels has to hold 756 bytes of RGB but holds 720.'],
+    'a picture with too few bytes': [
+      { ...picture, width: 21 },
+      'A picture of 21x12 pixels has to hold 756 bytes of RGB but holds 720.',
+    ],
   };
   for (const [what, [image, message]] of Object.entries(wrong)) {
     it(what, () => {
@@ -139,7 +202,9 @@ describe('wrong pictures for the sampling call', () => {
       [1, 3, 8, 8],
     ]) {
       const image = tf.zeros(shape);
-      expect(() => settingsOf(image, {}, facts)).to.throw(`A tensor \`image\` has to be of shape [N, height, width, 3] but is [${shape}].`);
+      expect(() => settingsOf(image, {}, facts)).to.throw(
+        `A tensor \`image\` has to be of shape [N, height, width, 3] but is [${shape}].`,
+      );
       image.dispose();
     }
   });

@@ -1,4 +1,7 @@
-/** The checkpoint of the package, as it is meant to be used, against diffusers: at least 99.5 % of 8-bit values equal, none off by more than 1. */
+/**
+ * The checkpoint of the package, as it is meant to be used, against diffusers: at least 99.5 % of
+ * 8-bit values equal, none off by more than 1.
+ */
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import sharp from 'sharp';
@@ -15,17 +18,30 @@ describe('the checkpoint of the package against diffusers', () => {
   // Elsewhere one seed takes minutes.
   const seeds = ['tensorflow', 'wasm'].includes(testBackend) ? 10 : 1;
   it(`makes the same frames from ${seeds} seeds`, async () => {
-    const sheet = await sharp(path('test/fixtures/shipped-model.png')).removeAlpha().raw().toBuffer();
-    const pipe = await StableVideoDiffusionPipeline.fromPretrained(path('weights/tiny'), { backend: testBackend });
+    const sheet = await sharp(path('test/fixtures/shipped-model.png'))
+      .removeAlpha()
+      .raw()
+      .toBuffer();
+    const pipe = await StableVideoDiffusionPipeline.fromPretrained(path('weights/tiny'), {
+      backend: testBackend,
+    });
     const picture = await loadImage(path('examples/toy-rocket.png'));
     const shares: number[] = [];
     for (let seed = 0; seed < seeds; seed++) {
-      const { frames } = await pipe.generate(picture, { height, width, numFrames, numInferenceSteps, generator: new Generator(seed) });
+      const { frames } = await pipe.generate(picture, {
+        height,
+        width,
+        numFrames,
+        numInferenceSteps,
+        generator: new Generator(seed),
+      });
       let [equal, largest] = [0, 0];
       for (const [f, { data }] of frames[0].entries()) {
         for (const [i, value] of data.entries()) {
           const [y, x] = [Math.floor(i / (3 * width)), i % (3 * width)];
-          const difference = Math.abs(value - sheet[((seed * height + y) * numFrames + f) * 3 * width + x]);
+          const difference = Math.abs(
+            value - sheet[((seed * height + y) * numFrames + f) * 3 * width + x],
+          );
           if (difference === 0) equal++;
           largest = Math.max(largest, difference);
         }
@@ -34,7 +50,9 @@ describe('the checkpoint of the package against diffusers', () => {
       shares.push(equal / (numFrames * height * width * 3));
     }
     pipe.dispose();
-    console.log(`      8-bit values that differ: up to ${(100 * (1 - Math.min(...shares))).toFixed(3)} %`);
+    console.log(
+      `      8-bit values that differ: up to ${(100 * (1 - Math.min(...shares))).toFixed(3)} %`,
+    );
     expect(Math.min(...shares), 'share of equal 8-bit values').to.be.at.least(EQUAL_BYTES);
   }).timeout(30 * 60_000);
 });

@@ -1,4 +1,7 @@
-/** Calls that are cancelled or fail: the reason is handed on, and neither a tensor nor a native handle is left. */
+/**
+ * Calls that are cancelled or fail: the reason is handed on, and neither a tensor nor a native
+ * handle is left.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { nativeHandleCount } from '../../src/backends/index.ts';
@@ -33,11 +36,19 @@ describe('a cancelled call', () => {
 
   it('that was cancelled before it began', async () => {
     const seen: Progress[] = [];
-    expect(await rejection({ signal: AbortSignal.abort(reason), onProgress: (progress) => seen.push(progress) })).to.equal(reason);
+    expect(
+      await rejection({
+        signal: AbortSignal.abort(reason),
+        onProgress: (progress) => seen.push(progress),
+      }),
+    ).to.equal(reason);
     expect(seen).to.deep.equal([]);
   });
 
-  /** Cancels when the given point of progress is reached, or as soon as the event loop has a turn after it. */
+  /**
+   * Cancels when the given point of progress is reached, or as soon as the event loop has a turn
+   * after it.
+   */
   function cancelAt(stage: Progress['stage'], step: number, later = false): Options {
     const controller = new AbortController();
     const onProgress = (progress: Progress) => {
@@ -104,14 +115,21 @@ describe('a failed call', () => {
       'latents_step_0',
       'frames',
     ]) {
-      expect(await rejection({ onStage: (name) => (name === stage ? fail() : undefined) })).to.equal(broken);
+      expect(
+        await rejection({ onStage: (name) => (name === stage ? fail() : undefined) }),
+      ).to.equal(broken);
     }
   });
 
   it('by sigmas that are none, before anything is computed', async () => {
     const seen: Progress[] = [];
-    const error = await rejection({ sigmas: [700, Number.NaN, 0], onProgress: (progress) => seen.push(progress) });
-    expect(error).to.have.property('message').that.includes('`sigmas` has to hold finite noise levels');
+    const error = await rejection({
+      sigmas: [700, Number.NaN, 0],
+      onProgress: (progress) => seen.push(progress),
+    });
+    expect(error)
+      .to.have.property('message')
+      .that.includes('`sigmas` has to hold finite noise levels');
     expect(seen).to.deep.equal([]);
   });
 
@@ -142,7 +160,9 @@ describe('a failed call', () => {
     try {
       expect(await rejection({}))
         .to.have.property('message')
-        .that.includes('Model expects an added time embedding vector of length 24, but a vector of 21');
+        .that.includes(
+          'Model expects an added time embedding vector of length 24, but a vector of 21',
+        );
     } finally {
       pipe.unet.args.additionTimeEmbedDim = additionTimeEmbedDim;
     }
@@ -160,7 +180,10 @@ describe('a pipeline', () => {
     for (const used of [false, true]) {
       const before = held();
       const other = await tinyPipeline();
-      const weights = [other.unet, other.vae, other.imageEncoder].reduce((sum, model) => sum + model.parameters().length, 0);
+      const weights = [other.unet, other.vae, other.imageEncoder].reduce(
+        (sum, model) => sum + model.parameters().length,
+        0,
+      );
       expect(held().tensors - before.tensors).to.equal(weights);
       if (used) await other.generate(picture, options);
       other.dispose();

@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { Generator } from '../../src/random/generator.ts';
 
-const fixture = JSON.parse(readFileSync(new URL('../fixtures/random/torch-randn.json', import.meta.url), 'utf8'));
+const fixture = JSON.parse(
+  readFileSync(new URL('../fixtures/random/torch-randn.json', import.meta.url), 'utf8'),
+);
 
 /** The float32 numbers of a base64 string. */
 function floats(base64: string): Float32Array {
@@ -24,7 +26,9 @@ describe('Generator', () => {
   }
 
   it('takes seeds as numbers too', () => {
-    const numbers = fixture.seeds.filter(({ seed }: { seed: string }) => Number.isSafeInteger(Number(seed)));
+    const numbers = fixture.seeds.filter(({ seed }: { seed: string }) =>
+      Number.isSafeInteger(Number(seed)),
+    );
     expect(numbers).to.have.length.above(4);
     for (const { seed, initialSeed, large } of numbers) {
       const generator = new Generator(Number(seed));
@@ -35,14 +39,19 @@ describe('Generator', () => {
 
   it("draws torch's numbers for every length from 1 to 40", () => {
     fixture.lengths.forEach((values: string, i: number) => {
-      expect(new Generator(1001 + i).randn([i + 1]), `length ${i + 1}`).to.deep.equal(floats(values));
+      expect(new Generator(1001 + i).randn([i + 1]), `length ${i + 1}`).to.deep.equal(
+        floats(values),
+      );
     });
   });
 
-  for (const [name, calls] of Object.entries<{ shape: number[]; values: string }[]>(fixture.sequences)) {
+  for (const [name, calls] of Object.entries<{ shape: number[]; values: string }[]>(
+    fixture.sequences,
+  )) {
     it(`goes on as torch does: ${name}`, () => {
       const generator = new Generator(3);
-      for (const { shape, values } of calls) expect(generator.randn(shape), `[${shape}]`).to.deep.equal(floats(values));
+      for (const { shape, values } of calls)
+        expect(generator.randn(shape), `[${shape}]`).to.deep.equal(floats(values));
     });
   }
 
@@ -62,7 +71,9 @@ describe('Generator', () => {
     const [a, b] = [new Generator(), new Generator()];
     expect(a.initialSeed).not.to.equal(b.initialSeed);
     expect(a.randn([20])).not.to.deep.equal(b.randn([20]));
-    expect(new Generator(a.initialSeed).randn([20])).to.deep.equal(new Generator(Number(a.initialSeed)).randn([20]));
+    expect(new Generator(a.initialSeed).randn([20])).to.deep.equal(
+      new Generator(Number(a.initialSeed)).randn([20]),
+    );
   });
 
   it('is copied with its whole state', () => {
@@ -76,13 +87,24 @@ describe('Generator', () => {
   });
 
   it('refuses seeds that are not whole numbers of torch’s range', () => {
-    for (const seed of [1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 64, 2n ** 64n, -(2n ** 63n) - 1n]) {
-      expect(() => new Generator(seed), String(seed)).to.throw(`\`seed\` has to be a whole number from -2^63 to 2^64 - 1 but is ${seed}.`);
+    for (const seed of [
+      1.5,
+      Number.NaN,
+      Number.POSITIVE_INFINITY,
+      2 ** 64,
+      2n ** 64n,
+      -(2n ** 63n) - 1n,
+    ]) {
+      expect(() => new Generator(seed), String(seed)).to.throw(
+        `\`seed\` has to be a whole number from -2^63 to 2^64 - 1 but is ${seed}.`,
+      );
     }
   });
 
   it('refuses shapes that are none', () => {
-    expect(() => new Generator(0).randn([2, -1])).to.throw('`shape` has to hold whole numbers of at least 0 but is [2, -1].');
+    expect(() => new Generator(0).randn([2, -1])).to.throw(
+      '`shape` has to hold whole numbers of at least 0 but is [2, -1].',
+    );
     expect(() => new Generator(0).randn([1.5])).to.throw('but is [1.5].');
   });
 });

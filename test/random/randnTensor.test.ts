@@ -4,7 +4,9 @@ import { expect } from 'chai';
 import { Generator } from '../../src/random/generator.ts';
 import { randnTensor, toChannelsFirst } from '../../src/random/randnTensor.ts';
 
-const { tensors } = JSON.parse(readFileSync(new URL('../fixtures/random/torch-randn.json', import.meta.url), 'utf8'));
+const { tensors } = JSON.parse(
+  readFileSync(new URL('../fixtures/random/torch-randn.json', import.meta.url), 'utf8'),
+);
 
 function floats(base64: string): Float32Array {
   return new Float32Array(new Uint8Array(Buffer.from(base64, 'base64')).buffer);
@@ -35,6 +37,8 @@ describe('randnTensor', () => {
       'You have passed a list of generators of length 2, but requested an effective batch size of 3. ' +
         'Make sure the batch size matches the length of the generators.',
     );
-    expect(() => randnTensor([], [1, 4, 2, 2])).to.throw('a list of generators of length 0, but requested an effective batch size of 1.');
+    expect(() => randnTensor([], [1, 4, 2, 2])).to.throw(
+      'a list of generators of length 0, but requested an effective batch size of 1.',
+    );
   });
 });

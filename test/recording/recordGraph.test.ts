@@ -10,9 +10,13 @@ import { testBackend } from '../setup.ts';
 const held = () => ({ tensors: tf.memory().numTensors, native: nativeHandleCount() });
 const values = (tensors: tf.Tensor[]) => tensors.map((tensor) => Array.from(tensor.dataSync()));
 const readable = (value: tf.Tensor) => ({ read: () => value });
-const range = (from: number, ...shape: number[]) => tf.tidy(() => tf.reshape(tf.range(from, from + tf.util.sizeFromShape(shape)), shape));
+const range = (from: number, ...shape: number[]) =>
+  tf.tidy(() => tf.reshape(tf.range(from, from + tf.util.sizeFromShape(shape)), shape));
 
-/** Operations whose attributes are of every type, lists and shapes among them, with one, several and shared outputs. */
+/**
+ * Operations whose attributes are of every type, lists and shapes among them, with one, several and
+ * shared outputs.
+ */
 function compute(x: tf.Tensor, w: tf.Tensor): tf.Tensor[] {
   return tf.tidy(() => {
     const image = tf.reshape(x, [1, 2, 3, 2]) as tf.Tensor4D;
@@ -25,7 +29,13 @@ function compute(x: tf.Tensor, w: tf.Tensor): tf.Tensor[] {
     const filtered = tf.conv2d(padded, tf.reshape(w, [2, 1, 2, 3]) as tf.Tensor4D, [1, 2], 'valid');
     const [first, second] = tf.split(filtered, [1, 2], 3);
     const long = tf.expandDims(tf.fill([3], 1.5), 1);
-    return [tf.leakyRelu(first, 0.25), tf.transpose(second, [3, 0, 2, 1]), tf.concat([long, long]), tf.isFinite(second), filtered];
+    return [
+      tf.leakyRelu(first, 0.25),
+      tf.transpose(second, [3, 0, 2, 1]),
+      tf.concat([long, long]),
+      tf.isFinite(second),
+      filtered,
+    ];
   });
 }
 
@@ -37,7 +47,9 @@ function compute(x: tf.Tensor, w: tf.Tensor): tf.Tensor[] {
     const { results, graph } = recordGraph([x], [{ read: () => weight }], () => compute(x, w));
     const check = (input: tf.Tensor, run: tf.Tensor[]) => {
       const wanted = compute(input, weight);
-      expect(run.map(({ shape, dtype }) => ({ shape, dtype }))).to.deep.equal(wanted.map(({ shape, dtype }) => ({ shape, dtype })));
+      expect(run.map(({ shape, dtype }) => ({ shape, dtype }))).to.deep.equal(
+        wanted.map(({ shape, dtype }) => ({ shape, dtype })),
+      );
       expect(values(run)).to.deep.equal(values(wanted));
       tf.dispose([wanted, run]);
     };
@@ -78,7 +90,8 @@ function compute(x: tf.Tensor, w: tf.Tensor): tf.Tensor[] {
     const before = held();
     const foreignUse = () => recordGraph([x], [], () => [tf.tidy(() => tf.add(x, foreign))]);
     expect(foreignUse).to.throw('may use its inputs, its weights and constants only');
-    const reading = () => recordGraph([x], [], () => tf.tidy(() => [tf.mul(x, tf.add(x, 1).dataSync()[0])]));
+    const reading = () =>
+      recordGraph([x], [], () => tf.tidy(() => [tf.mul(x, tf.add(x, 1).dataSync()[0])]));
     expect(reading).to.throw('cannot read values');
     expect(held()).to.deep.equal(before);
     // The addon is itself again.

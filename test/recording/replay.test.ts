@@ -40,8 +40,14 @@ describe('Replays', () => {
   const layer = model();
   after(() => layer.dispose());
 
-  /** Evaluates twice the input `[size, 2]` in two blocks, and gives the paths that were reported and the result. */
-  async function evaluate(replays: Replays, { size = 3, settings = [] as unknown[], signal = undefined as AbortSignal | undefined } = {}) {
+  /**
+   * Evaluates twice the input `[size, 2]` in two blocks, and gives the paths that were reported and
+   * the result.
+   */
+  async function evaluate(
+    replays: Replays,
+    { size = 3, settings = [] as unknown[], signal = undefined as AbortSignal | undefined } = {},
+  ) {
     const paths: string[] = [];
     const x = tf.fill([size, 2], 4);
     const steps = function* ([x]: tf.Tensor[]) {
@@ -50,7 +56,10 @@ describe('Replays', () => {
       return tf.mul(x, 2);
     };
     try {
-      const result = await replays.run({ model: layer, inputs: [x], settings, steps }, { signal, onStep: (path) => paths.push(path) });
+      const result = await replays.run(
+        { model: layer, inputs: [x], settings, steps },
+        { signal, onStep: (path) => paths.push(path) },
+      );
       const [value] = result.dataSync();
       result.dispose();
       return { paths, value };
@@ -63,10 +72,15 @@ describe('Replays', () => {
     const before = tf.memory().numTensors;
     const { log, record } = recorder();
     const replays = new Replays(record, { worthwhileMs: 1e-6 });
-    const [eager, recorded, replayed] = [await evaluate(replays), await evaluate(replays), await evaluate(replays)];
+    const [eager, recorded, replayed] = [
+      await evaluate(replays),
+      await evaluate(replays),
+      await evaluate(replays),
+    ];
     expect(log).to.deep.equal(['record with 2 weights', 'replay']);
     expect([eager.value, recorded.value, replayed.value]).to.deep.equal([8, 8, 1]);
-    for (const { paths } of [eager, recorded, replayed]) expect(paths).to.deep.equal(['first', 'second']);
+    for (const { paths } of [eager, recorded, replayed])
+      expect(paths).to.deep.equal(['first', 'second']);
     replays.dispose();
     expect(log.at(-1)).to.equal('free');
     expect(tf.memory().numTensors).to.equal(before);
@@ -74,7 +88,10 @@ describe('Replays', () => {
 
   it('records nothing that is slow, or not worth it', async () => {
     const { log, record } = recorder();
-    for (const replays of [new Replays(record, { worthwhileMs: 1e-6, longestMs: 0 }), new Replays(record, { worthwhileMs: 1e6 })]) {
+    for (const replays of [
+      new Replays(record, { worthwhileMs: 1e-6, longestMs: 0 }),
+      new Replays(record, { worthwhileMs: 1e6 }),
+    ]) {
       for (let i = 0; i < 3; i++) expect((await evaluate(replays)).value).to.equal(8);
     }
     expect(log).to.deep.equal([]);
@@ -89,7 +106,9 @@ describe('Replays', () => {
     await evaluate(replays);
     layer.computeDtype = 'float32';
     const precisions = testBackend === 'tensorflow' ? 1 : 0;
-    expect(log.filter((entry) => entry.startsWith('record'))).to.have.length(variants.length + precisions);
+    expect(log.filter((entry) => entry.startsWith('record'))).to.have.length(
+      variants.length + precisions,
+    );
     expect(log.filter((entry) => entry === 'replay')).to.have.length(1 - precisions);
     replays.dispose();
   });
@@ -122,13 +141,22 @@ describe('Replays', () => {
   /** Frames of a short video, which is decoded in chunks of two sizes. */
   async function generate(pipe: StableVideoDiffusionPipeline, replays?: Replays) {
     pipe.components.replays = replays;
-    const options = { height: 32, width: 32, numFrames: 3, decodeChunkSize: 2, numInferenceSteps: 2, generator: new Generator(1) };
+    const options = {
+      height: 32,
+      width: 32,
+      numFrames: 3,
+      decodeChunkSize: 2,
+      numInferenceSteps: 2,
+      generator: new Generator(1),
+    };
     return (await pipe.generate(picture, { ...options, outputType: 'array' })).frames.data;
   }
 
-  // The session rearranges a graph before it runs it, by the processor that it finds: on some, the last bit of sums differs.
+  // The session rearranges a graph before it runs it, by the processor that it finds: on some, the
+  // last bit of sums differs.
   const LAST_BITS = 5e-7;
-  const difference = (a: Float32Array, b: Float32Array) => a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
+  const difference = (a: Float32Array, b: Float32Array) =>
+    a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
 
   it('give the same frames, with weights in half and in float32, and leave nothing', async () => {
     const before = held();
@@ -149,10 +177,15 @@ describe('Replays', () => {
   });
 
   it('give the same frames to the bit in half precision, with feed-forwards in slices', async () => {
-    const pipe = await StableVideoDiffusionPipeline.fromPretrained(tiny, { backend: testBackend, dtype: 'bfloat16' });
+    const pipe = await StableVideoDiffusionPipeline.fromPretrained(tiny, {
+      backend: testBackend,
+      dtype: 'bfloat16',
+    });
     pipe.unet.enableForwardChunking(1, 1);
     const wanted = await generate(pipe);
-    expect(await generate(pipe, new Replays(recordGraph, { worthwhileMs: 0 }))).to.deep.equal(wanted);
+    expect(await generate(pipe, new Replays(recordGraph, { worthwhileMs: 0 }))).to.deep.equal(
+      wanted,
+    );
     pipe.dispose();
   });
 });

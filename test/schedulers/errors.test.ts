@@ -3,16 +3,18 @@ import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { EulerDiscreteScheduler } from '../../src/schedulers/index.ts';
 
-const stated: Record<string, string> = JSON.parse(readFileSync(new URL('../fixtures/svd-goldens.json', import.meta.url), 'utf8')).scheduler
-  .errors;
+const stated: Record<string, string> = JSON.parse(
+  readFileSync(new URL('../fixtures/svd-goldens.json', import.meta.url), 'utf8'),
+).scheduler.errors;
 
 /** diffusers' message with our names for what the user types. */
 function ours(message: string): string {
   return message
     .replace(/^\w+: /, '')
     .replace(/<class '.*\.(\w+)'>/, '$1')
-    .replace(/\b(num_inference|use|timestep|prediction|interpolation|final_sigmas)(_[a-z]+)+/g, (name) =>
-      name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+    .replace(
+      /\b(num_inference|use|timestep|prediction|interpolation|final_sigmas)(_[a-z]+)+/g,
+      (name) => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),
     )
     .replace('= True', '= true')
     .replace('`sigmas.', '`sigmas`.');
@@ -79,18 +81,26 @@ describe('errors of EulerDiscreteScheduler', () => {
         `Cannot set \`timesteps\` with \`config.${name} = true\`.`,
       );
     }
-    expect(() => scheduled({}, 5, { timesteps: [1] })).to.throw('Can only pass one of `numInferenceSteps` or `timesteps` or `sigmas`.');
+    expect(() => scheduled({}, 5, { timesteps: [1] })).to.throw(
+      'Can only pass one of `numInferenceSteps` or `timesteps` or `sigmas`.',
+    );
   });
 
   it('counts and values that are none', () => {
     for (const count of [0, -1, 2.5, Number.NaN, Number.POSITIVE_INFINITY]) {
-      expect(() => scheduled({}, count)).to.throw(`\`numInferenceSteps\` has to be a whole number of at least 1 but is ${count}.`);
+      expect(() => scheduled({}, count)).to.throw(
+        `\`numInferenceSteps\` has to be a whole number of at least 1 but is ${count}.`,
+      );
     }
     for (const sigmas of [[], [1], [1, Number.NaN, 0], [Number.POSITIVE_INFINITY, 0], [1, -1, 0]]) {
-      expect(() => scheduled({}, null, { sigmas })).to.throw('`sigmas` has to hold finite noise levels of at least 0');
+      expect(() => scheduled({}, null, { sigmas })).to.throw(
+        '`sigmas` has to hold finite noise levels of at least 0',
+      );
     }
     for (const timesteps of [[], [1, Number.NaN]]) {
-      expect(() => scheduled({}, null, { timesteps })).to.throw('`timesteps` has to hold one or more finite numbers but is [');
+      expect(() => scheduled({}, null, { timesteps })).to.throw(
+        '`timesteps` has to hold one or more finite numbers but is [',
+      );
     }
   });
 
@@ -105,9 +115,15 @@ describe('errors of EulerDiscreteScheduler', () => {
 
   it('a timestep that is not in the schedule', () => {
     withOnes((x) => {
-      expect(() => scheduled({}, 4).step(x, 1.5, x)).to.throw('The timestep 1.5 is not in the schedule.');
-      expect(() => scheduled({}, 4).scaleModelInput(x, 1.5)).to.throw('The timestep 1.5 is not in the schedule.');
-      expect(() => scheduled({}, 4).addNoise(x, x, [1.5])).to.throw('The timestep 1.5 is not in the schedule.');
+      expect(() => scheduled({}, 4).step(x, 1.5, x)).to.throw(
+        'The timestep 1.5 is not in the schedule.',
+      );
+      expect(() => scheduled({}, 4).scaleModelInput(x, 1.5)).to.throw(
+        'The timestep 1.5 is not in the schedule.',
+      );
+      expect(() => scheduled({}, 4).addNoise(x, x, [1.5])).to.throw(
+        'The timestep 1.5 is not in the schedule.',
+      );
     });
   });
 
@@ -116,14 +132,18 @@ describe('errors of EulerDiscreteScheduler', () => {
       const scheduler = scheduled({}, 1);
       const t = scheduler.timesteps[0]!;
       tf.dispose(Object.values(scheduler.step(x, t, x)));
-      expect(() => scheduler.step(x, t, x)).to.throw('index 2 is out of bounds for dimension 0 with size 2: the schedule has ended.');
+      expect(() => scheduler.step(x, t, x)).to.throw(
+        'index 2 is out of bounds for dimension 0 with size 2: the schedule has ended.',
+      );
     });
   });
 
   it('a prediction type that is none, at the step as in diffusers', () => {
     withOnes((x) => {
       const scheduler = scheduled({ prediction_type: 'foo' }, 4);
-      expect(() => scheduler.step(x, scheduler.timesteps[0]!, x)).to.throw('predictionType given as foo must be one of `epsilon`');
+      expect(() => scheduler.step(x, scheduler.timesteps[0]!, x)).to.throw(
+        'predictionType given as foo must be one of `epsilon`',
+      );
     });
   });
 });

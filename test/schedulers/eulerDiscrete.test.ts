@@ -2,7 +2,12 @@ import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { Generator, randnTensor } from '../../src/random/index.ts';
 import { EulerDiscreteScheduler, type EulerStepOptions } from '../../src/schedulers/index.ts';
-import { type Fixture, type ReferenceTensor, readFixture, relativeL2 } from '../harness/fixtures.ts';
+import {
+  type Fixture,
+  type ReferenceTensor,
+  readFixture,
+  relativeL2,
+} from '../harness/fixtures.ts';
 import { uniforms } from '../harness/nameHash.ts';
 
 interface Run {
@@ -23,7 +28,11 @@ function named(name: string, shape: number[]): tf.Tensor {
   return video(Float32Array.from(uniforms(name, tf.util.sizeFromShape(shape))), shape);
 }
 
-async function expectEqual(actual: tf.Tensor, expected: ReferenceTensor, what: string): Promise<void> {
+async function expectEqual(
+  actual: tf.Tensor,
+  expected: ReferenceTensor,
+  what: string,
+): Promise<void> {
   const reference = video(expected.data, expected.shape);
   expect(actual.shape).to.deep.equal(reference.shape);
   expect(relativeL2(await actual.data(), await reference.data()), what).to.be.at.most(TOLERANCE);
@@ -59,16 +68,32 @@ describe('EulerDiscreteScheduler', () => {
       const scheduler = EulerDiscreteScheduler.fromConfig(config);
       scheduler.setTimesteps(num_inference_steps);
       const { s_churn: sChurn, s_tmin: sTmin, s_tmax: sTmax, s_noise: sNoise } = options;
-      const call: EulerStepOptions = { sChurn, sTmin, sTmax, sNoise, generator: generatorOf(seeds) };
+      const call: EulerStepOptions = {
+        sChurn,
+        sTmin,
+        sTmax,
+        sNoise,
+        generator: generatorOf(seeds),
+      };
       const output = named('scheduler.v', shape);
-      let sample: tf.Tensor = tf.tidy(() => tf.mul(named('scheduler.x', shape), scheduler.initNoiseSigma));
+      let sample: tf.Tensor = tf.tidy(() =>
+        tf.mul(named('scheduler.x', shape), scheduler.initNoiseSigma),
+      );
       for (const [i, t] of scheduler.timesteps.entries()) {
         const scaled = scheduler.scaleModelInput(sample, t);
         expect(scheduler.stepIndex).to.equal(i);
         const { prevSample, predOriginalSample } = scheduler.step(output, t, sample, call);
         expect(scheduler.stepIndex).to.equal(i + 1);
-        await expectEqual(scaled, steps.tensors[`${name}.${i}.scaled`]!, `${name}: model input ${i}`);
-        await expectEqual(predOriginalSample, steps.tensors[`${name}.${i}.x0`]!, `${name}: clean sample ${i}`);
+        await expectEqual(
+          scaled,
+          steps.tensors[`${name}.${i}.scaled`]!,
+          `${name}: model input ${i}`,
+        );
+        await expectEqual(
+          predOriginalSample,
+          steps.tensors[`${name}.${i}.x0`]!,
+          `${name}: clean sample ${i}`,
+        );
         await expectEqual(prevSample, steps.tensors[`${name}.${i}.prev`]!, `${name}: sample ${i}`);
         tf.dispose([scaled, predOriginalSample, sample]);
         sample = prevSample;
@@ -81,10 +106,19 @@ describe('EulerDiscreteScheduler', () => {
     const results: Float32Array[] = [];
     const [sample, output] = [named('x', [1, 2, 4, 2, 3]), named('v', [1, 2, 4, 2, 3])];
     const noise = randnTensor(new Generator(5), [1, 2, 4, 2, 3]);
-    for (const source of [{ noise }, { generator: new Generator(5) }, { generator: new Generator(6) }, {}, {}]) {
+    for (const source of [
+      { noise },
+      { generator: new Generator(5) },
+      { generator: new Generator(6) },
+      {},
+      {},
+    ]) {
       const scheduler = new EulerDiscreteScheduler({ useKarrasSigmas: true }, () => {});
       scheduler.setTimesteps(4);
-      const result = scheduler.step(output, scheduler.timesteps[0]!, sample, { sChurn: 2, ...source });
+      const result = scheduler.step(output, scheduler.timesteps[0]!, sample, {
+        sChurn: 2,
+        ...source,
+      });
       results.push((await result.prevSample.data()) as Float32Array);
       tf.dispose([result.prevSample, result.predOriginalSample]);
     }
@@ -96,7 +130,9 @@ describe('EulerDiscreteScheduler', () => {
 
   it('adds noise and gives velocities as diffusers does', async () => {
     const shape: number[] = JSON.parse(noising.metadata.shape!);
-    for (const [name, config] of Object.entries<Record<string, unknown>>(JSON.parse(noising.metadata.cases!))) {
+    for (const [name, config] of Object.entries<Record<string, unknown>>(
+      JSON.parse(noising.metadata.cases!),
+    )) {
       const scheduler = EulerDiscreteScheduler.fromConfig(config);
       scheduler.setTimesteps(8);
       const [x, noise] = [named('scheduler.x', shape), named('scheduler.noise', shape)];
@@ -118,14 +154,25 @@ describe('EulerDiscreteScheduler', () => {
         scheduler.scaleModelInput(sample, t).dispose();
         const { prevSample, predOriginalSample } = scheduler.step(noise, t, sample);
         tf.dispose([predOriginalSample, sample]);
-        await expectEqual(prevSample, noising.tensors[`${name}.${i}.prev`]!, `${name}: sample ${i} after the begin index`);
+        await expectEqual(
+          prevSample,
+          noising.tensors[`${name}.${i}.prev`]!,
+          `${name}: sample ${i} after the begin index`,
+        );
         sample = prevSample;
       }
-      await check(scheduler.addNoise(sample, noise, scheduler.timesteps.slice(0, 2)), 'add_noise_later');
+      await check(
+        scheduler.addNoise(sample, noise, scheduler.timesteps.slice(0, 2)),
+        'add_noise_later',
+      );
       tf.dispose([sample, noise]);
 
       scheduler.setTimesteps(3);
-      expect([scheduler.stepIndex, scheduler.beginIndex, scheduler.numInferenceSteps]).to.deep.equal([null, null, 3]);
+      expect([
+        scheduler.stepIndex,
+        scheduler.beginIndex,
+        scheduler.numInferenceSteps,
+      ]).to.deep.equal([null, null, 3]);
     }
   });
 
@@ -135,7 +182,9 @@ describe('EulerDiscreteScheduler', () => {
     expect(scheduler.numInferenceSteps).to.equal(5);
     expect([900, 500, 100.5].map((t) => scheduler.indexForTimestep(t))).to.deep.equal([0, 2, 4]);
     expect(scheduler.indexForTimestep(3, [5, 3, 1])).to.equal(1);
-    expect(() => scheduler.indexForTimestep(100)).to.throw('The timestep 100 is not in the schedule.');
+    expect(() => scheduler.indexForTimestep(100)).to.throw(
+      'The timestep 100 is not in the schedule.',
+    );
   });
 
   it('has order 1 and the length of its training schedule', () => {
@@ -148,20 +197,27 @@ describe('EulerDiscreteScheduler', () => {
     const scheduler = new EulerDiscreteScheduler({}, (message) => warnings.push(message));
     scheduler.setTimesteps(3);
     const x = tf.ones([1, 2, 2, 4]);
-    for (const t of scheduler.timesteps.slice(0, 2)) tf.dispose(Object.values(scheduler.step(x, t, x)));
-    expect(warnings).to.deep.equal(['The `scaleModelInput` function should be called before `step` to ensure correct denoising.']);
+    for (const t of scheduler.timesteps.slice(0, 2))
+      tf.dispose(Object.values(scheduler.step(x, t, x)));
+    expect(warnings).to.deep.equal([
+      'The `scaleModelInput` function should be called before `step` to ensure correct denoising.',
+    ]);
     x.dispose();
   });
 
   it('warns of custom sigmas that do not descend to 0', () => {
     const warningsOf = (sigmas: number[]) => {
       const warnings: string[] = [];
-      new EulerDiscreteScheduler({}, (message) => warnings.push(message)).setTimesteps(null, { sigmas });
+      new EulerDiscreteScheduler({}, (message) => warnings.push(message)).setTimesteps(null, {
+        sigmas,
+      });
       return warnings;
     };
     expect(warningsOf([10, 1, 0])).to.deep.equal([]);
     expect(warningsOf([10, 1, 0.002])).to.have.length(1);
-    expect(warningsOf([10, 1, 0.002])[0]).to.contain('should end with the terminal value 0 but end with 0.002');
+    expect(warningsOf([10, 1, 0.002])[0]).to.contain(
+      'should end with the terminal value 0 but end with 0.002',
+    );
     expect(warningsOf([1, 10, 0])[0]).to.contain('`sigmas` should descend but are [1, 10, 0]');
     expect(warningsOf([1, 1, 0])).to.have.length(1);
     expect(warningsOf([1, 2, 3])).to.have.length(2);

@@ -15,15 +15,26 @@ function ulps(a: number, b: number): number {
   return Math.abs(x! - y!);
 }
 
-/** Torch's square roots, logarithms and exponentials are off by one unit now and then; the zero-SNR rescale cancels four digits. */
+/**
+ * Torch's square roots, logarithms and exponentials are off by one unit now and then; the zero-SNR
+ * rescale cancels four digits.
+ */
 function relativeTolerance({ config }: Case): number {
   return config.rescale_betas_zero_snr ? 1e-3 : 1e-6;
 }
 
-function expectNear(actual: ArrayLike<number>, expected: ArrayLike<number>, relative: number, absolute: number): void {
+function expectNear(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  relative: number,
+  absolute: number,
+): void {
   expect(actual.length).to.equal(expected.length);
   for (let i = 0; i < expected.length; i++) {
-    expect(actual[i], `value ${i}`).to.be.closeTo(expected[i]!, Math.abs(expected[i]!) * relative + absolute);
+    expect(actual[i], `value ${i}`).to.be.closeTo(
+      expected[i]!,
+      Math.abs(expected[i]!) * relative + absolute,
+    );
   }
 }
 
@@ -48,7 +59,9 @@ describe('schedules of EulerDiscreteScheduler', () => {
     cases.forEach((one, i) => {
       const what = JSON.stringify({ ...one.config, ...one.request });
       const { sigmas, timesteps } = scheduled(one);
-      expect(timesteps, `timesteps of ${what}`).to.deep.equal(fixture.tensors[`${i}.timesteps.rounded`]!.data);
+      expect(timesteps, `timesteps of ${what}`).to.deep.equal(
+        fixture.tensors[`${i}.timesteps.rounded`]!.data,
+      );
       const expected = fixture.tensors[`${i}.sigmas.rounded`]!.data;
       // Beta quantiles agree to 15 digits, not to the last bit of float64.
       if (!one.config.use_beta_sigmas) expect(sigmas, `sigmas of ${what}`).to.deep.equal(expected);
@@ -63,8 +76,14 @@ describe('schedules of EulerDiscreteScheduler', () => {
     cases.forEach((one, i) => {
       const { sigmas, timesteps, initNoiseSigma } = scheduled(one);
       expectNear(sigmas, fixture.tensors[`${i}.sigmas`]!.data, relativeTolerance(one), 0);
-      // Timesteps are found between logarithms that are as little as 0.004 apart, each known to 5e-7.
-      expectNear(timesteps, fixture.tensors[`${i}.timesteps`]!.data, 1e-6, one.config.rescale_betas_zero_snr ? 2e-3 : 5e-4);
+      // Timesteps are found between logarithms that are as little as 0.004 apart, each known to
+      // 5e-7.
+      expectNear(
+        timesteps,
+        fixture.tensors[`${i}.timesteps`]!.data,
+        1e-6,
+        one.config.rescale_betas_zero_snr ? 2e-3 : 5e-4,
+      );
       expectNear([initNoiseSigma], [one.init_noise_sigma], relativeTolerance(one), 0);
     });
   });
@@ -88,7 +107,9 @@ describe('schedules of EulerDiscreteScheduler', () => {
     configs.forEach((config, i) => {
       const scheduler = EulerDiscreteScheduler.fromConfig(config);
       expect(scheduler.betas, 'betas').to.deep.equal(tables.tensors[`${i}.betas`]!.data);
-      expect(scheduler.alphasCumprod, 'alphas').to.deep.equal(tables.tensors[`${i}.alphas_cumprod`]!.data);
+      expect(scheduler.alphasCumprod, 'alphas').to.deep.equal(
+        tables.tensors[`${i}.alphas_cumprod`]!.data,
+      );
       expect(scheduler.sigmas, 'sigmas').to.deep.equal(tables.tensors[`${i}.sigmas`]!.data);
     });
   });
@@ -97,9 +118,14 @@ describe('schedules of EulerDiscreteScheduler', () => {
 describe('betaPpf', () => {
   it('gives scipy’s quantiles', async () => {
     const { metadata } = await readFixture('scheduler', 'beta-quantiles.safetensors');
-    const quantiles: { a: number; b: number; p: number; value: number }[] = JSON.parse(metadata.quantiles!);
+    const quantiles: { a: number; b: number; p: number; value: number }[] = JSON.parse(
+      metadata.quantiles!,
+    );
     expect(quantiles).to.have.length.above(50);
     for (const { a, b, p, value } of quantiles)
-      expect(betaPpf(p, a, b), `ppf(${p}, ${a}, ${b})`).to.be.closeTo(value, 1e-13 * value + 1e-300);
+      expect(betaPpf(p, a, b), `ppf(${p}, ${a}, ${b})`).to.be.closeTo(
+        value,
+        1e-13 * value + 1e-300,
+      );
   });
 });

@@ -4,7 +4,9 @@ import { expect } from 'chai';
 import { EulerDiscreteScheduler } from '../../src/schedulers/index.ts';
 import { uniforms } from '../harness/nameHash.ts';
 
-const goldens = JSON.parse(readFileSync(new URL('../fixtures/svd-goldens.json', import.meta.url), 'utf8')).scheduler;
+const goldens = JSON.parse(
+  readFileSync(new URL('../fixtures/svd-goldens.json', import.meta.url), 'utf8'),
+).scheduler;
 
 const SVD = {
   _class_name: 'EulerDiscreteScheduler',
@@ -28,7 +30,12 @@ const SVD = {
 };
 
 /** The configuration of diffusers' own scheduler tests. */
-const TESTS = { num_train_timesteps: 1100, beta_start: 0.0001, beta_end: 0.02, beta_schedule: 'linear' };
+const TESTS = {
+  num_train_timesteps: 1100,
+  beta_start: 0.0001,
+  beta_end: 0.02,
+  beta_schedule: 'linear',
+};
 const V = { prediction_type: 'v_prediction' };
 const LOOPS: Record<string, Record<string, unknown>> = {
   default_linspace_epsilon: TESTS,
@@ -43,28 +50,46 @@ const LOOPS: Record<string, Record<string, unknown>> = {
   final_sigma_min: { ...TESTS, final_sigmas_type: 'sigma_min' },
   scaled_linear: { ...TESTS, beta_schedule: 'scaled_linear' },
   cosine: { ...TESTS, beta_schedule: 'squaredcos_cap_v2' },
-  zero_snr_trailing_v: { ...TESTS, ...V, timestep_spacing: 'trailing', rescale_betas_zero_snr: true },
+  zero_snr_trailing_v: {
+    ...TESTS,
+    ...V,
+    timestep_spacing: 'trailing',
+    rescale_betas_zero_snr: true,
+  },
   continuous_v: { ...TESTS, ...V, timestep_type: 'continuous' },
   'karras_min.02_max700': { ...TESTS, use_karras_sigmas: true, sigma_min: 0.02, sigma_max: 700 },
   svd_cfg: SVD,
 };
 
-/** diffusers' test sample and noise, flat: both run through the same elements, upwards and downwards. */
+/**
+ * diffusers' test sample and noise, flat: both run through the same elements, upwards and
+ * downwards.
+ */
 const ramp = () => tf.div(tf.range(0, 768), 768);
 const reversedRamp = () => tf.div(tf.range(767, -1, -1), 768);
 
 /** diffusers' test run: the model is `x * t / (t + 1)`, and the step takes the scaled sample. */
-function run(scheduler: EulerDiscreteScheduler, start: tf.Tensor, timesteps: Float32Array): tf.Tensor {
+function run(
+  scheduler: EulerDiscreteScheduler,
+  start: tf.Tensor,
+  timesteps: Float32Array,
+): tf.Tensor {
   let sample = start;
   for (const t of timesteps) {
     sample = scheduler.scaleModelInput(sample, t);
-    sample = scheduler.step(tf.mul(sample, Math.fround(t / Math.fround(t + 1))), t, sample).prevSample;
+    sample = scheduler.step(
+      tf.mul(sample, Math.fround(t / Math.fround(t + 1))),
+      t,
+      sample,
+    ).prevSample;
   }
   return sample;
 }
 
 function fullRun(scheduler: EulerDiscreteScheduler): tf.Tensor {
-  return tf.tidy(() => run(scheduler, tf.mul(ramp(), scheduler.initNoiseSigma), scheduler.timesteps));
+  return tf.tidy(() =>
+    run(scheduler, tf.mul(ramp(), scheduler.initNoiseSigma), scheduler.timesteps),
+  );
 }
 
 async function absolute(sample: tf.Tensor): Promise<{ sum: number; mean: number }> {
@@ -74,7 +99,12 @@ async function absolute(sample: tf.Tensor): Promise<{ sum: number; mean: number 
   return { sum, mean: sum / values.length };
 }
 
-function expectNear(actual: ArrayLike<number>, expected: number[], relative: number, absolute: number): void {
+function expectNear(
+  actual: ArrayLike<number>,
+  expected: number[],
+  relative: number,
+  absolute: number,
+): void {
   expect(actual.length).to.equal(expected.length);
   expected.forEach((value, i) => {
     expect(actual[i], `value ${i}`).to.be.closeTo(value, Math.abs(value) * relative + absolute);
@@ -85,9 +115,28 @@ describe('published numbers of the Euler scheduler', () => {
   it('training schedule of SVD', () => {
     const expected = goldens.svd.before_set_timesteps;
     const { initNoiseSigma, sigmas, timesteps } = EulerDiscreteScheduler.fromConfig(SVD);
-    const actual = [initNoiseSigma, sigmas[0]!, sigmas[999]!, sigmas.length, timesteps[0]!, timesteps[999]!];
-    const { init_noise_sigma, sigma_train_max, sigma_train_min, n, timesteps_first, timesteps_last } = expected;
-    expectNear(actual, [init_noise_sigma, sigma_train_max, sigma_train_min, n, timesteps_first, timesteps_last], 2e-7, 0);
+    const actual = [
+      initNoiseSigma,
+      sigmas[0]!,
+      sigmas[999]!,
+      sigmas.length,
+      timesteps[0]!,
+      timesteps[999]!,
+    ];
+    const {
+      init_noise_sigma,
+      sigma_train_max,
+      sigma_train_min,
+      n,
+      timesteps_first,
+      timesteps_last,
+    } = expected;
+    expectNear(
+      actual,
+      [init_noise_sigma, sigma_train_max, sigma_train_min, n, timesteps_first, timesteps_last],
+      2e-7,
+      0,
+    );
   });
 
   for (const steps of Object.keys(goldens.svd).filter((key) => key !== 'before_set_timesteps')) {
@@ -106,7 +155,9 @@ describe('published numbers of the Euler scheduler', () => {
     expect(Object.keys(LOOPS)).to.have.members(Object.keys(goldens.loops_10_steps));
   });
 
-  for (const [name, expected] of Object.entries<Record<string, number & number[]>>(goldens.loops_10_steps)) {
+  for (const [name, expected] of Object.entries<Record<string, number & number[]>>(
+    goldens.loops_10_steps,
+  )) {
     if ('error' in expected) continue;
     it(`loop of 10 steps: ${name}`, async () => {
       const scheduler = EulerDiscreteScheduler.fromConfig(LOOPS[name]!);
@@ -127,7 +178,9 @@ describe('published numbers of the Euler scheduler', () => {
   it('ends with an error where timesteps repeat, as diffusers does', () => {
     const scheduler = EulerDiscreteScheduler.fromConfig(LOOPS['karras_min.02_max700']!);
     scheduler.setTimesteps(10);
-    const message = /^IndexError\('(.*)'\)$/.exec(goldens.loops_10_steps['karras_min.02_max700'].error)![1]!;
+    const message = /^IndexError\('(.*)'\)$/.exec(
+      goldens.loops_10_steps['karras_min.02_max700'].error,
+    )![1]!;
     const tensors = tf.memory().numTensors;
     expect(() => fullRun(scheduler)).to.throw(message);
     expect(tf.memory().numTensors).to.equal(tensors);
@@ -173,7 +226,8 @@ describe('published numbers of the Euler scheduler', () => {
           byTimesteps.setTimesteps(null, { timesteps: Array.from(plain.timesteps) });
           const bySigmas = EulerDiscreteScheduler.fromConfig(config, () => {});
           bySigmas.setTimesteps(null, { sigmas: Array.from(plain.sigmas) });
-          // Log-linear schedules have one level too many, so their sigmas make another run, in diffusers too.
+          // Log-linear schedules have one level too many, so their sigmas make another run, in
+          // diffusers too.
           expect(bySigmas.timesteps).to.have.length(interpolation_type === 'linear' ? 10 : 11);
           const runs = interpolation_type === 'linear' ? [byTimesteps, bySigmas] : [byTimesteps];
           const tensors = tf.memory().numTensors;
@@ -196,13 +250,17 @@ describe('published numbers of the Euler scheduler', () => {
     const { first3, last2, final } = goldens.svd_25_step_constant_v;
     const tensors = tf.memory().numTensors;
     const output = tf.tensor1d(Float32Array.from(uniforms('sched.v', 128)));
-    let sample: tf.Tensor = tf.tidy(() => tf.mul(tf.tensor1d(Float32Array.from(uniforms('sched.x', 128))), scheduler.initNoiseSigma));
+    let sample: tf.Tensor = tf.tidy(() =>
+      tf.mul(tf.tensor1d(Float32Array.from(uniforms('sched.x', 128))), scheduler.initNoiseSigma),
+    );
     const seen: { t: number; scaled: number[]; x0: number[]; prev: number[] }[] = [];
     for (const t of scheduler.timesteps) {
       const scaled = scheduler.scaleModelInput(sample, t);
       const { prevSample, predOriginalSample } = scheduler.step(output, t, sample);
       const [a, b, c] = await Promise.all(
-        [scaled, predOriginalSample, prevSample].map(async (x) => Array.from(await x.data()).slice(0, 2)),
+        [scaled, predOriginalSample, prevSample].map(async (x) =>
+          Array.from(await x.data()).slice(0, 2),
+        ),
       );
       seen.push({ t, scaled: a!, x0: b!, prev: c! });
       tf.dispose([scaled, predOriginalSample, sample]);
@@ -211,7 +269,8 @@ describe('published numbers of the Euler scheduler', () => {
     [...first3, ...last2].forEach((expected, i) => {
       const actual = seen[i < 3 ? i : i + 20]!;
       expectNear([actual.t], [expected.t], 2e-7, 0);
-      for (const key of ['scaled', 'x0', 'prev'] as const) expectNear(actual[key], expected[key], 1e-5, 1e-6);
+      for (const key of ['scaled', 'x0', 'prev'] as const)
+        expectNear(actual[key], expected[key], 1e-5, 1e-6);
     });
     const values = Array.from(await sample.data());
     tf.dispose([sample, output]);
@@ -221,7 +280,12 @@ describe('published numbers of the Euler scheduler', () => {
     expectNear(values.slice(-4), final.last4, 1e-5, 5e-6);
     const sum = values.reduce((total, value) => total + value, 0);
     const absSum = values.reduce((total, value) => total + Math.abs(value), 0);
-    expectNear([sum, absSum, Math.max(...values), Math.min(...values)], [final.sum, final.abs_sum, final.max, final.min], 1e-5, 1e-4);
+    expectNear(
+      [sum, absSum, Math.max(...values), Math.min(...values)],
+      [final.sum, final.abs_sum, final.max, final.min],
+      1e-5,
+      1e-4,
+    );
     expect(tf.memory().numTensors).to.equal(tensors);
   });
 });

@@ -1,12 +1,23 @@
-/** `svd verify`, as it is called, on what `dump_reference.py` has written of the checkpoint that comes with this package. */
+/**
+ * `svd verify`, as it is called, on what `dump_reference.py` has written of the checkpoint that
+ * comes with this package.
+ */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { camelCaseConfig, openSafetensors, type TensorToWrite, writeSafetensors } from '../../src/checkpoints/index.ts';
+import {
+  camelCaseConfig,
+  openSafetensors,
+  type TensorToWrite,
+  writeSafetensors,
+} from '../../src/checkpoints/index.ts';
 import type { BackendResult } from '../../src/cli/verify/backends.ts';
 import { version } from '../../src/cli/version.ts';
 import { type AnyBlock, withoutWeights } from '../../src/layers/index.ts';
-import { AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionModel } from '../../src/models/index.ts';
+import {
+  AutoencoderKLTemporalDecoder,
+  UNetSpatioTemporalConditionModel,
+} from '../../src/models/index.ts';
 import { startSvd, svd, workFolder, writeSmallCheckpoint } from '../cli/runs.ts';
 import { testBackend } from '../setup.ts';
 
@@ -18,12 +29,16 @@ const reference = path('test/fixtures/verify/shipped-model.safetensors');
 const stored = /^(.+\.)?(resnets|attentions|downsamplers|upsamplers)\.\d+$/;
 
 function pathsBelow(block: AnyBlock, prefix = ''): string[] {
-  return block.children.flatMap((child) => [prefix + child.name, ...pathsBelow(child, `${prefix}${child.name}.`)]);
+  return block.children.flatMap((child) => [
+    prefix + child.name,
+    ...pathsBelow(child, `${prefix}${child.name}.`),
+  ]);
 }
 
 /** The names that all blocks of the checkpoint have in a reference. */
 async function blocksOfModel(): Promise<string[]> {
-  const config = async (part: string) => camelCaseConfig(JSON.parse(await readFile(`${model}/${part}/config.json`, 'utf8')));
+  const config = async (part: string) =>
+    camelCaseConfig(JSON.parse(await readFile(`${model}/${part}/config.json`, 'utf8')));
   const models = {
     unet: new UNetSpatioTemporalConditionModel(await config('unet')),
     vae: new AutoencoderKLTemporalDecoder(await config('vae')),
@@ -34,7 +49,8 @@ async function blocksOfModel(): Promise<string[]> {
     model.dispose();
     return paths.filter((path) => stored.test(path)).map((path) => `block.${name}.${path}`);
   });
-  // With one residual block there, diffusers has this attention in the checkpoint and never runs it.
+  // With one residual block there, diffusers has this attention in the checkpoint and never runs
+  // it.
   return names.filter((name) => name !== 'block.vae.decoder.mid_block.attentions.0');
 }
 
@@ -73,22 +89,42 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
   after(() => folder.remove());
 
   /** Writes the reference with something else in it. */
-  async function changed(name: string, { tensor = {}, args = {} }: { tensor?: Record<string, TensorToWrite>; args?: object }) {
+  async function changed(
+    name: string,
+    { tensor = {}, args = {} }: { tensor?: Record<string, TensorToWrite>; args?: object },
+  ) {
     const file = folder.path(`${name}.safetensors`);
-    const others = { ...metadata, args: JSON.stringify({ ...JSON.parse(metadata.args!), ...args }) };
+    const others = {
+      ...metadata,
+      args: JSON.stringify({ ...JSON.parse(metadata.args!), ...args }),
+    };
     await writeSafetensors(file, { ...tensors, ...tensor }, others);
     return file;
   }
 
-  const verify = (file: string, ...rest: string[]) => svd('verify', '--model', model, '--reference', file, '--quiet', ...rest);
+  const verify = (file: string, ...rest: string[]) =>
+    svd('verify', '--model', model, '--reference', file, '--quiet', ...rest);
   const here = ['--backend', testBackend];
 
   it('holds a reference with every block of the UNet and the VAE', async () => {
     expect(stages).to.include.members(await blocksOfModel());
     const args = JSON.parse(metadata.args!);
-    const steps = Array.from({ length: args.num_inference_steps }, (_, step) => `latents_step_${step}`);
-    const others = ['image_embeddings', 'image_noise', 'image_latents', 'added_time_ids', 'initial_latents', 'frames'];
-    expect(stages.filter((name) => !name.startsWith('block.'))).to.have.members([...others, ...steps]);
+    const steps = Array.from(
+      { length: args.num_inference_steps },
+      (_, step) => `latents_step_${step}`,
+    );
+    const others = [
+      'image_embeddings',
+      'image_noise',
+      'image_latents',
+      'added_time_ids',
+      'initial_latents',
+      'frames',
+    ];
+    expect(stages.filter((name) => !name.startsWith('block.'))).to.have.members([
+      ...others,
+      ...steps,
+    ]);
   });
 
   it('prints every stage and block, all within tolerance', async () => {
@@ -97,31 +133,51 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
     const rows = rowsOf(stdout);
     expect([...rows.keys()]).to.have.members(stages);
     for (const line of rows.values()) expect(line).to.match(/ within (1e-6|3e-5|1e-4)$/);
-    expect(stdout).to.match(new RegExp(`^${testBackend} .+ on .+\n(.+\n)+All within tolerance\\.\n$`));
+    expect(stdout).to.match(
+      new RegExp(`^${testBackend} .+ on .+\n(.+\n)+All within tolerance\\.\n$`),
+    );
     const order = [...rows.keys()];
-    expect(order.indexOf('block.unet.add_embedding')).to.equal(order.indexOf('initial_latents') + 1);
+    expect(order.indexOf('block.unet.add_embedding')).to.equal(
+      order.indexOf('initial_latents') + 1,
+    );
     expect(order.indexOf('block.unet.conv_out')).to.equal(order.indexOf('latents_step_0') - 1);
   });
 
   it("is nearer still where every stage works on the reference's, and says in JSON what was compared", async () => {
-    const { code, stdout, stderr } = await verify(reference, ...here, '--stage-inputs', 'reference', '--json');
+    const { code, stdout, stderr } = await verify(
+      reference,
+      ...here,
+      '--stage-inputs',
+      'reference',
+      '--json',
+    );
     expect([code, stderr]).to.deep.equal([0, '']);
     expect(stdout.trimEnd()).not.to.contain('\n');
     const { checkpoint, referenceVersions, results, ...told } = JSON.parse(stdout);
-    expect(told).to.deep.equal({ model, reference, stageInputs: 'reference', within: true, version });
+    expect(told).to.deep.equal({
+      model,
+      reference,
+      stageInputs: 'reference',
+      within: true,
+      version,
+    });
     const made = JSON.parse(metadata.checkpoint!);
     expect([checkpoint.id, checkpoint.files]).to.deep.equal(['tiny', made.files]);
     expect(checkpoint.hash).to.match(/^[0-9a-f]{64}$/);
     expect(referenceVersions).to.have.all.keys('diffusers', 'torch', 'transformers');
     const [result, ...rest] = results as BackendResult[];
     expect(rest).to.deep.equal([]);
-    expect(result).to.include({ backend: testBackend, within: true }).and.not.have.property('firstBroken');
+    expect(result)
+      .to.include({ backend: testBackend, within: true })
+      .and.not.have.property('firstBroken');
     expect(result!.version).to.match(/^\d+\.\d+\.\d+/);
     expect(result!.stages!.map(({ stage }) => stage)).to.have.members(stages);
     for (const { stage, within, tolerance, comparison } of result!.stages!) {
       expect(within, stage).to.equal(true);
       expect(comparison!.shape, stage).to.deep.equal(tensors[stage]!.shape);
-      expect(comparison!.relativeL2, stage).to.be.at.most(stage.startsWith('block.') ? 1e-5 : tolerance);
+      expect(comparison!.relativeL2, stage).to.be.at.most(
+        stage.startsWith('block.') ? 1e-5 : tolerance,
+      );
     }
   });
 
@@ -129,27 +185,52 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
     const name = 'block.unet.mid_block.attentions.0';
     const tensor = tensors[name]!;
     const flipped = { ...tensor, data: (tensor.data as Float32Array).map((value) => -value) };
-    const { code, stdout } = await verify(await changed('flipped', { tensor: { [name]: flipped } }), ...here);
+    const { code, stdout } = await verify(
+      await changed('flipped', { tensor: { [name]: flipped } }),
+      ...here,
+    );
     expect(code).to.equal(1);
     const broken = [...rowsOf(stdout)].filter(([, line]) => !/ within \S+$/.test(line));
     expect(broken.map(([stage]) => stage)).to.deep.equal([name]);
     expect(broken[0]![1]).to.match(/ 2\.0e\+0 +-1\.0{9} +ABOVE 3e-5 {2}<- the first$/);
-    expect(stdout).to.match(new RegExp(`\n1 of ${stages.length} above tolerance, first ${name}\\.\n$`));
+    expect(stdout).to.match(
+      new RegExp(`\n1 of ${stages.length} above tolerance, first ${name}\\.\n$`),
+    );
   });
 
   it('goes over all backends, and passes with a sentence over those that cannot be used', async () => {
     // No adapter is found where there is no driver, whatever else the machine has.
     const noDriver = { VK_DRIVER_FILES: '/nowhere', VK_ICD_FILENAMES: '/nowhere' };
-    const { ended } = startSvd(['verify', '--model', model, '--reference', reference, '--backend', 'all', '--quiet', '--json'], noDriver);
+    const { ended } = startSvd(
+      [
+        'verify',
+        '--model',
+        model,
+        '--reference',
+        reference,
+        '--backend',
+        'all',
+        '--quiet',
+        '--json',
+      ],
+      noDriver,
+    );
     const { code, stdout } = await ended;
     const { within, results } = JSON.parse(stdout) as { within: boolean; results: BackendResult[] };
-    expect(results.map(({ backend }) => backend)).to.deep.equal(['tensorflow', 'webgpu', 'wasm', 'cpu']);
+    expect(results.map(({ backend }) => backend)).to.deep.equal([
+      'tensorflow',
+      'webgpu',
+      'wasm',
+      'cpu',
+    ]);
     expect([code, within]).to.deep.equal([0, true]);
     for (const { backend, stages: compared, problem } of results) {
       if (problem !== undefined) expect(problem, backend).to.match(/^passed over\. .+\.$/);
       else expect(compared!.map(({ stage }) => stage)).to.have.members(stages);
     }
-    const asked = results.filter(({ problem }) => problem === undefined).map(({ backend }) => backend);
+    const asked = results
+      .filter(({ problem }) => problem === undefined)
+      .map(({ backend }) => backend);
     expect(asked).to.include.members([testBackend, 'wasm', 'cpu']);
     if (process.platform === 'linux') expect(asked).not.to.include('webgpu');
   });
@@ -157,7 +238,15 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
   it('refuses in one sentence a reference of another checkpoint', async () => {
     const other = folder.path('other');
     await writeSmallCheckpoint(other);
-    const { code, stdout, stderr } = await svd('verify', '--model', other, '--reference', reference, '--quiet', ...here);
+    const { code, stdout, stderr } = await svd(
+      'verify',
+      '--model',
+      other,
+      '--reference',
+      reference,
+      '--quiet',
+      ...here,
+    );
     expect([code, stdout]).to.deep.equal([1, '']);
     expect(stderr).to.equal(
       'svd: The reference was made from another checkpoint, weights/tiny: image_encoder/model.safetensors differs, ' +

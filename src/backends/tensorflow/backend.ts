@@ -1,4 +1,7 @@
-/** The tensorflow backend: tfjs-node over libtensorflow, from npm or set up by `svd setup tensorflow`. */
+/**
+ * The tensorflow backend: tfjs-node over libtensorflow, from npm or set up by `svd setup
+ * tensorflow`.
+ */
 import { existsSync, readdirSync } from 'node:fs';
 import Module from 'node:module';
 import { join, sep } from 'node:path';
@@ -11,7 +14,8 @@ import { restoreNodeUtil } from './nodeUtilShim.ts';
 
 /** Read by libtensorflow when it is loaded; what the user has set stays. */
 const environment: Record<string, string> = {
-  // A pool instead of malloc: 7 times faster elementwise operations on tensors of 189 MB, whose pages malloc gives back each time.
+  // A pool instead of malloc: 7 times faster elementwise operations on tensors of 189 MB, whose
+  // pages malloc gives back each time.
   TF_CPU_ALLOCATOR_USE_BFC: 'true',
   TF_CPP_MIN_LOG_LEVEL: '2',
   // It changes rounding.
@@ -31,7 +35,10 @@ interface NodeBackend {
 const howToGet =
   '`svd setup tensorflow` (or `svd setup tensorflow --gpu` for CUDA) sets it up; `npm install @tensorflow/tfjs-node` also works where its download host can be reached.';
 
-/** Candidates in the order they are tried, each with what it is called in reports and whether it can use graphics cards. */
+/**
+ * Candidates in the order they are tried, each with what it is called in reports and whether it can
+ * use graphics cards.
+ */
 function candidates(): { label: string; folder: string | undefined; gpu?: boolean }[] {
   const own = (variant: 'cpu' | 'gpu') => {
     const folder = tensorflowFolder(variant);
@@ -39,30 +46,48 @@ function candidates(): { label: string; folder: string | undefined; gpu?: boolea
   };
   return [
     { label: '@tensorflow/tfjs-node (svd setup tensorflow --gpu)', folder: own('gpu'), gpu: true },
-    { label: '@tensorflow/tfjs-node-gpu', folder: folderOf('@tensorflow/tfjs-node-gpu'), gpu: true },
+    {
+      label: '@tensorflow/tfjs-node-gpu',
+      folder: folderOf('@tensorflow/tfjs-node-gpu'),
+      gpu: true,
+    },
     { label: '@tensorflow/tfjs-node (svd setup tensorflow)', folder: own('cpu') },
     { label: '@tensorflow/tfjs-node', folder: folderOf('@tensorflow/tfjs-node') },
   ];
 }
 
-/** Loads the native addon of the tfjs-node in `folder`. Registers nothing, so that a failure leaves no trace. */
+/**
+ * Loads the native addon of the tfjs-node in `folder`. Registers nothing, so that a failure leaves
+ * no trace.
+ */
 function loadAddon(folder: string): void {
   const lib = join(folder, 'lib');
   const builds = existsSync(lib) ? readdirSync(lib) : [];
-  const addon = builds.map((build) => join(lib, build, 'tfjs_binding.node')).find((path) => existsSync(path));
-  if (addon === undefined) throw new Error('its native addon is missing (its install script did not run to the end)');
+  const addon = builds
+    .map((build) => join(lib, build, 'tfjs_binding.node'))
+    .find((path) => existsSync(path));
+  if (addon === undefined)
+    throw new Error('its native addon is missing (its install script did not run to the end)');
   requireHere(addon);
 }
 
-type Resolve = (request: string, parent: { filename?: string } | undefined, ...rest: unknown[]) => string;
+type Resolve = (
+  request: string,
+  parent: { filename?: string } | undefined,
+  ...rest: unknown[]
+) => string;
 
-/** Loads the package in `folder`, with its requests for TensorFlow.js answered by ours: one engine, one kernel registry. */
+/**
+ * Loads the package in `folder`, with its requests for TensorFlow.js answered by ours: one engine,
+ * one kernel registry.
+ */
 function loadPackage(folder: string): void {
   const loader = Module as unknown as { _resolveFilename: Resolve };
   const resolve = loader._resolveFilename;
   loader._resolveFilename = (request, parent, ...rest) => {
     const fromPackage = parent?.filename?.startsWith(folder + sep) ?? false;
-    if (fromPackage && /^@tensorflow\/tfjs(-core)?$/.test(request)) return requireHere.resolve(request);
+    if (fromPackage && /^@tensorflow\/tfjs(-core)?$/.test(request))
+      return requireHere.resolve(request);
     return resolve.call(loader, request, parent, ...rest);
   };
   try {
@@ -76,7 +101,9 @@ function nodeBackend(): NodeBackend {
   return tf.findBackend('tensorflow') as unknown as NodeBackend;
 }
 
-/** Loads the tfjs-node in `folder` and tells what it is. `gpu`: it was built for graphics cards too. */
+/**
+ * Loads the tfjs-node in `folder` and tells what it is. `gpu`: it was built for graphics cards too.
+ */
 export function prepareTensorflowFrom(
   folder: string,
   label: string,
@@ -85,7 +112,8 @@ export function prepareTensorflowFrom(
   // Without a driver, what TensorFlow would print as an error is what `reason` tells.
   if (gpu && !hasDriver()) process.env.TF_CPP_MIN_LOG_LEVEL ??= '3';
   for (const [name, value] of Object.entries(environment)) process.env[name] ??= value;
-  // 0 forbids it; without the variable, TensorFlow uses it. A choice goes before what the user's environment says.
+  // 0 forbids it; without the variable, TensorFlow uses it. A choice goes before what the user's
+  // environment says.
   if (tf32 === true) delete process.env.NVIDIA_TF32_OVERRIDE;
   else if (tf32 === false) process.env.NVIDIA_TF32_OVERRIDE = '0';
   else process.env.NVIDIA_TF32_OVERRIDE ??= '0';
@@ -105,13 +133,15 @@ let current: { prepared: Prepared; tf32: boolean } | undefined;
 
 /**
  * Makes the tensorflow backend ready.
- * @throws One sentence with every candidate's reason and how to get the backend, when none can be loaded; or when `tf32` is asked for
- * otherwise than at first.
+ * @throws One sentence with every candidate's reason and how to get the backend, when none can be
+ * loaded; or when `tf32` is asked for otherwise than at first.
  */
 export async function prepareTensorflow({ tf32 }: BackendOptions): Promise<Prepared> {
   if (current) {
     if (tf32 !== undefined && tf32 !== current.tf32) {
-      throw new Error(`The tensorflow backend already runs with \`tf32\` ${current.tf32}. Choose it when the backend is first used.`);
+      throw new Error(
+        `The tensorflow backend already runs with \`tf32\` ${current.tf32}. Choose it when the backend is first used.`,
+      );
     }
     return current.prepared;
   }
@@ -126,7 +156,9 @@ export async function prepareTensorflow({ tf32 }: BackendOptions): Promise<Prepa
       refusals.push(`${label}: ${reasonOf(error)}`);
     }
   }
-  throw new Error(`The tensorflow backend is ${refusals.length > 0 ? `unusable (${refusals.join('; ')})` : 'not installed'}. ${howToGet}`);
+  throw new Error(
+    `The tensorflow backend is ${refusals.length > 0 ? `unusable (${refusals.join('; ')})` : 'not installed'}. ${howToGet}`,
+  );
 }
 
 /** Tensors that libtensorflow holds in this process. */

@@ -7,7 +7,8 @@ const cards = '/proc/driver/nvidia/gpus';
 /** The name of the NVIDIA card, as its driver gives it. */
 export function cardName(): string {
   const card = existsSync(cards) ? readdirSync(cards)[0] : undefined;
-  const model = card && /^Model:\s*(.+)$/m.exec(readFileSync(join(cards, card, 'information'), 'utf8'))?.[1];
+  const model =
+    card && /^Model:\s*(.+)$/m.exec(readFileSync(join(cards, card, 'information'), 'utf8'))?.[1];
   return model || 'NVIDIA GPU';
 }
 
@@ -23,8 +24,10 @@ export function whyNoCard(): string {
 
 function obstacle(): string {
   const visible = process.env.CUDA_VISIBLE_DEVICES?.trim();
-  if (visible === '' || visible?.startsWith('-1')) return `CUDA_VISIBLE_DEVICES is "${visible}", which hides every card`;
+  if (visible === '' || visible?.startsWith('-1'))
+    return `CUDA_VISIBLE_DEVICES is "${visible}", which hides every card`;
   if (!hasDriver()) return 'no NVIDIA driver is loaded';
-  if (existsSync(cards) && readdirSync(cards).length === 0) return 'the NVIDIA driver finds no card';
+  if (existsSync(cards) && readdirSync(cards).length === 0)
+    return 'the NVIDIA driver finds no card';
   return 'TensorFlow could not use the card: set TF_CPP_MIN_LOG_LEVEL=0 for `svd generate` to see its reasons, such as a driver too old for CUDA 12';
 }

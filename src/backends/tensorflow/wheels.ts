@@ -1,8 +1,9 @@
 /**
- * Takes libtensorflow, and the CUDA libraries it loads, out of the wheels that pip installs for Python.
+ * Takes libtensorflow, and the CUDA libraries it loads, out of the wheels that pip installs for
+ * Python.
  *
- * The wheels' folder layout stays as it is, because the libraries find each other by paths relative to themselves
- * (`$ORIGIN/../nvidia/cudnn/lib`), so that no LD_LIBRARY_PATH is needed.
+ * The wheels' folder layout stays as it is, because the libraries find each other by paths relative
+ * to themselves (`$ORIGIN/../nvidia/cudnn/lib`), so that no LD_LIBRARY_PATH is needed.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, symlink } from 'node:fs/promises';
@@ -10,13 +11,31 @@ import { join } from 'node:path';
 import { runTool } from '../tool.ts';
 import { type TensorflowVariant, tensorflowVersion } from './folder.ts';
 
-/** The wheels hold the same libraries for every Python, so the one at hand need not be supported by TensorFlow. */
+/**
+ * The wheels hold the same libraries for every Python, so the one at hand need not be supported by
+ * TensorFlow.
+ */
 const target = [
-  ...['--python-version', '3.12', '--implementation', 'cp', '--abi', 'cp312', '--abi', 'abi3', '--abi', 'none'],
-  ...['manylinux_2_28', 'manylinux_2_27', 'manylinux_2_24', 'manylinux_2_17', 'manylinux2014', 'manylinux1'].flatMap((tag) => [
-    '--platform',
-    `${tag}_x86_64`,
-  ]),
+  ...[
+    '--python-version',
+    '3.12',
+    '--implementation',
+    'cp',
+    '--abi',
+    'cp312',
+    '--abi',
+    'abi3',
+    '--abi',
+    'none',
+  ],
+  ...[
+    'manylinux_2_28',
+    'manylinux_2_27',
+    'manylinux_2_24',
+    'manylinux_2_17',
+    'manylinux2014',
+    'manylinux1',
+  ].flatMap((tag) => ['--platform', `${tag}_x86_64`]),
 ];
 
 const packages: Record<TensorflowVariant, string> = { cpu: 'tensorflow-cpu', gpu: 'tensorflow' };
@@ -32,7 +51,10 @@ for path in glob.glob(sys.argv[1] + '/tensorflow-*.whl'):
         if match: print(match.group(1).strip())
 `;
 
-/** Unpacks libtensorflow, its C headers and NVIDIA's libraries from every wheel of a folder into another. */
+/**
+ * Unpacks libtensorflow, its C headers and NVIDIA's libraries from every wheel of a folder into
+ * another.
+ */
 const unpackWheels = `
 import glob, re, sys, zipfile
 wanted = re.compile(r'tensorflow/(include/|libtensorflow_(cc|framework)\\.so)|nvidia/(?!.*/include/)(?!.*\\.a$)')
@@ -42,23 +64,43 @@ for path in sorted(glob.glob(sys.argv[1] + '/*.whl')):
 `;
 
 /**
- * Puts `tensorflow/` (and for `gpu` `nvidia/`) into `folder/site`, through pip. Needs python3 with pip.
- * A second call does nothing.
+ * Puts `tensorflow/` (and for `gpu` `nvidia/`) into `folder/site`, through pip. Needs python3 with
+ * pip. A second call does nothing.
  * @param folder Must exist. The downloaded wheels stay in it only until they are unpacked.
  */
-export async function fetchTensorflow(folder: string, variant: TensorflowVariant, log: (line: string) => void): Promise<void> {
+export async function fetchTensorflow(
+  folder: string,
+  variant: TensorflowVariant,
+  log: (line: string) => void,
+): Promise<void> {
   const site = join(folder, 'site');
   if (existsSync(site)) return;
   const wheels = join(folder, 'wheels');
   await mkdir(wheels, { recursive: true });
   const download = (requirements: string[]) =>
-    runTool('python3', ['-m', 'pip', 'download', '--no-deps', '--only-binary=:all:', ...target, '--dest', wheels, ...requirements]);
+    runTool('python3', [
+      '-m',
+      'pip',
+      'download',
+      '--no-deps',
+      '--only-binary=:all:',
+      ...target,
+      '--dest',
+      wheels,
+      ...requirements,
+    ]);
 
-  log(`Downloading ${packages[variant]} ${tensorflowVersion} with pip (${variant === 'cpu' ? '274' : '573'} MB)`);
+  log(
+    `Downloading ${packages[variant]} ${tensorflowVersion} with pip (${variant === 'cpu' ? '274' : '573'} MB)`,
+  );
   await download([`${packages[variant]}==${tensorflowVersion}`]);
   if (variant === 'gpu') {
-    const requirements = (await runTool('python3', ['-c', listCudaRequirements, wheels])).split('\n').filter((line) => line !== '');
-    log(`Downloading the CUDA libraries it names with pip (about 2.5 GB): ${requirements.join(' ')}`);
+    const requirements = (await runTool('python3', ['-c', listCudaRequirements, wheels]))
+      .split('\n')
+      .filter((line) => line !== '');
+    log(
+      `Downloading the CUDA libraries it names with pip (about 2.5 GB): ${requirements.join(' ')}`,
+    );
     await download(requirements);
   }
 
@@ -72,9 +114,9 @@ export async function fetchTensorflow(folder: string, variant: TensorflowVariant
 }
 
 /**
- * Makes every CUDA library reachable from one folder where libtensorflow looks. The one that loads them, libtensorflow_framework, does
- * not look where cuSOLVER is, and without that TensorFlow takes no card. A link that is as deep as its target leaves the libraries' own
- * relative paths right.
+ * Makes every CUDA library reachable from one folder where libtensorflow looks. The one that loads
+ * them, libtensorflow_framework, does not look where cuSOLVER is, and without that TensorFlow takes
+ * no card. A link that is as deep as its target leaves the libraries' own relative paths right.
  */
 export async function linkCudaLibraries(nvidia: string): Promise<void> {
   const reachable = join(nvidia, 'cuda_runtime', 'lib');

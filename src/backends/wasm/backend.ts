@@ -14,7 +14,8 @@ async function start(factory: () => Promise<Backend>): Promise<WasmModule & Thre
   const events = ['uncaughtException', 'unhandledRejection'] as const;
   const listeners = events.map((event) => process.listeners(event as 'uncaughtException'));
   const { result: backend, warnings } = await countWarnings(factory);
-  // Emscripten catches whatever the whole program does not and throws it again, which hides where it came from.
+  // Emscripten catches whatever the whole program does not and throws it again, which hides where
+  // it came from.
   events.forEach((event, i) => {
     for (const listener of process.listeners(event as 'uncaughtException')) {
       if (!listeners[i].includes(listener)) process.off(event, listener);
@@ -28,8 +29,8 @@ async function start(factory: () => Promise<Backend>): Promise<WasmModule & Thre
 let current: { prepared: Prepared; threads: number } | undefined;
 
 /**
- * Makes the wasm backend ready, with `threads` threads, or with one and the reason when threads cannot be had.
- * The number is fixed from the first call on.
+ * Makes the wasm backend ready, with `threads` threads, or with one and the reason when threads
+ * cannot be had. The number is fixed from the first call on.
  * @throws One sentence when the package is missing, or when another number is asked for later.
  */
 export async function prepareWasm({ threads }: BackendOptions): Promise<Prepared> {
@@ -42,10 +43,14 @@ export async function prepareWasm({ threads }: BackendOptions): Promise<Prepared
     return current.prepared;
   }
   const folder = folderOf(packageName);
-  if (folder === undefined) throw new Error(`The wasm backend is not installed. \`npm install ${packageName}@4.22.0\` installs it.`);
+  if (folder === undefined)
+    throw new Error(
+      `The wasm backend is not installed. \`npm install ${packageName}@4.22.0\` installs it.`,
+    );
   const { getThreadsCount, setThreadsCount } = await import('@tensorflow/tfjs-backend-wasm');
   const factory = tf.findBackendFactory('wasm') as () => Promise<Backend>;
-  // Registered again as soon as it is started and guarded: TensorFlow.js must not start it by itself.
+  // Registered again as soon as it is started and guarded: TensorFlow.js must not start it by
+  // itself.
   tf.removeBackend('wasm');
   let count = threads ?? defaultThreads();
   let reason: string | undefined;
@@ -65,6 +70,14 @@ export async function prepareWasm({ threads }: BackendOptions): Promise<Prepared
     await start(factory);
   }
   const device = `${processorName()}, ${count} thread${count > 1 ? 's' : ''}`;
-  current = { threads: count, prepared: { package: packageName, version: versionIn(folder), device, ...(reason && { reason }) } };
+  current = {
+    threads: count,
+    prepared: {
+      package: packageName,
+      version: versionIn(folder),
+      device,
+      ...(reason && { reason }),
+    },
+  };
   return current.prepared;
 }

@@ -1,7 +1,7 @@
 /**
- * Makes the wasm backend say when it is out of memory. On its own it goes on with the address 0 when `malloc` fails in
- * JavaScript; when it fails in a kernel, that prints a warning and leaves its output as it is, or ends in "memory access out
- * of bounds" or "Aborted()".
+ * Makes the wasm backend say when it is out of memory. On its own it goes on with the address 0
+ * when `malloc` fails in JavaScript; when it fails in a kernel, that prints a warning and leaves
+ * its output as it is, or ends in "memory access out of bounds" or "Aborted()".
  */
 
 /** WebAssembly with 32-bit addresses ends here. */
@@ -32,10 +32,13 @@ export interface Warnings {
 type Imports = { env?: { fd_write?: (...args: number[]) => number } };
 
 /**
- * Runs `start`, which instantiates the WebAssembly module, and counts what kernels print from then on. Another module that is
- * instantiated meanwhile, such as a video encoder's, is counted with it, but cannot print while a kernel runs.
+ * Runs `start`, which instantiates the WebAssembly module, and counts what kernels print from then
+ * on. Another module that is instantiated meanwhile, such as a video encoder's, is counted with it,
+ * but cannot print while a kernel runs.
  */
-export async function countWarnings<T>(start: () => Promise<T>): Promise<{ result: T; warnings: Warnings }> {
+export async function countWarnings<T>(
+  start: () => Promise<T>,
+): Promise<{ result: T; warnings: Warnings }> {
   const warnings: Warnings = { count: 0 };
   const { instantiate } = WebAssembly;
   const counting = (binary: BufferSource, imports: Imports) => {
@@ -56,7 +59,10 @@ export async function countWarnings<T>(start: () => Promise<T>): Promise<{ resul
   }
 }
 
-/** Makes allocations and kernels throw one sentence when memory runs out. To be called before kernels are set up. */
+/**
+ * Makes allocations and kernels throw one sentence when memory runs out. To be called before
+ * kernels are set up.
+ */
 export function guardMemory(wasm: WasmModule, warnings: Warnings): void {
   // The first call replaces the property by the function it finally stands for.
   wasm._free(wasm._malloc(1));
@@ -64,7 +70,8 @@ export function guardMemory(wasm: WasmModule, warnings: Warnings): void {
   wasm._malloc = (bytes) => {
     // Beyond 32 bits the argument would wrap around and too little would be allocated.
     const address = bytes < maxBytes ? malloc(bytes) : 0;
-    if (address === 0 && bytes > 0) throw outOfMemory(`a tensor of ${(bytes / 2 ** 20).toFixed(0)} MiB`);
+    if (address === 0 && bytes > 0)
+      throw outOfMemory(`a tensor of ${(bytes / 2 ** 20).toFixed(0)} MiB`);
     return address;
   };
   const { cwrap } = wasm;
@@ -72,7 +79,9 @@ export function guardMemory(wasm: WasmModule, warnings: Warnings): void {
     const kernel = cwrap(name, ...types);
     const failure = () => {
       if (wasm.HEAPU8.length >= nearlyFull) return outOfMemory(`what ${name} needed for itself`);
-      return new Error(`The wasm backend could not compute ${name}, for the reason that it has printed. Try another backend.`);
+      return new Error(
+        `The wasm backend could not compute ${name}, for the reason that it has printed. Try another backend.`,
+      );
     };
     return (...args) => {
       const before = warnings.count;

@@ -1,8 +1,10 @@
 /**
- * Threads for the wasm backend in Node. Upstream has them in browsers only: https://github.com/tensorflow/tfjs/issues/3830
+ * Threads for the wasm backend in Node. Upstream has them in browsers only:
+ * https://github.com/tensorflow/tfjs/issues/3830
  *
- * Its threaded build starts its workers from a blob URL and hands each one a Blob with its code; Node's workers take
- * neither, but do take source text and read files. So while the backend starts, `Worker` means one that translates.
+ * Its threaded build starts its workers from a blob URL and hands each one a Blob with its code;
+ * Node's workers take neither, but do take source text and read files. So while the backend starts,
+ * `Worker` means one that translates.
  */
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -23,7 +25,10 @@ export interface ThreadedModule {
   PThread?: { unusedWorkers: Worker[]; runningWorkers: Worker[] };
 }
 
-/** Puts `value` in the place of a property of a CommonJS module, and gives the function that puts the old one back. */
+/**
+ * Puts `value` in the place of a property of a CommonJS module, and gives the function that puts
+ * the old one back.
+ */
 function replace(target: object, key: string, value: unknown): () => void {
   const before = Reflect.get(target, key);
   Reflect.set(target, key, value);
@@ -36,10 +41,17 @@ function replace(target: object, key: string, value: unknown): () => void {
  * Runs `start`, which initialises the wasm backend, so that it gets `threads` threads.
  * @param folder The folder of the package `@tensorflow/tfjs-backend-wasm`.
  */
-export async function startWithThreads<T>(folder: string, threads: number, start: () => Promise<T>): Promise<T> {
+export async function startWithThreads<T>(
+  folder: string,
+  threads: number,
+  start: () => Promise<T>,
+): Promise<T> {
   const build = join(folder, 'wasm-out', 'tfjs-backend-wasm-threaded-simd');
-  const { wasmWorkerContents } = requireHere(`${build}.worker.js`) as { wasmWorkerContents: string };
-  // The text comes out of a template literal, which has turned the `\n` inside its strings into line ends.
+  const { wasmWorkerContents } = requireHere(`${build}.worker.js`) as {
+    wasmWorkerContents: string;
+  };
+  // The text comes out of a template literal, which has turned the `\n` inside its strings into
+  // line ends.
   const source = wasmWorkerContents.replaceAll('\n', '\\n');
 
   class FileWorker extends Worker {
@@ -48,14 +60,20 @@ export async function startWithThreads<T>(folder: string, threads: number, start
       super(source, { ...options, eval: true, execArgv: [] });
     }
     override postMessage(message: { cmd?: string }, ...rest: []): void {
-      super.postMessage(message.cmd === 'load' ? { ...message, urlOrBlob: `${build}.js` } : message, ...rest);
+      super.postMessage(
+        message.cmd === 'load' ? { ...message, urlOrBlob: `${build}.js` } : message,
+        ...rest,
+      );
     }
   }
 
   const os = requireHere('node:os') as typeof import('node:os');
   // The backend allows itself half of the processors that it counts.
   const counted = Array.from({ length: 2 * threads }, () => os.cpus()[0]);
-  const restore = [replace(requireHere('node:worker_threads') as object, 'Worker', FileWorker), replace(os, 'cpus', () => counted)];
+  const restore = [
+    replace(requireHere('node:worker_threads') as object, 'Worker', FileWorker),
+    replace(os, 'cpus', () => counted),
+  ];
   const scope = globalThis as { Worker?: unknown };
   const browserWorker = scope.Worker;
   tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', true);
@@ -63,7 +81,8 @@ export async function startWithThreads<T>(folder: string, threads: number, start
     return await start();
   } finally {
     for (const undo of restore) undo();
-    // The build leaves its class in the global scope, where other libraries take it for a browser's.
+    // The build leaves its class in the global scope, where other libraries take it for a
+    // browser's.
     if (browserWorker === undefined) delete scope.Worker;
     else scope.Worker = browserWorker;
   }

@@ -15,7 +15,10 @@ interface Adapter {
   info: { vendor: string; architecture: string; device: string; description: string };
   limits: Record<string, number>;
   features: Set<string>;
-  requestDevice(descriptor: { requiredFeatures: string[]; requiredLimits: Record<string, number> }): Promise<Device>;
+  requestDevice(descriptor: {
+    requiredFeatures: string[];
+    requiredLimits: Record<string, number>;
+  }): Promise<Device>;
 }
 interface Gpu {
   requestAdapter(options: { powerPreference: string }): Promise<Adapter | null>;
@@ -33,16 +36,27 @@ const raisedLimits = [
 
 let current: { prepared: Prepared; device: Device; largestBuffer: number } | undefined;
 
-/** Where Vulkan's loader looks for drivers on Linux. Without one Dawn finds nothing and says so on stderr, whoever asks. */
+/**
+ * Where Vulkan's loader looks for drivers on Linux. Without one Dawn finds nothing and says so on
+ * stderr, whoever asks.
+ */
 function hasVulkanDriver(): boolean {
   if (process.platform !== 'linux') return true;
-  const { VK_DRIVER_FILES, VK_ADD_DRIVER_FILES, VK_ICD_FILENAMES, XDG_DATA_HOME, XDG_DATA_DIRS } = process.env;
+  const { VK_DRIVER_FILES, VK_ADD_DRIVER_FILES, VK_ICD_FILENAMES, XDG_DATA_HOME, XDG_DATA_DIRS } =
+    process.env;
   if (VK_DRIVER_FILES || VK_ADD_DRIVER_FILES || VK_ICD_FILENAMES) return true;
   const shared = (XDG_DATA_DIRS || '/usr/local/share:/usr/share').split(':');
-  const folders = ['/etc', '/usr/local/etc', XDG_DATA_HOME || join(homedir(), '.local', 'share'), ...shared];
+  const folders = [
+    '/etc',
+    '/usr/local/etc',
+    XDG_DATA_HOME || join(homedir(), '.local', 'share'),
+    ...shared,
+  ];
   return folders
     .map((folder) => join(folder, 'vulkan', 'icd.d'))
-    .some((folder) => existsSync(folder) && readdirSync(folder).some((file) => file.endsWith('.json')));
+    .some(
+      (folder) => existsSync(folder) && readdirSync(folder).some((file) => file.endsWith('.json')),
+    );
 }
 
 /** Gives the process the `navigator.gpu` and the `GPU...` classes that a browser has. */
@@ -69,24 +83,35 @@ export async function prepareWebgpu({ allowSoftware }: Request): Promise<Prepare
   if (current) return current.prepared;
   const folder = folderOf(backendPackage);
   const dawnFolder = folderOf('webgpu');
-  if (folder === undefined || dawnFolder === undefined) throw new Error(`The webgpu backend is not installed. ${howToGet}`);
+  if (folder === undefined || dawnFolder === undefined)
+    throw new Error(`The webgpu backend is not installed. ${howToGet}`);
   try {
     if (!hasVulkanDriver()) throw new Error('no Vulkan driver is installed');
-    const gpu = installGlobals((await import('webgpu')) as unknown as { create(options: string[]): Gpu; globals: object });
+    const gpu = installGlobals(
+      (await import('webgpu')) as unknown as { create(options: string[]): Gpu; globals: object },
+    );
     const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
     if (adapter === null) throw new Error('no graphics adapter was found');
     const { vendor, architecture, description } = adapter.info;
     const deviceName = description || `${vendor} ${architecture}`.trim();
-    if (!allowSoftware && /swiftshader|llvmpipe|software|basic render/i.test(`${deviceName} ${architecture}`)) {
-      throw new Error(`its only adapter is software, ${deviceName}, which is slower than wasm and has to be asked for by name`);
+    if (
+      !allowSoftware &&
+      /swiftshader|llvmpipe|software|basic render/i.test(`${deviceName} ${architecture}`)
+    ) {
+      throw new Error(
+        `its only adapter is software, ${deviceName}, which is slower than wasm and has to be asked for by name`,
+      );
     }
     const device = await adapter.requestDevice({
       requiredFeatures: [],
       requiredLimits: Object.fromEntries(raisedLimits.map((name) => [name, adapter.limits[name]])),
     });
     const check = guardDevice(device);
-    const { WebGPUBackend } = (await import(backendPackage)) as { WebGPUBackend: new (device: Device, info: object) => WebgpuBackend };
-    // The package has registered its own, which asks for an adapter once more and for a list of features that is not one.
+    const { WebGPUBackend } = (await import(backendPackage)) as {
+      WebGPUBackend: new (device: Device, info: object) => WebgpuBackend;
+    };
+    // The package has registered its own, which asks for an adapter once more and for a list of
+    // features that is not one.
     if (tf.findBackendFactory('webgpu')) tf.removeBackend('webgpu');
     tf.registerBackend('webgpu', () => {
       const backend = new WebGPUBackend(device, adapter.info);
@@ -95,7 +120,10 @@ export async function prepareWebgpu({ allowSoftware }: Request): Promise<Prepare
     });
     current = {
       device,
-      largestBuffer: Math.min(adapter.limits.maxBufferSize, adapter.limits.maxStorageBufferBindingSize),
+      largestBuffer: Math.min(
+        adapter.limits.maxBufferSize,
+        adapter.limits.maxStorageBufferBindingSize,
+      ),
       prepared: {
         package: `${backendPackage} + webgpu`,
         version: `${versionIn(folder)} (webgpu ${versionIn(dawnFolder)})`,

@@ -1,6 +1,7 @@
 /**
- * Makes the webgpu backend throw where WebGPU reports faults on the side and goes on with wrong numbers:
- * buffers beyond the device's limits, errors that no one has asked for, a lost device, and synchronous reads.
+ * Makes the webgpu backend throw where WebGPU reports faults on the side and goes on with wrong
+ * numbers: buffers beyond the device's limits, errors that no one has asked for, a lost device, and
+ * synchronous reads.
  */
 import type * as tf from '@tensorflow/tfjs';
 
@@ -9,7 +10,10 @@ export interface Device {
   limits: Record<string, number>;
   lost: Promise<{ reason: string; message: string }>;
   createBuffer(descriptor: { size: number; usage: number }): object;
-  addEventListener(type: 'uncapturederror', listener: (event: { error: Error; preventDefault(): void }) => void): void;
+  addEventListener(
+    type: 'uncapturederror',
+    listener: (event: { error: Error; preventDefault(): void }) => void,
+  ): void;
   destroy(): void;
 }
 
@@ -26,7 +30,8 @@ const storage = 0x80;
 const wayOut = 'Try a smaller size, fewer frames, a smaller decode chunk, or another backend.';
 
 /**
- * Makes `device.createBuffer` throw one sentence for a size beyond the device's limits, and collects every other error.
+ * Makes `device.createBuffer` throw one sentence for a size beyond the device's limits, and
+ * collects every other error.
  * @returns Throws the first error collected since the last call, if there is one.
  */
 export function guardDevice(device: Device): () => void {
@@ -41,10 +46,17 @@ export function guardDevice(device: Device): () => void {
   const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
   const createBuffer = device.createBuffer.bind(device);
   device.createBuffer = (descriptor) => {
-    const most = descriptor.usage & storage ? Math.min(maxBufferSize, maxStorageBufferBindingSize) : maxBufferSize;
+    const most =
+      descriptor.usage & storage
+        ? Math.min(maxBufferSize, maxStorageBufferBindingSize)
+        : maxBufferSize;
     if (descriptor.size > most) {
-      const [wanted, allowed] = [descriptor.size, most].map((bytes) => (bytes / 2 ** 20).toFixed(0));
-      throw new Error(`The webgpu device takes tensors of at most ${allowed} MiB but one of ${wanted} MiB is needed. ${wayOut}`);
+      const [wanted, allowed] = [descriptor.size, most].map((bytes) =>
+        (bytes / 2 ** 20).toFixed(0),
+      );
+      throw new Error(
+        `The webgpu device takes tensors of at most ${allowed} MiB but one of ${wanted} MiB is needed. ${wayOut}`,
+      );
     }
     return createBuffer(descriptor);
   };
@@ -55,7 +67,10 @@ export function guardDevice(device: Device): () => void {
   };
 }
 
-/** Makes reads throw what `check` throws, and synchronous ones of data on the device say how to read it. */
+/**
+ * Makes reads throw what `check` throws, and synchronous ones of data on the device say how to read
+ * it.
+ */
 export function guardReads(backend: WebgpuBackend, check: () => void): void {
   const { read, readSync } = backend;
   backend.read = async (dataId) => {
@@ -65,7 +80,9 @@ export function guardReads(backend: WebgpuBackend, check: () => void): void {
   };
   backend.readSync = (dataId) => {
     if (backend.tensorMap.get(dataId).values == null) {
-      throw new Error('The webgpu backend cannot read a tensor synchronously. Use `await tensor.data()` instead of `dataSync()`.');
+      throw new Error(
+        'The webgpu backend cannot read a tensor synchronously. Use `await tensor.data()` instead of `dataSync()`.',
+      );
     }
     return readSync.call(backend, dataId);
   };

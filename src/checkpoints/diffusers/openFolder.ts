@@ -1,4 +1,7 @@
-/** A Stable Video Diffusion model on disk, in the folder layout that diffusers' `save_pretrained` writes. */
+/**
+ * A Stable Video Diffusion model on disk, in the folder layout that diffusers' `save_pretrained`
+ * writes.
+ */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CheckpointError, listed, quoted, reason } from '../errors.ts';
@@ -24,10 +27,15 @@ import {
 import { filesNamedBy } from './shards.ts';
 
 /**
- * Opens a model folder and reads all its configs, but no weights. `variant: 'fp16'` takes the weight files with that word in their names.
- * @throws CheckpointError if the folder, `model_index.json` or a component is missing, broken, or of another class.
+ * Opens a model folder and reads all its configs, but no weights. `variant: 'fp16'` takes the
+ * weight files with that word in their names.
+ * @throws CheckpointError if the folder, `model_index.json` or a component is missing, broken, or
+ * of another class.
  */
-export async function openModelFolder(path: string, options: { variant?: string } = {}): Promise<ModelFiles> {
+export async function openModelFolder(
+  path: string,
+  options: { variant?: string } = {},
+): Promise<ModelFiles> {
   const { variant } = options;
   await checkInside(path, configFiles);
   const index = await readModelIndex(path);
@@ -40,7 +48,10 @@ export async function openModelFolder(path: string, options: { variant?: string 
   const opened: WeightSource[] = [];
   return {
     path,
-    format: weightFileAmong(await list(join(path, 'unet')), 'unet', variant) === TFJS ? 'tfjs' : 'diffusers',
+    format:
+      weightFileAmong(await list(join(path, 'unet')), 'unet', variant) === TFJS
+        ? 'tfjs'
+        : 'diffusers',
     index,
     config: (component) => structuredClone(configs.get(component)!),
     async weights(component) {
@@ -49,7 +60,9 @@ export async function openModelFolder(path: string, options: { variant?: string 
       return source;
     },
     async files() {
-      const weights = await Promise.all(weightedComponents.map((component) => weightFiles(path, component, variant)));
+      const weights = await Promise.all(
+        weightedComponents.map((component) => weightFiles(path, component, variant)),
+      );
       return [...configFiles, ...weights.flat()];
     },
     reopen: () => openModelFolder(path, options),
@@ -62,7 +75,9 @@ export async function openModelFolder(path: string, options: { variant?: string 
 async function readModelIndex(path: string): Promise<Record<string, unknown>> {
   const files = await list(path);
   if (!files.includes('model_index.json')) {
-    throw new CheckpointError(`${path} has no model_index.json. Give a folder as diffusers' \`save_pretrained\` writes it.`);
+    throw new CheckpointError(
+      `${path} has no model_index.json. Give a folder as diffusers' \`save_pretrained\` writes it.`,
+    );
   }
   const index = await readJson(join(path, 'model_index.json'));
   if (index._class_name !== 'StableVideoDiffusionPipeline') {
@@ -78,7 +93,9 @@ async function list(folder: string): Promise<string[]> {
   try {
     return await readdir(folder);
   } catch (error) {
-    throw new CheckpointError(`Cannot open the folder ${folder}: ${reason(error)}.`, { cause: error });
+    throw new CheckpointError(`Cannot open the folder ${folder}: ${reason(error)}.`, {
+      cause: error,
+    });
   }
 }
 
@@ -89,51 +106,83 @@ function checkComponents(path: string, index: Record<string, unknown>): void {
   };
   const missing = componentNames.filter((name) => classOf(name) === undefined);
   if (missing.length > 0) {
-    throw new CheckpointError(`${path}/model_index.json lacks ${missing.join(', ')}: a model needs all of ${componentNames.join(', ')}.`);
+    throw new CheckpointError(
+      `${path}/model_index.json lacks ${missing.join(', ')}: a model needs all of ${componentNames.join(', ')}.`,
+    );
   }
   for (const name of componentNames) {
     const allowed: readonly string[] = components[name].classes;
     const found = classOf(name)!;
     if (allowed.includes(found)) continue;
-    throw new CheckpointError(`${path}/model_index.json: ${name} is of the class ${quoted(found)}, but has to be ${allowed.join(' or ')}.`);
+    throw new CheckpointError(
+      `${path}/model_index.json: ${name} is of the class ${quoted(found)}, but has to be ${allowed.join(' or ')}.`,
+    );
   }
 }
 
 async function checkFolders(path: string): Promise<void> {
   const files = await list(path);
   const missing = componentNames.filter((name) => !files.includes(name));
-  if (missing.length > 0) throw new CheckpointError(`${path} lacks the folders ${missing.join(', ')}. Copy or download the whole model.`);
+  if (missing.length > 0)
+    throw new CheckpointError(
+      `${path} lacks the folders ${missing.join(', ')}. Copy or download the whole model.`,
+    );
 }
 
 async function readConfig(path: string, name: Component): Promise<Record<string, unknown>> {
   const config = await readJson(join(path, name, components[name].config));
   if (name === 'feature_extractor') {
     const allowed: readonly string[] = components[name].classes;
-    // Newer releases of transformers write `image_processor_type`, older ones `feature_extractor_type`.
+    // Newer releases of transformers write `image_processor_type`, older ones
+    // `feature_extractor_type`.
     const found = config.image_processor_type ?? config.feature_extractor_type;
     if (typeof found !== 'string' || !allowed.includes(found)) {
-      throw new CheckpointError(`${path}/${name} is of the type ${quoted(found)}, but has to be ${allowed.join(' or ')}.`);
+      throw new CheckpointError(
+        `${path}/${name} is of the type ${quoted(found)}, but has to be ${allowed.join(' or ')}.`,
+      );
     }
   }
   return config;
 }
 
-function checkBlocks(path: string, { down_block_types: down = [], up_block_types: up = [] }: Record<string, unknown>): void {
+function checkBlocks(
+  path: string,
+  { down_block_types: down = [], up_block_types: up = [] }: Record<string, unknown>,
+): void {
   const family = familyByBlocks([down, up].flat());
   if (family !== undefined) {
-    throw new CheckpointError(`${path}/unet is no UNet of Stable Video Diffusion: ${family}. Give a Stable Video Diffusion model.`);
+    throw new CheckpointError(
+      `${path}/unet is no UNet of Stable Video Diffusion: ${family}. Give a Stable Video Diffusion model.`,
+    );
   }
 }
 
-async function openWeights(path: string, component: WeightedComponent, variant?: string): Promise<WeightSource> {
+async function openWeights(
+  path: string,
+  component: WeightedComponent,
+  variant?: string,
+): Promise<WeightSource> {
   const [file] = await weightFiles(path, component, variant);
   const whole = join(path, file);
-  if (basename(file) === TFJS) return tfjsSource(whole, await readJson(whole), (name) => openBytes(join(dirname(whole), name)), component);
+  if (basename(file) === TFJS)
+    return tfjsSource(
+      whole,
+      await readJson(whole),
+      (name) => openBytes(join(dirname(whole), name)),
+      component,
+    );
   return file.endsWith('.json') ? openSharded(whole) : openSafetensors(whole);
 }
 
-/** The weight file of a component, or the index and the shards that it names, as paths within the model's folder. */
-async function weightFiles(path: string, component: WeightedComponent, variant?: string): Promise<string[]> {
+/**
+ * The weight file of a component, or the index and the shards that it names, as paths within the
+ * model's folder.
+ */
+async function weightFiles(
+  path: string,
+  component: WeightedComponent,
+  variant?: string,
+): Promise<string[]> {
   const file = `${component}/${await weightFile(path, component, variant)}`;
   await checkInside(path, [file]);
   const shards = await filesNamedBy(join(path, file));
@@ -142,19 +191,27 @@ async function weightFiles(path: string, component: WeightedComponent, variant?:
   return files;
 }
 
-async function weightFile(path: string, component: WeightedComponent, variant?: string): Promise<string> {
+async function weightFile(
+  path: string,
+  component: WeightedComponent,
+  variant?: string,
+): Promise<string> {
   const folder = join(path, component);
   const files = await list(folder);
   const found = weightFileAmong(files, component, variant);
   if (found !== undefined) return found;
   const { single, index } = weightFileNames(component, variant);
-  throw new CheckpointError(`${folder} has neither ${single} nor ${index}. ${advice(files, component)}`);
+  throw new CheckpointError(
+    `${folder} has neither ${single} nor ${index}. ${advice(files, component)}`,
+  );
 }
 
 function advice(files: string[], component: WeightedComponent): string {
   const variants = variantsAmong(files, component);
-  if (variants.length > 0) return `The variants there are: ${variants.join(', ')}. Ask for one of them.`;
-  if (files.includes(TFJS)) return 'Its weights are TensorFlow.js artifacts, which have no variants: ask for none.';
+  if (variants.length > 0)
+    return `The variants there are: ${variants.join(', ')}. Ask for one of them.`;
+  if (files.includes(TFJS))
+    return 'Its weights are TensorFlow.js artifacts, which have no variants: ask for none.';
   const binary = files.filter((file) => file.endsWith('.bin'));
   if (binary.length > 0) {
     return pickleRefusal(listed(binary, 3));

@@ -1,4 +1,7 @@
-/** Fetches one content of a repository into the cache: from where an earlier attempt has ended, and checked against its hash. */
+/**
+ * Fetches one content of a repository into the cache: from where an earlier attempt has ended, and
+ * checked against its hash.
+ */
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
@@ -18,10 +21,17 @@ export interface RemoteFile {
 }
 
 /**
- * Fetches a file into the folder of contents. `onBytes` is told of what comes, and of less than nothing when something was in vain.
- * @throws CheckpointError if the server refuses, what it gives twice has another hash, or the disk is full; what has come stays for later.
+ * Fetches a file into the folder of contents. `onBytes` is told of what comes, and of less than
+ * nothing when something was in vain.
+ * @throws CheckpointError if the server refuses, what it gives twice has another hash, or the disk
+ * is full; what has come stays for later.
  */
-export async function fetchBlob(origin: Origin, file: RemoteFile, folder: string, onBytes: (bytes: number) => void): Promise<void> {
+export async function fetchBlob(
+  origin: Origin,
+  file: RemoteFile,
+  folder: string,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
   for (let wrong = 0; ; wrong++) {
     const path = await claimPartial(folder, file.hash);
     let came = 0;
@@ -54,7 +64,11 @@ export async function fetchBlob(origin: Origin, file: RemoteFile, folder: string
 }
 
 /** The bytes of a file that an interrupted attempt has left. */
-export async function bytesLeft(folder: string, names: string[], { hash, size }: RemoteFile): Promise<number> {
+export async function bytesLeft(
+  folder: string,
+  names: string[],
+  { hash, size }: RemoteFile,
+): Promise<number> {
   const sizes = names
     .filter((name) => name.startsWith(`${hash}.`) && name.endsWith('.incomplete'))
     .map(async (name) => (await stat(join(folder, name)).catch(() => ({ size: 0 }))).size);
@@ -63,7 +77,12 @@ export async function bytesLeft(folder: string, names: string[], { hash, size }:
 }
 
 /** Completes the file at `path` and gives its hash. */
-async function fetchRest(origin: Origin, file: RemoteFile, path: string, onBytes: (bytes: number) => void): Promise<string> {
+async function fetchRest(
+  origin: Origin,
+  file: RemoteFile,
+  path: string,
+  onBytes: (bytes: number) => void,
+): Promise<string> {
   let hash = newHash(file);
   let done = 0;
   const before = (await stat(path).catch(() => undefined))?.size ?? 0;
@@ -83,7 +102,8 @@ async function fetchRest(origin: Origin, file: RemoteFile, path: string, onBytes
       });
       try {
         if (from > 0 && !continues(response, from)) {
-          // The server does not know ranges. Another file, because a process that took this one over may have finished it.
+          // The server does not know ranges. Another file, because a process that took this one
+          // over may have finished it.
           await output.close();
           await rm(path);
           output = await openForWriting(path);
@@ -94,7 +114,9 @@ async function fetchRest(origin: Origin, file: RemoteFile, path: string, onBytes
         for await (const part of parts(response)) {
           alive();
           if (done + part.length > file.size)
-            throw new CheckpointError(`${file.url} is larger than the ${file.size} bytes it is listed with.`);
+            throw new CheckpointError(
+              `${file.url} is larger than the ${file.size} bytes it is listed with.`,
+            );
           await write(output, part, done, path);
           hash.update(part);
           done += part.length;
@@ -106,7 +128,8 @@ async function fetchRest(origin: Origin, file: RemoteFile, path: string, onBytes
       }
       if (done < file.size) throw new PassingError('the connection was cut');
     });
-    await output.datasync().catch(() => {}); // not every file system can; the hash is checked in any case
+    // not every file system can; the hash is checked in any case
+    await output.datasync().catch(() => {});
     return hash.digest('hex');
   } finally {
     await output.close();
@@ -140,13 +163,18 @@ async function openForWriting(path: string): Promise<FileHandle> {
   try {
     return await open(path, 'r+').catch(() => open(path, 'w'));
   } catch (error) {
-    throw new CheckpointError(`${path} cannot be written: ${reason(error)}. Choose another folder by --cache-dir or HF_HUB_CACHE.`);
+    throw new CheckpointError(
+      `${path} cannot be written: ${reason(error)}. Choose another folder by --cache-dir or HF_HUB_CACHE.`,
+    );
   }
 }
 
 /** Whether an answer goes on where the file ends. */
 function continues(response: Response, from: number): boolean {
-  return response.status === 206 && new RegExp(`^bytes ${from}-`).test(response.headers.get('content-range') ?? '');
+  return (
+    response.status === 206 &&
+    new RegExp(`^bytes ${from}-`).test(response.headers.get('content-range') ?? '')
+  );
 }
 
 async function* parts(response: Response): AsyncGenerator<Uint8Array> {
@@ -157,10 +185,16 @@ async function* parts(response: Response): AsyncGenerator<Uint8Array> {
   }
 }
 
-async function write(file: FileHandle, part: Uint8Array, position: number, path: string): Promise<void> {
+async function write(
+  file: FileHandle,
+  part: Uint8Array,
+  position: number,
+  path: string,
+): Promise<void> {
   try {
     let done = 0;
-    while (done < part.length) done += (await file.write(part, done, part.length - done, position + done)).bytesWritten;
+    while (done < part.length)
+      done += (await file.write(part, done, part.length - done, position + done)).bytesWritten;
   } catch (error) {
     throw new CheckpointError(
       `${path} cannot be written: ${reason(error)}. Free space there, or choose another folder by --cache-dir or HF_HUB_CACHE; what has come stays.`,

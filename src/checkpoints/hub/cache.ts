@@ -1,4 +1,7 @@
-/** The cache on disk in the layout of Python's huggingface_hub: contents in `blobs`, names in `snapshots/COMMIT`, branches and tags in `refs`. */
+/**
+ * The cache on disk in the layout of Python's huggingface_hub: contents in `blobs`, names in
+ * `snapshots/COMMIT`, branches and tags in `refs`.
+ */
 import { randomUUID } from 'node:crypto';
 import {
   copyFile,
@@ -16,7 +19,13 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
-import { componentNames, configFiles, weightedComponents, weightFileAmong, weightFileNames } from '../diffusers/names.ts';
+import {
+  componentNames,
+  configFiles,
+  weightedComponents,
+  weightFileAmong,
+  weightFileNames,
+} from '../diffusers/names.ts';
 import { filesNamedBy } from '../diffusers/shards.ts';
 import { CheckpointError, reason } from '../errors.ts';
 import type { RemoteFile } from './blob.ts';
@@ -61,26 +70,40 @@ export class CachedRepository {
 
   private ref(revision: string): string {
     if (revision.split(/[/\\]/).some((part) => part === '' || part === '.' || part === '..')) {
-      throw new CheckpointError(`The revision "${revision}" can be none. Give a branch, a tag or a commit.`);
+      throw new CheckpointError(
+        `The revision "${revision}" can be none. Give a branch, a tag or a commit.`,
+      );
     }
     return join(this.folder, 'refs', revision);
   }
 
-  /** Whether there is content of a file's hash and size. Content of another size is removed, with a warning. */
+  /**
+   * Whether there is content of a file's hash and size. Content of another size is removed, with a
+   * warning.
+   */
   async has(file: Content & { size: number }): Promise<boolean> {
     const found = await stat(join(this.blobs, file.hash)).catch(() => undefined);
     if (found === undefined || found.size === file.size) return found !== undefined;
-    await this.remove(file.path, join(this.blobs, file.hash), `it has ${found.size} bytes instead of ${file.size}`);
+    await this.remove(
+      file.path,
+      join(this.blobs, file.hash),
+      `it has ${found.size} bytes instead of ${file.size}`,
+    );
     return false;
   }
 
   /** Removes what is at a place on the disk and is not what it should be. */
   async remove(path: string, at: string, why: string): Promise<void> {
-    console.warn(`${path} is corrupt in the cache (${why}): ${at} is removed, to be fetched again.`);
+    console.warn(
+      `${path} is corrupt in the cache (${why}): ${at} is removed, to be fetched again.`,
+    );
     await rm(at, { force: true });
   }
 
-  /** Gives content its path in a commit: by a relative link, so that the cache can be moved; by a copy where links are impossible. */
+  /**
+   * Gives content its path in a commit: by a relative link, so that the cache can be moved; by a
+   * copy where links are impossible.
+   */
   async name(blob: string, commit: string, file: string): Promise<void> {
     const path = join(this.snapshot(commit), file);
     const target = join(this.blobs, blob);
@@ -99,21 +122,33 @@ export class CachedRepository {
   /** What a commit lacks of the files that the pipeline reads. */
   async missing(commit: string, variant?: string): Promise<string[]> {
     const { files, missing } = await this.filesOf(commit, variant);
-    const absent = await Promise.all(files.map(async (file) => !(await stat(join(this.snapshot(commit), file)).catch(() => undefined))));
+    const absent = await Promise.all(
+      files.map(
+        async (file) => !(await stat(join(this.snapshot(commit), file)).catch(() => undefined)),
+      ),
+    );
     return [...missing, ...files.filter((_, i) => absent[i])].sort();
   }
 
-  /** The files of a commit that the pipeline reads, as far as their names can be known, and weights that are not there. */
-  private async filesOf(commit: string, variant?: string): Promise<{ files: string[]; missing: string[] }> {
+  /**
+   * The files of a commit that the pipeline reads, as far as their names can be known, and weights
+   * that are not there.
+   */
+  private async filesOf(
+    commit: string,
+    variant?: string,
+  ): Promise<{ files: string[]; missing: string[] }> {
     const folder = this.snapshot(commit);
     const files = [...configFiles];
     const missing: string[] = [];
     for (const component of weightedComponents) {
       const names = await readdir(join(folder, component)).catch(() => []);
       const file = weightFileAmong(names, component, variant);
-      if (file === undefined) missing.push(`${component}/${weightFileNames(component, variant).single}`);
+      if (file === undefined)
+        missing.push(`${component}/${weightFileNames(component, variant).single}`);
       else files.push(`${component}/${file}`);
-      const shards = file === undefined ? [] : await filesNamedBy(join(folder, component, file)).catch(() => []);
+      const shards =
+        file === undefined ? [] : await filesNamedBy(join(folder, component, file)).catch(() => []);
       files.push(...shards.map((shard) => `${component}/${shard}`));
     }
     return { files, missing };
@@ -130,11 +165,16 @@ export class CachedRepository {
     return [...found.values()];
   }
 
-  /** The weights of a commit that are files of their own there, no links to contents, because the system has none. */
+  /**
+   * The weights of a commit that are files of their own there, no links to contents, because the
+   * system has none.
+   */
   async copies(commit: string, variant?: string): Promise<string[]> {
     const { files } = await this.filesOf(commit, variant);
     const weights = files.filter((path) => path.endsWith('.safetensors'));
-    const found = await Promise.all(weights.map((path) => lstat(join(this.snapshot(commit), path)).catch(() => undefined)));
+    const found = await Promise.all(
+      weights.map((path) => lstat(join(this.snapshot(commit), path)).catch(() => undefined)),
+    );
     return weights.filter((_, i) => found[i]?.isFile());
   }
 
@@ -149,7 +189,10 @@ export class CachedRepository {
     return state !== '' && (await this.checked())[key] === state;
   }
 
-  /** Remembers what is as it should be. Small contents are not remembered: reading them takes no time. */
+  /**
+   * Remembers what is as it should be. Small contents are not remembered: reading them takes no
+   * time.
+   */
   async rememberChecked(keys: string[]): Promise<void> {
     const known = await this.checked();
     const before = JSON.stringify(known);
@@ -185,14 +228,17 @@ export class CachedRepository {
 
   /** What changes when content, or a copy, does. */
   private async stateOf(key: string): Promise<string> {
-    const found = await stat(isSha256(key) ? join(this.blobs, key) : join(this.folder, key)).catch(() => undefined);
+    const found = await stat(isSha256(key) ? join(this.blobs, key) : join(this.folder, key)).catch(
+      () => undefined,
+    );
     return found === undefined ? '' : `${found.size} ${Math.round(found.mtimeMs)} ${found.ino}`;
   }
 
   /** Makes the folders of a commit. */
   async prepare(commit: string): Promise<void> {
     await mkdir(this.blobs, { recursive: true });
-    for (const component of componentNames) await mkdir(join(this.snapshot(commit), component), { recursive: true });
+    for (const component of componentNames)
+      await mkdir(join(this.snapshot(commit), component), { recursive: true });
   }
 }
 

@@ -14,7 +14,9 @@ export interface CompareOptions {
   signal?: AbortSignal;
 }
 
-/** Those of some contents in the cache that have their hashes. Others are removed, with a warning. */
+/**
+ * Those of some contents in the cache that have their hashes. Others are removed, with a warning.
+ */
 export async function soundContents<T extends Content>(
   repository: CachedRepository,
   contents: T[],
@@ -22,12 +24,20 @@ export async function soundContents<T extends Content>(
 ): Promise<Set<T>> {
   return soundFiles(
     repository,
-    contents.map((content) => ({ ...content, content, key: content.hash, at: join(repository.blobs, content.hash) })),
+    contents.map((content) => ({
+      ...content,
+      content,
+      key: content.hash,
+      at: join(repository.blobs, content.hash),
+    })),
     options,
   );
 }
 
-/** The same for files of a commit that are copies, no links to contents; `hash` is what the hub says. */
+/**
+ * The same for files of a commit that are copies, no links to contents; `hash` is what the hub
+ * says.
+ */
 export async function soundCopies<T extends Content>(
   repository: CachedRepository,
   commit: string,
@@ -53,7 +63,11 @@ interface ToCompare<T> extends Content {
   at: string;
 }
 
-async function soundFiles<T>(repository: CachedRepository, files: ToCompare<T>[], options: CompareOptions): Promise<Set<T>> {
+async function soundFiles<T>(
+  repository: CachedRepository,
+  files: ToCompare<T>[],
+  options: CompareOptions,
+): Promise<Set<T>> {
   const sound = new Set<T>();
   const toCompare: ToCompare<T>[] = [];
   for (const file of files) {
@@ -69,9 +83,15 @@ async function soundFiles<T>(repository: CachedRepository, files: ToCompare<T>[]
 }
 
 /** The hashes of files: of small ones git's, where the hub says that, or SHA-256. */
-async function hashesOf(files: { at: string; hash: string }[], { onProgress, signal }: CompareOptions): Promise<string[]> {
+async function hashesOf(
+  files: { at: string; hash: string }[],
+  { onProgress, signal }: CompareOptions,
+): Promise<string[]> {
   const large = files.filter(({ hash }) => hash.length === 64).map(({ at }) => at);
-  const steps = (await Promise.all(large.map((path) => stat(path)))).reduce((sum, { size }) => sum + size, 0);
+  const steps = (await Promise.all(large.map((path) => stat(path)))).reduce(
+    (sum, { size }) => sum + size,
+    0,
+  );
   let step = 0;
   if (steps > 0) onProgress?.({ stage: 'comparing', step, steps });
   const onBytes = (bytes: number) => {
@@ -80,6 +100,7 @@ async function hashesOf(files: { at: string; hash: string }[], { onProgress, sig
   };
   const read = await sha256OfFiles(large, { onBytes, signal });
   const hashes: string[] = [];
-  for (const { at, hash } of files) hashes.push(hash.length === 64 ? read.shift()! : gitHash(await readFile(at)));
+  for (const { at, hash } of files)
+    hashes.push(hash.length === 64 ? read.shift()! : gitHash(await readFile(at)));
   return hashes;
 }

@@ -1,8 +1,17 @@
-/** Models from the hub: only the files that the pipeline reads, in the cache that Python's huggingface_hub uses, too. */
+/**
+ * Models from the hub: only the files that the pipeline reads, in the cache that Python's
+ * huggingface_hub uses, too.
+ */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
-import { configFiles, variantsAmong, weightedComponents, weightFileAmong, weightFileNames } from '../diffusers/names.ts';
+import {
+  configFiles,
+  variantsAmong,
+  weightedComponents,
+  weightFileAmong,
+  weightFileNames,
+} from '../diffusers/names.ts';
 import { filesNamedBy } from '../diffusers/shards.ts';
 import { checkSpace } from '../diskSpace.ts';
 import { CheckpointError, listed, reason } from '../errors.ts';
@@ -25,13 +34,26 @@ export interface DownloadOptions extends HubOptions {
   variant?: string;
   /** Branch, tag or commit. Default `main`. */
   revision?: string;
-  /** Compare all that is in the cache with its hash. What comes over the network, and what was left there by others, is compared in any case, once. */
+  /**
+   * Compare all that is in the cache with its hash. What comes over the network, and what was left
+   * there by others, is compared in any case, once.
+   */
   verify?: boolean;
-  /** Told of the bytes that have come, of those that had to, ten times a second, and of those that are compared with their hashes. */
-  onProgress?: (progress: { stage: 'downloading' | 'comparing'; step: number; steps: number }) => void;
+  /**
+   * Told of the bytes that have come, of those that had to, ten times a second, and of those that
+   * are compared with their hashes.
+   */
+  onProgress?: (progress: {
+    stage: 'downloading' | 'comparing';
+    step: number;
+    steps: number;
+  }) => void;
   /** Stops the download; what has come stays for the next one. */
   signal?: AbortSignal;
-  /** The first pause after a failed request in milliseconds; the next ones are twice as long. Default 1000. */
+  /**
+   * The first pause after a failed request in milliseconds; the next ones are twice as long.
+   * Default 1000.
+   */
   pause?: number;
 }
 
@@ -42,10 +64,14 @@ export function isHubId(text: string): boolean {
 
 /**
  * Brings the model `org/name` into the cache, as far as it is not there yet, and gives its folder.
- * @throws CheckpointError if the hub refuses or cannot be reached, files are not there, or the disk is full; the signal's reason.
+ * @throws CheckpointError if the hub refuses or cannot be reached, files are not there, or the disk
+ * is full; the signal's reason.
  */
 export async function downloadModel(id: string, options: DownloadOptions = {}): Promise<string> {
-  if (!isHubId(id)) throw new CheckpointError(`"${id}" is no name of a model on the hub. Give one of the form org/name.`);
+  if (!isHubId(id))
+    throw new CheckpointError(
+      `"${id}" is no name of a model on the hub. Give one of the form org/name.`,
+    );
   const { endpoint, cacheDir, token, offline } = await hubSettings(options);
   const { revision = 'main', variant, signal, pause } = options;
   const repository = new CachedRepository(cacheDir, id);
@@ -55,7 +81,8 @@ export async function downloadModel(id: string, options: DownloadOptions = {}): 
     const commit = isCommit(revision) ? revision : await commitOf(origin);
     if (!options.verify) await removeCorrupt(repository, commit, options);
     await removeCorruptCopies(repository, origin, commit, options);
-    if (options.verify || (await repository.missing(commit, variant)).length > 0) await fetchCommit(repository, origin, commit, options);
+    if (options.verify || (await repository.missing(commit, variant)).length > 0)
+      await fetchCommit(repository, origin, commit, options);
     await repository.rememberCommit(revision, commit);
     return repository.snapshot(commit);
   } catch (error) {
@@ -69,7 +96,11 @@ export async function downloadModel(id: string, options: DownloadOptions = {}): 
 }
 
 /** The folder of what is in the cache. @throws CheckpointError with what is missing. */
-async function cached(repository: CachedRepository, { id, revision }: Origin, options: DownloadOptions): Promise<string> {
+async function cached(
+  repository: CachedRepository,
+  { id, revision }: Origin,
+  options: DownloadOptions,
+): Promise<string> {
   const { variant } = options;
   const commit = await repository.commit(revision);
   if (commit !== undefined) await removeCorrupt(repository, commit, options);
@@ -82,39 +113,77 @@ async function cached(repository: CachedRepository, { id, revision }: Origin, op
   );
 }
 
-/** Compares the weights of a commit with the hashes that they are named by, once, and removes those that differ, with a warning. */
-async function removeCorrupt(repository: CachedRepository, commit: string, options: DownloadOptions): Promise<void> {
-  const sound = await soundContents(repository, await repository.largeContents(commit, options.variant), options);
+/**
+ * Compares the weights of a commit with the hashes that they are named by, once, and removes those
+ * that differ, with a warning.
+ */
+async function removeCorrupt(
+  repository: CachedRepository,
+  commit: string,
+  options: DownloadOptions,
+): Promise<void> {
+  const sound = await soundContents(
+    repository,
+    await repository.largeContents(commit, options.variant),
+    options,
+  );
   await repository.rememberChecked([...sound].map(({ hash }) => hash));
 }
 
-/** The same for weights that are copies, whose names say nothing of their hashes: the hub does, so that without it they are taken as they are. */
-async function removeCorruptCopies(repository: CachedRepository, origin: Origin, commit: string, options: DownloadOptions): Promise<void> {
+/**
+ * The same for weights that are copies, whose names say nothing of their hashes: the hub does, so
+ * that without it they are taken as they are.
+ */
+async function removeCorruptCopies(
+  repository: CachedRepository,
+  origin: Origin,
+  commit: string,
+  options: DownloadOptions,
+): Promise<void> {
   const paths: string[] = [];
   for (const path of await repository.copies(commit, options.variant)) {
-    if (options.verify || !(await repository.isChecked(repository.copyKey(commit, path)))) paths.push(path);
+    if (options.verify || !(await repository.isChecked(repository.copyKey(commit, path))))
+      paths.push(path);
   }
   if (paths.length === 0) return;
   const entries = await entriesOf(origin, commit);
-  const copies = paths.filter((path) => entries.has(path)).map((path) => remoteFile(origin, commit, path, entries.get(path)));
+  const copies = paths
+    .filter((path) => entries.has(path))
+    .map((path) => remoteFile(origin, commit, path, entries.get(path)));
   const sound = await soundCopies(repository, commit, copies, options);
   await repository.rememberChecked([...sound].map(({ path }) => repository.copyKey(commit, path)));
 }
 
 async function commitOf(origin: Origin): Promise<string> {
   const { endpoint, id, revision } = origin;
-  const found = await modelInfo({ name: id, revision, hubUrl: endpoint, additionalFields: ['sha'], fetch: persistentFetch(origin) });
-  if (!isCommit(found.sha)) throw new CheckpointError(`${endpoint} does not tell the commit of ${id}. Is it the address of a hub?`);
+  const found = await modelInfo({
+    name: id,
+    revision,
+    hubUrl: endpoint,
+    additionalFields: ['sha'],
+    fetch: persistentFetch(origin),
+  });
+  if (!isCommit(found.sha))
+    throw new CheckpointError(
+      `${endpoint} does not tell the commit of ${id}. Is it the address of a hub?`,
+    );
   return found.sha;
 }
 
-async function fetchCommit(repository: CachedRepository, origin: Origin, commit: string, options: DownloadOptions): Promise<void> {
+async function fetchCommit(
+  repository: CachedRepository,
+  origin: Origin,
+  commit: string,
+  options: DownloadOptions,
+): Promise<void> {
   const entries = await entriesOf(origin, commit);
   await repository.prepare(commit);
   if (entries.has(INDEX)) await checkFamily(repository, origin, commit, entries, options);
   const missing = configFiles.filter((file) => !entries.has(file));
   if (missing.length > 0) {
-    throw new CheckpointError(`${origin.id} lacks ${listed(missing)}: it is no Stable Video Diffusion model in diffusers' format.`);
+    throw new CheckpointError(
+      `${origin.id} lacks ${listed(missing)}: it is no Stable Video Diffusion model in diffusers' format.`,
+    );
   }
   const weights = chooseWeights(origin.id, [...entries.keys()], options.variant);
   const indices = weights.filter((file) => file.endsWith('.json'));
@@ -127,11 +196,16 @@ async function fetchCommit(repository: CachedRepository, origin: Origin, commit:
       options,
     );
   await fetch([...configFiles, ...indices]);
-  const shards = await Promise.all(indices.map((file) => shardsOf(repository.snapshot(commit), file)));
+  const shards = await Promise.all(
+    indices.map((file) => shardsOf(repository.snapshot(commit), file)),
+  );
   await fetch([...weights.filter((file) => !indices.includes(file)), ...shards.flat()]);
 }
 
-/** Fetches `model_index.json` alone and refuses other models by it, before anything is said of what they lack. */
+/**
+ * Fetches `model_index.json` alone and refuses other models by it, before anything is said of what
+ * they lack.
+ */
 async function checkFamily(
   repository: CachedRepository,
   origin: Origin,
@@ -139,10 +213,16 @@ async function checkFamily(
   entries: Map<string, ListFileEntry>,
   options: DownloadOptions,
 ): Promise<void> {
-  await fetchFiles(repository, origin, commit, [remoteFile(origin, commit, INDEX, entries.get(INDEX))], {
-    ...options,
-    onProgress: undefined,
-  });
+  await fetchFiles(
+    repository,
+    origin,
+    commit,
+    [remoteFile(origin, commit, INDEX, entries.get(INDEX))],
+    {
+      ...options,
+      onProgress: undefined,
+    },
+  );
   const index = await readJson(join(repository.snapshot(commit), INDEX));
   const family = familyByPipeline(index._class_name);
   if (family === undefined) return;
@@ -153,20 +233,30 @@ async function checkFamily(
 
 async function entriesOf(origin: Origin, commit: string): Promise<Map<string, ListFileEntry>> {
   const entries = new Map<string, ListFileEntry>();
-  const where = { repo: origin.id, revision: commit, recursive: true, hubUrl: origin.endpoint, fetch: persistentFetch(origin) };
-  for await (const entry of listFiles(where)) if (entry.type === 'file') entries.set(entry.path, entry);
+  const where = {
+    repo: origin.id,
+    revision: commit,
+    recursive: true,
+    hubUrl: origin.endpoint,
+    fetch: persistentFetch(origin),
+  };
+  for await (const entry of listFiles(where))
+    if (entry.type === 'file') entries.set(entry.path, entry);
   return entries;
 }
 
 /** The weight files of the variant, or their index files. */
 function chooseWeights(id: string, paths: string[], variant?: string): string[] {
   return weightedComponents.map((component) => {
-    const names = paths.filter((path) => path.startsWith(`${component}/`)).map((path) => path.slice(component.length + 1));
+    const names = paths
+      .filter((path) => path.startsWith(`${component}/`))
+      .map((path) => path.slice(component.length + 1));
     const file = weightFileAmong(names, component, variant);
     if (file !== undefined) return `${component}/${file}`;
     const variants = variantsAmong(names, component).join(', ');
     const pickles = names.filter((name) => name.endsWith('.bin'));
-    if (variants === '' && pickles.length > 0) throw new CheckpointError(pickleRefusal(`${id}/${component}/${pickles[0]}`));
+    if (variants === '' && pickles.length > 0)
+      throw new CheckpointError(pickleRefusal(`${id}/${component}/${pickles[0]}`));
     throw new CheckpointError(
       `${id} has no ${component}/${weightFileNames(component, variant).single}. ${
         variants === ''
@@ -182,15 +272,32 @@ async function shardsOf(snapshot: string, index: string): Promise<string[]> {
   return (await filesNamedBy(join(snapshot, index))).map((name) => `${folder}/${name}`);
 }
 
-function remoteFile({ endpoint, id }: Origin, commit: string, path: string, entry?: ListFileEntry): RemoteFile {
-  if (entry === undefined) throw new CheckpointError(`${id} lacks ${path}, which its index names. Choose another revision.`);
+function remoteFile(
+  { endpoint, id }: Origin,
+  commit: string,
+  path: string,
+  entry?: ListFileEntry,
+): RemoteFile {
+  if (entry === undefined)
+    throw new CheckpointError(
+      `${id} lacks ${path}, which its index names. Choose another revision.`,
+    );
   const hash = entry.lfs?.oid ?? entry.oid ?? '';
-  if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hash)) throw new CheckpointError(`${endpoint} does not tell the hash of ${path} of ${id}.`);
+  if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hash))
+    throw new CheckpointError(`${endpoint} does not tell the hash of ${path} of ${id}.`);
   const escaped = path.split('/').map(encodeURIComponent).join('/');
-  return { path, hash, size: entry.lfs?.size ?? entry.size, url: `${endpoint}/${id}/resolve/${commit}/${escaped}` };
+  return {
+    path,
+    hash,
+    size: entry.lfs?.size ?? entry.size,
+    url: `${endpoint}/${id}/resolve/${commit}/${escaped}`,
+  };
 }
 
-/** Fetches the files that the cache lacks, several at a time, and gives all of them their places in the commit. */
+/**
+ * Fetches the files that the cache lacks, several at a time, and gives all of them their places in
+ * the commit.
+ */
 async function fetchFiles(
   repository: CachedRepository,
   origin: Origin,
@@ -202,19 +309,30 @@ async function fetchFiles(
   const files: RemoteFile[] = [];
   const present: RemoteFile[] = [];
   for (const file of all) {
-    if (await repository.isChecked(repository.copyKey(commit, file.path))) continue; // a copy needs no content
+    // a copy needs no content
+    if (await repository.isChecked(repository.copyKey(commit, file.path))) continue;
     files.push(file);
     if (await repository.has(file)) present.push(file);
   }
   const sound = await soundContents(repository, present, options);
   const toFetch = files.filter((file) => !sound.has(file));
   const names = await readdir(repository.blobs);
-  const sizes = await Promise.all(toFetch.map(async (file) => file.size - (await bytesLeft(repository.blobs, names, file))));
+  const sizes = await Promise.all(
+    toFetch.map(async (file) => file.size - (await bytesLeft(repository.blobs, names, file))),
+  );
   const steps = sizes.reduce((sum, size) => sum + size, 0);
-  await checkSpace(repository.folder, steps, 'The download', 'Free space there, or choose another folder by --cache-dir or HF_HUB_CACHE.');
+  await checkSpace(
+    repository.folder,
+    steps,
+    'The download',
+    'Free space there, or choose another folder by --cache-dir or HF_HUB_CACHE.',
+  );
 
   const failed = new AbortController();
-  const stoppable = { ...origin, signal: signal ? AbortSignal.any([signal, failed.signal]) : failed.signal };
+  const stoppable = {
+    ...origin,
+    signal: signal ? AbortSignal.any([signal, failed.signal]) : failed.signal,
+  };
   let came = 0;
   let last = performance.now();
   const report = (bytes: number) => {
@@ -243,13 +361,19 @@ async function fetchFiles(
   if (steps > 0) onProgress?.({ stage: 'downloading', step: steps, steps });
   for (const file of files) await repository.name(file.hash, commit, file.path);
   // What has come was compared with its hash on the way, and what was copied of it is the same.
-  const copies = (await repository.copies(commit, options.variant)).filter((copy) => files.some(({ path }) => path === copy));
-  await repository.rememberChecked([...files.map(({ hash }) => hash), ...copies.map((path) => repository.copyKey(commit, path))]);
+  const copies = (await repository.copies(commit, options.variant)).filter((copy) =>
+    files.some(({ path }) => path === copy),
+  );
+  await repository.rememberChecked([
+    ...files.map(({ hash }) => hash),
+    ...copies.map((path) => repository.copyKey(commit, path)),
+  ]);
 }
 
 /** An error of the file system as one sentence. */
 function systemError(error: unknown, cacheDir: string): unknown {
-  if (!(error instanceof Error && 'syscall' in error) || error instanceof CheckpointError) return error;
+  if (!(error instanceof Error && 'syscall' in error) || error instanceof CheckpointError)
+    return error;
   return new CheckpointError(
     `The cache ${cacheDir} cannot be written: ${reason(error)}. Choose another folder by --cache-dir or HF_HUB_CACHE.`,
     {

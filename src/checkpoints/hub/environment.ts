@@ -1,4 +1,7 @@
-/** Where the hub and its cache are, and who asks: the environment variables of Python's huggingface_hub, with its meanings and defaults. */
+/**
+ * Where the hub and its cache are, and who asks: the environment variables of Python's
+ * huggingface_hub, with its meanings and defaults.
+ */
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -7,7 +10,10 @@ import { CheckpointError } from '../errors.ts';
 
 /** Options that say where to look; each goes before its environment variable. */
 export interface HubOptions {
-  /** Folder of the cache. Default: `HF_HUB_CACHE`, or `hub` in `HF_HOME`, or `~/.cache/huggingface/hub`. */
+  /**
+   * Folder of the cache. Default: `HF_HUB_CACHE`, or `hub` in `HF_HOME`, or
+   * `~/.cache/huggingface/hub`.
+   */
   cacheDir?: string;
   /** Access token. Default: `HF_TOKEN`, or what `hf auth login` has stored. */
   token?: string;
@@ -26,9 +32,14 @@ export interface HubSettings {
 type Environment = Record<string, string | undefined>;
 
 /** @throws CheckpointError if the token cannot be one. */
-export async function hubSettings(options: HubOptions, env: Environment = process.env): Promise<HubSettings> {
+export async function hubSettings(
+  options: HubOptions,
+  env: Environment = process.env,
+): Promise<HubSettings> {
   const home = expand(env.HF_HOME ?? join(env.XDG_CACHE_HOME ?? '~/.cache', 'huggingface'));
-  const token = options.token ?? (env.HF_TOKEN || env.HUGGING_FACE_HUB_TOKEN || (await storedToken(env.HF_TOKEN_PATH, home)));
+  const token =
+    options.token ??
+    (env.HF_TOKEN || env.HUGGING_FACE_HUB_TOKEN || (await storedToken(env.HF_TOKEN_PATH, home)));
   if (token !== undefined && !/^hf_\w+$/.test(token)) {
     throw new CheckpointError(
       'The access token has to be "hf_" with letters and digits after it. Copy it from the settings of your account.',
@@ -36,7 +47,9 @@ export async function hubSettings(options: HubOptions, env: Environment = proces
   }
   return {
     endpoint: (env.HF_ENDPOINT || HUB_URL).replace(/\/+$/, ''),
-    cacheDir: expand(options.cacheDir ?? env.HF_HUB_CACHE ?? env.HUGGINGFACE_HUB_CACHE ?? join(home, 'hub')),
+    cacheDir: expand(
+      options.cacheDir ?? env.HF_HUB_CACHE ?? env.HUGGINGFACE_HUB_CACHE ?? join(home, 'hub'),
+    ),
     token,
     offline: options.localFilesOnly ?? (isOn(env.HF_HUB_OFFLINE) || isOn(env.TRANSFORMERS_OFFLINE)),
   };

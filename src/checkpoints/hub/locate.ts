@@ -13,12 +13,17 @@ export async function isFolder(path: string): Promise<boolean> {
 }
 
 /**
- * The folder or file of a model: `model` itself if it is one, otherwise where the model `org/name` of the hub is in the cache, once it is there.
- * @throws CheckpointError if options for the hub are given with a folder, and like `downloadModel`; the signal's reason.
+ * The folder or file of a model: `model` itself if it is one, otherwise where the model `org/name`
+ * of the hub is in the cache, once it is there.
+ * @throws CheckpointError if options for the hub are given with a folder, and like `downloadModel`;
+ * the signal's reason.
  */
 export async function locateModel(model: string, options: DownloadOptions = {}): Promise<string> {
-  if (isHubId(model) && !isSingleFile(model) && !(await isFolder(model))) return downloadModel(model, options);
+  if (isHubId(model) && !isSingleFile(model) && !(await isFolder(model)))
+    return downloadModel(model, options);
   const given = hubOnly.filter((name) => options[name] !== undefined);
   if (given.length === 0) return model;
-  throw new CheckpointError(`${given.join(', ')} can be given for a model of the hub (org/name) only, but "${model}" is none.`);
+  throw new CheckpointError(
+    `${given.join(', ')} can be given for a model of the hub (org/name) only, but "${model}" is none.`,
+  );
 }

@@ -1,13 +1,17 @@
 /**
- * Contents that have not come whole yet. A process writes to a file of its own, `BLOB.PID-RANDOM.incomplete`, and gives it back as
- * `BLOB.incomplete` when it stops. What a killed process has left is taken over by the next one.
+ * Contents that have not come whole yet. A process writes to a file of its own,
+ * `BLOB.PID-RANDOM.incomplete`, and gives it back as `BLOB.incomplete` when it stops. What a killed
+ * process has left is taken over by the next one.
  */
 import { randomBytes } from 'node:crypto';
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isAlive } from '../../files/process.ts';
 
-/** Milliseconds without a write after which a file belongs to nobody, whatever process has its number now. */
+/**
+ * Milliseconds without a write after which a file belongs to nobody, whatever process has its
+ * number now.
+ */
 const ABANDONED = 120_000;
 /** Files that this process writes to. */
 const inUse = new Set<string>();
@@ -34,17 +38,21 @@ export async function releasePartial(folder: string, blob: string, path: string)
 /** Ends the use of a path whose content is complete, and removes what nobody will complete. */
 export async function finishPartial(folder: string, blob: string, path: string): Promise<void> {
   inUse.delete(path.slice(folder.length + 1));
-  for (const left of await freePartials(folder, blob)) await rm(join(folder, left), { force: true });
+  for (const left of await freePartials(folder, blob))
+    await rm(join(folder, left), { force: true });
 }
 
 /** The partial contents of a blob that no living process writes to, the largest first. */
 async function freePartials(folder: string, blob: string): Promise<string[]> {
-  const names = (await readdir(folder)).filter((name) => name.startsWith(`${blob}.`) && name.endsWith('.incomplete') && !inUse.has(name));
+  const names = (await readdir(folder)).filter(
+    (name) => name.startsWith(`${blob}.`) && name.endsWith('.incomplete') && !inUse.has(name),
+  );
   const found: { name: string; size: number }[] = [];
   for (const name of names) {
     const status = await stat(join(folder, name)).catch(() => undefined);
     if (status === undefined) continue;
-    if (isFree(name.slice(blob.length), Date.now() - status.mtimeMs)) found.push({ name, size: status.size });
+    if (isFree(name.slice(blob.length), Date.now() - status.mtimeMs))
+      found.push({ name, size: status.size });
   }
   return found.sort((a, b) => b.size - a.size).map(({ name }) => name);
 }

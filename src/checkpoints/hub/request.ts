@@ -35,8 +35,8 @@ export interface Origin {
 }
 
 /**
- * Does `work` again, after growing pauses, as long as it throws `PassingError`. `work` calls `progressed` when it has got further, which
- * starts the counting anew.
+ * Does `work` again, after growing pauses, as long as it throws `PassingError`. `work` calls
+ * `progressed` when it has got further, which starts the counting anew.
  * @throws UnreachableError after too many failures; what else `work` throws; the signal's reason.
  */
 export async function persistently<T>(
@@ -55,7 +55,8 @@ export async function persistently<T>(
       failures += 1;
       const wait = error.pause ?? pause * 2 ** (failures - 1) * (1 + Math.random() / 4);
       if (failures >= MOST_TRIES || wait > LONGEST_PAUSE) {
-        const later = wait > LONGEST_PAUSE ? ` It asks to wait ${Math.ceil(wait / 60_000)} minutes.` : '';
+        const later =
+          wait > LONGEST_PAUSE ? ` It asks to wait ${Math.ceil(wait / 60_000)} minutes.` : '';
         throw new UnreachableError(
           `${endpoint} cannot be reached: ${error.message}.${later} Check the connection and run the same again: what is there stays.`,
           { cause: error },
@@ -67,8 +68,10 @@ export async function persistently<T>(
 }
 
 /**
- * One request, with the token, that fails when nothing comes for a minute: call `alive` for each part of the body that has come.
- * @throws PassingError if the network or the server fails; CheckpointError with the way out if the server refuses.
+ * One request, with the token, that fails when nothing comes for a minute: call `alive` for each
+ * part of the body that has come.
+ * @throws PassingError if the network or the server fails; CheckpointError with the way out if the
+ * server refuses.
  */
 export async function request(
   origin: Origin,
@@ -90,7 +93,9 @@ export async function request(
     return { response, alive: () => timer.refresh(), done: () => clearTimeout(timer) };
   } catch (error) {
     clearTimeout(timer);
-    throw error instanceof CheckpointError || error instanceof PassingError ? error : networkError(error);
+    throw error instanceof CheckpointError || error instanceof PassingError
+      ? error
+      : networkError(error);
   }
 }
 
@@ -100,7 +105,8 @@ export function persistentFetch(origin: Origin): typeof fetch {
     persistently(origin, async () => {
       const { response, done } = await request(origin, String(url), init as RequestInit);
       try {
-        return new Response(await response.arrayBuffer(), response); // whole, so that a cut connection is seen here
+        // whole, so that a cut connection is seen here
+        return new Response(await response.arrayBuffer(), response);
       } catch (error) {
         throw networkError(error);
       } finally {
@@ -112,7 +118,10 @@ export function persistentFetch(origin: Origin): typeof fetch {
 /** The reason that `fetch` hides in the cause of its error. */
 export function networkError(error: unknown): PassingError {
   const deepest = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  return new PassingError(deepest instanceof Error ? deepest.message || deepest.name : String(deepest), { cause: error });
+  return new PassingError(
+    deepest instanceof Error ? deepest.message || deepest.name : String(deepest),
+    { cause: error },
+  );
 }
 
 function refusal({ endpoint, id, revision, token }: Origin, response: Response): Error {
@@ -122,7 +131,10 @@ function refusal({ endpoint, id, revision, token }: Origin, response: Response):
     return new PassingError(`it answers with status ${status}`, { pause: retryAfter(response) });
   }
   if (code === 'GatedRepo') {
-    const how = token === undefined ? 'then pass an access token: --token, HF_TOKEN, or `hf auth login`' : 'with the account of your token';
+    const how =
+      token === undefined
+        ? 'then pass an access token: --token, HF_TOKEN, or `hf auth login`'
+        : 'with the account of your token';
     return new CheckpointError(`${id} is gated. Accept its licence on ${endpoint}/${id}, ${how}.`);
   }
   if (code === 'RevisionNotFound') {
@@ -131,14 +143,23 @@ function refusal({ endpoint, id, revision, token }: Origin, response: Response):
     );
   }
   if (status === 401 && token !== undefined && code !== 'RepoNotFound') {
-    return new CheckpointError(`${endpoint} does not accept the access token. Make a new one in the settings of your account.`);
+    return new CheckpointError(
+      `${endpoint} does not accept the access token. Make a new one in the settings of your account.`,
+    );
   }
   if (status === 401 || status === 404) {
     const hint =
-      token === undefined ? 'pass an access token (--token, HF_TOKEN) if it is private' : 'or let the account of your token see it';
-    return new CheckpointError(`There is no model ${id} on ${endpoint}, and no folder of that name here. Check the name, ${hint}.`);
+      token === undefined
+        ? 'pass an access token (--token, HF_TOKEN) if it is private'
+        : 'or let the account of your token see it';
+    return new CheckpointError(
+      `There is no model ${id} on ${endpoint}, and no folder of that name here. Check the name, ${hint}.`,
+    );
   }
-  if (status === 403) return new CheckpointError(`${endpoint} does not let this access token read ${id}. Give it the permission to read.`);
+  if (status === 403)
+    return new CheckpointError(
+      `${endpoint} does not let this access token read ${id}. Give it the permission to read.`,
+    );
   return new CheckpointError(`${endpoint} refuses to give ${id}: status ${status}.`);
 }
 

@@ -1,6 +1,7 @@
 /**
- * Names of weights in the original single-file checkpoints (`svd_xt.safetensors` and its like), by their names in diffusers. One table of
- * rules says both: it is read from diffusers' side, where a model knows its names, and inverted for the other direction.
+ * Names of weights in the original single-file checkpoints (`svd_xt.safetensors` and its like), by
+ * their names in diffusers. One table of rules says both: it is read from diffusers' side, where a
+ * model knows its names, and inverted for the other direction.
  */
 
 import type { WeightedComponent } from '../diffusers/names.ts';
@@ -8,7 +9,9 @@ import { CheckpointError, quoted } from '../errors.ts';
 
 /** What the numbers in original names depend on. */
 export interface OriginalLayout {
-  /** Residual blocks of each level of the UNet, on the way down; there is one more on the way up. */
+  /**
+   * Residual blocks of each level of the UNet, on the way down; there is one more on the way up.
+   */
   layersPerBlock: number[];
   /** Whether each level of the UNet has attention on the way up. */
   attentionUp: boolean[];
@@ -51,20 +54,29 @@ const residual: Record<string, string> = {
 
 const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0);
 
-/** The number of a level's first block: on the way down a level has its resnets and a downsampler, on the way up a resnet more. */
-const firstBlock = ({ layersPerBlock }: OriginalLayout, level: number) => sum(layersPerBlock.slice(0, level).map((layers) => layers + 1));
+/**
+ * The number of a level's first block: on the way down a level has its resnets and a downsampler,
+ * on the way up a resnet more.
+ */
+const firstBlock = ({ layersPerBlock }: OriginalLayout, level: number) =>
+  sum(layersPerBlock.slice(0, level).map((layers) => layers + 1));
 const firstUp = (layout: OriginalLayout, level: number) =>
   firstBlock({ ...layout, layersPerBlock: [...layout.layersPerBlock].reverse() }, level);
 
 function unetResnet(rest: string): string {
   const [, temporal, part, leaf] = /^(spatial|temporal)_res_block\.(\w+)\.(\w+)$/.exec(rest) ?? [];
-  return part === undefined ? rest : `${temporal === 'temporal' ? 'time_stack.' : ''}${residual[part]}.${leaf}`;
+  return part === undefined
+    ? rest
+    : `${temporal === 'temporal' ? 'time_stack.' : ''}${residual[part]}.${leaf}`;
 }
 
 function unetAttention(rest: string): string {
   return rest
     .replace(/^temporal_transformer_blocks\./, 'time_stack.')
-    .replace(/^time_pos_embed\.linear_([12])/, (_, number) => `time_pos_embed.${2 * Number(number) - 2}`);
+    .replace(
+      /^time_pos_embed\.linear_([12])/,
+      (_, number) => `time_pos_embed.${2 * Number(number) - 2}`,
+    );
 }
 
 function vaeResnet(rest: string): string {
@@ -76,7 +88,13 @@ function vaeResnet(rest: string): string {
     .replace(/^time_mixer\./, '');
 }
 
-const attentionNames: Record<string, string> = { group_norm: 'norm', to_q: 'q', to_k: 'k', to_v: 'v', 'to_out.0': 'proj_out' };
+const attentionNames: Record<string, string> = {
+  group_norm: 'norm',
+  to_q: 'q',
+  to_k: 'k',
+  to_v: 'v',
+  'to_out.0': 'proj_out',
+};
 const mlpNames: Record<string, string> = { fc1: 'c_fc', fc2: 'c_proj' };
 
 const vaeSide = (side: 'encoder' | 'decoder', prefix: string): Rule[] => [
@@ -90,41 +108,63 @@ const vaeSide = (side: 'encoder' | 'decoder', prefix: string): Rule[] => [
     { asConvolution: true },
   ],
   [
-    new RegExp(`^${side}\\.mid_block\\.attentions\\.0\\.(group_norm|to_q|to_k|to_v|to_out\\.0)\\.(\\w+)$`),
+    new RegExp(
+      `^${side}\\.mid_block\\.attentions\\.0\\.(group_norm|to_q|to_k|to_v|to_out\\.0)\\.(\\w+)$`,
+    ),
     ([, part, leaf]) => `${prefix}mid.attn_1.${attentionNames[part]}.${leaf}`,
   ],
   [new RegExp(`^${side}\\.conv_norm_out\\.(\\w+)$`), ([, leaf]) => `${prefix}norm_out.${leaf}`],
-  [new RegExp(`^${side}\\.(conv_in|conv_out)\\.(\\w+)$`), ([, part, leaf]) => `${prefix}${part}.${leaf}`],
+  [
+    new RegExp(`^${side}\\.(conv_in|conv_out)\\.(\\w+)$`),
+    ([, part, leaf]) => `${prefix}${part}.${leaf}`,
+  ],
 ];
 
 const rules: Record<WeightedComponent, Rule[]> = {
   unet: [
     [/^conv_in\.(\w+)$/, ([, leaf]) => `${UNET}input_blocks.0.0.${leaf}`],
-    [/^time_embedding\.linear_([12])\.(\w+)$/, ([, number, leaf]) => `${UNET}time_embed.${2 * Number(number) - 2}.${leaf}`],
-    [/^add_embedding\.linear_([12])\.(\w+)$/, ([, number, leaf]) => `${UNET}label_emb.0.${2 * Number(number) - 2}.${leaf}`],
+    [
+      /^time_embedding\.linear_([12])\.(\w+)$/,
+      ([, number, leaf]) => `${UNET}time_embed.${2 * Number(number) - 2}.${leaf}`,
+    ],
+    [
+      /^add_embedding\.linear_([12])\.(\w+)$/,
+      ([, number, leaf]) => `${UNET}label_emb.0.${2 * Number(number) - 2}.${leaf}`,
+    ],
     [/^conv_norm_out\.(\w+)$/, ([, leaf]) => `${UNET}out.0.${leaf}`],
     [/^conv_out\.(\w+)$/, ([, leaf]) => `${UNET}out.2.${leaf}`],
-    [/^mid_block\.resnets\.([01])\.(.+)$/, ([, j, rest]) => `${UNET}middle_block.${2 * Number(j)}.${unetResnet(rest)}`],
-    [/^mid_block\.attentions\.0\.(.+)$/, ([, rest]) => `${UNET}middle_block.1.${unetAttention(rest)}`],
+    [
+      /^mid_block\.resnets\.([01])\.(.+)$/,
+      ([, j, rest]) => `${UNET}middle_block.${2 * Number(j)}.${unetResnet(rest)}`,
+    ],
+    [
+      /^mid_block\.attentions\.0\.(.+)$/,
+      ([, rest]) => `${UNET}middle_block.1.${unetAttention(rest)}`,
+    ],
     [
       /^down_blocks\.(\d+)\.resnets\.(\d+)\.(.+)$/,
-      ([, i, j, rest], layout) => `${UNET}input_blocks.${1 + firstBlock(layout, Number(i)) + Number(j)}.0.${unetResnet(rest)}`,
+      ([, i, j, rest], layout) =>
+        `${UNET}input_blocks.${1 + firstBlock(layout, Number(i)) + Number(j)}.0.${unetResnet(rest)}`,
     ],
     [
       /^down_blocks\.(\d+)\.attentions\.(\d+)\.(.+)$/,
-      ([, i, j, rest], layout) => `${UNET}input_blocks.${1 + firstBlock(layout, Number(i)) + Number(j)}.1.${unetAttention(rest)}`,
+      ([, i, j, rest], layout) =>
+        `${UNET}input_blocks.${1 + firstBlock(layout, Number(i)) + Number(j)}.1.${unetAttention(rest)}`,
     ],
     [
       /^down_blocks\.(\d+)\.downsamplers\.0\.conv\.(\w+)$/,
-      ([, i, leaf], layout) => `${UNET}input_blocks.${firstBlock(layout, Number(i) + 1)}.0.op.${leaf}`,
+      ([, i, leaf], layout) =>
+        `${UNET}input_blocks.${firstBlock(layout, Number(i) + 1)}.0.op.${leaf}`,
     ],
     [
       /^up_blocks\.(\d+)\.resnets\.(\d+)\.(.+)$/,
-      ([, i, j, rest], layout) => `${UNET}output_blocks.${firstUp(layout, Number(i)) + Number(j)}.0.${unetResnet(rest)}`,
+      ([, i, j, rest], layout) =>
+        `${UNET}output_blocks.${firstUp(layout, Number(i)) + Number(j)}.0.${unetResnet(rest)}`,
     ],
     [
       /^up_blocks\.(\d+)\.attentions\.(\d+)\.(.+)$/,
-      ([, i, j, rest], layout) => `${UNET}output_blocks.${firstUp(layout, Number(i)) + Number(j)}.1.${unetAttention(rest)}`,
+      ([, i, j, rest], layout) =>
+        `${UNET}output_blocks.${firstUp(layout, Number(i)) + Number(j)}.1.${unetAttention(rest)}`,
     ],
     [
       /^up_blocks\.(\d+)\.upsamplers\.0\.conv\.(\w+)$/,
@@ -139,14 +179,19 @@ const rules: Record<WeightedComponent, Rule[]> = {
       /^encoder\.down_blocks\.(\d+)\.resnets\.(\d+)\.(.+)$/,
       ([, i, j, rest]) => `${ENCODER}encoder.down.${i}.block.${j}.${vaeResnet(rest)}`,
     ],
-    [/^encoder\.down_blocks\.(\d+)\.downsamplers\.0\.conv\.(\w+)$/, ([, i, leaf]) => `${ENCODER}encoder.down.${i}.downsample.conv.${leaf}`],
+    [
+      /^encoder\.down_blocks\.(\d+)\.downsamplers\.0\.conv\.(\w+)$/,
+      ([, i, leaf]) => `${ENCODER}encoder.down.${i}.downsample.conv.${leaf}`,
+    ],
     [
       /^decoder\.up_blocks\.(\d+)\.resnets\.(\d+)\.(.+)$/,
-      ([, i, j, rest], { vaeLevels }) => `${DECODER}up.${vaeLevels - 1 - Number(i)}.block.${j}.${vaeResnet(rest)}`,
+      ([, i, j, rest], { vaeLevels }) =>
+        `${DECODER}up.${vaeLevels - 1 - Number(i)}.block.${j}.${vaeResnet(rest)}`,
     ],
     [
       /^decoder\.up_blocks\.(\d+)\.upsamplers\.0\.conv\.(\w+)$/,
-      ([, i, leaf], { vaeLevels }) => `${DECODER}up.${vaeLevels - 1 - Number(i)}.upsample.conv.${leaf}`,
+      ([, i, leaf], { vaeLevels }) =>
+        `${DECODER}up.${vaeLevels - 1 - Number(i)}.upsample.conv.${leaf}`,
     ],
     [/^decoder\.time_conv_out\.(\w+)$/, ([, leaf]) => `${DECODER}conv_out.time_mix_conv.${leaf}`],
     [/^quant_conv\.(\w+)$/, ([, leaf]) => `${ENCODER}quant_conv.${leaf}`],
@@ -160,7 +205,9 @@ const rules: Record<WeightedComponent, Rule[]> = {
     [/^visual_projection\.weight$/, `${VISION}proj`, { transposed: true }],
     ...(['q', 'k', 'v'] as const).map(
       (letter, third): Rule => [
-        new RegExp(`^vision_model\\.encoder\\.layers\\.(\\d+)\\.self_attn\\.${letter}_proj\\.(\\w+)$`),
+        new RegExp(
+          `^vision_model\\.encoder\\.layers\\.(\\d+)\\.self_attn\\.${letter}_proj\\.(\\w+)$`,
+        ),
         ([, i, leaf]) => `${VISION}transformer.resblocks.${i}.attn.in_proj_${leaf}`,
         { third: third as 0 | 1 | 2 },
       ],
@@ -181,7 +228,10 @@ const rules: Record<WeightedComponent, Rule[]> = {
 };
 
 /** The layout that the JSON configs of the models say. */
-export function originalLayout(unet: Record<string, unknown>, vae: Record<string, unknown>): OriginalLayout {
+export function originalLayout(
+  unet: Record<string, unknown>,
+  vae: Record<string, unknown>,
+): OriginalLayout {
   const up = (unet.up_block_types ?? []) as string[];
   const layers = unet.layers_per_block ?? 2;
   return {
@@ -191,8 +241,15 @@ export function originalLayout(unet: Record<string, unknown>, vae: Record<string
   };
 }
 
-/** Where the weight `key` of a component is in an original file. @throws CheckpointError if no Stable Video Diffusion model has such a weight. */
-export function originalPlace(component: WeightedComponent, key: string, layout: OriginalLayout): OriginalPlace {
+/**
+ * Where the weight `key` of a component is in an original file. @throws CheckpointError if no
+ * Stable Video Diffusion model has such a weight.
+ */
+export function originalPlace(
+  component: WeightedComponent,
+  key: string,
+  layout: OriginalLayout,
+): OriginalPlace {
   for (const [pattern, original, more] of rules[component]) {
     const match = pattern.exec(key);
     if (match === null) continue;

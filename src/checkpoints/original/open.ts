@@ -1,7 +1,15 @@
-/** Opens the original single-file checkpoints (`svd.safetensors`, `svd_xt.safetensors` and their like) as they are. */
+/**
+ * Opens the original single-file checkpoints (`svd.safetensors`, `svd_xt.safetensors` and their
+ * like) as they are.
+ */
 import { basename } from 'node:path';
 import { declaredModel } from '../components.ts';
-import { type Component, componentNames, type WeightedComponent, weightedComponents } from '../diffusers/names.ts';
+import {
+  type Component,
+  componentNames,
+  type WeightedComponent,
+  weightedComponents,
+} from '../diffusers/names.ts';
 import { openModelFolder } from '../diffusers/openFolder.ts';
 import { CheckpointError, listed } from '../errors.ts';
 import type { ModelFiles } from '../openCheckpoint.ts';
@@ -14,26 +22,41 @@ import { originalSource } from './source.ts';
 
 /** What an original file, which holds weights alone, does not say. */
 export interface SingleFileOptions {
-  /** A folder in diffusers' layout with the configs; weights in it are not read. Default: the configs of the published models. */
+  /**
+   * A folder in diffusers' layout with the configs; weights in it are not read. Default: the
+   * configs of the published models.
+   */
   config?: string;
-  /** Frames that the model was trained on, if `config` is not given. Default: by the file's name, 25 for `svd_xt`, 14 for `svd`. */
+  /**
+   * Frames that the model was trained on, if `config` is not given. Default: by the file's name, 25
+   * for `svd_xt`, 14 for `svd`.
+   */
   numFrames?: number;
 }
 
-/** What the files hold besides: the text half of CLIP, and the decoder and encoder that the other copy of the VAE has. */
+/**
+ * What the files hold besides: the text half of CLIP, and the decoder and encoder that the other
+ * copy of the VAE has.
+ */
 const UNUSED =
   /^(conditioner\.embedders\.0\.open_clip\.model\.(?!visual\.)|conditioner\.embedders\.3\.encoder\.(decoder|post_quant_conv)\.|first_stage_model\.(encoder|quant_conv|post_quant_conv)\.|model_ema\.)/;
 
 /**
  * Opens an original file.
- * @throws CheckpointError if it is of another model, its configs are not known, or it has weights that they have no place for.
+ * @throws CheckpointError if it is of another model, its configs are not known, or it has weights
+ * that they have no place for.
  */
-export async function openOriginal(path: string, options: SingleFileOptions = {}): Promise<ModelFiles> {
+export async function openOriginal(
+  path: string,
+  options: SingleFileOptions = {},
+): Promise<ModelFiles> {
   const file = await openSafetensors(path);
   try {
     const family = familyByKeys(file.names());
     if (family !== undefined)
-      throw new CheckpointError(`${path} ${family} Give an original file of Stable Video Diffusion, such as svd_xt.safetensors.`);
+      throw new CheckpointError(
+        `${path} ${family} Give an original file of Stable Video Diffusion, such as svd_xt.safetensors.`,
+      );
     const { index, configs, supposed } = await configsFor(path, options);
     const layout = originalLayout(configs.unet, configs.vae);
     const files: ModelFiles = {
@@ -47,7 +70,9 @@ export async function openOriginal(path: string, options: SingleFileOptions = {}
       reopen: () => openOriginal(path, options),
       close: () => file.close(),
     };
-    const entries = weightedComponents.map((component) => [component, keysOf(files, component)] as const);
+    const entries = weightedComponents.map(
+      (component) => [component, keysOf(files, component)] as const,
+    );
     const keys = Object.fromEntries(entries) as Record<WeightedComponent, string[]>;
     checkSurplus(file, path, keys, layout);
     return files;
@@ -64,9 +89,16 @@ function keysOf(files: ModelFiles, component: WeightedComponent): string[] {
   return keys;
 }
 
-type Configs = { index: Record<string, unknown>; configs: Record<Component, Record<string, unknown>>; supposed?: string };
+type Configs = {
+  index: Record<string, unknown>;
+  configs: Record<Component, Record<string, unknown>>;
+  supposed?: string;
+};
 
-async function configsFor(path: string, { config, numFrames }: SingleFileOptions): Promise<Configs> {
+async function configsFor(
+  path: string,
+  { config, numFrames }: SingleFileOptions,
+): Promise<Configs> {
   if (config !== undefined) {
     const model = await openModelFolder(config);
     const configs = componentNames.map((name) => [name, model.config(name)]);
@@ -82,9 +114,16 @@ async function configsFor(path: string, { config, numFrames }: SingleFileOptions
   return { ...publishedConfigs(frames), supposed };
 }
 
-function checkSurplus(file: SafetensorsFile, path: string, keys: Record<string, string[]>, layout: OriginalLayout): void {
+function checkSurplus(
+  file: SafetensorsFile,
+  path: string,
+  keys: Record<string, string[]>,
+  layout: OriginalLayout,
+): void {
   const known = new Set(
-    weightedComponents.flatMap((component) => keys[component].flatMap((key) => originalPlace(component, key, layout).names)),
+    weightedComponents.flatMap((component) =>
+      keys[component].flatMap((key) => originalPlace(component, key, layout).names),
+    ),
   );
   const surplus = file.names().filter((name) => !known.has(name) && !UNUSED.test(name));
   if (surplus.length === 0) return;

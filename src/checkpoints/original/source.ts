@@ -1,4 +1,7 @@
-/** Weights out of the original single-file checkpoints, under their names in diffusers and in its shapes. */
+/**
+ * Weights out of the original single-file checkpoints, under their names in diffusers and in its
+ * shapes.
+ */
 
 import type { WeightedComponent } from '../diffusers/names.ts';
 import type { SafetensorsFile } from '../safetensors/reader.ts';
@@ -9,8 +12,16 @@ import { type OriginalLayout, type OriginalPlace, originalPlace } from './keys.t
 /** The name and the place of one weight that a file has. */
 type Found = OriginalPlace & { name: string };
 
-/** Those of a component's weights `keys` that an open original file has. The file stays open when the source is closed. */
-export function originalSource(file: SafetensorsFile, component: WeightedComponent, keys: string[], layout: OriginalLayout): WeightSource {
+/**
+ * Those of a component's weights `keys` that an open original file has. The file stays open when
+ * the source is closed.
+ */
+export function originalSource(
+  file: SafetensorsFile,
+  component: WeightedComponent,
+  keys: string[],
+  layout: OriginalLayout,
+): WeightSource {
   const present = new Set(file.names());
   const places = new Map<string, Found>();
   for (const key of keys) {
@@ -22,7 +33,11 @@ export function originalSource(file: SafetensorsFile, component: WeightedCompone
   const info = (key: string): TensorInfo => {
     const found = place(key);
     const { dtype, shape, bytes } = file.info(found.name);
-    return { dtype, shape: shapeHere(found, shape), bytes: found.third === undefined ? bytes : bytes / 3 };
+    return {
+      dtype,
+      shape: shapeHere(found, shape),
+      bytes: found.third === undefined ? bytes : bytes / 3,
+    };
   };
   return {
     names: () => [...places.keys()],
@@ -30,13 +45,22 @@ export function originalSource(file: SafetensorsFile, component: WeightedCompone
     async read(key) {
       const found = place(key);
       const values = await file.read(found.name);
-      if (found.third !== undefined) return values.slice((found.third * values.length) / 3, ((found.third + 1) * values.length) / 3);
-      return found.transposed ? valuesFromCheckpoint('linear', file.info(found.name).shape, values) : values;
+      if (found.third !== undefined)
+        return values.slice(
+          (found.third * values.length) / 3,
+          ((found.third + 1) * values.length) / 3,
+        );
+      return found.transposed
+        ? valuesFromCheckpoint('linear', file.info(found.name).shape, values)
+        : values;
     },
     async readBytes(key, target) {
       const found = place(key);
-      if (!found.transposed) return file.readBytes(found.name, target, (found.third ?? 0) * target.length);
-      bytesFromCheckpoint('linear', file.info(found.name).shape, await file.readRaw(found.name), { take: () => target });
+      if (!found.transposed)
+        return file.readBytes(found.name, target, (found.third ?? 0) * target.length);
+      bytesFromCheckpoint('linear', file.info(found.name).shape, await file.readRaw(found.name), {
+        take: () => target,
+      });
     },
     close: async () => {},
   };

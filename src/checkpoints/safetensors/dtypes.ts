@@ -1,6 +1,12 @@
-/** The element types of the safetensors format and their sizes (safetensors 0.8, `Dtype` in `tensor.rs`). */
+/**
+ * The element types of the safetensors format and their sizes (safetensors 0.8, `Dtype` in
+ * `tensor.rs`).
+ */
 
-/** Bits per element, in the order in which the format ranks types: files hold their tensors from the last to the first. */
+/**
+ * Bits per element, in the order in which the format ranks types: files hold their tensors from the
+ * last to the first.
+ */
 export const dtypeBits = {
   BOOL: 8,
   F4: 4,

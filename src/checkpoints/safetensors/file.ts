@@ -1,4 +1,7 @@
-/** Safetensors files on disk: opened for reading by offset, so that a file larger than memory can be read tensor by tensor. */
+/**
+ * Safetensors files on disk: opened for reading by offset, so that a file larger than memory can be
+ * read tensor by tensor.
+ */
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { CheckpointError, reason } from '../errors.ts';
 import { type ByteReader, readSafetensors, type SafetensorsFile } from './reader.ts';
@@ -22,11 +25,13 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
 
 /** Opens a file for reading at any position. @throws CheckpointError if there is no such file. */
 export async function openBytes(path: string): Promise<ByteReader> {
-  const failed = (error: unknown) => new CheckpointError(`Cannot read ${path}: ${reason(error)}.`, { cause: error });
+  const failed = (error: unknown) =>
+    new CheckpointError(`Cannot read ${path}: ${reason(error)}.`, { cause: error });
   let file: FileHandle;
   let size: number;
   try {
-    const status = await stat(path); // before opening, because opening a pipe waits for its other end
+    // before opening, because opening a pipe waits for its other end
+    const status = await stat(path);
     if (!status.isFile()) throw new Error('it is not a file');
     size = status.size;
     file = await open(path);

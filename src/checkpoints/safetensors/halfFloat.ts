@@ -1,4 +1,7 @@
-/** Conversion between float32 and the two half types of checkpoints: IEEE binary16 (`F16`) and bfloat16 (`BF16`), rounding half to even. */
+/**
+ * Conversion between float32 and the two half types of checkpoints: IEEE binary16 (`F16`) and
+ * bfloat16 (`BF16`), rounding half to even.
+ */
 
 let table: Uint32Array | undefined;
 
@@ -15,8 +18,9 @@ export function widen(half: number): number {
 }
 
 /**
- * Widens binary16 bits to float32 in place: `values` holds the halves in its second half (`halves(values)`).
- * A table of all 65,536 values was the fastest of the formulations measured (about 400 million values a second on one core).
+ * Widens binary16 bits to float32 in place: `values` holds the halves in its second half
+ * (`halves(values)`). A table of all 65,536 values was the fastest of the formulations measured
+ * (about 400 million values a second on one core).
  */
 export function widenF16(values: Float32Array): void {
   table ??= Uint32Array.from({ length: 65536 }, (_, half) => widen(half));
@@ -33,14 +37,18 @@ export function widenBF16(values: Float32Array): void {
 }
 
 /**
- * The upper half of the memory of `values`, seen as 16-bit words. Half-precision words read into it can be widened from front
- * to back without a second buffer: the float32 written never reaches a word that is still to be read.
+ * The upper half of the memory of `values`, seen as 16-bit words. Half-precision words read into it
+ * can be widened from front to back without a second buffer: the float32 written never reaches a
+ * word that is still to be read.
  */
 export function halves(values: Float32Array): Uint16Array {
   return new Uint16Array(values.buffer, values.byteOffset + values.length * 2, values.length);
 }
 
-/** Binary16 bits of float32 values: overflow becomes infinity, values below 2^-24 / 2 become zero, NaN becomes one and the same NaN. */
+/**
+ * Binary16 bits of float32 values: overflow becomes infinity, values below 2^-24 / 2 become zero,
+ * NaN becomes one and the same NaN.
+ */
 export function toF16(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const result = new Uint16Array(values.length);
@@ -53,8 +61,10 @@ function narrow(bits: number): number {
   const magnitude = bits & 0x7fffffff;
   if (magnitude > 0x7f800000) return 0x7e00;
   if (magnitude >= 0x477ff000) return sign | 0x7c00; // 65520 and above round to infinity
-  // Rounding half to even: add half a unit less one, plus the last kept bit. A carry into the exponent is the right result.
-  if (magnitude >= 0x38800000) return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
+  // Rounding half to even: add half a unit less one, plus the last kept bit. A carry into the
+  // exponent is the right result.
+  if (magnitude >= 0x38800000)
+    return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
   if (magnitude < 0x33000000) return sign; // below half the smallest subnormal
   const shift = 126 - (magnitude >>> 23); // 14 to 24 bits drop off a subnormal
   const fraction = (magnitude & 0x7fffff) | 0x800000;

@@ -1,4 +1,7 @@
-/** The header of a safetensors file, read and written without touching files (format: the safetensors README; limits: `tensor.rs`). */
+/**
+ * The header of a safetensors file, read and written without touching files (format: the
+ * safetensors README; limits: `tensor.rs`).
+ */
 
 import { CheckpointError, quoted } from '../errors.ts';
 import type { TensorInfo } from '../weights/source.ts';
@@ -22,17 +25,23 @@ export interface SafetensorsHeader {
 
 /**
  * The header's length in bytes, from a file's first 8 bytes (fewer if it has no more).
- * @throws CheckpointError if a header of that length does not fit into the file of `fileBytes`, or is too long.
+ * @throws CheckpointError if a header of that length does not fit into the file of `fileBytes`, or
+ * is too long.
  */
 export function headerBytes(start: Uint8Array, fileBytes: number, file: string): number {
-  if (start.length < LENGTH_BYTES) throw new CheckpointError(`${file} is not a safetensors file: it has only ${fileBytes} bytes.`);
+  if (start.length < LENGTH_BYTES)
+    throw new CheckpointError(`${file} is not a safetensors file: it has only ${fileBytes} bytes.`);
   if (String.fromCharCode(...start) === 'version ') {
-    throw new CheckpointError(`${file} is a Git LFS pointer and not the weights themselves. Fetch them by \`git lfs pull\`.`);
+    throw new CheckpointError(
+      `${file} is a Git LFS pointer and not the weights themselves. Fetch them by \`git lfs pull\`.`,
+    );
   }
   const length = new DataView(start.buffer, start.byteOffset, LENGTH_BYTES).getBigUint64(0, true);
   if (length > MAX_HEADER_BYTES) {
     const limit = `more than the ${MAX_HEADER_BYTES} allowed`;
-    throw new CheckpointError(`${file} is not a safetensors file: its first 8 bytes announce a header of ${length} bytes, ${limit}.`);
+    throw new CheckpointError(
+      `${file} is not a safetensors file: its first 8 bytes announce a header of ${length} bytes, ${limit}.`,
+    );
   }
   const missing = LENGTH_BYTES + Number(length) - fileBytes;
   if (missing > 0) {
@@ -44,12 +53,18 @@ export function headerBytes(start: Uint8Array, fileBytes: number, file: string):
 }
 
 /**
- * Reads a header and checks everything that it claims: each tensor's type, shape and range, that the ranges neither overlap nor
- * leave holes, and that they end where the file ends. Tensors may lie at any byte, because old writers did not align them.
+ * Reads a header and checks everything that it claims: each tensor's type, shape and range, that
+ * the ranges neither overlap nor leave holes, and that they end where the file ends. Tensors may
+ * lie at any byte, because old writers did not align them.
  * @throws CheckpointError with the first thing that is wrong.
  */
-export function parseHeader(header: Uint8Array, fileBytes: number, file: string): SafetensorsHeader {
-  const fail = (what: string, cause?: unknown) => new CheckpointError(`${file} is not a valid safetensors file: ${what}.`, { cause });
+export function parseHeader(
+  header: Uint8Array,
+  fileBytes: number,
+  file: string,
+): SafetensorsHeader {
+  const fail = (what: string, cause?: unknown) =>
+    new CheckpointError(`${file} is not a valid safetensors file: ${what}.`, { cause });
   const fields = parseJson(header, fail);
   const dataStart = LENGTH_BYTES + header.length;
   let metadata: Record<string, string> = {};
@@ -86,9 +101,13 @@ function parseJson(header: Uint8Array, fail: Fail): Record<string, unknown> {
   return fields;
 }
 
-/** The first key that stands twice in an object of `json`, which must be valid. `JSON.parse` keeps the last one without a word. */
+/**
+ * The first key that stands twice in an object of `json`, which must be valid. `JSON.parse` keeps
+ * the last one without a word.
+ */
 function duplicateKey(json: string): string | undefined {
-  const open: (Set<string> | undefined)[] = []; // the keys of each open object; undefined for an array
+  // the keys of each open object; undefined for an array
+  const open: (Set<string> | undefined)[] = [];
   for (let i = 0; i < json.length; i++) {
     const char = json[i];
     if (char === '{') open.push(new Set());
@@ -113,7 +132,8 @@ function duplicateKey(json: string): string | undefined {
 function checkMetadata(value: unknown, fail: Fail): Record<string, string> {
   if (!isObject(value)) throw fail('`__metadata__` is not an object');
   const wrong = Object.keys(value).find((key) => typeof value[key] !== 'string');
-  if (wrong !== undefined) throw fail(`the value of ${quoted(wrong)} in \`__metadata__\` is not a string`);
+  if (wrong !== undefined)
+    throw fail(`the value of ${quoted(wrong)} in \`__metadata__\` is not a string`);
   return value as Record<string, string>;
 }
 
@@ -124,11 +144,21 @@ function isSize(value: unknown): value is number {
 function checkEntry(name: string, value: unknown, dataStart: number, fail: Fail): TensorEntry {
   if (!isObject(value)) throw fail(`the entry of ${quoted(name)} is not an object`);
   const { dtype, shape, data_offsets: offsets } = value;
-  if (!isDtype(dtype)) throw fail(`${quoted(name)} has the type ${quoted(dtype)}, which is none of ${Object.keys(dtypeBits).join(', ')}`);
+  if (!isDtype(dtype))
+    throw fail(
+      `${quoted(name)} has the type ${quoted(dtype)}, which is none of ${Object.keys(dtypeBits).join(', ')}`,
+    );
   if (!Array.isArray(shape) || !shape.every(isSize))
     throw fail(`${quoted(name)} has the shape ${quoted(shape)}, which is no list of sizes`);
-  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize) || offsets[0] > offsets[1]) {
-    throw fail(`${quoted(name)} has the range ${quoted(offsets)}, which is no pair of ascending byte offsets`);
+  if (
+    !Array.isArray(offsets) ||
+    offsets.length !== 2 ||
+    !offsets.every(isSize) ||
+    offsets[0] > offsets[1]
+  ) {
+    throw fail(
+      `${quoted(name)} has the range ${quoted(offsets)}, which is no pair of ascending byte offsets`,
+    );
   }
   const bytes = offsets[1] - offsets[0];
   const expected = tensorBytes(dtype, shape);
@@ -140,12 +170,19 @@ function checkEntry(name: string, value: unknown, dataStart: number, fail: Fail)
   return { dtype, shape, bytes, position: dataStart + offsets[0] };
 }
 
-function checkRanges(entries: [string, TensorEntry][], dataStart: number, fileBytes: number, file: string, fail: Fail): void {
+function checkRanges(
+  entries: [string, TensorEntry][],
+  dataStart: number,
+  fileBytes: number,
+  file: string,
+  fail: Fail,
+): void {
   let end = dataStart;
   let before = '';
   for (const [name, { position, bytes }] of entries) {
     if (position < end) throw fail(`${quoted(name)} overlaps ${quoted(before)}`);
-    if (position > end) throw fail(`${position - end} bytes before ${quoted(name)} belong to no tensor`);
+    if (position > end)
+      throw fail(`${position - end} bytes before ${quoted(name)} belong to no tensor`);
     end = position + bytes;
     before = name;
   }
@@ -153,14 +190,18 @@ function checkRanges(entries: [string, TensorEntry][], dataStart: number, fileBy
     const missing = `${end - fileBytes} of the ${end} bytes that its header describes are missing`;
     throw new CheckpointError(`${file} is truncated: ${missing}. Copy or download it again.`);
   }
-  if (end < fileBytes) throw fail(`${fileBytes - end} bytes after its last tensor belong to no tensor`);
+  if (end < fileBytes)
+    throw fail(`${fileBytes - end} bytes after its last tensor belong to no tensor`);
 }
 
 /**
- * The length field and header of a file that holds `tensors` in the given order, as the Python library writes it: padded with
- * spaces so that the data starts at a multiple of 8 bytes.
+ * The length field and header of a file that holds `tensors` in the given order, as the Python
+ * library writes it: padded with spaces so that the data starts at a multiple of 8 bytes.
  */
-export function buildHeader(tensors: Iterable<[string, TensorInfo]>, metadata?: Record<string, string>): Uint8Array {
+export function buildHeader(
+  tensors: Iterable<[string, TensorInfo]>,
+  metadata?: Record<string, string>,
+): Uint8Array {
   const fields: [string, unknown][] = metadata === undefined ? [] : [['__metadata__', metadata]];
   let end = 0;
   for (const [name, { dtype, shape, bytes }] of tensors) {
@@ -168,7 +209,9 @@ export function buildHeader(tensors: Iterable<[string, TensorInfo]>, metadata?: 
     end += bytes;
   }
   // Built by hand because an object would put keys like '0' first.
-  const json = new TextEncoder().encode(`{${fields.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(',')}}`);
+  const json = new TextEncoder().encode(
+    `{${fields.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(',')}}`,
+  );
   const length = Math.ceil(json.length / 8) * 8;
   const result = new Uint8Array(LENGTH_BYTES + length).fill(0x20);
   new DataView(result.buffer).setBigUint64(0, BigInt(length), true);

@@ -1,4 +1,6 @@
-/** Reads tensors of a safetensors file one by one, through whatever can read bytes at a position. */
+/**
+ * Reads tensors of a safetensors file one by one, through whatever can read bytes at a position.
+ */
 
 import { CheckpointError, quoted } from '../errors.ts';
 import { unknownTensor, type WeightSource } from '../weights/source.ts';
@@ -24,12 +26,16 @@ export interface SafetensorsFile extends WeightSource {
   readonly metadata: Record<string, string>;
   /** The tensor's bytes as stored (little-endian), in a new array. Works for every type. */
   readRaw(name: string): Promise<Uint8Array>;
-  /** Fills `target` with the tensor's bytes as stored, from the byte `start` of the tensor on. Works for every type. */
+  /**
+   * Fills `target` with the tensor's bytes as stored, from the byte `start` of the tensor on. Works
+   * for every type.
+   */
   readBytes(name: string, target: Uint8Array, start?: number): Promise<void>;
 }
 
 /**
- * Reads and checks the header behind `bytes`; tensors are read when asked for. F16, BF16 and F64 values become float32.
+ * Reads and checks the header behind `bytes`; tensors are read when asked for. F16, BF16 and F64
+ * values become float32.
  * @throws CheckpointError if it is not a valid safetensors file.
  */
 export async function readSafetensors(bytes: ByteReader): Promise<SafetensorsFile> {
@@ -45,7 +51,10 @@ export async function readSafetensors(bytes: ByteReader): Promise<SafetensorsFil
     try {
       await bytes.read(target, position + start);
     } catch (error) {
-      throw new CheckpointError(`The tensor ${quoted(name)} is not to be had. ${(error as Error).message}`, { cause: error });
+      throw new CheckpointError(
+        `The tensor ${quoted(name)} is not to be had. ${(error as Error).message}`,
+        { cause: error },
+      );
     }
   }
 

@@ -1,4 +1,7 @@
-/** Weights spread over several safetensors files by an index (`*.safetensors.index.json`, written by `save_pretrained`). */
+/**
+ * Weights spread over several safetensors files by an index (`*.safetensors.index.json`, written by
+ * `save_pretrained`).
+ */
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isFileName } from '../diffusers/names.ts';
@@ -9,7 +12,8 @@ import type { SafetensorsFile } from './reader.ts';
 
 /**
  * Opens every shard that an index names.
- * @throws CheckpointError if the index is malformed, shards are missing or broken, or the tensors in them are not those of the index.
+ * @throws CheckpointError if the index is malformed, shards are missing or broken, or the tensors
+ * in them are not those of the index.
  */
 export async function openSharded(indexPath: string): Promise<WeightSource> {
   const shardOf = await readIndex(indexPath);
@@ -24,7 +28,8 @@ export async function openSharded(indexPath: string): Promise<WeightSource> {
     await close();
     throw error;
   }
-  const shard = (name: string) => shards.get(shardOf.get(name) ?? '') ?? unknownTensor(name, indexPath);
+  const shard = (name: string) =>
+    shards.get(shardOf.get(name) ?? '') ?? unknownTensor(name, indexPath);
   return {
     names: () => [...shards.values()].flatMap((file) => file.names()),
     info: (name) => shard(name).info(name),
@@ -39,12 +44,16 @@ export async function readIndex(path: string): Promise<Map<string, string>> {
   const index = await readJson(path);
   const map = index.weight_map;
   if (typeof map !== 'object' || map === null || Array.isArray(map)) {
-    throw new CheckpointError(`${path} has no \`weight_map\` that says which file each tensor is in.`);
+    throw new CheckpointError(
+      `${path} has no \`weight_map\` that says which file each tensor is in.`,
+    );
   }
   const entries = Object.entries(map);
   const wrong = entries.find(([, file]) => !isFileName(file));
   if (wrong !== undefined) {
-    throw new CheckpointError(`${path}: the file of ${quoted(wrong[0])} has to be a name in the same folder, but is ${quoted(wrong[1])}.`);
+    throw new CheckpointError(
+      `${path}: the file of ${quoted(wrong[0])} has to be a name in the same folder, but is ${quoted(wrong[1])}.`,
+    );
   }
   return new Map(entries as [string, string][]);
 }
@@ -69,7 +78,11 @@ export async function readJson(path: string): Promise<Record<string, unknown>> {
   return value as Record<string, unknown>;
 }
 
-async function openShards(indexPath: string, files: Set<string>, shards: Map<string, SafetensorsFile>): Promise<void> {
+async function openShards(
+  indexPath: string,
+  files: Set<string>,
+  shards: Map<string, SafetensorsFile>,
+): Promise<void> {
   const missing: string[] = [];
   for (const file of files) {
     try {
@@ -87,15 +100,24 @@ async function openShards(indexPath: string, files: Set<string>, shards: Map<str
   }
 }
 
-function checkShards(indexPath: string, shardOf: Map<string, string>, shards: Map<string, SafetensorsFile>): void {
+function checkShards(
+  indexPath: string,
+  shardOf: Map<string, string>,
+  shards: Map<string, SafetensorsFile>,
+): void {
   const held = new Map([...shards].map(([file, shard]) => [file, new Set(shard.names())]));
-  const missing = [...shardOf].filter(([name, file]) => !held.get(file)!.has(name)).map(([name, file]) => `${name} in ${file}`);
+  const missing = [...shardOf]
+    .filter(([name, file]) => !held.get(file)!.has(name))
+    .map(([name, file]) => `${name} in ${file}`);
   const unlisted = [...held].flatMap(([file, names]) =>
     [...names].filter((name) => shardOf.get(name) !== file).map((name) => `${name} in ${file}`),
   );
   const found: string[] = [];
   if (missing.length > 0) found.push(`${missing.length} tensors are missing (${listed(missing)})`);
-  if (unlisted.length > 0) found.push(`${unlisted.length} are not in the index (${listed(unlisted)})`);
+  if (unlisted.length > 0)
+    found.push(`${unlisted.length} are not in the index (${listed(unlisted)})`);
   if (found.length > 0)
-    throw new CheckpointError(`The files of ${indexPath} don't fit it: ${found.join('; ')}. Copy or download them again.`);
+    throw new CheckpointError(
+      `The files of ${indexPath} don't fit it: ${found.join('; ')}. Copy or download them again.`,
+    );
 }

@@ -3,7 +3,10 @@ import { CheckpointError, quoted } from '../errors.ts';
 import { toF16, widen } from '../safetensors/halfFloat.ts';
 import type { Quantization } from './manifest.ts';
 
-/** What weights can be stored as. `none` keeps them as they are: in half precision, if the checkpoint has that. */
+/**
+ * What weights can be stored as. `none` keeps them as they are: in half precision, if the
+ * checkpoint has that.
+ */
 export const quantizations = ['none', 'float16', 'uint8', 'uint16'] as const;
 export type QuantizeTo = (typeof quantizations)[number];
 
@@ -24,11 +27,18 @@ export interface Quantized {
 }
 
 /**
- * Quantises float32 values. The steps of integers are equal, from the smallest value to the largest, and one of them is 0, so that zeros stay zeros.
+ * Quantises float32 values. The steps of integers are equal, from the smallest value to the
+ * largest, and one of them is 0, so that zeros stay zeros.
  * @throws CheckpointError if a value is not finite or beyond half precision.
  */
-export function quantized(values: Float32Array, dtype: Quantization['dtype'], name: string): Quantized {
-  return dtype === 'float16' ? quantizedToHalf(values, name) : quantizedToSteps(values, dtype, name);
+export function quantized(
+  values: Float32Array,
+  dtype: Quantization['dtype'],
+  name: string,
+): Quantized {
+  return dtype === 'float16'
+    ? quantizedToHalf(values, name)
+    : quantizedToSteps(values, dtype, name);
 }
 
 function quantizedToHalf(values: Float32Array, name: string): Quantized {
@@ -48,19 +58,26 @@ function quantizedToHalf(values: Float32Array, name: string): Quantized {
   return { bytes: new Uint8Array(half.buffer), quantization: { dtype: 'float16' }, error };
 }
 
-function quantizedToSteps(values: Float32Array, dtype: 'uint8' | 'uint16', name: string): Quantized {
+function quantizedToSteps(
+  values: Float32Array,
+  dtype: 'uint8' | 'uint16',
+  name: string,
+): Quantized {
   let [low, high] = [0, 0];
   for (const value of values) {
     if (value < low) low = value;
     else if (value > high) high = value;
     if (!Number.isFinite(value))
-      throw new CheckpointError(`${quoted(name)} holds ${value}, which cannot be quantised. Convert it as it is.`);
+      throw new CheckpointError(
+        `${quoted(name)} holds ${value}, which cannot be quantised. Convert it as it is.`,
+      );
   }
   const steps = dtype === 'uint8' ? 255 : 65535;
   const scale = high === low ? 1 : (high - low) / steps;
   const zero = Math.round(-low / scale);
   const result = dtype === 'uint8' ? new Uint8Array(values.length) : new Uint16Array(values.length);
-  for (let i = 0; i < values.length; i++) result[i] = Math.min(Math.max(Math.round(values[i] / scale) + zero, 0), steps);
+  for (let i = 0; i < values.length; i++)
+    result[i] = Math.min(Math.max(Math.round(values[i] / scale) + zero, 0), steps);
   const min = -zero * scale;
   const error = measured(values, (i) => Math.fround(result[i] * scale + min));
   return { bytes: new Uint8Array(result.buffer), quantization: { dtype, scale, min }, error };
@@ -78,7 +95,13 @@ function measured(values: Float32Array, stored: (i: number) => number): Quantiza
 }
 
 /** The float32 values of stored steps, as TensorFlow.js computes them. */
-export function dequantized(stored: Uint8Array, { dtype, scale, min }: Extract<Quantization, { scale: number }>): Float32Array {
-  const steps = dtype === 'uint8' ? stored : new Uint16Array(stored.buffer, stored.byteOffset, stored.length / 2);
+export function dequantized(
+  stored: Uint8Array,
+  { dtype, scale, min }: Extract<Quantization, { scale: number }>,
+): Float32Array {
+  const steps =
+    dtype === 'uint8'
+      ? stored
+      : new Uint16Array(stored.buffer, stored.byteOffset, stored.length / 2);
   return Float32Array.from(steps, (step) => step * scale + min);
 }

@@ -9,13 +9,16 @@ import { dequantized } from './quantize.ts';
 /** Where a weight lies in the shards of its group. */
 type Place = ManifestWeight & { shards: ByteReader[]; position: number };
 
-/** The key that a weight has in a checkpoint of diffusers. Its name has that of the model in front. */
+/**
+ * The key that a weight has in a checkpoint of diffusers. Its name has that of the model in front.
+ */
 const keyOf = (name: string) => name.split('/').slice(1).join('.');
 
 /**
- * The weights of an artifact, whose `model.json`, at `path`, has the content `json`, as `svd convert` writes it; `open` opens the files
- * beside it. Tensors are in our axis order.
- * @throws CheckpointError if it is malformed, or its files are missing or of other sizes than it says.
+ * The weights of an artifact, whose `model.json`, at `path`, has the content `json`, as `svd
+ * convert` writes it; `open` opens the files beside it. Tensors are in our axis order.
+ * @throws CheckpointError if it is malformed, or its files are missing or of other sizes than it
+ * says.
  */
 export async function tfjsSource(
   path: string,
@@ -69,14 +72,18 @@ export async function tfjsSource(
       const { shape, quantization } = entry(key);
       const half = quantization?.dtype === 'float16';
       const bytes = (half ? 2 : 4) * shape.reduce((product, axis) => product * axis, 1);
-      const stored = quantization === undefined || half ? undefined : { dtype: quantization.dtype, bytes: storedBytes(entry(key)) };
+      const stored =
+        quantization === undefined || half
+          ? undefined
+          : { dtype: quantization.dtype, bytes: storedBytes(entry(key)) };
       return { dtype: half ? 'F16' : 'F32', shape: [...shape], bytes, stored };
     },
     read,
     async readBytes(key, target) {
       const weight = entry(key);
       const { quantization } = weight;
-      if (quantization === undefined || quantization.dtype === 'float16') return readSpan(weight.shards, target, weight.position);
+      if (quantization === undefined || quantization.dtype === 'float16')
+        return readSpan(weight.shards, target, weight.position);
       target.set(new Uint8Array((await read(key)).buffer));
     },
     close,
@@ -84,11 +91,19 @@ export async function tfjsSource(
 }
 
 /** Finds the places of a group's weights. */
-function place({ paths, weights }: ManifestGroup, shards: ByteReader[], path: string, places: Map<string, Place>): void {
+function place(
+  { paths, weights }: ManifestGroup,
+  shards: ByteReader[],
+  path: string,
+  places: Map<string, Place>,
+): void {
   let position = 0;
   for (const weight of weights) {
     const key = keyOf(weight.name);
-    if (places.has(key)) throw new CheckpointError(`${path} is no valid TensorFlow.js artifact: it has ${quoted(weight.name)} twice.`);
+    if (places.has(key))
+      throw new CheckpointError(
+        `${path} is no valid TensorFlow.js artifact: it has ${quoted(weight.name)} twice.`,
+      );
     places.set(key, { ...weight, shards, position });
     position += storedBytes(weight);
   }

@@ -1,4 +1,7 @@
-/** Memory that one tensor after the other goes through, shared among threads, in which weights are turned by WebAssembly. */
+/**
+ * Memory that one tensor after the other goes through, shared among threads, in which weights are
+ * turned by WebAssembly.
+ */
 import { type Elements, newMemory, type TurnMemory } from './layout.ts';
 import { transposeWasm } from './transposeWasm.ts';
 
@@ -13,7 +16,9 @@ const BLOCK = 8;
 
 /** Memory for tensors that are read, turned and written. */
 export interface TensorMemory extends TurnMemory {
-  /** Takes memory back, which nobody may use any more. What did not come from here is left alone. */
+  /**
+   * Takes memory back, which nobody may use any more. What did not come from here is left alone.
+   */
   give(view: ArrayBufferView): void;
 }
 
@@ -23,11 +28,16 @@ export const ownMemory: TensorMemory = { ...newMemory, give: () => {} };
 type Transpose = (from: number, rows: number, to: number, columns: number) => void;
 
 /**
- * Hands out memory and takes it back for the next tensor. The system clears fresh memory page by page, which takes longer than to read, turn and
- * write what comes into it: converting 4.5 GB took 39 s with new arrays, half of it for that.
+ * Hands out memory and takes it back for the next tensor. The system clears fresh memory page by
+ * page, which takes longer than to read, turn and write what comes into it: converting 4.5 GB took
+ * 39 s with new arrays, half of it for that.
  */
 export class Buffers implements TensorMemory {
-  private readonly memory = new WebAssembly.Memory({ initial: 1, maximum: MOST_PAGES, shared: true });
+  private readonly memory = new WebAssembly.Memory({
+    initial: 1,
+    maximum: MOST_PAGES,
+    shared: true,
+  });
   private readonly turn: Transpose;
   /** What of the memory is free, in its order, no two beside each other. */
   private free = [{ start: 0, end: PAGE }];
@@ -38,7 +48,8 @@ export class Buffers implements TensorMemory {
 
   constructor() {
     const module = new WebAssembly.Module(Buffer.from(transposeWasm, 'base64'));
-    this.turn = new WebAssembly.Instance(module, { env: { memory: this.memory } }).exports.transpose as Transpose;
+    this.turn = new WebAssembly.Instance(module, { env: { memory: this.memory } }).exports
+      .transpose as Transpose;
   }
 
   /** So many bytes, of any content, that begin where every element type may. */
@@ -75,11 +86,18 @@ export class Buffers implements TensorMemory {
     }
   }
 
-  /** Transposes values of two bytes, by blocks of eight by eight, in a quarter of the time that JavaScript takes. */
+  /**
+   * Transposes values of two bytes, by blocks of eight by eight, in a quarter of the time that
+   * JavaScript takes.
+   */
   transpose(source: Elements, from: Uint32Array, result: Elements, to: Uint32Array): boolean {
     const here = this.views.has(source.buffer) && this.views.has(result.buffer);
-    if (!here || source.BYTES_PER_ELEMENT !== 2 || from.length % BLOCK > 0 || to.length % BLOCK > 0) return false;
-    const addresses = [from.map((at) => source.byteOffset + 2 * at), to.map((at) => result.byteOffset + 2 * at)];
+    if (!here || source.BYTES_PER_ELEMENT !== 2 || from.length % BLOCK > 0 || to.length % BLOCK > 0)
+      return false;
+    const addresses = [
+      from.map((at) => source.byteOffset + 2 * at),
+      to.map((at) => result.byteOffset + 2 * at),
+    ];
     const [rows, columns] = addresses.map((list) => {
       const bytes = this.take(list.byteLength);
       new Uint32Array(bytes.buffer, bytes.byteOffset, list.length).set(list);

@@ -5,7 +5,12 @@ import type { WeightedComponent } from '../diffusers/names.ts';
 import type { Dtype } from '../safetensors/dtypes.ts';
 import type { TensorToWrite } from '../safetensors/writer.ts';
 import { ownMemory, type TensorMemory } from './buffers.ts';
-import { bytesForCheckpoint, shapeInCheckpoint, type TurnMemory, valuesForCheckpoint } from './layout.ts';
+import {
+  bytesForCheckpoint,
+  shapeInCheckpoint,
+  type TurnMemory,
+  valuesForCheckpoint,
+} from './layout.ts';
 import type { WeightSource } from './source.ts';
 
 /** Float types that weights can be converted to, by their names in TensorFlow.js and PyTorch. */
@@ -30,8 +35,16 @@ export interface OpenComponent {
 /** Puts bytes into another order, in other memory, or returns them as they are. */
 export type Turn = (bytes: Uint8Array, memory: TurnMemory) => Uint8Array;
 
-/** Bytes of a tensor, in `memory`: as the source has them, or in the order that `turn` puts them into. */
-export async function bytesOf(source: WeightSource, key: string, memory: TensorMemory, turn: Turn = (bytes) => bytes): Promise<Uint8Array> {
+/**
+ * Bytes of a tensor, in `memory`: as the source has them, or in the order that `turn` puts them
+ * into.
+ */
+export async function bytesOf(
+  source: WeightSource,
+  key: string,
+  memory: TensorMemory,
+  turn: Turn = (bytes) => bytes,
+): Promise<Uint8Array> {
   const bytes = memory.take(source.info(key).bytes);
   await source.readBytes!(key, bytes);
   const result = turn(bytes, memory);
@@ -40,8 +53,8 @@ export async function bytesOf(source: WeightSource, key: string, memory: TensorM
 }
 
 /**
- * The weights of a component in PyTorch's axis order; of another type than they have, if `dtype` says so, else bit for bit. Whoever
- * gives `memory` gives back to it what has been written.
+ * The weights of a component in PyTorch's axis order; of another type than they have, if `dtype`
+ * says so, else bit for bit. Whoever gives `memory` gives back to it what has been written.
  */
 export function tensorsOf(
   { source, parameters }: Omit<OpenComponent, 'component'>,
@@ -63,7 +76,14 @@ export function tensorsOf(
         const values = await source.read(key);
         return source.ours ? valuesForCheckpoint(layout, shape, values) : values;
       };
-      return [key, { dtype: dtype ?? stored, shape: source.ours ? shapeInCheckpoint(layout, shape) : shape, data }];
+      return [
+        key,
+        {
+          dtype: dtype ?? stored,
+          shape: source.ours ? shapeInCheckpoint(layout, shape) : shape,
+          data,
+        },
+      ];
     });
   return Object.fromEntries(entries);
 }

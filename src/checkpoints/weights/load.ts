@@ -1,4 +1,7 @@
-/** Moves a checkpoint's tensors into the weights of a block, and names a block's weights for a checkpoint. */
+/**
+ * Moves a checkpoint's tensors into the weights of a block, and names a block's weights for a
+ * checkpoint.
+ */
 import { type AnyBlock, type Parameter, weightOf } from '../../layers/block.ts';
 import { CheckpointError, listed, quoted } from '../errors.ts';
 import { floatDtypes } from '../safetensors/dtypes.ts';
@@ -8,15 +11,22 @@ import type { WeightSource } from './source.ts';
 
 /** Options of `loadWeights` and, the first three, of `checkWeights`. */
 export interface LoadWeightsOptions {
-  /** What the block's keys start with in the source, such as `unet.`. Tensors that don't are then no concern of this block. */
+  /**
+   * What the block's keys start with in the source, such as `unet.`. Tensors that don't are then no
+   * concern of this block.
+   */
   prefix?: string;
   /** Names the weights in messages, such as `unet`. Default: the block's name. */
   label?: string;
-  /** Whether a surplus tensor, by its key without prefix, is left aside without an error. Default: `position_ids` buffers, which old checkpoints hold. */
+  /**
+   * Whether a surplus tensor, by its key without prefix, is left aside without an error. Default:
+   * `position_ids` buffers, which old checkpoints hold.
+   */
   ignore?: (key: string) => boolean;
   /**
-   * How weights are held in memory. `float32` (default), or `auto`: those of an F16 or BF16 checkpoint stay so on the tensorflow backend and
-   * are widened at each use. This halves their memory and gives the same results.
+   * How weights are held in memory. `float32` (default), or `auto`: those of an F16 or BF16
+   * checkpoint stay so on the tensorflow backend and are widened at each use. This halves their
+   * memory and gives the same results.
    */
   weightDtype?: WeightDtype;
   /** Called after each tensor with the bytes read so far and the bytes to read in all. */
@@ -25,24 +35,38 @@ export interface LoadWeightsOptions {
   signal?: AbortSignal;
 }
 
-/** Whether `key` is CLIP's list of positions 0, 1, 2, ...: a buffer that transformers once saved, not a weight. */
+/**
+ * Whether `key` is CLIP's list of positions 0, 1, 2, ...: a buffer that transformers once saved,
+ * not a weight.
+ */
 function isPositionIds(key: string): boolean {
   return key.endsWith('.position_ids');
 }
 
-/** The longest time without letting timers, signals and other input have a turn, in milliseconds. */
+/**
+ * The longest time without letting timers, signals and other input have a turn, in milliseconds.
+ */
 const TURN = 30;
 
-/** How many bytes are read ahead, besides the next tensor: of small ones several, so that none is waited for. */
+/**
+ * How many bytes are read ahead, besides the next tensor: of small ones several, so that none is
+ * waited for.
+ */
 const AHEAD = 2 ** 22;
 
 /**
- * Fills a built block from a source. Names and shapes are compared first, so that nothing changes if they don't fit. Reads tensor
- * by tensor in the source's order, the next ones while the backend takes one over: memory beyond the weights is about three tensors.
- * If reading fails or is stopped, each weight is either wholly loaded or as before, and the same call can be repeated.
- * @throws CheckpointError that lists all missing, surplus, mis-shaped and non-float tensors; or what reading throws.
+ * Fills a built block from a source. Names and shapes are compared first, so that nothing changes
+ * if they don't fit. Reads tensor by tensor in the source's order, the next ones while the backend
+ * takes one over: memory beyond the weights is about three tensors. If reading fails or is stopped,
+ * each weight is either wholly loaded or as before, and the same call can be repeated.
+ * @throws CheckpointError that lists all missing, surplus, mis-shaped and non-float tensors; or
+ * what reading throws.
  */
-export async function loadWeights(block: AnyBlock, source: WeightSource, options: LoadWeightsOptions = {}): Promise<void> {
+export async function loadWeights(
+  block: AnyBlock,
+  source: WeightSource,
+  options: LoadWeightsOptions = {},
+): Promise<void> {
   const { prefix = '', onProgress, signal } = options;
   checkWeights(block, source, options);
   const parameters = parametersByName(block, prefix);
@@ -100,7 +124,9 @@ export function checkWeights(
   const names = source.names().filter((name) => name.startsWith(prefix));
   const present = new Set(names);
   const missing = [...parameters.keys()].filter((name) => !present.has(name));
-  const surplus = names.filter((name) => !parameters.has(name) && !ignore(name.slice(prefix.length)));
+  const surplus = names.filter(
+    (name) => !parameters.has(name) && !ignore(name.slice(prefix.length)),
+  );
   const misshaped: string[] = [];
   const untyped: string[] = [];
   for (const name of names) {
@@ -108,7 +134,8 @@ export function checkWeights(
     if (parameter === undefined) continue;
     const { shape, dtype } = source.info(name);
     const expected = source.ours ? parameter.variable.shape : checkpointShape(parameter);
-    if (shape.join() !== expected.join()) misshaped.push(`${name} is [${shape}] instead of [${expected}]`);
+    if (shape.join() !== expected.join())
+      misshaped.push(`${name} is [${shape}] instead of [${expected}]`);
     if (!floatDtypes.includes(dtype)) untyped.push(`${name} is ${dtype}`);
   }
   const groups: [string, string[]][] = [
@@ -117,7 +144,9 @@ export function checkWeights(
     ['of another shape', misshaped],
     [`of a type other than ${floatDtypes.join(', ')}`, untyped],
   ];
-  const found = groups.filter(([, list]) => list.length > 0).map(([what, list]) => `${list.length} ${what} (${listed(list)})`);
+  const found = groups
+    .filter(([, list]) => list.length > 0)
+    .map(([what, list]) => `${list.length} ${what} (${listed(list)})`);
   if (found.length > 0) {
     throw new CheckpointError(
       `The weights don't fit ${quoted(label)}: ${found.join('; ')}. Use the weights and the config of the same model.`,
@@ -144,13 +173,20 @@ export interface BlockTensor {
  * A built block's weights by checkpoint key, in PyTorch's axis order, ready for `writeSafetensors`.
  * `dtype` is what they shall be stored as; the values are float32 in any case.
  */
-export function blockTensors(block: AnyBlock, dtype: BlockTensor['dtype'] = 'F32'): Record<string, BlockTensor> {
+export function blockTensors(
+  block: AnyBlock,
+  dtype: BlockTensor['dtype'] = 'F32',
+): Record<string, BlockTensor> {
   const entries = block.parameters().map((parameter): [string, BlockTensor] => {
     const { key, variable, layout } = parameter;
     const data = async () => {
       const value = weightOf(variable);
       try {
-        return valuesForCheckpoint(layout, variable.shape as number[], (await value.data()) as Float32Array);
+        return valuesForCheckpoint(
+          layout,
+          variable.shape as number[],
+          (await value.data()) as Float32Array,
+        );
       } finally {
         if (value !== variable.read()) value.dispose(); // it has been widened
       }

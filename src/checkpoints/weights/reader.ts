@@ -1,29 +1,59 @@
-/** How one tensor of a source comes to the current backend: converted by libtensorflow where that is the backend, else in JS. */
+/**
+ * How one tensor of a source comes to the current backend: converted by libtensorflow where that is
+ * the backend, else in JS.
+ */
 import * as tf from '@tensorflow/tfjs';
 import type { Layout } from '../../layers/block.ts';
-import { type NativeType, takesBytes, tensorFromBytes } from '../../ops/tensorflow/nativeTensors.ts';
-import { shapeFromCheckpoint, transpositionFromCheckpoint, valuesFromCheckpoint } from './layout.ts';
+import {
+  type NativeType,
+  takesBytes,
+  tensorFromBytes,
+} from '../../ops/tensorflow/nativeTensors.ts';
+import {
+  shapeFromCheckpoint,
+  transpositionFromCheckpoint,
+  valuesFromCheckpoint,
+} from './layout.ts';
 import type { WeightSource } from './source.ts';
 import { type UploadMemory, uploadPool } from './uploadMemory.ts';
 
-/** Reads a tensor. What it resolves to makes the tensor in our axis order, and is to be called once or never. */
+/**
+ * Reads a tensor. What it resolves to makes the tensor in our axis order, and is to be called once
+ * or never.
+ */
 export type WeightReader = (name: string, layout: Layout) => Promise<() => tf.Tensor>;
 
-/** `float32`; or, for `auto`, the half precision that the checkpoint has, where the backend can hold it and widen it at each use. */
+/**
+ * `float32`; or, for `auto`, the half precision that the checkpoint has, where the backend can hold
+ * it and widen it at each use.
+ */
 export type WeightDtype = 'auto' | 'float32';
 
-/** Tensors with fewer values than this are always float32: widening them at each use would cost time and save nothing to speak of. */
+/**
+ * Tensors with fewer values than this are always float32: widening them at each use would cost time
+ * and save nothing to speak of.
+ */
 const FEW = 2 ** 14;
 
 /** Whether a tensor of half precision is one that `auto` leaves so. */
 export const staysHalf = (shape: number[]): boolean => tf.util.sizeFromShape(shape) >= FEW;
 
-/** Reads each tensor in the fastest way for the current backend, into `memory` if that takes bytes. */
-export function weightReader(source: WeightSource, weightDtype: WeightDtype = 'float32', memory = uploadPool()): WeightReader {
-  const [values, bytes] = [valuesReader(source), bytesReader(source, weightDtype === 'auto', memory)];
+/**
+ * Reads each tensor in the fastest way for the current backend, into `memory` if that takes bytes.
+ */
+export function weightReader(
+  source: WeightSource,
+  weightDtype: WeightDtype = 'float32',
+  memory = uploadPool(),
+): WeightReader {
+  const [values, bytes] = [
+    valuesReader(source),
+    bytesReader(source, weightDtype === 'auto', memory),
+  ];
   return (name, layout) => {
     const { dtype, shape } = source.info(name);
-    // libtensorflow takes the smallest numbers of half precision for zeros where it widens few values at a time.
+    // libtensorflow takes the smallest numbers of half precision for zeros where it widens few
+    // values at a time.
     const native = source.readBytes && takesBytes(dtype) && (dtype === 'F32' || staysHalf(shape));
     return (native ? bytes : values)(name, source.ours ? 'same' : layout);
   };
@@ -34,8 +64,13 @@ function valuesReader(source: WeightSource): WeightReader {
     const { shape } = source.info(name);
     const values = await source.read(name);
     return () => {
-      const tensor = tf.tensor(valuesFromCheckpoint(layout, shape, values), shapeFromCheckpoint(layout, shape), 'float32');
-      // tfjs-node copies values at their first use. Using them now lets go of the array, so that weights are never in memory twice.
+      const tensor = tf.tensor(
+        valuesFromCheckpoint(layout, shape, values),
+        shapeFromCheckpoint(layout, shape),
+        'float32',
+      );
+      // tfjs-node copies values at their first use. Using them now lets go of the array, so that
+      // weights are never in memory twice.
       tf.tidy(() => {
         tf.slice(tensor, Array(tensor.rank).fill(0), Array(tensor.rank).fill(1));
       });

@@ -1,4 +1,7 @@
-/** Where weights come from: the interface that every checkpoint format implements, and weights in memory. */
+/**
+ * Where weights come from: the interface that every checkpoint format implements, and weights in
+ * memory.
+ */
 
 import { CheckpointError, quoted } from '../errors.ts';
 import type { Dtype } from '../safetensors/dtypes.ts';
@@ -22,7 +25,10 @@ export interface TensorInfo {
 
 /** A named set of tensors that are read one at a time. */
 export interface WeightSource {
-  /** Tensors lie in the axis order of our layers, not in PyTorch's: their shapes, values and bytes are what the variables hold. */
+  /**
+   * Tensors lie in the axis order of our layers, not in PyTorch's: their shapes, values and bytes
+   * are what the variables hold.
+   */
   readonly ours?: true;
   /** Every tensor's name, in the order in which reading them is fastest. */
   names(): string[];
@@ -30,12 +36,14 @@ export interface WeightSource {
   info(name: string): TensorInfo;
   /**
    * The tensor's values in the source's axis order, in a new array that is the caller's.
-   * @throws CheckpointError if there is no such tensor, it is not of floating point, or it cannot be read.
+   * @throws CheckpointError if there is no such tensor, it is not of floating point, or it cannot
+   * be read.
    */
   read(name: string): Promise<Float32Array>;
   /**
-   * Fills `target`, of the size that `info` tells, with the tensor's bytes as they are stored (little-endian). Left out by sources that
-   * have no such bytes; backends that convert by themselves then take what `read` gives.
+   * Fills `target`, of the size that `info` tells, with the tensor's bytes as they are stored
+   * (little-endian). Left out by sources that have no such bytes; backends that convert by
+   * themselves then take what `read` gives.
    * @throws CheckpointError if there is no such tensor or it cannot be read.
    */
   readBytes?(name: string, target: Uint8Array): Promise<void>;
@@ -55,23 +63,34 @@ export interface TensorValues {
  * A source of tensors held in memory. `label` names it in messages.
  * @throws CheckpointError if a tensor's values do not fill its shape.
  */
-export function memorySource(tensors: Record<string, TensorValues>, label = 'memory'): WeightSource {
+export function memorySource(
+  tensors: Record<string, TensorValues>,
+  label = 'memory',
+): WeightSource {
   const entries = new Map(Object.entries(tensors));
   for (const [name, { shape, data }] of entries) {
     const size = shape.reduce((product, axis) => product * axis, 1);
     if (data.length !== size) {
-      throw new CheckpointError(`${label}: ${quoted(name)} has ${data.length} values, but its shape [${shape}] needs ${size}.`);
+      throw new CheckpointError(
+        `${label}: ${quoted(name)} has ${data.length} values, but its shape [${shape}] needs ${size}.`,
+      );
     }
   }
   const entry = (name: string) => entries.get(name) ?? unknownTensor(name, label);
   return {
     names: () => [...entries.keys()],
-    info: (name) => ({ dtype: 'F32', shape: [...entry(name).shape], bytes: entry(name).data.byteLength }),
+    info: (name) => ({
+      dtype: 'F32',
+      shape: [...entry(name).shape],
+      bytes: entry(name).data.byteLength,
+    }),
     read: async (name) => entry(name).data.slice(),
     close: async () => entries.clear(),
   };
 }
 
 export function unknownTensor(name: string, label: string): never {
-  throw new CheckpointError(`${label} has no tensor ${quoted(name)}. See \`names()\` for those it has.`);
+  throw new CheckpointError(
+    `${label} has no tensor ${quoted(name)}. See \`names()\` for those it has.`,
+  );
 }

@@ -1,4 +1,7 @@
-/** Weights that are read from a checkpoint block by block while their model computes, and freed behind it. */
+/**
+ * Weights that are read from a checkpoint block by block while their model computes, and freed
+ * behind it.
+ */
 import type { AnyBlock, Parameter } from '../../layers/block.ts';
 import type { StepWeights } from '../../layers/steps.ts';
 import { releaseValues } from '../../layers/weights.ts';
@@ -15,8 +18,9 @@ interface Ahead {
 }
 
 /**
- * Streams the weights of a built model whose names and shapes are those of `source`. While a block computes, the bytes of the next one are
- * read: beside the weights of one block, memory holds those bytes.
+ * Streams the weights of a built model whose names and shapes are those of `source`. While a block
+ * computes, the bytes of the next one are read: beside the weights of one block, memory holds those
+ * bytes.
  */
 export class WeightStream implements StepWeights {
   private readonly source: WeightSource;
@@ -28,21 +32,34 @@ export class WeightStream implements StepWeights {
   private ahead?: Ahead;
 
   /**
-   * @param orders The paths of the blocks in the order in which each computation of the model runs them, over and over. One that comes
-   * unexpectedly is read when it is needed.
+   * @param orders The paths of the blocks in the order in which each computation of the model runs
+   * them, over and over. One that comes unexpectedly is read when it is needed.
    */
-  constructor(model: AnyBlock, source: WeightSource, orders: string[][], weightDtype: WeightDtype = 'float32') {
+  constructor(
+    model: AnyBlock,
+    source: WeightSource,
+    orders: string[][],
+    weightDtype: WeightDtype = 'float32',
+  ) {
     this.model = model;
     this.source = source;
     for (const order of orders) {
-      for (const [i, path] of order.entries()) this.following.set(path, order[(i + 1) % order.length]);
+      for (const [i, path] of order.entries())
+        this.following.set(path, order[(i + 1) % order.length]);
     }
-    const blockBytes = orders.flat().map((path) => UploadArena.bytesFor(this.parametersOf(path).map(({ key }) => source.info(key).bytes)));
+    const blockBytes = orders
+      .flat()
+      .map((path) =>
+        UploadArena.bytesFor(this.parametersOf(path).map(({ key }) => source.info(key).bytes)),
+      );
     this.arena = new UploadArena(Math.max(...blockBytes));
     this.read = weightReader(source, weightDtype, this.arena);
   }
 
-  /** The parameters of a block by the keys of the model, in the order in which the source reads them fastest. */
+  /**
+   * The parameters of a block by the keys of the model, in the order in which the source reads them
+   * fastest.
+   */
   private parametersOf(path: string): Parameter[] {
     let known = this.parameters.get(path);
     if (known === undefined) {
@@ -54,14 +71,20 @@ export class WeightStream implements StepWeights {
     return known;
   }
 
-  /** Asks for all bytes of a block at once, so that they are read also while a backend keeps the event loop waiting. */
+  /**
+   * Asks for all bytes of a block at once, so that they are read also while a backend keeps the
+   * event loop waiting.
+   */
   private start(path: string): Ahead {
     const readings = this.parametersOf(path).map(({ key, layout }) => this.read(key, layout));
     for (const reading of readings) reading.catch(() => {}); // looked at when its turn comes
     return { path, readings };
   }
 
-  /** Brings the weights of the block at `path` into memory, then begins to read the next. @throws CheckpointError that names the tensor. */
+  /**
+   * Brings the weights of the block at `path` into memory, then begins to read the next. @throws
+   * CheckpointError that names the tensor.
+   */
   async load(path: string, signal?: AbortSignal): Promise<void> {
     if (this.ahead?.path !== path) {
       await this.settle();

@@ -8,11 +8,17 @@ export interface UploadMemory {
   give(memory: Uint8Array): void;
 }
 
-/** Of the memory that tensors leave in a pool: the size of the smallest pieces, and how many are kept. */
+/**
+ * Of the memory that tensors leave in a pool: the size of the smallest pieces, and how many are
+ * kept.
+ */
 const SMALLEST = 2 ** 16;
 const MOST = 16;
 
-/** Memory for tensors that come one after the other: what earlier ones have left has its pages, and some of it is in the cache. */
+/**
+ * Memory for tensors that come one after the other: what earlier ones have left has its pages, and
+ * some of it is in the cache.
+ */
 export function uploadPool(): UploadMemory {
   const free: Uint8Array[] = [];
   const whole = new WeakMap<Uint8Array, Uint8Array>();

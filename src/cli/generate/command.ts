@@ -11,8 +11,11 @@ export async function run(args: string[]): Promise<number> {
     return 0;
   }
   const command = readGenerateCommand(args);
-  const report = await watched(command, async (watch) => (await import('./generateVideo.ts')).generateVideo(command, watch));
-  if (report.profile && !command.quiet) process.stderr.write(`${formatProfile(report.profile, report.backend.name)}\n`);
+  const report = await watched(command, async (watch) =>
+    (await import('./generateVideo.ts')).generateVideo(command, watch),
+  );
+  if (report.profile && !command.quiet)
+    process.stderr.write(`${formatProfile(report.profile, report.backend.name)}\n`);
   console.log(command.json ? JSON.stringify(report) : report.output.join('\n'));
   return 0;
 }

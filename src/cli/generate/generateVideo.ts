@@ -50,16 +50,23 @@ export interface Report {
 
 /**
  * Makes the video or videos.
- * @throws Error with one sentence; Interrupted, with nothing half-written, once `watch.signal` has been aborted.
+ * @throws Error with one sentence; Interrupted, with nothing half-written, once `watch.signal` has
+ * been aborted.
  */
 export async function generateVideo(command: GenerateCommand, watch: Watch): Promise<Report> {
   const { signal, progress, note } = watch;
   useFormulations(command.formulation);
-  const chosen = await useBackend(command.backend, { threads: command.threads, tf32: command.tf32 });
+  const chosen = await useBackend(command.backend, {
+    threads: command.threads,
+    tf32: command.tf32,
+  });
   if (chosen.reason) note(`the ${chosen.name} backend: ${chosen.reason}`);
 
   const pictures = await unlessAborted(readPictures(command.images), signal);
-  const latents = command.latents === undefined ? undefined : await unlessAborted(readLatents(command.latents), signal);
+  const latents =
+    command.latents === undefined
+      ? undefined
+      : await unlessAborted(readLatents(command.latents), signal);
   const videos = pictures.count * command.numVideosPerPrompt;
   const paths = outputPaths(command.output, videos);
   await checkOutputs(command.dump === undefined ? paths : [...paths, command.dump]);
@@ -68,7 +75,10 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
 
   const onProgress = progress.update.bind(progress);
   if (command.model === undefined) note(packagedNote);
-  const folder = command.model === undefined ? packagedModel : await folderOf(command.model, command, { signal, onProgress });
+  const folder =
+    command.model === undefined
+      ? packagedModel
+      : await folderOf(command.model, command, { signal, onProgress });
   const single = singleFileOptions(folder, command);
   const trained = await trainedFor(folder, single);
   const { height = trained.side ?? 576, width = trained.side ?? 1024 } = command;
@@ -80,7 +90,13 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
     offload: command.offload,
     weightDtype: command.weightDtype,
     memory: command.memory,
-    plannedFor: { ...command, height, width, pictures: pictures.count, forwardChunkSize: command.forwardChunking },
+    plannedFor: {
+      ...command,
+      height,
+      width,
+      pictures: pictures.count,
+      forwardChunkSize: command.forwardChunking,
+    },
     onPlan: (made: MemoryPlan) => {
       plan = made;
     },
@@ -93,13 +109,20 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
   const { offload, levers, choices } = plan!;
   if (choices.length > 0) note(`to fit into memory: ${choices.join('; ')}`);
   const hashing = new AbortController();
-  // Beside the sampling: the files have just been read, so their bytes are still in the system's cache.
-  const identity = identifyCheckpoint(folder, { variant: command.variant, ...single, signal: hashing.signal }).catch((error: unknown) => {
-    if (!hashing.signal.aborted) note(`the checkpoint is not named in the settings of the output. ${reason(error)}`);
+  // Beside the sampling: the files have just been read, so their bytes are still in the system's
+  // cache.
+  const identity = identifyCheckpoint(folder, {
+    variant: command.variant,
+    ...single,
+    signal: hashing.signal,
+  }).catch((error: unknown) => {
+    if (!hashing.signal.aborted)
+      note(`the checkpoint is not named in the settings of the output. ${reason(error)}`);
     return undefined;
   });
   try {
-    if (command.forwardChunking !== undefined) pipe.unet.enableForwardChunking(command.forwardChunking);
+    if (command.forwardChunking !== undefined)
+      pipe.unet.enableForwardChunking(command.forwardChunking);
     const numFrames = command.numFrames ?? pipe.unet.config.numFrames;
     const unlike = unlikeTraining(trained, { height, width, numFrames });
     if (unlike !== undefined) note(unlike);
@@ -118,7 +141,12 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
       signal,
     };
     const profile = command.profile ? new Profile() : undefined;
-    const result = await sample(pipe, pictures.image, { ...options, onBlock: profile?.onBlock }, toTensors ? stages : undefined);
+    const result = await sample(
+      pipe,
+      pictures.image,
+      { ...options, onBlock: profile?.onBlock },
+      toTensors ? stages : undefined,
+    );
     progress.update({ stage: 'writing', step: 0, steps: 1 });
     const checkpoint = await unlessAborted(identity, signal);
     const settings = settingsOf(command, {
@@ -140,7 +168,13 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
       backend: chosen,
       timings: progress.seconds(),
       peakMemoryBytes: 1024 * process.resourceUsage().maxRSS,
-      memory: { predictedBytes: plan!.processBytes, deviceBytes: plan!.deviceBytes, offload, ...levers, choices },
+      memory: {
+        predictedBytes: plan!.processBytes,
+        deviceBytes: plan!.deviceBytes,
+        offload,
+        ...levers,
+        choices,
+      },
       ...(profile && { profile: profile.lines() }),
     };
   } finally {
@@ -151,14 +185,18 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
   }
 }
 
-/** Runs the pipeline. `stages`, which have the final latents then, are given if the result is to be tensors. */
+/**
+ * Runs the pipeline. `stages`, which have the final latents then, are given if the result is to be
+ * tensors.
+ */
 async function sample(
   pipe: StableVideoDiffusionPipeline,
   image: ImageInput,
   options: Omit<GenerateOptions, 'returnDict'>,
   stages?: StageRecorder,
 ): Promise<Result> {
-  if (stages === undefined) return { videos: (await pipe.generate(image, { ...options, outputType: 'image' })).frames };
+  if (stages === undefined)
+    return { videos: (await pipe.generate(image, { ...options, outputType: 'image' })).frames };
   if (options.outputType === 'latent') {
     const { frames } = await pipe.generate(image, { ...options, outputType: 'latent' });
     frames.dispose(); // the recorder has their values
@@ -179,7 +217,10 @@ function seedsFor({ seeds }: GenerateCommand, videos: number): number[] {
   return seeds;
 }
 
-/** Waits for `work`, but no longer than until the signal. For work that cannot be stopped and leaves nothing behind. */
+/**
+ * Waits for `work`, but no longer than until the signal. For work that cannot be stopped and leaves
+ * nothing behind.
+ */
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = new Promise<never>((_, reject) => {
     if (signal.aborted) reject(signal.reason);

@@ -32,19 +32,31 @@ export async function readPictures(sources: string[]): Promise<Pictures> {
  */
 export async function readLatents(path: string): Promise<tf.Tensor> {
   const { data, shape } = await readTensor(path, 'latents', '[B,F,4,h,w]', 2);
-  if (!data.every(Number.isFinite)) throw new Error(`The values of \`latents\` in ${path} have to be finite.`);
+  if (!data.every(Number.isFinite))
+    throw new Error(`The values of \`latents\` in ${path} have to be finite.`);
   return channelsLast(data, shape);
 }
 
 /** Reads a tensor whose axes are those of `layout`; a number in it is the size of its axis. */
-async function readTensor(path: string, name: string, layout: string, channelAxis: number): Promise<FloatArray> {
+async function readTensor(
+  path: string,
+  name: string,
+  layout: string,
+  channelAxis: number,
+): Promise<FloatArray> {
   const axes = layout.slice(1, -1).split(',');
   const file = await openSafetensors(path);
   try {
     if (!file.names().includes(name))
-      throw new Error(`${path} has to hold a tensor \`${name}\` ${layout} but holds ${file.names().join(', ') || 'none'}.`);
+      throw new Error(
+        `${path} has to hold a tensor \`${name}\` ${layout} but holds ${file.names().join(', ') || 'none'}.`,
+      );
     const { shape } = file.info(name);
-    if (shape.length !== axes.length || shape.includes(0) || shape[channelAxis] !== Number(axes[channelAxis])) {
+    if (
+      shape.length !== axes.length ||
+      shape.includes(0) ||
+      shape[channelAxis] !== Number(axes[channelAxis])
+    ) {
       throw new Error(`\`${name}\` in ${path} has to be ${layout} but is [${shape}].`);
     }
     return { data: await file.read(name), shape };

@@ -1,7 +1,16 @@
-/** The options of `svd generate`: their help and how they are read. Names and defaults are those of diffusers' pipeline call. */
+/**
+ * The options of `svd generate`: their help and how they are read. Names and defaults are those of
+ * diffusers' pipeline call.
+ */
 
 import { type OutputFormat, outputFormat } from '../../media/output.ts';
-import { configOption, type HubCommand, hubOptions, offlineOption, readHubCommand } from '../hubModel.ts';
+import {
+  configOption,
+  type HubCommand,
+  hubOptions,
+  offlineOption,
+  readHubCommand,
+} from '../hubModel.ts';
 import { type Options, readArguments } from '../terminal/arguments.ts';
 import { reason, UsageError } from '../terminal/errors.ts';
 import type { HelpText } from '../terminal/help.ts';
@@ -14,7 +23,10 @@ const weightDtypes = ['auto', 'float32'] as const;
 const formulations = ['fastest', 'gpu', 'plain'] as const;
 const outputTypes = ['image', 'array', 'tensor', 'latent'] as const;
 
-/** What `svd generate` was told to do. Options that were not given are undefined where the checkpoint or chance decides. */
+/**
+ * What `svd generate` was told to do. Options that were not given are undefined where the
+ * checkpoint or chance decides.
+ */
 export interface GenerateCommand extends HubCommand {
   /** Paths or URLs of pictures, or one `.safetensors` file. */
   images: string[];
@@ -78,22 +90,40 @@ const files: Options = {
     value: 'FILE',
     help: 'A .safetensors file whose tensor latents [B,F,4,h,w] is the start noise, of unit variance. Default: noise drawn by the seed.',
   },
-  dump: { value: 'FILE', help: "Also write the tensors of every stage, in diffusers' axis order, into this .safetensors file." },
-  variant: { value: 'NAME', help: 'Read the weight files of this variant, such as fp16. Default: those without one.' },
+  dump: {
+    value: 'FILE',
+    help: "Also write the tensors of every stage, in diffusers' axis order, into this .safetensors file.",
+  },
+  variant: {
+    value: 'NAME',
+    help: 'Read the weight files of this variant, such as fp16. Default: those without one.',
+  },
   ...configOption,
   ...hubOptions,
   ...offlineOption,
 };
 
 const video: Options = {
-  height: { value: 'N', help: 'Height in pixels, 8 to 8192, divisible by 8. Default: 576; 64 without --model.' },
-  width: { value: 'N', help: 'Width in pixels, 8 to 8192, divisible by 8. Default: 1024; 64 without --model.' },
-  'num-frames': { value: 'N', help: 'Frames of the video, 1 or more. Default: what the checkpoint was trained on.' },
+  height: {
+    value: 'N',
+    help: 'Height in pixels, 8 to 8192, divisible by 8. Default: 576; 64 without --model.',
+  },
+  width: {
+    value: 'N',
+    help: 'Width in pixels, 8 to 8192, divisible by 8. Default: 1024; 64 without --model.',
+  },
+  'num-frames': {
+    value: 'N',
+    help: 'Frames of the video, 1 or more. Default: what the checkpoint was trained on.',
+  },
   fps: {
     value: 'N',
     help: 'Frames per second, 1 to 240, for .gif 1 to 50: the motion is made for it and the video plays at it. Default: 7.',
   },
-  'motion-bucket-id': { value: 'N', help: 'Amount of motion, 0 or more; 0 to 255 in training. Default: 127.' },
+  'motion-bucket-id': {
+    value: 'N',
+    help: 'Amount of motion, 0 or more; 0 to 255 in training. Default: 127.',
+  },
   'noise-aug-strength': {
     value: 'X',
     help: 'Noise added to the picture, as a standard deviation, 0 or more: more noise, less likeness, more motion. Default: 0.02.',
@@ -103,7 +133,10 @@ const video: Options = {
 
 const sampling: Options = {
   'num-inference-steps': { value: 'N', help: 'Sampling steps, 1 or more. Default: 25.' },
-  sigmas: { value: 'X,X,...', help: 'Noise levels of your own instead of steps: descending, the terminal level (0) last, 2 or more.' },
+  sigmas: {
+    value: 'X,X,...',
+    help: 'Noise levels of your own instead of steps: descending, the terminal level (0) last, 2 or more.',
+  },
   'min-guidance-scale': { value: 'X', help: 'Guidance of the first frame, 0 or more. Default: 1.' },
   'max-guidance-scale': {
     value: 'X',
@@ -117,13 +150,21 @@ const sampling: Options = {
 };
 
 const running: Options = {
-  backend: { value: 'NAME', help: 'auto, tensorflow, webgpu, wasm or cpu. Default: auto, the fastest that works.' },
-  threads: { value: 'N', help: 'Threads of the wasm backend, 1 to 8. Default: the number of cores.' },
+  backend: {
+    value: 'NAME',
+    help: 'auto, tensorflow, webgpu, wasm or cpu. Default: auto, the fastest that works.',
+  },
+  threads: {
+    value: 'N',
+    help: 'Threads of the wasm backend, 1 to 8. Default: the number of cores.',
+  },
   dtype: {
     value: 'TYPE',
     help: 'What products and convolutions compute in, whatever the files hold: float32, or on the tensorflow backend float16 or bfloat16. All else is float32. Default: float32.',
   },
-  tf32: { help: 'Let an NVIDIA card round the inputs of float32 products to TensorFloat-32: faster and less exact.' },
+  tf32: {
+    help: 'Let an NVIDIA card round the inputs of float32 products to TensorFloat-32: faster and less exact.',
+  },
   offload: {
     value: 'WHAT',
     help: 'none keeps all weights in memory; model reads those of a model before its part of the work and frees them after it; sequential reads those of each block while the one before it computes. Default: none where it fits.',
@@ -155,8 +196,12 @@ const running: Options = {
 };
 
 const reporting: Options = {
-  json: { help: 'Print one line of JSON: files, settings, backend, seconds per stage, peak memory.' },
-  profile: { help: 'Print the time that each block of the models took to standard error, and with --json into the line as well.' },
+  json: {
+    help: 'Print one line of JSON: files, settings, backend, seconds per stage, peak memory.',
+  },
+  profile: {
+    help: 'Print the time that each block of the models took to standard error, and with --json into the line as well.',
+  },
   quiet: { help: 'No progress and no notes on standard error, only errors.' },
   debug: { help: 'Show where an error comes from.' },
   help: { short: 'h', help: 'Show this text.' },
@@ -169,7 +214,13 @@ export const generateHelp: HelpText = {
     'Makes a video from a picture.',
     'IMAGE is the path or URL of a picture (PNG, JPEG, WebP, ...), or a .safetensors file with a tensor image [N,3,H,W] in [0,1]. Several are animated as one batch.',
   ],
-  groups: { Files: files, Video: video, Sampling: sampling, Running: running, Reporting: reporting },
+  groups: {
+    Files: files,
+    Video: video,
+    Sampling: sampling,
+    Running: running,
+    Reporting: reporting,
+  },
   examples: [
     'svd generate rocket.jpg --output rocket.mp4',
     'svd generate rocket.jpg --model svd-xt --output rocket.mp4',
@@ -180,7 +231,13 @@ export const generateHelp: HelpText = {
 };
 
 /** Every option of `svd generate`. */
-export const generateOptions: Options = { ...files, ...video, ...sampling, ...running, ...reporting };
+export const generateOptions: Options = {
+  ...files,
+  ...video,
+  ...sampling,
+  ...running,
+  ...reporting,
+};
 
 /**
  * Reads the arguments of `svd generate`.
@@ -188,9 +245,12 @@ export const generateOptions: Options = { ...files, ...video, ...sampling, ...ru
  */
 export function readGenerateCommand(args: string[]): GenerateCommand {
   const given = readArguments(args, generateOptions);
-  const whole = (name: string, range: Range) => given.values(name).map((text) => wholeNumber(name, text, range));
-  const real = (name: string, range: Range) => given.values(name).map((text) => realNumber(name, text, range));
-  const chosen = <T extends string>(name: string, names: readonly T[]) => given.values(name).map((text) => oneOf(name, text, names));
+  const whole = (name: string, range: Range) =>
+    given.values(name).map((text) => wholeNumber(name, text, range));
+  const real = (name: string, range: Range) =>
+    given.values(name).map((text) => realNumber(name, text, range));
+  const chosen = <T extends string>(name: string, names: readonly T[]) =>
+    given.values(name).map((text) => oneOf(name, text, names));
   const pixels = { min: 8, max: 8192, multipleOf: 8 };
   const model = given.value('model');
 
@@ -212,7 +272,9 @@ export function readGenerateCommand(args: string[]): GenerateCommand {
     fps: whole('fps', { min: 1, max: 240 })[0] ?? 7,
     motionBucketId: whole('motion-bucket-id', { min: 0 })[0] ?? 127,
     noiseAugStrength: real('noise-aug-strength', { min: 0 })[0] ?? 0.02,
-    guidanceTogether: chosen('guidance-together', ['yes', 'no']).map((answer) => answer === 'yes')[0],
+    guidanceTogether: chosen('guidance-together', ['yes', 'no']).map(
+      (answer) => answer === 'yes',
+    )[0],
     decodeChunkSize: whole('decode-chunk-size', { min: 1 })[0],
     numVideosPerPrompt: whole('num-videos-per-prompt', { min: 1 })[0] ?? 1,
     outputType: chosen('output-type', outputTypes)[0] ?? 'image',
@@ -240,7 +302,8 @@ export function memoryBytes(text: string): number {
 }
 
 function outputOf(value: string | undefined): string {
-  if (value === undefined) throw new UsageError('--output FILE is required: the video to write. See svd generate --help.');
+  if (value === undefined)
+    throw new UsageError('--output FILE is required: the video to write. See svd generate --help.');
   return value;
 }
 
@@ -253,23 +316,34 @@ function tensorFile(name: string, path: string | undefined): string | undefined 
 /** Checks what concerns several options at once. */
 function checkTogether(command: GenerateCommand): void {
   const { images, output, dump, outputType, fps, backend, threads } = command;
-  if (images.length === 0) throw new UsageError('an IMAGE is required: a path, a URL or a .safetensors file. See svd generate --help.');
+  if (images.length === 0)
+    throw new UsageError(
+      'an IMAGE is required: a path, a URL or a .safetensors file. See svd generate --help.',
+    );
   const tensors = images.find((image) => image.endsWith('.safetensors'));
   if (tensors !== undefined && images.length > 1)
     throw new UsageError(`${tensors} has to be the only IMAGE, for a tensor holds a whole batch.`);
   const format = formatOf(output);
   if (outputType === 'latent' && format !== 'safetensors') {
-    throw new UsageError(`--output-type latent needs an --output that ends with .safetensors but it is "${output}".`);
+    throw new UsageError(
+      `--output-type latent needs an --output that ends with .safetensors but it is "${output}".`,
+    );
   }
-  if (format === 'gif' && fps > 50) throw new UsageError(`--fps has to be from 1 to 50 for a GIF but is "${fps}".`);
-  if (dump === output) throw new UsageError(`--dump and --output have to be two files but both are "${output}".`);
+  if (format === 'gif' && fps > 50)
+    throw new UsageError(`--fps has to be from 1 to 50 for a GIF but is "${fps}".`);
+  if (dump === output)
+    throw new UsageError(`--dump and --output have to be two files but both are "${output}".`);
   if (threads !== undefined && backend !== 'auto' && backend !== 'wasm') {
     throw new UsageError(`--threads is for the wasm backend but --backend is ${backend}.`);
   }
   if (backend !== 'auto' && backend !== 'tensorflow') {
     const { dtype, tf32, formulation } = command;
-    const given = (dtype !== 'float32' && `--dtype ${dtype}`) || (tf32 && '--tf32') || (formulation === 'gpu' && '--formulation gpu');
-    if (given) throw new UsageError(`${given} is for the tensorflow backend but --backend is ${backend}.`);
+    const given =
+      (dtype !== 'float32' && `--dtype ${dtype}`) ||
+      (tf32 && '--tf32') ||
+      (formulation === 'gpu' && '--formulation gpu');
+    if (given)
+      throw new UsageError(`${given} is for the tensorflow backend but --backend is ${backend}.`);
   }
 }
 

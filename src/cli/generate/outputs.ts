@@ -31,11 +31,17 @@ export async function checkOutputs(paths: string[]): Promise<void> {
 }
 
 /**
- * Writes a result to `paths` and gives them. If that fails, for example because the disk is full, the result goes into the system's
- * folder for temporary files instead, so that the work is not lost.
+ * Writes a result to `paths` and gives them. If that fails, for example because the disk is full,
+ * the result goes into the system's folder for temporary files instead, so that the work is not
+ * lost.
  * @throws Error that says what failed, and where the result is.
  */
-export async function writeResult(result: Result, paths: string[], settings: Settings, signal: AbortSignal): Promise<string[]> {
+export async function writeResult(
+  result: Result,
+  paths: string[],
+  settings: Settings,
+  signal: AbortSignal,
+): Promise<string[]> {
   signal.throwIfAborted();
   try {
     await write(result, paths, settings, signal);
@@ -43,23 +49,46 @@ export async function writeResult(result: Result, paths: string[], settings: Set
   } catch (error) {
     signal.throwIfAborted();
     const folder = await mkdtemp(join(tmpdir(), 'svd-'));
-    const spare = paths.map((path) => join(folder, basename(path)) + (path.endsWith('/') ? '/' : ''));
+    const spare = paths.map(
+      (path) => join(folder, basename(path)) + (path.endsWith('/') ? '/' : ''),
+    );
     await write(result, spare, settings, signal).catch(() => {
       throw error;
     });
-    throw new Error(`${reason(error)} The result is in ${spare.join(', ')} instead.`, { cause: error });
+    throw new Error(`${reason(error)} The result is in ${spare.join(', ')} instead.`, {
+      cause: error,
+    });
   }
 }
 
-async function write(result: Result, paths: string[], settings: Settings, signal: AbortSignal): Promise<void> {
+async function write(
+  result: Result,
+  paths: string[],
+  settings: Settings,
+  signal: AbortSignal,
+): Promise<void> {
   if ('tensors' in result) return writeTensors(result.tensors, paths[0], settings);
   const options = { fps: settings.fps, metadata: asTexts(settings), signal };
   for (const [i, video] of result.videos.entries()) await exportToVideo(video, paths[i], options);
 }
 
-/** Writes tensors with the settings in the metadata: whole under `settings`, and by diffusers' names under `args`. */
-export async function writeTensors(tensors: Record<string, FloatArray>, path: string, settings: Settings): Promise<void> {
-  const entries = Object.entries(tensors).map(([name, tensor]): [string, TensorToWrite] => [name, { dtype: 'F32', ...tensor }]);
-  const metadata = { format: 'pt', settings: JSON.stringify(settings), args: JSON.stringify(diffusersArguments(settings)) };
+/**
+ * Writes tensors with the settings in the metadata: whole under `settings`, and by diffusers' names
+ * under `args`.
+ */
+export async function writeTensors(
+  tensors: Record<string, FloatArray>,
+  path: string,
+  settings: Settings,
+): Promise<void> {
+  const entries = Object.entries(tensors).map(([name, tensor]): [string, TensorToWrite] => [
+    name,
+    { dtype: 'F32', ...tensor },
+  ]);
+  const metadata = {
+    format: 'pt',
+    settings: JSON.stringify(settings),
+    args: JSON.stringify(diffusersArguments(settings)),
+  };
   await writeSafetensors(path, Object.fromEntries(entries), metadata);
 }

@@ -52,11 +52,24 @@ export function formatProfile(lines: ProfileLine[], backend: string): string {
   const seconds = lines.reduce((sum, line) => sum + line.seconds, 0);
   const calls = lines.reduce((sum, line) => sum + line.calls, 0);
   const width = Math.max(...lines.map(({ block }) => block.length), 'block'.length);
-  const row = (block: string, ...cells: string[]) => [block.padEnd(width), ...cells.map((cell) => cell.padStart(9))].join('  ');
-  const line = (entry: ProfileLine) => row(entry.block, entry.seconds.toFixed(3), `${(100 * entry.share).toFixed(1)} %`, `${entry.calls}`);
-  const table = [row('block', 'seconds', 'share', 'calls'), ...lines.map(line), line({ block: 'all', calls, seconds, share: 1 })];
+  const row = (block: string, ...cells: string[]) =>
+    [block.padEnd(width), ...cells.map((cell) => cell.padStart(9))].join('  ');
+  const line = (entry: ProfileLine) =>
+    row(
+      entry.block,
+      entry.seconds.toFixed(3),
+      `${(100 * entry.share).toFixed(1)} %`,
+      `${entry.calls}`,
+    );
+  const table = [
+    row('block', 'seconds', 'share', 'calls'),
+    ...lines.map(line),
+    line({ block: 'all', calls, seconds, share: 1 }),
+  ];
   // On graphics cards, operations are only queued until something waits for a result.
   if (backend === 'webgpu')
-    table.push('On webgpu, work is handed over and done later: a time here is that of the handing over, or of waiting for results.');
+    table.push(
+      'On webgpu, work is handed over and done later: a time here is that of the handing over, or of waiting for results.',
+    );
   return table.join('\n');
 }

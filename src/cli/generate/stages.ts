@@ -1,4 +1,7 @@
-/** Keeps the stage tensors of a run, for `--dump` and for the final latents of a `.safetensors` output. */
+/**
+ * Keeps the stage tensors of a run, for `--dump` and for the final latents of a `.safetensors`
+ * output.
+ */
 import type { FloatArray } from '../../pipelines/types.ts';
 
 /** Receives stages through the `onStage` option of `generate`. */
@@ -24,7 +27,8 @@ export class StageRecorder {
 
   /** Latents after the last sampling step, `[B, F, 4, h, w]`. */
   get finalLatents(): FloatArray {
-    if (this.latents === undefined) throw new Error('There are no latents: the run ended before its first sampling step.');
+    if (this.latents === undefined)
+      throw new Error('There are no latents: the run ended before its first sampling step.');
     return this.latents;
   }
 }

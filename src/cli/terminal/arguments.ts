@@ -32,7 +32,8 @@ export interface Arguments {
 
 /**
  * Splits `args` into options and positionals.
- * @throws UsageError for an unknown option, a missing value, a value given to a switch, and an option given twice.
+ * @throws UsageError for an unknown option, a missing value, a value given to a switch, and an
+ * option given twice.
  */
 export function readArguments(args: string[], options: Options): Arguments {
   const config = Object.fromEntries(
@@ -41,7 +42,13 @@ export function readArguments(args: string[], options: Options): Arguments {
       return [name, short === undefined ? { type } : { type, short }];
     }),
   );
-  const { tokens, positionals } = parseArgs({ args, options: config, strict: false, allowPositionals: true, tokens: true });
+  const { tokens, positionals } = parseArgs({
+    args,
+    options: config,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
   const given = new Map<string, string[]>();
   for (const token of tokens) {
     if (token.kind !== 'option') continue;
@@ -52,10 +59,13 @@ export function readArguments(args: string[], options: Options): Arguments {
     }
     const option = options[name];
     const before = given.get(name);
-    if (before !== undefined && option.value !== undefined && !option.many) throw new UsageError(`--${name} is given twice. Give it once.`);
+    if (before !== undefined && option.value !== undefined && !option.many)
+      throw new UsageError(`--${name} is given twice. Give it once.`);
     given.set(name, [
       ...(before ?? []),
-      option.value === undefined ? withoutValue(name, value) : withValue(name, option.value, value, inlineValue),
+      option.value === undefined
+        ? withoutValue(name, value)
+        : withValue(name, option.value, value, inlineValue),
     ]);
   }
   return {
@@ -67,13 +77,20 @@ export function readArguments(args: string[], options: Options): Arguments {
 }
 
 function withoutValue(name: string, value: string | undefined): string {
-  if (value !== undefined) throw new UsageError(`--${name} takes no value but is given "${value}".`);
+  if (value !== undefined)
+    throw new UsageError(`--${name} takes no value but is given "${value}".`);
   return '';
 }
 
-function withValue(name: string, placeholder: string, value: string | undefined, inline: boolean | undefined): string {
+function withValue(
+  name: string,
+  placeholder: string,
+  value: string | undefined,
+  inline: boolean | undefined,
+): string {
   // After a space, what looks like the next option is one; a negative number is a value.
   const nextOption = !inline && value !== undefined && /^-[^\d.]/.test(value);
-  if (value === undefined || value === '' || nextOption) throw new UsageError(`--${name} needs a value: --${name} ${placeholder}.`);
+  if (value === undefined || value === '' || nextOption)
+    throw new UsageError(`--${name} needs a value: --${name} ${placeholder}.`);
   return value;
 }

@@ -19,21 +19,32 @@ export interface HelpText {
 
 /** The help text, ready to print. */
 export function formatHelp({ usage, about, groups, examples = [] }: HelpText): string {
-  const sections = [usage.map((line, i) => (i === 0 ? `Usage: ${line}` : `       ${line}`)).join('\n')];
+  const sections = [
+    usage.map((line, i) => (i === 0 ? `Usage: ${line}` : `       ${line}`)).join('\n'),
+  ];
   sections.push(...about.map((paragraph) => wrap(paragraph, COLUMNS).join('\n')));
   for (const [heading, entries] of Object.entries(groups)) {
     const lines = Object.entries(entries).flatMap(([name, entry]) =>
       typeof entry === 'string'
         ? explained(name, entry)
-        : explained(`${entry.short ? `-${entry.short}, ` : ''}--${name}${entry.value ? ` ${entry.value}` : ''}`, entry.help),
+        : explained(
+            `${entry.short ? `-${entry.short}, ` : ''}--${name}${entry.value ? ` ${entry.value}` : ''}`,
+            entry.help,
+          ),
     );
     sections.push([`${heading}:`, ...lines].join('\n'));
   }
-  if (examples.length > 0) sections.push(['Examples:', ...examples.map((example) => example.replace(/^/gm, '  '))].join('\n'));
+  if (examples.length > 0)
+    sections.push(
+      ['Examples:', ...examples.map((example) => example.replace(/^/gm, '  '))].join('\n'),
+    );
   return sections.join('\n\n');
 }
 
-/** `name` on the left and its explanation on the right, which starts a line below if the name is long. */
+/**
+ * `name` on the left and its explanation on the right, which starts a line below if the name is
+ * long.
+ */
 function explained(name: string, help: string): string[] {
   const lines = wrap(help, COLUMNS - INDENT).map((line) => ' '.repeat(INDENT) + line);
   const label = `  ${name}`;
@@ -46,7 +57,8 @@ export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(' ')) {
     const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    if (last !== undefined && last.length + 1 + word.length <= width)
+      lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(word);
   }
   return lines;

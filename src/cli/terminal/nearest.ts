@@ -1,6 +1,9 @@
 /** Suggestions for mistyped names. */
 
-/** The number of letters to insert, delete, replace or swap with their neighbour in order to make `b` of `a`. */
+/**
+ * The number of letters to insert, delete, replace or swap with their neighbour in order to make
+ * `b` of `a`.
+ */
 export function editDistance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);
@@ -16,15 +19,25 @@ export function editDistance(a: string, b: string): number {
   return last[b.length];
 }
 
-/** The name most like `name`, or undefined if none is alike. A name that begins with `name` counts as very alike. */
+/**
+ * The name most like `name`, or undefined if none is alike. A name that begins with `name` counts
+ * as very alike.
+ */
 export function nearest(name: string, names: readonly string[]): string | undefined {
   const near = (other: string) => (other.startsWith(name) ? 1 : editDistance(name, other));
   const [best] = [...names].sort((a, b) => near(a) - near(b));
   return best !== undefined && near(best) <= Math.max(2, name.length / 3) ? best : undefined;
 }
 
-/** ` Did you mean X?`, or nothing if no name is alike. `write` shows a name as the user would type it. */
-export function didYouMean(name: string, names: readonly string[], write = (found: string) => found): string {
+/**
+ * ` Did you mean X?`, or nothing if no name is alike. `write` shows a name as the user would type
+ * it.
+ */
+export function didYouMean(
+  name: string,
+  names: readonly string[],
+  write = (found: string) => found,
+): string {
   const found = nearest(name, names);
   return found === undefined ? '' : ` Did you mean ${write(found)}?`;
 }

@@ -1,4 +1,7 @@
-/** Shows where a run stands: one line on a terminal, redrawn in place, and the seconds that each stage took. */
+/**
+ * Shows where a run stands: one line on a terminal, redrawn in place, and the seconds that each
+ * stage took.
+ */
 
 /** A part of a stage's work that is done: `step` of `steps`. */
 export interface StageProgress {
@@ -54,7 +57,9 @@ export class ProgressLine {
 
   /** Seconds by stage, in the order in which they began. */
   seconds(): Record<string, number> {
-    return Object.fromEntries([...this.taken].map(([stage, milliseconds]) => [stage, Math.round(milliseconds) / 1000]));
+    return Object.fromEntries(
+      [...this.taken].map(([stage, milliseconds]) => [stage, Math.round(milliseconds) / 1000]),
+    );
   }
 
   private draw(line: string): void {
@@ -69,7 +74,9 @@ export class ProgressLine {
 function describe({ stage, step, steps }: StageProgress, remaining: number | undefined): string {
   const percentage = steps > 0 ? `, ${Math.floor((100 * step) / steps)} %` : '';
   const left = remaining === undefined || step >= steps ? '' : `, ${clock(remaining / 1000)} left`;
-  const done = ['downloading', 'comparing', 'converting', 'loading'].includes(stage) ? bytesOf(step, steps) : `step ${step} of ${steps}`;
+  const done = ['downloading', 'comparing', 'converting', 'loading'].includes(stage)
+    ? bytesOf(step, steps)
+    : `step ${step} of ${steps}`;
   return `${stage}: ${done}${percentage}${left}`;
 }
 
@@ -81,7 +88,11 @@ function bytesOf(part: number, whole: number): string {
 /** Seconds as `m:ss` or `h:mm:ss`. */
 export function clock(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
-  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const [hours, minutes, rest] = [
+    Math.floor(whole / 3600),
+    Math.floor(whole / 60) % 60,
+    whole % 60,
+  ];
   const padded = (value: number) => String(value).padStart(2, '0');
   return hours > 0 ? `${hours}:${padded(minutes)}:${padded(rest)}` : `${minutes}:${padded(rest)}`;
 }

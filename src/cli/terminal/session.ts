@@ -12,7 +12,10 @@ export interface Watch {
 }
 
 /** Does `work` with a line of progress on standard error unless `quiet`, and stops it at Ctrl-C. */
-export async function watched<T>({ json, quiet }: { json: boolean; quiet: boolean }, work: (watch: Watch) => Promise<T>): Promise<T> {
+export async function watched<T>(
+  { json, quiet }: { json: boolean; quiet: boolean },
+  work: (watch: Watch) => Promise<T>,
+): Promise<T> {
   const terminal = process.stderr.isTTY;
   const progress = new ProgressLine(terminal && !quiet ? process.stderr : undefined);
   const silent = quiet || (json && !terminal);
@@ -25,7 +28,8 @@ export async function watched<T>({ json, quiet }: { json: boolean; quiet: boolea
   const { warn } = console;
   console.warn = (...parts: unknown[]) => note(format(...parts));
 
-  // Only the first signal is taken: a second one ends the process at once, even in the middle of a computation.
+  // Only the first signal is taken: a second one ends the process at once, even in the middle of a
+  // computation.
   const controller = new AbortController();
   const stop = () => controller.abort(new Interrupted());
   const signals: NodeJS.Signals[] = ['SIGINT', 'SIGTERM'];

@@ -1,4 +1,6 @@
-/** Turns the texts of option values into numbers and names, with errors that say what is allowed. */
+/**
+ * Turns the texts of option values into numbers and names, with errors that say what is allowed.
+ */
 import { UsageError } from './errors.ts';
 import { didYouMean } from './nearest.ts';
 
@@ -11,38 +13,76 @@ export interface Range {
   multipleOf?: number;
 }
 
-/** A whole number within `range`. @throws UsageError that names the option, the value and the range. */
+/**
+ * A whole number within `range`. @throws UsageError that names the option, the value and the range.
+ */
 export function wholeNumber(option: string, text: string, range: Range): number {
   const value = numberOf(text);
   const { multipleOf } = range;
-  if (!Number.isSafeInteger(value) || !within(value, range) || (multipleOf !== undefined && value % multipleOf !== 0)) {
+  if (
+    !Number.isSafeInteger(value) ||
+    !within(value, range) ||
+    (multipleOf !== undefined && value % multipleOf !== 0)
+  ) {
     const divisible = multipleOf === undefined ? '' : ` and divisible by ${multipleOf}`;
-    throw refused(option, `a whole number ${described(range)}${divisible}`, text, multipleNear(value, range));
+    throw refused(
+      option,
+      `a whole number ${described(range)}${divisible}`,
+      text,
+      multipleNear(value, range),
+    );
   }
   return value;
 }
 
-/** A finite number within `range`. @throws UsageError that names the option, the value and the range. */
+/**
+ * A finite number within `range`. @throws UsageError that names the option, the value and the
+ * range.
+ */
 export function realNumber(option: string, text: string, range: Range): number {
   const value = numberOf(text);
-  if (!Number.isFinite(value) || !within(value, range)) throw refused(option, `a number ${described(range)}`, text);
+  if (!Number.isFinite(value) || !within(value, range))
+    throw refused(option, `a number ${described(range)}`, text);
   return value;
 }
 
-/** The bytes that a number with or without a unit means. @throws UsageError that names the option and the value. */
+/**
+ * The bytes that a number with or without a unit means. @throws UsageError that names the option
+ * and the value.
+ */
 export function byteCount(option: string, text: string): number {
-  const units: Record<string, number> = { '': 1, B: 1, kB: 1e3, MB: 1e6, GB: 1e9, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+  const units: Record<string, number> = {
+    '': 1,
+    B: 1,
+    kB: 1e3,
+    MB: 1e6,
+    GB: 1e9,
+    KiB: 2 ** 10,
+    MiB: 2 ** 20,
+    GiB: 2 ** 30,
+  };
   const [, number, unit] = /^([\d.]+) ?([A-Za-z]*)$/.exec(text.trim()) ?? [];
   const bytes = Math.round(numberOf(number ?? '') * (units[unit] ?? Number.NaN));
-  if (!(bytes >= 1)) throw refused(option, 'a number of bytes, such as 100000, 64MB or 1GiB,', text);
+  if (!(bytes >= 1))
+    throw refused(option, 'a number of bytes, such as 100000, 64MB or 1GiB,', text);
   return bytes;
 }
 
-/** Numbers within `range`, separated by commas. @throws UsageError that names the option, the value and the range. */
+/**
+ * Numbers within `range`, separated by commas. @throws UsageError that names the option, the value
+ * and the range.
+ */
 export function realNumbers(option: string, text: string, range: Range, atLeast: number): number[] {
   const values = text.split(',').map(numberOf);
-  if (values.length < atLeast || !values.every((value) => Number.isFinite(value) && within(value, range))) {
-    throw refused(option, `at least ${atLeast} numbers ${described(range)}, separated by commas,`, text);
+  if (
+    values.length < atLeast ||
+    !values.every((value) => Number.isFinite(value) && within(value, range))
+  ) {
+    throw refused(
+      option,
+      `at least ${atLeast} numbers ${described(range)}, separated by commas,`,
+      text,
+    );
   }
   return values;
 }
@@ -50,13 +90,16 @@ export function realNumbers(option: string, text: string, range: Range, atLeast:
 /** One of `names`. @throws UsageError that names the option, the value and the names. */
 export function oneOf<T extends string>(option: string, text: string, names: readonly T[]): T {
   const found = names.find((name) => name === text);
-  if (found === undefined) throw refused(option, `one of ${names.join(', ')}`, text, didYouMean(text, names));
+  if (found === undefined)
+    throw refused(option, `one of ${names.join(', ')}`, text, didYouMean(text, names));
   return found;
 }
 
 /** The number that `text` writes in decimal; NaN if it is none or beyond all numbers. */
 function numberOf(text: string): number {
-  const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim()) ? Number(text) : Number.NaN;
+  const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim())
+    ? Number(text)
+    : Number.NaN;
   return Number.isFinite(value) ? value : Number.NaN;
 }
 
@@ -68,8 +111,12 @@ function described({ min, max }: Range): string {
   return max === undefined ? `of ${min} or more` : `from ${min} to ${max}`;
 }
 
-function multipleNear(value: number, { min, max = Number.POSITIVE_INFINITY, multipleOf }: Range): string {
-  if (multipleOf === undefined || !Number.isFinite(value) || !within(value, { min, max })) return '';
+function multipleNear(
+  value: number,
+  { min, max = Number.POSITIVE_INFINITY, multipleOf }: Range,
+): string {
+  if (multipleOf === undefined || !Number.isFinite(value) || !within(value, { min, max }))
+    return '';
   return ` Try ${Math.max(min, Math.floor(value / multipleOf) * multipleOf)}.`;
 }
 

@@ -1,10 +1,18 @@
 /** The work of `svd verify`: one backend after the other. */
 import { listBackends, useBackend } from '../../backends/index.ts';
-import { type CheckpointIdentity, identifyCheckpoint, openSafetensors } from '../../checkpoints/index.ts';
+import {
+  type CheckpointIdentity,
+  identifyCheckpoint,
+  openSafetensors,
+} from '../../checkpoints/index.ts';
 import { MemoryError } from '../../memory/errors.ts';
 import { useFormulations } from '../../ops/index.ts';
 import { StableVideoDiffusionPipeline } from '../../pipelines/node.ts';
-import { checkSameCheckpoint, type Reference, readReference } from '../../verification/reference.ts';
+import {
+  checkSameCheckpoint,
+  type Reference,
+  readReference,
+} from '../../verification/reference.ts';
 import { type StageResult, verifyReference } from '../../verification/verify.ts';
 import { folderOf } from '../hubModel.ts';
 import { reason } from '../terminal/errors.ts';
@@ -16,7 +24,9 @@ export interface BackendResult {
   backend: string;
   version?: string;
   device?: string;
-  /** Whether every stage is within its tolerance, or the backend could not be asked among others. */
+  /**
+   * Whether every stage is within its tolerance, or the backend could not be asked among others.
+   */
   within: boolean;
   /** In the order in which they are computed. */
   stages?: StageResult[];
@@ -37,8 +47,10 @@ export interface Verification {
 }
 
 /**
- * Verifies on the backend or backends that were asked for. With `all`, one that cannot be used or has too little memory is told and passed over.
- * @throws If the reference cannot be read or is of another checkpoint; for a single backend, if it cannot be used.
+ * Verifies on the backend or backends that were asked for. With `all`, one that cannot be used or
+ * has too little memory is told and passed over.
+ * @throws If the reference cannot be read or is of another checkpoint; for a single backend, if it
+ * cannot be used.
  */
 export async function verifyBackends(command: VerifyCommand, watch: Watch): Promise<Verification> {
   const { signal, progress } = watch;
@@ -55,7 +67,10 @@ export async function verifyBackends(command: VerifyCommand, watch: Watch): Prom
     const plannedFor = { ...reference.call, pictures: reference.pictures.length };
     const loading = { variant, offload: command.offload, plannedFor, onProgress, signal };
     if (command.backend !== 'all') {
-      return { ...given, results: [await verifyOn(command.backend, folder, reference, command, loading)] };
+      return {
+        ...given,
+        results: [await verifyOn(command.backend, folder, reference, command, loading)],
+      };
     }
     const results: BackendResult[] = [];
     for (const { name, available, reason: why } of await listBackends()) {
@@ -64,7 +79,11 @@ export async function verifyBackends(command: VerifyCommand, watch: Watch): Prom
         const failed = (error: unknown): BackendResult => {
           signal.throwIfAborted();
           const passedOver = error instanceof MemoryError;
-          return { backend: name, within: passedOver, problem: `${passedOver ? 'passed over. ' : ''}${reason(error)}` };
+          return {
+            backend: name,
+            within: passedOver,
+            problem: `${passedOver ? 'passed over. ' : ''}${reason(error)}`,
+          };
         };
         results.push(await verifyOn(name, folder, reference, command, loading).catch(failed));
       }

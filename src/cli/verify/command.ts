@@ -25,13 +25,19 @@ export interface VerifyCommand extends HubCommand {
 
 const files: Options = {
   model: generateOptions.model,
-  reference: { value: 'FILE', help: 'What test/reference/dump_reference.py wrote from the same checkpoint. Required.' },
+  reference: {
+    value: 'FILE',
+    help: 'What test/reference/dump_reference.py wrote from the same checkpoint. Required.',
+  },
   ...hubOptions,
   ...offlineOption,
 };
 
 const running: Options = {
-  backend: { value: 'NAME', help: 'auto, tensorflow, webgpu, wasm, cpu, or all that can be used, one after the other. Default: auto.' },
+  backend: {
+    value: 'NAME',
+    help: 'auto, tensorflow, webgpu, wasm, cpu, or all that can be used, one after the other. Default: auto.',
+  },
   'stage-inputs': {
     value: 'WHOSE',
     help: 'own: each stage works on what the one before it gave, as in any call. reference: on what the reference has of it, so that each shows its own error alone. Default: own.',
@@ -65,7 +71,8 @@ const help = formatHelp({
 /**
  * Runs the command.
  * @returns The exit code.
- * @throws `UsageError` for wrong arguments; one sentence if the reference or the checkpoint cannot be used.
+ * @throws `UsageError` for wrong arguments; one sentence if the reference or the checkpoint cannot
+ * be used.
  */
 export async function run(args: string[]): Promise<number> {
   if (args.includes('--help') || args.includes('-h')) {
@@ -73,21 +80,27 @@ export async function run(args: string[]): Promise<number> {
     return 0;
   }
   const command = readCommand(readArguments(args, options));
-  const verification = await watched(command, async (watch) => (await import('./backends.ts')).verifyBackends(command, watch));
+  const verification = await watched(command, async (watch) =>
+    (await import('./backends.ts')).verifyBackends(command, watch),
+  );
   const { results } = verification;
   const within = results.every(({ within }) => within);
   const { model, reference, stageInputs } = command;
   console.log(
-    command.json ? JSON.stringify({ model, reference, stageInputs, within, version, ...verification }) : results.map(table).join('\n\n'),
+    command.json
+      ? JSON.stringify({ model, reference, stageInputs, within, version, ...verification })
+      : results.map(table).join('\n\n'),
   );
   return within ? 0 : 1;
 }
 
 function readCommand(given: Arguments): VerifyCommand {
-  if (given.positionals.length > 0) throw new UsageError(`svd verify takes options only but is given "${given.positionals[0]}".`);
+  if (given.positionals.length > 0)
+    throw new UsageError(`svd verify takes options only but is given "${given.positionals[0]}".`);
   const required = (name: string, what: string) => {
     const value = given.value(name);
-    if (value === undefined) throw new UsageError(`--${name} is required: ${what}. See svd verify --help.`);
+    if (value === undefined)
+      throw new UsageError(`--${name} is required: ${what}. See svd verify --help.`);
     return value;
   };
   const chosen = <T extends string>(name: string, names: readonly T[]): T | undefined =>
@@ -95,9 +108,12 @@ function readCommand(given: Arguments): VerifyCommand {
   return {
     model: required('model', 'the folder of the checkpoint'),
     reference: required('reference', 'the file that dump_reference.py wrote'),
-    backend: chosen('backend', ['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu', 'all'] as const) ?? 'auto',
+    backend:
+      chosen('backend', ['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu', 'all'] as const) ?? 'auto',
     stageInputs: chosen('stage-inputs', ['own', 'reference'] as const) ?? 'own',
-    threads: given.values('threads').map((text) => wholeNumber('threads', text, { min: 1, max: 8 }))[0],
+    threads: given
+      .values('threads')
+      .map((text) => wholeNumber('threads', text, { min: 1, max: 8 }))[0],
     formulation: chosen('formulation', ['fastest', 'gpu', 'plain'] as const) ?? 'fastest',
     offload: chosen('offload', ['none', 'model', 'sequential'] as const),
     ...readHubCommand(given),
@@ -115,12 +131,24 @@ function table({ backend, device, version, problem, stages = [] }: BackendResult
     const verdict = within
       ? `within ${tolerance.toExponential()}`
       : `ABOVE ${tolerance.toExponential()}${i === firstBroken ? '  <- the first' : ''}`;
-    if (!comparison) return [stage, '', '', '', '', '', `${why}${i === firstBroken ? '  <- the first' : ''}`];
+    if (!comparison)
+      return [stage, '', '', '', '', '', `${why}${i === firstBroken ? '  <- the first' : ''}`];
     const { shape, maxAbs, relativeL2, cosine, equalBytes, largestByteDifference } = comparison;
-    const bytes = stage === 'frames' ? `${(100 * equalBytes).toFixed(3)} % (${largestByteDifference})` : '';
-    return [stage, `[${shape}]`, maxAbs.toExponential(1), relativeL2.toExponential(1), cosine.toFixed(9), bytes, verdict];
+    const bytes =
+      stage === 'frames' ? `${(100 * equalBytes).toFixed(3)} % (${largestByteDifference})` : '';
+    return [
+      stage,
+      `[${shape}]`,
+      maxAbs.toExponential(1),
+      relativeL2.toExponential(1),
+      cosine.toFixed(9),
+      bytes,
+      verdict,
+    ];
   });
-  const widths = header.map((_, column) => Math.max(...[header, ...lines].map((line) => line[column]!.length)));
+  const widths = header.map((_, column) =>
+    Math.max(...[header, ...lines].map((line) => line[column]!.length)),
+  );
   const text = [header, ...lines].map((line) =>
     line
       .map((cell, column) => cell.padEnd(widths[column]!))
@@ -129,6 +157,10 @@ function table({ backend, device, version, problem, stages = [] }: BackendResult
   );
   const broken = stages.filter(({ within }) => !within).length;
   const summary =
-    broken === 0 ? 'All within tolerance.' : `${broken} of ${stages.length} above tolerance, first ${stages[firstBroken]!.stage}.`;
-  return [`${backend} ${version ?? ''} on ${device ?? 'this machine'}`, ...text, summary].join('\n');
+    broken === 0
+      ? 'All within tolerance.'
+      : `${broken} of ${stages.length} above tolerance, first ${stages[firstBroken]!.stage}.`;
+  return [`${backend} ${version ?? ''} on ${device ?? 'this machine'}`, ...text, summary].join(
+    '\n',
+  );
 }

@@ -1,8 +1,14 @@
-/** What devices need for a kernel besides its output: memory that it frees at its end, and memory that it keeps with a weight. */
+/**
+ * What devices need for a kernel besides its output: memory that it frees at its end, and memory
+ * that it keeps with a weight.
+ */
 import * as tf from '@tensorflow/tfjs';
 import type { AllocatorRules } from './arena.ts';
 
-/** Devices as formulations are chosen by: libtensorflow on a processor is `tensorflow-cpu`, on a graphics card `tensorflow-gpu`. */
+/**
+ * Devices as formulations are chosen by: libtensorflow on a processor is `tensorflow-cpu`, on a
+ * graphics card `tensorflow-gpu`.
+ */
 export const devices = ['tensorflow-cpu', 'tensorflow-gpu', 'webgpu', 'wasm', 'cpu'] as const;
 
 /** One of `devices`. */
@@ -36,15 +42,24 @@ const biasApart = ({ kernel, inputs, shape }: Call) =>
 /** Softmax made of five kernels: two intermediate results of its size. */
 const softmaxInParts = ({ kernel, shape }: Call) => (kernel === 'Softmax' ? 2 * bytesOf(shape) : 0);
 
-/** TensorFlow's best-fit allocator with coalescing (`bfc_allocator.cc`), which serves processors too by TF_CPU_ALLOCATOR_USE_BFC. */
+/**
+ * TensorFlow's best-fit allocator with coalescing (`bfc_allocator.cc`), which serves processors too
+ * by TF_CPU_ALLOCATOR_USE_BFC.
+ */
 const bfc: AllocatorRules = { granule: 256, firstRegion: 2 * 2 ** 20, wholeBelow: 128 * 2 ** 20 };
 
-/** Emscripten's dlmalloc takes the best fit of one heap that grows; malloc and graphics drivers are taken to do no worse. */
+/**
+ * Emscripten's dlmalloc takes the best fit of one heap that grows; malloc and graphics drivers are
+ * taken to do no worse.
+ */
 const heap: AllocatorRules = { granule: 16 };
 
 const libtensorflow: Behaviour = { allocator: bfc, sharesRanges: true, scratch: biasApart };
 
-/** XNNPACK keeps filters and right factors in an order of its own, and for convolutions the addresses of all pixels that outputs see. */
+/**
+ * XNNPACK keeps filters and right factors in an order of its own, and for convolutions the
+ * addresses of all pixels that outputs see.
+ */
 function xnnpackCopies({ kernel, inputs: [, input], shape }: Call) {
   const packed = input && bytesOf(input.shape);
   if (kernel === 'Conv2D' || kernel === 'FusedConv2D') {
@@ -63,8 +78,13 @@ export const behaviours: Record<Device, Behaviour> = {
     allocator: heap,
     sharesRanges: false,
     // A sum over other axes than the last transposes its input first.
-    scratch: ({ kernel, inputs }) => (['Max', 'Mean', 'Sum'].includes(kernel) ? bytesOf(inputs[0].shape) : 0),
+    scratch: ({ kernel, inputs }) =>
+      ['Max', 'Mean', 'Sum'].includes(kernel) ? bytesOf(inputs[0].shape) : 0,
     kept: xnnpackCopies,
   },
-  cpu: { allocator: heap, sharesRanges: false, scratch: (call) => biasApart(call) + softmaxInParts(call) },
+  cpu: {
+    allocator: heap,
+    sharesRanges: false,
+    scratch: (call) => biasApart(call) + softmaxInParts(call),
+  },
 };

@@ -1,15 +1,27 @@
-/** How allocators lay out memory: what a program's tensors need beyond their bytes because freed gaps do not fit. */
+/**
+ * How allocators lay out memory: what a program's tensors need beyond their bytes because freed
+ * gaps do not fit.
+ */
 
-/** A trace of a computation: a number from 0 on allocates so many bytes, `~n` frees what the n-th allocation of the trace took. */
+/**
+ * A trace of a computation: a number from 0 on allocates so many bytes, `~n` frees what the n-th
+ * allocation of the trace took.
+ */
 export type Trace = number[];
 
 /** How an allocator divides memory. */
 export interface AllocatorRules {
   /** Sizes are rounded up to multiples of it. */
   granule: number;
-  /** Bytes of the first region; each further one is twice as large. Without it, there is one region that grows. */
+  /**
+   * Bytes of the first region; each further one is twice as large. Without it, there is one region
+   * that grows.
+   */
   firstRegion?: number;
-  /** A gap is taken whole, unless it is twice as large as needed or so many bytes would be wasted. Without it, gaps are always divided. */
+  /**
+   * A gap is taken whole, unless it is twice as large as needed or so many bytes would be wasted.
+   * Without it, gaps are always divided.
+   */
   wholeBelow?: number;
 }
 
@@ -40,7 +52,10 @@ export class Arena {
     this.nextRegion = rules.firstRegion ?? APART / 2;
   }
 
-  /** Bytes that were in use at any time: what the process has of the system if nothing is given back. */
+  /**
+   * Bytes that were in use at any time: what the process has of the system if nothing is given
+   * back.
+   */
   get touchedBytes(): number {
     return this.regions.reduce((sum, { at, top }) => sum + top - at, 0);
   }
@@ -84,7 +99,8 @@ export class Arena {
 
   /**
    * Runs a trace, or a part of it.
-   * @param addresses Where the allocations of the parts before lie. Those of this part are added; what is freed becomes -1.
+   * @param addresses Where the allocations of the parts before lie. Those of this part are added;
+   * what is freed becomes -1.
    */
   run(trace: Trace, addresses: number[] = [], from = 0, to = trace.length): number[] {
     for (let i = from; i < to; i++) {

@@ -1,4 +1,7 @@
-/** Runs computations by shape alone, to learn how much memory they would take on a device: nothing is computed or allocated. */
+/**
+ * Runs computations by shape alone, to learn how much memory they would take on a device: nothing
+ * is computed or allocated.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { behaviours, type Call, type Device } from './allocators.ts';
 import type { Trace } from './arena.ts';
@@ -6,7 +9,10 @@ import { shapeKernels } from './kernels.ts';
 
 /** What a computation would allocate, in order. */
 export interface Allocations {
-  /** What it has not freed at the end are copies that kernels keep with weights for as long as these live. */
+  /**
+   * What it has not freed at the end are copies that kernels keep with weights for as long as these
+   * live.
+   */
   trace: Trace;
   /** Which allocations of the trace these copies are. */
   kept: number[];
@@ -94,19 +100,33 @@ class ShapeBackend extends tf.KernelBackend {
 
   /** A tensor without values. */
   empty(shape: number[], dtype: tf.DataType = 'float32'): tf.Tensor {
-    return tf.engine().makeTensorFromTensorInfo({ dataId: this.allocate(shape, dtype), shape, dtype });
+    return tf
+      .engine()
+      .makeTensorFromTensorInfo({ dataId: this.allocate(shape, dtype), shape, dtype });
   }
 
   /** Runs a stock kernel. */
-  follow(kernel: string, inputs: Record<string, tf.TensorInfo>, attributes: Record<string, unknown>): tf.TensorInfo | tf.TensorInfo[] {
+  follow(
+    kernel: string,
+    inputs: Record<string, tf.TensorInfo>,
+    attributes: Record<string, unknown>,
+  ): tf.TensorInfo | tf.TensorInfo[] {
     const { sharesRanges } = behaviours[this.standsFor];
     const planned = shapeKernels[kernel](inputs, attributes);
     const list = [planned].flat();
-    const outputs = this.besides({ kernel, inputs: Object.values(inputs), shape: list[0].shape }, () =>
-      list.map(({ shape, dtype = 'float32', view }) => {
-        const shared = view === 'whole' || (view === 'range' && sharesRanges);
-        return { dataId: shared ? this.share(Object.values(inputs)[0].dataId) : this.allocate(shape, dtype), shape, dtype };
-      }),
+    const outputs = this.besides(
+      { kernel, inputs: Object.values(inputs), shape: list[0].shape },
+      () =>
+        list.map(({ shape, dtype = 'float32', view }) => {
+          const shared = view === 'whole' || (view === 'range' && sharesRanges);
+          return {
+            dataId: shared
+              ? this.share(Object.values(inputs)[0].dataId)
+              : this.allocate(shape, dtype),
+            shape,
+            dtype,
+          };
+        }),
     );
     return Array.isArray(planned) ? outputs : outputs[0];
   }
@@ -184,16 +204,22 @@ function registerKernels(): void {
       kernelName,
       backendName: name,
       kernelFunc: ({ inputs, attrs, backend }) =>
-        (backend as ShapeBackend).follow(kernelName, inputs as Record<string, tf.TensorInfo>, attrs ?? {}),
+        (backend as ShapeBackend).follow(
+          kernelName,
+          inputs as Record<string, tf.TensorInfo>,
+          attrs ?? {},
+        ),
     });
   }
 }
 
 /**
- * Runs `compute` as if on `device`, by shape alone, and tells what it would allocate. Layers have to be built by `withoutWeights`
- * and be used for nothing else; their weights are not counted. The backend in use, and its tensors, stay as they are.
+ * Runs `compute` as if on `device`, by shape alone, and tells what it would allocate. Layers have
+ * to be built by `withoutWeights` and be used for nothing else; their weights are not counted. The
+ * backend in use, and its tensors, stay as they are.
  *
- * @param compute Gets a function that makes inputs without values, and one to call where a part begins. What it returns is dropped.
+ * @param compute Gets a function that makes inputs without values, and one to call where a part
+ * begins. What it returns is dropped.
  */
 export function dryRun(
   device: Device,
@@ -201,7 +227,8 @@ export function dryRun(
 ): Allocations {
   registerKernels();
   const backend = new ShapeBackend(device);
-  // The engine has no public way to compute elsewhere for a while: `tf.setBackend` would start what it returns to.
+  // The engine has no public way to compute elsewhere for a while: `tf.setBackend` would start what
+  // it returns to.
   const engine = tf.engine() as unknown as { backendInstance: unknown; backendName: unknown };
   const { backendInstance, backendName } = engine;
   engine.backendInstance = backend;

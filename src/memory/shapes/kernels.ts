@@ -6,11 +6,14 @@ export interface Output {
   shape: number[];
   /** Default float32. */
   dtype?: tf.DataType;
-  /** Whether it shares the memory of the kernel's first input, if the device can: all of it, or a range of its first axis. */
+  /**
+   * Whether it shares the memory of the kernel's first input, if the device can: all of it, or a
+   * range of its first axis.
+   */
   view?: 'whole' | 'range';
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: a kernel's attributes are what its op passes, each of its own form
+// biome-ignore lint/suspicious/noExplicitAny: each op passes attributes of its own form
 type Attributes = Record<string, any>;
 type Inputs = Record<string, tf.TensorInfo>;
 type Kernel = (inputs: Inputs, attributes: Attributes) => Output | Output[];
@@ -21,11 +24,18 @@ const same: Kernel = (inputs) => ({ shape: first(inputs).shape, dtype: first(inp
 
 const viewed =
   (shapeOf: (x: tf.TensorInfo, attributes: Attributes) => number[]): Kernel =>
-  (inputs, attributes) => ({ shape: shapeOf(first(inputs), attributes), dtype: first(inputs).dtype, view: 'whole' });
+  (inputs, attributes) => ({
+    shape: shapeOf(first(inputs), attributes),
+    dtype: first(inputs).dtype,
+    view: 'whole',
+  });
 
 const broadcast =
   (dtype?: tf.DataType): Kernel =>
-  ({ a, b }) => ({ shape: tf.broadcast_util.assertAndGetBroadcastShape(a.shape, b.shape), dtype: dtype ?? a.dtype });
+  ({ a, b }) => ({
+    shape: tf.broadcast_util.assertAndGetBroadcastShape(a.shape, b.shape),
+    dtype: dtype ?? a.dtype,
+  });
 
 const reduced =
   (dtype?: tf.DataType): Kernel =>
@@ -36,30 +46,61 @@ const reduced =
   };
 
 const product: Kernel = ({ a, b }, { transposeA, transposeB }) => {
-  const batch = tf.broadcast_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
-  return { shape: [...batch, a.shape[a.shape.length - (transposeA ? 1 : 2)], b.shape[b.shape.length - (transposeB ? 2 : 1)]] };
+  const batch = tf.broadcast_util.assertAndGetBroadcastShape(
+    a.shape.slice(0, -2),
+    b.shape.slice(0, -2),
+  );
+  return {
+    shape: [
+      ...batch,
+      a.shape[a.shape.length - (transposeA ? 1 : 2)],
+      b.shape[b.shape.length - (transposeB ? 2 : 1)],
+    ],
+  };
 };
 
 type Four = [number, number, number, number];
 
 const convolution: Kernel = ({ x, filter }, { strides, pad, dilations, dimRoundingMode }) => ({
-  shape: tf.backend_util.computeConv2DInfo(x.shape as Four, filter.shape as Four, strides, dilations, pad, dimRoundingMode).outShape,
+  shape: tf.backend_util.computeConv2DInfo(
+    x.shape as Four,
+    filter.shape as Four,
+    strides,
+    dilations,
+    pad,
+    dimRoundingMode,
+  ).outShape,
 });
 
 const pooled: Kernel = ({ x }, { filterSize, strides, pad, dimRoundingMode }) => ({
-  shape: tf.backend_util.computePool2DInfo(x.shape as Four, filterSize, strides, 1, pad, dimRoundingMode).outShape,
+  shape: tf.backend_util.computePool2DInfo(
+    x.shape as Four,
+    filterSize,
+    strides,
+    1,
+    pad,
+    dimRoundingMode,
+  ).outShape,
 });
 
 const slice: Kernel = ({ x }, { begin, size }) => {
   const [, shape] = tf.slice_util.parseSliceParams(x, begin, size);
-  return { shape, dtype: x.dtype, view: shape.every((n, i) => i === 0 || n === x.shape[i]) ? 'range' : undefined };
+  return {
+    shape,
+    dtype: x.dtype,
+    view: shape.every((n, i) => i === 0 || n === x.shape[i]) ? 'range' : undefined,
+  };
 };
 
 const split: Kernel = ({ x }, { numOrSizeSplits, axis }) => {
   const [along] = tf.util.parseAxisParam(axis, x.shape);
   const sizes = tf.backend_util.prepareSplitSize(x as tf.Tensor, numOrSizeSplits, along);
   const view = along === 0 ? 'range' : undefined;
-  return sizes.map((size) => ({ shape: x.shape.map((n, i) => (i === along ? size : n)), dtype: x.dtype, view }));
+  return sizes.map((size) => ({
+    shape: x.shape.map((n, i) => (i === along ? size : n)),
+    dtype: x.dtype,
+    view,
+  }));
 };
 
 const unstacked: Kernel = ({ value }, { axis }) => {
@@ -78,19 +119,29 @@ const concatenated: Kernel = (inputs, { axis }) => {
 const stacked: Kernel = (inputs, { axis }) => {
   const [{ shape, dtype }] = Object.values(inputs);
   const along = axis < 0 ? axis + shape.length + 1 : axis;
-  return { shape: [...shape.slice(0, along), Object.keys(inputs).length, ...shape.slice(along)], dtype };
+  return {
+    shape: [...shape.slice(0, along), Object.keys(inputs).length, ...shape.slice(along)],
+    dtype,
+  };
 };
 
 /** A permutation that leaves the order of all axes longer than 1 moves nothing. */
 const transposed: Kernel = ({ x }, { perm }) => {
   const moved = (perm as number[]).filter((axis) => x.shape[axis] > 1);
   const still = moved.every((axis, i) => i === 0 || axis > moved[i - 1]);
-  return { shape: perm.map((axis: number) => x.shape[axis]), dtype: x.dtype, view: still ? 'whole' : undefined };
+  return {
+    shape: perm.map((axis: number) => x.shape[axis]),
+    dtype: x.dtype,
+    view: still ? 'whole' : undefined,
+  };
 };
 
 const gathered: Kernel = ({ x, indices }, { axis }) => {
   const [along] = tf.util.parseAxisParam(axis ?? 0, x.shape);
-  return { shape: [...x.shape.slice(0, along), ...indices.shape, ...x.shape.slice(along + 1)], dtype: x.dtype };
+  return {
+    shape: [...x.shape.slice(0, along), ...indices.shape, ...x.shape.slice(along + 1)],
+    dtype: x.dtype,
+  };
 };
 
 const expanded = ({ shape }: tf.TensorInfo, { dim }: Attributes) => {
@@ -98,9 +149,14 @@ const expanded = ({ shape }: tf.TensorInfo, { dim }: Attributes) => {
   return [...shape.slice(0, along), 1, ...shape.slice(along)];
 };
 
-const reshaped = (x: tf.TensorInfo, { shape }: Attributes) => tf.util.inferFromImplicitShape(shape, tf.util.sizeFromShape(x.shape));
+const reshaped = (x: tf.TensorInfo, { shape }: Attributes) =>
+  tf.util.inferFromImplicitShape(shape, tf.util.sizeFromShape(x.shape));
 
-const cast: Kernel = ({ x }, { dtype }) => ({ shape: x.shape, dtype, view: dtype === x.dtype ? 'whole' : undefined });
+const cast: Kernel = ({ x }, { dtype }) => ({
+  shape: x.shape,
+  dtype,
+  view: dtype === x.dtype ? 'whole' : undefined,
+});
 
 const padded: Kernel = ({ x }, { paddings }) => ({
   shape: x.shape.map((n, i) => n + paddings[i][0] + paddings[i][1]),
@@ -112,15 +168,25 @@ const resized: Kernel = ({ images }, { size }) => {
   return { shape: [n, ...size, c] };
 };
 
-const named = (names: string, kernel: Kernel) => Object.fromEntries(names.split(' ').map((name) => [name, kernel]));
+const named = (names: string, kernel: Kernel) =>
+  Object.fromEntries(names.split(' ').map((name) => [name, kernel]));
 
 /** The kernels by name. */
 export const shapeKernels: Record<string, Kernel> = {
-  ...named('Abs Ceil ClipByValue Cos Elu Erf Exp Floor Log Neg Reciprocal Relu Round Rsqrt Sigmoid Sign Sin Softmax Sqrt Square', same),
+  ...named(
+    'Abs Ceil ClipByValue Cos Elu Erf Exp Floor Log Neg Reciprocal Relu Round Rsqrt Sigmoid Sign Sin Softmax Sqrt Square',
+    same,
+  ),
   ...named('AddN OnesLike Softplus Tanh ZerosLike', same),
   ...named('IsFinite LogicalNot', (inputs) => ({ shape: first(inputs).shape, dtype: 'bool' })),
-  ...named('Add FloorDiv Maximum Minimum Mod Multiply Pow RealDiv SquaredDifference Sub', broadcast()),
-  ...named('Equal Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr NotEqual', broadcast('bool')),
+  ...named(
+    'Add FloorDiv Maximum Minimum Mod Multiply Pow RealDiv SquaredDifference Sub',
+    broadcast(),
+  ),
+  ...named(
+    'Equal Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr NotEqual',
+    broadcast('bool'),
+  ),
   ...named('Max Mean Min Prod Sum', reduced()),
   ...named('All Any', reduced('bool')),
   ...named('BatchMatMul _FusedMatMul', product),
@@ -136,7 +202,10 @@ export const shapeKernels: Record<string, Kernel> = {
   Identity: viewed(({ shape }) => shape),
   Pack: stacked,
   PadV2: padded,
-  Range: (_, { start, stop, step, dtype }) => ({ shape: [Math.max(0, Math.ceil((stop - start) / step))], dtype }),
+  Range: (_, { start, stop, step, dtype }) => ({
+    shape: [Math.max(0, Math.ceil((stop - start) / step))],
+    dtype,
+  }),
   Reshape: viewed(reshaped),
   Select: ({ t }) => ({ shape: t.shape, dtype: t.dtype }),
   Slice: slice,

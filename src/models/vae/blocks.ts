@@ -1,4 +1,7 @@
-/** The blocks of the VAE, mirroring `DownEncoderBlock2D`, `UNetMidBlock2D`, `MidBlockTemporalDecoder` and `UpBlockTemporalDecoder` of diffusers' `models/unets`. */
+/**
+ * The blocks of the VAE, mirroring `DownEncoderBlock2D`, `UNetMidBlock2D`,
+ * `MidBlockTemporalDecoder` and `UpBlockTemporalDecoder` of diffusers' `models/unets`.
+ */
 import * as tf from '@tensorflow/tfjs';
 import {
   Attention,
@@ -42,7 +45,8 @@ export interface DownEncoderBlock2DArgs extends VaeBlockArgs {
 }
 
 /**
- * Residual blocks over space and a downsampler that pads right and bottom only: `[N, H, W, inChannels]` -> `[N, H/2, W/2, outChannels]`.
+ * Residual blocks over space and a downsampler that pads right and bottom only: `[N, H, W,
+ * inChannels]` -> `[N, H/2, W/2, outChannels]`.
  *
  * Equals `DownEncoderBlock2D` of diffusers' `models/unets/unet_2d_blocks.py`, as the VAE uses it.
  *
@@ -64,10 +68,18 @@ export class DownEncoderBlock2D extends Chain<DownEncoderBlock2DArgs> {
     super(args);
     const { inChannels, outChannels, numLayers = 1, addDownsample = true } = args;
     this.chain = Array.from({ length: numLayers }, (_, i) =>
-      this.child(new ResnetBlock2D({ name: `resnets.${i}`, inChannels: i === 0 ? inChannels : outChannels, outChannels })),
+      this.child(
+        new ResnetBlock2D({
+          name: `resnets.${i}`,
+          inChannels: i === 0 ? inChannels : outChannels,
+          outChannels,
+        }),
+      ),
     );
     if (addDownsample) {
-      this.chain.push(this.child(new Downsample2D({ name: 'downsamplers.0', channels: outChannels, padding: 0 })));
+      this.chain.push(
+        this.child(new Downsample2D({ name: 'downsamplers.0', channels: outChannels, padding: 0 })),
+      );
     }
   }
 }
@@ -80,7 +92,8 @@ export interface UNetMidBlock2DArgs extends LayerArgs {
 }
 
 /**
- * The encoder's middle: residual block, attention over space, residual block. `[N, H, W, inChannels]` -> the same shape.
+ * The encoder's middle: residual block, attention over space, residual block. `[N, H, W,
+ * inChannels]` -> the same shape.
  *
  * Equals `UNetMidBlock2D` of diffusers' `models/unets/unet_2d_blocks.py`, as the VAE uses it.
  *
@@ -102,15 +115,17 @@ export class UNetMidBlock2D extends Chain<UNetMidBlock2DArgs> {
     super(args);
     const { inChannels } = args;
     const attention = this.child(attentionOf(inChannels));
-    const resnets = [0, 1].map((i) => this.child(new ResnetBlock2D({ name: `resnets.${i}`, inChannels })));
+    const resnets = [0, 1].map((i) =>
+      this.child(new ResnetBlock2D({ name: `resnets.${i}`, inChannels })),
+    );
     this.chain = [resnets[0], attention, resnets[1]];
   }
 }
 tf.serialization.registerClass(UNetMidBlock2D);
 
 /**
- * The residual blocks of a part of the decoder, the first of which changes the channels: a learned blend whose weight belongs to the
- * temporal branch, with an epsilon of its own there.
+ * The residual blocks of a part of the decoder, the first of which changes the channels: a learned
+ * blend whose weight belongs to the temporal branch, with an epsilon of its own there.
  */
 const decoderResnets = ({ inChannels, outChannels, numLayers = 1 }: VaeBlockArgs) =>
   Array.from(
@@ -132,8 +147,9 @@ const decoderResnets = ({ inChannels, outChannels, numLayers = 1 }: VaeBlockArgs
 export interface MidBlockTemporalDecoderArgs extends VaeBlockArgs, FramesArgs {}
 
 /**
- * The decoder's middle. As in diffusers, one attention follows the first residual block if there is a second one; with one layer it
- * is there and never runs, and residual blocks from the third on never run. `[B*F, H, W, inChannels]`, kwargs `{ numFrames }`
+ * The decoder's middle. As in diffusers, one attention follows the first residual block if there is
+ * a second one; with one layer it is there and never runs, and residual blocks from the third on
+ * never run. `[B*F, H, W, inChannels]`, kwargs `{ numFrames }`
  * -> `[B*F, H, W, outChannels]`.
  *
  * Equals `MidBlockTemporalDecoder` of diffusers' `models/unets/unet_3d_blocks.py`.
@@ -168,7 +184,8 @@ export interface UpBlockTemporalDecoderArgs extends VaeBlockArgs, FramesArgs {
 }
 
 /**
- * Residual blocks over space and time, and an upsampler: `[B*F, H, W, inChannels]`, kwargs `{ numFrames }`
+ * Residual blocks over space and time, and an upsampler: `[B*F, H, W, inChannels]`, kwargs `{
+ * numFrames }`
  * -> `[B*F, 2H, 2W, outChannels]`.
  *
  * Equals `UpBlockTemporalDecoder` of diffusers' `models/unets/unet_3d_blocks.py`.
@@ -191,7 +208,8 @@ export class UpBlockTemporalDecoder extends Chain<UpBlockTemporalDecoderArgs> {
     super(args);
     const { outChannels, addUpsample = true } = args;
     this.chain = decoderResnets(args).map((resnet) => this.child(resnet));
-    if (addUpsample) this.chain.push(this.child(new Upsample2D({ name: 'upsamplers.0', channels: outChannels })));
+    if (addUpsample)
+      this.chain.push(this.child(new Upsample2D({ name: 'upsamplers.0', channels: outChannels })));
   }
 }
 tf.serialization.registerClass(UpBlockTemporalDecoder);

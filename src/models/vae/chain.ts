@@ -11,7 +11,10 @@ import {
   StepwiseBlock,
 } from '../../layers/index.ts';
 
-/** A chain of layers, each taking the one tensor that the layer before it gives. Inputs `[x]`, kwargs passed on. */
+/**
+ * A chain of layers, each taking the one tensor that the layer before it gives. Inputs `[x]`,
+ * kwargs passed on.
+ */
 export abstract class Chain<Args extends LayerArgs> extends StepwiseBlock<Args> {
   /** The layers in order of execution; children may hold more, or in another order. */
   protected abstract readonly chain: Block<LayerArgs>[];
@@ -20,7 +23,10 @@ export abstract class Chain<Args extends LayerArgs> extends StepwiseBlock<Args> 
   links(kwargs: Kwargs): Link[] {
     return this.chain.map((layer) => ({
       path: layer.name,
-      stages: layer instanceof SpatioTemporalResBlock ? layer.stages(kwargs) : [(h) => layer.call(h, kwargs)],
+      stages:
+        layer instanceof SpatioTemporalResBlock
+          ? layer.stages(kwargs)
+          : [(h) => layer.call(h, kwargs)],
     }));
   }
 
@@ -29,6 +35,9 @@ export abstract class Chain<Args extends LayerArgs> extends StepwiseBlock<Args> 
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return this.chain.reduce((shape, layer) => layer.computeOutputShape(shape) as tf.Shape, inputShape as tf.Shape);
+    return this.chain.reduce(
+      (shape, layer) => layer.computeOutputShape(shape) as tf.Shape,
+      inputShape as tf.Shape,
+    );
   }
 }

@@ -1,4 +1,7 @@
-/** The two halves of the VAE, mirroring `Encoder` of diffusers' `models/autoencoders/vae.py` and `TemporalDecoder` of `autoencoder_kl_temporal_decoder.py`. */
+/**
+ * The two halves of the VAE, mirroring `Encoder` of diffusers' `models/autoencoders/vae.py` and
+ * `TemporalDecoder` of `autoencoder_kl_temporal_decoder.py`.
+ */
 import * as tf from '@tensorflow/tfjs';
 import {
   type Block,
@@ -15,7 +18,12 @@ import {
   TemporalConv,
 } from '../../layers/index.ts';
 import { silu } from '../../ops/index.ts';
-import { DownEncoderBlock2D, MidBlockTemporalDecoder, UNetMidBlock2D, UpBlockTemporalDecoder } from './blocks.ts';
+import {
+  DownEncoderBlock2D,
+  MidBlockTemporalDecoder,
+  UNetMidBlock2D,
+  UpBlockTemporalDecoder,
+} from './blocks.ts';
 import type { Chain } from './chain.ts';
 
 /** Arguments of `Encoder`. */
@@ -51,16 +59,24 @@ abstract class Coder extends StepwiseBlock<CoderArgs> {
     });
     return inTurn(x, [
       link(convIn),
-      // Their links and not the blocks themselves, so that no block's input outlives its first layer.
-      ...blocks.flatMap((block) => block.links(kwargs).map(({ path, stages }) => ({ path: `${block.name}.${path}`, stages }))),
+      // Their links and not the blocks themselves, so that no block's input outlives its first
+      // layer.
+      ...blocks.flatMap((block) =>
+        block.links(kwargs).map(({ path, stages }) => ({ path: `${block.name}.${path}`, stages })),
+      ),
       link(convNormOut, silu),
       link(convOut),
-      ...(timeConvOut ? [{ path: timeConvOut.name, stages: [(h: tf.Tensor) => timeConvOut.call(h, kwargs)] }] : []),
+      ...(timeConvOut
+        ? [{ path: timeConvOut.name, stages: [(h: tf.Tensor) => timeConvOut.call(h, kwargs)] }]
+        : []),
     ]);
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape {
-    const coded = this.blocks.reduce((shape, block) => block.computeOutputShape(shape) as tf.Shape, inputShape);
+    const coded = this.blocks.reduce(
+      (shape, block) => block.computeOutputShape(shape) as tf.Shape,
+      inputShape,
+    );
     return this.convOut.computeOutputShape(coded);
   }
 }
@@ -68,7 +84,8 @@ abstract class Coder extends StepwiseBlock<CoderArgs> {
 const last = <T>(list: T[]): T => list[list.length - 1];
 
 /**
- * Pictures to moments: `[N, H, W, inChannels]` -> `[N, h, w, 2 * outChannels]`, h = H / 2^(levels - 1).
+ * Pictures to moments: `[N, H, W, inChannels]` -> `[N, h, w, 2 * outChannels]`, h = H / 2^(levels -
+ * 1).
  *
  * Equals `Encoder` of diffusers' `models/autoencoders/vae.py` with `double_z`.
  *
@@ -93,7 +110,9 @@ export class Encoder extends Coder {
     super(args);
     const { inChannels, outChannels, blockOutChannels: channels, layersPerBlock } = args;
     const deepest = last(channels);
-    this.convIn = this.child(new Conv2d({ name: 'conv_in', inChannels, outChannels: channels[0], padding: 1 }));
+    this.convIn = this.child(
+      new Conv2d({ name: 'conv_in', inChannels, outChannels: channels[0], padding: 1 }),
+    );
     const downBlocks = channels.map((width, i) =>
       this.child(
         new DownEncoderBlock2D({
@@ -107,8 +126,17 @@ export class Encoder extends Coder {
     );
     const midBlock = this.child(new UNetMidBlock2D({ name: 'mid_block', inChannels: deepest }));
     this.blocks = [...downBlocks, midBlock];
-    this.convNormOut = this.child(new GroupNormalization({ name: 'conv_norm_out', numChannels: deepest, eps: 1e-6 }));
-    this.convOut = this.child(new Conv2d({ name: 'conv_out', inChannels: deepest, outChannels: 2 * outChannels, padding: 1 }));
+    this.convNormOut = this.child(
+      new GroupNormalization({ name: 'conv_norm_out', numChannels: deepest, eps: 1e-6 }),
+    );
+    this.convOut = this.child(
+      new Conv2d({
+        name: 'conv_out',
+        inChannels: deepest,
+        outChannels: 2 * outChannels,
+        padding: 1,
+      }),
+    );
   }
 }
 tf.serialization.registerClass(Encoder);
@@ -117,7 +145,8 @@ tf.serialization.registerClass(Encoder);
 export interface TemporalDecoderArgs extends CoderArgs, FramesArgs {}
 
 /**
- * Latents to frames: `[B*F, h, w, inChannels]`, kwargs `{ numFrames }` -> `[B*F, H, W, outChannels]`.
+ * Latents to frames: `[B*F, h, w, inChannels]`, kwargs `{ numFrames }` -> `[B*F, H, W,
+ * outChannels]`.
  *
  * Equals `TemporalDecoder` of diffusers' `models/autoencoders/autoencoder_kl_temporal_decoder.py`.
  *
@@ -143,7 +172,9 @@ export class TemporalDecoder extends Coder {
     super(args);
     const { inChannels, outChannels, blockOutChannels, layersPerBlock } = args;
     const channels = [...blockOutChannels].reverse();
-    this.convIn = this.child(new Conv2d({ name: 'conv_in', inChannels, outChannels: channels[0], padding: 1 }));
+    this.convIn = this.child(
+      new Conv2d({ name: 'conv_in', inChannels, outChannels: channels[0], padding: 1 }),
+    );
     const midBlock = this.child(
       new MidBlockTemporalDecoder({
         name: 'mid_block',
@@ -164,9 +195,15 @@ export class TemporalDecoder extends Coder {
       ),
     );
     this.blocks = [midBlock, ...upBlocks];
-    this.convNormOut = this.child(new GroupNormalization({ name: 'conv_norm_out', numChannels: last(channels), eps: 1e-6 }));
-    this.convOut = this.child(new Conv2d({ name: 'conv_out', inChannels: last(channels), outChannels, padding: 1 }));
-    this.timeConvOut = this.child(new TemporalConv({ name: 'time_conv_out', inChannels: outChannels, outChannels }));
+    this.convNormOut = this.child(
+      new GroupNormalization({ name: 'conv_norm_out', numChannels: last(channels), eps: 1e-6 }),
+    );
+    this.convOut = this.child(
+      new Conv2d({ name: 'conv_out', inChannels: last(channels), outChannels, padding: 1 }),
+    );
+    this.timeConvOut = this.child(
+      new TemporalConv({ name: 'time_conv_out', inChannels: outChannels, outChannels }),
+    );
   }
 }
 tf.serialization.registerClass(TemporalDecoder);

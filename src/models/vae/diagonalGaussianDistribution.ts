@@ -1,7 +1,13 @@
-/** The posterior that the VAE's encoder describes, mirroring `DiagonalGaussianDistribution` of diffusers' `models/autoencoders/vae.py`. */
+/**
+ * The posterior that the VAE's encoder describes, mirroring `DiagonalGaussianDistribution` of
+ * diffusers' `models/autoencoders/vae.py`.
+ */
 import * as tf from '@tensorflow/tfjs';
 
-/** A Gaussian per latent value, from moments `[N, h, w, 2C]`: means, then logarithms of variances. Takes over the moments. */
+/**
+ * A Gaussian per latent value, from moments `[N, h, w, 2C]`: means, then logarithms of variances.
+ * Takes over the moments.
+ */
 export class DiagonalGaussianDistribution {
   /** Means `[N, h, w, C]`. */
   readonly mean: tf.Tensor4D;

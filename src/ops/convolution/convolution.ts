@@ -23,7 +23,13 @@ const besides: Padding = [
   [1, 1],
 ];
 
-type Conv2d = (x: tf.Tensor4D, filter: tf.Tensor4D, bias: Bias | undefined, padding: Padding, stride: number) => tf.Tensor4D;
+type Conv2d = (
+  x: tf.Tensor4D,
+  filter: tf.Tensor4D,
+  bias: Bias | undefined,
+  padding: Padding,
+  stride: number,
+) => tf.Tensor4D;
 
 /** Convolution by TensorFlow.js' own kernels, which know one bias for all images. */
 function fusedConv2d(
@@ -38,20 +44,26 @@ function fusedConv2d(
 }
 
 /** `[N, O]` -> `[N, 1, 1, O]`; a bias of all images as it is. */
-const perImage = (bias: Bias) => (bias.rank === 2 ? tf.reshape(bias, [bias.shape[0], 1, 1, -1]) : bias);
+const perImage = (bias: Bias) =>
+  bias.rank === 2 ? tf.reshape(bias, [bias.shape[0], 1, 1, -1]) : bias;
 
 export const conv2dFormulations = {
-  // 'same' and 'valid' have gradients on every backend, explicit padding has not. At stride 2, 'same' pads right and bottom only,
-  // where PyTorch's `padding=1` pads all sides.
+  // 'same' and 'valid' have gradients on every backend, explicit padding has not. At stride 2,
+  // 'same' pads right and bottom only, where PyTorch's `padding=1` pads all sides.
   plain: ((x, filter, bias, padding, strides) => {
-    const same = strides === 1 && padding.every(([before, after], axis) => before === after && 2 * before === filter.shape[axis] - 1);
+    const same =
+      strides === 1 &&
+      padding.every(
+        ([before, after], axis) => before === after && 2 * before === filter.shape[axis] - 1,
+      );
     if (same) return fusedConv2d(x, filter, bias, strides, 'same');
     const padded = tf.pad(x, [[0, 0], ...padding, [0, 0]]);
     return fusedConv2d(padded, filter, bias, strides, 'valid');
   }) as Conv2d,
 
   /** The kernel pads, so that no padded copy is written where 'same' is something else. */
-  explicit: ((x, filter, bias, padding, strides) => fusedConv2d(x, filter, bias, strides, [[0, 0], ...padding, [0, 0]])) as Conv2d,
+  explicit: ((x, filter, bias, padding, strides) =>
+    fusedConv2d(x, filter, bias, strides, [[0, 0], ...padding, [0, 0]])) as Conv2d,
 
   half: ((x, filter, bias, padding, stride) => {
     const y = conv2dInHalf(x, filter, padding, stride);
@@ -59,45 +71,79 @@ export const conv2dFormulations = {
   }) as Conv2d,
 
   /**
-   * Up to 1.6 times faster, and the bias is added on the way. With few pixels, packing the filter at each call takes more than it saves, the
-   * sooner the more channels there are.
+   * Up to 1.6 times faster, and the bias is added on the way. With few pixels, packing the filter
+   * at each call takes more than it saves, the sooner the more channels there are.
    */
   oneDNN: ((x, filter, bias, padding, stride) => {
     const pixels = (x.shape[0] * x.shape[1] * x.shape[2]) / stride ** 2;
     const few = Math.max(filter.shape[2], filter.shape[3]) > 320 ? 2048 : 512;
-    if (pixels < few || !oneDnnWins('convolution')) return conv2dFormulations.explicit(x, filter, bias, padding, stride);
-    const y = kernels.conv2d(x, filter, bias?.rank === 1 ? (bias as tf.Tensor1D) : undefined, padding, stride);
+    if (pixels < few || !oneDnnWins('convolution'))
+      return conv2dFormulations.explicit(x, filter, bias, padding, stride);
+    const y = kernels.conv2d(
+      x,
+      filter,
+      bias?.rank === 1 ? (bias as tf.Tensor1D) : undefined,
+      padding,
+      stride,
+    );
     return bias?.rank === 2 ? tf.add(y, perImage(bias)) : y;
   }) as Conv2d,
 
   /**
-   * Half the multiplications for 3x3 kernels, where there are enough channels and rows to pay for the transforms: level with `oneDNN`
-   * at 192 channels or 4 rows, 1.5 times faster than `plain` at 1280 channels and 8 rows.
+   * Half the multiplications for 3x3 kernels, where there are enough channels and rows to pay for
+   * the transforms: level with `oneDNN` at 192 channels or 4 rows, 1.5 times faster than `plain` at
+   * 1280 channels and 8 rows.
    */
   winograd: ((x, filter, bias, padding, stride) => {
     const [kh, kw, inChannels, outChannels] = filter.shape;
     const even = padding.flat().every((n) => n === 1);
-    const suits = kh === 3 && kw === 3 && stride === 1 && even && Math.min(inChannels, outChannels) >= 192 && x.shape[1] >= 8;
+    const suits =
+      kh === 3 &&
+      kw === 3 &&
+      stride === 1 &&
+      even &&
+      Math.min(inChannels, outChannels) >= 192 &&
+      x.shape[1] >= 8;
     if (!suits) return conv2dFormulations.oneDNN(x, filter, bias, padding, stride);
-    return winogradConv3x3(x, filter, bias, (rows, kernel) => conv2dFormulations.oneDNN(rows, kernel, undefined, besides, 1));
+    return winogradConv3x3(x, filter, bias, (rows, kernel) =>
+      conv2dFormulations.oneDNN(rows, kernel, undefined, besides, 1),
+    );
   }) as Conv2d,
 };
 
-/** 2-D convolution: x `[N, H, W, I]`, filter `[kh, kw, I, O]`, bias `[O]` or `[N, O]` -> `[N, H', W', O]`. */
-export function conv2d(x: tf.Tensor4D, filter: tf.Tensor4D, bias: Bias | undefined, padding: Padding, stride = 1): tf.Tensor4D {
-  return tf.tidy(() => formulationOf('conv2d', conv2dFormulations)(x, filter, bias, padding, stride));
+/**
+ * 2-D convolution: x `[N, H, W, I]`, filter `[kh, kw, I, O]`, bias `[O]` or `[N, O]` -> `[N, H',
+ * W', O]`.
+ */
+export function conv2d(
+  x: tf.Tensor4D,
+  filter: tf.Tensor4D,
+  bias: Bias | undefined,
+  padding: Padding,
+  stride = 1,
+): tf.Tensor4D {
+  return tf.tidy(() =>
+    formulationOf('conv2d', conv2dFormulations)(x, filter, bias, padding, stride),
+  );
 }
 
 /**
- * Convolution over time alone, PyTorch's Conv3d with a `(kt, 1, 1)` kernel and zero padding to the same length:
- * x `[B*F, H, W, I]`, filter `[kt, 1, I, O]`, bias `[O]` or `[B*F, O]` -> `[B*F, H, W, O]`.
+ * Convolution over time alone, PyTorch's Conv3d with a `(kt, 1, 1)` kernel and zero padding to the
+ * same length: x `[B*F, H, W, I]`, filter `[kt, 1, I, O]`, bias `[O]` or `[B*F, O]` -> `[B*F, H, W,
+ * O]`.
  *
  * Runs as conv2d over `[F, H*W]`: bit-identical to conv3d, and 60 times faster on wasm.
  */
-export function temporalConv(x: tf.Tensor4D, filter: tf.Tensor4D, bias: Bias | undefined, numFrames: number): tf.Tensor4D {
+export function temporalConv(
+  x: tf.Tensor4D,
+  filter: tf.Tensor4D,
+  bias: Bias | undefined,
+  numFrames: number,
+): tf.Tensor4D {
   return tf.tidy(() => {
     const [n, h, w, c] = x.shape;
-    const video = tf.reshape(x, [n / numFrames, numFrames, h * w, c]) as tf.Tensor4D; // [B, F, N, I]
+    // [B, F, N, I]
+    const video = tf.reshape(x, [n / numFrames, numFrames, h * w, c]) as tf.Tensor4D;
     const pad = (filter.shape[0] - 1) / 2;
     const perVideo = bias?.rank === 2 ? undefined : (bias as tf.Tensor1D | undefined);
     const y = conv2d(video, filter, perVideo, [

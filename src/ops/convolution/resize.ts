@@ -1,4 +1,7 @@
-/** Nearest-neighbour upsampling, as `torch.nn.functional.interpolate(mode='nearest')` places the pixels. */
+/**
+ * Nearest-neighbour upsampling, as `torch.nn.functional.interpolate(mode='nearest')` places the
+ * pixels.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from '../formulations.ts';
 
@@ -11,7 +14,8 @@ export const upsampleTwiceFormulations = {
   },
 
   /** One pass over memory instead of two. */
-  oneKernel: (x: tf.Tensor4D): tf.Tensor4D => tf.image.resizeNearestNeighbor(x, [2 * x.shape[1], 2 * x.shape[2]]),
+  oneKernel: (x: tf.Tensor4D): tf.Tensor4D =>
+    tf.image.resizeNearestNeighbor(x, [2 * x.shape[1], 2 * x.shape[2]]),
 };
 
 /** Repeats every pixel of x `[N, H, W, C]` twice in both directions -> `[N, 2H, 2W, C]`. */
@@ -25,18 +29,26 @@ export const resizeNearestFormulations = {
   plain: ((x, size) => {
     const indices = (from: number, to: number) =>
       tf.tensor1d(
-        Array.from({ length: to }, (_, i) => Math.min(from - 1, Math.floor(Math.fround(i * Math.fround(from / to))))),
+        Array.from({ length: to }, (_, i) =>
+          Math.min(from - 1, Math.floor(Math.fround(i * Math.fround(from / to)))),
+        ),
         'int32',
       );
     const rows = tf.gather(x, indices(x.shape[1], size[0]), 1);
     return tf.gather(rows, indices(x.shape[2], size[1]), 2);
   }) as Resize,
 
-  /** One pass over memory instead of two. libtensorflow's kernel finds the source index in the same float32 arithmetic. */
+  /**
+   * One pass over memory instead of two. libtensorflow's kernel finds the source index in the same
+   * float32 arithmetic.
+   */
   oneKernel: ((x, size) => tf.image.resizeNearestNeighbor(x, size)) as Resize,
 };
 
-/** Resizes x `[N, H, W, C]` to `size` `[height, width]`: source index = floor(target index * in / out). */
+/**
+ * Resizes x `[N, H, W, C]` to `size` `[height, width]`: source index = floor(target index * in /
+ * out).
+ */
 export function resizeNearest(x: tf.Tensor4D, size: [number, number]): tf.Tensor4D {
   return tf.tidy(() => formulationOf('resizeNearest', resizeNearestFormulations)(x, size));
 }

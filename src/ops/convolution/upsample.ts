@@ -7,7 +7,8 @@ import { upsampleTwice } from './resize.ts';
 
 type UpsampleConv = (x: tf.Tensor4D, filter: tf.Tensor4D, bias: tf.Tensor1D) => tf.Tensor4D;
 
-const convolveUpsampled: UpsampleConv = (x, filter, bias) => conv2d(upsampleTwice(x), filter, bias, padEvenly(1));
+const convolveUpsampled: UpsampleConv = (x, filter, bias) =>
+  conv2d(upsampleTwice(x), filter, bias, padEvenly(1));
 
 export const upsampleConv2dFormulations = {
   plain: convolveUpsampled,
@@ -15,8 +16,9 @@ export const upsampleConv2dFormulations = {
   half: convolveUpsampled,
 
   /**
-   * Each of the four output pixels under an input pixel sees just 2x2 input pixels: four small convolutions, with filter rows and
-   * columns added up that fall on the same pixel, do 4/9 of the multiplications.
+   * Each of the four output pixels under an input pixel sees just 2x2 input pixels: four small
+   * convolutions, with filter rows and columns added up that fall on the same pixel, do 4/9 of the
+   * multiplications.
    */
   fourConvs: ((x, filter, bias) => {
     const [n, h, w] = x.shape;
@@ -37,7 +39,10 @@ export const upsampleConv2dFormulations = {
   }) as UpsampleConv,
 };
 
-/** A filter of three entries along `axis` as two: the first pixel of a pair sees entry 0 and the sum of 1 and 2, the second 0 + 1 and 2. */
+/**
+ * A filter of three entries along `axis` as two: the first pixel of a pair sees entry 0 and the sum
+ * of 1 and 2, the second 0 + 1 and 2.
+ */
 function halved(filter: tf.Tensor4D, second: number, axis: 0 | 1): tf.Tensor4D {
   return tf.tidy(() => {
     const [first, middle, last] = tf.split(filter, 3, axis);
@@ -46,11 +51,25 @@ function halved(filter: tf.Tensor4D, second: number, axis: 0 | 1): tf.Tensor4D {
   });
 }
 
-/** Repeats every pixel of x `[N, H, W, I]` twice in both directions and convolves by filter `[3, 3, I, O]` -> `[N, 2H, 2W, O]`. */
-export function upsampleConv2d(x: tf.Tensor4D, filter: tf.Tensor4D, bias: tf.Tensor1D): tf.Tensor4D {
+/**
+ * Repeats every pixel of x `[N, H, W, I]` twice in both directions and convolves by filter `[3, 3,
+ * I, O]` -> `[N, 2H, 2W, O]`.
+ */
+export function upsampleConv2d(
+  x: tf.Tensor4D,
+  filter: tf.Tensor4D,
+  bias: tf.Tensor1D,
+): tf.Tensor4D {
   const [, height, width] = x.shape;
   const upsampled = formulationOf('upsampleConv2d', upsampleConv2dFormulations);
   // The four results and the pairs of them take twice what they make together.
   const bytes = 3 * 4 * 4 * height * width * filter.shape[3];
-  return tf.tidy(() => inSlices([x], bytes, ([pictures]) => upsampled(pictures as tf.Tensor4D, filter, bias), pictureBytes()));
+  return tf.tidy(() =>
+    inSlices(
+      [x],
+      bytes,
+      ([pictures]) => upsampled(pictures as tf.Tensor4D, filter, bias),
+      pictureBytes(),
+    ),
+  );
 }

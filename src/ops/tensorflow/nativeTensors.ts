@@ -1,13 +1,14 @@
 /**
- * Tensors that libtensorflow makes of a checkpoint's bytes by its own kernels, so that no JS loop sees their values; and tensors that
- * stay in half precision in its memory.
+ * Tensors that libtensorflow makes of a checkpoint's bytes by its own kernels, so that no JS loop
+ * sees their values; and tensors that stay in half precision in its memory.
  */
 import * as tf from '@tensorflow/tfjs';
 import { deviceName, plannedOutput } from './kernels.ts';
 
 /**
- * Element types by their names in safetensors files, with their bytes and TensorFlow's numbers. F64 is not among them: libtensorflow
- * narrows it with the processor told to make zeros of the smallest values.
+ * Element types by their names in safetensors files, with their bytes and TensorFlow's numbers. F64
+ * is not among them: libtensorflow narrows it with the processor told to make zeros of the smallest
+ * values.
  */
 const types = {
   F32: { bytes: 4, code: 1 },
@@ -31,13 +32,24 @@ interface Attribute {
   value: number | boolean | string | number[];
 }
 
-/** What this file uses of tfjs-node's backend. Tensors of half precision are beyond its own methods, so its native addon is called. */
+/**
+ * What this file uses of tfjs-node's backend. Tensors of half precision are beyond its own methods,
+ * so its native addon is called.
+ */
 interface NodeBackend {
-  binding: Record<`TF_ATTR_${'TYPE' | 'BOOL' | 'STRING' | 'INT'}` | 'TF_FLOAT' | 'TF_INT32' | 'TF_UINT8', number> & {
+  binding: Record<
+    `TF_ATTR_${'TYPE' | 'BOOL' | 'STRING' | 'INT'}` | 'TF_FLOAT' | 'TF_INT32' | 'TF_UINT8',
+    number
+  > & {
     createTensor(shape: number[], type: number, values: Uint8Array | Int32Array): number;
     deleteTensor(id: number): void;
     tensorDataSync(id: number): ArrayLike<number>;
-    executeOp(kernel: string, attributes: Attribute[], inputs: number[], outputs: number): NativeTensor[];
+    executeOp(
+      kernel: string,
+      attributes: Attribute[],
+      inputs: number[],
+      outputs: number,
+    ): NativeTensor[];
   };
   createOutputTensor(tensor: NativeTensor): tf.Tensor;
   getInputTensorIds(tensors: tf.Tensor[]): number[];
@@ -53,19 +65,27 @@ export function takesBytes(type: string): type is NativeType {
 
 const onProcessor = () => deviceName() === 'tensorflow-cpu';
 
-/** libtensorflow takes memory that is so aligned over instead of copying it. JS memory starts at a multiple of 16. */
+/**
+ * libtensorflow takes memory that is so aligned over instead of copying it. JS memory starts at a
+ * multiple of 16.
+ */
 const ALIGNMENT = 64;
 
 /**
- * Memory to read a tensor's bytes into, for `tensorFromBytes` and free for other bytes after it. On a processor it is aligned, which saves
- * a copy: a fifth of the time of loading. JS does not tell addresses, so what libtensorflow does with each candidate is looked at.
+ * Memory to read a tensor's bytes into, for `tensorFromBytes` and free for other bytes after it. On
+ * a processor it is aligned, which saves a copy: a fifth of the time of loading. JS does not tell
+ * addresses, so what libtensorflow does with each candidate is looked at.
  */
 export function uploadBuffer(bytes: number): Uint8Array {
   const memory = new Uint8Array(bytes + ALIGNMENT);
-  // Memory taken over is let go of by whatever thread is the last to use it. With a card that is not always Node's, which must do it.
+  // Memory taken over is let go of by whatever thread is the last to use it. With a card that is
+  // not always Node's, which must do it.
   if (!onProcessor()) return memory.subarray(1, bytes + 1);
   const candidates = [0, 16, 32, 48].map((offset) => memory.subarray(offset, offset + bytes));
-  return candidates.find((candidate) => bytes >= 4 && isTakenOver(candidate.subarray(0, 4))) ?? candidates[0];
+  return (
+    candidates.find((candidate) => bytes >= 4 && isTakenOver(candidate.subarray(0, 4))) ??
+    candidates[0]
+  );
 }
 
 /** Whether a tensor made of these four bytes changes with them. */
@@ -73,7 +93,10 @@ function isTakenOver(bytes: Uint8Array): boolean {
   const { binding } = backend();
   const id = binding.createTensor([4], binding.TF_UINT8, bytes);
   bytes[0] = 1;
-  const number = consume({ id, shape: [4], dtype: binding.TF_UINT8 }, 'Bitcast', { T: binding.TF_UINT8, type: binding.TF_INT32 });
+  const number = consume({ id, shape: [4], dtype: binding.TF_UINT8 }, 'Bitcast', {
+    T: binding.TF_UINT8,
+    type: binding.TF_INT32,
+  });
   const changed = binding.tensorDataSync(number.id)[0] !== 0;
   binding.deleteTensor(number.id);
   bytes[0] = 0;
@@ -81,21 +104,43 @@ function isTakenOver(bytes: Uint8Array): boolean {
 }
 
 /**
- * The float32 tensor of little-endian `bytes`, which hold values of `type` in `shape`; with `permutation`, its transpose. With `keepHalf`,
- * values of half precision remain in it: see `isHalf`.
+ * The float32 tensor of little-endian `bytes`, which hold values of `type` in `shape`; with
+ * `permutation`, its transpose. With `keepHalf`, values of half precision remain in it: see
+ * `isHalf`.
  */
-export function tensorFromBytes(bytes: Uint8Array, type: NativeType, shape: number[], permutation?: number[], keepHalf = false): tf.Tensor {
+export function tensorFromBytes(
+  bytes: Uint8Array,
+  type: NativeType,
+  shape: number[],
+  permutation?: number[],
+  keepHalf = false,
+): tf.Tensor {
   const { binding } = backend();
   const { bytes: width, code } = types[type];
   const wide = code === binding.TF_FLOAT;
-  const remains = onProcessor() && !permutation && (wide || keepHalf); // nothing below makes other memory of it
-  const id = binding.createTensor([...shape, width], binding.TF_UINT8, remains ? bytes.slice() : bytes);
-  // Before widening, there is less to move; and since values are only moved, oneDNN may take half for bfloat16, the one of the two that it knows.
+  // nothing below makes other memory of it
+  const remains = onProcessor() && !permutation && (wide || keepHalf);
+  const id = binding.createTensor(
+    [...shape, width],
+    binding.TF_UINT8,
+    remains ? bytes.slice() : bytes,
+  );
+  // Before widening, there is less to move; and since values are only moved, oneDNN may take half
+  // for bfloat16, the one of the two that it knows.
   const asBfloat16 = permutation !== undefined && !wide && oneDnnIsQuicker(types.BF16.code);
-  const afterWidening = permutation !== undefined && !wide && !keepHalf && !asBfloat16 && oneDnnIsQuicker(binding.TF_FLOAT);
-  const byOneDnn = asBfloat16 || afterWidening || (permutation !== undefined && wide && oneDnnIsQuicker(code));
+  const afterWidening =
+    permutation !== undefined &&
+    !wide &&
+    !keepHalf &&
+    !asBfloat16 &&
+    oneDnnIsQuicker(binding.TF_FLOAT);
+  const byOneDnn =
+    asBfloat16 || afterWidening || (permutation !== undefined && wide && oneDnnIsQuicker(code));
   const moved = asBfloat16 ? types.BF16.code : code;
-  let tensor = consume({ id, shape, dtype: binding.TF_UINT8 }, 'Bitcast', { T: binding.TF_UINT8, type: moved });
+  let tensor = consume({ id, shape, dtype: binding.TF_UINT8 }, 'Bitcast', {
+    T: binding.TF_UINT8,
+    type: moved,
+  });
   if (permutation && !afterWidening) tensor = transpose(tensor, permutation, byOneDnn);
   if (moved !== code) tensor = consume(tensor, 'Bitcast', { T: moved, type: code });
   if (keepHalf && !wide) return halfTensor(tensor);
@@ -115,7 +160,10 @@ function halfTensor({ id, shape, dtype }: NativeTensor): tf.Tensor {
   return tf.engine().makeTensorFromTensorInfo({ dataId, shape, dtype: 'float32' });
 }
 
-/** Whether a tensor that says it is float32 holds half precision. Nothing but `widened` can read it; all else that handles tensors can. */
+/**
+ * Whether a tensor that says it is float32 holds half precision. Nothing but `widened` can read it;
+ * all else that handles tensors can.
+ */
 export function isHalf(tensor: tf.Tensor): boolean {
   return halves.has(tensor.dataId);
 }
@@ -141,12 +189,18 @@ export function widened(tensor: tf.Tensor): tf.Tensor {
   return backend().createOutputTensor(toFloat({ id, shape: tensor.shape, dtype }));
 }
 
-/** The float32 values of a range of a tensor's, as `tf.slice` takes it: the rest of half precision is not widened. */
+/**
+ * The float32 values of a range of a tensor's, as `tf.slice` takes it: the rest of half precision
+ * is not widened.
+ */
 export function widenedSlice(tensor: tf.Tensor, begin: number[], size: number[]): tf.Tensor {
   const dtype = halves.get(tensor.dataId);
-  if (dtype === undefined || tf.getBackend() !== 'tensorflow') return tf.tidy(() => tf.slice(widened(tensor), begin, size));
+  if (dtype === undefined || tf.getBackend() !== 'tensorflow')
+    return tf.tidy(() => tf.slice(widened(tensor), begin, size));
   const { binding } = backend();
-  const range = [begin, size].map((list) => binding.createTensor([list.length], binding.TF_INT32, Int32Array.from(list)));
+  const range = [begin, size].map((list) =>
+    binding.createTensor([list.length], binding.TF_INT32, Int32Array.from(list)),
+  );
   try {
     const [id] = backend().getInputTensorIds([tensor]);
     const part = execute('Slice', { T: dtype, Index: binding.TF_INT32 }, id, ...range);
@@ -165,11 +219,19 @@ function toFloat(tensor: NativeTensor): NativeTensor {
   return execute('Cast', widening(tensor), tensor.id);
 }
 
-const widening = ({ dtype }: NativeTensor) => ({ SrcT: dtype, DstT: backend().binding.TF_FLOAT, Truncate: false });
+const widening = ({ dtype }: NativeTensor) => ({
+  SrcT: dtype,
+  DstT: backend().binding.TF_FLOAT,
+  Truncate: false,
+});
 
 function transpose(input: NativeTensor, permutation: number[], byOneDnn: boolean): NativeTensor {
   const { binding } = backend();
-  const axes = binding.createTensor([permutation.length], binding.TF_INT32, Int32Array.from(permutation));
+  const axes = binding.createTensor(
+    [permutation.length],
+    binding.TF_INT32,
+    Int32Array.from(permutation),
+  );
   const attributes = { T: input.dtype, Tperm: binding.TF_INT32 };
   try {
     return byOneDnn
@@ -184,9 +246,10 @@ function transpose(input: NativeTensor, permutation: number[], byOneDnn: boolean
 const quicker = new Map<number, boolean>();
 
 /**
- * Whether oneDNN transposes this type quicker than the usual kernel does, by trying both once. For `[1280, 1280, 3, 3]` it takes 2.5 instead of 7 ms
- * with bfloat16 on a processor with AVX-512, and 900 instead of 20 ms on one without; with float32 it takes 11 instead
- * of 24 ms there for `[10240, 1280]`. Not every libtensorflow has it.
+ * Whether oneDNN transposes this type quicker than the usual kernel does, by trying both once. For
+ * `[1280, 1280, 3, 3]` it takes 2.5 instead of 7 ms with bfloat16 on a processor with AVX-512, and
+ * 900 instead of 20 ms on one without; with float32 it takes 11 instead of 24 ms there for `[10240,
+ * 1280]`. Not every libtensorflow has it.
  */
 function oneDnnIsQuicker(dtype: number): boolean {
   if (!onProcessor()) return false;
@@ -194,7 +257,8 @@ function oneDnnIsQuicker(dtype: number): boolean {
     try {
       quicker.set(dtype, timeToTranspose(dtype, true) < timeToTranspose(dtype, false));
     } catch {
-      for (const { code } of Object.values(types)) quicker.set(code, false); // this libtensorflow has no such kernel
+      // this libtensorflow has no such kernel
+      for (const { code } of Object.values(types)) quicker.set(code, false);
     }
   }
   return quicker.get(dtype)!;
@@ -206,7 +270,11 @@ function timeToTranspose(dtype: number, byOneDnn: boolean): number {
   const width = dtype === binding.TF_FLOAT ? 4 : 2;
   const side = 512;
   const times = Array.from({ length: 3 }, () => {
-    const id = binding.createTensor([side, side, width], binding.TF_UINT8, new Uint8Array(side * side * width));
+    const id = binding.createTensor(
+      [side, side, width],
+      binding.TF_UINT8,
+      new Uint8Array(side * side * width),
+    );
     const raw = { id, shape: [side, side, width], dtype: binding.TF_UINT8 };
     const matrix = consume(raw, 'Bitcast', { T: binding.TF_UINT8, type: dtype });
     const start = performance.now();
@@ -218,17 +286,37 @@ function timeToTranspose(dtype: number, byOneDnn: boolean): number {
   return Math.min(...times);
 }
 
-/** Runs a kernel that gives one tensor. Attributes: a number stands for a type, a list for integers. */
-export function execute(kernel: string, attributes: Record<string, Attribute['value']>, ...inputs: number[]): NativeTensor {
+/**
+ * Runs a kernel that gives one tensor. Attributes: a number stands for a type, a list for integers.
+ */
+export function execute(
+  kernel: string,
+  attributes: Record<string, Attribute['value']>,
+  ...inputs: number[]
+): NativeTensor {
   const { binding } = backend();
-  const { TF_ATTR_BOOL: boolean, TF_ATTR_TYPE: number, TF_ATTR_STRING: string, TF_ATTR_INT: object } = binding;
+  const {
+    TF_ATTR_BOOL: boolean,
+    TF_ATTR_TYPE: number,
+    TF_ATTR_STRING: string,
+    TF_ATTR_INT: object,
+  } = binding;
   const kinds = { boolean, number, string, object };
-  const typed = Object.entries(attributes).map(([name, value]) => ({ name, type: kinds[typeof value as keyof typeof kinds], value }));
+  const typed = Object.entries(attributes).map(([name, value]) => ({
+    name,
+    type: kinds[typeof value as keyof typeof kinds],
+    value,
+  }));
   return binding.executeOp(kernel, typed, inputs, 1)[0];
 }
 
 /** The result of a kernel; `input` is freed, also if the kernel fails. */
-function consume(input: NativeTensor, kernel: string, attributes: Record<string, Attribute['value']>, ...others: number[]): NativeTensor {
+function consume(
+  input: NativeTensor,
+  kernel: string,
+  attributes: Record<string, Attribute['value']>,
+  ...others: number[]
+): NativeTensor {
   try {
     return execute(kernel, attributes, input.id, ...others);
   } finally {

@@ -15,7 +15,11 @@ import { CLIP_MEAN, CLIP_STD } from '../../media/preprocess.ts';
 import { type MemoryLimits, memoryLimits } from '../../memory/limits.ts';
 import type { Device } from '../../memory/shapes/allocators.ts';
 import { checkWasmRoom, float32Bytes } from '../../memory/wasmLimit.ts';
-import { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../../models/index.ts';
+import {
+  AutoencoderKLTemporalDecoder,
+  CLIPVisionModelWithProjection,
+  UNetSpatioTemporalConditionModel,
+} from '../../models/index.ts';
 import { type ComputeDtype, computeDtypes, possibleComputeDtypes } from '../../ops/index.ts';
 import { deviceName } from '../../ops/tensorflow/kernels.ts';
 import { recordGraph } from '../../recording/recordGraph.ts';
@@ -39,20 +43,29 @@ function checkOption(name: string, value: string | undefined, allowed: readonly 
   }
 }
 
-/** Reads every part of the pipeline in a checkpoint, with weights in the memory of the backend asked for. Closes the checkpoint. */
+/**
+ * Reads every part of the pipeline in a checkpoint, with weights in the memory of the backend asked
+ * for. Closes the checkpoint.
+ */
 export async function loadComponents(files: ModelFiles, options: LoadOptions): Promise<Components> {
   try {
     checkOption('offload', options.offload, Object.keys(offloads));
     checkOption('weightDtype', options.weightDtype, weightDtypes);
-    const config = (component: Parameters<ModelFiles['config']>[0]) => camelCaseConfig(files.config(component));
+    const config = (component: Parameters<ModelFiles['config']>[0]) =>
+      camelCaseConfig(files.config(component));
     const scheduler = EulerDiscreteScheduler.fromConfig(files.config('scheduler'));
-    const { imageMean = CLIP_MEAN, imageStd = CLIP_STD } = config('feature_extractor') as Partial<FeatureExtractor>;
+    const { imageMean = CLIP_MEAN, imageStd = CLIP_STD } = config(
+      'feature_extractor',
+    ) as Partial<FeatureExtractor>;
     const models: Models = {
       image_encoder: new CLIPVisionModelWithProjection(config('image_encoder')),
       unet: new UNetSpatioTemporalConditionModel(config('unet')),
       vae: new AutoencoderKLTemporalDecoder(config('vae')),
     };
-    const { name } = await useBackend(options.backend ?? 'auto', { threads: options.threads, tf32: options.tf32 });
+    const { name } = await useBackend(options.backend ?? 'auto', {
+      threads: options.threads,
+      tf32: options.tf32,
+    });
     const { dtype = 'float32' } = options;
     checkComputeDtype(dtype, name);
     for (const model of [models.unet, models.vae]) model.computeDtype = dtype;
@@ -63,8 +76,12 @@ export async function loadComponents(files: ModelFiles, options: LoadOptions): P
     try {
       await check(models, files);
       const device = deviceName() as Device;
-      const planner = callPlanner(await modelConfigs(files, device, options), device, () => limitsOf(device, options));
-      const mode = options.plannedFor ? plan(planner, models.unet, options.plannedFor, options) : options.offload;
+      const planner = callPlanner(await modelConfigs(files, device, options), device, () =>
+        limitsOf(device, options),
+      );
+      const mode = options.plannedFor
+        ? plan(planner, models.unet, options.plannedFor, options)
+        : options.offload;
       const offload = offloads[mode ?? 'none']?.(files, models, options);
       if (mode !== 'sequential') {
         checkWasmRoom(
@@ -81,7 +98,8 @@ export async function loadComponents(files: ModelFiles, options: LoadOptions): P
         featureExtractor: { imageMean, imageStd },
         offload,
         planner,
-        // A session takes its inputs from the processor's memory: on a card, every run would move the weights there.
+        // A session takes its inputs from the processor's memory: on a card, every run would move
+        // the weights there.
         replays: device === 'tensorflow-cpu' && !offload ? new Replays(recordGraph) : undefined,
       };
     } catch (error) {
@@ -100,13 +118,19 @@ function limitsOf(device: Device, { memory }: LoadOptions): MemoryLimits {
 }
 
 /** Plans the call that is going to be made, and gives where the weights shall be. */
-function plan(planner: CallPlanner, unet: UNetSpatioTemporalConditionModel, call: PlannedCall, { offload, onPlan }: LoadOptions) {
+function plan(
+  planner: CallPlanner,
+  unet: UNetSpatioTemporalConditionModel,
+  call: PlannedCall,
+  { offload, onPlan }: LoadOptions,
+) {
   const { decodeChunkSize, forwardChunkSize } = call;
   const chosen = planner.plan(sizeOfCall(call, unet.config.numFrames), {
     offload,
     guidanceTogether: call.guidanceTogether,
     decodeChunkSize,
-    forwardChunking: forwardChunkSize === undefined ? undefined : { size: forwardChunkSize, dim: 0 },
+    forwardChunking:
+      forwardChunkSize === undefined ? undefined : { size: forwardChunkSize, dim: 0 },
   });
   onPlan?.(chosen);
   return chosen.offload;
@@ -116,11 +140,18 @@ function plan(planner: CallPlanner, unet: UNetSpatioTemporalConditionModel, call
 function checkComputeDtype(dtype: ComputeDtype, backend: string): void {
   const possible = possibleComputeDtypes();
   if (possible.includes(dtype)) return;
-  const elsewhere = backend === 'tensorflow' || !computeDtypes.includes(dtype) ? '' : ' float16 and bfloat16 need the tensorflow backend.';
-  throw new Error(`\`dtype\` has to be ${possible.join(' or ')} on the ${backend} backend but is ${dtype}.${elsewhere}`);
+  const elsewhere =
+    backend === 'tensorflow' || !computeDtypes.includes(dtype)
+      ? ''
+      : ' float16 and bfloat16 need the tensorflow backend.';
+  throw new Error(
+    `\`dtype\` has to be ${possible.join(' or ')} on the ${backend} backend but is ${dtype}.${elsewhere}`,
+  );
 }
 
-/** Compares the weights of all models with their files, and reports what does not fit in one error. */
+/**
+ * Compares the weights of all models with their files, and reports what does not fit in one error.
+ */
 async function check(models: Models, files: ModelFiles): Promise<void> {
   const problems: string[] = [];
   for (const [label, model] of Object.entries(models) as [keyof Models, AnyBlock][]) {
@@ -134,7 +165,11 @@ async function check(models: Models, files: ModelFiles): Promise<void> {
   if (problems.length > 0) throw new CheckpointError(problems.join(' '));
 }
 
-async function fill(models: Models, files: ModelFiles, { weightDtype = 'auto', onProgress, signal }: LoadOptions): Promise<void> {
+async function fill(
+  models: Models,
+  files: ModelFiles,
+  { weightDtype = 'auto', onProgress, signal }: LoadOptions,
+): Promise<void> {
   const entries = Object.entries(models) as [keyof Models, AnyBlock][];
   const sources = await Promise.all(entries.map(([label]) => files.weights(label)));
   const sizes = entries.map(([, model], i) => bytesInFile(model, sources[i]));

@@ -1,4 +1,7 @@
-/** Tells of a model on disk what it is, what it is made of and what memory calls need. Of its weights nothing is loaded. */
+/**
+ * Tells of a model on disk what it is, what it is made of and what memory calls need. Of its
+ * weights nothing is loaded.
+ */
 
 import { isSingleFile } from '../../checkpoints/diffusers/names.ts';
 import {
@@ -11,7 +14,12 @@ import {
 } from '../../checkpoints/index.ts';
 import { refusal } from '../../memory/advice.ts';
 import { memoryLimits } from '../../memory/limits.ts';
-import { deviceRoom, type MemoryPlan, MemoryPlanner, type MemoryRequest } from '../../memory/plan.ts';
+import {
+  deviceRoom,
+  type MemoryPlan,
+  MemoryPlanner,
+  type MemoryRequest,
+} from '../../memory/plan.ts';
 import { type Device, devices } from '../../memory/shapes/allocators.ts';
 import type { VideoSize } from '../../memory/stages.ts';
 import { sizeOfCall } from '../callPlanner.ts';
@@ -66,10 +74,14 @@ export interface DescribeOptions
     SingleFileOptions {}
 
 /**
- * Describes the model in a folder or file and plans a call of it for every device, without loading weights. Reads every byte for the hashes.
+ * Describes the model in a folder or file and plans a call of it for every device, without loading
+ * weights. Reads every byte for the hashes.
  * @throws CheckpointError if it is no such model.
  */
-export async function describeModel(path: string, options: DescribeOptions = {}): Promise<ModelDescription> {
+export async function describeModel(
+  path: string,
+  options: DescribeOptions = {},
+): Promise<ModelDescription> {
   const numFrames = isSingleFile(path) ? options.numFrames : undefined;
   const opening = { variant: options.variant, config: options.config, numFrames };
   const files = await openModel(path, opening);
@@ -81,14 +93,21 @@ export async function describeModel(path: string, options: DescribeOptions = {})
     const call = sizeOfCall(options, unet.numFrames);
     const models: Partial<Record<ModelName, ModelFacts>> = {};
     const counts = new MemoryPlanner(await modelConfigs(files, 'cpu')).parameterCounts();
-    for (const [name, directory] of Object.entries(modelFolders) as [ModelName, 'unet' | 'vae' | 'image_encoder'][]) {
+    for (const [name, directory] of Object.entries(modelFolders) as [
+      ModelName,
+      'unet' | 'vae' | 'image_encoder',
+    ][]) {
       const source = await files.weights(directory);
       const infos = source.names().map((key) => {
         const info = source.info(key);
         return info.stored ?? info;
       });
       const bytes = infos.reduce((sum, info) => sum + info.bytes, 0);
-      models[name] = { parameters: counts[name], bytes, dtypes: [...new Set(infos.map(({ dtype }) => dtype))] };
+      models[name] = {
+        parameters: counts[name],
+        bytes,
+        dtypes: [...new Set(infos.map(({ dtype }) => dtype))],
+      };
     }
     const plans: DevicePlan[] = [];
     for (const device of devices) {
@@ -110,7 +129,12 @@ export async function describeModel(path: string, options: DescribeOptions = {})
   }
 }
 
-function planFor(planner: MemoryPlanner, device: Device, call: VideoSize, options: DescribeOptions): DevicePlan {
+function planFor(
+  planner: MemoryPlanner,
+  device: Device,
+  call: VideoSize,
+  options: DescribeOptions,
+): DevicePlan {
   const { memory, offload, decodeChunkSize, forwardChunkSize, guidanceTogether } = options;
   const limits = memoryLimits(device);
   const request: MemoryRequest = {
@@ -122,7 +146,8 @@ function planFor(planner: MemoryPlanner, device: Device, call: VideoSize, option
       offload,
       decodeChunkSize,
       guidanceTogether,
-      forwardChunking: forwardChunkSize === undefined ? undefined : { size: forwardChunkSize, dim: 0 },
+      forwardChunking:
+        forwardChunkSize === undefined ? undefined : { size: forwardChunkSize, dim: 0 },
     },
   };
   const plan = planner.plan(request);

@@ -9,7 +9,10 @@ import type { LoadOptions } from '../types.ts';
 /** The folder of each model. */
 export const modelFolders = { unet: 'unet', vae: 'vae', imageEncoder: 'image_encoder' } as const;
 
-/** The configurations of the models in a folder, and how they will be held in memory and computed on a device. */
+/**
+ * The configurations of the models in a folder, and how they will be held in memory and computed on
+ * a device.
+ */
 export async function modelConfigs(
   files: ModelFiles,
   device: Device,
@@ -20,8 +23,15 @@ export async function modelConfigs(
   if (weightDtype === 'auto' && device.startsWith('tensorflow')) {
     for (const name of Object.keys(modelFolders) as ModelName[]) {
       const source = await files.weights(modelFolders[name]);
-      if (source.names().some((key) => ['F16', 'BF16'].includes(source.info(key).dtype))) held[name] = 'half';
+      if (source.names().some((key) => ['F16', 'BF16'].includes(source.info(key).dtype)))
+        held[name] = 'half';
     }
   }
-  return { unet: config('unet'), vae: config('vae'), imageEncoder: config('imageEncoder'), dtype, held };
+  return {
+    unet: config('unet'),
+    vae: config('vae'),
+    imageEncoder: config('imageEncoder'),
+    dtype,
+    held,
+  };
 }

@@ -1,10 +1,22 @@
-/** Weights that are in memory only while they are needed, read anew from the folder of the pipeline each time. */
+/**
+ * Weights that are in memory only while they are needed, read anew from the folder of the pipeline
+ * each time.
+ */
 import type * as tf from '@tensorflow/tfjs';
-import { type LoadWeightsOptions, loadWeights, type ModelFiles, WeightStream } from '../../checkpoints/index.ts';
+import {
+  type LoadWeightsOptions,
+  loadWeights,
+  type ModelFiles,
+  WeightStream,
+} from '../../checkpoints/index.ts';
 import type { Steps, StepWeights } from '../../layers/index.ts';
 import type { Device } from '../../memory/shapes/allocators.ts';
 import { dryRun } from '../../memory/shapes/dryRun.ts';
-import type { AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection, UNetSpatioTemporalConditionModel } from '../../models/index.ts';
+import type {
+  AutoencoderKLTemporalDecoder,
+  CLIPVisionModelWithProjection,
+  UNetSpatioTemporalConditionModel,
+} from '../../models/index.ts';
 import { deviceName } from '../../ops/tensorflow/kernels.ts';
 import type { ModelName, Offload } from '../components.ts';
 
@@ -25,7 +37,11 @@ function releaseAll(models: Models): void {
 }
 
 /** Reads the weights of one model at a time. */
-export function offloadModels({ reopen }: ModelFiles, models: Models, { weightDtype = 'auto' }: Options): Offload {
+export function offloadModels(
+  { reopen }: ModelFiles,
+  models: Models,
+  { weightDtype = 'auto' }: Options,
+): Offload {
   releaseAll(models);
   return {
     mode: 'model',
@@ -33,7 +49,11 @@ export function offloadModels({ reopen }: ModelFiles, models: Models, { weightDt
       const label = folderOf(model);
       const files = await reopen();
       try {
-        await loadWeights(models[label], await files.weights(label), { label, weightDtype, signal });
+        await loadWeights(models[label], await files.weights(label), {
+          label,
+          weightDtype,
+          signal,
+        });
       } finally {
         await files.close();
       }
@@ -44,7 +64,11 @@ export function offloadModels({ reopen }: ModelFiles, models: Models, { weightDt
 }
 
 /** Reads the weights of one block at a time, and the next block's bytes while it computes. */
-export function offloadBlocks({ reopen }: ModelFiles, models: Models, { weightDtype = 'auto' }: Options): Offload {
+export function offloadBlocks(
+  { reopen }: ModelFiles,
+  models: Models,
+  { weightDtype = 'auto' }: Options,
+): Offload {
   releaseAll(models);
   const orders = blockOrders(models);
   const open = new Map<ModelName, { files: ModelFiles; stream: WeightStream }>();
@@ -55,7 +79,12 @@ export function offloadBlocks({ reopen }: ModelFiles, models: Models, { weightDt
       const label = folderOf(model);
       const files = await reopen();
       try {
-        const stream = new WeightStream(models[label], await files.weights(label), orders[label], weightDtype);
+        const stream = new WeightStream(
+          models[label],
+          await files.weights(label),
+          orders[label],
+          weightDtype,
+        );
         open.set(model, { files, stream });
         return stream;
       } catch (error) {
@@ -72,7 +101,10 @@ export function offloadBlocks({ reopen }: ModelFiles, models: Models, { weightDt
   };
 }
 
-/** The paths of the blocks that each computation of a model runs, in order: found by running it by shape alone, on inputs as small as can be. */
+/**
+ * The paths of the blocks that each computation of a model runs, in order: found by running it by
+ * shape alone, on inputs as small as can be.
+ */
 function blockOrders({ image_encoder, unet, vae }: Models): Record<keyof Models, string[][]> {
   const order = (steps: (input: (...shape: number[]) => tf.Tensor) => Steps<unknown>) => {
     const paths: string[] = [];
@@ -85,14 +117,26 @@ function blockOrders({ image_encoder, unet, vae }: Models): Record<keyof Models,
   const side = 2 ** unet.config.blockOutChannels.length;
   const { inChannels, latentChannels } = vae.config;
   return {
-    image_encoder: [order((input) => image_encoder.steps([input(1, imageSize, imageSize, numChannels)]))],
+    image_encoder: [
+      order((input) => image_encoder.steps([input(1, imageSize, imageSize, numChannels)])),
+    ],
     unet: [
       order((input) =>
-        unet.steps([input(1, side, side, unet.config.inChannels), input(1), input(1, 1, projectionDim), input(1, 3)], { numFrames: 1 }),
+        unet.steps(
+          [
+            input(1, side, side, unet.config.inChannels),
+            input(1),
+            input(1, 1, projectionDim),
+            input(1, 3),
+          ],
+          { numFrames: 1 },
+        ),
       ),
     ],
     vae: [
-      order((input) => vae.encodeSteps(input(1, 2 * vae.scaleFactor, 2 * vae.scaleFactor, inChannels))),
+      order((input) =>
+        vae.encodeSteps(input(1, 2 * vae.scaleFactor, 2 * vae.scaleFactor, inChannels)),
+      ),
       order((input) => vae.decodeSteps(input(1, 2, 2, latentChannels), 1)),
     ],
   };

@@ -17,7 +17,10 @@ import type { Components } from '../components.ts';
 
 /** Options of `savePretrained`. */
 export interface SaveOptions {
-  /** The type to store weights in. Default `float32`, as diffusers stores what it has loaded without `torch_dtype`. */
+  /**
+   * The type to store weights in. Default `float32`, as diffusers stores what it has loaded without
+   * `torch_dtype`.
+   */
   dtype?: SavedDtype;
   /** Most bytes of a weight file. Default 10 GB. */
   maxShardSize?: number;
@@ -35,7 +38,9 @@ export async function saveComponents(
   reopen?: ModelFiles['reopen'],
 ): Promise<void> {
   if (!Object.hasOwn(savedDtypes, dtype)) {
-    throw new CheckpointError(`\`dtype\` has to be one of ${Object.keys(savedDtypes).join(', ')} but is ${dtype}.`);
+    throw new CheckpointError(
+      `\`dtype\` has to be one of ${Object.keys(savedDtypes).join(', ')} but is ${dtype}.`,
+    );
   }
   const models: Record<WeightedComponent, AnyBlock> = { unet, vae, image_encoder: imageEncoder };
   const { index, configs } = publishedConfigs(unet.config.numFrames);
@@ -52,7 +57,12 @@ export async function saveComponents(
     scheduler: scheduler.toConfig(),
     feature_extractor: {
       ...configs.feature_extractor,
-      ...{ image_mean: featureExtractor.imageMean, image_std: featureExtractor.imageStd, crop_size: size, size: side },
+      ...{
+        image_mean: featureExtractor.imageMean,
+        image_std: featureExtractor.imageStd,
+        crop_size: size,
+        size: side,
+      },
     },
   };
   const files = offload ? await reopen?.() : undefined;
@@ -60,11 +70,18 @@ export async function saveComponents(
     const tensors: Partial<Record<WeightedComponent, Record<string, TensorToWrite>>> = {};
     for (const [component, model] of Object.entries(models) as [WeightedComponent, AnyBlock][]) {
       tensors[component] = files
-        ? tensorsOf({ source: await files.weights(component), parameters: model.parameters() }, savedDtypes[dtype])
+        ? tensorsOf(
+            { source: await files.weights(component), parameters: model.parameters() },
+            savedDtypes[dtype],
+          )
         : blockTensors(model, savedDtypes[dtype]);
     }
     const weights = tensors as Required<typeof tensors>;
-    await writeModelFolder(folder, { index, configs: written, weights }, { variant, maxShardSize, signal });
+    await writeModelFolder(
+      folder,
+      { index, configs: written, weights },
+      { variant, maxShardSize, signal },
+    );
   } finally {
     await files?.close();
   }

@@ -16,13 +16,17 @@ describe('whyNoCard', () => {
   for (const hidden of ['', '-1']) {
     it(`names the variable that hides cards, "${hidden}"`, () => {
       process.env.CUDA_VISIBLE_DEVICES = hidden;
-      expect(whyNoCard()).to.equal(`It computes on the processor, because CUDA_VISIBLE_DEVICES is "${hidden}", which hides every card.`);
+      expect(whyNoCard()).to.equal(
+        `It computes on the processor, because CUDA_VISIBLE_DEVICES is "${hidden}", which hides every card.`,
+      );
     });
   }
 
   it('names the missing driver', function () {
     if (hasDriver()) this.skip();
     process.env.CUDA_VISIBLE_DEVICES = '0';
-    expect(whyNoCard()).to.equal('It computes on the processor, because no NVIDIA driver is loaded.');
+    expect(whyNoCard()).to.equal(
+      'It computes on the processor, because no NVIDIA driver is loaded.',
+    );
   });
 });

@@ -1,6 +1,7 @@
 /**
- * `svd setup tensorflow --gpu` from end to end with stand-ins: wheels of a few bytes from a package index that is a folder, a compiler that
- * compiles nothing, and a tfjs-node that computes in JavaScript. Unpacking and linking are the real ones.
+ * `svd setup tensorflow --gpu` from end to end with stand-ins: wheels of a few bytes from a package
+ * index that is a folder, a compiler that compiles nothing, and a tfjs-node that computes in
+ * JavaScript. Unpacking and linking are the real ones.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -49,7 +50,9 @@ const wheels: Record<string, Record<string, string>> = {
     'nvidia/cuda_runtime/lib/libcudart_static.a': 'unwanted',
     'nvidia/cuda_runtime/include/cuda.h': 'unwanted',
   },
-  'nvidia_cusolver_cu12-11.7.5-py3-none-manylinux2014_x86_64.whl': { 'nvidia/cusolver/lib/libcusolver.so.11': 'cusolver' },
+  'nvidia_cusolver_cu12-11.7.5-py3-none-manylinux2014_x86_64.whl': {
+    'nvidia/cusolver/lib/libcusolver.so.11': 'cusolver',
+  },
   'tensorflow_gcs-1.0-py3-none-any.whl': { 'tensorflow/libtensorflow_cc.so.3': 'unwanted' },
 };
 
@@ -72,22 +75,35 @@ for name, files in json.load(sys.stdin).items():
 
 const python = (() => {
   try {
-    return execFileSync('python3', ['-c', 'import sys; print(sys.executable)'], { encoding: 'utf8' }).trim();
+    return execFileSync('python3', ['-c', 'import sys; print(sys.executable)'], {
+      encoding: 'utf8',
+    }).trim();
   } catch {
     return undefined;
   }
 })();
 
 describe('setUpTensorflow for graphics cards', () => {
-  const names = ['PATH', 'SVD_TENSORFLOW_DIR', 'CUDA_VISIBLE_DEVICES', 'NODE_OPTIONS', 'LD_LIBRARY_PATH'] as const;
+  const names = [
+    'PATH',
+    'SVD_TENSORFLOW_DIR',
+    'CUDA_VISIBLE_DEVICES',
+    'NODE_OPTIONS',
+    'LD_LIBRARY_PATH',
+  ] as const;
   let folder: string;
   let environment: Record<string, string | undefined>;
 
   const path = (name: string) => join(folder, name);
 
-  /** Puts a shell script in the place of a program. Its arguments are noted, a line for each call. */
+  /**
+   * Puts a shell script in the place of a program. Its arguments are noted, a line for each call.
+   */
   function standIn(name: string, script: string): void {
-    writeFileSync(path(`bin/${name}`), `#!/bin/sh\necho "${name} $*" >> ${folder}/calls\n${script}\n`);
+    writeFileSync(
+      path(`bin/${name}`),
+      `#!/bin/sh\necho "${name} $*" >> ${folder}/calls\n${script}\n`,
+    );
     chmodSync(path(`bin/${name}`), 0o755);
   }
 
@@ -123,7 +139,8 @@ describe('setUpTensorflow for graphics cards', () => {
       'npm',
       `[ "$1" = --version ] || { mkdir -p node_modules/@tensorflow && cp -r ${path('tfjs-node')} node_modules/@tensorflow/; }`,
     );
-    // Of `pip download`, the requirements come after --dest FOLDER; a wheel is found by its name, which ends where its versions begin.
+    // Of `pip download`, the requirements come after --dest FOLDER; a wheel is found by its name,
+    // which ends where its versions begin.
     standIn(
       'python3',
       `[ "$3" = download ] || exec ${python} "$@"
@@ -154,16 +171,26 @@ describe('setUpTensorflow for graphics cards', () => {
 
   /** Every file and link below a folder. */
   const filesIn = (at: string) =>
-    (readdirSync(at, { recursive: true }) as string[]).filter((name) => !lstatSync(join(at, name)).isDirectory()).sort();
+    (readdirSync(at, { recursive: true }) as string[])
+      .filter((name) => !lstatSync(join(at, name)).isDirectory())
+      .sort();
 
   it('takes the build for cards and the libraries that its metadata names, and says what it computes on', async () => {
     const { at, lines } = await setUp(true);
-    expect(at).to.equal(path(`data/tfjs-node-${tfjsNodeVersion}-tensorflow-${tensorflowVersion}-gpu`));
-    const requirements = 'nvidia-cuda-runtime-cu12<13.0,>=12.5.82 nvidia-cusolver-cu12<12.0,>=11.6.3.83';
+    expect(at).to.equal(
+      path(`data/tfjs-node-${tfjsNodeVersion}-tensorflow-${tensorflowVersion}-gpu`),
+    );
+    const requirements =
+      'nvidia-cuda-runtime-cu12<13.0,>=12.5.82 nvidia-cusolver-cu12<12.0,>=11.6.3.83';
     const downloads = calls('python3 -m pip download');
-    expect(downloads.map((line) => line.replace(/^.* --dest \S+ /, ''))).to.deep.equal([`tensorflow==${tensorflowVersion}`, requirements]);
+    expect(downloads.map((line) => line.replace(/^.* --dest \S+ /, ''))).to.deep.equal([
+      `tensorflow==${tensorflowVersion}`,
+      requirements,
+    ]);
     for (const line of downloads) {
-      expect(line).to.contain('--no-deps --only-binary=:all: --python-version 3.12 ').and.contain('--platform manylinux2014_x86_64');
+      expect(line)
+        .to.contain('--no-deps --only-binary=:all: --python-version 3.12 ')
+        .and.contain('--platform manylinux2014_x86_64');
     }
     expect(lines).to.deep.equal([
       `Setting up in ${at}`,
@@ -199,17 +226,29 @@ describe('setUpTensorflow for graphics cards', () => {
     expect(existsSync(join(addon, 'tfjs_binding.node'))).to.equal(true);
     const libraries = resolve(addon, searched.replace('$ORIGIN/', ''));
     expect(libraries).to.equal(join(at, 'site', 'tensorflow'));
-    for (const name of compiled.match(/-l:(\S+)/g)!) expect(existsSync(join(libraries, name.slice(3))), name).to.equal(true);
+    for (const name of compiled.match(/-l:(\S+)/g)!)
+      expect(existsSync(join(libraries, name.slice(3))), name).to.equal(true);
     // It was made under another name: a link by its whole path would lead nowhere now.
-    const reached = realpathSync(join(at, 'site', 'nvidia', 'cuda_runtime', 'lib', 'libcusolver.so.11'));
-    expect(reached).to.equal(realpathSync(at) + ['', 'site', 'nvidia', 'cusolver', 'lib', 'libcusolver.so.11'].join(sep));
+    const reached = realpathSync(
+      join(at, 'site', 'nvidia', 'cuda_runtime', 'lib', 'libcusolver.so.11'),
+    );
+    expect(reached).to.equal(
+      realpathSync(at) + ['', 'site', 'nvidia', 'cusolver', 'lib', 'libcusolver.so.11'].join(sep),
+    );
   });
 
   it('for processors takes the smaller build and no library of CUDA', async () => {
     const { at, lines } = await setUp(false);
-    expect(calls('python3 -m pip download').map((line) => line.split(' ').at(-1))).to.deep.equal([`tensorflow-cpu==${tensorflowVersion}`]);
-    expect(filesIn(join(at, 'site'))).to.deep.equal(['tensorflow/libtensorflow_cc.so.2', 'tensorflow/libtensorflow_framework.so.2']);
-    expect(lines.at(-1)).to.equal(`Done: tfjs-node ${tfjsNodeVersion} (TensorFlow ${tensorflowVersion}) on ${processorName()}`);
+    expect(calls('python3 -m pip download').map((line) => line.split(' ').at(-1))).to.deep.equal([
+      `tensorflow-cpu==${tensorflowVersion}`,
+    ]);
+    expect(filesIn(join(at, 'site'))).to.deep.equal([
+      'tensorflow/libtensorflow_cc.so.2',
+      'tensorflow/libtensorflow_framework.so.2',
+    ]);
+    expect(lines.at(-1)).to.equal(
+      `Done: tfjs-node ${tfjsNodeVersion} (TensorFlow ${tensorflowVersion}) on ${processorName()}`,
+    );
   });
 
   it('says which library the index does not have, and goes on from there', async () => {
@@ -220,8 +259,12 @@ describe('setUpTensorflow for graphics cards', () => {
       () => 'done',
       (error: Error) => error.message,
     );
-    expect(refusal).to.match(/^`python3 -m pip download \.\.\.` failed \(exit code 1\): cp: .*nvidia_cusolver_cu12/);
-    expect(readdirSync(path('data'))).to.deep.equal([`tfjs-node-${tfjsNodeVersion}-tensorflow-${tensorflowVersion}-gpu.partial`]);
+    expect(refusal).to.match(
+      /^`python3 -m pip download \.\.\.` failed \(exit code 1\): cp: .*nvidia_cusolver_cu12/,
+    );
+    expect(readdirSync(path('data'))).to.deep.equal([
+      `tfjs-node-${tfjsNodeVersion}-tensorflow-${tensorflowVersion}-gpu.partial`,
+    ]);
     writeFileSync(missing, wheel);
     expect((await setUp(true)).lines.at(-1)).to.equal(`Done: ${onProcessor}`);
     expect(calls('npm install'), 'what was done already').to.have.lengthOf(1);

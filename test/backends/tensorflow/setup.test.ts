@@ -1,8 +1,18 @@
 /**
- * What `svd setup tensorflow` leaves behind when it stops half way, with stand-ins for npm, pip and the compiler.
- * That the real ones give a backend that computes is checked where the suite runs on it (`TEST_BACKEND=tensorflow`).
+ * What `svd setup tensorflow` leaves behind when it stops half way, with stand-ins for npm, pip and
+ * the compiler. That the real ones give a backend that computes is checked where the suite runs on
+ * it (`TEST_BACKEND=tensorflow`).
  */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -36,7 +46,10 @@ describe('setUpTensorflow', () => {
     before = { ...process.env };
     process.env.PATH = `${join(folder, 'bin')}:/usr/bin:/bin`;
     process.env.SVD_TENSORFLOW_DIR = join(folder, 'data');
-    standIn('npm', '[ "$1" = --version ] || mkdir -p node_modules/@tensorflow/tfjs-node node_modules/@tensorflow/tfjs');
+    standIn(
+      'npm',
+      '[ "$1" = --version ] || mkdir -p node_modules/@tensorflow/tfjs-node node_modules/@tensorflow/tfjs',
+    );
     // The wheels' libraries come from `python3 -c SCRIPT WHEELS SITE`.
     standIn('python3', '[ "$1" != -c ] || [ -z "$4" ] || mkdir -p "$4/tensorflow/include"');
     standIn('g++', '[ "$1" = --version ] || { echo "fatal error: no such luck"; exit 1; }');
@@ -57,18 +70,24 @@ describe('setUpTensorflow', () => {
     it(`names ${tool} when that is missing`, async () => {
       rmSync(join(folder, 'bin', tool));
       process.env.PATH = join(folder, 'bin');
-      expect(await outcome()).to.equal(`\`svd setup tensorflow\` needs ${tool}, which is not installed. ${remedy}`);
+      expect(await outcome()).to.equal(
+        `\`svd setup tensorflow\` needs ${tool}, which is not installed. ${remedy}`,
+      );
       expect(kept()).to.deep.equal([]);
     });
   }
 
   it('names pip when python3 is without it', async () => {
     standIn('python3', '[ "$2" != pip ] || exit 1');
-    expect(await outcome()).to.match(/^`svd setup tensorflow` needs pip for python3, which is not installed\. /);
+    expect(await outcome()).to.match(
+      /^`svd setup tensorflow` needs pip for python3, which is not installed\. /,
+    );
   });
 
   it('says why a program failed, and leaves nothing that looks complete', async () => {
-    expect(await outcome()).to.match(/^`g\+\+ .+` failed \(exit code 1\): fatal error: no such luck$/);
+    expect(await outcome()).to.match(
+      /^`g\+\+ .+` failed \(exit code 1\): fatal error: no such luck$/,
+    );
     expect(kept()).to.have.lengthOf(1);
     expect(kept()[0]).to.match(/-cpu\.partial$/);
   });
@@ -76,21 +95,31 @@ describe('setUpTensorflow', () => {
   it('takes up where it stopped', async () => {
     await outcome();
     const failed = (name: string) =>
-      standIn(name, '[ "$1" = --version ] || [ "$3" = --version ] || { echo "error: called again"; exit 1; }');
+      standIn(
+        name,
+        '[ "$1" = --version ] || [ "$3" = --version ] || { echo "error: called again"; exit 1; }',
+      );
     failed('npm');
     failed('python3');
     expect(await outcome()).to.match(/no such luck$/);
   });
 
   it('refuses what does not compute', async () => {
-    standIn('g++', 'for output; do :; done; [ "$1" = --version ] || echo not a library > "$output"');
-    expect(await outcome()).to.match(/failed \(exit code 1\): .*(tfjs_binding\.node|file too short|invalid ELF)/i);
+    standIn(
+      'g++',
+      'for output; do :; done; [ "$1" = --version ] || echo not a library > "$output"',
+    );
+    expect(await outcome()).to.match(
+      /failed \(exit code 1\): .*(tfjs_binding\.node|file too short|invalid ELF)/i,
+    );
     expect(kept()[0]).to.match(/-cpu\.partial$/);
   });
 
   it('asks for another folder when it cannot write', async () => {
     process.env.SVD_TENSORFLOW_DIR = join(folder, 'bin', 'npm', 'data');
-    expect(await outcome()).to.match(/^\/.+ cannot be made \(.+\)\. Set SVD_TENSORFLOW_DIR to a folder that can\.$/);
+    expect(await outcome()).to.match(
+      /^\/.+ cannot be made \(.+\)\. Set SVD_TENSORFLOW_DIR to a folder that can\.$/,
+    );
   });
 
   it('is undone by removeTensorflow', async () => {
@@ -121,7 +150,13 @@ describe('linkCudaLibraries', () => {
       await linkCudaLibraries(folder);
       const lib = join(folder, 'cuda_runtime', 'lib');
       const found = readdirSync(lib).map((file) => [file, readFileSync(join(lib, file), 'utf8')]);
-      const expected = ['libcudart.so.12', 'libcudnn.so.9', 'libcusolver.so.11', 'libcusolverMg.so.11', 'libnccl.so.2'];
+      const expected = [
+        'libcudart.so.12',
+        'libcudnn.so.9',
+        'libcusolver.so.11',
+        'libcusolverMg.so.11',
+        'libnccl.so.2',
+      ];
       expect(found.sort(), time).to.deep.equal(expected.map((file) => [file, file]));
     }
     rmSync(folder, { recursive: true });

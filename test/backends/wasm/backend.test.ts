@@ -1,4 +1,7 @@
-/** The wasm backend's threads and the end of its memory. Each case is a process of its own: the backend is started once. */
+/**
+ * The wasm backend's threads and the end of its memory. Each case is a process of its own: the
+ * backend is started once.
+ */
 import { expect } from 'chai';
 import { guardMemory, type WasmModule } from '../../../src/backends/wasm/memory.ts';
 import { inFreshProcess } from '../freshProcess.ts';
@@ -18,7 +21,9 @@ describe('wasm threads', () => {
   let single: Result;
 
   before(async () => {
-    single = await inFreshProcess<Result>(`const report = await useBackend('wasm', { threads: 1 }); ${compute}`);
+    single = await inFreshProcess<Result>(
+      `const report = await useBackend('wasm', { threads: 1 }); ${compute}`,
+    );
   });
 
   it('are one when one is asked for', () => {
@@ -27,8 +32,14 @@ describe('wasm threads', () => {
 
   for (const threads of [2, 8]) {
     it(`give the same bits when there are ${threads}`, async () => {
-      const several = await inFreshProcess<Result>(`const report = await useBackend('wasm', { threads: ${threads} }); ${compute}`);
-      expect(several).to.deep.equal({ device: `${threads} threads`, reason: '', hash: single.hash });
+      const several = await inFreshProcess<Result>(
+        `const report = await useBackend('wasm', { threads: ${threads} }); ${compute}`,
+      );
+      expect(several).to.deep.equal({
+        device: `${threads} threads`,
+        reason: '',
+        hash: single.hash,
+      });
     });
   }
 
@@ -69,9 +80,13 @@ describe('wasm memory', () => {
       for (const dataId of held) tf.backend().disposeData(dataId);
       give([full, huge, (await tf.ones([1000]).sum().data())[0]]);
     `);
-    expect(full).to.equal(`The wasm backend is out of memory: WebAssembly has 4 GiB, and a tensor of 512 MiB did not fit. ${advice}`);
+    expect(full).to.equal(
+      `The wasm backend is out of memory: WebAssembly has 4 GiB, and a tensor of 512 MiB did not fit. ${advice}`,
+    );
     // 6 GiB is 2 GiB modulo 4 GiB, which alone would fit.
-    expect(huge).to.equal(`The wasm backend is out of memory: WebAssembly has 4 GiB, and a tensor of 6144 MiB did not fit. ${advice}`);
+    expect(huge).to.equal(
+      `The wasm backend is out of memory: WebAssembly has 4 GiB, and a tensor of 6144 MiB did not fit. ${advice}`,
+    );
     expect(sum).to.equal(1000);
   });
 
@@ -114,7 +129,9 @@ describe('wasm memory', () => {
     const [add, refused] = ['Add', 'Refused'].map((name) => wasm.cwrap(name));
     print();
     add();
-    expect(refused).to.throw('The wasm backend could not compute Refused, for the reason that it has printed. Try another backend.');
+    expect(refused).to.throw(
+      'The wasm backend could not compute Refused, for the reason that it has printed. Try another backend.',
+    );
     add();
   });
 });

@@ -1,4 +1,7 @@
-/** What the webgpu backend says where WebGPU itself would only print. On SwiftShader; without it, that there is no adapter. */
+/**
+ * What the webgpu backend says where WebGPU itself would only print. On SwiftShader; without it,
+ * that there is no adapter.
+ */
 import { existsSync } from 'node:fs';
 import { expect } from 'chai';
 import { inFreshProcess, swiftShader } from '../freshProcess.ts';
@@ -12,16 +15,24 @@ async function expectOnWebgpu(code: string, check: (result: never) => void): Pro
     { VK_ICD_FILENAMES: driver },
   );
   if (driver === swiftShader) check(result as never);
-  else expect(result).to.match(/^The webgpu backend is unusable \(no graphics adapter was found\)\. `npm install /);
+  else
+    expect(result).to.match(
+      /^The webgpu backend is unusable \(no graphics adapter was found\)\. `npm install /,
+    );
 }
 
 const wayOut = 'Try a smaller size, fewer frames, a smaller decode chunk, or another backend.';
 
 describe('webgpu', () => {
   it('refuses a tensor beyond the limits of the device', () =>
-    expectOnWebgpu(`give(await messageOf(() => tf.add(tf.ones([1, 18000, 1]), tf.ones([1, 1, 18000]))));`, (message) => {
-      expect(message).to.equal(`The webgpu device takes tensors of at most 1024 MiB but one of 1236 MiB is needed. ${wayOut}`);
-    }));
+    expectOnWebgpu(
+      `give(await messageOf(() => tf.add(tf.ones([1, 18000, 1]), tf.ones([1, 1, 18000]))));`,
+      (message) => {
+        expect(message).to.equal(
+          `The webgpu device takes tensors of at most 1024 MiB but one of 1236 MiB is needed. ${wayOut}`,
+        );
+      },
+    ));
 
   it('lets a read fail after an error on the device, once', () =>
     expectOnWebgpu(

@@ -1,7 +1,11 @@
 import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { type ModelFiles, openModelFolder, type WeightedComponent } from '../../../src/checkpoints/index.ts';
+import {
+  type ModelFiles,
+  openModelFolder,
+  type WeightedComponent,
+} from '../../../src/checkpoints/index.ts';
 import { expectError, fixture, inTemporaryFolder } from '../files.ts';
 
 const weighted: WeightedComponent[] = ['unet', 'vae', 'image_encoder'];
@@ -28,7 +32,10 @@ describe('openModelFolder', () => {
     expect(folder.config('unet')).to.deep.include({ block_out_channels: [32, 64], num_frames: 25 });
     expect(folder.config('vae').scaling_factor).to.equal(0.18215);
     expect(folder.config('image_encoder').hidden_size).to.equal(16);
-    expect(folder.config('scheduler')).to.include({ use_karras_sigmas: true, prediction_type: 'v_prediction' });
+    expect(folder.config('scheduler')).to.include({
+      use_karras_sigmas: true,
+      prediction_type: 'v_prediction',
+    });
     expect(folder.config('feature_extractor').image_processor_type).to.equal('CLIPImageProcessor');
     await folder.close();
   });
@@ -37,9 +44,15 @@ describe('openModelFolder', () => {
     const read = async (folder: ModelFiles, component: WeightedComponent) => {
       const source = await folder.weights(component);
       const names = source.names().sort();
-      return { names, dtype: source.info(names[0]).dtype, values: await Promise.all(names.map((name) => source.read(name))) };
+      return {
+        names,
+        dtype: source.info(names[0]).dtype,
+        values: await Promise.all(names.map((name) => source.read(name))),
+      };
     };
-    const folders = [undefined, 'sharded', 'fp16', 'sharded16'].map((variant) => openModelFolder(fixture('model'), { variant }));
+    const folders = [undefined, 'sharded', 'fp16', 'sharded16'].map((variant) =>
+      openModelFolder(fixture('model'), { variant }),
+    );
     const [single, sharded, half, shardedHalf] = await Promise.all(folders);
     for (const component of weighted) {
       const whole = await read(single, component);
@@ -71,7 +84,9 @@ describe('openModelFolder', () => {
           delete json.image_processor_type;
           json.feature_extractor_type = name;
         });
-        expect((await openModelFolder(folder)).config('feature_extractor').feature_extractor_type).to.equal(name);
+        expect(
+          (await openModelFolder(folder)).config('feature_extractor').feature_extractor_type,
+        ).to.equal(name);
       }
     }));
 
@@ -79,7 +94,11 @@ describe('openModelFolder', () => {
     withCopy(async (folder) => {
       const open = () => openModelFolder(folder);
       const index = join(folder, 'model_index.json');
-      await expectError(() => openModelFolder('/nowhere/model'), '/nowhere/model', 'does not exist');
+      await expectError(
+        () => openModelFolder('/nowhere/model'),
+        '/nowhere/model',
+        'does not exist',
+      );
       await expectError(() => openModelFolder(index), index, 'not a folder');
       await edit(index, (json) => {
         json.scheduler = ['diffusers', 'DDIMScheduler'];
@@ -120,7 +139,8 @@ describe('openModelFolder', () => {
   it('says which variants there are when one is missing, and how to convert .bin files', () =>
     withCopy(async (folder) => {
       const unet = join(folder, 'unet');
-      const weights = async (variant?: string) => (await openModelFolder(folder, { variant })).weights('unet');
+      const weights = async (variant?: string) =>
+        (await openModelFolder(folder, { variant })).weights('unet');
       await expectError(
         () => weights('bf16'),
         unet,
@@ -129,10 +149,20 @@ describe('openModelFolder', () => {
       );
       const name = join(unet, 'diffusion_pytorch_model');
       await rename(`${name}.safetensors`, `${name}.bin`);
-      await expectError(() => weights(), 'diffusion_pytorch_model.safetensors', 'there are: fp16, sharded, sharded16.');
+      await expectError(
+        () => weights(),
+        'diffusion_pytorch_model.safetensors',
+        'there are: fp16, sharded, sharded16.',
+      );
       await rm(`${name}.fp16.safetensors`);
-      for (const variant of ['sharded', 'sharded16']) await rm(`${name}.safetensors.index.${variant}.json`);
-      await expectError(() => weights(), 'diffusion_pytorch_model.bin', 'convert', 'safe_serialization');
+      for (const variant of ['sharded', 'sharded16'])
+        await rm(`${name}.safetensors.index.${variant}.json`);
+      await expectError(
+        () => weights(),
+        'diffusion_pytorch_model.bin',
+        'convert',
+        'safe_serialization',
+      );
       await rm(`${name}.bin`);
       await expectError(() => weights(), 'neither', 'Copy or download the weights');
     }));
@@ -143,7 +173,11 @@ describe('openModelFolder', () => {
       const bytes = await readFile(path);
       await writeFile(path, bytes.subarray(0, 1000));
       const opened = await openModelFolder(folder);
-      await expectError(() => opened.weights('vae'), path, `truncated: ${bytes.length - 1000} of the`);
+      await expectError(
+        () => opened.weights('vae'),
+        path,
+        `truncated: ${bytes.length - 1000} of the`,
+      );
       await opened.close();
     }));
 });

@@ -20,7 +20,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { type DownloadOptions, downloadModel, identifyCheckpoint, openModelFolder } from '../../../src/checkpoints/index.ts';
+import {
+  type DownloadOptions,
+  downloadModel,
+  identifyCheckpoint,
+  openModelFolder,
+} from '../../../src/checkpoints/index.ts';
 import { expectError, fixture } from '../files.ts';
 import { commit, type Files, filesOf, gitHash, id, sha256, TestHub } from './server.ts';
 
@@ -69,25 +74,37 @@ describe('downloadModel', () => {
     await rm(cacheDir, { recursive: true });
   });
 
-  const download = (options: DownloadOptions = {}) => downloadModel(id, { cacheDir, variant: 'fp16', pause: 10, ...options });
+  const download = (options: DownloadOptions = {}) =>
+    downloadModel(id, { cacheDir, variant: 'fp16', pause: 10, ...options });
   const repository = () => join(cacheDir, 'models--some-org--some-model');
   const blobs = async () => (await readdir(join(repository(), 'blobs'))).sort();
   const blob = (path: string) => join(repository(), 'blobs', sha256(hub.files[path]));
 
   async function expectComplete(folder: string, variant = '.fp16'): Promise<void> {
     expect(folder).to.equal(join(repository(), 'snapshots', commit));
-    for (const path of needed(variant)) expect((await readFile(join(folder, path))).equals(hub.files[path]), path).to.equal(true);
-    const names = needed(variant).map((path) => (path.endsWith('.safetensors') ? sha256 : gitHash)(hub.files[path]));
+    for (const path of needed(variant))
+      expect((await readFile(join(folder, path))).equals(hub.files[path]), path).to.equal(true);
+    const names = needed(variant).map((path) =>
+      (path.endsWith('.safetensors') ? sha256 : gitHash)(hub.files[path]),
+    );
     expect(await blobs()).to.deep.equal([...new Set(names)].sort());
   }
 
   it("fetches only what is needed, in the layout of Python's cache", async () => {
     const folder = await download();
     await expectComplete(folder);
-    expect((await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => !entry.isDirectory())).to.have.length(9);
+    expect(
+      (await readdir(folder, { recursive: true, withFileTypes: true })).filter(
+        (entry) => !entry.isDirectory(),
+      ),
+    ).to.have.length(9);
     expect(await readFile(join(repository(), 'refs/main'), 'utf8')).to.equal(commit);
-    expect(await readlink(join(folder, LARGE))).to.equal(`../../../blobs/${sha256(hub.files[LARGE])}`);
-    expect(await readlink(join(folder, 'model_index.json'))).to.equal(`../../blobs/${gitHash(hub.files['model_index.json'])}`);
+    expect(await readlink(join(folder, LARGE))).to.equal(
+      `../../../blobs/${sha256(hub.files[LARGE])}`,
+    );
+    expect(await readlink(join(folder, 'model_index.json'))).to.equal(
+      `../../blobs/${gitHash(hub.files['model_index.json'])}`,
+    );
     const { id: name, revision, files } = await identifyCheckpoint(folder, { variant: 'fp16' });
     expect({ name, revision }).to.deep.equal({ name: id, revision: commit });
     expect(files[LARGE]).to.equal(sha256(hub.files[LARGE]));
@@ -116,55 +133,80 @@ describe('downloadModel', () => {
     await download();
     const other = 'f'.repeat(40);
     hub.refs.v2 = other;
-    hub.files['unet/config.json'] = Buffer.concat([original['unet/config.json'], Buffer.from('\n')]);
+    hub.files['unet/config.json'] = Buffer.concat([
+      original['unet/config.json'],
+      Buffer.from('\n'),
+    ]);
     hub.seen = [];
     const folder = await download({ revision: 'v2' });
     expect(folder).to.equal(join(repository(), 'snapshots', other));
-    expect(hub.seen.filter(({ path }) => path.includes('/resolve/')).map(({ path }) => path)).to.deep.equal([
-      `/${id}/resolve/${other}/unet/config.json`,
-    ]);
-    expect(await readFile(join(folder, 'unet/config.json'))).to.deep.equal(hub.files['unet/config.json']);
-    expect(await readFile(join(await download({ localFilesOnly: true }), 'unet/config.json'))).to.deep.equal(original['unet/config.json']);
+    expect(
+      hub.seen.filter(({ path }) => path.includes('/resolve/')).map(({ path }) => path),
+    ).to.deep.equal([`/${id}/resolve/${other}/unet/config.json`]);
+    expect(await readFile(join(folder, 'unet/config.json'))).to.deep.equal(
+      hub.files['unet/config.json'],
+    );
+    expect(
+      await readFile(join(await download({ localFilesOnly: true }), 'unet/config.json')),
+    ).to.deep.equal(original['unet/config.json']);
   });
 
   it('honours the environment variables', async () => {
     process.env.HF_TOKEN = 'hf_environment';
     const home = await downloadModel(id, { variant: 'fp16' });
-    expect(home).to.equal(join(cacheDir, 'home/hub/models--some-org--some-model/snapshots', commit));
+    expect(home).to.equal(
+      join(cacheDir, 'home/hub/models--some-org--some-model/snapshots', commit),
+    );
     expect(hub.seen[0].authorization).to.equal('Bearer hf_environment');
     process.env.HF_HUB_CACHE = join(cacheDir, 'other');
     delete process.env.HF_TOKEN;
     await writeFile(join(cacheDir, 'home/token'), 'hf_stored\n');
     hub.seen = [];
-    expect(await downloadModel(id, { variant: 'fp16' })).to.include(join(cacheDir, 'other/models--'));
+    expect(await downloadModel(id, { variant: 'fp16' })).to.include(
+      join(cacheDir, 'other/models--'),
+    );
     expect(hub.seen[0].authorization).to.equal('Bearer hf_stored');
     process.env.HF_HUB_OFFLINE = '1';
     hub.seen = [];
-    expect(await downloadModel(id, { variant: 'fp16' })).to.include(join(cacheDir, 'other/models--'));
-    await expectError(() => downloadModel(id), 'The cache lacks', 'unet/diffusion_pytorch_model.safetensors', `svd download ${id}\``);
+    expect(await downloadModel(id, { variant: 'fp16' })).to.include(
+      join(cacheDir, 'other/models--'),
+    );
+    await expectError(
+      () => downloadModel(id),
+      'The cache lacks',
+      'unet/diffusion_pytorch_model.safetensors',
+      `svd download ${id}\``,
+    );
     expect(hub.seen).to.deep.equal([]);
   });
 
   it('gives the token to the hub alone', async () => {
     hub.gatedFor = 'hf_right';
     await expectComplete(await download({ token: 'hf_right' }));
-    expect(hub.seen.filter(({ server }) => server === 'hub').every(({ authorization }) => authorization === 'Bearer hf_right')).to.equal(
+    expect(
+      hub.seen
+        .filter(({ server }) => server === 'hub')
+        .every(({ authorization }) => authorization === 'Bearer hf_right'),
+    ).to.equal(true);
+    expect(hub.largeRequests().length).to.be.above(2);
+    expect(hub.largeRequests().every(({ authorization }) => authorization === undefined)).to.equal(
       true,
     );
-    expect(hub.largeRequests().length).to.be.above(2);
-    expect(hub.largeRequests().every(({ authorization }) => authorization === undefined)).to.equal(true);
   });
 
   it('fetches several files at once, but not all that there are', async () => {
     hub.slowness = 5; // so that each takes longer than the next request
-    for (const file of needed('.fp16')) if (file.endsWith('.safetensors')) hub.files[file] = randomBytes(400_000);
+    for (const file of needed('.fp16'))
+      if (file.endsWith('.safetensors')) hub.files[file] = randomBytes(400_000);
     await expectComplete(await download());
     expect(hub.mostAtOnce).to.equal(3);
     hub.mostAtOnce = 0;
     const shards = Array.from({ length: 10 }, (_, i) => `diffusion_pytorch_model-${i}.safetensors`);
     for (const shard of shards) hub.files[`unet/${shard}`] = randomBytes(400_000);
     const weightMap = Object.fromEntries(shards.map((shard, i) => [`weight${i}`, shard]));
-    hub.files['unet/diffusion_pytorch_model.safetensors.index.sharded.json'] = Buffer.from(JSON.stringify({ weight_map: weightMap }));
+    hub.files['unet/diffusion_pytorch_model.safetensors.index.sharded.json'] = Buffer.from(
+      JSON.stringify({ weight_map: weightMap }),
+    );
     await download({ variant: 'sharded' });
     expect(hub.mostAtOnce).to.equal(4);
   });
@@ -175,7 +217,9 @@ describe('downloadModel', () => {
     const weights = seen.filter(({ steps }) => steps > 1_000_000);
     expect(weights[0].step).to.equal(0);
     expect(weights.at(-1)!.step).to.equal(weights.at(-1)!.steps);
-    expect(seen.every(({ step }, i) => i === 0 || step === 0 || step >= seen[i - 1].step)).to.equal(true);
+    expect(seen.every(({ step }, i) => i === 0 || step === 0 || step >= seen[i - 1].step)).to.equal(
+      true,
+    );
     const again: unknown[] = [];
     await download({ onProgress: (progress) => again.push(progress) });
     expect(again).to.deep.equal([]);
@@ -187,12 +231,15 @@ describe('downloadModel', () => {
       hub.fault = (path) => (path === LARGE && cuts++ < 8 ? { cutAfter: 100_000 } : undefined);
       await expectComplete(await download());
       const ranges = hub.largeRequests().filter(({ path }) => path === LARGE);
-      expect(ranges.map(({ range }) => range)).to.deep.equal(Array.from({ length: 9 }, (_, i) => `bytes=${i * 100_000}-`));
+      expect(ranges.map(({ range }) => range)).to.deep.equal(
+        Array.from({ length: 9 }, (_, i) => `bytes=${i * 100_000}-`),
+      );
     });
 
     it('starts again where the server knows no ranges', async () => {
       let cut = 0;
-      hub.fault = (path) => (path === LARGE ? (cut++ < 1 ? { cutAfter: 100_000 } : { ignoreRange: true }) : undefined);
+      hub.fault = (path) =>
+        path === LARGE ? (cut++ < 1 ? { cutAfter: 100_000 } : { ignoreRange: true }) : undefined;
       await expectComplete(await download());
     });
 
@@ -217,7 +264,8 @@ describe('downloadModel', () => {
       hub.fault = (path) => {
         if (path !== LARGE) return undefined;
         times.push(performance.now());
-        const date = new Date(Date.now() + 2000).toUTCString(); // in whole seconds: one to two from now
+        // in whole seconds: one to two from now
+        const date = new Date(Date.now() + 2000).toUTCString();
         return times.length === 1 ? { status: 503, headers: { 'retry-after': date } } : undefined;
       };
       await expectComplete(await download());
@@ -235,21 +283,31 @@ describe('downloadModel', () => {
       const gaps = times.slice(1).map((time, i) => time - times[i]);
       expect(gaps).to.have.length(5);
       gaps.forEach((gap, i) => {
-        expect(gap, `gap ${i}`).to.be.at.least(20 * 2 ** i - 2); // timers may be early by a millisecond
+        // timers may be early by a millisecond
+        expect(gap, `gap ${i}`).to.be.at.least(20 * 2 ** i - 2);
       });
     });
 
     it('gives up after a while and keeps what has come', async () => {
       hub.fault = (path, seen) => {
         if (path !== LARGE) return undefined;
-        return seen.filter((request) => request.path === LARGE).length === 1 ? { cutAfter: 300_000 } : { status: 502 };
+        return seen.filter((request) => request.path === LARGE).length === 1
+          ? { cutAfter: 300_000 }
+          : { status: 502 };
       };
-      await expectError(() => download({ pause: 1 }), hub.endpoint, 'status 502', 'Check the connection');
+      await expectError(
+        () => download({ pause: 1 }),
+        hub.endpoint,
+        'status 502',
+        'Check the connection',
+      );
       expect(await blobs()).to.include(`${sha256(hub.files[LARGE])}.incomplete`);
       hub.fault = () => undefined;
       hub.seen = [];
       await expectComplete(await download());
-      expect(hub.largeRequests().find(({ path }) => path === LARGE)?.range).to.equal('bytes=300000-');
+      expect(hub.largeRequests().find(({ path }) => path === LARGE)?.range).to.equal(
+        'bytes=300000-',
+      );
     });
 
     it('never keeps wrong bytes: fetches them again, and fails if they come twice', async () => {
@@ -258,11 +316,14 @@ describe('downloadModel', () => {
       await expectComplete(await download());
       expect(warnings.join()).to.include(`${LARGE} has come with wrong bytes`);
       await rm(repository(), { recursive: true });
-      hub.fault = (path) => (path === LARGE || path === 'vae/config.json' ? { wrongBytes: true } : undefined);
+      hub.fault = (path) =>
+        path === LARGE || path === 'vae/config.json' ? { wrongBytes: true } : undefined;
       await expectError(() => download(), 'vae/config.json', 'wrong bytes twice');
       hub.fault = (path) => (path === LARGE ? { wrongBytes: true } : undefined);
       await expectError(() => download(), LARGE, 'wrong bytes twice');
-      expect((await blobs()).filter((name) => name.startsWith(sha256(hub.files[LARGE])))).to.deep.equal([]);
+      expect(
+        (await blobs()).filter((name) => name.startsWith(sha256(hub.files[LARGE]))),
+      ).to.deep.equal([]);
     });
 
     it('takes the cache when the hub cannot be reached, and says so', async () => {
@@ -280,12 +341,16 @@ describe('downloadModel', () => {
       const why = new Error('enough');
       hub.onSent = (sent) => sent > 500_000 && controller.abort(why);
       expect(await download({ signal: controller.signal }).catch((error) => error)).to.equal(why);
-      expect((await blobs()).filter((name) => name.endsWith('.incomplete'))).to.include(`${sha256(hub.files[LARGE])}.incomplete`);
+      expect((await blobs()).filter((name) => name.endsWith('.incomplete'))).to.include(
+        `${sha256(hub.files[LARGE])}.incomplete`,
+      );
       hub.slowness = 0;
       hub.onSent = undefined;
       hub.seen = [];
       await expectComplete(await download());
-      expect(hub.largeRequests().find(({ path }) => path === LARGE)?.range).to.not.equal('bytes=0-');
+      expect(hub.largeRequests().find(({ path }) => path === LARGE)?.range).to.not.equal(
+        'bytes=0-',
+      );
     });
 
     it('lets two downloads at once end well', async () => {
@@ -298,20 +363,37 @@ describe('downloadModel', () => {
   describe('refused', () => {
     it('says how to get at a gated model, with and without a token', async () => {
       hub.gatedFor = 'hf_right';
-      await expectError(() => download(), `${hub.endpoint}/${id}`, 'Accept its licence', 'HF_TOKEN');
-      await expectError(() => download({ token: 'hf_wrong' }), 'Accept its licence', 'with the account of your token');
+      await expectError(
+        () => download(),
+        `${hub.endpoint}/${id}`,
+        'Accept its licence',
+        'HF_TOKEN',
+      );
+      await expectError(
+        () => download({ token: 'hf_wrong' }),
+        'Accept its licence',
+        'with the account of your token',
+      );
       await expectError(() => download({ token: 'right' }), 'has to be "hf_"');
     });
 
     it('tells a wrong name, a wrong revision and a missing variant apart', async () => {
-      await expectError(() => downloadModel('some-org/nothing', { cacheDir }), 'There is no model some-org/nothing');
+      await expectError(
+        () => downloadModel('some-org/nothing', { cacheDir }),
+        'There is no model some-org/nothing',
+      );
       await expectError(() => downloadModel('nothing', { cacheDir }), 'org/name');
       hub.private = true;
       await expectError(() => download(), `There is no model ${id}`, 'if it is private');
       hub.private = false;
       await expectError(() => download({ revision: 'v9' }), 'no revision "v9"');
       await expectError(() => download({ revision: '../../x' }), 'revision');
-      await expectError(() => download({ variant: 'fp8' }), 'unet/diffusion_pytorch_model.fp8.safetensors', 'none, sharded', 'fp16');
+      await expectError(
+        () => download({ variant: 'fp8' }),
+        'unet/diffusion_pytorch_model.fp8.safetensors',
+        'none, sharded',
+        'fp16',
+      );
       delete hub.files['unet/config.json'];
       await expectError(() => download(), 'lacks unet/config.json');
     });
@@ -320,27 +402,64 @@ describe('downloadModel', () => {
       const index = JSON.parse(hub.files['model_index.json'].toString());
       const weights = 'image_encoder/model.fp16.safetensors';
       const { [weights]: _, ...others } = hub.files;
-      hub.files = { ...others, 'model_index.json': Buffer.from(JSON.stringify({ ...index, _class_name: 'StableDiffusionPipeline' })) };
-      await expectError(() => download(), id, 'is Stable Diffusion 1 or 2', 'Give a Stable Video Diffusion model');
-      const files = Object.entries(others).filter(([path]) => !/^image_encoder\/model.*safetensors/.test(path));
-      hub.files = { ...Object.fromEntries(files), 'image_encoder/pytorch_model.bin': Buffer.alloc(10) };
+      hub.files = {
+        ...others,
+        'model_index.json': Buffer.from(
+          JSON.stringify({ ...index, _class_name: 'StableDiffusionPipeline' }),
+        ),
+      };
+      await expectError(
+        () => download(),
+        id,
+        'is Stable Diffusion 1 or 2',
+        'Give a Stable Video Diffusion model',
+      );
+      const files = Object.entries(others).filter(
+        ([path]) => !/^image_encoder\/model.*safetensors/.test(path),
+      );
+      hub.files = {
+        ...Object.fromEntries(files),
+        'image_encoder/pytorch_model.bin': Buffer.alloc(10),
+      };
       await rm(repository(), { recursive: true });
-      await expectError(() => download(), 'image_encoder/pytorch_model.bin', 'executes code', '.safetensors');
+      await expectError(
+        () => download(),
+        'image_encoder/pytorch_model.bin',
+        'executes code',
+        '.safetensors',
+      );
       hub.files = { 'svd_xt.safetensors': hub.files['svd_xt.safetensors'] };
-      await expectError(() => download(), 'lacks model_index.json', "no Stable Video Diffusion model in diffusers' format");
+      await expectError(
+        () => download(),
+        'lacks model_index.json',
+        "no Stable Video Diffusion model in diffusers' format",
+      );
     });
 
     it('never follows an index out of its folder', async () => {
       const index = 'vae/diffusion_pytorch_model.safetensors.index.sharded.json';
-      hub.files[index] = Buffer.from(JSON.stringify({ weight_map: { a: '../../../escaped.safetensors' } }));
-      await expectError(() => download({ variant: 'sharded' }), 'has to be a name in the same folder');
+      hub.files[index] = Buffer.from(
+        JSON.stringify({ weight_map: { a: '../../../escaped.safetensors' } }),
+      );
+      await expectError(
+        () => download({ variant: 'sharded' }),
+        'has to be a name in the same folder',
+      );
     });
 
     it('says what is missing offline, and which command fetches it', async () => {
-      await expectError(() => download({ localFilesOnly: true }), `svd download ${id} --variant fp16`, 'no revision "main"');
+      await expectError(
+        () => download({ localFilesOnly: true }),
+        `svd download ${id} --variant fp16`,
+        'no revision "main"',
+      );
       hub.fault = (path) => (path === LARGE ? { status: 403 } : undefined);
       await expectError(() => download(), 'let');
-      await expectError(() => download({ localFilesOnly: true, revision: commit }), LARGE, `--variant fp16 --revision ${commit}`);
+      await expectError(
+        () => download({ localFilesOnly: true, revision: commit }),
+        LARGE,
+        `--variant fp16 --revision ${commit}`,
+      );
     });
   });
 
@@ -366,13 +485,27 @@ describe('downloadModel', () => {
       await writeFile(blob(LARGE), bytes);
       warnings = [];
       const stages: string[] = [];
-      await expectComplete(await download({ onProgress: ({ stage, step, steps }) => stages.push(`${stage} ${step === steps}`) }));
-      expect([...new Set(stages)]).to.deep.equal(['comparing false', 'comparing true', 'downloading false', 'downloading true']);
+      await expectComplete(
+        await download({
+          onProgress: ({ stage, step, steps }) => stages.push(`${stage} ${step === steps}`),
+        }),
+      );
+      expect([...new Set(stages)]).to.deep.equal([
+        'comparing false',
+        'comparing true',
+        'downloading false',
+        'downloading true',
+      ]);
       expect(warnings).to.have.length(1);
       expect(warnings[0]).to.include(blob(LARGE)).and.include('is corrupt');
 
       await truncate(blob(LARGE), 1000);
-      await expectError(() => download({ localFilesOnly: true }), LARGE, 'nothing may be fetched', `svd download ${id} --variant fp16`);
+      await expectError(
+        () => download({ localFilesOnly: true }),
+        LARGE,
+        'nothing may be fetched',
+        `svd download ${id} --variant fp16`,
+      );
       expect(warnings[1]).to.include(blob(LARGE)).and.include('is corrupt');
       await expectComplete(await download({ revision: commit }));
       await expectComplete(await download({ localFilesOnly: true }));
@@ -383,7 +516,9 @@ describe('downloadModel', () => {
       await file.write(bytes);
       await file.close();
       await utimes(blob(LARGE), atime, mtime);
-      expect((await readFile(join(await download({ localFilesOnly: true }), LARGE))).equals(bytes)).to.equal(true);
+      expect(
+        (await readFile(join(await download({ localFilesOnly: true }), LARGE))).equals(bytes),
+      ).to.equal(true);
       await expectError(() => download({ localFilesOnly: true, verify: true }), `lacks ${LARGE}`);
     });
 
@@ -400,7 +535,10 @@ describe('downloadModel', () => {
 
     it('can do without the record of what was compared, or with a broken one', async () => {
       const folder = await download();
-      const record = join(cacheDir, '.locks/models--some-org--some-model/compared-with-sha256.json');
+      const record = join(
+        cacheDir,
+        '.locks/models--some-org--some-model/compared-with-sha256.json',
+      );
       const written = await readFile(record, 'utf8');
       for (const text of ['{"', 'null']) {
         await writeFile(record, text);
@@ -419,9 +557,14 @@ describe('downloadModel', () => {
       await mkdir(join(repository(), 'blobs'), { recursive: true });
       await writeFile(`${blob(LARGE)}.incomplete`, hub.files[LARGE].subarray(0, 400_000));
       const other = 'image_encoder/model.fp16.safetensors';
-      await writeFile(`${blob(other)}.incomplete`, Buffer.concat([hub.files[other], Buffer.alloc(1)]));
+      await writeFile(
+        `${blob(other)}.incomplete`,
+        Buffer.concat([hub.files[other], Buffer.alloc(1)]),
+      );
       await expectComplete(await download());
-      expect(hub.largeRequests().find(({ path }) => path === LARGE)?.range).to.equal('bytes=400000-');
+      expect(hub.largeRequests().find(({ path }) => path === LARGE)?.range).to.equal(
+        'bytes=400000-',
+      );
     });
 
     it('discards a beginning of other bytes', async () => {
@@ -437,7 +580,9 @@ describe('downloadModel', () => {
       await writeFile(living, hub.files[LARGE].subarray(0, 500_000));
       await writeFile(dead, hub.files[LARGE].subarray(0, 300_000));
       await download();
-      expect(hub.largeRequests().find(({ path }) => path === LARGE)?.range).to.equal('bytes=300000-');
+      expect(hub.largeRequests().find(({ path }) => path === LARGE)?.range).to.equal(
+        'bytes=300000-',
+      );
       await access(living);
       expect(await blobs()).to.not.include(dead.slice(dead.lastIndexOf('/') + 1));
     });
@@ -452,7 +597,10 @@ describe('downloadModel', () => {
       expect(await download({ localFilesOnly: true })).to.equal(folder);
     });
 
-    /** Makes the cache what it is where there are no links: files in the place of links, and no contents. */
+    /**
+     * Makes the cache what it is where there are no links: files in the place of links, and no
+     * contents.
+     */
     async function withoutLinks(): Promise<string> {
       const folder = await download();
       await cp(folder, `${folder}.copy`, { recursive: true, dereference: true });
@@ -501,7 +649,11 @@ describe('downloadModel', () => {
         await rm(`${blob(LARGE)}.incomplete`);
       }
       await writeFile(join(cacheDir, 'file'), '');
-      await expectError(() => download({ cacheDir: join(cacheDir, 'file') }), 'cannot be written', '--cache-dir');
+      await expectError(
+        () => download({ cacheDir: join(cacheDir, 'file') }),
+        'cannot be written',
+        '--cache-dir',
+      );
       await expectComplete(await download());
     });
   });

@@ -1,4 +1,7 @@
-/** A hub to test against: its API, its files, and a second server with the large ones, as the real hub has. */
+/**
+ * A hub to test against: its API, its files, and a second server with the large ones, as the real
+ * hub has.
+ */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
@@ -102,18 +105,35 @@ export class TestHub {
     if (asked === undefined || (this.private && request.headers.authorization === undefined)) {
       return end(response, 401, { 'x-error-code': 'RepoNotFound' });
     }
-    if (!Object.values(this.refs).includes(this.refs[asked] ?? asked)) return end(response, 404, { 'x-error-code': 'RevisionNotFound' });
+    if (!Object.values(this.refs).includes(this.refs[asked] ?? asked))
+      return end(response, 404, { 'x-error-code': 'RevisionNotFound' });
     const sha = this.refs[asked] ?? asked;
     if (info !== undefined)
-      return json(response, { _id: '1', id, sha, private: false, gated: 'auto', downloads: 1, likes: 1, lastModified: 0 });
-    if (tree !== undefined) return this.answerTree(response, path, Number(searchParams.get('cursor') ?? 0));
-    if (this.gatedFor !== undefined && request.headers.authorization !== `Bearer ${this.gatedFor}`) {
-      return end(response, request.headers.authorization === undefined ? 401 : 403, { 'x-error-code': 'GatedRepo' });
+      return json(response, {
+        _id: '1',
+        id,
+        sha,
+        private: false,
+        gated: 'auto',
+        downloads: 1,
+        likes: 1,
+        lastModified: 0,
+      });
+    if (tree !== undefined)
+      return this.answerTree(response, path, Number(searchParams.get('cursor') ?? 0));
+    if (
+      this.gatedFor !== undefined &&
+      request.headers.authorization !== `Bearer ${this.gatedFor}`
+    ) {
+      return end(response, request.headers.authorization === undefined ? 401 : 403, {
+        'x-error-code': 'GatedRepo',
+      });
     }
     const content = this.files[file];
     if (content === undefined) return end(response, 404, { 'x-error-code': 'EntryNotFound' });
     const headers: Record<string, string> = { 'x-repo-commit': sha, 'accept-ranges': 'bytes' };
-    if (!isLarge(file)) return this.send(request, response, file, { ...headers, etag: `"${gitHash(content)}"` });
+    if (!isLarge(file))
+      return this.send(request, response, file, { ...headers, etag: `"${gitHash(content)}"` });
     response.writeHead(302, {
       ...headers,
       'x-linked-etag': `"${sha256(content)}"`,
@@ -125,12 +145,25 @@ export class TestHub {
 
   /** A page of the listing, with folders, and where the next one is. */
   private answerTree(response: ServerResponse, path: string, start: number): void {
-    const folders = new Set(Object.keys(this.files).flatMap((file) => (file.includes('/') ? [file.split('/')[0]] : [])));
+    const folders = new Set(
+      Object.keys(this.files).flatMap((file) => (file.includes('/') ? [file.split('/')[0]] : [])),
+    );
     const entries = [
-      ...[...folders].map((folder) => ({ type: 'directory', oid: gitHash(Buffer.from(folder)), size: 0, path: folder })),
+      ...[...folders].map((folder) => ({
+        type: 'directory',
+        oid: gitHash(Buffer.from(folder)),
+        size: 0,
+        path: folder,
+      })),
       ...Object.entries(this.files).map(([file, content]) => {
         const lfs = { oid: sha256(content), size: content.length, pointerSize: 134 };
-        return { type: 'file', oid: gitHash(content), size: content.length, path: file, ...(isLarge(file) ? { lfs } : {}) };
+        return {
+          type: 'file',
+          oid: gitHash(content),
+          size: content.length,
+          path: file,
+          ...(isLarge(file) ? { lfs } : {}),
+        };
       }),
     ];
     const next = start + 5;
@@ -142,10 +175,17 @@ export class TestHub {
     const path = decodeURIComponent(new URL(request.url!, this.endpoint).pathname).slice(1);
     this.note('files', path, request);
     this.mostAtOnce = Math.max(this.mostAtOnce, this.underWay.add(response).size);
-    await this.send(request, response, path, { etag: `"${sha256(this.files[path])}"` }).finally(() => this.underWay.delete(response));
+    await this.send(request, response, path, { etag: `"${sha256(this.files[path])}"` }).finally(
+      () => this.underWay.delete(response),
+    );
   }
 
-  private async send(request: IncomingMessage, response: ServerResponse, path: string, headers: Record<string, string>): Promise<void> {
+  private async send(
+    request: IncomingMessage,
+    response: ServerResponse,
+    path: string,
+    headers: Record<string, string>,
+  ): Promise<void> {
     const fault = this.fault(path, this.seen);
     if (fault?.status) return end(response, fault.status, fault.headers);
     const content = this.files[path];
@@ -161,8 +201,10 @@ export class TestHub {
     for (let done = 0; done < body.length; ) {
       const part = body.subarray(done, Math.min(done + 16384, fault?.cutAfter ?? Infinity));
       if (response.destroyed) return;
-      if (done + part.length === body.length) this.underWay.delete(response); // who has it may ask for the next file at once
-      if (!response.write(part)) await Promise.race([new Promise((resolve) => response.once('drain', resolve)), gone]);
+      // who has it may ask for the next file at once
+      if (done + part.length === body.length) this.underWay.delete(response);
+      if (!response.write(part))
+        await Promise.race([new Promise((resolve) => response.once('drain', resolve)), gone]);
       done += part.length;
       if (isLarge(path)) {
         this.sent += part.length;
@@ -178,7 +220,13 @@ export class TestHub {
   }
 
   private note(server: Seen['server'], path: string, { method, headers }: IncomingMessage): void {
-    this.seen.push({ server, path, method: method!, range: headers.range, authorization: headers.authorization });
+    this.seen.push({
+      server,
+      path,
+      method: method!,
+      range: headers.range,
+      authorization: headers.authorization,
+    });
   }
 }
 
@@ -195,7 +243,8 @@ export async function filesOf(folder: string): Promise<Files> {
 }
 
 export const sha256 = (content: Buffer) => createHash('sha256').update(content).digest('hex');
-export const gitHash = (content: Buffer) => createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex');
+export const gitHash = (content: Buffer) =>
+  createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex');
 
 const isLarge = (path: string) => path.endsWith('.safetensors');
 const address = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -205,7 +254,11 @@ function end(response: ServerResponse, status: number, headers: Record<string, s
   response.end();
 }
 
-function json(response: ServerResponse, value: unknown, headers: Record<string, string> = {}): void {
+function json(
+  response: ServerResponse,
+  value: unknown,
+  headers: Record<string, string> = {},
+): void {
   response.writeHead(200, { 'content-type': 'application/json', ...headers });
   response.end(JSON.stringify(value));
 }

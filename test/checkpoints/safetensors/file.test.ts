@@ -22,7 +22,11 @@ describe('openSafetensors', () => {
   it('reads any type raw, and refuses integers as floats', async () => {
     const file = await openSafetensors(fixture('dtypes.safetensors'));
     expect(file.info('long')).to.deep.equal({ dtype: 'I64', shape: [3], bytes: 24 });
-    expect([...new BigInt64Array((await file.readRaw('long')).buffer)]).to.deep.equal([1n, -2n, 2n ** 40n]);
+    expect([...new BigInt64Array((await file.readRaw('long')).buffer)]).to.deep.equal([
+      1n,
+      -2n,
+      2n ** 40n,
+    ]);
     expect([...(await file.readRaw('byte'))]).to.deep.equal([1, 2, 255]);
     expect([...(await file.readRaw('bool'))]).to.deep.equal([1, 0, 1]);
     await expectError(() => file.read('long'), '"long"', 'I64', 'readRaw');
@@ -44,9 +48,17 @@ describe('openSafetensors', () => {
     await file.close();
     await file.close();
     await expectError(() => file.read('scalar'), 'closed');
-    await expectError(() => openSafetensors('/nowhere/a.safetensors'), '/nowhere/a.safetensors', 'does not exist');
+    await expectError(
+      () => openSafetensors('/nowhere/a.safetensors'),
+      '/nowhere/a.safetensors',
+      'does not exist',
+    );
     await expectError(() => openSafetensors(fixture('model')), 'not a file');
-    await expectError(() => openSafetensors(fixture('half.json')), 'half.json', 'not a safetensors file');
+    await expectError(
+      () => openSafetensors(fixture('half.json')),
+      'half.json',
+      'not a safetensors file',
+    );
   });
 
   it('says how many bytes a truncated file lacks, before and after opening', () =>
@@ -54,7 +66,12 @@ describe('openSafetensors', () => {
       const path = join(folder, 'cut.safetensors');
       const whole = await readFile(fixture('dtypes.safetensors'));
       await writeFile(path, whole.subarray(0, whole.length - 10));
-      await expectError(() => openSafetensors(path), path, `10 of the ${whole.length} bytes`, 'download');
+      await expectError(
+        () => openSafetensors(path),
+        path,
+        `10 of the ${whole.length} bytes`,
+        'download',
+      );
       await writeFile(path, whole);
       const file = await openSafetensors(path);
       await truncate(path, 100);

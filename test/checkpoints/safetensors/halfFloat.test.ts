@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
-import { halves, toBF16, toF16, widenBF16, widenF16 } from '../../../src/checkpoints/safetensors/halfFloat.ts';
+import {
+  halves,
+  toBF16,
+  toF16,
+  widenBF16,
+  widenF16,
+} from '../../../src/checkpoints/safetensors/halfFloat.ts';
 import { fixture } from '../files.ts';
 
 /** Digests of what torch converts these values to (test/reference/checkpoint_safetensors.py). */
@@ -27,7 +33,9 @@ function widened(widen: (values: Float32Array) => void): Float32Array {
 function patterns(near: Float32Array, unit: number): Float32Array {
   const spread = Uint32Array.from({ length: 2 ** 20 }, (_, i) => (i * 4099) % 2 ** 32);
   const nearBits = new Uint32Array(near.buffer);
-  const parts = [-1, 1, unit / 2 - 1, unit / 2, unit / 2 + 1].map((distance) => nearBits.map((value) => value + distance));
+  const parts = [-1, 1, unit / 2 - 1, unit / 2, unit / 2 + 1].map((distance) =>
+    nearBits.map((value) => value + distance),
+  );
   return new Float32Array(Uint32Array.from([spread, ...parts].flatMap((part) => [...part])).buffer);
 }
 

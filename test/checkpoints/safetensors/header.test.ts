@@ -17,11 +17,20 @@ function fileOfText(text: string | Uint8Array, dataBytes: number): Uint8Array {
 }
 
 const read = (bytes: Uint8Array) => readSafetensors(memoryBytes(bytes, 'a.safetensors'));
-const entry = (dtype: string, shape: unknown, start: unknown, end: unknown) => ({ dtype, shape, data_offsets: [start, end] });
+const entry = (dtype: string, shape: unknown, start: unknown, end: unknown) => ({
+  dtype,
+  shape,
+  data_offsets: [start, end],
+});
 
 describe('safetensors header', () => {
   it('gives names in file order, types, shapes and metadata', async () => {
-    const opened = await read(file({ b: entry('F32', [1, 2], 4, 12), a: entry('I32', [], 0, 4), __metadata__: { k: 'v' } }, 12));
+    const opened = await read(
+      file(
+        { b: entry('F32', [1, 2], 4, 12), a: entry('I32', [], 0, 4), __metadata__: { k: 'v' } },
+        12,
+      ),
+    );
     expect(opened.names()).to.deep.equal(['a', 'b']);
     expect(opened.info('b')).to.deep.equal({ dtype: 'F32', shape: [1, 2], bytes: 8 });
     expect(opened.info('a')).to.deep.equal({ dtype: 'I32', shape: [], bytes: 4 });
@@ -30,7 +39,15 @@ describe('safetensors header', () => {
 
   it('reads a file without tensors, with empty tensors, and with unaligned ones', async () => {
     expect((await read(file('{}', 0))).names()).to.deep.equal([]);
-    const empty = await read(file({ a: entry('F32', [0, 9007199254740991, 9007199254740991], 0, 0), b: entry('F32', [], 0, 4) }, 4));
+    const empty = await read(
+      file(
+        {
+          a: entry('F32', [0, 9007199254740991, 9007199254740991], 0, 0),
+          b: entry('F32', [], 0, 4),
+        },
+        4,
+      ),
+    );
     expect(await empty.read('a')).to.have.length(0);
     const bytes = file({ a: entry('U8', [3], 0, 3), b: entry('F32', [1], 3, 7) }, 7);
     bytes.set([0, 0, 0x80, 0x3f], bytes.length - 4);
@@ -41,45 +58,104 @@ describe('safetensors header', () => {
     ['an empty file', new Uint8Array(0), 'only 0 bytes'],
     ['a file of 7 bytes', new Uint8Array(7), 'only 7 bytes'],
     ['a header length of zero', new Uint8Array(8), "does not start with '{'"],
-    ['a header over 100 MB', Uint8Array.of(1, 0xe1, 0xf5, 5, 0, 0, 0, 0), '100000001 bytes, more than the 100000000 allowed'],
+    [
+      'a header over 100 MB',
+      Uint8Array.of(1, 0xe1, 0xf5, 5, 0, 0, 0, 0),
+      '100000001 bytes, more than the 100000000 allowed',
+    ],
     ['a header length of 2^64 - 1', new Uint8Array(16).fill(255), '18446744073709551615'],
-    ['a header that the file cuts off', file({}, 0).subarray(0, 9), '1 bytes of its header of 2 bytes are missing'],
-    ['a Git LFS pointer', new TextEncoder().encode('version https://git-lfs.github.com/spec/v1\n'), 'git lfs pull'],
+    [
+      'a header that the file cuts off',
+      file({}, 0).subarray(0, 9),
+      '1 bytes of its header of 2 bytes are missing',
+    ],
+    [
+      'a Git LFS pointer',
+      new TextEncoder().encode('version https://git-lfs.github.com/spec/v1\n'),
+      'git lfs pull',
+    ],
     ['broken JSON', file('{"a":', 0), 'not JSON'],
     ['bytes after the JSON', file('{} x', 0), 'not JSON'],
-    ['invalid UTF-8', fileOfText(Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d), 0), 'not JSON'],
+    [
+      'invalid UTF-8',
+      fileOfText(Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d), 0),
+      'not JSON',
+    ],
     ['an array', file('[]', 0), "does not start with '{'"],
     ['deeply nested arrays', file(`{"a":${'['.repeat(1e5)}`, 0), 'not JSON'],
     [
       'deeply nested shapes',
-      file(`{"a":{"dtype":"F32","shape":${'['.repeat(1e5)}${']'.repeat(1e5)},"data_offsets":[0,4]}}`, 4),
+      file(
+        `{"a":{"dtype":"F32","shape":${'['.repeat(1e5)}${']'.repeat(1e5)},"data_offsets":[0,4]}}`,
+        4,
+      ),
       'shape [...]',
     ],
-    ['a shape of many wrong sizes', file({ a: entry('F32', new Array(1e5).fill(-1), 0, 4) }, 4), 'shape [-1,-1,-1,-1,-1,-1,-1,-1,...]'],
-    ['a tensor named twice', file('{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"\\u0061" : {}}', 4), '"a" twice'],
-    ['a field named twice', file('{"a":{"dtype":"F32","shape":[],"shape":[],"data_offsets":[0,4]}}', 4), '"shape" twice'],
+    [
+      'a shape of many wrong sizes',
+      file({ a: entry('F32', new Array(1e5).fill(-1), 0, 4) }, 4),
+      'shape [-1,-1,-1,-1,-1,-1,-1,-1,...]',
+    ],
+    [
+      'a tensor named twice',
+      file('{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"\\u0061" : {}}', 4),
+      '"a" twice',
+    ],
+    [
+      'a field named twice',
+      file('{"a":{"dtype":"F32","shape":[],"shape":[],"data_offsets":[0,4]}}', 4),
+      '"shape" twice',
+    ],
     ['an entry that is no object', file({ a: 1 }, 0), '"a" is not an object'],
     ['an unknown type', file({ a: entry('F33', [], 0, 4) }, 4), 'type "F33"'],
-    ['a type named like an inherited property', file({ a: entry('toString', [], 0, 4) }, 4), 'type "toString"'],
+    [
+      'a type named like an inherited property',
+      file({ a: entry('toString', [], 0, 4) }, 4),
+      'type "toString"',
+    ],
     ['a negative size', file({ a: entry('F32', [-1], 0, 4) }, 4), 'shape [-1]'],
     ['a fractional size', file({ a: entry('F32', [0.5], 0, 2) }, 2), 'shape [0.5]'],
     ['a missing shape', file({ a: { dtype: 'F32', data_offsets: [0, 4] } }, 4), 'shape undefined'],
-    ['a shape whose product overflows', file({ a: entry('F32', [4294967296, 4294967296, 4294967296], 0, 0) }, 0), 'impossible'],
+    [
+      'a shape whose product overflows',
+      file({ a: entry('F32', [4294967296, 4294967296, 4294967296], 0, 0) }, 0),
+      'impossible',
+    ],
     ['half a byte', file({ a: entry('F4', [3], 0, 1) }, 1), 'impossible'],
     ['a descending range', file({ a: entry('F32', [], 4, 0) }, 4), 'ascending'],
     ['a negative range', file({ a: entry('F32', [], -4, 0) }, 4), 'ascending'],
-    ['a range of three numbers', file({ a: { dtype: 'F32', shape: [], data_offsets: [0, 4, 4] } }, 4), 'ascending'],
+    [
+      'a range of three numbers',
+      file({ a: { dtype: 'F32', shape: [], data_offsets: [0, 4, 4] } }, 4),
+      'ascending',
+    ],
     [
       'a range that does not fit the shape',
       file({ a: entry('F32', [2], 0, 4) }, 4),
       'takes 4 bytes, but its type F32 and shape [2] need 8',
     ],
-    ['overlapping tensors', file({ a: entry('F32', [2], 0, 8), b: entry('F32', [], 4, 8) }, 8), '"b" overlaps "a"'],
-    ['a hole', file({ a: entry('F32', [], 0, 4), b: entry('F32', [], 8, 12) }, 12), '4 bytes before "b" belong to no tensor'],
+    [
+      'overlapping tensors',
+      file({ a: entry('F32', [2], 0, 8), b: entry('F32', [], 4, 8) }, 8),
+      '"b" overlaps "a"',
+    ],
+    [
+      'a hole',
+      file({ a: entry('F32', [], 0, 4), b: entry('F32', [], 8, 12) }, 12),
+      '4 bytes before "b" belong to no tensor',
+    ],
     ['a hole at the start', file({ a: entry('F32', [], 4, 8) }, 8), '4 bytes before "a"'],
     ['a truncated file', file({ a: entry('F32', [100], 0, 400) }, 50), 'truncated: 350 of the'],
-    ['a file that is too long', file({ a: entry('F32', [], 0, 4) }, 9), '5 bytes after its last tensor'],
-    ['metadata that is no object', file({ __metadata__: 'x' }, 0), '`__metadata__` is not an object'],
+    [
+      'a file that is too long',
+      file({ a: entry('F32', [], 0, 4) }, 9),
+      '5 bytes after its last tensor',
+    ],
+    [
+      'metadata that is no object',
+      file({ __metadata__: 'x' }, 0),
+      '`__metadata__` is not an object',
+    ],
     ['metadata that is no text', file({ __metadata__: { k: 1 } }, 0), '"k" in `__metadata__`'],
   ];
   for (const [what, bytes, message] of cases) {
@@ -97,7 +173,9 @@ describe('safetensors header', () => {
 describe('mutated safetensors files', () => {
   const valid = new Uint8Array(readFileSync(fixture('dtypes.safetensors')));
   const headerEnd = 8 + Number(new DataView(valid.buffer).getBigUint64(0, true));
-  const interesting = [...'{}[]",:\\0123456789-+.eEFnull \n\t', '\0', '\x7f', '\xff', '\x80'].map((char) => char.charCodeAt(0));
+  const interesting = [...'{}[]",:\\0123456789-+.eEFnull \n\t', '\0', '\x7f', '\xff', '\x80'].map(
+    (char) => char.charCodeAt(0),
+  );
 
   /** Small deterministic random numbers below `limit`. */
   function randoms(seed: number): (limit: number) => number {
@@ -115,12 +193,16 @@ describe('mutated safetensors files', () => {
       const byte = random(2) === 0 ? interesting[random(interesting.length)] : random(256);
       const kind = random(6);
       if (kind < 3) bytes[at] = byte;
-      else if (kind === 3) bytes = Uint8Array.of(...bytes.subarray(0, at), byte, ...bytes.subarray(at));
-      else if (kind === 4) bytes = Uint8Array.of(...bytes.subarray(0, at), ...bytes.subarray(at + 1 + random(30)));
+      else if (kind === 3)
+        bytes = Uint8Array.of(...bytes.subarray(0, at), byte, ...bytes.subarray(at));
+      else if (kind === 4)
+        bytes = Uint8Array.of(...bytes.subarray(0, at), ...bytes.subarray(at + 1 + random(30)));
       else bytes = bytes.slice(0, at);
-      // Lengths changed within the header are adjusted half of the time, so that the mutations reach the checks behind it.
+      // Lengths changed within the header are adjusted half of the time, so that the mutations
+      // reach the checks behind it.
       const change = bytes.length - valid.length;
-      if (kind < 5 && at >= 8 && random(2) === 0) new DataView(bytes.buffer).setBigUint64(0, BigInt(headerEnd - 8 + change), true);
+      if (kind < 5 && at >= 8 && random(2) === 0)
+        new DataView(bytes.buffer).setBigUint64(0, BigInt(headerEnd - 8 + change), true);
     }
     return bytes;
   }
@@ -141,7 +223,11 @@ describe('mutated safetensors files', () => {
         continue;
       }
       readable++;
-      const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + Number(new DataView(bytes.buffer).getBigUint64(0, true)))));
+      const header = JSON.parse(
+        new TextDecoder().decode(
+          bytes.subarray(8, 8 + Number(new DataView(bytes.buffer).getBigUint64(0, true))),
+        ),
+      );
       const names = Object.keys(header).filter((name) => name !== '__metadata__');
       expect(opened.names()).to.have.members(names);
       let total = 0;
@@ -158,6 +244,9 @@ describe('mutated safetensors files', () => {
   });
 
   function sumOf(header: Record<string, { data_offsets: number[] }>, names: string[]): number {
-    return names.reduce((sum, name) => sum + header[name].data_offsets[1] - header[name].data_offsets[0], 0);
+    return names.reduce(
+      (sum, name) => sum + header[name].data_offsets[1] - header[name].data_offsets[0],
+      0,
+    );
   }
 });

@@ -2,7 +2,10 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { openSafetensors } from '../../../src/checkpoints/safetensors/file.ts';
-import { type TensorToWrite, writeSafetensors } from '../../../src/checkpoints/safetensors/writer.ts';
+import {
+  type TensorToWrite,
+  writeSafetensors,
+} from '../../../src/checkpoints/safetensors/writer.ts';
 import { bits, expectError, fixture, inTemporaryFolder } from '../files.ts';
 
 describe('writeSafetensors', () => {
@@ -14,13 +17,16 @@ describe('writeSafetensors', () => {
         const { dtype, shape } = reference.info(name);
         // Half types are made from the float32 values of the same name.
         const half = /^(edges|matrix)\.b?f16$/.exec(name);
-        const data = half === null ? await reference.readRaw(name) : await reference.read(`${half[1]}.f32`);
+        const data =
+          half === null ? await reference.readRaw(name) : await reference.read(`${half[1]}.f32`);
         tensors[name] = { dtype, shape, data };
       }
       await reference.close();
       const path = join(folder, 'a.safetensors');
       await writeSafetensors(path, tensors, { format: 'pt' });
-      expect((await readFile(path)).equals(await readFile(fixture('dtypes.safetensors')))).to.equal(true);
+      expect((await readFile(path)).equals(await readFile(fixture('dtypes.safetensors')))).to.equal(
+        true,
+      );
       expect(await readdir(folder)).to.deep.equal(['a.safetensors']);
     }));
 
@@ -50,10 +56,14 @@ describe('writeSafetensors', () => {
     inTemporaryFolder(async (folder) => {
       const path = join(folder, 'a.safetensors');
       const view = Float32Array.of(1, 2, 3, 4).subarray(1, 3);
-      await writeSafetensors(path, { d: { dtype: 'F64', shape: [2], data: view }, f: { dtype: 'F32', shape: [2], data: view } });
+      await writeSafetensors(path, {
+        d: { dtype: 'F64', shape: [2], data: view },
+        f: { dtype: 'F32', shape: [2], data: view },
+      });
       const file = await openSafetensors(path);
       expect(file.info('d').bytes).to.equal(16);
-      for (const name of ['d', 'f']) expect(bits(await file.read(name))).to.deep.equal(bits(Float32Array.of(2, 3)));
+      for (const name of ['d', 'f'])
+        expect(bits(await file.read(name))).to.deep.equal(bits(Float32Array.of(2, 3)));
       await file.close();
     }));
 
@@ -64,14 +74,27 @@ describe('writeSafetensors', () => {
       const wrong: TensorToWrite = { dtype: 'F32', shape: [3], data: new Float32Array(2) };
       await expectError(() => writeSafetensors(path, { wrong }), '"wrong" has 8 bytes', 'need 12');
       const integer: TensorToWrite = { dtype: 'I32', shape: [2], data: new Float32Array(2) };
-      await expectError(() => writeSafetensors(path, { integer }), '"integer"', 'I32', 'none of F32');
+      await expectError(
+        () => writeSafetensors(path, { integer }),
+        '"integer"',
+        'I32',
+        'none of F32',
+      );
       const impossible: TensorToWrite = { dtype: 'F32', shape: [1.5], data: new Float32Array(2) };
       await expectError(() => writeSafetensors(path, { impossible }), '"impossible"', '[1.5]');
       const reason = new Error('stopped');
-      const stopped: TensorToWrite = { dtype: 'F32', shape: [2], data: () => Promise.reject(reason) };
+      const stopped: TensorToWrite = {
+        dtype: 'F32',
+        shape: [2],
+        data: () => Promise.reject(reason),
+      };
       expect(await writeSafetensors(path, { stopped }).catch((error) => error)).to.equal(reason);
       expect(await readdir(folder)).to.deep.equal(['a.safetensors']);
       expect(await readFile(path, 'utf8')).to.equal('former');
-      await expectError(() => writeSafetensors(join(folder, 'none', 'a.safetensors'), {}), 'Cannot write', 'does not exist');
+      await expectError(
+        () => writeSafetensors(join(folder, 'none', 'a.safetensors'), {}),
+        'Cannot write',
+        'does not exist',
+      );
     }));
 });

@@ -1,4 +1,7 @@
-/** `npm run wasm`: assembles the WebAssembly by which weights are turned, and writes it into the sources as text. */
+/**
+ * `npm run wasm`: assembles the WebAssembly by which weights are turned, and writes it into the
+ * sources as text.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import wabt from 'wabt';
@@ -7,7 +10,11 @@ const folder = new URL('../../../src/checkpoints/weights/', import.meta.url);
 
 /** `transpose.wat` as bytes. */
 export async function assembled(): Promise<Uint8Array> {
-  const module = (await wabt()).parseWat('transpose.wat', readFileSync(new URL('transpose.wat', folder)), { simd: true, threads: true });
+  const module = (await wabt()).parseWat(
+    'transpose.wat',
+    readFileSync(new URL('transpose.wat', folder)),
+    { simd: true, threads: true },
+  );
   try {
     return module.toBinary({}).buffer;
   } finally {
@@ -17,6 +24,11 @@ export async function assembled(): Promise<Uint8Array> {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const text = Buffer.from(await assembled()).toString('base64');
-  const lines = ['/** `transpose.wat`, assembled by `npm run wasm`. */', 'export const transposeWasm =', `  '${text}';`, ''];
+  const lines = [
+    '/** `transpose.wat`, assembled by `npm run wasm`. */',
+    'export const transposeWasm =',
+    `  '${text}';`,
+    '',
+  ];
   writeFileSync(new URL('transposeWasm.ts', folder), lines.join('\n'));
 }

@@ -1,6 +1,10 @@
 import { expect } from 'chai';
 import { Buffers } from '../../../src/checkpoints/weights/buffers.ts';
-import { bytesForCheckpoint, bytesFromCheckpoint, shapeFromCheckpoint } from '../../../src/checkpoints/weights/layout.ts';
+import {
+  bytesForCheckpoint,
+  bytesFromCheckpoint,
+  shapeFromCheckpoint,
+} from '../../../src/checkpoints/weights/layout.ts';
 import { transposeWasm } from '../../../src/checkpoints/weights/transposeWasm.ts';
 import type { Layout } from '../../../src/layers/block.ts';
 import { assembled } from './assemble.ts';
@@ -13,7 +17,9 @@ const numbered = (bytes: Uint8Array): Uint8Array => {
 
 describe('memory for conversions', () => {
   it('turns by what `transpose.wat` says', async () => {
-    expect(transposeWasm, 'run `npm run wasm`').to.equal(Buffer.from(await assembled()).toString('base64'));
+    expect(transposeWasm, 'run `npm run wasm`').to.equal(
+      Buffer.from(await assembled()).toString('base64'),
+    );
   });
 
   const cases: [layout: Layout, shape: number[], byWasm: boolean][] = [
@@ -39,7 +45,9 @@ describe('memory for conversions', () => {
       const bytes = numbered(buffers.take(2 * shape.reduce((product, axis) => product * axis, 1)));
       const turned = bytesFromCheckpoint(layout, shape, bytes, buffers);
       expect([...turned]).to.deep.equal([...bytesFromCheckpoint(layout, shape, bytes.slice())]);
-      expect([...bytesForCheckpoint(layout, shapeFromCheckpoint(layout, shape), turned, buffers)]).to.deep.equal([...bytes]);
+      expect([
+        ...bytesForCheckpoint(layout, shapeFromCheckpoint(layout, shape), turned, buffers),
+      ]).to.deep.equal([...bytes]);
       expect(ways).to.deep.equal([byWasm, byWasm]);
     });
   }
@@ -47,7 +55,10 @@ describe('memory for conversions', () => {
   it('leaves the turning of other types, and of other memory, to JavaScript', () => {
     const buffers = new Buffers();
     const rows = new Uint32Array(8);
-    const [here, elsewhere] = [new Uint16Array(buffers.take(128).buffer, 0, 64), new Uint16Array(64)];
+    const [here, elsewhere] = [
+      new Uint16Array(buffers.take(128).buffer, 0, 64),
+      new Uint16Array(64),
+    ];
     expect(buffers.transpose(here, rows, elsewhere, rows)).to.equal(false);
     expect(buffers.transpose(elsewhere, rows, here, rows)).to.equal(false);
     const wide = new Uint32Array(here.buffer, 0, 32);

@@ -10,7 +10,10 @@ import {
 } from '../../../src/checkpoints/weights/layout.ts';
 import type { Layout } from '../../../src/layers/block.ts';
 
-/** Checkpoint shapes larger than a tile in each axis, and the permutation that gives ours (an axis of size 1 dropped from temporal kernels). */
+/**
+ * Checkpoint shapes larger than a tile in each axis, and the permutation that gives ours (an axis
+ * of size 1 dropped from temporal kernels).
+ */
 const cases: [Layout, number[], number[], number[]][] = [
   ['same', [70], [0], [70]],
   ['linear', [130, 70], [1, 0], [70, 130]],
@@ -27,7 +30,9 @@ describe('weight layouts', () => {
       const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i);
       expect(shapeFromCheckpoint(layout, shape)).to.deep.equal(ours);
       expect(shapeInCheckpoint(layout, ours)).to.deep.equal(shape);
-      const transposed = tf.tidy(() => tf.transpose(tf.tensor(values, shape.slice(0, permutation.length)), permutation));
+      const transposed = tf.tidy(() =>
+        tf.transpose(tf.tensor(values, shape.slice(0, permutation.length)), permutation),
+      );
       const converted = valuesFromCheckpoint(layout, shape, values);
       expect(converted).to.deep.equal(await transposed.data());
       expect(valuesForCheckpoint(layout, ours, converted)).to.deep.equal(values);
@@ -41,7 +46,9 @@ describe('weight layouts', () => {
         const bytesOf = (numbers: Float32Array) => new Uint8Array(type.from(numbers).buffer);
         const converted = bytesFromCheckpoint(layout, shape, bytesOf(values));
         expect(converted, type.name).to.deep.equal(bytesOf(expected));
-        expect(bytesForCheckpoint(layout, ours, converted), type.name).to.deep.equal(bytesOf(values));
+        expect(bytesForCheckpoint(layout, ours, converted), type.name).to.deep.equal(
+          bytesOf(values),
+        );
       }
     });
   }

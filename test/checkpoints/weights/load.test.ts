@@ -4,7 +4,11 @@ import { expect } from 'chai';
 import { openSafetensors } from '../../../src/checkpoints/safetensors/file.ts';
 import { writeSafetensors } from '../../../src/checkpoints/safetensors/writer.ts';
 import { blockTensors, loadWeights } from '../../../src/checkpoints/weights/load.ts';
-import { memorySource, type TensorValues, type WeightSource } from '../../../src/checkpoints/weights/source.ts';
+import {
+  memorySource,
+  type TensorValues,
+  type WeightSource,
+} from '../../../src/checkpoints/weights/source.ts';
 import { Block, type Layout, withoutWeights } from '../../../src/layers/block.ts';
 import { expectError, fixture, inTemporaryFolder } from '../files.ts';
 
@@ -20,7 +24,8 @@ class Weights extends Block {
   }
 
   protected override buildSelf(): void {
-    for (const [key, [shape, layout]] of Object.entries(this.shapes)) this.parameter(key, shape, layout, tf.initializers.zeros());
+    for (const [key, [shape, layout]] of Object.entries(this.shapes))
+      this.parameter(key, shape, layout, tf.initializers.zeros());
   }
 
   protected override forward(inputs: tf.Tensor[]): tf.Tensor {
@@ -28,7 +33,10 @@ class Weights extends Block {
   }
 }
 
-/** The module that `sharded/` is the checkpoint of (`Standin` in test/reference/checkpoint_folder.py). */
+/**
+ * The module that `sharded/` is the checkpoint of (`Standin` in
+ * test/reference/checkpoint_folder.py).
+ */
 function standin(): Weights {
   const block = new Weights('standin', {}, [
     new Weights('conv', { weight: [[3, 3, 4, 6], 'conv2d'], bias: [[6], 'same'] }),
@@ -52,7 +60,8 @@ const values = (shape: number[], start = 1): TensorValues => ({
 });
 
 const good = () => ({ first: values([3, 2]), second: values([2], 7) });
-const contents = async (block: Block) => Promise.all(block.parameters().map(async ({ variable }) => [...(await variable.read().data())]));
+const contents = async (block: Block) =>
+  Promise.all(block.parameters().map(async ({ variable }) => [...(await variable.read().data())]));
 const loaded = [
   [1, 3, 5, 2, 4, 6],
   [7, 8],
@@ -79,7 +88,9 @@ describe('loadWeights', () => {
       const { shape } = source.info(key);
       const permutation = permutations[key] ?? [0];
       const data = await source.read(key);
-      const expected = tf.tidy(() => tf.transpose(tf.tensor(data, shape.slice(0, permutation.length)), permutation));
+      const expected = tf.tidy(() =>
+        tf.transpose(tf.tensor(data, shape.slice(0, permutation.length)), permutation),
+      );
       expect(await variable.read().data(), key).to.deep.equal(await expected.data());
       expected.dispose();
     }
@@ -106,7 +117,9 @@ describe('loadWeights', () => {
           if (dtype === 'F32') expect(ours).to.deep.equal(original);
           const unit = dtype === 'F16' ? 2 ** -11 : 2 ** -8; // the largest relative rounding error
           ours.forEach((value, i) => {
-            expect(Math.abs(value - original[i])).to.be.at.most(Math.abs(original[i]) * unit + 2 ** -25);
+            expect(Math.abs(value - original[i])).to.be.at.most(
+              Math.abs(original[i]) * unit + 2 ** -25,
+            );
           });
         }
         await copy.close();
@@ -116,7 +129,9 @@ describe('loadWeights', () => {
 
   it('reports progress in bytes, in the order of the source', async () => {
     const progress: [number, number][] = [];
-    await loadWeights(pair(), memorySource(good()), { onProgress: (done, total) => progress.push([done, total]) });
+    await loadWeights(pair(), memorySource(good()), {
+      onProgress: (done, total) => progress.push([done, total]),
+    });
     expect(progress).to.deep.equal([
       [24, 32],
       [32, 32],
@@ -126,32 +141,53 @@ describe('loadWeights', () => {
   it('lists everything missing, surplus, of another shape or type at once, and changes nothing', async () => {
     const block = pair();
     const { first } = good();
-    const surplus = Object.fromEntries(Array.from({ length: 25 }, (_, i) => [`extra.${i}`, values([1])]));
+    const surplus = Object.fromEntries(
+      Array.from({ length: 25 }, (_, i) => [`extra.${i}`, values([1])]),
+    );
     await expectError(
-      () => loadWeights(block, memorySource({ first: { ...first, shape: [2, 3] }, ...surplus }), { label: 'unet' }),
+      () =>
+        loadWeights(block, memorySource({ first: { ...first, shape: [2, 3] }, ...surplus }), {
+          label: 'unet',
+        }),
       '"unet"',
       '1 missing (second)',
       '25 surplus (extra.0, ',
       'extra.19 and 5 more)',
       '1 of another shape (first is [2,3] instead of [3,2])',
     );
-    const integers: WeightSource = { ...memorySource(good()), info: () => ({ dtype: 'I64', shape: [2], bytes: 16 }) };
-    await expectError(() => loadWeights(block, integers), 'of a type other than F32, F16, BF16, F64 (first is I64, second is I64)');
+    const integers: WeightSource = {
+      ...memorySource(good()),
+      info: () => ({ dtype: 'I64', shape: [2], bytes: 16 }),
+    };
+    await expectError(
+      () => loadWeights(block, integers),
+      'of a type other than F32, F16, BF16, F64 (first is I64, second is I64)',
+    );
     expect(await contents(block)).to.deep.equal(untouched);
   });
 
   it('takes the tensors below a prefix alone', async () => {
     const block = pair();
     const { first, second } = good();
-    await loadWeights(block, memorySource({ 'x.first': first, other: first, 'x.second': second }), { prefix: 'x.' });
+    await loadWeights(block, memorySource({ 'x.first': first, other: first, 'x.second': second }), {
+      prefix: 'x.',
+    });
     expect(await contents(block)).to.deep.equal(loaded);
-    await expectError(() => loadWeights(block, memorySource({ 'x.first': first }), { prefix: 'x.' }), '1 missing (x.second)');
+    await expectError(
+      () => loadWeights(block, memorySource({ 'x.first': first }), { prefix: 'x.' }),
+      '1 missing (x.second)',
+    );
   });
 
   it('leaves aside what it is told to, and position ids by default', async () => {
     const block = pair();
-    await loadWeights(block, memorySource({ ...good(), 'embeddings.position_ids': values([1, 5]) }));
-    await loadWeights(block, memorySource({ ...good(), extra: values([1]) }), { ignore: (key) => key === 'extra' });
+    await loadWeights(
+      block,
+      memorySource({ ...good(), 'embeddings.position_ids': values([1, 5]) }),
+    );
+    await loadWeights(block, memorySource({ ...good(), extra: values([1]) }), {
+      ignore: (key) => key === 'extra',
+    });
     expect(await contents(block)).to.deep.equal(loaded);
   });
 
@@ -159,7 +195,10 @@ describe('loadWeights', () => {
     const block = pair();
     const controller = new AbortController();
     const reason = new Error('stop');
-    const stopped = loadWeights(block, memorySource(good()), { signal: controller.signal, onProgress: () => controller.abort(reason) });
+    const stopped = loadWeights(block, memorySource(good()), {
+      signal: controller.signal,
+      onProgress: () => controller.abort(reason),
+    });
     expect(await stopped.catch((error) => error)).to.equal(reason);
     expect(await contents(block)).to.deep.equal([loaded[0], untouched[1]]);
     await loadWeights(block, memorySource(good()));
@@ -167,10 +206,14 @@ describe('loadWeights', () => {
   });
 
   it('lets timers run, so that a signal can be given meanwhile', async () => {
-    const many = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`w${i}`, [[1], 'same']])) as Record<string, [number[], Layout]>;
+    const many = Object.fromEntries(
+      Array.from({ length: 100 }, (_, i) => [`w${i}`, [[1], 'same']]),
+    ) as Record<string, [number[], Layout]>;
     const block = new Weights('many', many);
     block.build();
-    const source = memorySource(Object.fromEntries(Object.keys(many).map((key) => [key, values([1])])));
+    const source = memorySource(
+      Object.fromEntries(Object.keys(many).map((key) => [key, values([1])])),
+    );
     const slow: WeightSource = {
       ...source,
       async read(name) {

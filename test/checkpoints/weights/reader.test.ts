@@ -12,7 +12,10 @@ import type { Layout } from '../../../src/layers/block.ts';
 import { widened } from '../../../src/ops/index.ts';
 import { testBackend } from '../../setup.ts';
 
-/** Every layout with a shape whose axes differ, one beyond a tile of the transposition and one so large that libtensorflow converts it. */
+/**
+ * Every layout with a shape whose axes differ, one beyond a tile of the transposition and one so
+ * large that libtensorflow converts it.
+ */
 const shapes: [Layout, number[]][] = [
   ['same', [37]],
   ['same', [2, 3, 5]],
@@ -28,10 +31,15 @@ const widths: Partial<Record<Dtype, number>> = { F64: 8, F32: 4, F16: 2, BF16: 2
 
 const sizeOf = (shape: number[]) => shape.reduce((a, b) => a * b, 1);
 
-/** A checkpoint of all `shapes` in one element type. Of F16 and BF16 it holds every value there is, in turn, but for NaN. */
+/**
+ * A checkpoint of all `shapes` in one element type. Of F16 and BF16 it holds every value there is,
+ * in turn, but for NaN.
+ */
 async function source(dtype: Dtype): Promise<WeightSource> {
   const width = widths[dtype]!;
-  const entries = shapes.map(([, shape], i) => [`${i}`, { dtype, shape, bytes: sizeOf(shape) * width }] as const);
+  const entries = shapes.map(
+    ([, shape], i) => [`${i}`, { dtype, shape, bytes: sizeOf(shape) * width }] as const,
+  );
   const header = buildHeader(entries.map(([name, info]) => [name, info]));
   const data = new Uint8Array(entries.reduce((sum, [, { bytes }]) => sum + bytes, 0));
   const [mantissa, exponent] = dtype === 'F16' ? [10, 0x1f] : [7, 0xff];
@@ -40,12 +48,14 @@ async function source(dtype: Dtype): Promise<WeightSource> {
     let bits = 0;
     for (let i = 0; i < words.length; i++) {
       bits = (bits + 40503) & 0xffff;
-      const notANumber = ((bits >> mantissa) & exponent) === exponent && (bits & (2 ** mantissa - 1)) !== 0;
+      const notANumber =
+        ((bits >> mantissa) & exponent) === exponent && (bits & (2 ** mantissa - 1)) !== 0;
       words[i] = notANumber ? 1 : bits;
     }
   } else {
     const values = width === 4 ? new Float32Array(data.buffer) : new Float64Array(data.buffer);
-    for (let i = 0; i < values.length; i++) values[i] = (i % 2 ? -1 : 1) * Math.exp(((i * 0.618) % 1) * 160 - 100);
+    for (let i = 0; i < values.length; i++)
+      values[i] = (i % 2 ? -1 : 1) * Math.exp(((i * 0.618) % 1) * 160 - 100);
     values.set([0, -0, Number.POSITIVE_INFINITY, 1 / 3]);
   }
   return readSafetensors(memoryBytes(Buffer.concat([header, data]), 'weights'));
@@ -64,10 +74,14 @@ describe('weightReader', () => {
         const tensor = taken[i]();
         const expected = valuesFromCheckpoint(layout, shape, await file.read(`${i}`));
         expect(tensor.dtype).to.equal('float32');
-        expect(bitsOf((await tensor.data()) as Float32Array), `${layout} [${shape}]`).to.deep.equal(bitsOf(expected));
+        expect(bitsOf((await tensor.data()) as Float32Array), `${layout} [${shape}]`).to.deep.equal(
+          bitsOf(expected),
+        );
         tensor.dispose();
       }
-      expect({ tensors: tf.memory().numTensors, native: nativeHandleCount() }).to.deep.equal(before);
+      expect({ tensors: tf.memory().numTensors, native: nativeHandleCount() }).to.deep.equal(
+        before,
+      );
     });
   }
 
@@ -80,10 +94,17 @@ describe('weightReader', () => {
     it(`keeps ${dtype} tensors that are not transposed apart from the memory for the next (${weightDtype})`, async () => {
       const width = widths[dtype]!;
       const shape = [300, 300];
-      const entries = ['0', '1', '2'].map((name) => [name, { dtype, shape, bytes: 90000 * width }] as const);
+      const entries = ['0', '1', '2'].map(
+        (name) => [name, { dtype, shape, bytes: 90000 * width }] as const,
+      );
       const data = Buffer.alloc(3 * 90000 * width);
-      for (let i = 0; i < 3; i++) data.fill([0x11, 0x22, 0x33][i], i * 90000 * width, (i + 1) * 90000 * width);
-      const file = await readSafetensors(memoryBytes(Buffer.concat([buildHeader(entries.map(([name, info]) => [name, info])), data])));
+      for (let i = 0; i < 3; i++)
+        data.fill([0x11, 0x22, 0x33][i], i * 90000 * width, (i + 1) * 90000 * width);
+      const file = await readSafetensors(
+        memoryBytes(
+          Buffer.concat([buildHeader(entries.map(([name, info]) => [name, info])), data]),
+        ),
+      );
       const read = weightReader(file, weightDtype);
       const tensors: tf.Tensor[] = [];
       for (const [name] of entries) tensors.push((await read(name, 'same'))());
@@ -117,23 +138,34 @@ describe('weightReader', () => {
     };
     expect(await values(spied)).to.deep.equal(await values({ ...spied, readBytes: undefined }));
     await values(spied, '4');
-    expect(calls).to.deep.equal([testBackend === 'tensorflow' ? 'readBytes' : 'read', 'read', 'read']);
+    expect(calls).to.deep.equal([
+      testBackend === 'tensorflow' ? 'readBytes' : 'read',
+      'read',
+      'read',
+    ]);
   });
 
   it('names the tensor that cannot be read', async () => {
     const reader = memoryBytes(
-      Buffer.concat([buildHeader([['first', { dtype: 'F16', shape: [2], bytes: 4 }]]), Buffer.alloc(4)]),
+      Buffer.concat([
+        buildHeader([['first', { dtype: 'F16', shape: [2], bytes: 4 }]]),
+        Buffer.alloc(4),
+      ]),
       'weights',
     );
     let broken = false;
     const file = await readSafetensors({
       ...reader,
       read: (target, position) =>
-        broken ? Promise.reject(new CheckpointError('Cannot read weights: gone.')) : reader.read(target, position),
+        broken
+          ? Promise.reject(new CheckpointError('Cannot read weights: gone.'))
+          : reader.read(target, position),
     });
     broken = true;
     const error: Error = await weightReader(file)('first', 'same').catch((thrown) => thrown);
     expect(error).to.be.instanceOf(CheckpointError);
-    expect(error.message).to.equal('The tensor "first" is not to be had. Cannot read weights: gone.');
+    expect(error.message).to.equal(
+      'The tensor "first" is not to be had. Cannot read weights: gone.',
+    );
   });
 });

@@ -9,7 +9,10 @@ import { expectError, fixture, inTemporaryFolder } from '../files.ts';
 describe('memorySource', () => {
   it('gives names in order, infos and copies', async () => {
     const data = Float32Array.of(1, 2);
-    const source = memorySource({ b: { shape: [1, 2], data }, a: { shape: [], data: Float32Array.of(3) } });
+    const source = memorySource({
+      b: { shape: [1, 2], data },
+      a: { shape: [], data: Float32Array.of(3) },
+    });
     expect(source.names()).to.deep.equal(['b', 'a']);
     expect(source.info('b')).to.deep.equal({ dtype: 'F32', shape: [1, 2], bytes: 8 });
     const read = await source.read('b');
@@ -58,10 +61,20 @@ describe('openSharded', () => {
         await writeFile(path, JSON.stringify({ ...original, weight_map: map }));
         return openSharded(path);
       };
-      await expectError(() => open({ ...original.weight_map, extra: second }), path, '1 tensors are missing', `extra in ${second}`);
+      await expectError(
+        () => open({ ...original.weight_map, extra: second }),
+        path,
+        '1 tensors are missing',
+        `extra in ${second}`,
+      );
       const { 'norm.bias': _, ...fewer } = original.weight_map;
       await expectError(() => open(fewer), '1 are not in the index', 'norm.bias in');
-      await expectError(() => open({ ...original.weight_map, a: '../a.safetensors' }), '"a"', 'same folder', '"../a.safetensors"');
+      await expectError(
+        () => open({ ...original.weight_map, a: '../a.safetensors' }),
+        '"a"',
+        'same folder',
+        '"../a.safetensors"',
+      );
       await expectError(() => open({ ...original.weight_map, a: 1 }), '"a"', 'same folder');
       await expectError(() => open(undefined), 'weight_map');
       await expectError(() => open([]), 'weight_map');

@@ -2,7 +2,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { nativeHandleCount } from '../../../src/backends/index.ts';
-import { CheckpointError, memoryBytes, readSafetensors, type WeightSource, WeightStream } from '../../../src/checkpoints/index.ts';
+import {
+  CheckpointError,
+  memoryBytes,
+  readSafetensors,
+  type WeightSource,
+  WeightStream,
+} from '../../../src/checkpoints/index.ts';
 import { toF16 } from '../../../src/checkpoints/safetensors/halfFloat.ts';
 import { buildHeader } from '../../../src/checkpoints/safetensors/header.ts';
 import { loadWeights } from '../../../src/checkpoints/weights/load.ts';
@@ -12,10 +18,18 @@ import { uniforms } from '../../harness/nameHash.ts';
 /** A model of three linear layers, one of them large enough to be held in half precision. */
 class Model extends Block {
   static className = 'StreamedModel';
-  readonly layers = [3, 130, 5].map((inFeatures, i) => this.child(new Linear({ name: `layers.${i}`, inFeatures, outFeatures: 127 + i })));
+  readonly layers = [3, 130, 5].map((inFeatures, i) =>
+    this.child(new Linear({ name: `layers.${i}`, inFeatures, outFeatures: 127 + i })),
+  );
 
   protected forward(): tf.Tensor {
-    return tf.tidy(() => tf.concat(this.layers.map((layer) => tf.reshape(layer.call(tf.ones([2, layer.args.inFeatures])), [-1]))));
+    return tf.tidy(() =>
+      tf.concat(
+        this.layers.map((layer) =>
+          tf.reshape(layer.call(tf.ones([2, layer.args.inFeatures])), [-1]),
+        ),
+      ),
+    );
   }
 }
 
@@ -27,21 +41,29 @@ function model(): Model {
   return result;
 }
 
-/** An F16 checkpoint of the model, which notes what is read. `fails` names a tensor that cannot be. */
+/**
+ * An F16 checkpoint of the model, which notes what is read. `fails` names a tensor that cannot be.
+ */
 async function checkpoint(fails?: string): Promise<{ source: WeightSource; asked: string[] }> {
   const declared = model();
   const tensors = declared.parameters().map(({ key, variable }) => {
     const shape = [...(variable.shape as number[])].reverse();
-    const data = new Uint8Array(toF16(Float32Array.from(uniforms(key, tf.util.sizeFromShape(shape)))).buffer);
+    const data = new Uint8Array(
+      toF16(Float32Array.from(uniforms(key, tf.util.sizeFromShape(shape)))).buffer,
+    );
     return { key, data, info: { dtype: 'F16' as const, shape, bytes: data.length } };
   });
   declared.dispose();
   const header = buildHeader(tensors.map(({ key, info }) => [key, info]));
-  const source = await readSafetensors(memoryBytes(Buffer.concat([header, ...tensors.map(({ data }) => data)]), 'weights'));
+  const source = await readSafetensors(
+    memoryBytes(Buffer.concat([header, ...tensors.map(({ data }) => data)]), 'weights'),
+  );
   const asked: string[] = [];
   const noted = <T>(name: string, read: () => Promise<T>) => {
     asked.push(name);
-    return name === fails ? Promise.reject(new CheckpointError(`The tensor "${name}" is not to be had.`)) : read();
+    return name === fails
+      ? Promise.reject(new CheckpointError(`The tensor "${name}" is not to be had.`))
+      : read();
   };
   return {
     asked,
@@ -54,7 +76,9 @@ async function checkpoint(fails?: string): Promise<{ source: WeightSource; asked
 }
 
 const held = () => ({ buffers: tf.engine().state.numDataBuffers, native: nativeHandleCount() });
-const blocksOf = (names: string[]) => [...new Set(names.map((name) => name.slice(0, 'layers.0'.length)))];
+const blocksOf = (names: string[]) => [
+  ...new Set(names.map((name) => name.slice(0, 'layers.0'.length))),
+];
 const inMemory = (block: Model) =>
   block.layers.map((layer) => {
     try {
@@ -83,7 +107,10 @@ describe('WeightStream', () => {
         for (const [i, path] of paths.entries()) {
           asked.length = 0;
           await stream.load(path);
-          if (round < 2) expect(blocksOf(asked)).to.deep.equal(round === 0 && i === 0 ? order.slice(0, 2) : [order[(i + 1) % 3]]);
+          if (round < 2)
+            expect(blocksOf(asked)).to.deep.equal(
+              round === 0 && i === 0 ? order.slice(0, 2) : [order[(i + 1) % 3]],
+            );
           const index = order.indexOf(path);
           const x = tf.randomNormal([4, streamed.layers[index].args.inFeatures]);
           const [ours, expected] = [streamed, whole].map((block) => block.layers[index].call(x));
@@ -124,7 +151,9 @@ describe('WeightStream', () => {
     const before = held();
     const stream = new WeightStream(streamed, source, [order]);
     const reason = new Error('enough');
-    expect(await stream.load('layers.0', AbortSignal.abort(reason)).catch((thrown) => thrown)).to.equal(reason);
+    expect(
+      await stream.load('layers.0', AbortSignal.abort(reason)).catch((thrown) => thrown),
+    ).to.equal(reason);
     expect(inMemory(streamed)).to.deep.equal([false, false, false]);
     await stream.load('layers.0');
     expect(inMemory(streamed)).to.deep.equal([true, false, false]);

@@ -89,7 +89,12 @@ describe('readGenerateCommand', () => {
   }
 
   it('reads the switches', () => {
-    expect(read('--json', '--profile', '--quiet', '--tf32')).to.include({ json: true, profile: true, quiet: true, tf32: true });
+    expect(read('--json', '--profile', '--quiet', '--tf32')).to.include({
+      json: true,
+      profile: true,
+      quiet: true,
+      tf32: true,
+    });
     expect(read('--local-files-only')).to.include({ localFilesOnly: true });
   });
 
@@ -110,11 +115,20 @@ describe('readGenerateCommand', () => {
 
   const nonNumbers = ['abc', 'NaN', 'Infinity', '1e999', '0x40', '7 px'];
   const bad: Record<string, [values: string[], allowed: string]> = {
-    height: [[...nonNumbers, '0', '-8', '570', '64.5', '8200'], 'a whole number from 8 to 8192 and divisible by 8'],
-    width: [[...nonNumbers, '0', '-8', '1020', '64.5', '8200'], 'a whole number from 8 to 8192 and divisible by 8'],
+    height: [
+      [...nonNumbers, '0', '-8', '570', '64.5', '8200'],
+      'a whole number from 8 to 8192 and divisible by 8',
+    ],
+    width: [
+      [...nonNumbers, '0', '-8', '1020', '64.5', '8200'],
+      'a whole number from 8 to 8192 and divisible by 8',
+    ],
     'num-frames': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
     'num-inference-steps': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
-    sigmas: [['700,x,0', '700,,0', '700', '700,NaN', '1,-1'], 'at least 2 numbers of 0 or more, separated by commas,'],
+    sigmas: [
+      ['700,x,0', '700,,0', '700', '700,NaN', '1,-1'],
+      'at least 2 numbers of 0 or more, separated by commas,',
+    ],
     'min-guidance-scale': [[...nonNumbers, '-1'], 'a number of 0 or more'],
     'max-guidance-scale': [[...nonNumbers, '-1'], 'a number of 0 or more'],
     fps: [[...nonNumbers, '0', '-7', '7.5', '241'], 'a whole number from 1 to 240'],
@@ -122,7 +136,10 @@ describe('readGenerateCommand', () => {
     'noise-aug-strength': [[...nonNumbers, '-0.02'], 'a number of 0 or more'],
     'decode-chunk-size': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
     'num-videos-per-prompt': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
-    seed: [[...nonNumbers, '-1', '0.5', '9007199254740992'], 'a whole number from 0 to 9007199254740991'],
+    seed: [
+      [...nonNumbers, '-1', '0.5', '9007199254740992'],
+      'a whole number from 0 to 9007199254740991',
+    ],
     threads: [[...nonNumbers, '0', '-1', '2.5', '9'], 'a whole number from 1 to 8'],
     'forward-chunking': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
     backend: [['cuda', ''], 'one of auto, tensorflow, webgpu, wasm, cpu'],
@@ -136,7 +153,8 @@ describe('readGenerateCommand', () => {
   for (const [option, [texts, allowed]] of Object.entries(bad)) {
     it(`refuses bad values of --${option}`, () => {
       for (const text of texts) {
-        const expected = text === '' ? 'needs a value' : `--${option} has to be ${allowed} but is "${text}".`;
+        const expected =
+          text === '' ? 'needs a value' : `--${option} has to be ${allowed} but is "${text}".`;
         expect(() => read(`--${option}`, text), text).to.throw(UsageError, expected);
       }
     });
@@ -148,33 +166,72 @@ describe('readGenerateCommand', () => {
   });
 
   it('refuses files of the wrong kind', () => {
-    expect(() => read('--dump', 'stages.npz')).to.throw(UsageError, '--dump has to end with .safetensors but is "stages.npz".');
-    expect(() => read('--latents', 'noise.pt')).to.throw(UsageError, '--latents has to end with .safetensors but is "noise.pt".');
+    expect(() => read('--dump', 'stages.npz')).to.throw(
+      UsageError,
+      '--dump has to end with .safetensors but is "stages.npz".',
+    );
+    expect(() => read('--latents', 'noise.pt')).to.throw(
+      UsageError,
+      '--latents has to end with .safetensors but is "noise.pt".',
+    );
   });
 
   it('leaves the model and its size to the package where no model is named', () => {
-    const { model, height, width } = readGenerateCommand(['a.png', '--output', 'out.mp4', '--width', '96']);
-    expect({ model, height, width }).to.deep.equal({ model: undefined, height: undefined, width: 96 });
+    const { model, height, width } = readGenerateCommand([
+      'a.png',
+      '--output',
+      'out.mp4',
+      '--width',
+      '96',
+    ]);
+    expect({ model, height, width }).to.deep.equal({
+      model: undefined,
+      height: undefined,
+      width: 96,
+    });
   });
 
   it('refuses to work without picture or output', () => {
-    expect(() => readGenerateCommand(['--model', 'svd', '--output', 'out.mp4'])).to.throw(UsageError, 'an IMAGE is required');
-    expect(() => readGenerateCommand(['a.png', '--model', 'svd'])).to.throw(UsageError, '--output FILE is required');
+    expect(() => readGenerateCommand(['--model', 'svd', '--output', 'out.mp4'])).to.throw(
+      UsageError,
+      'an IMAGE is required',
+    );
+    expect(() => readGenerateCommand(['a.png', '--model', 'svd'])).to.throw(
+      UsageError,
+      '--output FILE is required',
+    );
   });
 
   it('refuses options that do not go together', () => {
-    expect(() => read('tensors.safetensors')).to.throw(UsageError, 'tensors.safetensors has to be the only IMAGE');
+    expect(() => read('tensors.safetensors')).to.throw(
+      UsageError,
+      'tensors.safetensors has to be the only IMAGE',
+    );
     expect(() => read('--output-type', 'latent')).to.throw(
       UsageError,
       '--output-type latent needs an --output that ends with .safetensors',
     );
-    expect(() => read('--threads', '2', '--backend', 'cpu')).to.throw(UsageError, '--threads is for the wasm backend');
+    expect(() => read('--threads', '2', '--backend', 'cpu')).to.throw(
+      UsageError,
+      '--threads is for the wasm backend',
+    );
     for (const option of [['--dtype', 'float16'], ['--tf32'], ['--formulation', 'gpu']]) {
       const refusal = `${option.join(' ')} is for the tensorflow backend but --backend is wasm.`;
       expect(() => read('--backend', 'wasm', ...option)).to.throw(UsageError, refusal);
       expect(() => read('--backend', 'tensorflow', ...option)).not.to.throw();
     }
-    const same = ['a.png', '--model', 'svd', '--output', 'o.safetensors', '--dump', 'o.safetensors'];
-    expect(() => readGenerateCommand(same)).to.throw(UsageError, '--dump and --output have to be two files');
+    const same = [
+      'a.png',
+      '--model',
+      'svd',
+      '--output',
+      'o.safetensors',
+      '--dump',
+      'o.safetensors',
+    ];
+    expect(() => readGenerateCommand(same)).to.throw(
+      UsageError,
+      '--dump and --output have to be two files',
+    );
   });
 });

@@ -45,17 +45,46 @@ describe('svd generate --profile', () => {
     await writeSmallCheckpoint(folder.path('model'));
   });
   after(() => folder.remove());
-  const args = (output: string) => [picture('rocket.jpg'), '--model', folder.path('model'), '--output', folder.path(output), '--seed', '1'];
+  const args = (output: string) => [
+    picture('rocket.jpg'),
+    '--model',
+    folder.path('model'),
+    '--output',
+    folder.path(output),
+    '--seed',
+    '1',
+  ];
 
   it('accounts for every block of a run and the work in between', async () => {
-    const twoSteps = [...small.slice(0, 6), '--num-inference-steps', '2', '--max-guidance-scale', '1'];
-    const { profile, timings, settings } = await generate([...args('profiled.mp4'), '--profile', ...twoSteps]);
+    const twoSteps = [
+      ...small.slice(0, 6),
+      '--num-inference-steps',
+      '2',
+      '--max-guidance-scale',
+      '1',
+    ];
+    const { profile, timings, settings } = await generate([
+      ...args('profiled.mp4'),
+      '--profile',
+      ...twoSteps,
+    ]);
     const lines = profile ?? [];
     const calls = Object.fromEntries(lines.map((line) => [line.block, line.calls]));
     expect(calls).to.include({ preprocess: 2, scheduler: 2, postprocess: 1 });
-    for (const block of ['conv_in', 'down_blocks.0.resnets.0', 'mid_block.attentions.0', 'up_blocks.1.attentions.0', 'conv_out'])
+    for (const block of [
+      'conv_in',
+      'down_blocks.0.resnets.0',
+      'mid_block.attentions.0',
+      'up_blocks.1.attentions.0',
+      'conv_out',
+    ])
       expect(calls, block).to.have.property(`unet.${block}`, 2);
-    for (const block of ['image_encoder.visual_projection', 'vae.encoder.conv_in', 'vae.quant_conv', 'vae.decoder.time_conv_out'])
+    for (const block of [
+      'image_encoder.visual_projection',
+      'vae.encoder.conv_in',
+      'vae.quant_conv',
+      'vae.decoder.time_conv_out',
+    ])
       expect(calls, block).to.have.property(block, 1);
     const sum = lines.reduce((total, { seconds }) => total + seconds, 0);
     expect(sum)
@@ -70,7 +99,15 @@ describe('svd generate --profile', () => {
   });
 
   it('prints the table on standard error, and the lines in the JSON', async () => {
-    const command = ['generate', ...args('printed.mp4'), '--backend', 'wasm', '--profile', '--json', ...small];
+    const command = [
+      'generate',
+      ...args('printed.mp4'),
+      '--backend',
+      'wasm',
+      '--profile',
+      '--json',
+      ...small,
+    ];
     const { code, stdout, stderr } = await svd(...command);
     expect(code, stderr).to.equal(0);
     expect(stderr)

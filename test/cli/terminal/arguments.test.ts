@@ -11,10 +11,14 @@ const options: Options = {
 };
 
 describe('readArguments', () => {
-  const refused = (args: string[], message: string | RegExp) => expect(() => readArguments(args, options)).to.throw(UsageError, message);
+  const refused = (args: string[], message: string | RegExp) =>
+    expect(() => readArguments(args, options)).to.throw(UsageError, message);
 
   it('tells options, switches and positionals apart', () => {
-    const given = readArguments(['a.png', '--height', '64', '--json', 'b.png', '-o', 'out.mp4', '--', '--height'], options);
+    const given = readArguments(
+      ['a.png', '--height', '64', '--json', 'b.png', '-o', 'out.mp4', '--', '--height'],
+      options,
+    );
     expect(given.positionals).to.deep.equal(['a.png', 'b.png', '--height']);
     expect(given.value('height')).to.equal('64');
     expect(given.value('output')).to.equal('out.mp4');
@@ -25,7 +29,10 @@ describe('readArguments', () => {
   });
 
   it('takes values behind = and repeated options', () => {
-    const given = readArguments(['--height=64', '--seed', '1', '--seed=2', '--output=-o.mp4'], options);
+    const given = readArguments(
+      ['--height=64', '--seed', '1', '--seed=2', '--output=-o.mp4'],
+      options,
+    );
     expect(given.value('height')).to.equal('64');
     expect(given.values('seed')).to.deep.equal(['1', '2']);
     expect(given.value('output')).to.equal('-o.mp4');

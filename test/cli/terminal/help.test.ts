@@ -7,7 +7,10 @@ describe('formatHelp', () => {
     const text = formatHelp({
       usage: ['svd x A', 'svd x --help'],
       about: ['Does x.'],
-      groups: { Options: { help: { short: 'h', help: 'Show this.' }, size: { value: 'N', help: 'Size.' } }, Names: { one: 'The first.' } },
+      groups: {
+        Options: { help: { short: 'h', help: 'Show this.' }, size: { value: 'N', help: 'Size.' } },
+        Names: { one: 'The first.' },
+      },
       examples: ['svd x 1'],
     });
     expect(text.split('\n')).to.deep.equal([
@@ -50,7 +53,9 @@ describe('the help of svd generate', () => {
 
   it('names every option with its value', () => {
     for (const [name, { value }] of Object.entries(generateOptions)) {
-      expect(text).to.match(new RegExp(`^  (-\\w, )?--${name}${value ? ` ${value}` : ''}( |$)`, 'm'));
+      expect(text).to.match(
+        new RegExp(`^  (-\\w, )?--${name}${value ? ` ${value}` : ''}( |$)`, 'm'),
+      );
     }
   });
 

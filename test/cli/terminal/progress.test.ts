@@ -5,7 +5,10 @@ import { clock, ProgressLine } from '../../../src/cli/terminal/progress.ts';
 function setUp() {
   const written: string[] = [];
   const time = { now: 0 };
-  const line = new ProgressLine({ columns: 40, write: (text: string) => written.push(text) }, () => time.now);
+  const line = new ProgressLine(
+    { columns: 40, write: (text: string) => written.push(text) },
+    () => time.now,
+  );
   const at = (seconds: number, stage: string, step: number, steps: number) => {
     time.now = 1000 * seconds;
     line.update({ stage, step, steps });
@@ -22,7 +25,11 @@ describe('ProgressLine', () => {
     expect(at(80, 'sampling', 8, 8)).to.equal('\r\x1b[2Ksampling: step 8 of 8, 100 %');
   });
 
-  for (const [stage, done] of Object.entries({ downloading: 'downloaded', comparing: 'compared', converting: 'converted' })) {
+  for (const [stage, done] of Object.entries({
+    downloading: 'downloaded',
+    comparing: 'compared',
+    converting: 'converted',
+  })) {
     it(`shows what is ${done} in bytes, with the remaining time`, () => {
       const { at } = setUp();
       at(0, stage, 0, 4e9);
@@ -33,7 +40,9 @@ describe('ProgressLine', () => {
   it('shows what is loaded in bytes', () => {
     const { at } = setUp();
     expect(at(0, 'loading', 0, 4.56e9)).to.equal('\r\x1b[2Kloading: 0.0 of 4.6 GB, 0 %');
-    expect(at(10, 'loading', 1.14e9, 4.56e9)).to.equal('\r\x1b[2Kloading: 1.1 of 4.6 GB, 25 %, 0:30 left');
+    expect(at(10, 'loading', 1.14e9, 4.56e9)).to.equal(
+      '\r\x1b[2Kloading: 1.1 of 4.6 GB, 25 %, 0:30 left',
+    );
     expect(at(11, 'loading', 150_000, 1_500_000)).to.contain('loading: 0.1 of 1.5 MB, 10 %');
     expect(at(12, 'loading', 500, 900)).to.contain('loading: 0.5 of 0.9 kB');
   });
@@ -50,7 +59,9 @@ describe('ProgressLine', () => {
 
   it('never fills the last column, where a terminal would break the line', () => {
     const { at } = setUp();
-    expect(at(1, 'a stage with a name that is far too long', 1, 2)).to.have.length('\r\x1b[2K'.length + 39);
+    expect(at(1, 'a stage with a name that is far too long', 1, 2)).to.have.length(
+      '\r\x1b[2K'.length + 39,
+    );
   });
 
   it('clears what it has drawn, and nothing else', () => {
@@ -89,6 +100,13 @@ describe('ProgressLine', () => {
 
 describe('clock', () => {
   it('writes seconds, minutes and hours', () => {
-    expect([0, 59.4, 59.6, 3599, 3600, 36061].map(clock)).to.deep.equal(['0:00', '0:59', '1:00', '59:59', '1:00:00', '10:01:01']);
+    expect([0, 59.4, 59.6, 3599, 3600, 36061].map(clock)).to.deep.equal([
+      '0:00',
+      '0:59',
+      '1:00',
+      '59:59',
+      '1:00:00',
+      '10:01:01',
+    ]);
   });
 });

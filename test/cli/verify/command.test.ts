@@ -1,7 +1,11 @@
 /** `svd verify` on a reference made of what diffusers computed for the fixtures of pipelines. */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import { identifyCheckpoint, type TensorToWrite, writeSafetensors } from '../../../src/checkpoints/index.ts';
+import {
+  identifyCheckpoint,
+  type TensorToWrite,
+  writeSafetensors,
+} from '../../../src/checkpoints/index.ts';
 import { ProgressLine } from '../../../src/cli/terminal/progress.ts';
 import { verifyBackends } from '../../../src/cli/verify/backends.ts';
 import type { VerifyCommand } from '../../../src/cli/verify/command.ts';
@@ -17,18 +21,28 @@ import { componentsOf, picture, svd, workFolder } from '../runs.ts';
 
 const CASE = 'default-guidance';
 
-/** Outputs of a few blocks in the first step, in diffusers' axis order, as this package computes them. */
+/**
+ * Outputs of a few blocks in the first step, in diffusers' axis order, as this package computes
+ * them.
+ */
 async function blocksOf(fixture: Fixture): Promise<Record<string, TensorToWrite>> {
   const pipe = await pipelineByName(await componentsOf(CASE));
   const outputs = recordOutputs(pipe.unet);
   const blocks: Record<string, TensorToWrite> = {};
   const callbackOnStepEnd = async (_: unknown, step: number) => {
-    for (const path of step === 0 ? ['conv_in', 'down_blocks.0.resnets.0', 'mid_block.attentions.0', 'conv_out'] : []) {
+    for (const path of step === 0
+      ? ['conv_in', 'down_blocks.0.resnets.0', 'mid_block.attentions.0', 'conv_out']
+      : []) {
       blocks[`block.unet.${path}`] = { dtype: 'F32', ...(await channelsFirst(outputs.get(path)!)) };
     }
     return undefined;
   };
-  const options = { ...optionsOf(fixture), guidanceTogether: true, onBlock: () => {}, callbackOnStepEnd };
+  const options = {
+    ...optionsOf(fixture),
+    guidanceTogether: true,
+    onBlock: () => {},
+    callbackOnStepEnd,
+  };
   await pipe.generate(await imageOf(fixture), { ...options, outputType: 'array' });
   tf.dispose([...outputs.values()]);
   pipe.dispose();
@@ -50,19 +64,46 @@ describe('svd verify', () => {
     const args = JSON.parse(fixture.metadata.args);
     const { width, height, data } = await loadImage(picture(args.images[0]));
     tensors = {
-      ...Object.fromEntries(Object.entries(stages).map(([name, { data, shape }]) => [name, { dtype: 'F32' as const, data, shape }])),
+      ...Object.fromEntries(
+        Object.entries(stages).map(([name, { data, shape }]) => [
+          name,
+          { dtype: 'F32' as const, data, shape },
+        ]),
+      ),
       ...(await blocksOf(fixture)),
       'input.image.0': { dtype: 'U8', data, shape: [height, width, 3] },
     };
-    const defaults = { sigmas: null, min_guidance_scale: 1, max_guidance_scale: 3, fps: 7, motion_bucket_id: 127 };
-    const rest = { noise_aug_strength: 0.02, decode_chunk_size: args.num_frames, num_videos_per_prompt: 1 };
-    const checkpoint = { id: 'model', variant: null, files: (await identifyCheckpoint(model)).files };
-    metadata = { args: JSON.stringify({ ...defaults, ...rest, ...args }), checkpoint: JSON.stringify(checkpoint), blocks: '0' };
+    const defaults = {
+      sigmas: null,
+      min_guidance_scale: 1,
+      max_guidance_scale: 3,
+      fps: 7,
+      motion_bucket_id: 127,
+    };
+    const rest = {
+      noise_aug_strength: 0.02,
+      decode_chunk_size: args.num_frames,
+      num_videos_per_prompt: 1,
+    };
+    const checkpoint = {
+      id: 'model',
+      variant: null,
+      files: (await identifyCheckpoint(model)).files,
+    };
+    metadata = {
+      args: JSON.stringify({ ...defaults, ...rest, ...args }),
+      checkpoint: JSON.stringify(checkpoint),
+      blocks: '0',
+    };
   });
   after(() => folder.remove());
 
   /** Writes a reference with some tensors and metadata replaced, and gives its path. */
-  async function reference(name: string, changed: Record<string, TensorToWrite> = {}, meta: Record<string, string> = {}) {
+  async function reference(
+    name: string,
+    changed: Record<string, TensorToWrite> = {},
+    meta: Record<string, string> = {},
+  ) {
     const path = folder.path(`${name}.safetensors`);
     await writeSafetensors(path, { ...tensors, ...changed }, { ...metadata, ...meta });
     return path;
@@ -71,20 +112,38 @@ describe('svd verify', () => {
   /** The tensor of a name, a thousandth off. */
   function moved(name: string): Record<string, TensorToWrite> {
     const tensor = tensors[name]!;
-    return { [name]: { ...tensor, data: Float32Array.from(tensor.data as Float32Array, (value) => value * 1.001) } };
+    return {
+      [name]: {
+        ...tensor,
+        data: Float32Array.from(tensor.data as Float32Array, (value) => value * 1.001),
+      },
+    };
   }
 
   async function verify(path: string, command: Partial<VerifyCommand> = {}) {
-    const quiet = { signal: new AbortController().signal, progress: new ProgressLine(), note: () => {} };
+    const quiet = {
+      signal: new AbortController().signal,
+      progress: new ProgressLine(),
+      note: () => {},
+    };
     const given: VerifyCommand = {
-      ...{ model, reference: path, backend: testBackend as VerifyCommand['backend'], stageInputs: 'own', formulation: 'fastest' },
+      ...{
+        model,
+        reference: path,
+        backend: testBackend as VerifyCommand['backend'],
+        stageInputs: 'own',
+        formulation: 'fastest',
+      },
       ...{ json: false, quiet: true },
       ...command,
     };
     const {
       results: [result],
     } = await verifyBackends(given, quiet);
-    return { ...result!, broken: result!.stages!.filter(({ within }) => !within).map(({ stage }) => stage) };
+    return {
+      ...result!,
+      broken: result!.stages!.filter(({ within }) => !within).map(({ stage }) => stage),
+    };
   }
 
   it('finds every stage and block within tolerance, in the order of the computation, and leaves no tensor', async () => {
@@ -100,14 +159,21 @@ describe('svd verify', () => {
           .filter((name) => !name.startsWith('input.'))
           .sort(),
       );
-      expect(names.indexOf('block.unet.conv_in')).to.be.greaterThan(names.indexOf('initial_latents'));
+      expect(names.indexOf('block.unet.conv_in')).to.be.greaterThan(
+        names.indexOf('initial_latents'),
+      );
       expect(names.indexOf('block.unet.conv_out')).to.equal(names.indexOf('latents_step_0') - 1);
       expect(stages!.at(-1)!.stage).to.equal('frames');
     }
   });
 
   it("sees the VAE's blocks, also those that it runs in parts", async () => {
-    const paths = ['encoder.mid_block.resnets.0', 'decoder.mid_block.resnets.0', 'decoder.up_blocks.0.resnets.1', 'decoder.conv_out'];
+    const paths = [
+      'encoder.mid_block.resnets.0',
+      'decoder.mid_block.resnets.0',
+      'decoder.up_blocks.0.resnets.1',
+      'decoder.conv_out',
+    ];
     const one: TensorToWrite = { dtype: 'F32', data: new Float32Array(1), shape: [1] };
     const blocks = Object.fromEntries(paths.map((path) => [`block.vae.${path}`, one]));
     for (const stageInputs of ['own', 'reference'] as const) {
@@ -116,12 +182,16 @@ describe('svd verify', () => {
       expect(tf.memory().numTensors - before, 'tensors left').to.equal(0);
       const seen = stages!.filter(({ stage }) => stage.startsWith('block.vae.'));
       expect(seen.map(({ stage }) => stage)).to.have.members(Object.keys(blocks));
-      for (const { problem } of seen) expect(problem).to.match(/^has the shape \[\d+,\d+,\d+,\d+\] instead of \[1\]$/);
+      for (const { problem } of seen)
+        expect(problem).to.match(/^has the shape \[\d+,\d+,\d+,\d+\] instead of \[1\]$/);
     }
   });
 
   it('marks the first stage that breaks; fed with the reference, only those that are off themselves', async () => {
-    const path = await reference('moved', { ...moved('image_latents'), ...moved('block.unet.mid_block.attentions.0') });
+    const path = await reference('moved', {
+      ...moved('image_latents'),
+      ...moved('block.unet.mid_block.attentions.0'),
+    });
     const own = await verify(path);
     expect(own.firstBroken).to.equal('image_latents');
     expect(own.broken).to.deep.equal(['image_latents', 'block.unet.mid_block.attentions.0']);
@@ -136,7 +206,9 @@ describe('svd verify', () => {
     const args = ['verify', '--model', model, '--backend', testBackend];
     const table = await svd(...args, '--reference', broken);
     expect(table.code).to.equal(1);
-    expect(table.stdout).to.match(/^latents_step_0 +\[1,3,4,6,8\] +\S+e-\d+ +\S+e-\d+ +1\.0{9} +within 1e-4$/m);
+    expect(table.stdout).to.match(
+      /^latents_step_0 +\[1,3,4,6,8\] +\S+e-\d+ +\S+e-\d+ +1\.0{9} +within 1e-4$/m,
+    );
     expect(table.stdout).to.match(/^latents_step_1 .* ABOVE 1e-4 {2}<- the first$/m);
     expect(table.stdout).to.match(/^frames .* \d+\.\d{3} % \([01]\) +within 1e-4$/m);
     const good = await svd(...args, '--reference', await reference('good'), '--json');
@@ -149,7 +221,9 @@ describe('svd verify', () => {
   });
 
   it('tells a stage that is never computed', async () => {
-    const { within, stages } = await verify(await reference('more', { 'block.unet.no.such': tensors.added_time_ids! }));
+    const { within, stages } = await verify(
+      await reference('more', { 'block.unet.no.such': tensors.added_time_ids! }),
+    );
     expect(within).to.equal(false);
     expect(stages!.at(-1)).to.include({ stage: 'block.unet.no.such', problem: 'never computed' });
   });
@@ -160,8 +234,15 @@ describe('svd verify', () => {
         () => 'none',
         (error: Error) => error.message,
       );
-    const files = { ...JSON.parse(metadata.checkpoint!).files, 'unet/diffusion_pytorch_model.safetensors': '0' };
-    const other = await reference('other', {}, { checkpoint: JSON.stringify({ id: 'svd-xt', variant: null, files }) });
+    const files = {
+      ...JSON.parse(metadata.checkpoint!).files,
+      'unet/diffusion_pytorch_model.safetensors': '0',
+    };
+    const other = await reference(
+      'other',
+      {},
+      { checkpoint: JSON.stringify({ id: 'svd-xt', variant: null, files }) },
+    );
     expect(await failure(other)).to.equal(
       'The reference was made from another checkpoint, svd-xt: unet/diffusion_pytorch_model.safetensors differs. Make one from this checkpoint.',
     );
@@ -170,7 +251,9 @@ describe('svd verify', () => {
       /initial_latents is of the shape \[1,3,4,6,8\], but its arguments mean \[1,5,\?,\?,\?\]\. Make the reference again\.$/,
     );
     const none = await reference('none', {}, { args: 'null' });
-    expect(await failure(none)).to.equal(`${none} is no reference: test/reference/dump_reference.py writes those.`);
+    expect(await failure(none)).to.equal(
+      `${none} is no reference: test/reference/dump_reference.py writes those.`,
+    );
     expect(await failure(folder.path('missing.safetensors'))).to.contain('missing.safetensors');
     const usage = await svd('verify', '--model', model);
     expect([usage.code, usage.stderr]).to.deep.equal([

@@ -59,7 +59,11 @@ const computations: Record<string, (input: Input) => tf.Tensor | tf.Tensor[]> = 
     ...tf.split(input(6, 2), [1, 5], 0),
     ...tf.unstack(input(3, 2), 0),
   ],
-  joins: (input) => [tf.concat([input(2, 3), input(2, 4)], -1), tf.stack([input(2, 3), input(2, 3)], 1), tf.tile(input(2, 3), [2, 1])],
+  joins: (input) => [
+    tf.concat([input(2, 3), input(2, 4)], -1),
+    tf.stack([input(2, 3), input(2, 3)], 1),
+    tf.tile(input(2, 3), [2, 1]),
+  ],
   moves: (input) => [
     tf.transpose(input(2, 3, 4), [2, 0, 1]),
     tf.expandDims(input(2, 3), -1),
@@ -71,15 +75,23 @@ const computations: Record<string, (input: Input) => tf.Tensor | tf.Tensor[]> = 
     tf.gather(input(4, 3), tf.tensor1d([0, 2, 1], 'int32'), 1),
     tf.image.resizeNearestNeighbor(input(1, 2, 3, 4) as tf.Tensor4D, [4, 6]),
   ],
-  'new tensors': (input) => [tf.range(0, 7, 2), tf.fill([2, 3], 4), tf.zerosLike(input(2, 3)), tf.cast(input(3), 'int32')],
+  'new tensors': (input) => [
+    tf.range(0, 7, 2),
+    tf.fill([2, 3], 4),
+    tf.zerosLike(input(2, 3)),
+    tf.cast(input(3), 'int32'),
+  ],
   choices: (input) => tf.where(tf.greaterEqual(input(2, 3), 0), input(2, 3), tf.neg(input(2, 3))),
 };
 
 describe('dryRun', () => {
   for (const [name, compute] of Object.entries(computations)) {
     it(`gives the shapes and types of ${name}`, () => {
-      const described = (given: tf.Tensor | tf.Tensor[]) => [given].flat().map(({ shape, dtype }) => `${dtype} ${shape}`);
-      const real = tf.tidy(() => described(compute((...shape) => tf.ones(shape))) as unknown as tf.TensorContainer) as unknown as string[];
+      const described = (given: tf.Tensor | tf.Tensor[]) =>
+        [given].flat().map(({ shape, dtype }) => `${dtype} ${shape}`);
+      const real = tf.tidy(
+        () => described(compute((...shape) => tf.ones(shape))) as unknown as tf.TensorContainer,
+      ) as unknown as string[];
       let planned: string[] = [];
       dryRun('cpu', (input) => {
         planned = described(compute(input));
@@ -106,10 +118,15 @@ describe('dryRun', () => {
   });
 
   it('counts a view no second time', () => {
-    const { trace } = dryRun('cpu', (input) => tf.transpose(tf.reshape(input(4, 5), [1, 20]), [1, 0]));
+    const { trace } = dryRun('cpu', (input) =>
+      tf.transpose(tf.reshape(input(4, 5), [1, 20]), [1, 0]),
+    );
     expect(peakOf(trace)).to.equal(80);
-    const part = (device: 'tensorflow-cpu' | 'wasm') => peakOf(dryRun(device, (input) => tf.slice(input(4, 5), [1, 0], [2, 5])).trace);
-    expect([part('tensorflow-cpu'), part('wasm')], 'slices of the first axis').to.deep.equal([80, 120]);
+    const part = (device: 'tensorflow-cpu' | 'wasm') =>
+      peakOf(dryRun(device, (input) => tf.slice(input(4, 5), [1, 0], [2, 5])).trace);
+    expect([part('tensorflow-cpu'), part('wasm')], 'slices of the first axis').to.deep.equal([
+      80, 120,
+    ]);
   });
 
   it('keeps what XNNPACK packs for as long as the filter lives', () => {
@@ -149,7 +166,12 @@ describe('dryRun', () => {
 
   it('leaves the engine as it was, also after an error', () => {
     const kept = tf.ones([3]);
-    const state = () => [tf.getBackend(), tf.memory().numTensors, tf.memory().numBytes, tf.engine().state.numDataBuffers];
+    const state = () => [
+      tf.getBackend(),
+      tf.memory().numTensors,
+      tf.memory().numBytes,
+      tf.engine().state.numDataBuffers,
+    ];
     const before = state();
     dryRun('wasm', (input) => tf.add(input(3), tf.reshape(kept, [1, 3])));
     expect(state()).to.deep.equal(before);

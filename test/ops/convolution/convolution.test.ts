@@ -1,7 +1,17 @@
-/** Convolutions with PyTorch's padding, the linear map, and nearest-neighbour upsampling against TensorFlow.js' own plain ops. */
+/**
+ * Convolutions with PyTorch's padding, the linear map, and nearest-neighbour upsampling against
+ * TensorFlow.js' own plain ops.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import { conv2d, linear, padEvenly, resizeNearest, temporalConv, upsampleTwice } from '../../../src/ops/index.ts';
+import {
+  conv2d,
+  linear,
+  padEvenly,
+  resizeNearest,
+  temporalConv,
+  upsampleTwice,
+} from '../../../src/ops/index.ts';
 import { expectSame, named } from '../random.ts';
 
 describe('conv2d', () => {
@@ -19,7 +29,10 @@ describe('conv2d', () => {
             [1, 1],
             [0, 0],
           ]);
-          return tf.add(tf.conv2d(padded as tf.Tensor4D, filter(), stride, 'valid'), named('bias', [4]));
+          return tf.add(
+            tf.conv2d(padded as tf.Tensor4D, filter(), stride, 'valid'),
+            named('bias', [4]),
+          );
         },
       );
     });
@@ -61,13 +74,22 @@ describe('temporalConv', () => {
     it(`equals conv3d over ${batch} x ${frames} frames with ${taps} taps`, async () => {
       const [h, w, input, output] = [4, 3, 5, 6];
       const x = named<tf.Tensor4D>('x', [batch * frames, h, w, input]);
-      const [filter, bias] = [named<tf.Tensor4D>('filter', [taps, 1, input, output]), named<tf.Tensor1D>('bias', [output])];
+      const [filter, bias] = [
+        named<tf.Tensor4D>('filter', [taps, 1, input, output]),
+        named<tf.Tensor1D>('bias', [output]),
+      ];
       await expectSame(
         () => temporalConv(x, filter, bias, frames),
         () => {
           const video = tf.reshape(x, [batch, frames, h, w, input]) as tf.Tensor5D;
-          const y = tf.conv3d(video, tf.reshape(filter, [taps, 1, 1, input, output]) as tf.Tensor5D, 1, 'same');
-          return tf.add(tf.reshape(y, [batch * frames, h, w, output]), bias); // webgpu cannot broadcast to five axes
+          const y = tf.conv3d(
+            video,
+            tf.reshape(filter, [taps, 1, 1, input, output]) as tf.Tensor5D,
+            1,
+            'same',
+          );
+          // webgpu cannot broadcast to five axes
+          return tf.add(tf.reshape(y, [batch * frames, h, w, output]), bias);
         },
       );
       tf.dispose([x, filter, bias]);
@@ -80,7 +102,8 @@ describe('linear', () => {
     const [weight, bias] = [named<tf.Tensor2D>('weight', [6, 4]), named<tf.Tensor1D>('bias', [4])];
     for (const shape of [[6], [3, 6], [2, 3, 6], [2, 1, 3, 6]]) {
       const x = named('x', shape);
-      const plain = () => tf.reshape(tf.matMul(tf.reshape(x, [-1, 6]), weight), [...shape.slice(0, -1), 4]);
+      const plain = () =>
+        tf.reshape(tf.matMul(tf.reshape(x, [-1, 6]), weight), [...shape.slice(0, -1), 4]);
       await expectSame(() => linear(x, weight), plain);
       await expectSame(
         () => linear(x, weight, bias),
@@ -111,7 +134,9 @@ describe('upsampling', () => {
       [0, 0, 1, 1, 2],
       [0, 0, 1, 1, 2, 3, 3, 4],
     ];
-    expect(await resized.array()).to.deep.equal([rows!.map((row) => columns!.map((column) => values[0]![row]![column]))]);
+    expect(await resized.array()).to.deep.equal([
+      rows!.map((row) => columns!.map((column) => values[0]![row]![column])),
+    ]);
     tf.dispose([x, resized]);
   });
 });

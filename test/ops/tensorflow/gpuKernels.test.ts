@@ -1,6 +1,8 @@
 /**
- * What runs on a graphics card, tried on a processor: with the formulations for cards, every operation that a call issues has a kernel for
- * cards in the types it is issued with (gpu-kernels.json), so that none brings its inputs to the processor; and no step reads anything back.
+ * What runs on a graphics card, tried on a processor: with the formulations for cards, every
+ * operation that a call issues has a kernel for cards in the types it is issued with
+ * (gpu-kernels.json), so that none brings its inputs to the processor; and no step reads anything
+ * back.
  */
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -22,16 +24,21 @@ import { testBackend, testFormulation } from '../../setup.ts';
 
 const tiny = fileURLToPath(new URL('../../../weights/tiny', import.meta.url));
 
-/** By version of TensorFlow and name of the operation: the types of its kernels, such as `T=float Tidx=int32`. */
-const known = JSON.parse(readFileSync(new URL('../../fixtures/gpu-kernels.json', import.meta.url), 'utf8')) as Record<
-  string,
-  Record<string, string[]>
->;
+/**
+ * By version of TensorFlow and name of the operation: the types of its kernels, such as `T=float
+ * Tidx=int32`.
+ */
+const known = JSON.parse(
+  readFileSync(new URL('../../fixtures/gpu-kernels.json', import.meta.url), 'utf8'),
+) as Record<string, Record<string, string[]>>;
 
 /** What TensorFlow calls the types. */
 const native = { float32: 'float', float16: 'half', bfloat16: 'bfloat16' };
 
-/** Makes the backend say that it computes on a card, so that nothing that only processors have is called. Gives what undoes it. */
+/**
+ * Makes the backend say that it computes on a card, so that nothing that only processors have is
+ * called. Gives what undoes it.
+ */
 function asOnCard(): () => void {
   const backend = tf.backend() as unknown as { isUsingGpuDevice: boolean };
   const before = backend.isUsingGpuDevice;
@@ -48,7 +55,9 @@ function hasKernel({ name, types }: IssuedOp, version: string): boolean {
     const [attribute, type] = part.split('=') as [string, string];
     return (types[attribute] ?? type) === type;
   };
-  return signatures.some((signature) => signature.split(' ').every((part) => part === '' || fits(part)));
+  return signatures.some((signature) =>
+    signature.split(' ').every((part) => part === '' || fits(part)),
+  );
 }
 
 describe('on a graphics card', () => {
@@ -61,14 +70,18 @@ describe('on a graphics card', () => {
   function expectKernels(ops: IssuedOp[], versions: string[]): void {
     expect(ops.length).to.be.above(20);
     for (const version of versions) {
-      const without = ops.filter((op) => !hasKernel(op, version)).map(({ name, types }) => `${name} ${JSON.stringify(types)}`);
+      const without = ops
+        .filter((op) => !hasKernel(op, version))
+        .map(({ name, types }) => `${name} ${JSON.stringify(types)}`);
       expect(without, `operations without kernel in TensorFlow ${version}`).to.deep.equal([]);
     }
   }
 
   for (const dtype of computeDtypes) {
     // npm's tfjs-node-gpu has the old version, whose kernels for bfloat16 are for processors alone.
-    const versions = Object.keys(known).filter((version) => dtype !== 'bfloat16' || version !== '2.9.1');
+    const versions = Object.keys(known).filter(
+      (version) => dtype !== 'bfloat16' || version !== '2.9.1',
+    );
     it(`every operation of a call in ${dtype} has a kernel, and no step reads back`, async () => {
       const fixture = await readFixture('pipelines', 'odd-latents-8x.safetensors');
       const pipe = await pipelineByName(JSON.parse(fixture.metadata.components));
@@ -94,7 +107,9 @@ describe('on a graphics card', () => {
       (await vae.decode(latents, 2)).dispose();
     });
     const products = ops.filter(({ name }) => ['MatMul', 'BatchMatMulV2', 'Conv2D'].includes(name));
-    expect(products).to.have.deep.members(['MatMul', 'BatchMatMulV2', 'Conv2D'].map((name) => ({ name, types: { T: 'half' } })));
+    expect(products).to.have.deep.members(
+      ['MatMul', 'BatchMatMulV2', 'Conv2D'].map((name) => ({ name, types: { T: 'half' } })),
+    );
     tf.dispose([...inputs, latents]);
     pipe.dispose();
   });
@@ -109,24 +124,32 @@ describe('on a graphics card', () => {
   });
 
   for (const dtype of ['float32', 'float16', 'bfloat16'] as const) {
-    for (const weightDtype of dtype === 'float32' ? (['auto'] as const) : (['auto', 'float32'] as const)) {
+    for (const weightDtype of dtype === 'float32'
+      ? (['auto'] as const)
+      : (['auto', 'float32'] as const)) {
       it(`every operation of streaming ${dtype} weights, held as ${weightDtype}, has a kernel, and none reads back`, async () => {
         const folder = await mkdtemp(join(tmpdir(), 'svd-test-'));
         const restore = asOnCard();
         try {
-          const shipped = await StableVideoDiffusionPipeline.fromPretrained(tiny, { backend: 'tensorflow' });
+          const shipped = await StableVideoDiffusionPipeline.fromPretrained(tiny, {
+            backend: 'tensorflow',
+          });
           await shipped.savePretrained(folder, { dtype });
           shipped.dispose();
           const load = { backend: 'tensorflow', offload: 'sequential', weightDtype } as const;
           const pipe = await StableVideoDiffusionPipeline.fromPretrained(folder, load);
           const options = { height: 32, width: 32, numFrames: 2, numInferenceSteps: 1 };
-          const { ops, reads } = await issuedOps(() => pipe.generate(inputPicture('picture', 20, 12), options));
+          const { ops, reads } = await issuedOps(() =>
+            pipe.generate(inputPicture('picture', 20, 12), options),
+          );
           // Moved before they are widened, which is less to move.
           expect(ops).to.deep.include.members([
             { name: 'Bitcast', types: { T: 'uint8', type: native[dtype] } },
             { name: 'Transpose', types: { T: native[dtype], Tperm: 'int32' } },
           ]);
-          expect(ops.filter(({ name }) => name === 'Cast').map(({ types }) => types.SrcT)).to.include(native[dtype]);
+          expect(
+            ops.filter(({ name }) => name === 'Cast').map(({ types }) => types.SrcT),
+          ).to.include(native[dtype]);
           expectKernels(ops, Object.keys(known));
           expect(reads, 'whether latents are finite, and the frames').to.equal(2);
           pipe.dispose();

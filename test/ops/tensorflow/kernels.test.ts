@@ -1,6 +1,6 @@
 /**
- * Versions of libtensorflow without some of the kernels that are called by name: what runs instead, and that it gives the same. In processes of
- * their own, because each kernel is asked for once.
+ * Versions of libtensorflow without some of the kernels that are called by name: what runs instead,
+ * and that it gives the same. In processes of their own, because each kernel is asked for once.
  */
 import { expect } from 'chai';
 import { inFreshProcess } from '../../backends/freshProcess.ts';
@@ -18,7 +18,10 @@ interface Outcome {
   frames: number[];
 }
 
-/** A call with the small model, on a libtensorflow that refuses the operations that `missing` matches. */
+/**
+ * A call with the small model, on a libtensorflow that refuses the operations that `missing`
+ * matches.
+ */
 const without = (missing: string) =>
   inFreshProcess<Outcome>(`
 const ops = await import('./src/ops/index.ts');
@@ -97,12 +100,19 @@ describe('libtensorflow without kernels called by name', () => {
   for (const [missing, plain] of cases) {
     it(`gives the same frames without ${missing}, asked for once`, async () => {
       const { chosen, issued, refused, frames } = await without(missing);
-      const expected = Object.fromEntries(Object.entries(all.chosen).map(([name, fast]) => [name, plain.includes(name) ? 'plain' : fast]));
+      const expected = Object.fromEntries(
+        Object.entries(all.chosen).map(([name, fast]) => [
+          name,
+          plain.includes(name) ? 'plain' : fast,
+        ]),
+      );
       expect(chosen).to.deep.equal(expected);
       expect(Object.keys(refused), 'kernels that were tried').to.not.be.empty;
       expect([...new Set(Object.values(refused))], 'times that each was tried').to.deep.equal([1]);
       expect(issued.filter((name) => new RegExp(missing).test(name))).to.deep.equal([]);
-      expect(relativeL2(Float32Array.from(frames), Float32Array.from(all.frames))).to.be.at.most(1e-4);
+      expect(relativeL2(Float32Array.from(frames), Float32Array.from(all.frames))).to.be.at.most(
+        1e-4,
+      );
     });
   }
 });

@@ -21,7 +21,10 @@ describe('loading a pipeline', () => {
     }
     await files.close();
     const seen: Progress[] = [];
-    const pipe = await StableVideoDiffusionPipeline.fromPretrained(tiny, { backend: testBackend, onProgress: (p) => seen.push(p) });
+    const pipe = await StableVideoDiffusionPipeline.fromPretrained(tiny, {
+      backend: testBackend,
+      onProgress: (p) => seen.push(p),
+    });
     pipe.dispose();
     expect(seen[0]).to.deep.equal({ stage: 'loading', step: 0, steps: bytes });
     expect(seen.at(-1)).to.deep.equal({ stage: 'loading', step: bytes, steps: bytes });
@@ -33,11 +36,20 @@ describe('loading a pipeline', () => {
 
   it('refuses a call that cannot fit before it reads a weight', async () => {
     const seen: Progress[] = [];
-    const options = { backend: testBackend, memory: 2 ** 29, plannedFor: { height: 1024, width: 1024, numFrames: 64 } };
-    const loading = StableVideoDiffusionPipeline.fromPretrained(tiny, { ...options, onProgress: (p) => seen.push(p) });
+    const options = {
+      backend: testBackend,
+      memory: 2 ** 29,
+      plannedFor: { height: 1024, width: 1024, numFrames: 64 },
+    };
+    const loading = StableVideoDiffusionPipeline.fromPretrained(tiny, {
+      ...options,
+      onProgress: (p) => seen.push(p),
+    });
     const error = await loading.catch((thrown: unknown) => thrown);
     expect(error).to.be.instanceOf(MemoryError);
-    expect((error as Error).message).to.match(/^64 frames of 1024x1024 do not fit into memory: \w+ needs .*\. /);
+    expect((error as Error).message).to.match(
+      /^64 frames of 1024x1024 do not fit into memory: \w+ needs .*\. /,
+    );
     expect(seen).to.deep.equal([]);
   });
 
@@ -47,7 +59,11 @@ describe('loading a pipeline', () => {
         () => 'It was not refused.',
         (error: Error) => error.message,
       );
-    expect(await refused({ offload: 'disk' })).to.equal('`offload` has to be one of none, model, sequential but is disk.');
-    expect(await refused({ weightDtype: 'float16' })).to.equal('`weightDtype` has to be one of auto, float32 but is float16.');
+    expect(await refused({ offload: 'disk' })).to.equal(
+      '`offload` has to be one of none, model, sequential but is disk.',
+    );
+    expect(await refused({ weightDtype: 'float16' })).to.equal(
+      '`weightDtype` has to be one of auto, float32 but is float16.',
+    );
   });
 });

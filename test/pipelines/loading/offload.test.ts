@@ -30,7 +30,10 @@ describe('offload', () => {
   it('gives the frames of resident weights, call after call, and leaves no weight in memory', async () => {
     const image = await loadImage(path('test/fixtures/images/rocket.jpg'));
     const load = (offload: 'none' | 'model' | 'sequential') =>
-      StableVideoDiffusionPipeline.fromPretrained(path('weights/tiny'), { backend: testBackend, offload });
+      StableVideoDiffusionPipeline.fromPretrained(path('weights/tiny'), {
+        backend: testBackend,
+        offload,
+      });
     const resident = await load('none');
     const expected = (await resident.generate(image, options())).frames;
     resident.dispose();
@@ -42,7 +45,8 @@ describe('offload', () => {
         expect(frames.data).to.deep.equal(expected.data);
         // Declared weights count as tensors; those that hold values can be read.
         for (const model of [pipe.vae, pipe.imageEncoder, pipe.unet]) {
-          for (const { variable } of model.parameters()) expect(() => variable.read().dataSync()).to.throw('not in memory');
+          for (const { variable } of model.parameters())
+            expect(() => variable.read().dataSync()).to.throw('not in memory');
         }
       }
       pipe.dispose();
@@ -52,15 +56,20 @@ describe('offload', () => {
 
   it('frees the weights also when the call is stopped', async () => {
     const image = await loadImage(path('test/fixtures/images/rocket.jpg'));
-    const pipe = await StableVideoDiffusionPipeline.fromPretrained(path('weights/tiny'), { backend: testBackend, offload: 'model' });
+    const pipe = await StableVideoDiffusionPipeline.fromPretrained(path('weights/tiny'), {
+      backend: testBackend,
+      offload: 'model',
+    });
     const stop = new AbortController();
     const onProgress = ({ stage }: { stage: string }) => {
       if (stage === 'sampling') stop.abort();
     };
-    const failure = await pipe.generate(image, { ...options(), signal: stop.signal, onProgress }).then(
-      () => undefined,
-      (error: Error) => error,
-    );
+    const failure = await pipe
+      .generate(image, { ...options(), signal: stop.signal, onProgress })
+      .then(
+        () => undefined,
+        (error: Error) => error,
+      );
     expect(failure?.name).to.equal('AbortError');
     const [{ variable }] = pipe.unet.parameters();
     expect(() => variable.read().dataSync()).to.throw('not in memory');
@@ -71,7 +80,10 @@ describe('offload', () => {
 describe('offload sequential', () => {
   const openFiles = () => (existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd').length : 0);
 
-  async function failure(pipe: StableVideoDiffusionPipeline, changed: Partial<GenerateOptions>): Promise<Error> {
+  async function failure(
+    pipe: StableVideoDiffusionPipeline,
+    changed: Partial<GenerateOptions>,
+  ): Promise<Error> {
     const image = await loadImage(path('test/fixtures/images/rocket.jpg'));
     const before = { ...held(), files: openFiles() };
     const error = await pipe.generate(image, { ...options(), ...changed }).then(
@@ -83,18 +95,34 @@ describe('offload sequential', () => {
   }
 
   it('says that a model alone has no weights', async () => {
-    const pipe = await StableVideoDiffusionPipeline.fromPretrained(path('weights/tiny'), { backend: testBackend, offload: 'sequential' });
+    const pipe = await StableVideoDiffusionPipeline.fromPretrained(path('weights/tiny'), {
+      backend: testBackend,
+      offload: 'sequential',
+    });
     const x = tf.zeros([1, 8, 8, 4]);
-    expect(() => pipe.vae.call([x.slice([0, 0, 0, 0], [1, 8, 8, 3])])).to.throw('The weights of this layer are not in memory.');
+    expect(() => pipe.vae.call([x.slice([0, 0, 0, 0], [1, 8, 8, 3])])).to.throw(
+      'The weights of this layer are not in memory.',
+    );
     tf.dispose(x);
     pipe.dispose();
   });
 
   it('stops within every model, and frees weights and files', async () => {
-    const pipe = await StableVideoDiffusionPipeline.fromPretrained(path('weights/tiny'), { backend: testBackend, offload: 'sequential' });
-    for (const block of ['image_encoder.vision_model.pre_layrnorm', 'vae.encoder.conv_in', 'unet.conv_in', 'vae.decoder.conv_in']) {
+    const pipe = await StableVideoDiffusionPipeline.fromPretrained(path('weights/tiny'), {
+      backend: testBackend,
+      offload: 'sequential',
+    });
+    for (const block of [
+      'image_encoder.vision_model.pre_layrnorm',
+      'vae.encoder.conv_in',
+      'unet.conv_in',
+      'vae.decoder.conv_in',
+    ]) {
       const stop = new AbortController();
-      const error = await failure(pipe, { signal: stop.signal, onBlock: (name) => name === block && stop.abort() });
+      const error = await failure(pipe, {
+        signal: stop.signal,
+        onBlock: (name) => name === block && stop.abort(),
+      });
       expect(error.name, block).to.equal('AbortError');
     }
     pipe.dispose();
@@ -104,10 +132,14 @@ describe('offload sequential', () => {
     const folder = await mkdtemp(join(tmpdir(), 'offload-'));
     try {
       await cp(path('weights/tiny'), folder, { recursive: true });
-      const pipe = await StableVideoDiffusionPipeline.fromPretrained(folder, { backend: testBackend, offload: 'sequential' });
+      const pipe = await StableVideoDiffusionPipeline.fromPretrained(folder, {
+        backend: testBackend,
+        offload: 'sequential',
+      });
       const cut = (name: string) => {
         // Blocks are in no order in the file: all that comes after the first bytes is gone.
-        if (name === 'unet.conv_in') truncateSync(join(folder, 'unet', 'diffusion_pytorch_model.safetensors'), 200_000);
+        if (name === 'unet.conv_in')
+          truncateSync(join(folder, 'unet', 'diffusion_pytorch_model.safetensors'), 200_000);
       };
       const error = await failure(pipe, { onBlock: cut });
       expect(error).to.be.instanceOf(CheckpointError);

@@ -7,7 +7,8 @@ import { expectError } from '../../checkpoints/files.ts';
 import { expectSameWeights, withModel } from '../../converters/models.ts';
 import { testBackend } from '../../setup.ts';
 
-const load = (path: string, options = {}) => StableVideoDiffusionPipeline.fromPretrained(path, { backend: testBackend, ...options });
+const load = (path: string, options = {}) =>
+  StableVideoDiffusionPipeline.fromPretrained(path, { backend: testBackend, ...options });
 
 async function configsOf(path: string) {
   const files = await openModel(path);
@@ -45,19 +46,30 @@ describe('savePretrained', () => {
       await pipe.savePretrained(folder, { maxShardSize: 200_000 });
       await writeFile(path('copy/README.md'), 'text');
       const names = await readdir(path('copy/unet'));
-      const shards = names.filter((name) => /^diffusion_pytorch_model-\d{5}-of-\d{5}\.safetensors$/.test(name));
+      const shards = names.filter((name) =>
+        /^diffusion_pytorch_model-\d{5}-of-\d{5}\.safetensors$/.test(name),
+      );
       expect(shards.length)
         .to.be.above(2)
         .and.equal(names.length - 2);
-      const { metadata, weight_map } = JSON.parse(await readFile(path('copy/unet/diffusion_pytorch_model.safetensors.index.json'), 'utf8'));
+      const { metadata, weight_map } = JSON.parse(
+        await readFile(path('copy/unet/diffusion_pytorch_model.safetensors.index.json'), 'utf8'),
+      );
       expect(new Set(Object.values(weight_map))).to.deep.equal(new Set(shards));
       expect(metadata.total_size).to.equal(4 * pipe.unet.countParams());
       await pipe.savePretrained(folder, { variant: 'fp16', dtype: 'float16' });
-      expect(await readdir(path('copy/unet'))).to.include.members([...shards, 'diffusion_pytorch_model.fp16.safetensors']);
+      expect(await readdir(path('copy/unet'))).to.include.members([
+        ...shards,
+        'diffusion_pytorch_model.fp16.safetensors',
+      ]);
       await pipe.savePretrained(folder);
       pipe.dispose();
       expect((await readdir(path('copy/unet'))).sort()).to.deep.equal(
-        ['config.json', 'diffusion_pytorch_model.fp16.safetensors', 'diffusion_pytorch_model.safetensors'].sort(),
+        [
+          'config.json',
+          'diffusion_pytorch_model.fp16.safetensors',
+          'diffusion_pytorch_model.safetensors',
+        ].sort(),
       );
       await expectSameWeights(model, folder);
       expect(await readFile(path('copy/README.md'), 'utf8')).to.equal('text');
@@ -79,8 +91,16 @@ describe('savePretrained', () => {
     withModel('float32', async (model, path) => {
       const pipe = await load(model);
       const why = new Error('enough');
-      expect(await pipe.savePretrained(path('copy'), { signal: AbortSignal.abort(why) }).catch((error) => error)).to.equal(why);
-      await expectError(() => pipe.savePretrained(path('nowhere/copy')), 'Cannot write', 'does not exist');
+      expect(
+        await pipe
+          .savePretrained(path('copy'), { signal: AbortSignal.abort(why) })
+          .catch((error) => error),
+      ).to.equal(why);
+      await expectError(
+        () => pipe.savePretrained(path('nowhere/copy')),
+        'Cannot write',
+        'does not exist',
+      );
       pipe.dispose();
       expect(await readdir(path('.'))).to.deep.equal(['single']);
     }));

@@ -19,14 +19,29 @@ describe('weightDtype', () => {
     const before = held();
     const frames: Float32Array[] = [];
     const halves: number[] = [];
-    const settings: LoadOptions[] = [{ weightDtype: 'float32' }, { weightDtype: 'auto' }, { offload: 'model' }];
+    const settings: LoadOptions[] = [
+      { weightDtype: 'float32' },
+      { weightDtype: 'auto' },
+      { offload: 'model' },
+    ];
     for (const options of settings) {
-      const pipe = await StableVideoDiffusionPipeline.fromPretrained(tiny, { backend: testBackend, ...options });
-      const weights = [pipe.unet, pipe.vae, pipe.imageEncoder].flatMap((model) => model.parameters());
+      const pipe = await StableVideoDiffusionPipeline.fromPretrained(tiny, {
+        backend: testBackend,
+        ...options,
+      });
+      const weights = [pipe.unet, pipe.vae, pipe.imageEncoder].flatMap((model) =>
+        model.parameters(),
+      );
       halves.push(weights.filter(({ variable }) => isHalf(variable.read())).length);
       const generate = () =>
         pipe.generate(picture, {
-          ...{ height: 32, width: 32, numFrames: 2, numInferenceSteps: 1, outputType: 'array' as const },
+          ...{
+            height: 32,
+            width: 32,
+            numFrames: 2,
+            numInferenceSteps: 1,
+            outputType: 'array' as const,
+          },
           generator: new Generator(1),
         });
       frames.push((await generate()).frames.data);
