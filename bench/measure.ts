@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Case, Work } from './cases.ts';
 import { median, relativeL2 } from './numbers.ts';
-import { Side } from './side.ts';
+import { Side } from './process.ts';
 
 /** A row of the results; bytes are the most resident memory during the rounds. */
 export interface Row {
@@ -43,14 +43,19 @@ const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 /** Starts our side, which has to be compiled. */
 export function startOurs(work: Work, backend: string, threads: number): Side {
   const args = ['--work', JSON.stringify(work), '--backend', backend, '--threads', `${threads}`];
-  return new Side(`ours on ${backend}`, process.execPath, [here('.built/bench/ours.js'), ...args]);
+  return new Side(`ours on ${backend}`, process.execPath, [here('.built/bench/tfjs.js'), ...args]);
 }
 
 function startPeer(work: Work, peer: string, { threads, python }: Options): Side {
   if (peer !== 'diffusers') return startOurs(work, peer, threads);
   // checkpoints are folders; nothing is to be fetched
   const env = { HF_HUB_OFFLINE: '1', TRANSFORMERS_VERBOSITY: 'error' };
-  return new Side('diffusers', python, [here('peer.py'), JSON.stringify(work), `${threads}`], env);
+  return new Side(
+    'diffusers',
+    python,
+    [here('diffusers.py'), JSON.stringify(work), `${threads}`],
+    env,
+  );
 }
 
 /** The values in a file of float32. */

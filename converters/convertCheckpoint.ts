@@ -1,6 +1,7 @@
 /** Converts checkpoints between the formats, one tensor at a time. */
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { type Checkpoint, type Format, formats } from '../src/checkpoints/checkpoint.ts';
 import { declaredModel } from '../src/checkpoints/components.ts';
 import {
   componentNames,
@@ -11,13 +12,7 @@ import { diffusersFiles } from '../src/checkpoints/diffusers/weightFiles.ts';
 import { configTexts, type ModelToWrite } from '../src/checkpoints/diffusers/writeFolder.ts';
 import { CheckpointError } from '../src/checkpoints/errors.ts';
 import { type CheckpointIdentity, identifyCheckpoint } from '../src/checkpoints/identity.ts';
-import {
-  type Format,
-  formats,
-  type ModelFiles,
-  type OpenOptions,
-  openModel,
-} from '../src/checkpoints/openCheckpoint.ts';
+import { type OpenOptions, openCheckpoint } from '../src/checkpoints/openCheckpoint.ts';
 import { originalLayout } from '../src/checkpoints/original/keys.ts';
 import { layOut, type TensorToWrite } from '../src/checkpoints/safetensors/writer.ts';
 import { type QuantizeTo, quantizations } from '../src/checkpoints/tfjs/quantize.ts';
@@ -62,7 +57,7 @@ export interface Conversion {
   /** The checkpoint that was read; its hashes are also in the result. */
   source: CheckpointIdentity;
   /** What the input did not say and had to be supposed. */
-  supposed?: string;
+  assumption?: string;
   /** How far quantised weights are from the exact ones. */
   errors: Partial<Record<WeightedComponent, ComponentError>>;
 }
@@ -85,7 +80,7 @@ export async function convertCheckpoint(
   const { to, from, dtype, quantize = 'none', shardSize, onProgress, signal, ...opening } = options;
   checkOptions(options);
   await checkFree(output);
-  const files = await openModel(input, opening);
+  const files = await openCheckpoint(input, opening);
   const hashing = new AbortController();
   try {
     if (from !== undefined && files.format !== from)
@@ -149,7 +144,7 @@ export async function convertCheckpoint(
       onWritten: (data) => buffers.give(data),
       onProgress: (step, steps) => onProgress?.({ stage: 'converting', step, steps }),
     });
-    return { source: await identity, supposed: files.supposed, errors };
+    return { source: await identity, assumption: files.assumption, errors };
   } finally {
     hashing.abort();
     await files.close();
@@ -183,7 +178,7 @@ function checkOptions({ to, dtype, quantize, shardSize }: ConvertOptions): void 
 }
 
 async function openComponent(
-  files: ModelFiles,
+  files: Checkpoint,
   component: WeightedComponent,
 ): Promise<OpenComponent> {
   const source = await files.weights(component);
@@ -240,7 +235,7 @@ function textsRun(texts: () => Promise<Record<string, string>>): Run {
  * The work of writing all configs. What the weights are made from stands in `model_index.json`,
  * where diffusers passes it over.
  */
-function configsRun(files: ModelFiles, identity: Promise<CheckpointIdentity>): Run {
+function configsRun(files: Checkpoint, identity: Promise<CheckpointIdentity>): Run {
   const configs = Object.fromEntries(
     componentNames.map((name) => [name, files.config(name)]),
   ) as ModelToWrite['configs'];
@@ -250,7 +245,7 @@ function configsRun(files: ModelFiles, identity: Promise<CheckpointIdentity>): R
 }
 
 /** What tells one input from another without reading it whole. */
-async function fingerprint(files: ModelFiles): Promise<unknown> {
+async function fingerprint(files: Checkpoint): Promise<unknown> {
   const folder = files.format === 'original' ? dirname(files.path) : files.path;
   const entries = (await files.files()).sort().map(async (file) => {
     const { size, mtimeMs } = await stat(join(folder, file));

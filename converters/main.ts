@@ -4,7 +4,7 @@ import { cachedFolderOf, hubOptions, readHubCommand } from '../src/cli/hubModel.
 import { type Options, readArguments } from '../src/cli/terminal/arguments.ts';
 import { UsageError } from '../src/cli/terminal/errors.ts';
 import { formatHelp } from '../src/cli/terminal/help.ts';
-import { watched } from '../src/cli/terminal/session.ts';
+import { runSession } from '../src/cli/terminal/session.ts';
 import { byteCount, oneOf, wholeNumber } from '../src/cli/terminal/values.ts';
 import type { Conversion } from './convertCheckpoint.ts';
 
@@ -107,7 +107,7 @@ export async function run(args: string[]): Promise<number> {
       .values('num-frames')
       .map((text) => wholeNumber('num-frames', text, { min: 1 }))[0],
   };
-  const result = await watched(
+  const result = await runSession(
     { json: given.has('json'), quiet: given.has('quiet') },
     async ({ signal, progress, note }) => {
       const path = await cachedFolderOf(input, readHubCommand(given));
@@ -117,7 +117,7 @@ export async function run(args: string[]): Promise<number> {
         onProgress: progress.update.bind(progress),
         signal,
       });
-      if (conversion.supposed) note(conversion.supposed);
+      if (conversion.assumption) note(conversion.assumption);
       return conversion;
     },
   );

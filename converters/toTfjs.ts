@@ -3,10 +3,10 @@
  * reads once this package is imported.
  */
 import { version_layers } from '@tensorflow/tfjs';
+import type { Checkpoint } from '../src/checkpoints/checkpoint.ts';
 import { TFJS } from '../src/checkpoints/diffusers/names.ts';
 import { CheckpointError } from '../src/checkpoints/errors.ts';
 import type { CheckpointIdentity } from '../src/checkpoints/identity.ts';
-import type { ModelFiles } from '../src/checkpoints/openCheckpoint.ts';
 import {
   type ManifestWeight,
   type Quantization,
@@ -18,7 +18,7 @@ import {
   quantized,
 } from '../src/checkpoints/tfjs/quantize.ts';
 import type { Buffers } from '../src/checkpoints/weights/buffers.ts';
-import { bytesOf, type OpenComponent, type Turn } from '../src/checkpoints/weights/export.ts';
+import { bytesOf, type OpenComponent, type Transpose } from '../src/checkpoints/weights/export.ts';
 import { bytesFromCheckpoint, valuesFromCheckpoint } from '../src/checkpoints/weights/layout.ts';
 import type { Run } from './resumable.ts';
 import { artifactOf } from './topology.ts';
@@ -67,7 +67,7 @@ function storedAs(
 
 /** The work of writing one component. */
 export function tfjsRun(
-  files: ModelFiles,
+  files: Checkpoint,
   { component, source }: OpenComponent,
   options: TfjsOptions,
 ): Run {
@@ -94,7 +94,7 @@ export function tfjsRun(
         (dtype === undefined || dtype === 'float16');
       const make = async (): Promise<{ data: Uint8Array; note: Note }> => {
         if (exact) {
-          const turn: Turn = (bytes, memory) =>
+          const turn: Transpose = (bytes, memory) =>
             bytesFromCheckpoint(toOurs, info.shape, bytes, memory);
           const data = await bytesOf(source, key, options.buffers, turn);
           return { data, note: dtype === undefined ? {} : { quantization: { dtype: 'float16' } } };

@@ -3,10 +3,11 @@
  * of its weights.
  */
 import * as tf from '@tensorflow/tfjs';
+import type { Checkpoint } from '../src/checkpoints/checkpoint.ts';
 import { componentModel } from '../src/checkpoints/components.ts';
 import type { WeightedComponent } from '../src/checkpoints/diffusers/names.ts';
-import type { ModelFiles } from '../src/checkpoints/openCheckpoint.ts';
-import { type AnyBlock, type Kwargs, type Parameter, withoutWeights } from '../src/layers/block.ts';
+import { type AnyBlock, type Kwargs, withoutWeights } from '../src/layers/block.ts';
+import type { Parameter } from '../src/layers/parameter.ts';
 
 /** A component's topology, as `model.json` has it, and its weights by key. */
 export interface Artifact {
@@ -16,7 +17,7 @@ export interface Artifact {
 
 /** Shapes of a component's inputs without the first axis; null where any length will do. */
 function inputsOf(layer: AnyBlock): Record<string, tf.Shape> {
-  const entries = Object.entries(layer.takes!).filter(([name]) => !name.endsWith('?'));
+  const entries = Object.entries(layer.inputAxes!).filter(([name]) => !name.endsWith('?'));
   return Object.fromEntries(
     entries.map(([name, axes]) => [
       name,
@@ -26,7 +27,7 @@ function inputsOf(layer: AnyBlock): Record<string, tf.Shape> {
 }
 
 /** Builds the model of a component without weights and describes it. */
-export function artifactOf(files: ModelFiles, component: WeightedComponent): Artifact {
+export function artifactOf(files: Checkpoint, component: WeightedComponent): Artifact {
   const layer = componentModel(files, component);
   const inputs = Object.entries(inputsOf(layer)).map(([name, shape]) => tf.input({ name, shape }));
   // What `numFrames` is if nobody says so: a call of the loaded model may.

@@ -6,12 +6,12 @@ export * from './media/index.ts';
 export { MemoryError } from './memory/errors.ts';
 export type { Estimate, OffloadMode, StageEstimate } from './memory/estimate.ts';
 export {
-  type FixedSettings,
+  type GivenSettings,
   type MemoryPlan,
   type MemoryRequest,
   planMemory,
 } from './memory/plan.ts';
-export type { Levers, ModelConfigs, VideoSize } from './memory/stages.ts';
+export type { MemorySettings, ModelConfigs, VideoSize } from './memory/stages.ts';
 export * from './models/index.ts';
 export { type FormulationSet, useFormulations } from './ops/formulations.ts';
 export * from './pipelines/components.ts';

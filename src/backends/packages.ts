@@ -40,6 +40,6 @@ export function processorName(): string {
 }
 
 /** The message of whatever was thrown, on one line. */
-export function reasonOf(error: unknown): string {
+export function messageOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n')[0].trim();
 }

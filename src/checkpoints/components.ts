@@ -8,10 +8,10 @@ import {
   CLIPVisionModelWithProjection,
   UNetSpatioTemporalConditionModel,
 } from '../models/index.ts';
+import type { Checkpoint } from './checkpoint.ts';
 import { camelCaseConfig } from './configs.ts';
 import type { WeightedComponent } from './diffusers/names.ts';
 import { CheckpointError } from './errors.ts';
-import type { ModelFiles } from './openCheckpoint.ts';
 
 const classes = {
   unet: UNetSpatioTemporalConditionModel,
@@ -23,7 +23,7 @@ const classes = {
  * The model of a component, not built, under the component's name. @throws CheckpointError if its
  * config is of no such model.
  */
-export function componentModel(files: ModelFiles, component: WeightedComponent): AnyBlock {
+export function componentModel(files: Checkpoint, component: WeightedComponent): AnyBlock {
   try {
     return new classes[component]({ ...camelCaseConfig(files.config(component)), name: component });
   } catch (error) {
@@ -37,7 +37,7 @@ export function componentModel(files: ModelFiles, component: WeightedComponent):
 }
 
 /** The same, built without values of its weights. To be disposed. */
-export function declaredModel(files: ModelFiles, component: WeightedComponent): AnyBlock {
+export function declaredModel(files: Checkpoint, component: WeightedComponent): AnyBlock {
   const model = componentModel(files, component);
   withoutWeights(() => model.build());
   return model;

@@ -5,8 +5,8 @@
 import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
-import { CheckpointError, reason } from './errors.ts';
-import { type OpenOptions, openModel } from './openCheckpoint.ts';
+import { CheckpointError, messageOf } from './errors.ts';
+import { type OpenOptions, openCheckpoint } from './openCheckpoint.ts';
 import { sha256OfFiles } from './sha256.ts';
 
 /** Names a checkpoint and the bytes that it is made of. */
@@ -44,7 +44,7 @@ export async function identifyCheckpoint(
   path: string,
   { signal, hashes: kind, ...options }: IdentifyOptions = {},
 ): Promise<CheckpointIdentity> {
-  const model = await openModel(path, options);
+  const model = await openCheckpoint(path, options);
   const files = (await model.files().finally(() => model.close())).sort();
   const folder = model.format === 'original' ? dirname(path) : path;
   const targets = await Promise.all(files.map((file) => resolved(join(folder, file))));
@@ -71,7 +71,7 @@ async function resolved(path: string): Promise<string> {
   try {
     return await realpath(path);
   } catch (error) {
-    throw new CheckpointError(`Cannot read ${path}: ${reason(error)}.`, { cause: error });
+    throw new CheckpointError(`Cannot read ${path}: ${messageOf(error)}.`, { cause: error });
   }
 }
 

@@ -1,6 +1,7 @@
 /** The public checkpoint API in Node. */
 
 export * from './browser.ts';
+export type { Checkpoint, Format } from './checkpoint.ts';
 export type { Component, WeightedComponent } from './diffusers/names.ts';
 export { openModelFolder } from './diffusers/openFolder.ts';
 export { type ModelToWrite, writeModelFolder } from './diffusers/writeFolder.ts';
@@ -10,7 +11,7 @@ export { locateModel } from './hub/locate.ts';
 export { type CheckpointIdentity, identifyCheckpoint } from './identity.ts';
 export { type Inspection, inspectModel } from './inspect.ts';
 export { type LoadLayerWeightsOptions, loadLayerWeights } from './loadLayerWeights.ts';
-export { type Format, type ModelFiles, type OpenOptions, openModel } from './openCheckpoint.ts';
+export { type OpenOptions, openCheckpoint } from './openCheckpoint.ts';
 export type { SingleFileOptions } from './original/open.ts';
 export { type PublishedConfigs, publishedConfigs } from './original/publishedConfigs.ts';
 export { openSafetensors } from './safetensors/file.ts';

@@ -2,10 +2,11 @@
  * What a checkpoint turns out to be by the names and shapes of its tensors, and what is wrong with
  * them.
  */
+
+import type { Checkpoint } from './checkpoint.ts';
 import { declaredModel } from './components.ts';
 import { type WeightedComponent, weightedComponents } from './diffusers/names.ts';
 import { CheckpointError } from './errors.ts';
-import type { ModelFiles } from './openCheckpoint.ts';
 import { publishedConfigs } from './original/publishedConfigs.ts';
 import { checkWeights } from './weights/load.ts';
 import type { WeightSource } from './weights/source.ts';
@@ -22,7 +23,7 @@ export interface Inspection {
  * Looks at the headers of all weight files. @throws CheckpointError if one is missing or broken, or
  * a config is of another model.
  */
-export async function inspectModel(files: ModelFiles): Promise<Inspection> {
+export async function inspectModel(files: Checkpoint): Promise<Inspection> {
   const { num_frames: numFrames } = files.config('unet') as { num_frames: number };
   const { configs } = publishedConfigs(numFrames);
   const published = { ...files, config: (component: keyof typeof configs) => configs[component] };
@@ -43,7 +44,7 @@ export async function inspectModel(files: ModelFiles): Promise<Inspection> {
 
 /** What keeps the tensors of `source` from being the weights of a component. */
 function misfit(
-  files: ModelFiles,
+  files: Checkpoint,
   component: WeightedComponent,
   source: WeightSource,
 ): string | undefined {

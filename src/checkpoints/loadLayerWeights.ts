@@ -2,13 +2,14 @@
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type AnyBlock, withoutWeights } from '../layers/block.ts';
+import type { Checkpoint } from './checkpoint.ts';
 import { checkInside } from './diffusers/insideFolder.ts';
 import { weightedComponents, weightFileAmong } from './diffusers/names.ts';
-import { filesNamedBy } from './diffusers/shards.ts';
-import { CheckpointError, listed, reason } from './errors.ts';
+import { shardsOf } from './diffusers/shards.ts';
+import { CheckpointError, listed, messageOf } from './errors.ts';
 import type { DownloadOptions } from './hub/download.ts';
 import { isFolder, locateModel } from './hub/locate.ts';
-import { type ModelFiles, openModel } from './openCheckpoint.ts';
+import { openCheckpoint } from './openCheckpoint.ts';
 import type { SingleFileOptions } from './original/open.ts';
 import { openSafetensors } from './safetensors/file.ts';
 import { openSharded } from './safetensors/sharded.ts';
@@ -129,14 +130,14 @@ async function openSources(
 ): Promise<OpenSources> {
   const alone = (source: WeightSource) => ({ sources: [{ source }], close: () => source.close() });
   if (checkpoint.endsWith('.json')) {
-    await checkInside(dirname(checkpoint), await filesNamedBy(checkpoint));
+    await checkInside(dirname(checkpoint), await shardsOf(checkpoint));
     return alone(await openSharded(checkpoint));
   }
   if (checkpoint.endsWith('.safetensors')) {
     const source = await openSafetensors(checkpoint);
     if (!source.names().some((name) => name.startsWith(ORIGINAL_UNET))) return alone(source);
     await source.close();
-    return componentsOf(await openModel(checkpoint, { config: options.config }));
+    return componentsOf(await openCheckpoint(checkpoint, { config: options.config }));
   }
   const { variant, revision, token, cacheDir, localFilesOnly, signal } = options;
   const path = await locateModel(checkpoint, {
@@ -148,12 +149,12 @@ async function openSources(
     signal,
   });
   const file = (await isFolder(path)) ? await weightFileIn(path, variant) : undefined;
-  if (file === undefined) return componentsOf(await openModel(path, { variant }));
+  if (file === undefined) return componentsOf(await openCheckpoint(path, { variant }));
   await checkInside(path, [file]);
   return openSources(join(path, file), {});
 }
 
-async function componentsOf(model: ModelFiles): Promise<OpenSources> {
+async function componentsOf(model: Checkpoint): Promise<OpenSources> {
   try {
     const sources: NamedSource[] = [];
     for (const name of weightedComponents)
@@ -168,7 +169,7 @@ async function componentsOf(model: ModelFiles): Promise<OpenSources> {
 /** The weight file in the folder of a component, if that is what it is. */
 async function weightFileIn(folder: string, variant?: string): Promise<string | undefined> {
   const files = await readdir(folder).catch((error: unknown) => {
-    throw new CheckpointError(`Cannot open the folder ${folder}: ${reason(error)}.`, {
+    throw new CheckpointError(`Cannot open the folder ${folder}: ${messageOf(error)}.`, {
       cause: error,
     });
   });

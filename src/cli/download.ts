@@ -4,7 +4,7 @@ import { hubOptions, readHubCommand } from './hubModel.ts';
 import { type Options, readArguments } from './terminal/arguments.ts';
 import { UsageError } from './terminal/errors.ts';
 import { formatHelp } from './terminal/help.ts';
-import { watched } from './terminal/session.ts';
+import { runSession } from './terminal/session.ts';
 
 const options: Options = {
   variant: {
@@ -45,7 +45,7 @@ export async function run(args: string[]): Promise<number> {
       `svd download takes one model of the hub, such as org/name, but is given "${given.positionals.join(' ')}". See svd download --help.`,
     );
   }
-  const report = await watched(
+  const report = await runSession(
     { json: given.has('json'), quiet: given.has('quiet') },
     async ({ signal, progress }) => {
       const onProgress = progress.update.bind(progress);

@@ -3,7 +3,7 @@
  * of it needs on each backend.
  */
 
-import { gibibytes } from '../memory/bytes.ts';
+import { formatBytes } from '../memory/bytes.ts';
 import type {
   DescribeOptions,
   DevicePlan,
@@ -146,7 +146,7 @@ function describe({
 }: ModelDescription): string {
   const parts = Object.entries(models).map(
     ([name, { parameters, bytes, dtypes }]) =>
-      `  ${(name === 'imageEncoder' ? 'image_encoder' : name).padEnd(14)}${parameters.toLocaleString('en').padStart(15)} parameters, ${gibibytes(bytes).padStart(7)} of ${dtypes.join(', ')}`,
+      `  ${(name === 'imageEncoder' ? 'image_encoder' : name).padEnd(14)}${parameters.toLocaleString('en').padStart(15)} parameters, ${formatBytes(bytes).padStart(7)} of ${dtypes.join(', ')}`,
   );
   const guidance = call.guided ? 'with guidance' : 'without guidance';
   const videos = call.videos === 1 ? '' : `${call.videos} videos of `;
@@ -184,8 +184,8 @@ function describePlan({
   const where = device === 'wasm' ? 'of WebAssembly' : 'of the card';
   const needs =
     deviceBytes === undefined
-      ? gibibytes(processBytes)
-      : `${gibibytes(deviceBytes)} ${where}, ${gibibytes(processBytes)} of the process`;
+      ? formatBytes(processBytes)
+      : `${formatBytes(deviceBytes)} ${where}, ${formatBytes(processBytes)} of the process`;
   const text = fits ? [needs, ...choices].join('; ') : `does not fit. ${advice}`;
   const [first, ...more] = wrap(text, 80 - 26);
   const known = deviceBytes === undefined || deviceKnown;

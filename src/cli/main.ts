@@ -3,7 +3,7 @@
  * The `svd` command: finds the subcommand, and turns whatever goes wrong into one sentence and an
  * exit code.
  */
-import { exitCode, reason, UsageError } from './terminal/errors.ts';
+import { exitCode, messageOf, UsageError } from './terminal/errors.ts';
 import { formatHelp } from './terminal/help.ts';
 import { didYouMean } from './terminal/nearest.ts';
 import { version } from './version.ts';
@@ -83,7 +83,7 @@ async function main([name, ...args]: string[]): Promise<number> {
 }
 
 function report(error: unknown, debug: boolean): number {
-  console.error(`svd: ${reason(error)}`);
+  console.error(`svd: ${messageOf(error)}`);
   if (debug && error instanceof Error) console.error(error.stack);
   return exitCode(error);
 }

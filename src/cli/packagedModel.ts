@@ -3,7 +3,7 @@
  * was trained for.
  */
 import { join } from 'node:path';
-import { camelCaseConfig, type OpenOptions, openModel } from '../checkpoints/index.ts';
+import { camelCaseConfig, type OpenOptions, openCheckpoint } from '../checkpoints/index.ts';
 import { packageFolder } from './version.ts';
 
 /** The folder of the checkpoint that is taken if none is named. */
@@ -22,7 +22,7 @@ export interface TrainedFor {
 
 /** Reads what the checkpoint `model`, a folder or an original file, was trained for. */
 export async function trainedFor(model: string, options: OpenOptions = {}): Promise<TrainedFor> {
-  const files = await openModel(model, options);
+  const files = await openCheckpoint(model, options);
   const { sampleSize, numFrames } = camelCaseConfig(files.config('unet')) as {
     sampleSize?: number | number[];
     numFrames?: number;

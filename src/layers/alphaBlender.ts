@@ -77,7 +77,7 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
     return switchSpatialToTemporalMix ? tf.sub(1, alpha) : alpha;
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return {
       spatial: ['B*F', '...', 'C'],
       temporal: ['B*F', '...', 'C'],

@@ -5,7 +5,7 @@ import {
   inSlices,
   type Projections,
   queryScale,
-  shaped,
+  reshapeTo,
   temporalAttention,
 } from '../ops/index.ts';
 import { type AnyBlock, Block, firstShape, type Inputs, type LayerArgs } from './block.ts';
@@ -113,21 +113,21 @@ export class Attention extends Block<AttentionArgs> {
     return this.args.heads ?? 8;
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     const { queryDim, crossAttentionDim = queryDim } = this.args;
     return { x: ['B', '...', queryDim], 'context?': ['b', 'L', crossAttentionDim] };
   }
 
   protected forward([x, context]: tf.Tensor[]): tf.Tensor {
-    const tokens = shaped<tf.Tensor3D>(x, [x.shape[0], -1, x.shape[x.rank - 1]]); // [B, N, C]
+    const tokens = reshapeTo<tf.Tensor3D>(x, [x.shape[0], -1, x.shape[x.rank - 1]]); // [B, N, C]
     const normed = (this.groupNorm ? this.groupNorm.call(tokens) : tokens) as tf.Tensor3D;
     const attend = (queries: tf.Tensor, source: tf.Tensor) =>
       this.toOut.call(attention(this.projections(queries, source), this.heads, this.scoreBytes));
     // Items attend to themselves alone, so queries, keys and values of a few are enough at a time.
     const attended = context
-      ? attend(normed, spread(context as tf.Tensor3D, x.shape[0]))
+      ? attend(normed, repeatContexts(context as tf.Tensor3D, x.shape[0]))
       : inSlices([normed], 4 * 4 * tokens.shape[1] * this.innerDim, ([part]) => attend(part, part));
-    const y = shaped(attended, x.shape);
+    const y = reshapeTo(attended, x.shape);
     return this.args.residualConnection ? tf.add(y, x) : y;
   }
 
@@ -171,7 +171,7 @@ export function limitScores(block: AnyBlock, bytes: number | undefined): void {
 }
 
 /** Repeats each item of `[b, L, C]` in a row, so that there are `batch` of them. */
-export function spread(context: tf.Tensor3D, batch: number): tf.Tensor3D {
+export function repeatContexts(context: tf.Tensor3D, batch: number): tf.Tensor3D {
   const [b, l, c] = context.shape;
   if (b === batch) return context;
   checkContexts(context, batch);

@@ -68,7 +68,7 @@ export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> 
   abstract setChunkFeedForward(chunkSize: number | undefined, dim: 0 | 1): void;
 
   /** The context among the inputs, if the block attends to one. */
-  protected get takesContext(): Inputs {
+  protected get contextAxes(): Inputs {
     const { crossAttentionDim } = this.args;
     return crossAttentionDim ? { 'context?': ['b', 'L', crossAttentionDim] } : {};
   }
@@ -113,8 +113,8 @@ export class BasicTransformerBlock extends TransformerBlock {
     this.chunking = chunkSize ? { size: chunkSize, dim } : undefined;
   }
 
-  override get takes(): Inputs {
-    return { x: ['N', 'M', this.args.dim], ...this.takesContext };
+  override get inputAxes(): Inputs {
+    return { x: ['N', 'M', this.args.dim], ...this.contextAxes };
   }
 
   protected forward([x, context]: tf.Tensor[]): tf.Tensor {
@@ -163,8 +163,8 @@ export class TemporalBasicTransformerBlock extends TransformerBlock {
     this.chunking = chunkSize ? { size: chunkSize, dim: 1 } : undefined;
   }
 
-  override get takes(): Inputs {
-    return { x: ['B*F', 'N', this.args.dim], ...this.takesContext };
+  override get inputAxes(): Inputs {
+    return { x: ['B*F', 'N', this.args.dim], ...this.contextAxes };
   }
 
   protected forward([x, context]: tf.Tensor[], kwargs: Kwargs): tf.Tensor {

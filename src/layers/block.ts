@@ -5,13 +5,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { type ComputeDtype, computeDtypes, computeIn } from '../ops/index.ts';
 import { checkInputs, type Inputs } from './inputs.ts';
-import {
-  declaresOnly,
-  holdInFloat32,
-  releaseValues,
-  shapeAlone,
-  withoutMemory,
-} from './weights.ts';
+import type { Layout, Parameter } from './parameter.ts';
+import { holdInFloat32, isMeta, metaTensor, onMeta, releaseValues } from './weights.ts';
 
 export type { Axes, Inputs } from './inputs.ts';
 export { weightOf, weightSlice, withoutWeights } from './weights.ts';
@@ -30,26 +25,6 @@ export interface FramesArgs extends LayerArgs {
 
 /** Plain (non-tensor) call arguments. Tensor inputs always travel in the inputs array. */
 export type Kwargs = Record<string, unknown>;
-
-/**
- * How a weight's axes lie in a PyTorch checkpoint, compared with ours. `linear`: `[out, in]` there,
- * `[in, out]` here. `conv2d`: `[out, in, kh, kw]` there, `[kh, kw, in, out]` here. `temporalConv`:
- * `[out, in, kt, 1, 1]` there, `[kt, 1, in, out]` here. `same`: no difference.
- */
-export type Layout = 'same' | 'linear' | 'conv2d' | 'temporalConv';
-
-/**
- * One weight of a block: its checkpoint key relative to the block, its variable, and its axis order
- * in checkpoints.
- */
-export interface Parameter {
-  /** Such as `resnets.0.conv1.weight`. */
-  key: string;
-  /** Its values, in our axis order. */
-  variable: tf.LayerVariable;
-  /** How its axes lie in a checkpoint. */
-  layout: Layout;
-}
 
 type Initializer = ReturnType<typeof tf.initializers.zeros>;
 type AnyTensors = tf.Tensor | tf.Tensor[] | tf.SymbolicTensor | tf.SymbolicTensor[];
@@ -114,9 +89,9 @@ export abstract class Block<
     }
     const add = (init: Initializer) =>
       this.addWeight(this.scope + key, shape, 'float32', init, undefined, trainable);
-    const empty = { apply: () => shapeAlone(shape) };
-    const variable = declaresOnly()
-      ? withoutMemory(() => add(empty as unknown as Initializer))
+    const empty = { apply: () => metaTensor(shape) };
+    const variable = isMeta()
+      ? onMeta(() => add(empty as unknown as Initializer))
       : add(initializer);
     this.ownParameters ??= [];
     this.ownParameters.push({ key, variable, layout });
@@ -172,7 +147,7 @@ export abstract class Block<
    * The tensors that the layer takes, by name, in order, with their axes: `apply` says so if it
    * gets others.
    */
-  get takes(): Inputs | undefined {
+  get inputAxes(): Inputs | undefined {
     return undefined;
   }
 
@@ -182,10 +157,10 @@ export abstract class Block<
 
   protected override assertInputCompatibility(inputs: AnyTensors): void {
     super.assertInputCompatibility(inputs);
-    if (this.takes)
+    if (this.inputAxes)
       checkInputs(
         this.label,
-        this.takes,
+        this.inputAxes,
         [inputs].flat().map(({ shape }) => shape),
       );
   }

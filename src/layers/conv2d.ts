@@ -73,7 +73,7 @@ export class Conv2d extends Block<Conv2dArgs> {
     return typeof padding === 'number' ? padEvenly(padding) : padding;
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return { x: ['N', 'H', 'W', this.args.inChannels], 'shift?': ['N', this.args.outChannels] };
   }
 
@@ -163,7 +163,7 @@ export class TemporalConv extends Block<TemporalConvArgs> {
     this.bias = this.parameter('bias', [outChannels], 'same', uniformFor(fanIn));
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return { x: ['B*F', 'H', 'W', this.args.inChannels], 'shift?': ['B*F', this.args.outChannels] };
   }
 

@@ -71,7 +71,7 @@ export class DownBlockSpatioTemporal<
       );
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return { x: ['B*F', 'H', 'W', this.args.inChannels], temb: ['B*F', this.args.tembChannels] };
   }
 
@@ -144,20 +144,20 @@ export class CrossAttnDownBlockSpatioTemporal extends DownBlockSpatioTemporal<Cr
 
   constructor(args: CrossAttnDownBlockSpatioTemporalArgs) {
     super(args);
-    this.attentions = transformers(args.numLayers ?? 1, {
+    this.attentions = makeTransformers(args.numLayers ?? 1, {
       ...args,
       channels: args.outChannels,
     }).map((t) => this.child(t));
   }
 
-  override get takes(): Inputs {
-    return { ...super.takes, context: ['b', 'L', this.args.crossAttentionDim ?? 1280] };
+  override get inputAxes(): Inputs {
+    return { ...super.inputAxes, context: ['b', 'L', this.args.crossAttentionDim ?? 1280] };
   }
 }
 tf.serialization.registerClass(CrossAttnDownBlockSpatioTemporal);
 
 /** The transformers of a UNet block of `count` layers. */
-export function transformers(
+export function makeTransformers(
   count: number,
   args: {
     channels: number;

@@ -33,7 +33,7 @@ export interface TimestepsArgs extends LayerArgs {
 export class Timesteps extends Block<TimestepsArgs> {
   static className = 'Timesteps';
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return { t: ['N', '...'] };
   }
 
@@ -86,7 +86,7 @@ export class TimestepEmbedding extends Block<TimestepEmbeddingArgs> {
     );
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return { x: ['...', this.args.inChannels] };
   }
 

@@ -3,7 +3,7 @@
  * `models/attention.py`.
  */
 import * as tf from '@tensorflow/tfjs';
-import { geglu, gelu, inSlices, linear, shaped, sliceBytes } from '../ops/index.ts';
+import { geglu, gelu, inSlices, linear, reshapeTo, sliceBytes } from '../ops/index.ts';
 import { Block, type Inputs, type LayerArgs } from './block.ts';
 import { Linear } from './linear.ts';
 
@@ -44,17 +44,17 @@ export class FeedForward extends Block<FeedForwardArgs> {
     this.out = this.child(new Linear({ name: 'net.2', inFeatures: inner, outFeatures: dimOut }));
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return { x: ['...', this.args.dim] };
   }
 
   protected forward([x]: tf.Tensor[]): tf.Tensor {
-    const tokens = shaped(x, [-1, this.args.dim]); // flat, so that neither map has to reshape
+    const tokens = reshapeTo(x, [-1, this.args.dim]); // flat, so that neither map has to reshape
     const y =
       this.args.activationFn === 'gelu'
         ? this.out.call(tf.tidy(() => gelu(this.proj.call(tokens))))
         : this.gated(tokens);
-    return shaped(y, this.computeOutputShape(x.shape) as number[]);
+    return reshapeTo(y, this.computeOutputShape(x.shape) as number[]);
   }
 
   /**

@@ -10,6 +10,7 @@ export * from './embeddings.ts';
 export * from './feedForward.ts';
 export * from './linear.ts';
 export * from './normalization.ts';
+export * from './parameter.ts';
 export * from './resnetBlock2D.ts';
 export * from './sampling2D.ts';
 export * from './spatioTemporalResBlock.ts';

@@ -40,7 +40,7 @@ export class Linear extends Block<LinearArgs> {
     if (bias) this.bias = this.parameter('bias', [outFeatures], 'same', uniformFor(inFeatures));
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return { x: ['...', this.args.inFeatures] };
   }
 

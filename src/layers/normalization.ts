@@ -1,6 +1,6 @@
 /** The normalisations of the SVD networks. */
 import * as tf from '@tensorflow/tfjs';
-import { groupNorm, layerNorm, shaped } from '../ops/index.ts';
+import { groupNorm, layerNorm, reshapeTo } from '../ops/index.ts';
 import {
   Block,
   type FramesArgs,
@@ -56,15 +56,15 @@ export class GroupNormalization extends Block<GroupNormalizationArgs> {
     this.bias = this.parameter('bias', [this.args.numChannels], 'same', tf.initializers.zeros());
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return { x: ['N', '...', this.args.numChannels] };
   }
 
   protected forward([x]: tf.Tensor[], kwargs: Kwargs): tf.Tensor {
     const { numGroups = 32, eps = 1e-5 } = this.args;
     const frames = kwargs.numFrames === undefined ? 1 : framesOf(kwargs, x);
-    const videos = shaped(x, [x.shape[0] / frames, -1, x.shape[x.rank - 1]]); // [B, F*H*W, C]
-    return shaped(
+    const videos = reshapeTo(x, [x.shape[0] / frames, -1, x.shape[x.rank - 1]]); // [B, F*H*W, C]
+    return reshapeTo(
       groupNorm(videos, weightOf(this.weight), weightOf(this.bias), numGroups, eps),
       x.shape,
     );
@@ -105,7 +105,7 @@ export class LayerNorm extends Block<LayerNormArgs> {
     this.bias = this.parameter('bias', [this.args.numChannels], 'same', tf.initializers.zeros());
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return { x: ['...', this.args.numChannels] };
   }
 

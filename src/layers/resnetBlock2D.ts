@@ -75,7 +75,7 @@ export class ResnetBlock2D extends Block<ResnetBlock2DArgs> {
     }
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     const { inChannels, tembChannels } = this.args;
     return { x: ['N', 'H', 'W', inChannels], ...(tembChannels && { temb: ['N', tembChannels] }) };
   }

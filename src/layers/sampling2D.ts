@@ -52,7 +52,7 @@ export class Downsample2D extends Block<Downsample2DArgs> {
     );
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return { x: ['N', 'H', 'W', this.args.channels] };
   }
 
@@ -97,7 +97,7 @@ export class Upsample2D extends Block<Upsample2DArgs> {
     this.conv = this.child(new Conv2d({ name: 'conv', inChannels, outChannels, padding: 1 }));
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return { x: ['N', 'H', 'W', this.args.channels] };
   }
 

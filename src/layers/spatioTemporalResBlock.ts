@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import { AlphaBlender, type AlphaBlenderArgs } from './alphaBlender.ts';
 import { Block, type FramesArgs, type Inputs, type Kwargs } from './block.ts';
 import { ResnetBlock2D } from './resnetBlock2D.ts';
-import type { Link } from './steps.ts';
+import type { ChainStep } from './steps.ts';
 import { TemporalResnetBlock } from './temporalResnetBlock.ts';
 
 /** Arguments of `SpatioTemporalResBlock`. */
@@ -78,7 +78,7 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
     );
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     const { inChannels, tembChannels } = this.args;
     const temb: Inputs = tembChannels ? { temb: ['B*F', tembChannels] } : {};
     return { x: ['B*F', 'H', 'W', inChannels], ...temb, 'imageOnlyIndicator?': ['B', 'F'] };
@@ -103,7 +103,7 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
   }
 
   /** The two halves of the block for x alone, of which the second does not need x any more. */
-  stages(kwargs: Kwargs): Link['stages'] {
+  parts(kwargs: Kwargs): ChainStep['stages'] {
     return [(x) => this.spatialResBlock.call(x), (spatial) => this.overTime(spatial, [], kwargs)];
   }
 

@@ -32,7 +32,7 @@ export abstract class StepwiseBlock<
 }
 
 /** Puts `name.` in front of the paths that `steps` yields. */
-export function* under<T>(name: string, steps: Steps<T>): Steps<T> {
+export function* prefixed<T>(name: string, steps: Steps<T>): Steps<T> {
   try {
     for (;;) {
       const { done, value } = steps.next();
@@ -137,7 +137,7 @@ export class Held {
 }
 
 /** One of several computations in a row. */
-export interface Link {
+export interface ChainStep {
   /** The path of the block that it runs. */
   path: string;
   /**
@@ -151,7 +151,7 @@ export interface Link {
  * Runs `links` one after the other, beginning with x. What one gives is freed once the next has
  * taken it.
  */
-export function* inTurn(x: tf.Tensor, links: Link[]): Steps<tf.Tensor> {
+export function* sequence(x: tf.Tensor, links: ChainStep[]): Steps<tf.Tensor> {
   const held = new Held();
   try {
     let h = x;

@@ -68,7 +68,7 @@ export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
     }
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     const { inChannels, tembChannels } = this.args;
     return {
       x: ['B*F', 'H', 'W', inChannels],

@@ -93,7 +93,7 @@ export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTempo
     );
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     const { inChannels = 320, numAttentionHeads = 16, attentionHeadDim = 88 } = this.args;
     const { crossAttentionDim = numAttentionHeads * attentionHeadDim } = this.args;
     return {

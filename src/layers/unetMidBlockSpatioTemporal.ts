@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { FramesArgs, Inputs, Kwargs } from './block.ts';
-import { transformers } from './downBlockSpatioTemporal.ts';
+import { makeTransformers } from './downBlockSpatioTemporal.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { Held, type Steps, StepwiseBlock } from './steps.ts';
 import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
@@ -49,7 +49,7 @@ export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatio
   constructor(args: UNetMidBlockSpatioTemporalArgs) {
     super(args);
     const { inChannels, tembChannels, numLayers = 1 } = args;
-    this.attentions = transformers(numLayers, { ...args, channels: inChannels }).map((t) =>
+    this.attentions = makeTransformers(numLayers, { ...args, channels: inChannels }).map((t) =>
       this.child(t),
     );
     this.resnets = Array.from({ length: numLayers + 1 }, (_, i) =>
@@ -59,7 +59,7 @@ export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatio
     );
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     const { inChannels, tembChannels, crossAttentionDim = 1280 } = this.args;
     return {
       x: ['B*F', 'H', 'W', inChannels],

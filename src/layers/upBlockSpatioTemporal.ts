@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { FramesArgs, Inputs, Kwargs } from './block.ts';
-import { transformers } from './downBlockSpatioTemporal.ts';
+import { makeTransformers } from './downBlockSpatioTemporal.ts';
 import { Upsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { Held, type Steps, StepwiseBlock } from './steps.ts';
@@ -84,11 +84,11 @@ export class UpBlockSpatioTemporal<
   }
 
   /** What is in front of the skips in the inputs. */
-  protected get takesContext(): Inputs {
+  protected get contextAxes(): Inputs {
     return {};
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     const { inChannels, prevOutputChannel, outChannels, tembChannels, numLayers = 1 } = this.args;
     const skip = (i: number): Inputs => ({
       [`skips[${i}]`]: ['B*F', 'H', 'W', i === 0 ? inChannels : outChannels],
@@ -96,13 +96,13 @@ export class UpBlockSpatioTemporal<
     return {
       x: ['B*F', 'H', 'W', prevOutputChannel],
       temb: ['B*F', tembChannels],
-      ...this.takesContext,
+      ...this.contextAxes,
       ...Object.assign({}, ...Array.from({ length: numLayers }, (_, i) => skip(i))),
     };
   }
 
   *steps([x, temb, ...rest]: tf.Tensor[], { numFrames, upsampleSize }: Kwargs): Steps<tf.Tensor> {
-    const [context, skips] = [rest[0], rest.slice(Object.keys(this.takesContext).length)];
+    const [context, skips] = [rest[0], rest.slice(Object.keys(this.contextAxes).length)];
     const held = new Held();
     try {
       let h = x;
@@ -176,13 +176,13 @@ export class CrossAttnUpBlockSpatioTemporal extends UpBlockSpatioTemporal<CrossA
 
   constructor(args: CrossAttnUpBlockSpatioTemporalArgs) {
     super(args);
-    this.attentions = transformers(args.numLayers ?? 1, {
+    this.attentions = makeTransformers(args.numLayers ?? 1, {
       ...args,
       channels: args.outChannels,
     }).map((t) => this.child(t));
   }
 
-  protected override get takesContext(): Inputs {
+  protected override get contextAxes(): Inputs {
     return { context: ['b', 'L', this.args.crossAttentionDim ?? 1280] };
   }
 }

@@ -4,10 +4,10 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { isHalf, widened, widenedSlice } from '../ops/index.ts';
-import type { Parameter } from './block.ts';
+import type { Parameter } from './parameter.ts';
 
 /** A backend that stores nothing and says why. */
-class Nowhere {
+class MetaBackend {
   private readonly references = new WeakMap<object, number>();
   private readonly why: string;
 
@@ -28,12 +28,12 @@ class Nowhere {
 }
 
 /** What `withoutWeights` gives to new weights. */
-const declared = new Nowhere(
+const declared = new MetaBackend(
   'This layer was built without weights. Load a checkpoint into it before using it.',
 );
 
 /** What weights that were freed become. */
-const released = new Nowhere(
+const released = new MetaBackend(
   'The weights of this layer are not in memory. Load a checkpoint into it before using it. ' +
     'A model that is offloaded has weights only inside the calls of its pipeline.',
 );
@@ -55,10 +55,10 @@ export function withoutWeights<T>(build: () => T): T {
 }
 
 /** Whether layers that are built now shall declare their weights alone. */
-export const declaresOnly = (): boolean => building === 'shapes';
+export const isMeta = (): boolean => building === 'shapes';
 
 /** Runs `declare` with an engine whose new tensors have a shape and no memory. */
-export function withoutMemory<T>(declare: () => T, place = declared): T {
+export function onMeta<T>(declare: () => T, place = declared): T {
   // The engine has no public way to say where a variable lives; this field is what `tf.setBackend`
   // sets.
   const engine = tf.engine() as unknown as { backendInstance: unknown };
@@ -72,7 +72,7 @@ export function withoutMemory<T>(declare: () => T, place = declared): T {
 }
 
 /** A tensor without values. To be called inside `withoutMemory`. */
-export const shapeAlone = (shape: number[]) =>
+export const metaTensor = (shape: number[]) =>
   tf.engine().makeTensorFromTensorInfo({ dataId: {}, shape, dtype: 'float32' });
 
 /**
@@ -106,9 +106,9 @@ export function holdInFloat32(variable: tf.LayerVariable): void {
 
 /** Frees the values of weights and keeps the declarations. */
 export function releaseValues(parameters: readonly Parameter[]): void {
-  withoutMemory(() => {
+  onMeta(() => {
     for (const { variable } of parameters) {
-      const empty = shapeAlone(variable.shape as number[]);
+      const empty = metaTensor(variable.shape as number[]);
       variable.write(empty);
       empty.dispose();
     }

@@ -1,8 +1,8 @@
 /** Puts memory plans into words: what was chosen, and what would fit when nothing does. */
-import { gibibytes } from './bytes.ts';
+import { formatBytes } from './bytes.ts';
 import type { OffloadMode, StageEstimate } from './estimate.ts';
-import type { FixedSettings, MemoryPlan, MemoryPlanner, MemoryRequest } from './plan.ts';
-import { deviceRoom, SAFE } from './plan.ts';
+import type { GivenSettings, MemoryPlan, MemoryPlanner, MemoryRequest } from './plan.ts';
+import { deviceLimit, USABLE_SHARE } from './plan.ts';
 
 const frames = (count: number) => `${count} frame${count === 1 ? '' : 's'}`;
 
@@ -15,7 +15,7 @@ export function refusal(
   planner: MemoryPlanner,
   request: MemoryRequest,
   plan: MemoryPlan,
-  always: FixedSettings = {},
+  always: GivenSettings = {},
 ): string {
   const { numFrames, height, width } = request;
   const what = `${frames(numFrames)} of ${width}x${height}`;
@@ -23,7 +23,7 @@ export function refusal(
 }
 
 /** What would fit: the same with what was given left out, or a smaller video. */
-function advice(planner: MemoryPlanner, request: MemoryRequest, always: FixedSettings): string {
+function advice(planner: MemoryPlanner, request: MemoryRequest, always: GivenSettings): string {
   const offload = always.offload ? undefined : otherOffload(planner, request);
   if (offload) return `They fit if the pipeline is loaded with \`offload\` ${offload}.`;
   const { guidanceTogether, ...others } = request.fixed ?? {};
@@ -66,23 +66,23 @@ function shortage(request: MemoryRequest, plan: MemoryPlan): string {
     processBytes = Number.POSITIVE_INFINITY,
     tensorBytes = Number.POSITIVE_INFINITY,
   } = request;
-  const room = deviceRoom(request);
+  const room = deviceLimit(request);
   const most = (of: (stage: StageEstimate) => number) =>
     plan.stages.reduce((a, b) => (of(b) > of(a) ? b : a));
   const { largestBytes } = most((one) => one.largestBytes);
   if (largestBytes > tensorBytes)
-    return `a tensor takes ${gibibytes(largestBytes)} and the device has buffers of ${gibibytes(tensorBytes)}`;
+    return `a tensor takes ${formatBytes(largestBytes)} and the device has buffers of ${formatBytes(tensorBytes)}`;
   const onDevice = most((one) => one.deviceBytes ?? 0);
-  if ((onDevice.deviceBytes ?? 0) > SAFE * room) {
+  if ((onDevice.deviceBytes ?? 0) > USABLE_SHARE * room) {
     const where = device === 'wasm' ? 'WebAssembly has' : 'the graphics card has';
-    return `${onDevice.stage} needs ${amount(onDevice, onDevice.deviceBytes!)} and ${where} ${gibibytes(room)}`;
+    return `${onDevice.stage} needs ${amount(onDevice, onDevice.deviceBytes!)} and ${where} ${formatBytes(room)}`;
   }
   const stage = most((one) => one.processBytes);
-  return `${stage.stage} needs ${amount(stage, stage.processBytes)} and there are ${gibibytes(processBytes)}`;
+  return `${stage.stage} needs ${amount(stage, stage.processBytes)} and there are ${formatBytes(processBytes)}`;
 }
 
 const amount = ({ more }: StageEstimate, bytes: number) =>
-  `${more ? 'more than ' : ''}${gibibytes(bytes / SAFE)}`;
+  `${more ? 'more than ' : ''}${formatBytes(bytes / USABLE_SHARE)}`;
 
 /** The most frames that fit at this size. */
 function fewerFrames(planner: MemoryPlanner, request: MemoryRequest): MemoryRequest | undefined {

@@ -3,10 +3,10 @@
  * the weights are.
  */
 
-import type { ModelName } from '../pipelines/components.ts';
+import type { ModelName } from '../models/names.ts';
 import { behaviours, type Device } from './shapes/allocators.ts';
 import { Arena } from './shapes/arena.ts';
-import type { Levers, StageMemory, StageModels, VideoSize } from './stages.ts';
+import type { MemorySettings, StageMemory, StageModels, VideoSize } from './stages.ts';
 
 /** Where weights are while their model is not at work: in memory, or on disk. See `LoadOptions`. */
 export type OffloadMode = 'none' | 'model' | 'sequential';
@@ -86,7 +86,7 @@ export interface Estimate {
 export interface Call {
   device: Device;
   size: VideoSize;
-  levers: Levers;
+  levers: MemorySettings;
   offload: OffloadMode;
 }
 

@@ -32,7 +32,7 @@ export function memoryLimits(device: Device): MemoryLimits {
         ? CARD_TENSOR_BYTES
         : undefined;
   return {
-    processBytes: processRoom('/'),
+    processBytes: processLimit('/'),
     ...(deviceBytes !== undefined && { deviceBytes }),
     ...(tensorBytes !== undefined && { tensorBytes }),
   };
@@ -43,7 +43,7 @@ export function memoryLimits(device: Device): MemoryLimits {
  * (a container's limit).
  * @param root Where `/proc` and `/sys` are.
  */
-export function processRoom(root: string): number {
+export function processLimit(root: string): number {
   const group = controlGroupRoom(root);
   const machine = available(root);
   return process.memoryUsage.rss() + Math.min(machine, group);

@@ -3,9 +3,9 @@
  * computed.
  */
 
+import type { ModelName } from '../models/names.ts';
 import { sliceBytes } from '../ops/slices.ts';
-import type { ModelName } from '../pipelines/components.ts';
-import { gibibytes } from './bytes.ts';
+import { formatBytes } from './bytes.ts';
 import {
   type Call,
   type Estimate,
@@ -15,7 +15,7 @@ import {
   type StageEstimate,
 } from './estimate.ts';
 import type { Device } from './shapes/allocators.ts';
-import { type Levers, type ModelConfigs, StageModels, type VideoSize } from './stages.ts';
+import { type MemorySettings, type ModelConfigs, StageModels, type VideoSize } from './stages.ts';
 
 /** What is to be made, on what, and what is fixed of how. */
 export interface MemoryRequest extends VideoSize {
@@ -31,23 +31,23 @@ export interface MemoryRequest extends VideoSize {
   /** The largest tensor that the device takes, in bytes. Default: without limit. */
   tensorBytes?: number;
   /** Settings that are not for the planner to choose. */
-  fixed?: FixedSettings;
+  fixed?: GivenSettings;
 }
 
 /** Settings that are given, so that the planner does not choose them. */
-export interface FixedSettings extends Partial<Levers> {
+export interface GivenSettings extends Partial<MemorySettings> {
   /** Where weights are while they are not at work. */
   offload?: OffloadMode;
 }
 
-type SamplingLevers = Omit<Levers, 'decodeChunkSize'>;
+type SamplingSettings = Omit<MemorySettings, 'decodeChunkSize'>;
 
 /** How a call shall run, and the memory that it takes then. */
 export interface MemoryPlan extends Estimate {
   /** Whether it fits. If not, the plan is the one that takes least. */
   fits: boolean;
   /** The settings that change how much memory the call takes. */
-  levers: Levers;
+  levers: MemorySettings;
   /** Where weights are while they are not at work. */
   offload: OffloadMode;
   /** What saves memory and is not as fast, in words; nothing if there is enough. */
@@ -58,7 +58,7 @@ export interface MemoryPlan extends Estimate {
  * Of the memory that is there, the share that a prediction may fill. Predictions have been up to 10
  * % below what was measured.
  */
-export const SAFE = 0.9;
+export const USABLE_SHARE = 0.9;
 
 /** WebAssembly with 32-bit addresses. */
 const WASM_BYTES = 4 * 2 ** 30;
@@ -139,7 +139,7 @@ export class MemoryPlanner {
 
   private evaluate(
     request: MemoryRequest,
-    sampling: SamplingLevers,
+    sampling: SamplingSettings,
     decodeChunkSize: number,
     offload: OffloadMode,
   ): MemoryPlan {
@@ -160,7 +160,7 @@ export class MemoryPlanner {
 
 /** What is chosen that saves memory and is not as fast, in a few words each. */
 function choicesOf(
-  levers: Levers,
+  levers: MemorySettings,
   offload: OffloadMode,
   { device, guided, numFrames, decoded }: MemoryRequest,
 ): string[] {
@@ -168,7 +168,7 @@ function choicesOf(
   const frames = (count: number) => `${count} frame${count === 1 ? '' : 's'}`;
   const choices = [
     guided && !guidanceTogether && 'the halves of guidance in turn',
-    attentionBytes < sliceBytes(device) && `attention in slices of ${gibibytes(attentionBytes)}`,
+    attentionBytes < sliceBytes(device) && `attention in slices of ${formatBytes(attentionBytes)}`,
     forwardChunking &&
       `feed-forward layers on ${forwardChunking.dim === 0 ? frames(forwardChunking.size) : `${forwardChunking.size} tokens`} at a time`,
     decoded && decodeChunkSize < numFrames && `${frames(decodeChunkSize)} decoded at a time`,
@@ -180,7 +180,7 @@ function choicesOf(
 const last = <T>(list: T[]): T => list[list.length - 1];
 
 /** Memory for tensors on the device. */
-export function deviceRoom({ device, deviceBytes }: MemoryRequest): number {
+export function deviceLimit({ device, deviceBytes }: MemoryRequest): number {
   return deviceBytes ?? (device === 'wasm' ? WASM_BYTES : Number.POSITIVE_INFINITY);
 }
 
@@ -188,8 +188,8 @@ function fits(stage: StageEstimate, request: MemoryRequest): boolean {
   const { processBytes = Number.POSITIVE_INFINITY, tensorBytes = Number.POSITIVE_INFINITY } =
     request;
   return (
-    stage.processBytes <= SAFE * processBytes &&
-    (stage.deviceBytes ?? 0) <= SAFE * deviceRoom(request) &&
+    stage.processBytes <= USABLE_SHARE * processBytes &&
+    (stage.deviceBytes ?? 0) <= USABLE_SHARE * deviceLimit(request) &&
     stage.largestBytes <= tensorBytes
   );
 }
@@ -199,13 +199,13 @@ function offloads({ fixed }: MemoryRequest): OffloadMode[] {
 }
 
 /** Settings of sampling from the fastest to the smallest. */
-function samplingSettings({ device, guided, numFrames, fixed }: MemoryRequest): SamplingLevers[] {
+function samplingSettings({ device, guided, numFrames, fixed }: MemoryRequest): SamplingSettings[] {
   const divisors = Array.from({ length: numFrames }, (_, i) => i + 1).filter(
     (n) => numFrames % n === 0,
   );
   const half = Math.max(...divisors.filter((n) => n <= Math.max(1, numFrames / 2)));
   const usual = sliceBytes(device);
-  const ladder: SamplingLevers[] = [
+  const ladder: SamplingSettings[] = [
     { guidanceTogether: guided, attentionBytes: usual },
     { guidanceTogether: false, attentionBytes: usual },
     { guidanceTogether: false, attentionBytes: usual / 2 },

@@ -18,8 +18,8 @@ import {
   type UNetSpatioTemporalConditionConfig,
   UNetSpatioTemporalConditionModel,
 } from '../models/index.ts';
+import type { ModelName } from '../models/names.ts';
 import { declareHalf } from '../ops/tensorflow/nativeTensors.ts';
-import type { ModelName } from '../pipelines/components.ts';
 import type { Device } from './shapes/allocators.ts';
 import { type Allocations, dryRun } from './shapes/dryRun.ts';
 
@@ -61,7 +61,7 @@ export interface VideoSize {
  * The settings that change how much memory a call takes, and not what it computes.
  * `decodeChunkSize` does change frames at seams a little.
  */
-export interface Levers {
+export interface MemorySettings {
   /** Whether both halves of guidance go through the UNet as one batch. */
   guidanceTogether: boolean;
   /** Bytes that the scores of attention may take at a time. */
@@ -113,7 +113,7 @@ export class StageModels {
   }
 
   /** Every stage of a call, in order. */
-  stages(device: Device, size: VideoSize, levers: Levers): StageMemory[] {
+  stages(device: Device, size: VideoSize, levers: MemorySettings): StageMemory[] {
     const stages = [
       this.encodingImage(device, size),
       this.encodingPicture(device, size, levers),
@@ -165,7 +165,7 @@ export class StageModels {
   private encodingPicture(
     device: Device,
     { pictures, height, width }: VideoSize,
-    { attentionBytes }: Levers,
+    { attentionBytes }: MemorySettings,
   ): StageMemory {
     return this.once(['encoding picture', device, pictures, height, width, attentionBytes], () => {
       const { vae } = this.models;
@@ -187,7 +187,7 @@ export class StageModels {
   private sampling(
     device: Device,
     size: VideoSize,
-    { guidanceTogether, attentionBytes, forwardChunking }: Levers,
+    { guidanceTogether, attentionBytes, forwardChunking }: MemorySettings,
   ): StageMemory {
     const { height, width, numFrames, videos, guided } = size;
     const halves = guided && guidanceTogether ? 2 : 1;
@@ -233,7 +233,7 @@ export class StageModels {
   private decoding(
     device: Device,
     size: VideoSize,
-    { attentionBytes, decodeChunkSize }: Levers,
+    { attentionBytes, decodeChunkSize }: MemorySettings,
   ): StageMemory {
     const { height, width, numFrames, videos } = size;
     const count = Math.min(decodeChunkSize, numFrames);

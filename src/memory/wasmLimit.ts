@@ -17,7 +17,7 @@ export function float32Bytes(...blocks: AnyBlock[]): number {
  * @param wayOut A sentence about what to do instead.
  * @throws MemoryError if they do not fit.
  */
-export function checkWasmRoom(weightBytes: number, wayOut: string): void {
+export function checkWasmLimit(weightBytes: number, wayOut: string): void {
   const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   if (tf.getBackend() === 'wasm' && 2 * weightBytes > 3.5 * 2 ** 30) {
     throw new MemoryError(

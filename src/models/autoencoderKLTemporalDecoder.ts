@@ -11,11 +11,11 @@ import {
   type Inputs,
   type Kwargs,
   type LayerArgs,
+  prefixed,
   runSteps,
   type StepOptions,
   type Steps,
   StepwiseBlock,
-  under,
 } from '../layers/index.ts';
 import { requireSameLength } from './perBlock.ts';
 import { fromSavedConfig } from './savedConfig.ts';
@@ -129,7 +129,7 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
   *encodeSteps(x: tf.Tensor): Steps<tf.Tensor4D> {
     const held = new Held();
     try {
-      const h = held.adopt(yield* under(this.encoder.name, this.encoder.steps([x], {})));
+      const h = held.adopt(yield* prefixed(this.encoder.name, this.encoder.steps([x], {})));
       yield this.quantConv.name;
       return held.give(held.hold(() => this.quantConv.call(h))) as tf.Tensor4D;
     } finally {
@@ -139,7 +139,7 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
 
   /** The computation of `decode`. */
   decodeSteps(z: tf.Tensor, numFrames: number): Steps<tf.Tensor> {
-    return under(this.decoder.name, this.decoder.steps([z], { numFrames }));
+    return prefixed(this.decoder.name, this.decoder.steps([z], { numFrames }));
   }
 
   /**
@@ -159,7 +159,7 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
     return (await runSteps(this.decodeSteps(z, numFrames), options)) as tf.Tensor4D;
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return {
       sample: ['B*F', 'H', 'W', this.config.inChannels],
       'noise?': ['B*F', 'h', 'w', this.config.latentChannels],

@@ -261,7 +261,7 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
     };
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return { pixels: ['N', 'H', 'W', this.config.numChannels] };
   }
 

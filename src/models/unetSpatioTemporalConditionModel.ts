@@ -16,6 +16,7 @@ import {
   type Inputs,
   type Kwargs,
   type LayerArgs,
+  prefixed,
   type Steps,
   StepwiseBlock,
   TimestepEmbedding,
@@ -23,7 +24,6 @@ import {
   TransformerBlock,
   UNetMidBlockSpatioTemporal,
   UpBlockSpatioTemporal,
-  under,
 } from '../layers/index.ts';
 import { silu } from '../ops/index.ts';
 import { type PerBlock, perBlock, requireSameLength } from './perBlock.ts';
@@ -256,7 +256,7 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
     }
   }
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     const {
       inChannels,
       crossAttentionDim,
@@ -281,13 +281,13 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
       const skips = [h];
       for (const block of this.downBlocks) {
         const outputs = held.adopt(
-          yield* under(block.name, block.steps([h, temb, context], { numFrames })),
+          yield* prefixed(block.name, block.steps([h, temb, context], { numFrames })),
         );
         skips.push(...outputs);
         h = outputs[outputs.length - 1];
       }
       h = held.adopt(
-        yield* under(this.midBlock.name, this.midBlock.steps([h, temb, context], { numFrames })),
+        yield* prefixed(this.midBlock.name, this.midBlock.steps([h, temb, context], { numFrames })),
       );
       // Sizes that do not halve evenly: each upsampler aims at the size of the skip that comes
       // next.
@@ -301,7 +301,7 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
         const contexts = block instanceof CrossAttnUpBlockSpatioTemporal ? [context] : [];
         const before = h;
         const steps = block.steps([before, temb, ...contexts, ...own], { numFrames, upsampleSize });
-        h = held.adopt(yield* under(block.name, steps));
+        h = held.adopt(yield* prefixed(block.name, steps));
         held.free(before, ...own);
       }
       yield this.convNormOut.name;

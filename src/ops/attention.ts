@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
 import { sliceBytes } from './slices.ts';
 import { batchMatMulInHalf } from './tensorflow/halfPrecision.ts';
-import { alike, kernels } from './tensorflow/kernels.ts';
+import { kernels, planOnce } from './tensorflow/kernels.ts';
 
 type Attend = (q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D) => tf.Tensor3D;
 
@@ -22,7 +22,7 @@ export const attend = {
     if (n * k.shape[1] < 64 * 64) return attend.plain(q, k, v);
     const matrix = (t: tf.Tensor3D, i: number) =>
       tf.reshape(tf.slice(t, i, 1), [t.shape[1], t.shape[2]]) as tf.Tensor2D;
-    const head = alike(
+    const head = planOnce(
       (i) =>
         tf.tidy(() => {
           const scores = tf.matMul(matrix(q, i), tf.transpose(matrix(k, i))); // [N, M]
@@ -70,7 +70,7 @@ export function attendInSlices(
   if (stack >= g && rows === n) return run(q, k, v);
   return tf.tidy(() => {
     const sizeAt = (i: number) => Math.min(stack, g - i);
-    const attendFrom = alike(
+    const attendFrom = planOnce(
       (i) =>
         tf.tidy(() => {
           const size = sizeAt(i);

@@ -9,7 +9,7 @@ export * from './formulations.ts';
 export * from './geglu.ts';
 export * from './linear.ts';
 export * from './normalization.ts';
-export * from './shaped.ts';
+export * from './reshapeTo.ts';
 export * from './slices.ts';
 export {
   type ComputeDtype,

@@ -1,7 +1,7 @@
 /** The linear map on the last axis. */
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
-import { shaped } from './shaped.ts';
+import { reshapeTo } from './reshapeTo.ts';
 import { matMulInHalf } from './tensorflow/halfPrecision.ts';
 import { kernels, oneDnnWins } from './tensorflow/kernels.ts';
 
@@ -47,8 +47,8 @@ export const linearFormulations = {
  */
 export function linear<T extends tf.Tensor>(x: T, weight: tf.Tensor2D, bias?: tf.Tensor1D): T {
   return tf.tidy(() => {
-    const a = shaped<tf.Tensor2D>(x, [-1, weight.shape[0]]);
+    const a = reshapeTo<tf.Tensor2D>(x, [-1, weight.shape[0]]);
     const y = formulationOf('linear', linearFormulations)(a, weight, bias);
-    return shaped<T>(y, [...x.shape.slice(0, -1), weight.shape[1]]);
+    return reshapeTo<T>(y, [...x.shape.slice(0, -1), weight.shape[1]]);
   });
 }

@@ -1,7 +1,7 @@
 /** Group and layer normalisation with biased variance, as PyTorch computes them. */
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
-import { shaped } from './shaped.ts';
+import { reshapeTo } from './reshapeTo.ts';
 import { kernels } from './tensorflow/kernels.ts';
 
 /** Mean over the middle axis of `[N, M, C]` -> `[N, C]`. */
@@ -142,8 +142,8 @@ export function groupNorm<T extends tf.Tensor>(
   eps: number,
 ): T {
   return tf.tidy(() => {
-    const flat = shaped<tf.Tensor3D>(x, [x.shape[0], -1, x.shape[x.rank - 1]]); // [N, M, C]
-    return shaped<T>(
+    const flat = reshapeTo<tf.Tensor3D>(x, [x.shape[0], -1, x.shape[x.rank - 1]]); // [N, M, C]
+    return reshapeTo<T>(
       formulationOf('groupNorm', groupNormFormulations)(flat, gain, bias, groups, eps),
       x.shape,
     );
@@ -173,7 +173,10 @@ export const layerNormFormulations = {
     // Its set-up costs more than it saves on small inputs: 0.08 ms, twice as much as `euclidean` at
     // [384, 64].
     if (x.size < 32768) return layerNormFormulations.euclidean(x, gain, bias, eps);
-    return shaped(kernels.layerNorm(shaped(x, [-1, gain.shape[0]]), gain, bias, eps), x.shape);
+    return reshapeTo(
+      kernels.layerNorm(reshapeTo(x, [-1, gain.shape[0]]), gain, bias, eps),
+      x.shape,
+    );
   }) as LayerNorm,
 };
 

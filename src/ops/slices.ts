@@ -1,6 +1,6 @@
 /** Work on a part of the first axis at a time, so that what is between its steps stays small. */
 import * as tf from '@tensorflow/tfjs';
-import { alike, deviceName } from './tensorflow/kernels.ts';
+import { deviceName, planOnce } from './tensorflow/kernels.ts';
 
 /**
  * Bytes that the tensors between two steps may take, where computing in slices gives the same. Of
@@ -34,7 +34,7 @@ export function inSlices<T extends tf.Tensor>(
     const sliceAt = (i: number) => (x: tf.Tensor) =>
       tf.slice(x, [i * size, ...x.shape.slice(1).map(() => 0)], [sizeAt(i), ...x.shape.slice(1)]);
     let shape: number[];
-    const part = alike(
+    const part = planOnce(
       (i) =>
         tf.tidy(() => {
           const result = compute(inputs.map(sliceAt(i)));

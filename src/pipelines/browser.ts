@@ -19,7 +19,7 @@ import { type WebOptions, webExists, webFile, webJson } from '../checkpoints/web
 import { type AnyBlock, withoutWeights } from '../layers/index.ts';
 import { CLIP_MEAN, CLIP_STD } from '../media/preprocess.ts';
 import type { ModelConfigs } from '../memory/stages.ts';
-import { checkWasmRoom, float32Bytes } from '../memory/wasmLimit.ts';
+import { checkWasmLimit, float32Bytes } from '../memory/wasmLimit.ts';
 import {
   AutoencoderKLTemporalDecoder,
   CLIPVisionModelWithProjection,
@@ -88,7 +88,7 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
       withoutWeights(() => {
         for (const model of Object.values(models)) model.build();
       });
-      checkWasmRoom(
+      checkWasmLimit(
         float32Bytes(...Object.values(models)),
         'Use the webgpu backend or a smaller model.',
       );

@@ -4,7 +4,7 @@ import { refusal } from '../memory/advice.ts';
 import { MemoryError } from '../memory/errors.ts';
 import type { MemoryLimits } from '../memory/limits.ts';
 import {
-  type FixedSettings,
+  type GivenSettings,
   type MemoryPlan,
   MemoryPlanner,
   type MemoryRequest,
@@ -24,12 +24,12 @@ export function callPlanner(
   configs: ModelConfigs,
   device: Device,
   limits: () => Partial<MemoryLimits>,
-  always: FixedSettings = {},
+  always: GivenSettings = {},
 ): CallPlanner {
   const planner = new MemoryPlanner(configs);
   let promised: { size: VideoSize; plan: MemoryPlan } | undefined;
   return {
-    plan(size: VideoSize, given: FixedSettings): MemoryPlan {
+    plan(size: VideoSize, given: GivenSettings): MemoryPlan {
       const fixed = { ...given, ...always };
       // What was planned before loading holds after it, though the memory that is free has changed.
       if (promised && sameSize(promised.size, size) && follows(promised.plan, fixed))
@@ -57,10 +57,10 @@ function sameSize(a: VideoSize, b: VideoSize): boolean {
 }
 
 /** Whether a plan has everything that is fixed. */
-function follows({ levers, offload }: MemoryPlan, fixed: FixedSettings): boolean {
-  const chosen: FixedSettings = { ...levers, offload };
+function follows({ levers, offload }: MemoryPlan, fixed: GivenSettings): boolean {
+  const chosen: GivenSettings = { ...levers, offload };
   return Object.entries(fixed).every(
-    ([name, value]) => value === undefined || isEqual(chosen[name as keyof FixedSettings], value),
+    ([name, value]) => value === undefined || isEqual(chosen[name as keyof GivenSettings], value),
   );
 }
 

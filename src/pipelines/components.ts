@@ -1,12 +1,13 @@
 /** The parts that a pipeline is made of. */
 import type { StepWeights } from '../layers/index.ts';
-import type { FixedSettings, MemoryPlan } from '../memory/plan.ts';
+import type { GivenSettings, MemoryPlan } from '../memory/plan.ts';
 import type { VideoSize } from '../memory/stages.ts';
 import type {
   AutoencoderKLTemporalDecoder,
   CLIPVisionModelWithProjection,
   UNetSpatioTemporalConditionModel,
 } from '../models/index.ts';
+import type { ModelName } from '../models/names.ts';
 import type { Replays } from '../recording/replay.ts';
 import type { EulerDiscreteScheduler } from '../schedulers/index.ts';
 
@@ -41,9 +42,6 @@ export interface Components {
   replays?: Replays;
 }
 
-/** The parts that have weights. */
-export type ModelName = 'vae' | 'imageEncoder' | 'unet';
-
 /** Keeps the weights of models out of memory while they are not needed. */
 export interface Offload {
   /** Whether whole models or single blocks are brought in. */
@@ -64,5 +62,5 @@ export interface CallPlanner {
    * @param fixed What is not to be chosen.
    * @throws One sentence with the nearest sizes that fit, if this one does not.
    */
-  plan(size: VideoSize, fixed: FixedSettings): MemoryPlan;
+  plan(size: VideoSize, fixed: GivenSettings): MemoryPlan;
 }

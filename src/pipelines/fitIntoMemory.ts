@@ -1,7 +1,7 @@
 /** Makes one sampling call run as its memory plan says. */
 import { attentionsIn } from '../layers/index.ts';
 import type { Components } from './components.ts';
-import type { Settings } from './settings.ts';
+import type { CallSettings } from './settings.ts';
 import type { GenerateOptions } from './types.ts';
 
 /**
@@ -10,10 +10,10 @@ import type { GenerateOptions } from './types.ts';
  */
 export function fitIntoMemory(
   { planner, offload, unet, vae }: Components,
-  settings: Settings,
+  settings: CallSettings,
   scales: number[],
   { decodeChunkSize, guidanceTogether }: GenerateOptions,
-): { settings: Settings; undo: () => void } {
+): { settings: CallSettings; undo: () => void } {
   if (!planner) return { settings, undo: () => {} };
   const { batch, numVideosPerPrompt, outputType } = settings;
   const size = {

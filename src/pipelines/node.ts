@@ -1,8 +1,8 @@
 /** The pipeline with loading from disk, for Node. */
 import {
+  type Checkpoint,
   locateModel,
-  type ModelFiles,
-  openModel,
+  openCheckpoint,
   type SingleFileOptions,
 } from '../checkpoints/index.ts';
 import { loadComponents } from './loading/assemble.ts';
@@ -18,7 +18,7 @@ export interface SingleFileLoadOptions
 /** One still picture in, a short video out. */
 export class StableVideoDiffusionPipeline extends SamplingPipeline {
   /** Opens the checkpoint that it was loaded from, if it was. */
-  private reopen?: ModelFiles['reopen'];
+  private reopen?: Checkpoint['reopen'];
 
   /**
    * Loads a pipeline from a folder as diffusers' `save_pretrained` or `svd convert` writes it, or
@@ -42,7 +42,7 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
       onProgress,
       signal,
     });
-    return StableVideoDiffusionPipeline.load(await openModel(path, { variant }), options);
+    return StableVideoDiffusionPipeline.load(await openCheckpoint(path, { variant }), options);
   }
 
   /**
@@ -56,13 +56,13 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
     options: SingleFileLoadOptions = {},
   ): Promise<StableVideoDiffusionPipeline> {
     const { config, numFrames, ...loading } = options;
-    const files = await openModel(path, { config, numFrames });
-    if (files.supposed) console.warn(files.supposed);
+    const files = await openCheckpoint(path, { config, numFrames });
+    if (files.assumption) console.warn(files.assumption);
     return StableVideoDiffusionPipeline.load(files, loading);
   }
 
   private static async load(
-    files: ModelFiles,
+    files: Checkpoint,
     options: LoadOptions,
   ): Promise<StableVideoDiffusionPipeline> {
     const pipe = new StableVideoDiffusionPipeline(await loadComponents(files, options));

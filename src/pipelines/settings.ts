@@ -7,7 +7,7 @@ import { Generator } from '../random/generator.ts';
 import type { GenerateOptions, ImageInput, OutputType } from './types.ts';
 
 /** What defaults and checks need to know of the models. */
-export interface ModelFacts {
+export interface CallConstraints {
   /** Frames that the UNet was trained on. */
   numFrames: number;
   /** Side of the latents that the UNet was trained on. */
@@ -24,7 +24,7 @@ const outputTypes: OutputType[] = ['image', 'array', 'tensor', 'latent'];
 export const callbackTensorNames = ['latents', 'imageEmbeddings', 'imageLatents', 'addedTimeIds'];
 
 /** Sampling options with every default filled in. */
-export type Settings = ReturnType<typeof settingsOf>;
+export type CallSettings = ReturnType<typeof checkCall>;
 
 /**
  * Fills in the defaults and checks every value.
@@ -32,7 +32,7 @@ export type Settings = ReturnType<typeof settingsOf>;
  * @throws One sentence naming the option, its value, what is allowed and, where there is one, the
  * nearest allowed value.
  */
-export function settingsOf(image: ImageInput, options: GenerateOptions, facts: ModelFacts) {
+export function checkCall(image: ImageInput, options: GenerateOptions, facts: CallConstraints) {
   const batch = batchOf(image);
   // As in diffusers: 0 or null stands for the size that the UNet was trained on.
   const native = facts.sampleSize === null ? undefined : facts.sampleSize * facts.scaleFactor;
@@ -124,7 +124,7 @@ export function latentShape(
     height: number;
     width: number;
   },
-  { scaleFactor, latentChannels }: ModelFacts,
+  { scaleFactor, latentChannels }: CallConstraints,
 ): [number, number, number, number, number] {
   const size = (pixels: number) => Math.floor(pixels / scaleFactor);
   const videos = settings.batch * settings.numVideosPerPrompt;

@@ -7,13 +7,14 @@ import { Held, runSteps } from '../layers/index.ts';
 import type { RgbImage } from '../media/image.ts';
 import { clipPixelValues, framesToImages, vaePixelValues } from '../media/preprocess.ts';
 import { DiagonalGaussianDistribution } from '../models/index.ts';
+import type { ModelName } from '../models/names.ts';
 import { randnTensor } from '../random/randnTensor.ts';
 import type { Evaluation } from '../recording/replay.ts';
 import { channelsFirst } from './axes.ts';
-import type { Components, ModelName } from './components.ts';
+import type { Components } from './components.ts';
 import { fitIntoMemory } from './fitIntoMemory.ts';
 import { guidanceScales, guide } from './guidance.ts';
-import { latentShape, type ModelFacts, type Settings, settingsOf } from './settings.ts';
+import { type CallConstraints, type CallSettings, checkCall, latentShape } from './settings.ts';
 import type {
   CallbackTensors,
   FloatArray,
@@ -23,7 +24,7 @@ import type {
   OutputType,
   Videos,
 } from './types.ts';
-import { type Watch, watched } from './watch.ts';
+import { type CallWatch, stepOptions } from './watch.ts';
 
 /**
  * What the UNet is told besides the noisy latents, for one half of guidance or both: `[B, 1, C]`
@@ -60,7 +61,7 @@ export class StableVideoDiffusionPipeline {
     return this.components.scheduler;
   }
 
-  private get facts(): ModelFacts {
+  private get facts(): CallConstraints {
     const { numFrames, sampleSize } = this.unet.config;
     return {
       numFrames,
@@ -91,7 +92,7 @@ export class StableVideoDiffusionPipeline {
     options: GenerateOptions,
   ): Promise<Videos<OutputType> | Frames[OutputType]>;
   async generate(image: ImageInput, options: GenerateOptions = {}): Promise<unknown> {
-    const checked = settingsOf(image, options, this.facts);
+    const checked = checkCall(image, options, this.facts);
     const scales = guidanceScales(
       checked.minGuidanceScale,
       checked.maxGuidanceScale,
@@ -129,7 +130,7 @@ export class StableVideoDiffusionPipeline {
   }
 
   /** Does `work` with the weights of a model in memory, or with what brings them there. */
-  private async using<T, W extends Watch>(
+  private async using<T, W extends CallWatch>(
     model: ModelName,
     watch: W,
     work: (watch: W) => Promise<T>,
@@ -152,11 +153,11 @@ export class StableVideoDiffusionPipeline {
   private evaluate<T extends tf.Tensor | tf.Tensor[]>(
     evaluation: Evaluation<T>,
     path: string,
-    watch: Watch,
+    watch: CallWatch,
     onStep?: () => void,
   ): Promise<T> {
     const { replays } = this.components;
-    const options = watched(watch, path, onStep);
+    const options = stepOptions(watch, path, onStep);
     if (replays && !watch.onBlock) return replays.run(evaluation, options);
     return runSteps(evaluation.steps(evaluation.inputs), options);
   }
@@ -166,8 +167,8 @@ export class StableVideoDiffusionPipeline {
     conditional: Condition,
     scales: number[],
     shown: Record<'imageEmbeddings' | 'imageLatents' | 'addedTimeIds', tf.Tensor>,
-    settings: Settings,
-    options: GenerateOptions & Watch,
+    settings: CallSettings,
+    options: GenerateOptions & CallWatch,
     held: Held,
   ): Promise<tf.Tensor> {
     const { scheduler } = this;
@@ -221,8 +222,8 @@ export class StableVideoDiffusionPipeline {
   /** Embeddings `[B, 1, C]` of the pictures as they came. */
   protected async encodeImage(
     image: ImageInput,
-    { batch }: Settings,
-    options: GenerateOptions & Watch,
+    { batch }: CallSettings,
+    options: GenerateOptions & CallWatch,
   ): Promise<tf.Tensor> {
     const { imageMean, imageStd } = this.components.featureExtractor;
     const { imageEncoder } = this;
@@ -263,8 +264,8 @@ export class StableVideoDiffusionPipeline {
    */
   protected async encodePicture(
     image: ImageInput,
-    settings: Settings,
-    options: GenerateOptions & Watch,
+    settings: CallSettings,
+    options: GenerateOptions & CallWatch,
   ): Promise<tf.Tensor> {
     const { batch, height, width, generator, noiseAugStrength } = settings;
     const round = (n: number) => n - (n % this.vae.scaleFactor);
@@ -310,7 +311,7 @@ export class StableVideoDiffusionPipeline {
     fps,
     motionBucketId,
     noiseAugStrength,
-  }: Settings): tf.Tensor {
+  }: CallSettings): tf.Tensor {
     const ids = [fps - 1, motionBucketId, noiseAugStrength];
     const { additionTimeEmbedDim, projectionClassEmbeddingsInputDim: expected } = this.unet.config;
     const given = additionTimeEmbedDim * ids.length;
@@ -330,7 +331,7 @@ export class StableVideoDiffusionPipeline {
   private condition(
     embeddings: tf.Tensor,
     pictures: tf.Tensor,
-    { batch, numVideosPerPrompt, numFrames }: Settings,
+    { batch, numVideosPerPrompt, numFrames }: CallSettings,
   ): Condition {
     const repeat = (x: tf.Tensor, times: number) => {
       const [, ...rest] = x.shape;
@@ -349,7 +350,7 @@ export class StableVideoDiffusionPipeline {
    * Start noise `[videos*F, h, w, C]` at the schedule's first noise level. Takes the second draw,
    * unless latents are given.
    */
-  private startLatents(settings: Settings): tf.Tensor {
+  private startLatents(settings: CallSettings): tf.Tensor {
     const [videos, frames, h, w, c] = latentShape(settings, this.facts);
     const noise = settings.latents ?? randnTensor(settings.generator, [videos, frames, c, h, w]);
     return tf.mul(tf.reshape(noise, [videos * frames, h, w, c]), this.scheduler.initNoiseSigma);
@@ -364,8 +365,8 @@ export class StableVideoDiffusionPipeline {
     timestep: number,
     [context, picture]: Condition,
     ids: tf.Tensor,
-    { numFrames }: Settings,
-    options: GenerateOptions & Watch,
+    { numFrames }: CallSettings,
+    options: GenerateOptions & CallWatch,
   ): Promise<tf.Tensor> {
     const held = new Held();
     try {
@@ -390,7 +391,7 @@ export class StableVideoDiffusionPipeline {
   }
 
   /** A view `[videos, F, h, w, C]` of latents, held. */
-  private asVideos(latents: tf.Tensor, { numFrames }: Settings, held: Held): tf.Tensor {
+  private asVideos(latents: tf.Tensor, { numFrames }: CallSettings, held: Held): tf.Tensor {
     return held.hold(() => tf.reshape(latents, [-1, numFrames, ...latents.shape.slice(1)]));
   }
 
@@ -399,7 +400,7 @@ export class StableVideoDiffusionPipeline {
     step: number,
     timestep: number,
     tensors: CallbackTensors,
-    settings: Settings,
+    settings: CallSettings,
     options: GenerateOptions,
     held: Held,
   ): Promise<tf.Tensor> {
@@ -433,7 +434,7 @@ export class StableVideoDiffusionPipeline {
   /** The result in the form asked for. */
   private async output(
     latents: tf.Tensor,
-    settings: Settings,
+    settings: CallSettings,
     options: GenerateOptions,
     held: Held,
   ): Promise<Frames[OutputType]> {
@@ -460,7 +461,7 @@ export class StableVideoDiffusionPipeline {
     latents: tf.Tensor4D,
     numFrames: number,
     decodeChunkSize: number,
-    options: Watch = {},
+    options: CallWatch = {},
   ): Promise<FloatArray> {
     return this.using('vae', options, (watch) =>
       this.decode(latents, numFrames, decodeChunkSize, watch),
@@ -471,7 +472,7 @@ export class StableVideoDiffusionPipeline {
     latents: tf.Tensor4D,
     numFrames: number,
     decodeChunkSize: number,
-    options: Watch,
+    options: CallWatch,
   ): Promise<FloatArray> {
     const { scalingFactor, outChannels } = this.vae.config;
     const [total, h, w] = latents.shape;
@@ -515,7 +516,11 @@ export class StableVideoDiffusionPipeline {
 }
 
 /** Both halves of guidance, held: as one batch, unconditional first, or each by itself. */
-function halvesOf(conditional: Condition, { guidanceTogether }: Settings, held: Held): Condition[] {
+function halvesOf(
+  conditional: Condition,
+  { guidanceTogether }: CallSettings,
+  held: Held,
+): Condition[] {
   if (!guidanceTogether)
     return [
       held.hold(() => conditional.map((part) => tf.zerosLike(part)) as Condition),

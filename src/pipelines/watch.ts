@@ -6,7 +6,7 @@ import type { GenerateOptions } from './types.ts';
  * How a part of a sampling call is watched and stopped, and where the weights of its model come
  * from if they are not in memory.
  */
-export type Watch = Pick<GenerateOptions, 'signal' | 'onProgress' | 'onBlock'> & {
+export type CallWatch = Pick<GenerateOptions, 'signal' | 'onProgress' | 'onBlock'> & {
   weights?: StepWeights;
 };
 
@@ -14,8 +14,8 @@ export type Watch = Pick<GenerateOptions, 'signal' | 'onProgress' | 'onBlock'> &
  * Options for the computation of a model: its blocks, and the waits for their weights, are reported
  * with `path` in front. `onStep` is told of each, too.
  */
-export function watched(
-  { signal, onBlock, weights }: Watch,
+export function stepOptions(
+  { signal, onBlock, weights }: CallWatch,
   path: string,
   onStep?: () => void,
 ): StepOptions {

@@ -17,7 +17,7 @@ import {
   continuousTimesteps,
   isContinuous,
   makeSchedule,
-  oddities,
+  scheduleWarnings,
 } from './eulerSchedule.ts';
 import { churn, eulerStep, inputScale, predictOriginalSample } from './eulerStep.ts';
 
@@ -166,7 +166,8 @@ export class EulerDiscreteScheduler {
    */
   setTimesteps(numInferenceSteps: number | null = null, custom: CustomSchedule = {}): void {
     const { sigmas, timesteps } = makeSchedule(this.config, this.table, numInferenceSteps, custom);
-    for (const message of custom.sigmas ? oddities(custom.sigmas) : []) this.warnOnce(message);
+    for (const message of custom.sigmas ? scheduleWarnings(custom.sigmas) : [])
+      this.warnOnce(message);
     this.numInferenceSteps = numInferenceSteps ?? custom.timesteps?.length ?? sigmas.length - 1;
     this.sigmas = sigmas;
     this.timesteps = timesteps;

@@ -209,7 +209,7 @@ export function makeSchedule(
 }
 
 /** What is odd about custom noise levels: sentences for the caller, none if they descend to 0. */
-export function oddities(sigmas: readonly number[]): string[] {
+export function scheduleWarnings(sigmas: readonly number[]): string[] {
   const found: string[] = [];
   if (sigmas.some((sigma, i) => i > 0 && sigma >= sigmas[i - 1]!)) {
     found.push(

@@ -63,16 +63,16 @@ export async function verifyReference(
   reference: Reference,
   { stageInputs = 'own', signal, onProgress }: VerifyOptions = {},
 ): Promise<StageResult[]> {
-  const fed = stageInputs === 'reference';
+  const teacherForced = stageInputs === 'reference';
   const results: StageResult[] = [];
   const compare = async (stage: string, ours: FloatArray) => {
     if (reference.names.includes(stage))
-      results.push(compareStage(stage, ours, await reference.read(stage), fed));
+      results.push(compareStage(stage, ours, await reference.read(stage), teacherForced));
   };
-  const blocks = await BlockWatch.start(pipe, reference, fed);
+  const blocks = await BlockWatch.start(pipe, reference, teacherForced);
   const generators = reference.seeds.map((seed) => new Generator(seed));
   try {
-    const replay = fed ? new FedPipeline(pipe.components, reference) : pipe;
+    const replay = teacherForced ? new ReferenceFedPipeline(pipe.components, reference) : pipe;
     await replay.generate(reference.pictures, {
       ...reference.call,
       generator: generators.length === 1 ? generators[0] : generators,
@@ -84,7 +84,7 @@ export async function verifyReference(
         for (const [name, output] of await blocks.take(stage)) await compare(name, output);
         await compare(stage, value);
       },
-      callbackOnStepEnd: fed
+      callbackOnStepEnd: teacherForced
         ? async (_pipe, step) => ({ latents: await stageTensor(reference, `latents_step_${step}`) })
         : undefined,
       signal,
@@ -99,7 +99,7 @@ export async function verifyReference(
     ...results,
     ...missing.map((stage) => ({
       stage,
-      tolerance: toleranceOf(stage, fed),
+      tolerance: toleranceOf(stage, teacherForced),
       within: false,
       problem: 'never computed',
     })),
@@ -158,7 +158,7 @@ async function stageTensor(reference: Reference, name: string): Promise<tf.Tenso
 }
 
 /** A pipeline whose encoders do their work and then hand out the reference's results. */
-class FedPipeline extends StableVideoDiffusionPipeline {
+class ReferenceFedPipeline extends StableVideoDiffusionPipeline {
   private readonly reference: Reference;
 
   constructor(components: StableVideoDiffusionPipeline['components'], reference: Reference) {
@@ -257,15 +257,15 @@ function interceptOutput(block: AnyBlock, look: (output: tf.Tensor) => tf.Tensor
     };
   }
   // The decoder runs this one in two stages, without `call`.
-  const stages = block.stages.bind(block);
-  block.stages = (kwargs) => {
+  const stages = block.parts.bind(block);
+  block.parts = (kwargs) => {
     const all = stages(kwargs);
     const last = all.pop()!;
     return [...all, (h) => look(last(h))];
   };
   return () => {
     delete (block as Partial<SpatioTemporalResBlock>).call;
-    delete (block as Partial<SpatioTemporalResBlock>).stages;
+    delete (block as Partial<SpatioTemporalResBlock>).parts;
   };
 }
 

@@ -7,7 +7,7 @@ import { convertCheckpoint } from '../../converters/index.ts';
 import {
   inspectModel,
   loadLayerWeights,
-  openModel,
+  openCheckpoint,
   type TensorToWrite,
   writeSafetensors,
 } from '../../src/checkpoints/index.ts';
@@ -44,22 +44,22 @@ async function edit(path: string, change: (json: Record<string, unknown>) => voi
   await writeFile(path, JSON.stringify(json));
 }
 
-describe('openModel', () => {
+describe('openCheckpoint', () => {
   it('sees the format', () =>
     withModel('float32', async (model, path) => {
       await convertCheckpoint(model, path('tfjs'), { to: 'tfjs' });
       await convertCheckpoint(model, path('svd_xt.safetensors'), { to: 'original' });
       const seen = await Promise.all(
         [model, path('tfjs')].map(async (name) => {
-          const opened = await openModel(name);
+          const opened = await openCheckpoint(name);
           await opened.close();
           return opened.format;
         }),
       );
       expect(seen).to.deep.equal(['diffusers', 'tfjs']);
-      const original = await openModel(path('svd_xt.safetensors'), { config: model });
+      const original = await openCheckpoint(path('svd_xt.safetensors'), { config: model });
       expect(original.format).to.equal('original');
-      expect(original.supposed).to.equal(undefined);
+      expect(original.assumption).to.equal(undefined);
       expect(await original.files()).to.deep.equal(['svd_xt.safetensors']);
       await original.close();
     }));
@@ -89,8 +89,8 @@ describe('openModel', () => {
         const path = join(folder, name);
         await writeFile(path, header);
         await truncate(path, size); // no values, which nothing here reads
-        const opened = await openModel(path, options);
-        expect(opened.supposed).to.contain(supposed);
+        const opened = await openCheckpoint(path, options);
+        expect(opened.assumption).to.contain(supposed);
         const found = await inspectModel(opened);
         expect(found.problems).to.deep.equal([]);
         expect(found.recognised).to.equal(
@@ -99,7 +99,7 @@ describe('openModel', () => {
         await opened.close();
       }
       await expectError(
-        () => openModel(join(folder, 'mine.safetensors')),
+        () => openCheckpoint(join(folder, 'mine.safetensors')),
         'does not say by its name how many frames',
         '--num-frames',
       );
@@ -131,7 +131,7 @@ describe('openModel', () => {
       for (const [names, what] of cases) {
         const path = join(folder, 'svd.safetensors');
         await writeSafetensors(path, Object.fromEntries(names.map((name) => [name, one])));
-        await expectError(() => openModel(path), path, what);
+        await expectError(() => openCheckpoint(path), path, what);
       }
       const copy = join(folder, 'model');
       await cp(fixture('model'), copy, { recursive: true });
@@ -144,13 +144,13 @@ describe('openModel', () => {
         await edit(join(copy, 'unet/config.json'), (json) => {
           json.down_block_types = types;
         });
-        await expectError(() => openModel(copy), `${copy}/unet`, types[0], what);
+        await expectError(() => openCheckpoint(copy), `${copy}/unet`, types[0], what);
       }
       await edit(join(copy, 'model_index.json'), (json) => {
         json._class_name = 'StableDiffusionPipeline';
       });
       await expectError(
-        () => openModel(copy),
+        () => openCheckpoint(copy),
         '"StableDiffusionPipeline"',
         'Stable Diffusion 1 or 2, which makes pictures from text',
       );
@@ -161,7 +161,7 @@ describe('openModel', () => {
       for (const name of ['svd_xt.ckpt', 'model.bin', 'model.pt', 'model.pth']) {
         await writeFile(join(folder, name), 'x');
         await expectError(
-          () => openModel(join(folder, name)),
+          () => openCheckpoint(join(folder, name)),
           name,
           'executes code',
           '.safetensors',
@@ -174,7 +174,7 @@ describe('openModel', () => {
       await mkdir(join(copy, 'vae'));
       await cp(join(fixture('model'), 'vae/config.json'), join(copy, 'vae/config.json'));
       await writeFile(join(copy, 'vae/diffusion_pytorch_model.bin'), 'x');
-      const opened = await openModel(copy);
+      const opened = await openCheckpoint(copy);
       await expectError(
         () => opened.weights('vae'),
         'diffusion_pytorch_model.bin',
@@ -188,7 +188,7 @@ describe('openModel', () => {
       const weights = 'unet/diffusion_pytorch_model.safetensors';
       await rename(join(model, weights), path('elsewhere.safetensors'));
       await symlink(path('elsewhere.safetensors'), join(model, weights));
-      const opened = await openModel(model);
+      const opened = await openCheckpoint(model);
       await expectError(
         () => opened.weights('unet'),
         weights,
@@ -205,11 +205,11 @@ describe('openModel', () => {
       }
       await rename(join(model, 'model_index.json'), path('index.json'));
       await symlink(path('index.json'), join(model, 'model_index.json'));
-      await expectError(() => openModel(model), 'model_index.json', 'leads out of its folder');
+      await expectError(() => openCheckpoint(model), 'model_index.json', 'leads out of its folder');
       await rename(path('index.json'), join(model, 'model_index.json'));
       await rename(join(model, 'vae/config.json'), path('config.json'));
       await symlink(path('config.json'), join(model, 'vae/config.json'));
-      await expectError(() => openModel(model), 'vae/config.json', 'leads out of its folder');
+      await expectError(() => openCheckpoint(model), 'vae/config.json', 'leads out of its folder');
 
       const artifact = join(path('tfjs'), 'vae/model.json');
       const whole = await readFile(artifact, 'utf8');
@@ -217,13 +217,13 @@ describe('openModel', () => {
         const json = JSON.parse(whole);
         json.weightsManifest[0].paths = [name];
         await writeFile(artifact, JSON.stringify(json));
-        const folder = await openModel(path('tfjs'));
+        const folder = await openCheckpoint(path('tfjs'));
         await expectError(() => folder.weights('vae'), artifact, 'names in the same folder');
       }
       await writeFile(artifact, whole);
       await rename(path('tfjs/vae/group1-shard1of1.bin'), path('shard'));
       await symlink(path('shard'), path('tfjs/vae/group1-shard1of1.bin'));
-      const folder = await openModel(path('tfjs'));
+      const folder = await openCheckpoint(path('tfjs'));
       await expectError(
         () => folder.weights('vae'),
         'group1-shard1of1.bin',
@@ -243,7 +243,7 @@ describe('openModel', () => {
         const json = JSON.parse(whole);
         change(json, json.weightsManifest[0].weights[0]);
         await writeFile(artifact, JSON.stringify(json));
-        const folder = await openModel(path('tfjs'));
+        const folder = await openCheckpoint(path('tfjs'));
         await expectError(() => folder.weights('vae'), artifact, ...parts);
         await folder.close();
       };
@@ -272,10 +272,10 @@ describe('openModel', () => {
       );
       await writeFile(artifact, whole);
       await rm(path('tfjs/vae/group1-shard1of1.bin'));
-      const folder = await openModel(path('tfjs'));
+      const folder = await openCheckpoint(path('tfjs'));
       await expectError(() => folder.weights('vae'), 'group1-shard1of1.bin', 'does not exist');
       await expectError(
-        async () => (await openModel(path('tfjs'), { variant: 'fp16' })).weights('vae'),
+        async () => (await openCheckpoint(path('tfjs'), { variant: 'fp16' })).weights('vae'),
         'which have no variants',
       );
     }));

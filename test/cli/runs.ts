@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openSafetensors } from '../../src/checkpoints/index.ts';
-import { generateVideo, type Watch } from '../../src/cli/generate/generateVideo.ts';
+import { generateVideo, type Session } from '../../src/cli/generate/generateVideo.ts';
 import { readGenerateCommand } from '../../src/cli/generate/options.ts';
 import { ProgressLine } from '../../src/cli/terminal/progress.ts';
 import type { FloatArray } from '../../src/pipelines/types.ts';
@@ -59,7 +59,7 @@ export const small = [
 ];
 
 /** Runs `svd generate` within this process. */
-export async function generate(args: string[], watch: Partial<Watch> = {}) {
+export async function generate(args: string[], watch: Partial<Session> = {}) {
   const notes: string[] = [];
   const note = (text: string) => notes.push(text);
   const command = readGenerateCommand([...args, '--backend', testBackend]);

@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import { type ConvertOptions, convertCheckpoint } from '../../converters/index.ts';
 import {
   identifyCheckpoint,
-  openModel,
+  openCheckpoint,
   openSafetensors,
   type TensorToWrite,
   writeSafetensors,
@@ -178,7 +178,7 @@ describe('convertCheckpoint', () => {
       });
       const names = await readdir(path('half/unet'));
       expect(names).to.include('diffusion_pytorch_model.safetensors.index.json');
-      const opened = await openModel(path('half'));
+      const opened = await openCheckpoint(path('half'));
       const source = await opened.weights('unet');
       expect(source.info('conv_in.weight').dtype).to.equal('BF16');
       const sizes = await Promise.all(
@@ -189,7 +189,7 @@ describe('convertCheckpoint', () => {
       expect(sizes.length).to.be.above(2);
       await opened.close();
       await convertCheckpoint(path('half'), path('whole'), { to: 'diffusers' });
-      const whole = await openModel(path('whole'));
+      const whole = await openCheckpoint(path('whole'));
       expect((await whole.weights('vae')).names().length).to.be.above(50);
       await whole.close();
     }));

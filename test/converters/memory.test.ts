@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { type ConvertOptions, convertCheckpoint } from '../../converters/index.ts';
 import { type Part, writeResumably } from '../../converters/resumable.ts';
 import { weightedComponents } from '../../src/checkpoints/diffusers/names.ts';
-import { openModel } from '../../src/checkpoints/index.ts';
+import { openCheckpoint } from '../../src/checkpoints/index.ts';
 import { Buffers } from '../../src/checkpoints/weights/buffers.ts';
 import { StableVideoDiffusionPipeline } from '../../src/pipelines/node.ts';
 import { inTemporaryFolder } from '../checkpoints/files.ts';
@@ -12,7 +12,7 @@ import { testBackend } from '../setup.ts';
 
 /** Bytes of all tensors of a model, and of its largest. */
 async function sizesOf(path: string): Promise<{ total: number; largest: number }> {
-  const files = await openModel(path);
+  const files = await openCheckpoint(path);
   const sizes: number[] = [];
   for (const component of weightedComponents) {
     const source = await files.weights(component);

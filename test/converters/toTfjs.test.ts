@@ -11,7 +11,7 @@ import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { convertCheckpoint } from '../../converters/index.ts';
 import { declaredModel } from '../../src/checkpoints/components.ts';
-import { openModel, type WeightedComponent } from '../../src/checkpoints/index.ts';
+import { openCheckpoint, type WeightedComponent } from '../../src/checkpoints/index.ts';
 import { loadWeights } from '../../src/checkpoints/weights/load.ts';
 import type { AnyBlock } from '../../src/layers/index.ts';
 import { expectError } from '../checkpoints/files.ts';
@@ -33,7 +33,7 @@ async function serve(folder: string): Promise<{ url: string; server: Server }> {
 
 /** A component of a checkpoint as this package loads it. */
 async function loaded(path: string, component: WeightedComponent): Promise<AnyBlock> {
-  const files = await openModel(path);
+  const files = await openCheckpoint(path);
   const model = declaredModel(files, component);
   await loadWeights(model, await files.weights(component));
   await files.close();
@@ -110,7 +110,7 @@ describe('TensorFlow.js artifacts', () => {
           bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length),
           weights,
         );
-        const [exact, stored] = [await openModel(model), await openModel(path(quantize))];
+        const [exact, stored] = [await openCheckpoint(model), await openCheckpoint(path(quantize))];
         const [exactVae, storedVae] = [await exact.weights('vae'), await stored.weights('vae')];
         let [difference, squares, largest] = [0, 0, 0];
         for (const [i, { name, quantization }] of weights.entries()) {

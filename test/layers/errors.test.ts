@@ -181,7 +181,7 @@ describe('wrong inputs of layers', () => {
   for (const [name, sample] of Object.entries(layerSamples)) {
     it(`${name}: another rank or other channels in each of its inputs`, () => {
       const layer = sample.make('mine');
-      const inputs = Object.keys(layer.takes!).map((input) => input.replace('?', ''));
+      const inputs = Object.keys(layer.inputAxes!).map((input) => input.replace('?', ''));
       const right = sample.shapes.map((shape) => [BATCH, ...shape]);
       const expectSentence = (i: number, wrong: number[]) => {
         const input = inputs[i]!.replace(/[[\]]/g, '\\$&');
@@ -197,7 +197,7 @@ describe('wrong inputs of layers', () => {
         );
       };
       for (const [i, shape] of right.entries()) {
-        const axes = Object.values(layer.takes!)[i]!;
+        const axes = Object.values(layer.inputAxes!)[i]!;
         // Where any axes may be between, one or none is too few.
         if (!axes.includes('...')) expectSentence(i, [1, ...shape]);
         expectSentence(i, shape.slice(0, axes.includes('...') ? axes.length - 2 : axes.length - 1));

@@ -9,7 +9,7 @@ import {
   BasicTransformerBlock,
   chunkedFeedForward,
   FeedForward,
-  spread,
+  repeatContexts,
   TemporalBasicTransformerBlock,
   TransformerSpatioTemporalModel,
 } from '../../src/layers/index.ts';
@@ -47,7 +47,7 @@ const [batch, frames, pixels] = [2, 3, 5];
 
 /** The context of each video for each of its frames, and of each video for each of its pixels. */
 const repeated = (context: tf.Tensor, times: number) =>
-  spread(context as tf.Tensor3D, batch * times);
+  repeatContexts(context as tf.Tensor3D, batch * times);
 
 describe('a context shared', () => {
   for (const tokens of [1, 3]) {
@@ -106,7 +106,7 @@ describe('a context shared', () => {
   it('counts in the order of the videos', async () => {
     const context = named('context', [2, 1, 3]);
     const [a, b] = (await context.array()) as number[][][];
-    const six = spread(context as tf.Tensor3D, 6);
+    const six = repeatContexts(context as tf.Tensor3D, 6);
     expect(await six.array()).to.deep.equal([a, a, a, b, b, b]);
     tf.dispose([context, six]);
   });

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { freemem, tmpdir, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
-import { memoryLimits, processRoom } from '../../src/memory/limits.ts';
+import { memoryLimits, processLimit } from '../../src/memory/limits.ts';
 
 const MiB = 2 ** 20;
 
@@ -22,7 +22,7 @@ describe('the memory there is', () => {
   }
 
   /** What is counted on besides what this process has. */
-  const free = () => Math.round((processRoom(root) - process.memoryUsage.rss()) / MiB);
+  const free = () => Math.round((processLimit(root) - process.memoryUsage.rss()) / MiB);
 
   it('is what Linux says is available', async () => {
     await write({

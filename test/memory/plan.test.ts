@@ -5,7 +5,7 @@ import {
   MemoryPlanner,
   type MemoryRequest,
   planMemory,
-  SAFE,
+  USABLE_SHARE,
 } from '../../src/memory/plan.ts';
 import { type Device, devices } from '../../src/memory/shapes/allocators.ts';
 import type { ModelConfigs } from '../../src/memory/stages.ts';
@@ -250,7 +250,7 @@ describe('callPlanner', () => {
 
   it('says where weights would have to be when that is enough', () => {
     const room = (offload: 'none' | 'model') =>
-      planMemory(published, request({ fixed: { offload } })).processBytes / SAFE;
+      planMemory(published, request({ fixed: { offload } })).processBytes / USABLE_SHARE;
     const [resident, offloaded] = [room('none'), room('model')];
     const limits = () => ({ processBytes: (resident + offloaded) / 2 });
     const { guided, decoded, height, width, numFrames, pictures, videos } = request();
@@ -274,7 +274,7 @@ describe('callPlanner', () => {
     const { guided, decoded, height, width, numFrames, pictures, videos } = request();
     const call = { guided, decoded, height, width, numFrames, pictures, videos };
     const room = (offload: 'none' | 'model') =>
-      planMemory(published, request({ fixed: { offload } })).processBytes / SAFE;
+      planMemory(published, request({ fixed: { offload } })).processBytes / USABLE_SHARE;
     const limits = () => ({ processBytes: (room('none') + room('model')) / 2 });
     const inPlace = callPlanner(published, 'tensorflow-cpu', limits, { offload: 'none' });
     expect(messageOf(() => inPlace.plan(call, { guidanceTogether: true }))).to.match(

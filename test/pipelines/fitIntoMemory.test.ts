@@ -4,16 +4,16 @@ import { expect } from 'chai';
 import { attentionsIn, limitScores } from '../../src/layers/index.ts';
 import { MemoryError } from '../../src/memory/errors.ts';
 import {
-  type FixedSettings,
+  type GivenSettings,
   MemoryPlanner,
   type MemoryRequest,
-  SAFE,
+  USABLE_SHARE,
 } from '../../src/memory/plan.ts';
 import { callPlanner } from '../../src/pipelines/callPlanner.ts';
 import type { Components } from '../../src/pipelines/components.ts';
 import { fitIntoMemory } from '../../src/pipelines/fitIntoMemory.ts';
 import { guidanceScales } from '../../src/pipelines/guidance.ts';
-import { settingsOf } from '../../src/pipelines/settings.ts';
+import { checkCall } from '../../src/pipelines/settings.ts';
 import { StableVideoDiffusionPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
 import type { GenerateOptions } from '../../src/pipelines/types.ts';
 import { smallConfigs } from '../harness/smallConfigs.ts';
@@ -46,7 +46,7 @@ describe('fitIntoMemory', () => {
   });
 
   /** The memory that is just enough for a call with these settings. */
-  function roomFor(fixed: FixedSettings, decoded: boolean): number {
+  function roomFor(fixed: GivenSettings, decoded: boolean): number {
     const request: MemoryRequest = {
       device,
       height,
@@ -58,11 +58,11 @@ describe('fitIntoMemory', () => {
       decoded,
       fixed,
     };
-    return (planner.plan(request).deviceBytes! + 1) / SAFE;
+    return (planner.plan(request).deviceBytes! + 1) / USABLE_SHARE;
   }
 
   const fit = (deviceBytes: number, options: GenerateOptions = {}) => {
-    const settings = settingsOf(picture, { height, width, numFrames, ...options }, facts);
+    const settings = checkCall(picture, { height, width, numFrames, ...options }, facts);
     return fitIntoMemory(
       components(deviceBytes),
       settings,
@@ -145,7 +145,7 @@ describe('fitIntoMemory', () => {
   });
 
   it('does nothing without a planner', () => {
-    const settings = settingsOf(picture, {}, facts);
+    const settings = checkCall(picture, {}, facts);
     const fitted = fitIntoMemory(pipe.components, settings, [1], {});
     expect(fitted.settings).to.equal(settings);
     expect(state()).to.deep.equal(untouched);

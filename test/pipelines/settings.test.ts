@@ -4,16 +4,16 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import { type ModelFacts, settingsOf } from '../../src/pipelines/settings.ts';
+import { type CallConstraints, checkCall } from '../../src/pipelines/settings.ts';
 import type { GenerateOptions, ImageInput } from '../../src/pipelines/types.ts';
 import { Generator } from '../../src/random/generator.ts';
 import { otherPicture, picture } from '../harness/tiny.ts';
 
-const facts: ModelFacts = { numFrames: 14, sampleSize: 96, scaleFactor: 8, latentChannels: 4 };
+const facts: CallConstraints = { numFrames: 14, sampleSize: 96, scaleFactor: 8, latentChannels: 4 };
 
 describe('defaults of the sampling call', () => {
   it("are diffusers'", () => {
-    const { generator, ...rest } = settingsOf(picture, {}, facts);
+    const { generator, ...rest } = checkCall(picture, {}, facts);
     expect(generator).to.be.instanceOf(Generator);
     expect(rest).to.deep.equal({
       ...{
@@ -43,15 +43,15 @@ describe('defaults of the sampling call', () => {
   });
 
   it('decode as many frames at a time as there are', () => {
-    expect(settingsOf(picture, { numFrames: 5 }, facts).decodeChunkSize).to.equal(5);
+    expect(checkCall(picture, { numFrames: 5 }, facts).decodeChunkSize).to.equal(5);
     expect(
-      settingsOf(picture, { numFrames: 5, decodeChunkSize: 2 }, facts).decodeChunkSize,
+      checkCall(picture, { numFrames: 5, decodeChunkSize: 2 }, facts).decodeChunkSize,
     ).to.equal(2);
   });
 
   it('take a size of 0 for that of the UNet in training, if it has one', () => {
     const sizes = (sampleSize: number | null) => {
-      const { height, width } = settingsOf(
+      const { height, width } = checkCall(
         picture,
         { height: 0, width: 0 },
         { ...facts, sampleSize },
@@ -65,7 +65,7 @@ describe('defaults of the sampling call', () => {
   it('count the pictures', () => {
     const tensor = tf.zeros([3, 4, 4, 3]);
     const batches = ([picture, [picture, otherPicture], tensor] as ImageInput[]).map(
-      (image) => settingsOf(image, {}, facts).batch,
+      (image) => checkCall(image, {}, facts).batch,
     );
     expect(batches).to.deep.equal([1, 2, 3]);
     tensor.dispose();
@@ -73,7 +73,7 @@ describe('defaults of the sampling call', () => {
 
   it('draw a new seed each time', () => {
     const seeds = [1, 2].map(
-      () => (settingsOf(picture, {}, facts).generator as Generator).initialSeed,
+      () => (checkCall(picture, {}, facts).generator as Generator).initialSeed,
     );
     expect(seeds[0]).to.not.equal(seeds[1]);
   });
@@ -101,7 +101,7 @@ describe('wrong options of the sampling call', () => {
         ...(/height|width/.test(name) ? [] : [0]),
       ]) {
         const message = `\`${name}\` has to be a whole number of at least 1 but is ${value}.`;
-        expect(() => settingsOf(picture, { [name]: value }, facts)).to.throw(message);
+        expect(() => checkCall(picture, { [name]: value }, facts)).to.throw(message);
       }
     });
   }
@@ -115,7 +115,7 @@ describe('wrong options of the sampling call', () => {
   ]) {
     it(`${name} that is no finite number`, () => {
       for (const value of [Number.NaN, Number.POSITIVE_INFINITY, '7', true]) {
-        expect(() => settingsOf(picture, { [name]: value }, facts)).to.throw(
+        expect(() => checkCall(picture, { [name]: value }, facts)).to.throw(
           `\`${name}\` has to be a finite number but is ${value}.`,
         );
       }
@@ -128,7 +128,7 @@ describe('wrong options of the sampling call', () => {
       [576, 1021, '576 and 1024'],
       [3, 1024, '8 and 1024'],
     ] as const) {
-      expect(() => settingsOf(picture, { height, width }, facts)).to.throw(
+      expect(() => checkCall(picture, { height, width }, facts)).to.throw(
         `\`height\` and \`width\` have to be divisible by 8 but are ${height} and ${width}. Try ${near}.`,
       );
     }
@@ -149,12 +149,12 @@ describe('wrong options of the sampling call', () => {
   for (const [name, [value, message]] of Object.entries(wrong)) {
     it(name, () => {
       const options = { numVideosPerPrompt: 2, [name]: value } as GenerateOptions;
-      expect(() => settingsOf(picture, options, facts)).to.throw(message);
+      expect(() => checkCall(picture, options, facts)).to.throw(message);
     });
   }
 
   it('an empty list of generators', () => {
-    expect(() => settingsOf(picture, { generator: [] }, facts)).to.throw(
+    expect(() => checkCall(picture, { generator: [] }, facts)).to.throw(
       'a list of generators of length 0, but requested an effective batch size of 1',
     );
   });
@@ -162,10 +162,10 @@ describe('wrong options of the sampling call', () => {
   it('latents of another shape', () => {
     const latents = tf.zeros([1, 2, 4, 8, 4]);
     const options = { latents, numFrames: 2, height: 32, width: 72 };
-    expect(() => settingsOf(picture, options, facts)).to.throw(
+    expect(() => checkCall(picture, options, facts)).to.throw(
       '`latents` has to be of shape [1,2,4,9,4] (videos, frames, height, width, channels) for these settings but is [1,2,4,8,4].',
     );
-    expect(settingsOf(picture, { ...options, width: 64 }, facts).latents).to.equal(latents);
+    expect(checkCall(picture, { ...options, width: 64 }, facts).latents).to.equal(latents);
     latents.dispose();
   });
 });
@@ -192,7 +192,7 @@ describe('wrong pictures for the sampling call', () => {
   };
   for (const [what, [image, message]] of Object.entries(wrong)) {
     it(what, () => {
-      expect(() => settingsOf(image as ImageInput, {}, facts)).to.throw(message);
+      expect(() => checkCall(image as ImageInput, {}, facts)).to.throw(message);
     });
   }
 
@@ -202,7 +202,7 @@ describe('wrong pictures for the sampling call', () => {
       [1, 3, 8, 8],
     ]) {
       const image = tf.zeros(shape);
-      expect(() => settingsOf(image, {}, facts)).to.throw(
+      expect(() => checkCall(image, {}, facts)).to.throw(
         `A tensor \`image\` has to be of shape [N, height, width, 3] but is [${shape}].`,
       );
       image.dispose();

@@ -1,6 +1,6 @@
 /** The wasm backend: works after `npm install` on any machine. */
 import * as tf from '@tensorflow/tfjs';
-import { folderOf, processorName, reasonOf, versionIn } from '../packages.ts';
+import { folderOf, messageOf, processorName, versionIn } from '../packages.ts';
 import type { BackendOptions, Prepared } from '../types.ts';
 import { countWarnings, guardMemory, type WasmModule } from './memory.ts';
 import { defaultThreads, settleWorkers, startWithThreads, type ThreadedModule } from './threads.ts';
@@ -61,7 +61,7 @@ export async function prepareWasm({ threads }: BackendOptions): Promise<Prepared
       await settleWorkers(wasm);
       count = getThreadsCount();
     } catch (error) {
-      reason = `It runs on one thread, because ${count} could not be started (${reasonOf(error)}).`;
+      reason = `It runs on one thread, because ${count} could not be started (${messageOf(error)}).`;
       count = 1;
     }
   }

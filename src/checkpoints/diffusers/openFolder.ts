@@ -4,8 +4,8 @@
  */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CheckpointError, listed, quoted, reason } from '../errors.ts';
-import type { ModelFiles } from '../openCheckpoint.ts';
+import type { Checkpoint } from '../checkpoint.ts';
+import { CheckpointError, listed, messageOf, quoted } from '../errors.ts';
 import { familyByBlocks, familyByPipeline, pickleRefusal } from '../otherModels.ts';
 import { openBytes, openSafetensors } from '../safetensors/file.ts';
 import { openSharded, readJson } from '../safetensors/sharded.ts';
@@ -24,7 +24,7 @@ import {
   weightFileAmong,
   weightFileNames,
 } from './names.ts';
-import { filesNamedBy } from './shards.ts';
+import { shardsOf } from './shards.ts';
 
 /**
  * Opens a model folder and reads all its configs, but no weights. `variant: 'fp16'` takes the
@@ -35,7 +35,7 @@ import { filesNamedBy } from './shards.ts';
 export async function openModelFolder(
   path: string,
   options: { variant?: string } = {},
-): Promise<ModelFiles> {
+): Promise<Checkpoint> {
   const { variant } = options;
   await checkInside(path, configFiles);
   const index = await readModelIndex(path);
@@ -93,7 +93,7 @@ async function list(folder: string): Promise<string[]> {
   try {
     return await readdir(folder);
   } catch (error) {
-    throw new CheckpointError(`Cannot open the folder ${folder}: ${reason(error)}.`, {
+    throw new CheckpointError(`Cannot open the folder ${folder}: ${messageOf(error)}.`, {
       cause: error,
     });
   }
@@ -185,7 +185,7 @@ async function weightFiles(
 ): Promise<string[]> {
   const file = `${component}/${await weightFile(path, component, variant)}`;
   await checkInside(path, [file]);
-  const shards = await filesNamedBy(join(path, file));
+  const shards = await shardsOf(join(path, file));
   const files = [file, ...shards.map((name) => `${component}/${name}`)];
   await checkInside(path, files);
   return files;

@@ -8,7 +8,7 @@ import { TFJS } from './names.ts';
  * The names of the shards beside an index file or a TensorFlow.js artifact. Other weight files name
  * none.
  */
-export async function filesNamedBy(path: string): Promise<string[]> {
+export async function shardsOf(path: string): Promise<string[]> {
   if (basename(path) === TFJS)
     return manifestOf(await readJson(path), path).flatMap(({ paths }) => paths);
   return path.endsWith('.json') ? [...new Set((await readIndex(path)).values())] : [];

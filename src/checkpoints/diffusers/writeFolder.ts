@@ -5,7 +5,7 @@
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { writeAtomically, writeFolderAtomically } from '../../files/atomic.ts';
-import { CheckpointError, reason } from '../errors.ts';
+import { CheckpointError, messageOf } from '../errors.ts';
 import { type TensorToWrite, writeSafetensors } from '../safetensors/writer.ts';
 import {
   type Component,
@@ -15,7 +15,7 @@ import {
   weightedComponents,
   weightFileAmong,
 } from './names.ts';
-import { filesNamedBy } from './shards.ts';
+import { shardsOf } from './shards.ts';
 import { diffusersFiles, type FileOptions } from './weightFiles.ts';
 
 /** Everything that a model in diffusers' layout consists of. */
@@ -77,7 +77,7 @@ export async function writeModelFolder(
     const refused =
       cause instanceof Error && 'syscall' in cause && !(error instanceof CheckpointError);
     throw refused
-      ? new CheckpointError(`Cannot write ${folder}: ${reason(cause)}.`, { cause })
+      ? new CheckpointError(`Cannot write ${folder}: ${messageOf(cause)}.`, { cause })
       : error;
   }
 }
@@ -104,7 +104,7 @@ async function writeWeights(
     const names = (await readdir(join(folder, component))).filter((name) => !written.has(name));
     const old = weightFileAmong(names, component, options.variant);
     if (old === undefined) return;
-    const shards = await filesNamedBy(join(folder, component, old)).catch(() => []);
+    const shards = await shardsOf(join(folder, component, old)).catch(() => []);
     for (const name of [old, ...shards])
       if (!written.has(name)) await rm(join(folder, component, name), { force: true });
   }

@@ -26,8 +26,8 @@ import {
   weightFileAmong,
   weightFileNames,
 } from '../diffusers/names.ts';
-import { filesNamedBy } from '../diffusers/shards.ts';
-import { CheckpointError, reason } from '../errors.ts';
+import { shardsOf } from '../diffusers/shards.ts';
+import { CheckpointError, messageOf } from '../errors.ts';
 import type { RemoteFile } from './blob.ts';
 
 /** Whether a revision is a commit, whose content never changes. */
@@ -148,7 +148,7 @@ export class CachedRepository {
         missing.push(`${component}/${weightFileNames(component, variant).single}`);
       else files.push(`${component}/${file}`);
       const shards =
-        file === undefined ? [] : await filesNamedBy(join(folder, component, file)).catch(() => []);
+        file === undefined ? [] : await shardsOf(join(folder, component, file)).catch(() => []);
       files.push(...shards.map((shard) => `${component}/${shard}`));
     }
     return { files, missing };
@@ -207,7 +207,7 @@ export class CachedRepository {
     } catch (error) {
       // A cache may be for reading only: its models can be used all the same.
       console.warn(
-        `${this.record} cannot be written (${reason(error)}), so that every start compares the weights with their hashes. ` +
+        `${this.record} cannot be written (${messageOf(error)}), so that every start compares the weights with their hashes. ` +
           'Run `svd download` once as a user who may write there.',
       );
     }

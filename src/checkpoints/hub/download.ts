@@ -12,9 +12,9 @@ import {
   weightFileAmong,
   weightFileNames,
 } from '../diffusers/names.ts';
-import { filesNamedBy } from '../diffusers/shards.ts';
+import { shardsOf } from '../diffusers/shards.ts';
 import { checkSpace } from '../diskSpace.ts';
-import { CheckpointError, listed, reason } from '../errors.ts';
+import { CheckpointError, listed, messageOf } from '../errors.ts';
 import { familyByPipeline, pickleRefusal } from '../otherModels.ts';
 import { readJson } from '../safetensors/sharded.ts';
 import { bytesLeft, fetchBlob, type RemoteFile } from './blob.ts';
@@ -197,7 +197,7 @@ async function fetchCommit(
     );
   await fetch([...configFiles, ...indices]);
   const shards = await Promise.all(
-    indices.map((file) => shardsOf(repository.snapshot(commit), file)),
+    indices.map((file) => shardPathsOf(repository.snapshot(commit), file)),
   );
   await fetch([...weights.filter((file) => !indices.includes(file)), ...shards.flat()]);
 }
@@ -267,9 +267,9 @@ function chooseWeights(id: string, paths: string[], variant?: string): string[] 
   });
 }
 
-async function shardsOf(snapshot: string, index: string): Promise<string[]> {
+async function shardPathsOf(snapshot: string, index: string): Promise<string[]> {
   const folder = index.slice(0, index.lastIndexOf('/'));
-  return (await filesNamedBy(join(snapshot, index))).map((name) => `${folder}/${name}`);
+  return (await shardsOf(join(snapshot, index))).map((name) => `${folder}/${name}`);
 }
 
 function remoteFile(
@@ -375,7 +375,7 @@ function systemError(error: unknown, cacheDir: string): unknown {
   if (!(error instanceof Error && 'syscall' in error) || error instanceof CheckpointError)
     return error;
   return new CheckpointError(
-    `The cache ${cacheDir} cannot be written: ${reason(error)}. Choose another folder by --cache-dir or HF_HUB_CACHE.`,
+    `The cache ${cacheDir} cannot be written: ${messageOf(error)}. Choose another folder by --cache-dir or HF_HUB_CACHE.`,
     {
       cause: error,
     },

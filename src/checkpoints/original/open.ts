@@ -3,6 +3,7 @@
  * like) as they are.
  */
 import { basename } from 'node:path';
+import type { Checkpoint } from '../checkpoint.ts';
 import { declaredModel } from '../components.ts';
 import {
   type Component,
@@ -12,7 +13,6 @@ import {
 } from '../diffusers/names.ts';
 import { openModelFolder } from '../diffusers/openFolder.ts';
 import { CheckpointError, listed } from '../errors.ts';
-import type { ModelFiles } from '../openCheckpoint.ts';
 import { familyByKeys } from '../otherModels.ts';
 import { openSafetensors } from '../safetensors/file.ts';
 import type { SafetensorsFile } from '../safetensors/reader.ts';
@@ -49,7 +49,7 @@ const UNUSED =
 export async function openOriginal(
   path: string,
   options: SingleFileOptions = {},
-): Promise<ModelFiles> {
+): Promise<Checkpoint> {
   const file = await openSafetensors(path);
   try {
     const family = familyByKeys(file.names());
@@ -57,13 +57,13 @@ export async function openOriginal(
       throw new CheckpointError(
         `${path} ${family} Give an original file of Stable Video Diffusion, such as svd_xt.safetensors.`,
       );
-    const { index, configs, supposed } = await configsFor(path, options);
+    const { index, configs, supposed: assumption } = await configsFor(path, options);
     const layout = originalLayout(configs.unet, configs.vae);
-    const files: ModelFiles = {
+    const files: Checkpoint = {
       path,
       format: 'original',
       index,
-      supposed,
+      assumption: assumption,
       config: (component) => structuredClone(configs[component]),
       weights: async (component) => originalSource(file, component, keys[component], layout),
       files: async () => [basename(path)],
@@ -82,7 +82,7 @@ export async function openOriginal(
   }
 }
 
-function keysOf(files: ModelFiles, component: WeightedComponent): string[] {
+function keysOf(files: Checkpoint, component: WeightedComponent): string[] {
   const model = declaredModel(files, component);
   const keys = model.parameters().map(({ key }) => key);
   model.dispose();

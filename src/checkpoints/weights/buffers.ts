@@ -2,7 +2,7 @@
  * Memory that one tensor after the other goes through, shared among threads, in which weights are
  * turned by WebAssembly.
  */
-import { type Elements, newMemory, type TurnMemory } from './layout.ts';
+import { type Elements, newMemory, type TransposeMemory } from './layout.ts';
 import { transposeWasm } from './transposeWasm.ts';
 
 const PAGE = 2 ** 16;
@@ -15,7 +15,7 @@ const ALIGNMENT = 64;
 const BLOCK = 8;
 
 /** Memory for tensors that are read, turned and written. */
-export interface TensorMemory extends TurnMemory {
+export interface TensorMemory extends TransposeMemory {
   /**
    * Takes memory back, which nobody may use any more. What did not come from here is left alone.
    */

@@ -1,6 +1,6 @@
 /** A component's weights as they shall be written, one read at a time out of any format. */
 
-import type { Parameter } from '../../layers/block.ts';
+import type { Parameter } from '../../layers/parameter.ts';
 import type { WeightedComponent } from '../diffusers/names.ts';
 import type { Dtype } from '../safetensors/dtypes.ts';
 import type { TensorToWrite } from '../safetensors/writer.ts';
@@ -8,7 +8,7 @@ import { ownMemory, type TensorMemory } from './buffers.ts';
 import {
   bytesForCheckpoint,
   shapeInCheckpoint,
-  type TurnMemory,
+  type TransposeMemory,
   valuesForCheckpoint,
 } from './layout.ts';
 import type { WeightSource } from './source.ts';
@@ -33,7 +33,7 @@ export interface OpenComponent {
 }
 
 /** Puts bytes into another order, in other memory, or returns them as they are. */
-export type Turn = (bytes: Uint8Array, memory: TurnMemory) => Uint8Array;
+export type Transpose = (bytes: Uint8Array, memory: TransposeMemory) => Uint8Array;
 
 /**
  * Bytes of a tensor, in `memory`: as the source has them, or in the order that `turn` puts them
@@ -43,7 +43,7 @@ export async function bytesOf(
   source: WeightSource,
   key: string,
   memory: TensorMemory,
-  turn: Turn = (bytes) => bytes,
+  turn: Transpose = (bytes) => bytes,
 ): Promise<Uint8Array> {
   const bytes = memory.take(source.info(key).bytes);
   await source.readBytes!(key, bytes);
@@ -70,7 +70,8 @@ export function tensorsOf(
       const { dtype: stored, shape } = source.info(key);
       const data = async () => {
         if (dtype === undefined || dtype === stored) {
-          const turn: Turn = (bytes, target) => bytesForCheckpoint(layout, shape, bytes, target);
+          const turn: Transpose = (bytes, target) =>
+            bytesForCheckpoint(layout, shape, bytes, target);
           return bytesOf(source, key, memory, source.ours && turn);
         }
         const values = await source.read(key);

@@ -2,7 +2,7 @@
  * The one table of how a weight's axes lie in a PyTorch checkpoint and in ours, and the copies
  * between the two.
  */
-import type { Layout } from '../../layers/block.ts';
+import type { Layout } from '../../layers/parameter.ts';
 
 /**
  * Every layout is one case: `[O, I, K]` in checkpoints, `[K, I, O]` here, where O are the output
@@ -88,7 +88,7 @@ export function valuesForCheckpoint(
 export type Elements = Float32Array | Uint8Array | Uint16Array | Uint32Array;
 
 /** Where bytes go that are put into another order. */
-export interface TurnMemory {
+export interface TransposeMemory {
   /** So many bytes, of any content, that begin where every element type may. */
   take(bytes: number): Uint8Array;
   /**
@@ -99,7 +99,7 @@ export interface TurnMemory {
 }
 
 /** Memory that is new each time. */
-export const newMemory: TurnMemory = { take: (bytes) => new Uint8Array(bytes) };
+export const newMemory: TransposeMemory = { take: (bytes) => new Uint8Array(bytes) };
 
 /**
  * A checkpoint's values in our axis order, as bytes of whatever type they are: not a bit of them
@@ -144,7 +144,7 @@ function reversedBytes(
   a: number,
   b: number,
   c: number,
-  memory: TurnMemory,
+  memory: TransposeMemory,
 ): Uint8Array {
   const count = a * b * c;
   const View = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array, 8: BigUint64Array }[

@@ -2,7 +2,9 @@
  * Moves a checkpoint's tensors into the weights of a block, and names a block's weights for a
  * checkpoint.
  */
-import { type AnyBlock, type Parameter, weightOf } from '../../layers/block.ts';
+
+import { type AnyBlock, weightOf } from '../../layers/block.ts';
+import type { Parameter } from '../../layers/parameter.ts';
 import { CheckpointError, listed, quoted } from '../errors.ts';
 import { floatDtypes } from '../safetensors/dtypes.ts';
 import { shapeInCheckpoint, valuesForCheckpoint } from './layout.ts';
@@ -46,7 +48,7 @@ function isPositionIds(key: string): boolean {
 /**
  * The longest time without letting timers, signals and other input have a turn, in milliseconds.
  */
-const TURN = 30;
+const YIELD_MS = 30;
 
 /**
  * How many bytes are read ahead, besides the next tensor: of small ones several, so that none is
@@ -97,7 +99,7 @@ export async function loadWeights(
       tensor.dispose(); // the variable keeps the data
       done += bytes;
       onProgress?.(done, total);
-      if (performance.now() - turn > TURN) {
+      if (performance.now() - turn > YIELD_MS) {
         await new Promise((resolve) => setTimeout(resolve, 0));
         turn = performance.now();
       }

@@ -3,7 +3,7 @@
  * the backend, else in JS.
  */
 import * as tf from '@tensorflow/tfjs';
-import type { Layout } from '../../layers/block.ts';
+import type { Layout } from '../../layers/parameter.ts';
 import {
   type NativeType,
   takesBytes,

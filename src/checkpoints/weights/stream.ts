@@ -2,7 +2,9 @@
  * Weights that are read from a checkpoint block by block while their model computes, and freed
  * behind it.
  */
-import type { AnyBlock, Parameter } from '../../layers/block.ts';
+
+import type { AnyBlock } from '../../layers/block.ts';
+import type { Parameter } from '../../layers/parameter.ts';
 import type { StepWeights } from '../../layers/steps.ts';
 import { releaseValues } from '../../layers/weights.ts';
 import { type WeightDtype, type WeightReader, weightReader } from './reader.ts';

@@ -1,6 +1,6 @@
 /** `svd generate`: reads its arguments, and reports what the run gives. */
 import { formatHelp } from '../terminal/help.ts';
-import { watched } from '../terminal/session.ts';
+import { runSession } from '../terminal/session.ts';
 import { generateHelp, readGenerateCommand } from './options.ts';
 import { formatProfile } from './profile.ts';
 
@@ -11,7 +11,7 @@ export async function run(args: string[]): Promise<number> {
     return 0;
   }
   const command = readGenerateCommand(args);
-  const report = await watched(command, async (watch) =>
+  const report = await runSession(command, async (watch) =>
     (await import('./generateVideo.ts')).generateVideo(command, watch),
   );
   if (report.profile && !command.quiet)

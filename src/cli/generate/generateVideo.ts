@@ -7,29 +7,29 @@ import { identifyCheckpoint } from '../../checkpoints/index.ts';
 import { outputFormat } from '../../media/output.ts';
 import type { OffloadMode } from '../../memory/estimate.ts';
 import type { MemoryPlan } from '../../memory/plan.ts';
-import type { Levers } from '../../memory/stages.ts';
+import type { MemorySettings } from '../../memory/stages.ts';
 import { useFormulations } from '../../ops/index.ts';
 import { StableVideoDiffusionPipeline } from '../../pipelines/node.ts';
 import type { GenerateOptions, ImageInput } from '../../pipelines/types.ts';
 import { Generator } from '../../random/generator.ts';
 import { folderOf, singleFileOptions } from '../hubModel.ts';
 import { packagedModel, packagedNote, trainedFor, unlikeTraining } from '../packagedModel.ts';
-import { reason, UsageError } from '../terminal/errors.ts';
-import type { Watch } from '../terminal/session.ts';
+import { messageOf, UsageError } from '../terminal/errors.ts';
+import type { Session } from '../terminal/session.ts';
 import { readLatents, readPictures } from './inputs.ts';
 import type { GenerateCommand } from './options.ts';
 import { checkOutputs, outputPaths, type Result, writeResult, writeTensors } from './outputs.ts';
 import { Profile, type ProfileLine } from './profile.ts';
 import { StageRecorder } from './stages.ts';
-import { type Settings, settingsOf } from './storedSettings.ts';
+import { type StoredSettings, storedSettings } from './storedSettings.ts';
 
-export type { Watch };
+export type { Session };
 
 /** What `--json` prints. */
 export interface Report {
   /** Paths of the files and folders written. */
   output: string[];
-  settings: Settings;
+  settings: StoredSettings;
   backend: { name: string; version?: string; device?: string };
   /** Seconds per stage. */
   timings: Record<string, number>;
@@ -43,7 +43,7 @@ export interface Report {
     deviceBytes?: number;
     /** What saves memory and costs time or changes a little, in words. */
     choices: string[];
-  } & Levers & { offload: OffloadMode };
+  } & MemorySettings & { offload: OffloadMode };
   /** Time per block, if asked for. */
   profile?: ProfileLine[];
 }
@@ -53,7 +53,7 @@ export interface Report {
  * @throws Error with one sentence; Interrupted, with nothing half-written, once `watch.signal` has
  * been aborted.
  */
-export async function generateVideo(command: GenerateCommand, watch: Watch): Promise<Report> {
+export async function generateVideo(command: GenerateCommand, watch: Session): Promise<Report> {
   const { signal, progress, note } = watch;
   useFormulations(command.formulation);
   const chosen = await useBackend(command.backend, {
@@ -117,7 +117,7 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
     signal: hashing.signal,
   }).catch((error: unknown) => {
     if (!hashing.signal.aborted)
-      note(`the checkpoint is not named in the settings of the output. ${reason(error)}`);
+      note(`the checkpoint is not named in the settings of the output. ${messageOf(error)}`);
     return undefined;
   });
   try {
@@ -149,7 +149,7 @@ export async function generateVideo(command: GenerateCommand, watch: Watch): Pro
     );
     progress.update({ stage: 'writing', step: 0, steps: 1 });
     const checkpoint = await unlessAborted(identity, signal);
-    const settings = settingsOf(command, {
+    const settings = storedSettings(command, {
       height,
       width,
       numFrames,

@@ -12,7 +12,7 @@ import {
   readHubCommand,
 } from '../hubModel.ts';
 import { type Options, readArguments } from '../terminal/arguments.ts';
-import { reason, UsageError } from '../terminal/errors.ts';
+import { messageOf, UsageError } from '../terminal/errors.ts';
 import type { HelpText } from '../terminal/help.ts';
 import { oneOf, type Range, realNumber, realNumbers, wholeNumber } from '../terminal/values.ts';
 
@@ -351,6 +351,6 @@ function formatOf(output: string): OutputFormat {
   try {
     return outputFormat(output);
   } catch (error) {
-    throw new UsageError(reason(error));
+    throw new UsageError(messageOf(error));
   }
 }

@@ -7,8 +7,8 @@ import { exportToVideo } from '../../media/exportVideo.ts';
 import type { RgbImage } from '../../media/image.ts';
 import { checkOutput, outputFormat } from '../../media/output.ts';
 import type { FloatArray } from '../../pipelines/types.ts';
-import { reason } from '../terminal/errors.ts';
-import { asTexts, diffusersArguments, type Settings } from './storedSettings.ts';
+import { messageOf } from '../terminal/errors.ts';
+import { asTexts, diffusersArguments, type StoredSettings } from './storedSettings.ts';
 
 /** Videos as pictures for video files, or tensors by name for a `.safetensors` file. */
 export type Result = { videos: RgbImage[][] } | { tensors: Record<string, FloatArray> };
@@ -39,7 +39,7 @@ export async function checkOutputs(paths: string[]): Promise<void> {
 export async function writeResult(
   result: Result,
   paths: string[],
-  settings: Settings,
+  settings: StoredSettings,
   signal: AbortSignal,
 ): Promise<string[]> {
   signal.throwIfAborted();
@@ -55,7 +55,7 @@ export async function writeResult(
     await write(result, spare, settings, signal).catch(() => {
       throw error;
     });
-    throw new Error(`${reason(error)} The result is in ${spare.join(', ')} instead.`, {
+    throw new Error(`${messageOf(error)} The result is in ${spare.join(', ')} instead.`, {
       cause: error,
     });
   }
@@ -64,7 +64,7 @@ export async function writeResult(
 async function write(
   result: Result,
   paths: string[],
-  settings: Settings,
+  settings: StoredSettings,
   signal: AbortSignal,
 ): Promise<void> {
   if ('tensors' in result) return writeTensors(result.tensors, paths[0], settings);
@@ -79,7 +79,7 @@ async function write(
 export async function writeTensors(
   tensors: Record<string, FloatArray>,
   path: string,
-  settings: Settings,
+  settings: StoredSettings,
 ): Promise<void> {
   const entries = Object.entries(tensors).map(([name, tensor]): [string, TensorToWrite] => [
     name,

@@ -4,7 +4,7 @@ import { version } from '../version.ts';
 import type { GenerateCommand } from './options.ts';
 
 /** Everything needed to make the same video again, as it is stored beside or inside each output. */
-export interface Settings
+export interface StoredSettings
   extends Omit<
     GenerateCommand,
     | 'output'
@@ -35,10 +35,10 @@ export interface Settings
  * Fills in what the run has shown: the checkpoint and its frames, the seeds drawn, the backend, and
  * what was chosen by the memory there is.
  */
-export function settingsOf(
+export function storedSettings(
   command: GenerateCommand,
   known: Pick<
-    Settings,
+    StoredSettings,
     | 'backend'
     | 'checkpoint'
     | 'offload'
@@ -48,7 +48,7 @@ export function settingsOf(
     | 'decodeChunkSize'
     | 'seeds'
   >,
-): Settings {
+): StoredSettings {
   const { output, dump, token, cacheDir, localFilesOnly, memory, json, profile, quiet, ...asked } =
     command;
   return { ...asked, ...known, version };
@@ -58,7 +58,7 @@ export function settingsOf(
  * The arguments of the call by diffusers' names, for files of stage tensors, which diffusers' own
  * can be compared with. `seeds` and `images` stand for its generators and pictures.
  */
-export function diffusersArguments(settings: Settings): Record<string, unknown> {
+export function diffusersArguments(settings: StoredSettings): Record<string, unknown> {
   const {
     version,
     checkpoint,
@@ -86,7 +86,7 @@ export function diffusersArguments(settings: Settings): Record<string, unknown> 
 }
 
 /** The settings for files whose metadata are texts by name: numbers and lists as JSON. */
-export function asTexts(settings: Settings): Record<string, string> {
+export function asTexts(settings: StoredSettings): Record<string, string> {
   const given = Object.entries(settings).filter(([, value]) => value !== undefined);
   return Object.fromEntries(
     given.map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]),

@@ -23,6 +23,6 @@ export function exitCode(error: unknown): number {
 }
 
 /** The message of anything thrown. */
-export function reason(error: unknown): string {
+export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -4,7 +4,7 @@ import { Interrupted } from './errors.ts';
 import { ProgressLine } from './progress.ts';
 
 /** What a run is watched by. */
-export interface Watch {
+export interface Session {
   signal: AbortSignal;
   progress: ProgressLine;
   /** Tells the user something. */
@@ -12,9 +12,9 @@ export interface Watch {
 }
 
 /** Does `work` with a line of progress on standard error unless `quiet`, and stops it at Ctrl-C. */
-export async function watched<T>(
+export async function runSession<T>(
   { json, quiet }: { json: boolean; quiet: boolean },
-  work: (watch: Watch) => Promise<T>,
+  work: (watch: Session) => Promise<T>,
 ): Promise<T> {
   const terminal = process.stderr.isTTY;
   const progress = new ProgressLine(terminal && !quiet ? process.stderr : undefined);

@@ -15,8 +15,8 @@ import {
 } from '../../verification/reference.ts';
 import { type StageResult, verifyReference } from '../../verification/verify.ts';
 import { folderOf } from '../hubModel.ts';
-import { reason } from '../terminal/errors.ts';
-import type { Watch } from '../terminal/session.ts';
+import { messageOf } from '../terminal/errors.ts';
+import type { Session } from '../terminal/session.ts';
 import type { VerifyCommand } from './command.ts';
 
 /** What one backend gave. */
@@ -52,7 +52,10 @@ export interface Verification {
  * @throws If the reference cannot be read or is of another checkpoint; for a single backend, if it
  * cannot be used.
  */
-export async function verifyBackends(command: VerifyCommand, watch: Watch): Promise<Verification> {
+export async function verifyBackends(
+  command: VerifyCommand,
+  watch: Session,
+): Promise<Verification> {
   const { signal, progress } = watch;
   const file = await openSafetensors(command.reference);
   try {
@@ -82,7 +85,7 @@ export async function verifyBackends(command: VerifyCommand, watch: Watch): Prom
           return {
             backend: name,
             within: passedOver,
-            problem: `${passedOver ? 'passed over. ' : ''}${reason(error)}`,
+            problem: `${passedOver ? 'passed over. ' : ''}${messageOf(error)}`,
           };
         };
         results.push(await verifyOn(name, folder, reference, command, loading).catch(failed));

@@ -5,7 +5,7 @@ import { type HubCommand, hubOptions, offlineOption, readHubCommand } from '../h
 import { type Arguments, type Options, readArguments } from '../terminal/arguments.ts';
 import { UsageError } from '../terminal/errors.ts';
 import { formatHelp } from '../terminal/help.ts';
-import { watched } from '../terminal/session.ts';
+import { runSession } from '../terminal/session.ts';
 import { oneOf, wholeNumber } from '../terminal/values.ts';
 import { version } from '../version.ts';
 import type { BackendResult } from './backends.ts';
@@ -80,7 +80,7 @@ export async function run(args: string[]): Promise<number> {
     return 0;
   }
   const command = readCommand(readArguments(args, options));
-  const verification = await watched(command, async (watch) =>
+  const verification = await runSession(command, async (watch) =>
     (await import('./backends.ts')).verifyBackends(command, watch),
   );
   const { results } = verification;

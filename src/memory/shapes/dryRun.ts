@@ -34,7 +34,7 @@ const name = 'shapes';
 /** A backend whose tensors have no values and whose kernels only follow shapes and lifetimes. */
 class ShapeBackend extends tf.KernelBackend {
   /** Read where formulations are chosen, as if it were this device. */
-  readonly standsFor: Device;
+  readonly simulatedDevice: Device;
   private readonly storages = new Map<tf.DataId, Storage>();
   private readonly references = new Map<tf.DataId, number>();
   /** Storage of tensors of other backends, such as weights: counted elsewhere. */
@@ -46,7 +46,7 @@ class ShapeBackend extends tf.KernelBackend {
 
   constructor(device: Device) {
     super();
-    this.standsFor = device;
+    this.simulatedDevice = device;
   }
 
   private take(bytes: number): number {
@@ -111,7 +111,7 @@ class ShapeBackend extends tf.KernelBackend {
     inputs: Record<string, tf.TensorInfo>,
     attributes: Record<string, unknown>,
   ): tf.TensorInfo | tf.TensorInfo[] {
-    const { sharesRanges } = behaviours[this.standsFor];
+    const { sharesRanges } = behaviours[this.simulatedDevice];
     const planned = shapeKernels[kernel](inputs, attributes);
     const list = [planned].flat();
     const outputs = this.besides(
@@ -138,7 +138,7 @@ class ShapeBackend extends tf.KernelBackend {
 
   /** Allocates outputs by `allocate`, and what the kernel needs besides. */
   private besides<T>(call: Call, allocate: () => T, scratchBytes = 0): T {
-    const { scratch, kept } = behaviours[this.standsFor];
+    const { scratch, kept } = behaviours[this.simulatedDevice];
     const copy = kept?.(call);
     if (copy) this.keep(copy.input, copy.bytes);
     const bytes = scratchBytes + scratch(call);

@@ -60,7 +60,7 @@ export class DownEncoderBlock2D extends Chain<DownEncoderBlock2DArgs> {
   static className = 'DownEncoderBlock2D';
   protected readonly chain: Block<LayerArgs>[];
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return { x: ['N', 'H', 'W', this.args.inChannels] };
   }
 
@@ -107,7 +107,7 @@ export class UNetMidBlock2D extends Chain<UNetMidBlock2DArgs> {
   static className = 'UNetMidBlock2D';
   protected readonly chain: Block<LayerArgs>[];
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return { x: ['N', 'H', 'W', this.args.inChannels] };
   }
 
@@ -164,7 +164,7 @@ export class MidBlockTemporalDecoder extends Chain<MidBlockTemporalDecoderArgs> 
   static className = 'MidBlockTemporalDecoder';
   protected readonly chain: Block<LayerArgs>[];
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return { x: ['B*F', 'H', 'W', this.args.inChannels] };
   }
 
@@ -200,7 +200,7 @@ export class UpBlockTemporalDecoder extends Chain<UpBlockTemporalDecoderArgs> {
   static className = 'UpBlockTemporalDecoder';
   protected readonly chain: Block<LayerArgs>[];
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return { x: ['B*F', 'H', 'W', this.args.inChannels] };
   }
 

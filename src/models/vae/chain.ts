@@ -2,13 +2,13 @@
 import type * as tf from '@tensorflow/tfjs';
 import {
   type Block,
-  inTurn,
+  type ChainStep,
   type Kwargs,
   type LayerArgs,
-  type Link,
   SpatioTemporalResBlock,
   type Steps,
   StepwiseBlock,
+  sequence,
 } from '../../layers/index.ts';
 
 /**
@@ -20,18 +20,18 @@ export abstract class Chain<Args extends LayerArgs> extends StepwiseBlock<Args> 
   protected abstract readonly chain: Block<LayerArgs>[];
 
   /** The layers as computations in a row. */
-  links(kwargs: Kwargs): Link[] {
+  links(kwargs: Kwargs): ChainStep[] {
     return this.chain.map((layer) => ({
       path: layer.name,
       stages:
         layer instanceof SpatioTemporalResBlock
-          ? layer.stages(kwargs)
+          ? layer.parts(kwargs)
           : [(h) => layer.call(h, kwargs)],
     }));
   }
 
   steps([x]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
-    return inTurn(x, this.links(kwargs));
+    return sequence(x, this.links(kwargs));
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {

@@ -5,16 +5,16 @@
 import * as tf from '@tensorflow/tfjs';
 import {
   type Block,
+  type ChainStep,
   Conv2d,
   type FramesArgs,
   GroupNormalization,
   type Inputs,
-  inTurn,
   type Kwargs,
   type LayerArgs,
-  type Link,
   type Steps,
   StepwiseBlock,
+  sequence,
   TemporalConv,
 } from '../../layers/index.ts';
 import { silu } from '../../ops/index.ts';
@@ -53,11 +53,11 @@ abstract class Coder extends StepwiseBlock<CoderArgs> {
 
   steps([x]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
     const { convIn, blocks, convNormOut, convOut, timeConvOut } = this;
-    const link = (block: Block<LayerArgs>, ...then: Link['stages']): Link => ({
+    const link = (block: Block<LayerArgs>, ...then: ChainStep['stages']): ChainStep => ({
       path: block.name,
       stages: [(h) => block.call(h), ...then],
     });
-    return inTurn(x, [
+    return sequence(x, [
       link(convIn),
       // Their links and not the blocks themselves, so that no block's input outlives its first
       // layer.
@@ -102,7 +102,7 @@ export class Encoder extends Coder {
   protected readonly convNormOut: GroupNormalization;
   protected readonly convOut: Conv2d;
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return { x: ['N', 'H', 'W', this.args.inChannels] };
   }
 
@@ -164,7 +164,7 @@ export class TemporalDecoder extends Coder {
   protected readonly convOut: Conv2d;
   protected override readonly timeConvOut: TemporalConv;
 
-  override get takes(): Inputs {
+  override get inputAxes(): Inputs {
     return { x: ['B*F', 'H', 'W', this.args.inChannels] };
   }
 

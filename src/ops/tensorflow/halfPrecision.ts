@@ -3,7 +3,7 @@
  * the result is float32 again.
  */
 import * as tf from '@tensorflow/tfjs';
-import { deviceName, plannedOutput } from './kernels.ts';
+import { deviceName, shapeOnlyOutput } from './kernels.ts';
 import { execute, type NativeTensor } from './nativeTensors.ts';
 
 /**
@@ -82,7 +82,7 @@ function inHalf<T extends tf.Tensor>(
   shape: number[],
 ): T {
   const values = tf.util.sizeFromShape(shape) + inputs.reduce((sum, { size }) => sum + size, 0);
-  const planned = plannedOutput(kernel, shape, inputs, 2 * values);
+  const planned = shapeOnlyOutput(kernel, shape, inputs, 2 * values);
   if (planned) return planned as T;
   if (tf.getBackend() !== 'tensorflow') {
     throw new Error(

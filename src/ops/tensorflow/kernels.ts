@@ -24,7 +24,7 @@ const backend = () => tf.backend() as unknown as NodeBackend;
 /** A backend that follows shapes instead of computing, for planning memory. */
 export interface ShapeBackend {
   /** The device that it stands for. */
-  standsFor: string;
+  simulatedDevice: string;
   /**
    * A tensor of `shape` in place of what `kernel` would give, for which it needs `scratchBytes`
    * besides.
@@ -34,7 +34,7 @@ export interface ShapeBackend {
 
 const shapeBackend = () => {
   const current = tf.backend() as unknown as Partial<ShapeBackend>;
-  return current.standsFor === undefined ? undefined : (current as ShapeBackend);
+  return current.simulatedDevice === undefined ? undefined : (current as ShapeBackend);
 };
 
 /**
@@ -43,7 +43,7 @@ const shapeBackend = () => {
  */
 export function deviceName(): string {
   const planned = shapeBackend();
-  if (planned) return planned.standsFor;
+  if (planned) return planned.simulatedDevice;
   const name = tf.getBackend();
   return name === 'tensorflow' ? `tensorflow-${backend().isUsingGpuDevice ? 'gpu' : 'cpu'}` : name;
 }
@@ -52,7 +52,7 @@ export function deviceName(): string {
  * Where memory is planned, a tensor of `shape` in place of what `kernel` would give; otherwise
  * nothing.
  */
-export function plannedOutput(
+export function shapeOnlyOutput(
   kernel: string,
   shape: number[],
   inputs: tf.Tensor[],
@@ -65,13 +65,13 @@ export function plannedOutput(
  * The same as `compute`, for calls that take the same memory, such as those for slices of one size:
  * where memory is planned, only the first one runs and the others give a tensor of `shapeOf` alone.
  */
-export function alike<T extends tf.Tensor>(
+export function planOnce<T extends tf.Tensor>(
   compute: (i: number) => T,
   shapeOf: (i: number) => number[],
 ): (i: number) => T {
   let told = false;
   return (i) => {
-    const planned = told ? plannedOutput('alike', shapeOf(i), []) : undefined;
+    const planned = told ? shapeOnlyOutput('alike', shapeOf(i), []) : undefined;
     told = true;
     return (planned as T | undefined) ?? compute(i);
   };
@@ -87,7 +87,7 @@ function run(
   inputs: tf.Tensor[],
   shape: number[] = inputs[0].shape,
 ): tf.Tensor {
-  const planned = plannedOutput(kernel, shape, inputs);
+  const planned = shapeOnlyOutput(kernel, shape, inputs);
   if (planned) return planned;
   const { binding, executeSingleOutput } = backend();
   const {

@@ -3,7 +3,7 @@
  * sees their values; and tensors that stay in half precision in its memory.
  */
 import * as tf from '@tensorflow/tfjs';
-import { deviceName, plannedOutput } from './kernels.ts';
+import { deviceName, shapeOnlyOutput } from './kernels.ts';
 
 /**
  * Element types by their names in safetensors files, with their bytes and TensorFlow's numbers. F64
@@ -177,7 +177,7 @@ export function declareHalf({ dataId }: tf.Tensor): void {
 export function widened(tensor: tf.Tensor): tf.Tensor {
   const dtype = halves.get(tensor.dataId);
   if (dtype === undefined) return tensor;
-  const planned = plannedOutput('Cast', tensor.shape, [tensor]);
+  const planned = shapeOnlyOutput('Cast', tensor.shape, [tensor]);
   if (planned) return planned;
   if (tf.getBackend() !== 'tensorflow') {
     throw new Error(

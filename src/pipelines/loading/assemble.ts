@@ -2,11 +2,11 @@
 
 import { useBackend } from '../../backends/index.ts';
 import {
+  type Checkpoint,
   CheckpointError,
   camelCaseConfig,
   checkWeights,
   loadWeights,
-  type ModelFiles,
   type WeightDtype,
   type WeightSource,
 } from '../../checkpoints/index.ts';
@@ -14,7 +14,7 @@ import { type AnyBlock, withoutWeights } from '../../layers/index.ts';
 import { CLIP_MEAN, CLIP_STD } from '../../media/preprocess.ts';
 import { type MemoryLimits, memoryLimits } from '../../memory/limits.ts';
 import type { Device } from '../../memory/shapes/allocators.ts';
-import { checkWasmRoom, float32Bytes } from '../../memory/wasmLimit.ts';
+import { checkWasmLimit, float32Bytes } from '../../memory/wasmLimit.ts';
 import {
   AutoencoderKLTemporalDecoder,
   CLIPVisionModelWithProjection,
@@ -47,11 +47,11 @@ function checkOption(name: string, value: string | undefined, allowed: readonly 
  * Reads every part of the pipeline in a checkpoint, with weights in the memory of the backend asked
  * for. Closes the checkpoint.
  */
-export async function loadComponents(files: ModelFiles, options: LoadOptions): Promise<Components> {
+export async function loadComponents(files: Checkpoint, options: LoadOptions): Promise<Components> {
   try {
     checkOption('offload', options.offload, Object.keys(offloads));
     checkOption('weightDtype', options.weightDtype, weightDtypes);
-    const config = (component: Parameters<ModelFiles['config']>[0]) =>
+    const config = (component: Parameters<Checkpoint['config']>[0]) =>
       camelCaseConfig(files.config(component));
     const scheduler = EulerDiscreteScheduler.fromConfig(files.config('scheduler'));
     const { imageMean = CLIP_MEAN, imageStd = CLIP_STD } = config(
@@ -84,7 +84,7 @@ export async function loadComponents(files: ModelFiles, options: LoadOptions): P
         : options.offload;
       const offload = offloads[mode ?? 'none']?.(files, models, options);
       if (mode !== 'sequential') {
-        checkWasmRoom(
+        checkWasmLimit(
           offload ? Math.max(...all.map((model) => float32Bytes(model))) : float32Bytes(...all),
           "Use the tensorflow backend (`svd setup tensorflow`), `offload: 'sequential'` (`--offload sequential`), or a smaller model.",
         );
@@ -152,7 +152,7 @@ function checkComputeDtype(dtype: ComputeDtype, backend: string): void {
 /**
  * Compares the weights of all models with their files, and reports what does not fit in one error.
  */
-async function check(models: Models, files: ModelFiles): Promise<void> {
+async function check(models: Models, files: Checkpoint): Promise<void> {
   const problems: string[] = [];
   for (const [label, model] of Object.entries(models) as [keyof Models, AnyBlock][]) {
     const source = await files.weights(label);
@@ -167,7 +167,7 @@ async function check(models: Models, files: ModelFiles): Promise<void> {
 
 async function fill(
   models: Models,
-  files: ModelFiles,
+  files: Checkpoint,
   { weightDtype = 'auto', onProgress, signal }: LoadOptions,
 ): Promise<void> {
   const entries = Object.entries(models) as [keyof Models, AnyBlock][];

@@ -9,26 +9,26 @@ import {
   type Format,
   identifyCheckpoint,
   inspectModel,
-  openModel,
+  openCheckpoint,
   type SingleFileOptions,
 } from '../../checkpoints/index.ts';
 import { refusal } from '../../memory/advice.ts';
 import { memoryLimits } from '../../memory/limits.ts';
 import {
-  deviceRoom,
+  deviceLimit,
   type MemoryPlan,
   MemoryPlanner,
   type MemoryRequest,
 } from '../../memory/plan.ts';
 import { type Device, devices } from '../../memory/shapes/allocators.ts';
 import type { VideoSize } from '../../memory/stages.ts';
+import type { ModelName } from '../../models/names.ts';
 import { sizeOfCall } from '../callPlanner.ts';
-import type { ModelName } from '../components.ts';
 import type { LoadOptions, PlannedCall } from '../types.ts';
 import { modelConfigs, modelFolders } from './modelConfigs.ts';
 
 /** One model of a checkpoint. */
-export interface ModelFacts {
+export interface ModelSummary {
   /** Number of parameters. */
   parameters: number;
   /** Bytes of its weights on disk. */
@@ -60,7 +60,7 @@ export interface ModelDescription {
   /** Its name and the SHA-256 of its files. */
   checkpoint: CheckpointIdentity;
   /** Its models. */
-  models: Record<ModelName, ModelFacts>;
+  models: Record<ModelName, ModelSummary>;
   /** The call, with defaults filled in. */
   call: VideoSize;
   /** A plan for every device, also for those that are not there. */
@@ -84,14 +84,14 @@ export async function describeModel(
 ): Promise<ModelDescription> {
   const numFrames = isSingleFile(path) ? options.numFrames : undefined;
   const opening = { variant: options.variant, config: options.config, numFrames };
-  const files = await openModel(path, opening);
+  const files = await openCheckpoint(path, opening);
   try {
     const identity = identifyCheckpoint(path, opening);
     identity.catch(() => {}); // looked at below
     const inspection = await inspectModel(files);
     const { unet } = await modelConfigs(files, 'cpu');
     const call = sizeOfCall(options, unet.numFrames);
-    const models: Partial<Record<ModelName, ModelFacts>> = {};
+    const models: Partial<Record<ModelName, ModelSummary>> = {};
     const counts = new MemoryPlanner(await modelConfigs(files, 'cpu')).parameterCounts();
     for (const [name, directory] of Object.entries(modelFolders) as [
       ModelName,
@@ -120,7 +120,7 @@ export async function describeModel(
       format: files.format,
       ...inspection,
       checkpoint: await identity,
-      models: models as Record<ModelName, ModelFacts>,
+      models: models as Record<ModelName, ModelSummary>,
       call,
       plans,
     };
@@ -155,7 +155,7 @@ function planFor(
     device,
     ...plan,
     availableBytes: request.processBytes!,
-    deviceKnown: Number.isFinite(deviceRoom(request)),
+    deviceKnown: Number.isFinite(deviceLimit(request)),
     ...(!plan.fits && { advice: refusal(planner, request, plan) }),
   };
 }

@@ -1,9 +1,9 @@
 /** What memory planning has to know of a model on disk, read without its weights. */
 
-import { camelCaseConfig, type ModelFiles } from '../../checkpoints/index.ts';
+import { type Checkpoint, camelCaseConfig } from '../../checkpoints/index.ts';
 import type { Device } from '../../memory/shapes/allocators.ts';
 import type { ModelConfigs } from '../../memory/stages.ts';
-import type { ModelName } from '../components.ts';
+import type { ModelName } from '../../models/names.ts';
 import type { LoadOptions } from '../types.ts';
 
 /** The folder of each model. */
@@ -14,7 +14,7 @@ export const modelFolders = { unet: 'unet', vae: 'vae', imageEncoder: 'image_enc
  * a device.
  */
 export async function modelConfigs(
-  files: ModelFiles,
+  files: Checkpoint,
   device: Device,
   { weightDtype = 'auto', dtype }: Pick<LoadOptions, 'weightDtype' | 'dtype'> = {},
 ): Promise<ModelConfigs> {

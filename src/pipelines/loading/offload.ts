@@ -4,9 +4,9 @@
  */
 import type * as tf from '@tensorflow/tfjs';
 import {
+  type Checkpoint,
   type LoadWeightsOptions,
   loadWeights,
-  type ModelFiles,
   WeightStream,
 } from '../../checkpoints/index.ts';
 import type { Steps, StepWeights } from '../../layers/index.ts';
@@ -17,8 +17,9 @@ import type {
   CLIPVisionModelWithProjection,
   UNetSpatioTemporalConditionModel,
 } from '../../models/index.ts';
+import type { ModelName } from '../../models/names.ts';
 import { deviceName } from '../../ops/tensorflow/kernels.ts';
-import type { ModelName, Offload } from '../components.ts';
+import type { Offload } from '../components.ts';
 
 /** The models by the names of their folders. */
 export interface Models {
@@ -38,7 +39,7 @@ function releaseAll(models: Models): void {
 
 /** Reads the weights of one model at a time. */
 export function offloadModels(
-  { reopen }: ModelFiles,
+  { reopen }: Checkpoint,
   models: Models,
   { weightDtype = 'auto' }: Options,
 ): Offload {
@@ -65,13 +66,13 @@ export function offloadModels(
 
 /** Reads the weights of one block at a time, and the next block's bytes while it computes. */
 export function offloadBlocks(
-  { reopen }: ModelFiles,
+  { reopen }: Checkpoint,
   models: Models,
   { weightDtype = 'auto' }: Options,
 ): Offload {
   releaseAll(models);
   const orders = blockOrders(models);
-  const open = new Map<ModelName, { files: ModelFiles; stream: WeightStream }>();
+  const open = new Map<ModelName, { files: Checkpoint; stream: WeightStream }>();
   return {
     mode: 'sequential',
     async load(model, signal): Promise<StepWeights> {

@@ -1,8 +1,8 @@
 /** Writing of a pipeline's parts in diffusers' layout. */
 import {
   blockTensors,
+  type Checkpoint,
   CheckpointError,
-  type ModelFiles,
   publishedConfigs,
   type SavedDtype,
   savedDtypes,
@@ -35,7 +35,7 @@ export async function saveComponents(
   { unet, vae, imageEncoder, scheduler, featureExtractor, offload }: Components,
   folder: string,
   { dtype = 'float32', maxShardSize, variant, signal }: SaveOptions,
-  reopen?: ModelFiles['reopen'],
+  reopen?: Checkpoint['reopen'],
 ): Promise<void> {
   if (!Object.hasOwn(savedDtypes, dtype)) {
     throw new CheckpointError(

@@ -2,7 +2,7 @@ import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import {
-  type ModelFiles,
+  type Checkpoint,
   openModelFolder,
   type WeightedComponent,
 } from '../../../src/checkpoints/index.ts';
@@ -41,7 +41,7 @@ describe('openModelFolder', () => {
   });
 
   it('finds single and sharded weights of each variant, and they hold the same', async () => {
-    const read = async (folder: ModelFiles, component: WeightedComponent) => {
+    const read = async (folder: Checkpoint, component: WeightedComponent) => {
       const source = await folder.weights(component);
       const names = source.names().sort();
       return {

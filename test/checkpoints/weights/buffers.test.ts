@@ -6,7 +6,7 @@ import {
   shapeFromCheckpoint,
 } from '../../../src/checkpoints/weights/layout.ts';
 import { transposeWasm } from '../../../src/checkpoints/weights/transposeWasm.ts';
-import type { Layout } from '../../../src/layers/block.ts';
+import type { Layout } from '../../../src/layers/parameter.ts';
 import { assembled } from './assemble.ts';
 
 /** Fills memory with bytes that tell its places apart. */

@@ -8,7 +8,7 @@ import {
   valuesForCheckpoint,
   valuesFromCheckpoint,
 } from '../../../src/checkpoints/weights/layout.ts';
-import type { Layout } from '../../../src/layers/block.ts';
+import type { Layout } from '../../../src/layers/parameter.ts';
 
 /**
  * Checkpoint shapes larger than a tile in each axis, and the permutation that gives ours (an axis

@@ -9,7 +9,8 @@ import {
   type TensorValues,
   type WeightSource,
 } from '../../../src/checkpoints/weights/source.ts';
-import { Block, type Layout, withoutWeights } from '../../../src/layers/block.ts';
+import { Block, withoutWeights } from '../../../src/layers/block.ts';
+import type { Layout } from '../../../src/layers/parameter.ts';
 import { expectError, fixture, inTemporaryFolder } from '../files.ts';
 
 /** A block with the given parameters and no computation. */

@@ -8,7 +8,7 @@ import { buildHeader } from '../../../src/checkpoints/safetensors/header.ts';
 import { memoryBytes, readSafetensors } from '../../../src/checkpoints/safetensors/reader.ts';
 import { valuesFromCheckpoint } from '../../../src/checkpoints/weights/layout.ts';
 import { weightReader } from '../../../src/checkpoints/weights/reader.ts';
-import type { Layout } from '../../../src/layers/block.ts';
+import type { Layout } from '../../../src/layers/parameter.ts';
 import { widened } from '../../../src/ops/index.ts';
 import { testBackend } from '../../setup.ts';
 

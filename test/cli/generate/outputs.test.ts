@@ -7,7 +7,7 @@ import { outputPaths, writeResult } from '../../../src/cli/generate/outputs.ts';
 import {
   asTexts,
   diffusersArguments,
-  settingsOf,
+  storedSettings,
 } from '../../../src/cli/generate/storedSettings.ts';
 import { Interrupted } from '../../../src/cli/terminal/errors.ts';
 
@@ -23,7 +23,7 @@ const command = readGenerateCommand([
 ]);
 const checkpoint = { id: 'svd', files: { 'model_index.json': 'a1' }, hash: 'b2' };
 const size = { height: 576, width: 1024, numFrames: 14, decodeChunkSize: 14 };
-const settings = settingsOf(command, {
+const settings = storedSettings(command, {
   ...size,
   seeds: [3],
   backend: 'wasm',

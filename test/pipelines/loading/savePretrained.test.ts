@@ -1,7 +1,7 @@
 /** Pipelines written to disk, and what is read back. */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { openModel } from '../../../src/checkpoints/index.ts';
+import { openCheckpoint } from '../../../src/checkpoints/index.ts';
 import { StableVideoDiffusionPipeline } from '../../../src/pipelines/node.ts';
 import { expectError } from '../../checkpoints/files.ts';
 import { expectSameWeights, withModel } from '../../converters/models.ts';
@@ -11,7 +11,7 @@ const load = (path: string, options = {}) =>
   StableVideoDiffusionPipeline.fromPretrained(path, { backend: testBackend, ...options });
 
 async function configsOf(path: string) {
-  const files = await openModel(path);
+  const files = await openCheckpoint(path);
   const { unet, vae, imageEncoder, scheduler, featureExtractor } = (await load(path)).components;
   await files.close();
   return [unet.config, vae.config, imageEncoder.config, scheduler.toConfig(), featureExtractor];

@@ -9,7 +9,7 @@ import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../src/backends/index.ts';
 import { channelsFirst } from '../src/pipelines/axes.ts';
 import type { Work } from './cases.ts';
-import { type Job, jobs } from './jobs.ts';
+import { type Job, jobs } from './workloads.ts';
 
 /**
  * A figure of /proc/self/status in bytes: `VmRSS` is memory in use, `VmHWM` the most of it since it

@@ -1,0 +1,42 @@
+/** What a checkpoint is, whatever its format: configs, and weights that are read on demand. */
+import type { Component, WeightedComponent } from './diffusers/names.ts';
+import type { WeightSource } from './weights/source.ts';
+
+/** The formats that checkpoints come in and can be converted to. */
+export const formats = ['diffusers', 'original', 'tfjs'] as const;
+
+/**
+ * `diffusers`: a folder of safetensors. `original`: one safetensors file with the names of
+ * Stability AI's code. `tfjs`: a folder of TensorFlow.js artifacts.
+ */
+export type Format = (typeof formats)[number];
+
+/** An open checkpoint: its configs, and its weights when they are asked for. */
+export interface Checkpoint {
+  /** The folder or file, as it was given. */
+  readonly path: string;
+  /** What it is. */
+  readonly format: Format;
+  /** `model_index.json`. */
+  readonly index: Record<string, unknown>;
+  /** What was not given and had to be supposed, as one sentence. */
+  readonly assumption?: string;
+  /** A component's JSON config as it is, with snake_case keys. */
+  config(component: Component): Record<string, unknown>;
+  /**
+   * Opens a component's weights. Closing the checkpoint closes them; to free them earlier, close
+   * them yourself.
+   * @throws CheckpointError if there are none of the variant, or they are broken.
+   */
+  weights(component: WeightedComponent): Promise<WeightSource>;
+  /**
+   * The paths of all files that the model is read from: configs, weights and what lists them;
+   * within the folder, if it is one.
+   * @throws CheckpointError if there are no weights of the variant.
+   */
+  files(): Promise<string[]>;
+  /** Opens the same once more. */
+  reopen(): Promise<Checkpoint>;
+  /** Closes all weights opened so far. */
+  close(): Promise<void>;
+}
