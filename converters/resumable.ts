@@ -7,7 +7,7 @@ import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/prom
 import { basename, dirname, join, resolve } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { checkSpace } from '../src/checkpoints/diskSpace.ts';
-import { CheckpointError, messageOf } from '../src/checkpoints/errors.ts';
+import { CheckpointError, causeOf } from '../src/checkpoints/errors.ts';
 import { isAlive } from '../src/files/process.ts';
 import { Pieces } from './pieces.ts';
 import { WriteThread } from './writeThread.ts';
@@ -77,7 +77,7 @@ export async function writeResumably(target: string, work: Work): Promise<void> 
     await rm(partial, { recursive: true });
   } catch (error) {
     if (!(error instanceof Error && 'syscall' in error)) throw error;
-    const message = `${target} cannot be written: ${messageOf(error)}. Run the same again when that is mended: it goes on where it ended.`;
+    const message = `${target} cannot be written: ${causeOf(error)}. Run the same again when that is mended: it goes on where it ended.`;
     throw new CheckpointError(message, { cause: error });
   }
 }

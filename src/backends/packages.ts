@@ -38,8 +38,3 @@ export function scriptArguments(name: string): string[] {
 export function processorName(): string {
   return cpus()[0]?.model.trim() || process.arch;
 }
-
-/** The message of whatever was thrown, on one line. */
-export function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split('\n')[0].trim();
-}

@@ -2,7 +2,7 @@
  * A script of its own: tries the backend named as its argument and prints the report as one line of
  * JSON. See list.ts.
  */
-import { messageOf } from './packages.ts';
+import { firstLineOf } from '../text/messages.ts';
 import { useBackend } from './select.ts';
 import { type BackendName, type BackendReport, providers } from './types.ts';
 
@@ -11,6 +11,6 @@ let report: BackendReport;
 try {
   report = await useBackend(name);
 } catch (error) {
-  report = { name, package: providers[name], available: false, reason: messageOf(error) };
+  report = { name, package: providers[name], available: false, reason: firstLineOf(error) };
 }
 process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit(0));

@@ -1,7 +1,7 @@
 /** Choosing a backend: prepares it and makes it the one that TensorFlow.js computes on. */
 import * as tf from '@tensorflow/tfjs';
+import { firstLineOf } from '../text/messages.ts';
 import { prepareCpu } from './cpu.ts';
-import { messageOf } from './packages.ts';
 import { prepareTensorflow, tensorflowHandleCount } from './tensorflow/backend.ts';
 import {
   type BackendName,
@@ -66,7 +66,7 @@ export async function useBackend(
     try {
       return await select(name, { ...options, allowSoftware: false });
     } catch (error) {
-      refusals.push(messageOf(error));
+      refusals.push(firstLineOf(error));
     }
   }
   throw new Error(`No backend works: ${refusals.join(' ')}`);

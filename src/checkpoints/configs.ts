@@ -1,6 +1,7 @@
 /**
  * Names of config keys: snake_case in the JSON files of diffusers and transformers, camelCase here.
  */
+import { camelCase, snakeCase } from '../text/cases.ts';
 
 /**
  * A JSON config with camelCase keys and the same values. Keys with a leading underscore
@@ -10,20 +11,10 @@ export function camelCaseConfig(json: Record<string, unknown>): Record<string, u
   const entries = Object.entries(json).filter(
     ([key, value]) => !key.startsWith('_') && value !== null,
   );
-  return Object.fromEntries(
-    entries.map(([key, value]) => [
-      key.replace(/_+([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()),
-      value,
-    ]),
-  );
+  return Object.fromEntries(entries.map(([key, value]) => [camelCase(key), value]));
 }
 
 /** The inverse of `camelCaseConfig`. */
 export function snakeCaseConfig(config: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(config).map(([key, value]) => [
-      key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
-      value,
-    ]),
-  );
+  return Object.fromEntries(Object.entries(config).map(([key, value]) => [snakeCase(key), value]));
 }

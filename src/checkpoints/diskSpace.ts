@@ -1,5 +1,6 @@
 /** Whether a disk has room for what is going to be written. */
 import { statfs } from 'node:fs/promises';
+import { formatFileSize } from '../text/bytes.ts';
 import { CheckpointError } from './errors.ts';
 
 /**
@@ -14,8 +15,7 @@ export async function checkSpace(
 ): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   if (needed <= bavail * bsize) return;
-  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
   throw new CheckpointError(
-    `${what} needs ${gigabytes(needed)} in ${folder}, where ${gigabytes(bavail * bsize)} are free. ${advice}`,
+    `${what} needs ${formatFileSize(needed)} in ${folder}, where ${formatFileSize(bavail * bsize)} are free. ${advice}`,
   );
 }

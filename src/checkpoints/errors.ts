@@ -18,7 +18,7 @@ const systemErrors: Record<string, string> = {
 };
 
 /** Why something failed, in words. */
-export function messageOf(error: unknown): string {
+export function causeOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const code = 'code' in error ? String(error.code) : '';
   return systemErrors[code] ?? error.message;

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
-import { CheckpointError, messageOf } from './errors.ts';
+import { CheckpointError, causeOf } from './errors.ts';
 import { type OpenOptions, openCheckpoint } from './openCheckpoint.ts';
 import { sha256OfFiles } from './sha256.ts';
 
@@ -71,7 +71,7 @@ async function resolved(path: string): Promise<string> {
   try {
     return await realpath(path);
   } catch (error) {
-    throw new CheckpointError(`Cannot read ${path}: ${messageOf(error)}.`, { cause: error });
+    throw new CheckpointError(`Cannot read ${path}: ${causeOf(error)}.`, { cause: error });
   }
 }
 

@@ -6,7 +6,7 @@ import type { Checkpoint } from './checkpoint.ts';
 import { checkInside } from './diffusers/insideFolder.ts';
 import { weightedComponents, weightFileAmong } from './diffusers/names.ts';
 import { shardsOf } from './diffusers/shards.ts';
-import { CheckpointError, listed, messageOf } from './errors.ts';
+import { CheckpointError, causeOf, listed } from './errors.ts';
 import type { DownloadOptions } from './hub/download.ts';
 import { isFolder, locateModel } from './hub/locate.ts';
 import { openCheckpoint } from './openCheckpoint.ts';
@@ -169,7 +169,7 @@ async function componentsOf(model: Checkpoint): Promise<OpenSources> {
 /** The weight file in the folder of a component, if that is what it is. */
 async function weightFileIn(folder: string, variant?: string): Promise<string | undefined> {
   const files = await readdir(folder).catch((error: unknown) => {
-    throw new CheckpointError(`Cannot open the folder ${folder}: ${messageOf(error)}.`, {
+    throw new CheckpointError(`Cannot open the folder ${folder}: ${causeOf(error)}.`, {
       cause: error,
     });
   });

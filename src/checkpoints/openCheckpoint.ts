@@ -7,7 +7,7 @@ import { extname } from 'node:path';
 import type { Checkpoint } from './checkpoint.ts';
 import { isSingleFile, PICKLES } from './diffusers/names.ts';
 import { openModelFolder } from './diffusers/openFolder.ts';
-import { CheckpointError, messageOf } from './errors.ts';
+import { CheckpointError, causeOf } from './errors.ts';
 import { openOriginal, type SingleFileOptions } from './original/open.ts';
 import { pickleRefusal } from './otherModels.ts';
 
@@ -26,7 +26,7 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
   if (PICKLES.includes(extname(path))) throw new CheckpointError(pickleRefusal(path));
   const found = await stat(path).catch((error: unknown) => {
     if (!isSingleFile(path)) return undefined;
-    throw new CheckpointError(`Cannot read ${path}: ${messageOf(error)}.`, { cause: error });
+    throw new CheckpointError(`Cannot read ${path}: ${causeOf(error)}.`, { cause: error });
   });
   if (found?.isFile() && isSingleFile(path)) return openOriginal(path, single);
   const [given] = Object.keys(single).filter(

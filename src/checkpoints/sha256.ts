@@ -3,7 +3,7 @@
  * seconds.
  */
 import { Worker } from 'node:worker_threads';
-import { CheckpointError, messageOf } from './errors.ts';
+import { CheckpointError, causeOf } from './errors.ts';
 
 /**
  * What the thread runs. As text, because a file would have to be found in sources and in builds and
@@ -67,9 +67,7 @@ export async function sha256OfFiles(
         if ('bytes' in message) onBytes?.(message.bytes);
         else if ('path' in message) {
           const cause = Object.assign(new Error(message.message), { code: message.code });
-          reject(
-            new CheckpointError(`Cannot read ${message.path}: ${messageOf(cause)}.`, { cause }),
-          );
+          reject(new CheckpointError(`Cannot read ${message.path}: ${causeOf(cause)}.`, { cause }));
         } else if (hashes.push(message.sha256) === paths.length) resolve(hashes);
       });
     });

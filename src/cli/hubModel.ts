@@ -5,6 +5,7 @@ import { type DownloadOptions, isHubId } from '../checkpoints/hub/download.ts';
 import { hubOnly, isFolder, locateModel } from '../checkpoints/hub/locate.ts';
 import type { SingleFileOptions } from '../checkpoints/original/open.ts';
 import { framesByName } from '../checkpoints/original/publishedConfigs.ts';
+import { kebabCase } from '../text/cases.ts';
 import type { Arguments, Options } from './terminal/arguments.ts';
 import { UsageError } from './terminal/errors.ts';
 
@@ -60,9 +61,8 @@ export async function folderOf(
 ): Promise<string> {
   const given = hubOnly.filter((name) => command[name] !== undefined);
   if (given.length > 0 && (isSingleFile(model) || (await isFolder(model)))) {
-    const option = given[0].replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`);
     throw new UsageError(
-      `--${option} is for models of the hub, such as org/name, but ${model} is none.`,
+      `--${kebabCase(given[0])} is for models of the hub, such as org/name, but ${model} is none.`,
     );
   }
   const { variant, revision, token, cacheDir, localFilesOnly } = command;

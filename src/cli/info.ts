@@ -3,12 +3,13 @@
  * of it needs on each backend.
  */
 
-import { formatBytes } from '../memory/bytes.ts';
 import type {
   DescribeOptions,
   DevicePlan,
   ModelDescription,
 } from '../pipelines/loading/describeModel.ts';
+import { formatBytes } from '../text/bytes.ts';
+import { counted } from '../text/messages.ts';
 import { generateOptions, memoryBytes } from './generate/options.ts';
 import {
   cachedFolderOf,
@@ -167,7 +168,7 @@ function describe({
     ...Object.entries(checkpoint.files).map(([file, hash]) => `  ${hash}  ${file}`),
     `  ${checkpoint.hash}  all of these`,
     '',
-    `Memory for ${videos}${call.numFrames} frame${call.numFrames === 1 ? '' : 's'} of ${call.width}x${call.height}, ${guidance}:`,
+    `Memory for ${videos}${counted(call.numFrames, 'frame')} of ${call.width}x${call.height}, ${guidance}:`,
     ...plans.flatMap(describePlan),
   ].join('\n');
 }

@@ -3,9 +3,10 @@
  * The `svd` command: finds the subcommand, and turns whatever goes wrong into one sentence and an
  * exit code.
  */
-import { exitCode, messageOf, UsageError } from './terminal/errors.ts';
+import { messageOf } from '../text/messages.ts';
+import { didYouMean } from '../text/nearest.ts';
+import { exitCode, UsageError } from './terminal/errors.ts';
 import { formatHelp } from './terminal/help.ts';
-import { didYouMean } from './terminal/nearest.ts';
 import { version } from './version.ts';
 
 /** A subcommand. It is imported only when called, because the engine takes a second to start. */

@@ -1,10 +1,12 @@
 /** Puts memory plans into words: what was chosen, and what would fit when nothing does. */
-import { formatBytes } from './bytes.ts';
+
+import { formatBytes } from '../text/bytes.ts';
+import { counted } from '../text/messages.ts';
 import type { OffloadMode, StageEstimate } from './estimate.ts';
 import type { GivenSettings, MemoryPlan, MemoryPlanner, MemoryRequest } from './plan.ts';
 import { deviceLimit, USABLE_SHARE } from './plan.ts';
 
-const frames = (count: number) => `${count} frame${count === 1 ? '' : 's'}`;
+const frames = (count: number) => counted(count, 'frame');
 
 /**
  * Why a call does not fit, and what would.

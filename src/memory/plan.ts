@@ -5,7 +5,8 @@
 
 import type { ModelName } from '../models/names.ts';
 import { sliceBytes } from '../ops/slices.ts';
-import { formatBytes } from './bytes.ts';
+import { formatBytes } from '../text/bytes.ts';
+import { counted } from '../text/messages.ts';
 import {
   type Call,
   type Estimate,
@@ -165,7 +166,7 @@ function choicesOf(
   { device, guided, numFrames, decoded }: MemoryRequest,
 ): string[] {
   const { guidanceTogether, attentionBytes, forwardChunking, decodeChunkSize } = levers;
-  const frames = (count: number) => `${count} frame${count === 1 ? '' : 's'}`;
+  const frames = (count: number) => counted(count, 'frame');
   const choices = [
     guided && !guidanceTogether && 'the halves of guidance in turn',
     attentionBytes < sliceBytes(device) && `attention in slices of ${formatBytes(attentionBytes)}`,

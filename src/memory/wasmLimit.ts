@@ -1,6 +1,7 @@
 /** Whether weights fit into WebAssembly's memory. */
 import * as tf from '@tensorflow/tfjs';
 import type { AnyBlock } from '../layers/index.ts';
+import { formatBytes } from '../text/bytes.ts';
 import { MemoryError } from './errors.ts';
 
 /** The bytes of the float32 weights of blocks. */
@@ -18,10 +19,9 @@ export function float32Bytes(...blocks: AnyBlock[]): number {
  * @throws MemoryError if they do not fit.
  */
 export function checkWasmLimit(weightBytes: number, wayOut: string): void {
-  const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   if (tf.getBackend() === 'wasm' && 2 * weightBytes > 3.5 * 2 ** 30) {
     throw new MemoryError(
-      `The weights take ${gib(2 * weightBytes)} on the wasm backend, whose memory ends at 4 GiB. ${wayOut}`,
+      `The weights take ${formatBytes(2 * weightBytes)} on the wasm backend, whose memory ends at 4 GiB. ${wayOut}`,
     );
   }
 }

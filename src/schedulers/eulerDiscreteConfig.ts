@@ -2,6 +2,7 @@
  * The configuration of `EulerDiscreteScheduler`: its type, its defaults (diffusers' class
  * defaults), and its `scheduler_config.json`.
  */
+import { snakeCase } from '../text/cases.ts';
 
 /** Options of `EulerDiscreteScheduler`, with diffusers' names in camelCase. */
 export interface EulerDiscreteSchedulerConfig {
@@ -112,11 +113,6 @@ const CHECKS: Record<keyof EulerDiscreteSchedulerConfig, Check> = {
   rescaleBetasZeroSnr: flag,
   finalSigmasType: text,
 };
-
-/** The name of an option in `scheduler_config.json`. */
-function snakeCase(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-}
 
 /**
  * Fills in defaults where a value is missing or null. Throws on the first value of a wrong kind,

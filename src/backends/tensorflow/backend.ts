@@ -6,7 +6,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import Module from 'node:module';
 import { join, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { folderOf, messageOf, processorName, requireHere, versionIn } from '../packages.ts';
+import { firstLineOf } from '../../text/messages.ts';
+import { folderOf, processorName, requireHere, versionIn } from '../packages.ts';
 import type { BackendOptions, Prepared } from '../types.ts';
 import { cardName, hasDriver, whyNoCard } from './card.ts';
 import { tensorflowFolder, tfjsNodeFolder } from './folder.ts';
@@ -153,7 +154,7 @@ export async function prepareTensorflow({ tf32 }: BackendOptions): Promise<Prepa
       current = { prepared, tf32: process.env.NVIDIA_TF32_OVERRIDE !== '0' };
       return prepared;
     } catch (error) {
-      refusals.push(`${label}: ${messageOf(error)}`);
+      refusals.push(`${label}: ${firstLineOf(error)}`);
     }
   }
   throw new Error(

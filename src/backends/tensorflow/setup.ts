@@ -9,7 +9,8 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { messageOf, scriptArguments } from '../packages.ts';
+import { firstLineOf } from '../../text/messages.ts';
+import { scriptArguments } from '../packages.ts';
 import { MissingTool, runTool } from '../tool.ts';
 import {
   type TensorflowVariant,
@@ -158,7 +159,7 @@ export async function setUpTensorflow({
   const partial = `${folder}.partial`;
   await mkdir(partial, { recursive: true }).catch((error) => {
     throw new Error(
-      `${partial} cannot be made (${messageOf(error)}). Set SVD_TENSORFLOW_DIR to a folder that can.`,
+      `${partial} cannot be made (${firstLineOf(error)}). Set SVD_TENSORFLOW_DIR to a folder that can.`,
     );
   });
   await rm(folder, { recursive: true, force: true });

@@ -1,6 +1,7 @@
 /** The wasm backend: works after `npm install` on any machine. */
 import * as tf from '@tensorflow/tfjs';
-import { folderOf, messageOf, processorName, versionIn } from '../packages.ts';
+import { firstLineOf } from '../../text/messages.ts';
+import { folderOf, processorName, versionIn } from '../packages.ts';
 import type { BackendOptions, Prepared } from '../types.ts';
 import { countWarnings, guardMemory, type WasmModule } from './memory.ts';
 import { defaultThreads, settleWorkers, startWithThreads, type ThreadedModule } from './threads.ts';
@@ -61,7 +62,7 @@ export async function prepareWasm({ threads }: BackendOptions): Promise<Prepared
       await settleWorkers(wasm);
       count = getThreadsCount();
     } catch (error) {
-      reason = `It runs on one thread, because ${count} could not be started (${messageOf(error)}).`;
+      reason = `It runs on one thread, because ${count} could not be started (${firstLineOf(error)}).`;
       count = 1;
     }
   }

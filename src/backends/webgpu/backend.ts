@@ -3,7 +3,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { folderOf, messageOf, versionIn } from '../packages.ts';
+import { firstLineOf } from '../../text/messages.ts';
+import { folderOf, versionIn } from '../packages.ts';
 import type { Prepared, Request } from '../types.ts';
 import { type Device, guardDevice, guardReads, type WebgpuBackend } from './guard.ts';
 
@@ -133,7 +134,7 @@ export async function prepareWebgpu({ allowSoftware }: Request): Promise<Prepare
     return current.prepared;
   } catch (error) {
     removeGpu();
-    throw new Error(`The webgpu backend is unusable (${messageOf(error)}). ${howToGet}`);
+    throw new Error(`The webgpu backend is unusable (${firstLineOf(error)}). ${howToGet}`);
   }
 }
 

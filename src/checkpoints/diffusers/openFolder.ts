@@ -5,7 +5,7 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Checkpoint } from '../checkpoint.ts';
-import { CheckpointError, listed, messageOf, quoted } from '../errors.ts';
+import { CheckpointError, causeOf, listed, quoted } from '../errors.ts';
 import { familyByBlocks, familyByPipeline, pickleRefusal } from '../otherModels.ts';
 import { openBytes, openSafetensors } from '../safetensors/file.ts';
 import { openSharded, readJson } from '../safetensors/sharded.ts';
@@ -93,7 +93,7 @@ async function list(folder: string): Promise<string[]> {
   try {
     return await readdir(folder);
   } catch (error) {
-    throw new CheckpointError(`Cannot open the folder ${folder}: ${messageOf(error)}.`, {
+    throw new CheckpointError(`Cannot open the folder ${folder}: ${causeOf(error)}.`, {
       cause: error,
     });
   }

@@ -5,7 +5,7 @@
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { writeAtomically, writeFolderAtomically } from '../../files/atomic.ts';
-import { CheckpointError, messageOf } from '../errors.ts';
+import { CheckpointError, causeOf } from '../errors.ts';
 import { type TensorToWrite, writeSafetensors } from '../safetensors/writer.ts';
 import {
   type Component,
@@ -77,7 +77,7 @@ export async function writeModelFolder(
     const refused =
       cause instanceof Error && 'syscall' in cause && !(error instanceof CheckpointError);
     throw refused
-      ? new CheckpointError(`Cannot write ${folder}: ${messageOf(cause)}.`, { cause })
+      ? new CheckpointError(`Cannot write ${folder}: ${causeOf(cause)}.`, { cause })
       : error;
   }
 }

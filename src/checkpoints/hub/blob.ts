@@ -6,7 +6,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CheckpointError, messageOf } from '../errors.ts';
+import { CheckpointError, causeOf } from '../errors.ts';
 import { claimPartial, finishPartial, releasePartial } from './partial.ts';
 import { networkError, type Origin, PassingError, persistently, request } from './request.ts';
 
@@ -164,7 +164,7 @@ async function openForWriting(path: string): Promise<FileHandle> {
     return await open(path, 'r+').catch(() => open(path, 'w'));
   } catch (error) {
     throw new CheckpointError(
-      `${path} cannot be written: ${messageOf(error)}. Choose another folder by --cache-dir or HF_HUB_CACHE.`,
+      `${path} cannot be written: ${causeOf(error)}. Choose another folder by --cache-dir or HF_HUB_CACHE.`,
     );
   }
 }
@@ -197,7 +197,7 @@ async function write(
       done += (await file.write(part, done, part.length - done, position + done)).bytesWritten;
   } catch (error) {
     throw new CheckpointError(
-      `${path} cannot be written: ${messageOf(error)}. Free space there, or choose another folder by --cache-dir or HF_HUB_CACHE; what has come stays.`,
+      `${path} cannot be written: ${causeOf(error)}. Free space there, or choose another folder by --cache-dir or HF_HUB_CACHE; what has come stays.`,
       { cause: error },
     );
   }

@@ -27,7 +27,7 @@ import {
   weightFileNames,
 } from '../diffusers/names.ts';
 import { shardsOf } from '../diffusers/shards.ts';
-import { CheckpointError, messageOf } from '../errors.ts';
+import { CheckpointError, causeOf } from '../errors.ts';
 import type { RemoteFile } from './blob.ts';
 
 /** Whether a revision is a commit, whose content never changes. */
@@ -207,7 +207,7 @@ export class CachedRepository {
     } catch (error) {
       // A cache may be for reading only: its models can be used all the same.
       console.warn(
-        `${this.record} cannot be written (${messageOf(error)}), so that every start compares the weights with their hashes. ` +
+        `${this.record} cannot be written (${causeOf(error)}), so that every start compares the weights with their hashes. ` +
           'Run `svd download` once as a user who may write there.',
       );
     }

@@ -14,7 +14,7 @@ import {
 } from '../diffusers/names.ts';
 import { shardsOf } from '../diffusers/shards.ts';
 import { checkSpace } from '../diskSpace.ts';
-import { CheckpointError, listed, messageOf } from '../errors.ts';
+import { CheckpointError, causeOf, listed } from '../errors.ts';
 import { familyByPipeline, pickleRefusal } from '../otherModels.ts';
 import { readJson } from '../safetensors/sharded.ts';
 import { bytesLeft, fetchBlob, type RemoteFile } from './blob.ts';
@@ -375,7 +375,7 @@ function systemError(error: unknown, cacheDir: string): unknown {
   if (!(error instanceof Error && 'syscall' in error) || error instanceof CheckpointError)
     return error;
   return new CheckpointError(
-    `The cache ${cacheDir} cannot be written: ${messageOf(error)}. Choose another folder by --cache-dir or HF_HUB_CACHE.`,
+    `The cache ${cacheDir} cannot be written: ${causeOf(error)}. Choose another folder by --cache-dir or HF_HUB_CACHE.`,
     {
       cause: error,
     },

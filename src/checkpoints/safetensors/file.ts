@@ -3,7 +3,7 @@
  * read tensor by tensor.
  */
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { CheckpointError, messageOf } from '../errors.ts';
+import { CheckpointError, causeOf } from '../errors.ts';
 import { type ByteReader, readSafetensors, type SafetensorsFile } from './reader.ts';
 
 /** One system call reads at most 2^31 - 1 bytes. */
@@ -26,7 +26,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
 /** Opens a file for reading at any position. @throws CheckpointError if there is no such file. */
 export async function openBytes(path: string): Promise<ByteReader> {
   const failed = (error: unknown) =>
-    new CheckpointError(`Cannot read ${path}: ${messageOf(error)}.`, { cause: error });
+    new CheckpointError(`Cannot read ${path}: ${causeOf(error)}.`, { cause: error });
   let file: FileHandle;
   let size: number;
   try {

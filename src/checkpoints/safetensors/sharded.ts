@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isFileName } from '../diffusers/names.ts';
-import { CheckpointError, listed, messageOf, quoted } from '../errors.ts';
+import { CheckpointError, causeOf, listed, quoted } from '../errors.ts';
 import { unknownTensor, type WeightSource } from '../weights/source.ts';
 import { openSafetensors } from './file.ts';
 import type { SafetensorsFile } from './reader.ts';
@@ -64,13 +64,13 @@ export async function readJson(path: string): Promise<Record<string, unknown>> {
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    throw new CheckpointError(`Cannot read ${path}: ${messageOf(error)}.`, { cause: error });
+    throw new CheckpointError(`Cannot read ${path}: ${causeOf(error)}.`, { cause: error });
   }
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new CheckpointError(`${path} is not valid JSON: ${messageOf(error)}.`, { cause: error });
+    throw new CheckpointError(`${path} is not valid JSON: ${causeOf(error)}.`, { cause: error });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new CheckpointError(`${path} has to hold a JSON object.`);

@@ -1,7 +1,7 @@
 /** Writes safetensors files, byte for byte as the Python library (0.8) does. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { writeAtomically } from '../../files/atomic.ts';
-import { CheckpointError, messageOf, quoted } from '../errors.ts';
+import { CheckpointError, causeOf, quoted } from '../errors.ts';
 import { type Dtype, dtypeBits, floatDtypes, tensorBytes } from './dtypes.ts';
 import { toBF16, toF16 } from './halfFloat.ts';
 import { buildHeader } from './header.ts';
@@ -55,7 +55,7 @@ export async function writeSafetensors(
     const refused =
       cause instanceof Error && 'syscall' in cause && !(error instanceof CheckpointError);
     throw refused
-      ? new CheckpointError(`Cannot write ${path}: ${messageOf(cause)}.`, { cause })
+      ? new CheckpointError(`Cannot write ${path}: ${causeOf(cause)}.`, { cause })
       : error;
   });
 }

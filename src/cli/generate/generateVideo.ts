@@ -1,4 +1,5 @@
 /** The work of `svd generate`, from checking its output to writing it. */
+
 import { randomInt } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../../backends/index.ts';
@@ -12,9 +13,10 @@ import { useFormulations } from '../../ops/index.ts';
 import { StableVideoDiffusionPipeline } from '../../pipelines/node.ts';
 import type { GenerateOptions, ImageInput } from '../../pipelines/types.ts';
 import { Generator } from '../../random/generator.ts';
+import { counted, messageOf } from '../../text/messages.ts';
 import { folderOf, singleFileOptions } from '../hubModel.ts';
 import { packagedModel, packagedNote, trainedFor, unlikeTraining } from '../packagedModel.ts';
-import { messageOf, UsageError } from '../terminal/errors.ts';
+import { UsageError } from '../terminal/errors.ts';
 import type { Session } from '../terminal/session.ts';
 import { readLatents, readPictures } from './inputs.ts';
 import type { GenerateCommand } from './options.ts';
@@ -211,7 +213,7 @@ function seedsFor({ seeds }: GenerateCommand, videos: number): number[] {
   if (seeds.length === 0) return [randomInt(2 ** 32)];
   if (seeds.length > 1 && seeds.length !== videos) {
     throw new UsageError(
-      `--seed is given ${seeds.length} times for ${videos} video${videos === 1 ? '' : 's'}. Give it once, or once per video.`,
+      `--seed is given ${seeds.length} times for ${counted(videos, 'video')}. Give it once, or once per video.`,
     );
   }
   return seeds;

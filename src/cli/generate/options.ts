@@ -4,6 +4,7 @@
  */
 
 import { type OutputFormat, outputFormat } from '../../media/output.ts';
+import { messageOf } from '../../text/messages.ts';
 import {
   configOption,
   type HubCommand,
@@ -12,7 +13,7 @@ import {
   readHubCommand,
 } from '../hubModel.ts';
 import { type Options, readArguments } from '../terminal/arguments.ts';
-import { messageOf, UsageError } from '../terminal/errors.ts';
+import { UsageError } from '../terminal/errors.ts';
 import type { HelpText } from '../terminal/help.ts';
 import { oneOf, type Range, realNumber, realNumbers, wholeNumber } from '../terminal/values.ts';
 

@@ -7,7 +7,7 @@ import { exportToVideo } from '../../media/exportVideo.ts';
 import type { RgbImage } from '../../media/image.ts';
 import { checkOutput, outputFormat } from '../../media/output.ts';
 import type { FloatArray } from '../../pipelines/types.ts';
-import { messageOf } from '../terminal/errors.ts';
+import { messageOf } from '../../text/messages.ts';
 import { asTexts, diffusersArguments, type StoredSettings } from './storedSettings.ts';
 
 /** Videos as pictures for video files, or tensors by name for a `.safetensors` file. */

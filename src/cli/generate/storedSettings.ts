@@ -1,5 +1,6 @@
 /** What an output tells of how it was made. */
 import type { CheckpointIdentity } from '../../checkpoints/index.ts';
+import { snakeCase } from '../../text/cases.ts';
 import { version } from '../version.ts';
 import type { GenerateCommand } from './options.ts';
 
@@ -77,12 +78,7 @@ export function diffusersArguments(settings: StoredSettings): Record<string, unk
     outputType,
     ...call
   } = settings;
-  return Object.fromEntries(
-    Object.entries(call).map(([name, value]) => [
-      name.replace(/[A-Z]/g, (capital) => `_${capital.toLowerCase()}`),
-      value,
-    ]),
-  );
+  return Object.fromEntries(Object.entries(call).map(([name, value]) => [snakeCase(name), value]));
 }
 
 /** The settings for files whose metadata are texts by name: numbers and lists as JSON. */

@@ -1,7 +1,7 @@
 /** Reads a command's arguments against its table of options, on top of Node's `parseArgs`. */
 import { parseArgs } from 'node:util';
+import { didYouMean } from '../../text/nearest.ts';
 import { UsageError } from './errors.ts';
-import { didYouMean } from './nearest.ts';
 
 /** One option of a command. */
 export interface Option {

@@ -21,8 +21,3 @@ export function exitCode(error: unknown): number {
   if (error instanceof UsageError) return 2;
   return error instanceof Interrupted ? 130 : 1;
 }
-
-/** The message of anything thrown. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

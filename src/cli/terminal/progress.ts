@@ -2,6 +2,7 @@
  * Shows where a run stands: one line on a terminal, redrawn in place, and the seconds that each
  * stage took.
  */
+import { formatShare } from '../../text/bytes.ts';
 
 /** A part of a stage's work that is done: `step` of `steps`. */
 export interface StageProgress {
@@ -75,14 +76,9 @@ function describe({ stage, step, steps }: StageProgress, remaining: number | und
   const percentage = steps > 0 ? `, ${Math.floor((100 * step) / steps)} %` : '';
   const left = remaining === undefined || step >= steps ? '' : `, ${clock(remaining / 1000)} left`;
   const done = ['downloading', 'comparing', 'converting', 'loading'].includes(stage)
-    ? bytesOf(step, steps)
+    ? formatShare(step, steps)
     : `step ${step} of ${steps}`;
   return `${stage}: ${done}${percentage}${left}`;
-}
-
-function bytesOf(part: number, whole: number): string {
-  const [unit, size] = whole >= 1e9 ? ['GB', 1e9] : whole >= 1e6 ? ['MB', 1e6] : ['kB', 1e3];
-  return `${(part / size).toFixed(1)} of ${(whole / size).toFixed(1)} ${unit}`;
 }
 
 /** Seconds as `m:ss` or `h:mm:ss`. */

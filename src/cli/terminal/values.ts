@@ -1,8 +1,9 @@
 /**
  * Turns the texts of option values into numbers and names, with errors that say what is allowed.
  */
+
+import { didYouMean } from '../../text/nearest.ts';
 import { UsageError } from './errors.ts';
-import { didYouMean } from './nearest.ts';
 
 /** The numbers that an option takes. */
 export interface Range {

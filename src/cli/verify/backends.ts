@@ -8,6 +8,7 @@ import {
 import { MemoryError } from '../../memory/errors.ts';
 import { useFormulations } from '../../ops/index.ts';
 import { StableVideoDiffusionPipeline } from '../../pipelines/node.ts';
+import { messageOf } from '../../text/messages.ts';
 import {
   checkSameCheckpoint,
   type Reference,
@@ -15,7 +16,6 @@ import {
 } from '../../verification/reference.ts';
 import { type StageResult, verifyReference } from '../../verification/verify.ts';
 import { folderOf } from '../hubModel.ts';
-import { messageOf } from '../terminal/errors.ts';
 import type { Session } from '../terminal/session.ts';
 import type { VerifyCommand } from './command.ts';
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { didYouMean, editDistance, nearest } from '../../../src/cli/terminal/nearest.ts';
+import { didYouMean, editDistance, nearest } from '../../src/text/nearest.ts';
 
 describe('editDistance', () => {
   it('counts inserted, deleted, replaced and swapped letters', () => {

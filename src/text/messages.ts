@@ -1,0 +1,12 @@
+/** Words that messages are made of. */
+
+/** The message of anything thrown. */
+export const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
+
+/** The first line of the message of anything thrown. */
+export const firstLineOf = (error: unknown): string => messageOf(error).split('\n')[0].trim();
+
+/** A number of things: `1 frame`, `25 frames`. */
+export const counted = (count: number, noun: string): string =>
+  `${count} ${noun}${count === 1 ? '' : 's'}`;
