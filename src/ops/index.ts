@@ -10,6 +10,7 @@ export * from './geglu.ts';
 export * from './linear.ts';
 export * from './normalization.ts';
 export * from './reshapeTo.ts';
+export * from './sequential.ts';
 export * from './slices.ts';
 export {
   type ComputeDtype,
