@@ -7,7 +7,7 @@ import type { FramesArgs, Inputs, Kwargs } from './block.ts';
 import { Downsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
-import { Held } from './tensorScope.ts';
+import { TensorScope } from './tensorScope.ts';
 import { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 
 /** Arguments of `DownBlockSpatioTemporal`. */
@@ -77,31 +77,18 @@ export class DownBlockSpatioTemporal<
   }
 
   *steps([x, temb, context]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor[]> {
-    const held = new Held();
-    try {
-      const outputs: tf.Tensor[] = [];
-      let h = x;
-      for (const [i, resnet] of this.resnets.entries()) {
-        yield resnet.name;
-        h = held.hold(() => resnet.call([h, temb], kwargs));
-        const attention = this.attentions[i];
-        if (attention) {
-          yield attention.name;
-          const before = h;
-          h = held.hold(() => attention.call([before, context], kwargs));
-          held.free(before);
-        }
-        outputs.push(h);
-      }
-      const { downsampler } = this;
-      if (downsampler) {
-        yield downsampler.name;
-        outputs.push(held.hold(() => downsampler.call(h)));
-      }
-      return held.give(outputs);
-    } finally {
-      held.freeAll();
+    using scope = new TensorScope();
+    const outputs: tf.Tensor[] = [];
+    let h = x;
+    for (const [i, resnet] of this.resnets.entries()) {
+      h = yield* scope.run(resnet, [h, temb], kwargs); // [B*F, H, W, C]
+      const attention = this.attentions[i];
+      if (attention) h = scope.replace(h, yield* scope.run(attention, [h, context], kwargs));
+      outputs.push(h);
     }
+    // [B*F, H/2, W/2, C]
+    if (this.downsampler) outputs.push(yield* scope.run(this.downsampler, [h]));
+    return scope.release(outputs);
   }
 
   override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape[] {

@@ -1,6 +1,6 @@
 /** Residual block over space, mirroring `ResnetBlock2D` of diffusers' `models/resnet.py`. */
 import * as tf from '@tensorflow/tfjs';
-import { inSlices, pictureBytes, silu } from '../ops/index.ts';
+import { inSlices, pictureBytes, sequential, silu } from '../ops/index.ts';
 import { Block, firstShape, type Inputs, type LayerArgs } from './block.ts';
 import { Conv2d } from './conv2d.ts';
 import { Linear } from './linear.ts';
@@ -91,17 +91,15 @@ export class ResnetBlock2D extends Block<ResnetBlock2DArgs> {
 
   private transform([x, temb]: tf.Tensor[]): tf.Tensor {
     const shift = this.timeEmbProj ? [this.timeEmbProj.call(silu(temb))] : []; // [N, O]
-    // Nested, so that nothing outlives its use.
-    const activated = tf.tidy(() => {
-      const normed = tf.tidy(() =>
-        this.norm2.call(
-          tf.tidy(() => this.conv1.call([tf.tidy(() => silu(this.norm1.call(x))), ...shift])),
-        ),
-      );
-      return silu(normed); // [N, H, W, O]
-    });
-    const change = this.conv2.call(activated);
-    activated.dispose();
+    const change = sequential(
+      x,
+      (h) => this.norm1.call(h),
+      silu,
+      (h) => this.conv1.call([h, ...shift]), // [N, H, W, O]
+      (h) => this.norm2.call(h),
+      silu,
+      (h) => this.conv2.call(h),
+    );
     return tf.add(this.convShortcut ? this.convShortcut.call(x) : x, change);
   }
 

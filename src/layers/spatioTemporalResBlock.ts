@@ -7,7 +7,6 @@ import { AlphaBlender, type AlphaBlenderArgs } from './alphaBlender.ts';
 import { Block, type FramesArgs, type Inputs, type Kwargs } from './block.ts';
 import { ResnetBlock2D } from './resnetBlock2D.ts';
 import { TemporalResnetBlock } from './temporalResnetBlock.ts';
-import type { ChainStep } from './tensorScope.ts';
 
 /** Arguments of `SpatioTemporalResBlock`. */
 export interface SpatioTemporalResBlockArgs extends FramesArgs {
@@ -87,10 +86,10 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
   protected forward(inputs: tf.Tensor[], kwargs: Kwargs): tf.Tensor {
     const temb = this.args.tembChannels ? [inputs[1]] : [];
     const spatial = this.spatialResBlock.call([inputs[0], ...temb]); // [B*F, H, W, O]
-    return this.overTime(spatial, temb, kwargs, inputs[1 + temb.length]);
+    return this.blend(spatial, temb, kwargs, inputs[1 + temb.length]);
   }
 
-  private overTime(
+  private blend(
     spatial: tf.Tensor,
     temb: tf.Tensor[],
     { numFrames }: Kwargs,
@@ -102,12 +101,14 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
     return this.timeMixer.addChange(spatial, change, indicator);
   }
 
-  /** The two halves of the block for x alone, of which the second does not need x any more. */
-  parts(kwargs: Kwargs): ChainStep['stages'] {
-    return [
-      (x) => this.spatialResBlock.call(x),
-      (spatial) => this.emit(this.overTime(spatial, [], kwargs)),
-    ];
+  /** The first half of the block without a time embedding: x -> `[B*F, H, W, outChannels]`. */
+  overSpace(x: tf.Tensor): tf.Tensor {
+    return this.spatialResBlock.call(x);
+  }
+
+  /** The second half, which takes the result of the first and does not need x. */
+  overTime(spatial: tf.Tensor, kwargs: Kwargs): tf.Tensor {
+    return tf.tidy(() => this.emit(this.blend(spatial, [], kwargs)));
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {

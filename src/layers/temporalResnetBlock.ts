@@ -1,6 +1,6 @@
 /** Residual block over time, mirroring `TemporalResnetBlock` of diffusers' `models/resnet.py`. */
 import * as tf from '@tensorflow/tfjs';
-import { silu } from '../ops/index.ts';
+import { sequential, silu } from '../ops/index.ts';
 import { Block, type FramesArgs, firstShape, type Inputs, type Kwargs } from './block.ts';
 import { TemporalConv } from './conv2d.ts';
 import { Linear } from './linear.ts';
@@ -85,16 +85,15 @@ export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
   change([x, temb]: tf.Tensor[], { numFrames }: Kwargs): tf.Tensor {
     return tf.tidy(() => {
       const shift = this.timeEmbProj ? [this.timeEmbProj.call(silu(temb))] : []; // [B*F, O]
-      // Nested, so that nothing outlives its use.
-      const activated = tf.tidy(() => {
-        const convolved = () =>
-          this.conv1.call([tf.tidy(() => silu(this.norm1.call(x, { numFrames }))), ...shift], {
-            numFrames,
-          });
-        // [B*F, H, W, O]
-        return silu(tf.tidy(() => this.norm2.call(tf.tidy(convolved), { numFrames })));
-      });
-      return this.conv2.call(activated, { numFrames });
+      return sequential(
+        x,
+        (h) => this.norm1.call(h, { numFrames }),
+        silu,
+        (h) => this.conv1.call([h, ...shift], { numFrames }), // [B*F, H, W, O]
+        (h) => this.norm2.call(h, { numFrames }),
+        silu,
+        (h) => this.conv2.call(h, { numFrames }),
+      );
     });
   }
 

@@ -39,10 +39,7 @@ export class TensorScope {
   ): Steps<OutputOf<B>> {
     if (layer instanceof StepwiseBlock && Array.isArray(inputs)) {
       const output = this.keep(yield* prefixed(layer.name, layer.steps(inputs, kwargs)));
-      return this.replace(
-        output,
-        this.tidy(() => layer.emit(output)),
-      );
+      return this.map(output, (all) => layer.emit(all));
     }
     yield layer.name;
     const made = () => (Array.isArray(inputs) ? inputs : inputs());
@@ -59,6 +56,14 @@ export class TensorScope {
     const next: tf.Tensor[] = [after].flat();
     this.free(...[before].flat().filter((tensor) => !next.includes(tensor)));
     return after;
+  }
+
+  /** Computes from `tensors` inside `tf.tidy` what takes their place, as `replace` does. */
+  map<T extends tf.Tensor | tf.Tensor[]>(tensors: T, compute: (tensors: T) => T): T {
+    return this.replace(
+      tensors,
+      this.tidy(() => compute(tensors)),
+    );
   }
 
   /** Hands `tensors` over to the caller. */
@@ -87,33 +92,4 @@ export class Held extends TensorScope {
   freeAll(): void {
     this[Symbol.dispose]();
   }
-}
-
-/** One of several computations in a row. */
-export interface ChainStep {
-  /** The path of the block that it runs. */
-  path: string;
-  /**
-   * What it does to the result of the link before, in stages that need nothing but what the stage
-   * before gives.
-   */
-  stages: ((h: tf.Tensor) => tf.Tensor)[];
-}
-
-/**
- * Runs `links` one after the other, beginning with x. What one gives is freed once the next has
- * taken it.
- */
-export function* sequence(x: tf.Tensor, links: ChainStep[]): Steps<tf.Tensor> {
-  using scope = new TensorScope();
-  let h = x;
-  for (const { path, stages } of links) {
-    yield path;
-    for (const stage of stages)
-      h = scope.replace(
-        h,
-        scope.tidy(() => stage(h)),
-      );
-  }
-  return scope.release(h);
 }

@@ -7,7 +7,7 @@ import type { FramesArgs, Inputs, Kwargs } from './block.ts';
 import { makeTransformers } from './downBlockSpatioTemporal.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
-import { Held } from './tensorScope.ts';
+import { TensorScope } from './tensorScope.ts';
 import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 
 /** Arguments of `UNetMidBlockSpatioTemporal`. */
@@ -70,23 +70,13 @@ export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatio
   }
 
   *steps([x, temb, context]: tf.Tensor[], { numFrames }: Kwargs): Steps<tf.Tensor> {
-    const held = new Held();
-    try {
-      yield this.resnets[0].name;
-      let h = held.hold(() => this.resnets[0].call([x, temb], { numFrames }));
-      for (const [i, attention] of this.attentions.entries()) {
-        yield attention.name;
-        const attended = held.hold(() => attention.call([h, context], { numFrames }));
-        held.free(h);
-        const resnet = this.resnets[i + 1];
-        yield resnet.name;
-        h = held.hold(() => resnet.call([attended, temb], { numFrames }));
-        held.free(attended);
-      }
-      return held.give(h);
-    } finally {
-      held.freeAll();
+    using scope = new TensorScope();
+    let h = yield* scope.run(this.resnets[0], [x, temb], { numFrames }); // [B*F, H, W, C]
+    for (const [i, attention] of this.attentions.entries()) {
+      h = scope.replace(h, yield* scope.run(attention, [h, context], { numFrames }));
+      h = scope.replace(h, yield* scope.run(this.resnets[i + 1], [h, temb], { numFrames }));
     }
+    return scope.release(h);
   }
 
   override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape {

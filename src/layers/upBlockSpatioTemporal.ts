@@ -8,7 +8,7 @@ import { makeTransformers } from './downBlockSpatioTemporal.ts';
 import { Upsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
-import { Held } from './tensorScope.ts';
+import { TensorScope } from './tensorScope.ts';
 import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 
 /** Arguments of `UpBlockSpatioTemporal`. */
@@ -104,34 +104,20 @@ export class UpBlockSpatioTemporal<
 
   *steps([x, temb, ...rest]: tf.Tensor[], { numFrames, upsampleSize }: Kwargs): Steps<tf.Tensor> {
     const [context, skips] = [rest[0], rest.slice(Object.keys(this.contextAxes).length)];
-    const held = new Held();
-    try {
-      let h = x;
-      const advance = (compute: (h: tf.Tensor) => tf.Tensor) => {
-        const before = h;
-        h = held.hold(() => compute(before));
-        held.free(before);
-      };
-      for (const [i, resnet] of this.resnets.entries()) {
-        yield resnet.name;
-        advance((before) =>
-          resnet.call([tf.concat([before, skips[skips.length - 1 - i]], -1), temb], { numFrames }),
-        );
-        const attention = this.attentions[i];
-        if (attention) {
-          yield attention.name;
-          advance((before) => attention.call([before, context], { numFrames }));
-        }
-      }
-      const { upsampler } = this;
-      if (upsampler) {
-        yield upsampler.name;
-        advance((before) => upsampler.call(before, { outputSize: upsampleSize }));
-      }
-      return held.give(h);
-    } finally {
-      held.freeAll();
+    using scope = new TensorScope();
+    let h = x;
+    for (const [i, resnet] of this.resnets.entries()) {
+      const joined = () => [tf.concat([h, skips.at(-1 - i) as tf.Tensor], -1), temb];
+      h = scope.replace(h, yield* scope.run(resnet, joined, { numFrames })); // [B*F, H, W, C]
+      const attention = this.attentions[i];
+      if (attention) h = scope.replace(h, yield* scope.run(attention, [h, context], { numFrames }));
     }
+    const { upsampler } = this;
+    if (upsampler) {
+      const upsampled = yield* scope.run(upsampler, [h], { outputSize: upsampleSize });
+      h = scope.replace(h, upsampled); // [B*F, 2H, 2W, C]
+    }
+    return scope.release(h);
   }
 
   override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape {

@@ -7,15 +7,14 @@ import {
   type ComputeDtype,
   Conv2d,
   firstShape,
-  Held,
   type Inputs,
   type Kwargs,
   type LayerArgs,
-  prefixed,
   runSteps,
   type StepOptions,
   type Steps,
   StepwiseBlock,
+  TensorScope,
 } from '../layers/index.ts';
 import { requireSameLength } from './perBlock.ts';
 import { fromSavedConfig } from './savedConfig.ts';
@@ -127,19 +126,15 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
 
   /** The computation of `encode`: pictures to the moments of their posterior. */
   *encodeSteps(x: tf.Tensor): Steps<tf.Tensor4D> {
-    const held = new Held();
-    try {
-      const h = held.adopt(yield* prefixed(this.encoder.name, this.encoder.steps([x], {})));
-      yield this.quantConv.name;
-      return held.give(held.hold(() => this.quantConv.call(h))) as tf.Tensor4D;
-    } finally {
-      held.freeAll();
-    }
+    using scope = new TensorScope();
+    const h = yield* scope.run(this.encoder, [x]); // [N, h, w, 2 * latentChannels]
+    return scope.release(yield* scope.run(this.quantConv, [h])) as tf.Tensor4D;
   }
 
   /** The computation of `decode`. */
-  decodeSteps(z: tf.Tensor, numFrames: number): Steps<tf.Tensor> {
-    return prefixed(this.decoder.name, this.decoder.steps([z], { numFrames }));
+  *decodeSteps(z: tf.Tensor, numFrames: number): Steps<tf.Tensor> {
+    using scope = new TensorScope();
+    return scope.release(yield* scope.run(this.decoder, [z], { numFrames }));
   }
 
   /**
@@ -167,17 +162,13 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
   }
 
   *steps([sample, noise]: tf.Tensor[], { numFrames = 1 }: Kwargs): Steps<tf.Tensor> {
-    const held = new Held();
-    try {
-      const moments = yield* this.encodeSteps(sample);
-      const z = held.hold(() => {
-        const posterior = new DiagonalGaussianDistribution(moments);
-        return noise ? posterior.sample(noise as tf.Tensor4D) : posterior.mode();
-      });
-      return yield* this.decodeSteps(z, numFrames as number);
-    } finally {
-      held.freeAll();
-    }
+    using scope = new TensorScope();
+    const moments = yield* this.encodeSteps(sample);
+    const z = scope.tidy(() => {
+      const posterior = new DiagonalGaussianDistribution(moments);
+      return noise ? posterior.sample(noise as tf.Tensor4D) : posterior.mode();
+    }); // [B*F, h, w, latentChannels]
+    return yield* this.decodeSteps(z, numFrames as number);
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {

@@ -6,7 +6,6 @@ import * as tf from '@tensorflow/tfjs';
 import {
   Block,
   Conv2d,
-  Held,
   type Inputs,
   type Kwargs,
   type LayerArgs,
@@ -14,6 +13,7 @@ import {
   Linear,
   type Steps,
   StepwiseBlock,
+  TensorScope,
   weightOf,
 } from '../layers/index.ts';
 import { type ActivationName, activations, attention, queryScale } from '../ops/index.ts';
@@ -266,28 +266,16 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
   }
 
   *steps([pixels]: tf.Tensor[], _kwargs: Kwargs = {}): Steps<tf.Tensor[]> {
-    const held = new Held();
-    try {
-      let h = pixels;
-      for (const layer of [this.embeddings, this.preLayerNorm, ...this.layers]) {
-        yield layer.name;
-        const before = h;
-        h = held.hold(() => layer.call(before));
-        held.free(before);
-      }
-      yield this.postLayerNorm.name;
-      const classToken = held.hold(() => {
-        const [n, , c] = h.shape;
-        return this.postLayerNorm.call(
-          tf.reshape(tf.slice(h, [0, 0, 0], [-1, 1, -1]), [n, c as number]),
-        );
-      });
-      yield this.visualProjection.name;
-      const embeds = held.hold(() => this.visualProjection.call(classToken));
-      return held.give([embeds, h]);
-    } finally {
-      held.freeAll();
-    }
+    using scope = new TensorScope();
+    let h = pixels;
+    for (const layer of [this.embeddings, this.preLayerNorm, ...this.layers])
+      h = scope.replace(h, yield* scope.run(layer, [h])); // [N, T, C]
+    const classToken = () => [
+      tf.reshape(tf.slice(h, [0, 0, 0], [-1, 1, -1]), [-1, this.config.hiddenSize]),
+    ];
+    const pooled = yield* scope.run(this.postLayerNorm, classToken); // [N, C]
+    const embeds = yield* scope.run(this.visualProjection, [pooled]); // [N, projectionDim]
+    return scope.release([embeds, h]);
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape[] {

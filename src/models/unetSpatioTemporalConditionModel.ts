@@ -12,13 +12,12 @@ import {
   DownBlockSpatioTemporal,
   framesOf,
   GroupNormalization,
-  Held,
   type Inputs,
   type Kwargs,
   type LayerArgs,
-  prefixed,
   type Steps,
   StepwiseBlock,
+  TensorScope,
   TimestepEmbedding,
   Timesteps,
   TransformerBlock,
@@ -235,25 +234,16 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
 
   /** The embedding of timestep and added ids for every frame: `[B*F, 4 * blockOutChannels[0]]`. */
   private *embed(timestep: tf.Tensor, ids: tf.Tensor, numFrames: number): Steps<tf.Tensor> {
+    using scope = new TensorScope();
     const batch = ids.shape[0];
-    const held = new Held();
-    try {
-      yield this.timeEmbedding.name;
-      // [B or 1, T]
-      const time = held.hold(() => this.timeEmbedding.call(this.timeProj.call(timestep)));
-      yield this.addEmbedding.name;
-      const embedding = held.hold(() => {
-        const sinusoids = tf.reshape(this.addTimeProj.call(tf.reshape(ids, [-1])), [batch, -1]);
-        const both = tf.add(time, this.addEmbedding.call(sinusoids)) as tf.Tensor2D; // [B, T]
-        return tf.reshape(tf.tile(tf.expandDims(both, 1), [1, numFrames, 1]), [
-          batch * numFrames,
-          -1,
-        ]);
-      });
-      return held.give(embedding);
-    } finally {
-      held.freeAll();
-    }
+    const time = yield* scope.run(this.timeEmbedding, () => [this.timeProj.call(timestep)]);
+    const sinusoids = () => [tf.reshape(this.addTimeProj.call(tf.reshape(ids, [-1])), [batch, -1])];
+    const added = yield* scope.run(this.addEmbedding, sinusoids); // [B, T]
+    const embedding = scope.tidy(() => {
+      const both = tf.expandDims(tf.add(time, added), 1); // [B, 1, T]
+      return tf.reshape(tf.tile(both, [1, numFrames, 1]), [batch * numFrames, -1]);
+    });
+    return scope.release(embedding);
   }
 
   override get inputAxes(): Inputs {
@@ -273,44 +263,34 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
 
   *steps([sample, timestep, context, ids]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
     const numFrames = framesOf(kwargs, sample);
-    const held = new Held();
-    try {
-      const temb = held.adopt(yield* this.embed(timestep, ids, numFrames));
-      yield this.convIn.name;
-      let h = held.hold(() => this.convIn.call(sample));
-      const skips = [h];
-      for (const block of this.downBlocks) {
-        const outputs = held.adopt(
-          yield* prefixed(block.name, block.steps([h, temb, context], { numFrames })),
-        );
-        skips.push(...outputs);
-        h = outputs[outputs.length - 1];
-      }
-      h = held.adopt(
-        yield* prefixed(this.midBlock.name, this.midBlock.steps([h, temb, context], { numFrames })),
-      );
-      // Sizes that do not halve evenly: each upsampler aims at the size of the skip that comes
-      // next.
-      const [, height, width] = sample.shape;
-      const factor = 2 ** (this.upBlocks.length - 1);
-      const even = height % factor === 0 && width % factor === 0;
-      for (const block of this.upBlocks) {
-        const own = skips.splice(-(block.args.numLayers ?? 1));
-        const next = skips[skips.length - 1];
-        const upsampleSize = even || !next ? undefined : next.shape.slice(1, 3);
-        const contexts = block instanceof CrossAttnUpBlockSpatioTemporal ? [context] : [];
-        const before = h;
-        const steps = block.steps([before, temb, ...contexts, ...own], { numFrames, upsampleSize });
-        h = held.adopt(yield* prefixed(block.name, steps));
-        held.free(before, ...own);
-      }
-      yield this.convNormOut.name;
-      const normed = held.hold(() => silu(this.convNormOut.call(h)));
-      yield this.convOut.name;
-      return held.give(held.hold(() => this.convOut.call(normed)));
-    } finally {
-      held.freeAll();
+    using scope = new TensorScope();
+    const temb = scope.keep(yield* this.embed(timestep, ids, numFrames)); // [B*F, T]
+
+    let h = yield* scope.run(this.convIn, [sample]); // [B*F, H, W, C]
+    const skips = [h];
+    for (const block of this.downBlocks) {
+      const outputs = yield* scope.run(block, [h, temb, context], { numFrames });
+      skips.push(...outputs);
+      h = outputs[outputs.length - 1]; // [B*F, H/2, W/2, C]
     }
+
+    h = yield* scope.run(this.midBlock, [h, temb, context], { numFrames });
+
+    // Where sizes do not halve evenly, each upsampler aims at the size of the next skip.
+    const factor = 2 ** (this.upBlocks.length - 1);
+    const even = sample.shape.slice(1, 3).every((length) => length % factor === 0);
+    for (const block of this.upBlocks) {
+      const own = skips.splice(-(block.args.numLayers ?? 1));
+      const upsampleSize = even ? undefined : skips.at(-1)?.shape.slice(1, 3);
+      const contexts = block instanceof CrossAttnUpBlockSpatioTemporal ? [context] : [];
+      const inputs = [h, temb, ...contexts, ...own];
+      const upsampled = yield* scope.run(block, inputs, { numFrames, upsampleSize });
+      h = scope.replace([h, ...own], upsampled); // [B*F, 2H, 2W, C]
+    }
+
+    h = scope.replace(h, yield* scope.run(this.convNormOut, [h]));
+    h = scope.map(h, silu);
+    return scope.release(yield* scope.run(this.convOut, [h])); // [B*F, H, W, outChannels]
   }
 
   override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape {

@@ -2,36 +2,30 @@
 import type * as tf from '@tensorflow/tfjs';
 import {
   type Block,
-  type ChainStep,
   type Kwargs,
   type LayerArgs,
+  prefixed,
   SpatioTemporalResBlock,
   type Steps,
   StepwiseBlock,
-  sequence,
+  TensorScope,
 } from '../../layers/index.ts';
 
-/**
- * A chain of layers, each taking the one tensor that the layer before it gives. Inputs `[x]`,
- * kwargs passed on.
- */
+/** A chain of layers, each of which takes the output of the one before. Inputs `[x]`. */
 export abstract class Chain<Args extends LayerArgs> extends StepwiseBlock<Args> {
   /** The layers in order of execution; children may hold more, or in another order. */
   protected abstract readonly chain: Block<LayerArgs>[];
 
-  /** The layers as computations in a row. */
-  links(kwargs: Kwargs): ChainStep[] {
-    return this.chain.map((layer) => ({
-      path: layer.name,
-      stages:
-        layer instanceof SpatioTemporalResBlock
-          ? layer.parts(kwargs)
-          : [(h) => layer.call(h, kwargs)],
-    }));
+  *steps([x]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
+    using scope = new TensorScope();
+    return scope.release(yield* this.stepsIn(scope, x, kwargs));
   }
 
-  steps([x]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
-    return sequence(x, this.links(kwargs));
+  /** The steps on x. If `scope` holds x, it frees x once the first layer does not need it. */
+  *stepsIn(scope: TensorScope, x: tf.Tensor, kwargs: Kwargs): Steps<tf.Tensor> {
+    let h = x;
+    for (const layer of this.chain) h = yield* advance(scope, layer, h, kwargs);
+    return h;
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
@@ -40,4 +34,25 @@ export abstract class Chain<Args extends LayerArgs> extends StepwiseBlock<Args> 
       inputShape as tf.Shape,
     );
   }
+}
+
+/**
+ * Runs `layer` on x within `scope`, which frees x, if it holds it, as soon as the layer does not
+ * need it: the decoder's largest tensors are the inputs of its blocks.
+ */
+export function* advance(
+  scope: TensorScope,
+  layer: Block<LayerArgs>,
+  x: tf.Tensor,
+  kwargs: Kwargs = {},
+): Steps<tf.Tensor> {
+  if (layer instanceof Chain) {
+    const output = yield* prefixed(layer.name, layer.stepsIn(scope, x, kwargs));
+    return scope.map(output, (h) => layer.emit(h));
+  }
+  if (!(layer instanceof SpatioTemporalResBlock))
+    return scope.replace(x, yield* scope.run(layer, [x], kwargs));
+  yield layer.name;
+  const spatial = scope.map(x, (h) => layer.overSpace(h));
+  return scope.map(spatial, (h) => layer.overTime(h, kwargs));
 }

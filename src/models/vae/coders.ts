@@ -4,8 +4,6 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {
-  type Block,
-  type ChainStep,
   Conv2d,
   type FramesArgs,
   GroupNormalization,
@@ -14,8 +12,8 @@ import {
   type LayerArgs,
   type Steps,
   StepwiseBlock,
-  sequence,
   TemporalConv,
+  TensorScope,
 } from '../../layers/index.ts';
 import { silu } from '../../ops/index.ts';
 import {
@@ -24,7 +22,7 @@ import {
   UNetMidBlock2D,
   UpBlockTemporalDecoder,
 } from './blocks.ts';
-import type { Chain } from './chain.ts';
+import { advance, type Chain } from './chain.ts';
 
 /** Arguments of `Encoder`. */
 export interface CoderArgs extends LayerArgs {
@@ -51,25 +49,15 @@ abstract class Coder extends StepwiseBlock<CoderArgs> {
   /** The decoder's convolution over time, behind all others. */
   protected readonly timeConvOut?: TemporalConv;
 
-  steps([x]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
-    const { convIn, blocks, convNormOut, convOut, timeConvOut } = this;
-    const link = (block: Block<LayerArgs>, ...then: ChainStep['stages']): ChainStep => ({
-      path: block.name,
-      stages: [(h) => block.call(h), ...then],
-    });
-    return sequence(x, [
-      link(convIn),
-      // Their links and not the blocks themselves, so that no block's input outlives its first
-      // layer.
-      ...blocks.flatMap((block) =>
-        block.links(kwargs).map(({ path, stages }) => ({ path: `${block.name}.${path}`, stages })),
-      ),
-      link(convNormOut, silu),
-      link(convOut),
-      ...(timeConvOut
-        ? [{ path: timeConvOut.name, stages: [(h: tf.Tensor) => timeConvOut.call(h, kwargs)] }]
-        : []),
-    ]);
+  *steps([x]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
+    using scope = new TensorScope();
+    let h = yield* scope.run(this.convIn, [x]); // [N, H, W, C]
+    for (const block of this.blocks) h = yield* advance(scope, block, h, kwargs);
+    h = yield* advance(scope, this.convNormOut, h);
+    h = scope.map(h, silu);
+    h = yield* advance(scope, this.convOut, h); // [N, H', W', O]
+    if (this.timeConvOut) h = yield* advance(scope, this.timeConvOut, h, kwargs);
+    return scope.release(h);
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape {
