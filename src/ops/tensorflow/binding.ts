@@ -70,6 +70,20 @@ export interface NodeBackend {
 /** The current backend, which has to be the tensorflow backend. */
 export const nodeBackend = () => tf.backend() as unknown as NodeBackend;
 
+/** Puts functions in place of the addon's until the result is disposed of. */
+export function interceptBinding(overrides: (binding: Binding) => Partial<Binding>): Disposable {
+  const backend = nodeBackend();
+  const { binding } = backend;
+  // The addon's own properties cannot be assigned to.
+  const properties = Object.getOwnPropertyDescriptors(overrides(binding));
+  backend.binding = Object.create(binding, properties) as Binding;
+  return {
+    [Symbol.dispose]() {
+      backend.binding = binding;
+    },
+  };
+}
+
 /** The value of an attribute: a number stands for an element type, a list for whole numbers. */
 export type AttributeValue = boolean | string | number | number[] | { float: number };
 

@@ -12,14 +12,14 @@ import {
   nodeBackend,
   type OwnedTensor,
 } from './binding.ts';
-import { convolution } from './kernels.ts';
+import { convolution, noPadding } from './kernels.ts';
 
 /**
- * What products and convolutions compute in. All else, norms and softmax above all, is float32
- * always.
+ * The types that products and convolutions can compute in. Everything else, norms and softmax above
+ * all, always computes in float32.
  */
 export const computeDtypes = ['float32', 'float16', 'bfloat16'] as const;
-/** The name of one of them. */
+/** One of them. */
 export type ComputeDtype = (typeof computeDtypes)[number];
 
 let current: ComputeDtype = 'float32';
@@ -35,10 +35,10 @@ export function computeIn<T>(dtype: ComputeDtype, work: () => T): T {
   }
 }
 
-/** What products and convolutions compute in now. */
+/** The type that products and convolutions compute in now. */
 export const computeDtype = (): ComputeDtype => current;
 
-/** What the current backend can compute in. */
+/** The types that the current backend can compute in. */
 export function possibleComputeDtypes(): ComputeDtype[] {
   if (tf.getBackend() !== 'tensorflow') return ['float32'];
   return computeDtypes.filter((dtype) => dtype === 'float32' || hasKernels(dtype));
@@ -47,14 +47,10 @@ export function possibleComputeDtypes(): ComputeDtype[] {
 /** Whether libtensorflow has the kernels for a type. */
 function hasKernels(dtype: ComputeDtype): boolean {
   const { TF_Version } = nodeBackend().binding;
-  // Version 2.9, which npm's tfjs-node-gpu brings, has those of bfloat16 for processors alone, and
-  // would use them without a word.
+  // Version 2.9, which npm's tfjs-node-gpu brings, has those of bfloat16 only for processors, and
+  // uses them without a word.
   if (dtype === 'bfloat16' && deviceName() === 'tensorflow-gpu' && TF_Version.startsWith('2.9.'))
     return false;
-  const noPadding: [number, number][] = [
-    [0, 0],
-    [0, 0],
-  ];
   try {
     tf.tidy(() => {
       const [matrix, filter] = [tf.ones<tf.Rank.R2>([1, 1]), tf.ones<tf.Rank.R4>([1, 1, 1, 1])];
@@ -71,7 +67,8 @@ function hasKernels(dtype: ComputeDtype): boolean {
 
 /**
  * Runs a kernel of libtensorflow on `inputs` in the half precision that is set.
- * @param shape That of the result.
+ * @param shape The shape of the result.
+ * @throws When the current backend is not tensorflow.
  */
 function inHalf<T extends tf.Tensor>(
   kernel: string,
@@ -84,7 +81,7 @@ function inHalf<T extends tf.Tensor>(
   if (planned) return planned as T;
   if (tf.getBackend() !== 'tensorflow') {
     throw new Error(
-      `Computing in ${current} needs the tensorflow backend but the backend is ${tf.getBackend()}, which has float32 alone.`,
+      `Computing in ${current} needs the tensorflow backend but the backend is ${tf.getBackend()}, which has only float32.`,
     );
   }
   const backend = nodeBackend();
@@ -122,7 +119,7 @@ export function batchMatMulInHalf(a: tf.Tensor3D, b: tf.Tensor3D, transposeB = f
 export function conv2dInHalf(
   x: tf.Tensor4D,
   filter: tf.Tensor4D,
-  padding: [number, number][],
+  padding: number[][],
   stride: number,
 ): tf.Tensor4D {
   const { attributes, shape } = convolution(x, filter, padding, stride);

@@ -52,11 +52,28 @@ export function convolution(
   };
 }
 
+/** The padding of a convolution without zeros around. */
+export const noPadding = [
+  [0, 0],
+  [0, 0],
+];
+
 /**
  * The label under which oneDNN's kernels are registered. They run in eager mode whatever
  * TF_ENABLE_ONEDNN_OPTS says.
  */
 export const oneDNN = { _kernel: 'MklNameChangeOp' };
+
+/** A kernel that multiplies two matrices. */
+const matrixProduct =
+  (kernel: string, label = {}) =>
+  (a: tf.Tensor2D, b: tf.Tensor2D) =>
+    run(
+      kernel,
+      { ...label, transpose_a: false, transpose_b: false },
+      [a, b],
+      [a.shape[0], b.shape[1]],
+    ) as tf.Tensor2D;
 
 /** The kernels. Their inputs and outputs are float32. */
 export const kernels = {
@@ -71,26 +88,18 @@ export const kernels = {
   euclideanNorm: (x: tf.Tensor, axis: number) => reduce('EuclideanNorm', x, axis),
 
   /**
-   * Mean over one axis: `[..., M, ...]` -> `[..., ...]`. Without the cast that TensorFlow.js puts
-   * in front.
+   * Mean over one axis: `[..., M, ...]` -> `[..., ...]`. TensorFlow.js puts a cast in front.
    */
   mean: (x: tf.Tensor, axis: number) => reduce('Mean', x, axis),
 
   /**
-   * The product of two matrices by the device's usual kernel, without the third axis that
-   * TensorFlow.js gives to every matrix.
+   * The product of two matrices by the device's usual kernel. TensorFlow.js gives every matrix a
+   * third axis first.
    */
-  usualMatMul: (a: tf.Tensor2D, b: tf.Tensor2D) =>
-    run(
-      'MatMul',
-      { transpose_a: false, transpose_b: false },
-      [a, b],
-      [a.shape[0], b.shape[1]],
-    ) as tf.Tensor2D,
+  usualMatMul: matrixProduct('MatMul'),
 
   /**
-   * Products of stacks of matrices by the device's usual kernel, without the shaping that
-   * TensorFlow.js does first.
+   * Products of stacks of matrices by the device's usual kernel. TensorFlow.js reshapes them first.
    */
   usualBatchMatMul: (a: tf.Tensor3D, b: tf.Tensor3D, transposeB = false) =>
     run(
@@ -104,15 +113,9 @@ export const kernels = {
   softmax: (x: tf.Tensor) => run('_MklSoftmax', oneDNN, [x]),
 
   /** The product of two matrices. */
-  matMul: (a: tf.Tensor2D, b: tf.Tensor2D) =>
-    run(
-      '_MklMatMul',
-      { ...oneDNN, transpose_a: false, transpose_b: false },
-      [a, b],
-      [a.shape[0], b.shape[1]],
-    ) as tf.Tensor2D,
+  matMul: matrixProduct('_MklMatMul', oneDNN),
 
-  /** Products of stacks of matrices; stacks of one matrix serve all of the others. */
+  /** Products of stacks of matrices; a stack of one matrix is broadcast. */
   batchMatMul: (a: tf.Tensor, b: tf.Tensor, transposeB = false) =>
     run(
       '_MklBatchMatMulV2',

@@ -5,10 +5,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { shapeBackend } from '../device.ts';
 import { shortestTime } from './binding.ts';
-import { kernels } from './kernels.ts';
+import { kernels, noPadding } from './kernels.ts';
 
 /** The name of a kernel. */
 export type KernelName = keyof typeof kernels;
+
+const ones = <T extends tf.Tensor>(...shape: number[]) => tf.ones(shape) as unknown as T;
 
 const probes: Record<KernelName, () => tf.Tensor> = {
   softplusGrad: () => kernels.softplusGrad(tf.ones([2]), tf.ones([2])),
@@ -21,17 +23,10 @@ const probes: Record<KernelName, () => tf.Tensor> = {
   matMul: () => kernels.matMul(tf.ones([2, 2]), tf.ones([2, 2])),
   batchMatMul: () => kernels.batchMatMul(tf.ones([1, 2, 2]), tf.ones([1, 2, 2])),
   conv2d: () => {
-    const [x, filter, bias] = [tf.ones([1, 2, 2, 1]), tf.ones([1, 1, 1, 1]), tf.ones([1])];
-    const noZeros = [
-      [0, 0],
-      [0, 0],
-    ];
-    return kernels.conv2d(
-      kernels.conv2d(x as tf.Tensor4D, filter as tf.Tensor4D, undefined, noZeros),
-      filter as tf.Tensor4D,
-      bias as tf.Tensor1D,
-      noZeros,
-    );
+    const [x, filter] = [ones<tf.Tensor4D>(1, 2, 2, 1), ones<tf.Tensor4D>(1, 1, 1, 1)];
+    const bias = ones<tf.Tensor1D>(1);
+    const once = kernels.conv2d(x, filter, undefined, noPadding);
+    return kernels.conv2d(once, filter, bias, noPadding);
   },
   layerNorm: () => kernels.layerNorm(tf.ones([2, 2]), tf.ones([2]), tf.zeros([2]), 1e-5),
 };
@@ -40,39 +35,30 @@ const found = new Map<KernelName, boolean>();
 
 /** Whether libtensorflow has the kernel: internal names come and go between its versions. */
 export function hasKernel(name: KernelName): boolean {
-  let known = found.get(name);
-  if (shapeBackend()) return known ?? true;
-  if (known === undefined) {
-    try {
-      tf.tidy(() => {
-        probes[name]();
-      });
-      known = true;
-    } catch {
-      known = false;
-    }
-    found.set(name, known);
+  const known = found.get(name);
+  if (known !== undefined || shapeBackend()) return known ?? true;
+  try {
+    tf.dispose(tf.tidy(probes[name]));
+    found.set(name, true);
+  } catch {
+    found.set(name, false);
   }
-  return known;
+  return found.get(name)!;
 }
 
-/**
- * A kernel of oneDNN beside the usual one, on a case where it is slow on some processors, and how
- * much slower it may be.
- */
+/** A kernel of oneDNN and the usual one, on a case where oneDNN is slow on some processors. */
 interface Trial {
+  /** oneDNN wins below this multiple of the usual kernel's time. */
   limit: number;
   oneDnn: () => tf.Tensor;
   usual: () => tf.Tensor;
 }
 
-const ones = <T extends tf.Tensor>(...shape: number[]) => tf.ones(shape) as unknown as T;
-
 const trials = {
   /**
-   * With AVX-512, oneDNN convolves up to 1.6 times faster than the usual kernel; without, level
-   * with that for several pictures and up to five times slower for one, here three times. The limit
-   * lies amid these, so that every run chooses alike.
+   * With AVX-512, oneDNN convolves up to 1.6 times faster than the usual kernel. Without, it is as
+   * fast for several pictures and up to five times slower for one; in this trial three times. The
+   * limit lies between these, so that every run makes the same choice.
    */
   convolution: (): Trial => {
     const [x, filter] = [ones<tf.Tensor4D>(1, 64, 64, 128), ones<tf.Tensor4D>(3, 3, 128, 128)];
@@ -88,8 +74,8 @@ const trials = {
   },
 
   /**
-   * Of less than 280 rows, oneDNN's product takes 1.05 to 1.6 times as long as the usual one
-   * without AVX-512, here 1.5 times.
+   * Without AVX-512, oneDNN's product of fewer than 280 rows takes 1.05 to 1.6 times as long as the
+   * usual one; in this trial 1.5 times.
    */
   productOfFewRows: (): Trial => {
     const [a, b] = [ones<tf.Tensor2D>(256, 320), ones<tf.Tensor2D>(320, 5120)];
