@@ -184,10 +184,23 @@ export abstract class Block<
     }
   }
 
+  /**
+   * Called with each output of the block. Returns what the caller receives in its place, which may
+   * be the same. It runs inside `tf.tidy`.
+   */
+  onOutput?: (output: tf.Tensor) => tf.Tensor;
+
+  /** The output after `onOutput`, which is called with each one of several. */
+  emit<T extends tf.Tensor | tf.Tensor[]>(output: T): T {
+    const { onOutput } = this;
+    if (!onOutput) return output;
+    return (Array.isArray(output) ? output.map(onOutput) : onOutput(output)) as T;
+  }
+
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Kwargs = {}): Output {
     const forward = () =>
       this.forward(Array.isArray(inputs) ? inputs : [inputs], { ...this.defaultKwargs, ...kwargs });
-    return tf.tidy(() => computeIn(this.computeDtype, forward));
+    return tf.tidy(() => this.emit(computeIn(this.computeDtype, forward)));
   }
 
   /**

@@ -104,7 +104,10 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
 
   /** The two halves of the block for x alone, of which the second does not need x any more. */
   parts(kwargs: Kwargs): ChainStep['stages'] {
-    return [(x) => this.spatialResBlock.call(x), (spatial) => this.overTime(spatial, [], kwargs)];
+    return [
+      (x) => this.spatialResBlock.call(x),
+      (spatial) => this.emit(this.overTime(spatial, [], kwargs)),
+    ];
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {

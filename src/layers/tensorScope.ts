@@ -37,8 +37,13 @@ export class TensorScope {
     inputs: tf.Tensor[] | (() => tf.Tensor[]),
     kwargs: Kwargs = {},
   ): Steps<OutputOf<B>> {
-    if (layer instanceof StepwiseBlock && Array.isArray(inputs))
-      return this.keep(yield* prefixed(layer.name, layer.steps(inputs, kwargs)));
+    if (layer instanceof StepwiseBlock && Array.isArray(inputs)) {
+      const output = this.keep(yield* prefixed(layer.name, layer.steps(inputs, kwargs)));
+      return this.replace(
+        output,
+        this.tidy(() => layer.emit(output)),
+      );
+    }
     yield layer.name;
     const made = () => (Array.isArray(inputs) ? inputs : inputs());
     return this.tidy(() => layer.call(made(), kwargs) as OutputOf<B>);
@@ -49,9 +54,10 @@ export class TensorScope {
     for (const tensor of tensors) if (this.tensors.delete(tensor)) tensor.dispose();
   }
 
-  /** Frees `before`, if it holds it, and returns `after`, which takes its place. */
-  replace(before: tf.Tensor, after: tf.Tensor): tf.Tensor {
-    if (after !== before) this.free(before);
+  /** Returns `after` and frees what it holds of `before` and is not in it. */
+  replace<T extends tf.Tensor | tf.Tensor[]>(before: tf.Tensor | tf.Tensor[], after: T): T {
+    const next: tf.Tensor[] = [after].flat();
+    this.free(...[before].flat().filter((tensor) => !next.includes(tensor)));
     return after;
   }
 

@@ -1,11 +1,10 @@
 /** Replays the call of a reference and compares every stage with what diffusers computed. */
-import * as tf from '@tensorflow/tfjs';
-import { type AnyBlock, SpatioTemporalResBlock } from '../layers/index.ts';
+import type * as tf from '@tensorflow/tfjs';
 import type { FloatArray } from '../media/image.ts';
-import { channelsFirst } from '../pipelines/axes.ts';
 import { StableVideoDiffusionPipeline } from '../pipelines/stableVideoDiffusion.ts';
 import type { Progress } from '../pipelines/types.ts';
 import { Generator } from '../random/generator.ts';
+import { BlockOutputs, stageTensor } from './blockOutputs.ts';
 import { compareTensors, type TensorComparison } from './compareTensors.ts';
 import type { Reference } from './reference.ts';
 
@@ -69,7 +68,7 @@ export async function verifyReference(
     if (reference.names.includes(stage))
       results.push(compareStage(stage, ours, await reference.read(stage), teacherForced));
   };
-  const blocks = await BlockWatch.start(pipe, reference, teacherForced);
+  const blocks = await BlockOutputs.start(pipe, reference, teacherForced);
   const generators = reference.seeds.map((seed) => new Generator(seed));
   try {
     const replay = teacherForced ? new ReferenceFedPipeline(pipe.components, reference) : pipe;
@@ -78,8 +77,8 @@ export async function verifyReference(
       generator: generators.length === 1 ? generators[0] : generators,
       outputType: 'array',
       // diffusers has both halves of guidance in one batch, and so have its blocks.
-      guidanceTogether: blocks.paths.length > 0 ? true : undefined,
-      onBlock: blocks.paths.length > 0 ? () => {} : undefined,
+      guidanceTogether: blocks.names.length > 0 ? true : undefined,
+      onBlock: blocks.names.length > 0 ? () => {} : undefined,
       onStage: async (stage, value) => {
         for (const [name, output] of await blocks.take(stage)) await compare(name, output);
         await compare(stage, value);
@@ -143,20 +142,6 @@ function compareStage(
   };
 }
 
-/**
- * A stage of a reference channels-last: `[..., C, H, W]` becomes `[..., H, W, C]`; lower ranks
- * stay.
- */
-async function stageTensor(reference: Reference, name: string): Promise<tf.Tensor> {
-  const { data, shape } = await reference.read(name);
-  return tf.tidy(() => {
-    const tensor = tf.tensor(data, shape);
-    if (shape.length < 4) return tensor;
-    const outer = shape.slice(0, -3).map((_, axis) => axis);
-    return tf.transpose(tensor, [...outer, ...[1, 2, 0].map((axis) => outer.length + axis)]);
-  });
-}
-
 /** A pipeline whose encoders do their work and then hand out the reference's results. */
 class ReferenceFedPipeline extends StableVideoDiffusionPipeline {
   private readonly reference: Reference;
@@ -179,105 +164,4 @@ class ReferenceFedPipeline extends StableVideoDiffusionPipeline {
   ): Promise<tf.Tensor> {
     return this.instead(await super.encodePicture(...call), 'image_latents');
   }
-}
-
-/**
- * Keeps what the blocks of a reference put out, the first time that they run, those of the UNet in
- * the reference's step.
- */
-class BlockWatch {
-  /** Names of the blocks in the reference. */
-  readonly paths: string[];
-  private readonly undo: (() => void)[] = [];
-  private readonly taken = new Map<string, tf.Tensor>();
-  private readonly given = new Map<string, tf.Tensor>();
-  private step = 0;
-
-  private constructor(paths: string[]) {
-    this.paths = paths;
-  }
-
-  static async start(
-    pipe: StableVideoDiffusionPipeline,
-    reference: Reference,
-    fed: boolean,
-  ): Promise<BlockWatch> {
-    const watch = new BlockWatch(reference.names.filter((name) => name.startsWith('block.')));
-    const models: Record<string, AnyBlock> = { unet: pipe.unet, vae: pipe.vae };
-    for (const name of watch.paths) {
-      const [, model, ...path] = name.split('.');
-      const block = blockAt(models[model!], path.join('.'));
-      if (!block) continue;
-      if (fed) watch.given.set(name, await stageTensor(reference, name));
-      const isDue = () =>
-        !watch.seen.has(name) && (model !== 'unet' || watch.step === reference.blockStep);
-      watch.undo.push(
-        interceptOutput(block, (output) => {
-          if (!isDue()) return output;
-          watch.seen.add(name);
-          watch.taken.set(name, tf.keep(tf.clone(output)));
-          const instead = watch.given.get(name);
-          return instead && instead.size === output.size
-            ? tf.tidy(() => tf.reshape(instead, output.shape))
-            : output;
-        }),
-      );
-    }
-    return watch;
-  }
-
-  private readonly seen = new Set<string>();
-
-  /** The outputs that came before `stage`, in the order in which they were computed. */
-  async take(stage: string): Promise<[string, FloatArray][]> {
-    const outputs: [string, FloatArray][] = [];
-    for (const [name, tensor] of this.taken) outputs.push([name, await channelsFirst(tensor)]);
-    tf.dispose([...this.taken.values()]);
-    this.taken.clear();
-    if (stage.startsWith('latents_step_')) this.step = Number(stage.split('_').at(-1)) + 1;
-    return outputs;
-  }
-
-  stop(): void {
-    for (const undo of this.undo) undo();
-    tf.dispose([...this.taken.values(), ...this.given.values()]);
-  }
-}
-
-/**
- * Hands what a block puts out to `look` and takes what that gives instead, until the returned
- * function is called.
- */
-function interceptOutput(block: AnyBlock, look: (output: tf.Tensor) => tf.Tensor): () => void {
-  const call = block.call.bind(block);
-  block.call = (inputs, kwargs) => look(call(inputs, kwargs) as tf.Tensor);
-  if (!(block instanceof SpatioTemporalResBlock)) {
-    return () => {
-      delete (block as Partial<AnyBlock>).call; // the class's own is there again
-    };
-  }
-  // The decoder runs this one in two stages, without `call`.
-  const stages = block.parts.bind(block);
-  block.parts = (kwargs) => {
-    const all = stages(kwargs);
-    const last = all.pop()!;
-    return [...all, (h) => look(last(h))];
-  };
-  return () => {
-    delete (block as Partial<SpatioTemporalResBlock>).call;
-    delete (block as Partial<SpatioTemporalResBlock>).parts;
-  };
-}
-
-/** The block at a path, whose parts' names may have dots themselves. */
-function blockAt(block: AnyBlock | undefined, path: string): AnyBlock | undefined {
-  if (!block || path === '') return block;
-  for (const child of block.children) {
-    if (path === child.name) return child;
-    const found = path.startsWith(`${child.name}.`)
-      ? blockAt(child, path.slice(child.name.length + 1))
-      : undefined;
-    if (found) return found;
-  }
-  return undefined;
 }
