@@ -252,7 +252,7 @@ describe('svd verify', () => {
     );
     const none = await reference('none', {}, { args: 'null' });
     expect(await failure(none)).to.equal(
-      `${none} is no reference: test/reference/dump_reference.py writes those.`,
+      `${none} is not a reference. This script writes one: node_modules/stable-video-diffusion-tfjs/dist/src/verification/dump_reference.py`,
     );
     expect(await failure(folder.path('missing.safetensors'))).to.contain('missing.safetensors');
     const usage = await svd('verify', '--model', model);
