@@ -19,7 +19,7 @@ import {
   UNetSpatioTemporalConditionModel,
 } from '../models/index.ts';
 import type { ModelName } from '../models/names.ts';
-import { declareHalf } from '../ops/tensorflow/nativeTensors.ts';
+import { declareHalf } from '../ops/tensorflow/halfWeights.ts';
 import type { Device } from './shapes/allocators.ts';
 import { type Allocations, dryRun } from './shapes/dryRun.ts';
 

@@ -2,10 +2,11 @@
  * Scaled dot-product attention, sliced so that the score matrices never take more than a budget.
  */
 import * as tf from '@tensorflow/tfjs';
+import { planOnce } from './device.ts';
 import { formulationOf } from './formulations.ts';
 import { sliceBytes } from './slices.ts';
 import { batchMatMulInHalf } from './tensorflow/halfPrecision.ts';
-import { kernels, planOnce } from './tensorflow/kernels.ts';
+import { kernels } from './tensorflow/kernels.ts';
 
 type Attend = (q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D) => tf.Tensor3D;
 

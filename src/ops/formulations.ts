@@ -7,8 +7,9 @@
  * plain one.
  */
 import * as tf from '@tensorflow/tfjs';
+import { deviceName } from './device.ts';
 import { computeDtype } from './tensorflow/halfPrecision.ts';
-import { deviceName, hasKernel, type KernelName } from './tensorflow/kernels.ts';
+import { hasKernel, type KernelName } from './tensorflow/probes.ts';
 
 interface Choice {
   name: string;

@@ -18,4 +18,4 @@ export {
   computeIn,
   possibleComputeDtypes,
 } from './tensorflow/halfPrecision.ts';
-export { isHalf, widened, widenedSlice } from './tensorflow/nativeTensors.ts';
+export { isHalf, widened, widenedSlice } from './tensorflow/halfWeights.ts';

@@ -3,7 +3,8 @@ import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
 import { reshapeTo } from './reshapeTo.ts';
 import { matMulInHalf } from './tensorflow/halfPrecision.ts';
-import { kernels, oneDnnWins } from './tensorflow/kernels.ts';
+import { kernels } from './tensorflow/kernels.ts';
+import { oneDnnWins } from './tensorflow/probes.ts';
 
 type Linear = (x: tf.Tensor2D, weight: tf.Tensor2D, bias?: tf.Tensor1D) => tf.Tensor2D;
 

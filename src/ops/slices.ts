@@ -1,6 +1,6 @@
 /** Work on a part of the first axis at a time, so that what is between its steps stays small. */
 import * as tf from '@tensorflow/tfjs';
-import { deviceName, planOnce } from './tensorflow/kernels.ts';
+import { deviceName, planOnce } from './device.ts';
 
 /**
  * Bytes that the tensors between two steps may take, where computing in slices gives the same. Of

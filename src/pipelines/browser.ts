@@ -25,7 +25,7 @@ import {
   CLIPVisionModelWithProjection,
   UNetSpatioTemporalConditionModel,
 } from '../models/index.ts';
-import { deviceName } from '../ops/tensorflow/kernels.ts';
+import { deviceName } from '../ops/device.ts';
 import { EulerDiscreteScheduler } from '../schedulers/index.ts';
 import { callPlanner, sizeOfCall } from './callPlanner.ts';
 import type { CallPlanner, FeatureExtractor } from './components.ts';

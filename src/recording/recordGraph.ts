@@ -1,8 +1,9 @@
 /**
- * Recording what libtensorflow's kernels do for a computation, to do it again as one call.
+ * For small models on the tensorflow backend: records what libtensorflow's kernels do for a
+ * computation, to do it again as one call.
  *
- * TensorFlow.js runs every operation by itself, which costs it 20 microseconds whatever the size:
- * most of the time of a small model. A graph of the same kernels takes 3 to 5 each. The one way to
+ * TensorFlow.js runs every operation by itself, which costs 20 microseconds whatever the size: most
+ * of the time of a small model. In a graph, each of the same kernels costs 3 to 5. The only way to
  * graphs that tfjs-node's addon has is to load a SavedModel.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,63 +13,29 @@ import * as tf from '@tensorflow/tfjs';
 import {
   type Attribute,
   attributeTypes,
-  GRAPH_TAG,
-  type GraphNode,
-  savedModel,
-} from './savedModel.ts';
+  dtypes,
+  interceptBinding,
+  type NativeTensor,
+  nodeBackend,
+} from '../ops/tensorflow/binding.ts';
+import { GRAPH_TAG, type GraphNode, savedModel } from './savedModel.ts';
 
-/** What the addon tells of a tensor: its handle, and what TensorFlow calls its type. */
-interface NativeTensor {
-  id: number;
-  shape: number[];
-  dtype: number;
-}
-
-/** What this file uses of the addon. */
-interface Binding {
-  executeOp(op: string, attributes: Attribute[], inputs: number[], outputs: number): NativeTensor[];
-  createTensor(
-    shape: number[],
-    dtype: number,
-    values: Int32Array | Float32Array | Uint8Array,
-  ): number;
-  tensorDataSync(id: number): unknown;
-  loadSavedModel(folder: string, tags: string): number;
-  runSavedModel(
-    session: number,
-    inputs: number[],
-    inputNames: string,
-    outputNames: string,
-  ): NativeTensor[];
-  deleteSavedModel(session: number): void;
-}
-
-/** What this file uses of tfjs-node's backend. */
-interface NodeBackend {
-  binding: Binding;
-  getInputTensorIds(tensors: tf.Tensor[]): number[];
-  createOutputTensor(tensor: NativeTensor): tf.Tensor;
-  tensorMap: { get(dataId: object): NativeTensor };
-}
-
-const backend = () => tf.backend() as unknown as NodeBackend;
-
-/** Where a weight is read from at each run, so that new values are used. */
+/** A weight. It is read at each run, so that new values are used. */
 export interface Readable {
   read(): tf.Tensor;
 }
 
-/** A computation that was recorded: it takes tensors of the shapes that it was recorded with. */
+/** A computation that was recorded, for tensors of the shapes that it was recorded with. */
 export interface RecordedGraph {
-  /** Computes with other inputs and the weights as they are now. The results are the caller's. */
+  /** Computes with other inputs and the current weights. The caller disposes of the results. */
   run(inputs: tf.Tensor[]): tf.Tensor[];
   /** Frees the graph. */
   dispose(): void;
 }
 
 /**
- * Tensors of so many elements are computed one after the other: all at once, they would need the
- * memory of all at once.
+ * Tensors of so many elements are computed one after the other. A graph computes the others in any
+ * order, and would need the memory of all large ones at the same time.
  */
 const LARGE = 2 ** 18;
 
@@ -79,12 +46,12 @@ class Recording {
   private readonly constants = new Map<string, string>();
   private lastLarge?: string;
 
-  /** What a handle holds, as the name of an operation and the number of its output. */
+  /** The name of the operation that made a tensor, with the number of its output. */
   nameOf(id: number): string {
     const name = this.names.get(id);
     if (name !== undefined) return name;
     throw new Error(
-      'A computation that is recorded may use its inputs, its weights and constants only.',
+      'A computation that is recorded may use only its inputs, its weights and constants.',
     );
   }
 
@@ -99,7 +66,7 @@ class Recording {
     return `${name}:0`;
   }
 
-  /** What is given at each run. */
+  /** A tensor that is passed at each run. */
   placeholder({ id, dtype, shape }: NativeTensor): string {
     const attributes = [
       { name: 'dtype', type: attributeTypes.type, value: dtype },
@@ -108,7 +75,7 @@ class Recording {
     return this.add({ op: 'Placeholder', inputs: [], attributes }, id);
   }
 
-  /** What the computation makes of numbers, such as shapes: most are alike. */
+  /** A tensor that the computation makes of numbers, such as a shape. Equal ones become one. */
   constant(
     id: number,
     dtype: number,
@@ -143,18 +110,17 @@ class Recording {
   }
 }
 
-/** Attributes that eager execution finds out by itself and tfjs-node therefore leaves out. */
+/** Attributes that tfjs-node leaves out, because eager execution finds them out by itself. */
 const missing: Record<string, (output: NativeTensor) => Attribute[]> = {
   ExpandDims: ({ dtype }) => [
     { name: 'T', type: attributeTypes.type, value: dtype },
-    { name: 'Tdim', type: attributeTypes.type, value: 3 },
+    { name: 'Tdim', type: attributeTypes.type, value: dtypes.int32 },
   ],
 };
 
-/** Runs `compute` with an addon that tells `recording` what it is asked for. */
-function recorded<T>(recording: Recording, compute: () => T): T {
-  const { binding } = backend();
-  const telling: Partial<Binding> = {
+/** Runs `compute` while the addon reports to `recording` what it is called with. */
+function computeRecorded(recording: Recording, compute: () => tf.Tensor[]): tf.Tensor[] {
+  using _ = interceptBinding((binding) => ({
     executeOp(op, attributes, inputs, outputs) {
       const names = inputs.map((id) => recording.nameOf(id));
       const results = binding.executeOp(op, attributes, inputs, outputs);
@@ -171,24 +137,19 @@ function recorded<T>(recording: Recording, compute: () => T): T {
         throw new Error('A computation that is recorded cannot read values.');
       return binding.tensorDataSync(id);
     },
-  };
-  backend().binding = Object.create(binding, Object.getOwnPropertyDescriptors(telling)) as Binding;
-  try {
-    return compute();
-  } finally {
-    backend().binding = binding;
-  }
+  }));
+  return compute();
 }
 
 /**
  * Runs `compute` on the tensorflow backend and records it.
  *
- * @param inputs What differs from run to run. Their shapes and types do not.
- * @param weights What else it may read.
- * @param compute It must compute tensors from inputs, weights and constants by TensorFlow.js
- * operations, without reading values, at once.
- * @returns Its results, which are the caller's, and the graph that gives the same ones.
- * @throws If it uses other tensors, or values of tensors.
+ * @param inputs The tensors that differ from run to run. Their shapes and types stay.
+ * @param weights The other tensors that it may read.
+ * @param compute Computes tensors from inputs, weights and constants by TensorFlow.js operations,
+ * without reading values and without waiting.
+ * @returns Its results, which the caller disposes of, and a graph that computes the same.
+ * @throws When it uses other tensors or reads values.
  */
 export function recordGraph(
   inputs: tf.Tensor[],
@@ -196,17 +157,16 @@ export function recordGraph(
   compute: () => tf.Tensor[],
 ): { results: tf.Tensor[]; graph: RecordedGraph } {
   const recording = new Recording();
-  // Values that only wait in JS would be taken for constants when they are first used.
+  const backend = nodeBackend();
+  // Uploaded before recording starts: values that wait in JavaScript would become constants.
   const given = [...inputs, ...weights.map((weight) => weight.read())];
-  const ids = backend().getInputTensorIds(given);
+  const ids = backend.getInputTensorIds(given);
   const names = given.map(({ dataId, shape }, i) =>
-    recording.placeholder({ ...backend().tensorMap.get(dataId), shape, id: ids[i] }),
+    recording.placeholder({ ...backend.tensorMap.get(dataId), shape, id: ids[i] }),
   );
-  const results = recorded(recording, compute);
+  const results = computeRecorded(recording, compute);
   try {
-    const outputs = backend()
-      .getInputTensorIds(results)
-      .map((id) => recording.nameOf(id));
+    const outputs = backend.getInputTensorIds(results).map((id) => recording.nameOf(id));
     const used = new Set([...outputs, ...recording.nodes.flatMap((node) => node.inputs)]);
     const isUsed = names.map((name) => used.has(name));
     const session = load(
@@ -214,22 +174,18 @@ export function recordGraph(
     );
     const inputNames = names.filter((_, i) => isUsed[i]).join();
     const usedWeights = weights.filter((_, i) => isUsed[inputs.length + i]);
-    const graph = {
-      run(values: tf.Tensor[]) {
-        const { binding } = backend();
-        const fed = [
+    const graph: RecordedGraph = {
+      run(values) {
+        const passed = [
           ...values.filter((_, i) => isUsed[i]),
           ...usedWeights.map((weight) => weight.read()),
         ];
-        const tensors = binding.runSavedModel(
-          session,
-          backend().getInputTensorIds(fed),
-          inputNames,
-          outputs.join(),
-        );
-        return tensors.map((tensor) => backend().createOutputTensor(tensor));
+        const handles = backend.getInputTensorIds(passed);
+        return backend.binding
+          .runSavedModel(session, handles, inputNames, outputs.join())
+          .map((tensor) => backend.createOutputTensor(tensor));
       },
-      dispose: () => backend().binding.deleteSavedModel(session),
+      dispose: () => backend.binding.deleteSavedModel(session),
     };
     return { results, graph };
   } catch (error) {
@@ -238,12 +194,12 @@ export function recordGraph(
   }
 }
 
-/** A session with the graph. It is loaded from a file that is gone afterwards. */
+/** A session with the graph, loaded from a file that is deleted afterwards. */
 function load(nodes: readonly GraphNode[]): number {
   const folder = mkdtempSync(join(tmpdir(), 'svd-graph-'));
   try {
     writeFileSync(join(folder, 'saved_model.pb'), savedModel(nodes));
-    return backend().binding.loadSavedModel(folder, GRAPH_TAG);
+    return nodeBackend().binding.loadSavedModel(folder, GRAPH_TAG);
   } finally {
     rmSync(folder, { recursive: true });
   }

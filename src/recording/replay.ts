@@ -1,4 +1,7 @@
-/** Running again what was run before with the same shapes, without its cost per operation. */
+/**
+ * For small models on the tensorflow backend: runs again what was run before with the same shapes,
+ * without its cost per operation.
+ */
 import type * as tf from '@tensorflow/tfjs';
 import {
   type AnyBlock,
@@ -8,27 +11,12 @@ import {
   type Steps,
 } from '../layers/index.ts';
 import { formulationsInUse, isHalf } from '../ops/index.ts';
+import type { RecordedGraph, recordGraph } from './recordGraph.ts';
 
-/**
- * A computation that was recorded: it takes tensors of the shapes that it was recorded with, and
- * gives new results.
- */
-export interface RecordedGraph {
-  run(inputs: tf.Tensor[]): tf.Tensor[];
-  dispose(): void;
-}
+/** Runs a computation, whose inputs and weights may differ the next time, and records it. */
+export type RecordGraph = typeof recordGraph;
 
-/** Runs `compute`, whose inputs and weights may differ the next time, and records it. */
-export type RecordGraph = (
-  inputs: tf.Tensor[],
-  weights: readonly { read(): tf.Tensor }[],
-  compute: () => tf.Tensor[],
-) => { results: tf.Tensor[]; graph: RecordedGraph };
-
-/**
- * A model's computation: which one, of which tensors, and with which settings besides the model's
- * own.
- */
+/** A computation of a model: its inputs, and its settings besides those of the model. */
 export interface Evaluation<T extends tf.Tensor | tf.Tensor[]> {
   model: AnyBlock;
   inputs: tf.Tensor[];
@@ -36,26 +24,24 @@ export interface Evaluation<T extends tf.Tensor | tf.Tensor[]> {
   steps: (inputs: tf.Tensor[]) => Steps<T>;
 }
 
-/** When evaluations are recorded. */
+/** Limits that decide which evaluations are recorded. */
 export interface ReplayLimits {
   /**
-   * Making a graph ready takes about as long as this. It is done when so much was spent without it,
-   * so that it never more than doubles the time. Default 500.
+   * An evaluation is recorded once it has taken so much time in all. Making a graph ready takes
+   * about as long, so that recording at most doubles the time. Default 500.
    */
   worthwhileMs?: number;
   /**
-   * Longer evaluations are not recorded: they can be watched and stopped between their blocks, and
-   * their operations are large. Default 1000.
+   * Longer evaluations are not recorded: their operations are large, and between their blocks they
+   * report progress and can be stopped. Default 1000.
    */
   longestMs?: number;
 }
 
-/**
- * The oldest makes room for the next. A pipeline that makes videos of one size needs four or five.
- */
+/** The most graphs that are kept. A pipeline that makes videos of one size needs four or five. */
 const MOST_GRAPHS = 8;
 
-/** Time spent on what is not to be recorded. */
+/** The time spent on an evaluation that is not recorded. */
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** The evaluations of one pipeline's models, some of them recorded. */
@@ -74,7 +60,7 @@ export class Replays {
     this.limits = { worthwhileMs, longestMs };
   }
 
-  /** Evaluates, from a recording if there is one. */
+  /** Runs an evaluation, from a recording if there is one. */
   async run<T extends tf.Tensor | tf.Tensor[]>(
     evaluation: Evaluation<T>,
     options: StepOptions,
@@ -108,7 +94,7 @@ export class Replays {
     let single = true;
     const weights = this.parametersOf(model).map(({ variable }) => variable);
     const { results, graph } = this.record(inputs, weights, () => {
-      // All at once, because what else the program does between steps would be recorded too.
+      // Without waiting: other work of the program between steps would be recorded too.
       const running = steps(inputs);
       for (;;) {
         const { done, value } = running.next();
@@ -138,7 +124,7 @@ export class Replays {
     return known;
   }
 
-  /** What two evaluations have to agree in so that a recording of one gives the other. */
+  /** A key that is equal for two evaluations if a recording of one serves the other. */
   private keyOf({ model, inputs, settings }: Evaluation<tf.Tensor | tf.Tensor[]>): string {
     const inHalf = this.parametersOf(model).map(({ variable }) =>
       isHalf(variable.read()) ? 'h' : 'f',

@@ -1,24 +1,9 @@
 /**
- * The bytes of a TensorFlow SavedModel that holds one graph and no variables: `saved_model.proto`,
- * `graph.proto`, `attr_value.proto`.
+ * For small models on the tensorflow backend: the bytes of a TensorFlow SavedModel that holds one
+ * graph and no variables (`saved_model.proto`, `graph.proto`, `attr_value.proto`).
  */
 import { Buffer } from 'node:buffer';
-
-/**
- * Types of attributes, as tfjs-node's addon numbers them. Its numbers for element types are
- * TensorFlow's own.
- */
-export const attributeTypes = { string: 0, int: 1, float: 2, bool: 3, type: 4, shape: 5 } as const;
-
-/**
- * An attribute of an operation, as tfjs-node gives it to its addon. A `value` that is an array is a
- * list, or a shape.
- */
-export interface Attribute {
-  name: string;
-  type: number;
-  value: string | number | boolean | (string | number | boolean)[];
-}
+import { type Attribute, attributeTypes } from '../ops/tensorflow/binding.ts';
 
 /** A constant's values. */
 export interface TensorValue {
@@ -28,8 +13,8 @@ export interface TensorValue {
 }
 
 /**
- * An operation, with the names of the operations whose outputs it takes; behind a caret stands one
- * that only has to run before.
+ * An operation, with the names of the outputs that it takes. A name after a caret is that of an
+ * operation that only has to run before.
  */
 export interface GraphNode {
   name: string;
@@ -40,8 +25,8 @@ export interface GraphNode {
   value?: TensorValue;
 }
 
-// The wire format of protocol buffers: a field is its number and kind, then a number, four bytes,
-// or a length and so many bytes.
+// The wire format of protocol buffers: a field is its number and kind, followed by a number, four
+// bytes, or a length and so many bytes.
 function varint(value: number): Buffer {
   let rest = BigInt.asUintN(64, BigInt(value));
   const bytes: number[] = [];
@@ -105,12 +90,12 @@ function nodeDef({ name, op, inputs, attributes, value }: GraphNode): Buffer {
   ]);
 }
 
-/** What a session is loaded by. */
+/** The tag that a session is loaded by. */
 export const GRAPH_TAG = 'serve';
 
 /** A graph as the content of `saved_model.pb`. */
 export function savedModel(nodes: readonly GraphNode[]): Uint8Array {
-  // The version of graphs since operations of TensorFlow 2 are in them.
+  // The version of graphs with operations of TensorFlow 2.
   const versions = message(4, number(1, 1000), number(2, 12));
   const graph = Buffer.concat([...nodes.map((node) => bytes(1, nodeDef(node))), versions]);
   return Buffer.concat([

@@ -1,10 +1,13 @@
 /**
- * Reference files: what diffusers computed at every stage of a call, as
- * `test/reference/dump_reference.py` writes it.
+ * Reference files, which `dump_reference.py` in this folder writes: the tensors that diffusers
+ * computes at every stage of a call.
  */
 import { CheckpointError, camelCaseConfig, type SafetensorsFile } from '../checkpoints/browser.ts';
 import type { FloatArray, RgbImage } from '../media/image.ts';
 import type { GenerateOptions } from '../pipelines/types.ts';
+
+/** The path at which users have the script that writes references. */
+const script = 'node_modules/stable-video-diffusion-tfjs/dist/src/verification/dump_reference.py';
 
 /** The arguments of a reference's call. */
 export interface ReferenceCall
@@ -24,7 +27,7 @@ export interface ReferenceCall
       | 'numVideosPerPrompt'
     >
   > {
-  /** A schedule of its own, if it has one. */
+  /** The noise levels, if the call sets them. */
   sigmas?: number[];
 }
 
@@ -34,20 +37,20 @@ export interface Reference {
   call: ReferenceCall;
   /** One generator's seed, or those of a list of generators. */
   seeds: number[];
-  /** What it was made from: the SHA-256 of each file of the checkpoint. */
+  /** The checkpoint that it was made from. */
   checkpoint: {
     /** Its folder, or its name on the hub. */
     id: string;
-    /** The word in the names of its weight files, such as `fp16`. */
+    /** The variant of its weight files, such as `fp16`. */
     variant: string | null;
     /** SHA-256 of each file that the pipeline reads. */
     files: Record<string, string>;
   };
-  /** Versions of the libraries that made it. */
+  /** Versions of the Python libraries that made it. */
   versions: Record<string, string>;
   /** Names of the stages and, as `block.unet.PATH` and `block.vae.PATH`, of the blocks. */
   names: string[];
-  /** The sampling step that blocks of the UNet are of, if there are any. */
+  /** The sampling step of the blocks of the UNet, if there are any. */
   blockStep: number | null;
   /** The pictures of the call. */
   pictures: RgbImage[];
@@ -56,10 +59,10 @@ export interface Reference {
 }
 
 /**
- * Reads everything of a reference but its tensors.
- * @param label Names the file in messages.
- * @throws CheckpointError if the file is no reference, or its tensors are not of the shapes that
- * its arguments mean.
+ * Reads everything of a reference except its tensors.
+ * @param label The name of the file in messages.
+ * @throws CheckpointError when the file is not a reference, or when its tensors do not have the
+ * shapes that follow from its arguments.
  */
 export async function readReference(file: SafetensorsFile, label: string): Promise<Reference> {
   const parsed = (key: string) => JSON.parse(file.metadata[key] ?? 'null');
@@ -67,9 +70,7 @@ export async function readReference(file: SafetensorsFile, label: string): Promi
   const checkpoint = parsed('checkpoint') as Reference['checkpoint'] | null;
   const inputs = file.names().filter((name) => name.startsWith('input.image.'));
   if (!args || !checkpoint?.files || inputs.length === 0) {
-    throw new CheckpointError(
-      `${label} is no reference: test/reference/dump_reference.py writes those.`,
-    );
+    throw new CheckpointError(`${label} is not a reference. This script writes one: ${script}`);
   }
   const { images: _, seeds, ...rest } = camelCaseConfig(args);
   const call = rest as unknown as ReferenceCall;
@@ -83,7 +84,7 @@ export async function readReference(file: SafetensorsFile, label: string): Promi
       continue;
     const axes = expected.map((length) => length ?? '?');
     throw new CheckpointError(
-      `${label}: ${name} is of the shape [${shape}], but its arguments mean [${axes}]. Make the reference again.`,
+      `${label}: ${name} has the shape [${shape}] but its arguments mean [${axes}]. Make the reference again.`,
     );
   }
   const pictures = await Promise.all(
@@ -108,7 +109,7 @@ export async function readReference(file: SafetensorsFile, label: string): Promi
   };
 }
 
-/** The shapes that the stages of a call have, as far as its arguments say. */
+/** The shapes of the stages of a call, as far as they follow from its arguments. */
 function shapesOf(
   { numVideosPerPrompt, numFrames, height, width }: ReferenceCall,
   pictures: number,
@@ -123,8 +124,8 @@ function shapesOf(
 }
 
 /**
- * Compares the hashes of a checkpoint with those that a reference was made from.
- * @throws CheckpointError that names the files that differ.
+ * Compares the hashes of a checkpoint with those of the checkpoint behind a reference.
+ * @throws CheckpointError when weights differ. It names their files.
  */
 export function checkSameCheckpoint(reference: Reference, files: Record<string, string>): void {
   const weights = ([name]: [string, string]) => name.endsWith('.safetensors');

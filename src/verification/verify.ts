@@ -1,4 +1,4 @@
-/** Replays the call of a reference and compares every stage with what diffusers computed. */
+/** Replays the call of a reference and compares every stage with that of diffusers. */
 import type * as tf from '@tensorflow/tfjs';
 import type { FloatArray } from '../media/image.ts';
 import { StableVideoDiffusionPipeline } from '../pipelines/stableVideoDiffusion.ts';
@@ -8,46 +8,46 @@ import { BlockOutputs, stageTensor } from './blockOutputs.ts';
 import { compareTensors, type TensorComparison } from './compareTensors.ts';
 import type { Reference } from './reference.ts';
 
-/** What each stage may be off by, as relative L2 distance unless said otherwise. */
+/** The largest relative L2 distance of each kind of stage, and the limits for 8-bit frames. */
 export const stageTolerances = {
-  /** Random numbers, which are the same but for the last bit. */
+  /** Random numbers, which differ in the last bit at most. */
   random: 1e-6,
-  /** A block that is fed with what the reference has before it. */
+  /** A block that works on the reference's outputs of the blocks before it. */
   layer: 1e-5,
-  /** What one model puts out, and its blocks. */
+  /** The output of one model, and its blocks. */
   model: 3e-5,
-  /** Steps and frames, which gather what all before them are off by. */
+  /** Steps and frames, which gather the differences of all stages before them. */
   call: 1e-4,
-  /** The least share of 8-bit values of frames that have to be equal. */
+  /** The smallest share of the 8-bit values of frames that are equal. */
   equalBytes: 0.995,
-  /** What the other 8-bit values may be off by. */
+  /** The largest difference of the other 8-bit values. */
   largestByteDifference: 1,
 };
 
-/** How one stage compares. */
+/** The comparison of one stage. */
 export interface StageResult {
   /** Its name in the reference. */
   stage: string;
-  /** The relative L2 distance that is allowed. */
+  /** The largest relative L2 distance allowed. */
   tolerance: number;
-  /** Whether it is kept, for frames also with 8 bits. */
+  /** Whether the stage keeps to it, and frames also to the limits for 8 bits. */
   within: boolean;
-  /** The measures, if it could be compared. */
+  /** The measures. Absent when the stage could not be compared. */
   comparison?: TensorComparison;
-  /** Why not, otherwise. */
+  /** The reason why it could not be compared. */
   problem?: string;
 }
 
 /** Options of `verifyReference`. */
 export interface VerifyOptions {
   /**
-   * `own` (default): each stage works on what the one before it gave, as in a normal call.
-   * `reference`: on what the reference has of it, so that a stage shows its own error alone.
+   * `own` (default): each stage works on the output of the stage before it, as in any call.
+   * `reference`: it works on the reference's output of that stage, and shows only its own error.
    */
   stageInputs?: 'own' | 'reference';
-  /** As of `generate`. */
+  /** The signal that stops the call, as of `generate`. */
   signal?: AbortSignal;
-  /** As of `generate`. */
+  /** Receives the progress of the call, as of `generate`. */
   onProgress?: (progress: Progress) => void;
 }
 
@@ -55,7 +55,7 @@ export interface VerifyOptions {
  * Replays the call of a reference from the same random draws, and compares each stage and block in
  * the order in which they are computed.
  * @returns One result for everything that the reference holds.
- * @throws What `generate` throws.
+ * @throws When `generate` throws.
  */
 export async function verifyReference(
   pipe: StableVideoDiffusionPipeline,
@@ -64,9 +64,9 @@ export async function verifyReference(
 ): Promise<StageResult[]> {
   const teacherForced = stageInputs === 'reference';
   const results: StageResult[] = [];
-  const compare = async (stage: string, ours: FloatArray) => {
+  const compare = async (stage: string, actual: FloatArray) => {
     if (reference.names.includes(stage))
-      results.push(compareStage(stage, ours, await reference.read(stage), teacherForced));
+      results.push(compareStage(stage, actual, await reference.read(stage), teacherForced));
   };
   const blocks = await BlockOutputs.start(pipe, reference, teacherForced);
   const generators = reference.seeds.map((seed) => new Generator(seed));
@@ -76,7 +76,7 @@ export async function verifyReference(
       ...reference.call,
       generator: generators.length === 1 ? generators[0] : generators,
       outputType: 'array',
-      // diffusers has both halves of guidance in one batch, and so have its blocks.
+      // The blocks of diffusers have both halves of guidance in one batch.
       guidanceTogether: blocks.names.length > 0 ? true : undefined,
       onBlock: blocks.names.length > 0 ? () => {} : undefined,
       onStage: async (stage, value) => {
@@ -105,31 +105,32 @@ export async function verifyReference(
   ];
 }
 
-function toleranceOf(stage: string, fed: boolean): number {
+function toleranceOf(stage: string, teacherForced: boolean): number {
   if (['image_noise', 'added_time_ids', 'initial_latents'].includes(stage))
     return stageTolerances.random;
-  if (stage.startsWith('block.')) return fed ? stageTolerances.layer : stageTolerances.model;
-  return stage === 'image_embeddings' || stage === 'image_latents'
+  if (stage.startsWith('block.'))
+    return teacherForced ? stageTolerances.layer : stageTolerances.model;
+  return ['image_embeddings', 'image_latents'].includes(stage)
     ? stageTolerances.model
     : stageTolerances.call;
 }
 
 function compareStage(
   stage: string,
-  ours: FloatArray,
+  actual: FloatArray,
   expected: FloatArray,
-  fed: boolean,
+  teacherForced: boolean,
 ): StageResult {
-  const tolerance = toleranceOf(stage, fed);
-  if (ours.shape.join() !== expected.shape.join()) {
+  const tolerance = toleranceOf(stage, teacherForced);
+  if (actual.shape.join() !== expected.shape.join()) {
     return {
       stage,
       tolerance,
       within: false,
-      problem: `has the shape [${ours.shape}] instead of [${expected.shape}]`,
+      problem: `has the shape [${actual.shape}] instead of [${expected.shape}]`,
     };
   }
-  const comparison = compareTensors(ours, expected);
+  const comparison = compareTensors(actual, expected);
   const { equalBytes, largestByteDifference } = comparison;
   const bytes =
     equalBytes >= stageTolerances.equalBytes &&
@@ -142,7 +143,7 @@ function compareStage(
   };
 }
 
-/** A pipeline whose encoders do their work and then hand out the reference's results. */
+/** A pipeline whose encoders compute, and then return the reference's results. */
 class ReferenceFedPipeline extends StableVideoDiffusionPipeline {
   private readonly reference: Reference;
 
@@ -150,18 +151,18 @@ class ReferenceFedPipeline extends StableVideoDiffusionPipeline {
     super(components);
     this.reference = reference;
   }
-  private async instead(own: tf.Tensor, stage: string): Promise<tf.Tensor> {
+  private async substitute(own: tf.Tensor, stage: string): Promise<tf.Tensor> {
     own.dispose();
     return stageTensor(this.reference, stage);
   }
   protected override async encodeImage(
     ...call: Parameters<StableVideoDiffusionPipeline['encodeImage']>
   ): Promise<tf.Tensor> {
-    return this.instead(await super.encodeImage(...call), 'image_embeddings');
+    return this.substitute(await super.encodeImage(...call), 'image_embeddings');
   }
   protected override async encodePicture(
     ...call: Parameters<StableVideoDiffusionPipeline['encodePicture']>
   ): Promise<tf.Tensor> {
-    return this.instead(await super.encodePicture(...call), 'image_latents');
+    return this.substitute(await super.encodePicture(...call), 'image_latents');
   }
 }

@@ -12,8 +12,8 @@ import {
   ResnetBlock2D,
   Upsample2D,
 } from '../../src/layers/index.ts';
+import { deviceName } from '../../src/ops/device.ts';
 import { pictureBytes, sliceBytes } from '../../src/ops/index.ts';
-import { deviceName } from '../../src/ops/tensorflow/kernels.ts';
 import { fillByName } from '../harness/nameHash.ts';
 import { expectSame, named } from '../ops/random.ts';
 

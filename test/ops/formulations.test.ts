@@ -1,6 +1,7 @@
 /** Every formulation of an operation against the plain one, and their choice by device. */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
+import { deviceName } from '../../src/ops/device.ts';
 import * as ops from '../../src/ops/index.ts';
 import {
   attend,
@@ -11,7 +12,6 @@ import {
   padEvenly,
   useFormulations,
 } from '../../src/ops/index.ts';
-import { deviceName } from '../../src/ops/tensorflow/kernels.ts';
 import { testBackend, testFormulation } from '../setup.ts';
 import { expectSame, named, ROUNDING } from './random.ts';
 

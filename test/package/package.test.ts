@@ -110,6 +110,11 @@ describe('the packed package', () => {
   });
   after(() => rm(folder, { recursive: true }));
 
+  it('holds the script that writes references, where messages say', async () => {
+    const script = join(folder, 'node_modules', NAME, 'dist/src/verification/dump_reference.py');
+    expect(await readFile(script, 'utf8')).to.contain('svd verify');
+  });
+
   it("runs a newcomer's program in plain Node", async () => {
     await writeFile(join(folder, 'newcomer.mjs'), program);
     expect((await run(process.execPath, ['newcomer.mjs'], { cwd: folder })).stdout).to.match(

@@ -89,7 +89,7 @@ function compute(x: tf.Tensor, w: tf.Tensor): tf.Tensor[] {
     const [x, foreign] = [range(0, 3), range(0, 3)];
     const before = held();
     const foreignUse = () => recordGraph([x], [], () => [tf.tidy(() => tf.add(x, foreign))]);
-    expect(foreignUse).to.throw('may use its inputs, its weights and constants only');
+    expect(foreignUse).to.throw('may use only its inputs, its weights and constants');
     const reading = () =>
       recordGraph([x], [], () => tf.tidy(() => [tf.mul(x, tf.add(x, 1).dataSync()[0])]));
     expect(reading).to.throw('cannot read values');

@@ -3,6 +3,7 @@
 import copy
 import json
 import struct
+import sys
 from pathlib import Path
 
 import diffusers
@@ -10,9 +11,12 @@ import numpy as np
 import torch
 import transformers
 
-FIXTURES = Path(__file__).resolve().parent.parent / 'fixtures'
+ROOT = Path(__file__).resolve().parents[2]
+FIXTURES = ROOT / 'test' / 'fixtures'
 IMAGES = FIXTURES / 'images'
 VERSIONS = {'diffusers': diffusers.__version__, 'torch': torch.__version__.split('+')[0], 'transformers': transformers.__version__}
+
+sys.path.append(str(ROOT / 'src' / 'verification'))  # dump_reference.py
 
 MULTIPLIER, INCREMENT = 1664525, 1013904223
 
@@ -69,7 +73,7 @@ def relative_distance(value: np.ndarray, reference: np.ndarray) -> float:
 
 
 def float64_distance(module: torch.nn.Module, run, inputs: dict) -> float:
-    """How far float32 arithmetic alone moves the outputs: the largest relative L2 distance from a float64 run."""
+    """How far float32 arithmetic by itself moves the outputs: the largest relative L2 distance from a float64 run."""
     double = lambda value: value.double() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
     single = run(module, inputs)
     exact = run(copy.deepcopy(module).double(), {key: double(value) for key, value in inputs.items()})

@@ -19,12 +19,11 @@ from diffusers import StableVideoDiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from safetensors.numpy import load_file
 
-from common import IMAGES, relative_distance, save, tensor
+from common import IMAGES, ROOT, relative_distance, save, tensor
+from dump_reference import run_with_stages
 from images import CAT, COFFEE, ROCKET, load
-from pipeline_stages import run_with_stages
 from pipelines import DEEP, pipeline
 
-ROOT = Path(__file__).resolve().parents[2]
 BASE = dict(height=72, width=104, num_frames=4, num_inference_steps=3)
 LATENTS = (1, 4, 4, 9, 13)
 TOY = ROOT / 'examples' / 'toy-rocket.png'

@@ -7,10 +7,10 @@ from diffusers import EulerDiscreteScheduler, StableVideoDiffusionPipeline
 from transformers import CLIPImageProcessor
 
 from common import check_numbers, save, tensor
+from dump_reference import run_with_stages
 from images import CAT, COFFEE, ROCKET, load
 from model_cases import FOUR, UNET
 from models import build
-from pipeline_stages import run_with_stages
 
 SCHEDULER = {
     **dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule='scaled_linear', prediction_type='v_prediction'),

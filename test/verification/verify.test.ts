@@ -1,6 +1,6 @@
 /**
- * `svd verify`, as it is called, on what `dump_reference.py` has written of the checkpoint that
- * comes with this package.
+ * `svd verify`, run as users run it, on a reference that `dump_reference.py` wrote from the
+ * checkpoint that comes with this package.
  */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -25,7 +25,7 @@ const path = (relative: string) => fileURLToPath(new URL(`../../${relative}`, im
 const model = path('weights/tiny');
 const reference = path('test/fixtures/verify/shipped-model.safetensors');
 
-/** What `dump_reference.py --blocks` stores of the blocks at and below one. */
+/** The paths of the blocks that `dump_reference.py --blocks` stores. */
 const stored = /^(.+\.)?(resnets|attentions|downsamplers|upsamplers)\.\d+$/;
 
 function pathsBelow(block: AnyBlock, prefix = ''): string[] {
@@ -49,8 +49,7 @@ async function blocksOfModel(): Promise<string[]> {
     model.dispose();
     return paths.filter((path) => stored.test(path)).map((path) => `block.${name}.${path}`);
   });
-  // With one residual block there, diffusers has this attention in the checkpoint and never runs
-  // it.
+  // With one residual block there, diffusers stores this attention and never runs it.
   return names.filter((name) => name !== 'block.vae.decoder.mid_block.attentions.0');
 }
 
@@ -68,7 +67,7 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
   let folder: Awaited<ReturnType<typeof workFolder>>;
   let tensors: Record<string, TensorToWrite>;
   let metadata: Record<string, string>;
-  /** Everything that is to be compared. */
+  /** Everything that is compared. */
   let stages: string[];
 
   before(async () => {
@@ -88,7 +87,7 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
   });
   after(() => folder.remove());
 
-  /** Writes the reference with something else in it. */
+  /** Writes the reference with other tensors or arguments. */
   async function changed(
     name: string,
     { tensor = {}, args = {} }: { tensor?: Record<string, TensorToWrite>; args?: object },
@@ -143,7 +142,7 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
     expect(order.indexOf('block.unet.conv_out')).to.equal(order.indexOf('latents_step_0') - 1);
   });
 
-  it("is nearer still where every stage works on the reference's, and says in JSON what was compared", async () => {
+  it("is nearer still where every stage works on the reference's, and lists in JSON what was compared", async () => {
     const { code, stdout, stderr } = await verify(
       reference,
       ...here,
@@ -181,7 +180,7 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
     }
   });
 
-  it('marks a block that is not as in the reference as the first that breaks, alone, and exits with 1', async () => {
+  it('marks a block that is not as in the reference as the first and only one that breaks, and exits with 1', async () => {
     const name = 'block.unet.mid_block.attentions.0';
     const tensor = tensors[name]!;
     const flipped = { ...tensor, data: (tensor.data as Float32Array).map((value) => -value) };
@@ -198,7 +197,7 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
     );
   });
 
-  it('goes over all backends, and passes with a sentence over those that cannot be used', async () => {
+  it('goes over all backends, and passes over those that cannot be used, with a sentence', async () => {
     // No adapter is found where there is no driver, whatever else the machine has.
     const noDriver = { VK_DRIVER_FILES: '/nowhere', VK_ICD_FILENAMES: '/nowhere' };
     const { ended } = startSvd(
@@ -259,7 +258,7 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
     const { code, stdout, stderr } = await verify(wider, ...here);
     expect([code, stdout]).to.deep.equal([1, '']);
     expect(stderr).to.equal(
-      `svd: ${wider}: frames is of the shape [1,2,8,16,3], but its arguments mean [1,2,8,24,3]. Make the reference again.\n`,
+      `svd: ${wider}: frames has the shape [1,2,8,16,3] but its arguments mean [1,2,8,24,3]. Make the reference again.\n`,
     );
   });
 });

@@ -6,6 +6,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import Module from 'node:module';
 import { join, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
+import type { NodeBackend } from '../../ops/tensorflow/binding.ts';
 import { firstLineOf } from '../../text/messages.ts';
 import { folderOf, processorName, requireHere, versionIn } from '../packages.ts';
 import type { BackendOptions, Prepared } from '../types.ts';
@@ -26,12 +27,6 @@ const environment: Record<string, string> = {
   // tfjs-node uploads to the last card and computes on the first.
   CUDA_VISIBLE_DEVICES: '0',
 };
-
-/** The part of tfjs-node's backend that is used here. */
-interface NodeBackend {
-  isUsingGpuDevice: boolean;
-  binding: { TF_Version: string; getNumOfTensors(): number };
-}
 
 const howToGet =
   '`svd setup tensorflow` (or `svd setup tensorflow --gpu` for CUDA) sets it up; `npm install @tensorflow/tfjs-node` also works where its download host can be reached.';

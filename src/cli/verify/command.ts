@@ -27,7 +27,7 @@ const files: Options = {
   model: generateOptions.model,
   reference: {
     value: 'FILE',
-    help: 'What test/reference/dump_reference.py wrote from the same checkpoint. Required.',
+    help: 'The file that dump_reference.py wrote from the same checkpoint. Required.',
   },
   ...hubOptions,
   ...offlineOption,
@@ -63,7 +63,7 @@ const help = formatHelp({
   ],
   groups: { Files: files, Running: running, Reporting: reporting },
   examples: [
-    'python test/reference/dump_reference.py rocket.jpg --model svd-xt --output reference.safetensors \\\n  --height 320 --width 576 --num-frames 14 --decode-chunk-size 4',
+    'python node_modules/stable-video-diffusion-tfjs/dist/src/verification/dump_reference.py \\\n  rocket.jpg --model svd-xt --output reference.safetensors --height 320 --width 576 --num-frames 14 --decode-chunk-size 4',
     'svd verify --model svd-xt --reference reference.safetensors --backend all',
   ],
 });

@@ -2,7 +2,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from '../formulations.ts';
 import { conv2dInHalf } from '../tensorflow/halfPrecision.ts';
-import { kernels, oneDnnWins } from '../tensorflow/kernels.ts';
+import { kernels } from '../tensorflow/kernels.ts';
+import { oneDnnWins } from '../tensorflow/probes.ts';
 import { winogradConv3x3 } from './winograd.ts';
 
 /** Zeros added before and after `[height, width]`. */

@@ -3,19 +3,24 @@
  * the result is float32 again.
  */
 import * as tf from '@tensorflow/tfjs';
-import { deviceName, shapeOnlyOutput } from './kernels.ts';
-import { execute, type NativeTensor } from './nativeTensors.ts';
+import { deviceName, shapeOnlyOutput } from '../device.ts';
+import {
+  type AttributeValue,
+  cast,
+  dtypes,
+  execute,
+  nodeBackend,
+  type OwnedTensor,
+} from './binding.ts';
+import { convolution, noPadding } from './kernels.ts';
 
 /**
- * What products and convolutions compute in. All else, norms and softmax above all, is float32
- * always.
+ * The types that products and convolutions can compute in. Everything else, norms and softmax above
+ * all, always computes in float32.
  */
 export const computeDtypes = ['float32', 'float16', 'bfloat16'] as const;
-/** The name of one of them. */
+/** One of them. */
 export type ComputeDtype = (typeof computeDtypes)[number];
-
-/** TensorFlow's numbers of the types of half precision. */
-const codes = { float16: 19, bfloat16: 14 };
 
 let current: ComputeDtype = 'float32';
 
@@ -30,10 +35,10 @@ export function computeIn<T>(dtype: ComputeDtype, work: () => T): T {
   }
 }
 
-/** What products and convolutions compute in now. */
+/** The type that products and convolutions compute in now. */
 export const computeDtype = (): ComputeDtype => current;
 
-/** What the current backend can compute in. */
+/** The types that the current backend can compute in. */
 export function possibleComputeDtypes(): ComputeDtype[] {
   if (tf.getBackend() !== 'tensorflow') return ['float32'];
   return computeDtypes.filter((dtype) => dtype === 'float32' || hasKernels(dtype));
@@ -41,15 +46,11 @@ export function possibleComputeDtypes(): ComputeDtype[] {
 
 /** Whether libtensorflow has the kernels for a type. */
 function hasKernels(dtype: ComputeDtype): boolean {
-  const { TF_Version } = (tf.backend() as unknown as { binding: { TF_Version: string } }).binding;
-  // Version 2.9, which npm's tfjs-node-gpu brings, has those of bfloat16 for processors alone, and
-  // would use them without a word.
+  const { TF_Version } = nodeBackend().binding;
+  // Version 2.9, which npm's tfjs-node-gpu brings, has those of bfloat16 only for processors, and
+  // uses them without a word.
   if (dtype === 'bfloat16' && deviceName() === 'tensorflow-gpu' && TF_Version.startsWith('2.9.'))
     return false;
-  const noPadding: [number, number][] = [
-    [0, 0],
-    [0, 0],
-  ];
   try {
     tf.tidy(() => {
       const [matrix, filter] = [tf.ones<tf.Rank.R2>([1, 1]), tf.ones<tf.Rank.R4>([1, 1, 1, 1])];
@@ -64,20 +65,14 @@ function hasKernels(dtype: ComputeDtype): boolean {
   }
 }
 
-/** The part of tfjs-node's backend that is used here. */
-interface NodeBackend {
-  binding: { TF_FLOAT: number; deleteTensor(id: number): void };
-  getInputTensorIds(tensors: tf.Tensor[]): number[];
-  createOutputTensor(tensor: NativeTensor): tf.Tensor;
-}
-
 /**
  * Runs a kernel of libtensorflow on `inputs` in the half precision that is set.
- * @param shape That of the result.
+ * @param shape The shape of the result.
+ * @throws When the current backend is not tensorflow.
  */
 function inHalf<T extends tf.Tensor>(
   kernel: string,
-  attributes: Parameters<typeof execute>[1],
+  attributes: Record<string, AttributeValue>,
   inputs: tf.Tensor[],
   shape: number[],
 ): T {
@@ -86,22 +81,18 @@ function inHalf<T extends tf.Tensor>(
   if (planned) return planned as T;
   if (tf.getBackend() !== 'tensorflow') {
     throw new Error(
-      `Computing in ${current} needs the tensorflow backend but the backend is ${tf.getBackend()}, which has float32 alone.`,
+      `Computing in ${current} needs the tensorflow backend but the backend is ${tf.getBackend()}, which has only float32.`,
     );
   }
-  const backend = tf.backend() as unknown as NodeBackend;
-  const { TF_FLOAT: float } = backend.binding;
-  const half = codes[current as keyof typeof codes];
-  const cast = (id: number, from: number, to: number) =>
-    execute('Cast', { SrcT: from, DstT: to, Truncate: false }, id);
-  const temporary: number[] = [];
+  const backend = nodeBackend();
+  const half = dtypes[current];
+  const halves: OwnedTensor[] = [];
   try {
-    for (const id of backend.getInputTensorIds(inputs)) temporary.push(cast(id, float, half).id);
-    const result = execute(kernel, { T: half, ...attributes }, ...temporary);
-    temporary.push(result.id);
-    return backend.createOutputTensor(cast(result.id, half, float)) as T;
+    for (const id of backend.getInputTensorIds(inputs)) halves.push(cast(id, dtypes.float32, half));
+    using result = execute(kernel, { T: half, ...attributes }, ...halves.map(({ id }) => id));
+    return backend.createOutputTensor(cast(result.id, half, dtypes.float32)) as T;
   } finally {
-    for (const id of temporary) backend.binding.deleteTensor(id);
+    for (const tensor of halves) tensor[Symbol.dispose]();
   }
 }
 
@@ -128,21 +119,9 @@ export function batchMatMulInHalf(a: tf.Tensor3D, b: tf.Tensor3D, transposeB = f
 export function conv2dInHalf(
   x: tf.Tensor4D,
   filter: tf.Tensor4D,
-  padding: [number, number][],
+  padding: number[][],
   stride: number,
 ): tf.Tensor4D {
-  const size = (axis: 0 | 1) =>
-    Math.floor(
-      (x.shape[axis + 1] + padding[axis][0] + padding[axis][1] - filter.shape[axis]) / stride,
-    ) + 1;
-  const attributes = {
-    ...{
-      strides: [1, stride, stride, 1],
-      dilations: [1, 1, 1, 1],
-      data_format: 'NHWC',
-      use_cudnn_on_gpu: true,
-    },
-    ...{ padding: 'EXPLICIT', explicit_paddings: [0, 0, ...padding.flat(), 0, 0] },
-  };
-  return inHalf('Conv2D', attributes, [x, filter], [x.shape[0], size(0), size(1), filter.shape[3]]);
+  const { attributes, shape } = convolution(x, filter, padding, stride);
+  return inHalf('Conv2D', { ...attributes, use_cudnn_on_gpu: true }, [x, filter], shape);
 }

@@ -1,62 +1,21 @@
 /**
- * Tensors that libtensorflow makes of a checkpoint's bytes by its own kernels, so that no JS loop
- * sees their values; and tensors that stay in half precision in its memory.
+ * Tensors that libtensorflow's own kernels make of a checkpoint's bytes, so that no JavaScript loop
+ * runs over their values.
  */
 import * as tf from '@tensorflow/tfjs';
-import { deviceName, shapeOnlyOutput } from './kernels.ts';
+import { deviceName } from '../device.ts';
+import { cast, dtypes, execute, nodeBackend, OwnedTensor, shortestTime } from './binding.ts';
+import { halfTensor } from './halfWeights.ts';
+import { oneDNN } from './kernels.ts';
 
 /**
- * Element types by their names in safetensors files, with their bytes and TensorFlow's numbers. F64
- * is not among them: libtensorflow narrows it with the processor told to make zeros of the smallest
- * values.
+ * TensorFlow's numbers of element types by their names in safetensors files. F64 is not among them:
+ * when libtensorflow narrows it, the processor turns the smallest values into zeros.
  */
-const types = {
-  F32: { bytes: 4, code: 1 },
-  F16: { bytes: 2, code: 19 },
-  BF16: { bytes: 2, code: 14 },
-} as const;
+const types = { F32: dtypes.float32, F16: dtypes.float16, BF16: dtypes.bfloat16 } as const;
 
 /** An element type whose bytes `tensorFromBytes` takes. */
 export type NativeType = keyof typeof types;
-
-/** What the native addon tells of a tensor it has made. */
-export interface NativeTensor {
-  id: number;
-  shape: number[];
-  dtype: number;
-}
-
-interface Attribute {
-  name: string;
-  type: number;
-  value: number | boolean | string | number[];
-}
-
-/**
- * What this file uses of tfjs-node's backend. Tensors of half precision are beyond its own methods,
- * so its native addon is called.
- */
-interface NodeBackend {
-  binding: Record<
-    `TF_ATTR_${'TYPE' | 'BOOL' | 'STRING' | 'INT'}` | 'TF_FLOAT' | 'TF_INT32' | 'TF_UINT8',
-    number
-  > & {
-    createTensor(shape: number[], type: number, values: Uint8Array | Int32Array): number;
-    deleteTensor(id: number): void;
-    tensorDataSync(id: number): ArrayLike<number>;
-    executeOp(
-      kernel: string,
-      attributes: Attribute[],
-      inputs: number[],
-      outputs: number,
-    ): NativeTensor[];
-  };
-  createOutputTensor(tensor: NativeTensor): tf.Tensor;
-  getInputTensorIds(tensors: tf.Tensor[]): number[];
-  tensorMap: { set(dataId: object, data: NativeTensor & { values: null; refCount: number }): void };
-}
-
-const backend = () => tf.backend() as unknown as NodeBackend;
 
 /** Whether `tensorFromBytes` takes values of `type` on the current backend. */
 export function takesBytes(type: string): type is NativeType {
@@ -66,20 +25,20 @@ export function takesBytes(type: string): type is NativeType {
 const onProcessor = () => deviceName() === 'tensorflow-cpu';
 
 /**
- * libtensorflow takes memory that is so aligned over instead of copying it. JS memory starts at a
- * multiple of 16.
+ * libtensorflow takes memory that is so aligned over instead of copying it. JavaScript memory
+ * starts at a multiple of 16.
  */
 const ALIGNMENT = 64;
 
 /**
- * Memory to read a tensor's bytes into, for `tensorFromBytes` and free for other bytes after it. On
- * a processor it is aligned, which saves a copy: a fifth of the time of loading. JS does not tell
- * addresses, so what libtensorflow does with each candidate is looked at.
+ * Memory to read a tensor's bytes into. Once `tensorFromBytes` has returned, other bytes may
+ * overwrite it. On a processor it is aligned, which saves a copy: a fifth of the time of loading.
+ * JavaScript does not tell addresses, so each candidate is tried.
  */
 export function uploadBuffer(bytes: number): Uint8Array {
   const memory = new Uint8Array(bytes + ALIGNMENT);
-  // Memory taken over is let go of by whatever thread is the last to use it. With a card that is
-  // not always Node's, which must do it.
+  // The last thread that uses memory that was taken over frees it. With a card that is not always
+  // Node's thread, which has to do it.
   if (!onProcessor()) return memory.subarray(1, bytes + 1);
   const candidates = [0, 16, 32, 48].map((offset) => memory.subarray(offset, offset + bytes));
   return (
@@ -90,15 +49,10 @@ export function uploadBuffer(bytes: number): Uint8Array {
 
 /** Whether a tensor made of these four bytes changes with them. */
 function isTakenOver(bytes: Uint8Array): boolean {
-  const { binding } = backend();
-  const id = binding.createTensor([4], binding.TF_UINT8, bytes);
+  const raw = OwnedTensor.of([4], dtypes.uint8, bytes);
   bytes[0] = 1;
-  const number = consume({ id, shape: [4], dtype: binding.TF_UINT8 }, 'Bitcast', {
-    T: binding.TF_UINT8,
-    type: binding.TF_INT32,
-  });
-  const changed = binding.tensorDataSync(number.id)[0] !== 0;
-  binding.deleteTensor(number.id);
+  using number = consume(raw, (input) => bitcast(input, dtypes.int32));
+  const changed = nodeBackend().binding.tensorDataSync(number.id)[0] !== 0;
   bytes[0] = 0;
   return changed;
 }
@@ -115,131 +69,67 @@ export function tensorFromBytes(
   permutation?: number[],
   keepHalf = false,
 ): tf.Tensor {
-  const { binding } = backend();
-  const { bytes: width, code } = types[type];
-  const wide = code === binding.TF_FLOAT;
-  // nothing below makes other memory of it
-  const remains = onProcessor() && !permutation && (wide || keepHalf);
-  const id = binding.createTensor(
-    [...shape, width],
-    binding.TF_UINT8,
+  const dtype = types[type];
+  const widens = type !== 'F32' && !keepHalf;
+  const { transposeAs, when, by } = permutation
+    ? transposition(type, keepHalf)
+    : ({ transposeAs: dtype, when: 'never', by: 'usual' } as const);
+  const moved = (input: OwnedTensor) => transpose(input, permutation!, by);
+  // Without a kernel that makes other memory of it, the tensor would change with `bytes`.
+  const remains = onProcessor() && !permutation && !widens;
+  const raw = OwnedTensor.of(
+    [...shape, type === 'F32' ? 4 : 2],
+    dtypes.uint8,
     remains ? bytes.slice() : bytes,
   );
-  // Before widening, there is less to move; and since values are only moved, oneDNN may take half
-  // for bfloat16, the one of the two that it knows.
-  const asBfloat16 = permutation !== undefined && !wide && oneDnnIsQuicker(types.BF16.code);
-  const afterWidening =
-    permutation !== undefined &&
-    !wide &&
-    !keepHalf &&
-    !asBfloat16 &&
-    oneDnnIsQuicker(binding.TF_FLOAT);
-  const byOneDnn =
-    asBfloat16 || afterWidening || (permutation !== undefined && wide && oneDnnIsQuicker(code));
-  const moved = asBfloat16 ? types.BF16.code : code;
-  let tensor = consume({ id, shape, dtype: binding.TF_UINT8 }, 'Bitcast', {
-    T: binding.TF_UINT8,
-    type: moved,
-  });
-  if (permutation && !afterWidening) tensor = transpose(tensor, permutation, byOneDnn);
-  if (moved !== code) tensor = consume(tensor, 'Bitcast', { T: moved, type: code });
-  if (keepHalf && !wide) return halfTensor(tensor);
-  if (!wide) tensor = consume(tensor, 'Cast', widening(tensor));
-  if (afterWidening) tensor = transpose(tensor, permutation, byOneDnn);
-  return backend().createOutputTensor(tensor);
+  let tensor = consume(raw, (input) => bitcast(input, transposeAs));
+  if (when === 'first') tensor = consume(tensor, moved);
+  if (transposeAs !== dtype) tensor = consume(tensor, (input) => bitcast(input, dtype));
+  if (widens) tensor = consume(tensor, ({ id }) => cast(id, dtype, dtypes.float32));
+  if (when === 'widened') tensor = consume(tensor, moved);
+  return keepHalf && type !== 'F32' ? halfTensor(tensor) : nodeBackend().createOutputTensor(tensor);
 }
 
-/** TensorFlow's number of the type that the data behind a tensor has, if it is not the tensor's. */
-const halves = new WeakMap<object, number>();
-
-/** TensorFlow.js knows no half precision, so the tensor says that it is float32. */
-function halfTensor({ id, shape, dtype }: NativeTensor): tf.Tensor {
-  const dataId = {};
-  backend().tensorMap.set(dataId, { id, shape, dtype, values: null, refCount: 1 });
-  halves.set(dataId, dtype);
-  return tf.engine().makeTensorFromTensorInfo({ dataId, shape, dtype: 'float32' });
+/** How to transpose values on their way from bytes to float32. */
+interface Transposition {
+  /** TensorFlow's number of the type that the values are taken for. */
+  transposeAs: number;
+  /** `first`: before they are widened, when there is less to move. */
+  when: 'first' | 'widened';
+  by: 'oneDNN' | 'usual';
 }
 
-/**
- * Whether a tensor that says it is float32 holds half precision. Nothing but `widened` can read it;
- * all else that handles tensors can.
- */
-export function isHalf(tensor: tf.Tensor): boolean {
-  return halves.has(tensor.dataId);
+function transposition(type: NativeType, keepHalf: boolean): Transposition {
+  const transposeAs = types[type];
+  const { F32, BF16 } = types;
+  if (type === 'F32')
+    return { transposeAs, when: 'first', by: oneDnnIsQuicker(F32) ? 'oneDNN' : 'usual' };
+  // Values are only moved, so oneDNN may take them for bfloat16, which it knows.
+  if (oneDnnIsQuicker(BF16)) return { transposeAs: BF16, when: 'first', by: 'oneDNN' };
+  if (!keepHalf && oneDnnIsQuicker(F32)) return { transposeAs, when: 'widened', by: 'oneDNN' };
+  return { transposeAs, when: 'first', by: 'usual' };
 }
 
-/** Makes a tensor without values count as one that holds half precision, for planning memory. */
-export function declareHalf({ dataId }: tf.Tensor): void {
-  halves.set(dataId, types.F16.code);
+/** The result of `compute`. Its input is freed, also if it fails. */
+function consume(tensor: OwnedTensor, compute: (input: OwnedTensor) => OwnedTensor): OwnedTensor {
+  using input = tensor;
+  return compute(input);
 }
 
-/** The float32 values of a tensor: a new tensor if it holds half precision, else itself. */
-export function widened(tensor: tf.Tensor): tf.Tensor {
-  const dtype = halves.get(tensor.dataId);
-  if (dtype === undefined) return tensor;
-  const planned = shapeOnlyOutput('Cast', tensor.shape, [tensor]);
-  if (planned) return planned;
-  if (tf.getBackend() !== 'tensorflow') {
-    throw new Error(
-      'These weights are in half precision in the memory of the tensorflow backend. ' +
-        "Load them with `weightDtype: 'float32'`, or on the backend that they are used on.",
-    );
-  }
-  const [id] = backend().getInputTensorIds([tensor]);
-  return backend().createOutputTensor(toFloat({ id, shape: tensor.shape, dtype }));
-}
+/** The same bits as values of another type. */
+const bitcast = ({ id, dtype }: OwnedTensor, type: number) =>
+  execute('Bitcast', { T: dtype, type }, id);
 
-/**
- * The float32 values of a range of a tensor's, as `tf.slice` takes it: the rest of half precision
- * is not widened.
- */
-export function widenedSlice(tensor: tf.Tensor, begin: number[], size: number[]): tf.Tensor {
-  const dtype = halves.get(tensor.dataId);
-  if (dtype === undefined || tf.getBackend() !== 'tensorflow')
-    return tf.tidy(() => tf.slice(widened(tensor), begin, size));
-  const { binding } = backend();
-  const range = [begin, size].map((list) =>
-    binding.createTensor([list.length], binding.TF_INT32, Int32Array.from(list)),
-  );
-  try {
-    const [id] = backend().getInputTensorIds([tensor]);
-    const part = execute('Slice', { T: dtype, Index: binding.TF_INT32 }, id, ...range);
-    try {
-      return backend().createOutputTensor(toFloat({ ...part, dtype }));
-    } finally {
-      binding.deleteTensor(part.id);
-    }
-  } finally {
-    for (const id of range) binding.deleteTensor(id);
-  }
-}
-
-/** Values of half precision in float32, exactly. */
-function toFloat(tensor: NativeTensor): NativeTensor {
-  return execute('Cast', widening(tensor), tensor.id);
-}
-
-const widening = ({ dtype }: NativeTensor) => ({
-  SrcT: dtype,
-  DstT: backend().binding.TF_FLOAT,
-  Truncate: false,
-});
-
-function transpose(input: NativeTensor, permutation: number[], byOneDnn: boolean): NativeTensor {
-  const { binding } = backend();
-  const axes = binding.createTensor(
-    [permutation.length],
-    binding.TF_INT32,
-    Int32Array.from(permutation),
-  );
-  const attributes = { T: input.dtype, Tperm: binding.TF_INT32 };
-  try {
-    return byOneDnn
-      ? consume(input, '_MklTranspose', { ...attributes, _kernel: 'MklNameChangeOp' }, axes)
-      : consume(input, 'Transpose', attributes, axes);
-  } finally {
-    binding.deleteTensor(axes);
-  }
+function transpose(
+  { id, dtype }: OwnedTensor,
+  permutation: number[],
+  by: Transposition['by'],
+): OwnedTensor {
+  using axes = OwnedTensor.of([permutation.length], dtypes.int32, Int32Array.from(permutation));
+  const attributes = { T: dtype, Tperm: dtypes.int32 };
+  return by === 'oneDNN'
+    ? execute('_MklTranspose', { ...attributes, ...oneDNN }, id, axes.id)
+    : execute('Transpose', attributes, id, axes.id);
 }
 
 /** By type. */
@@ -255,71 +145,20 @@ function oneDnnIsQuicker(dtype: number): boolean {
   if (!onProcessor()) return false;
   if (!quicker.has(dtype)) {
     try {
-      quicker.set(dtype, timeToTranspose(dtype, true) < timeToTranspose(dtype, false));
+      quicker.set(dtype, timeToTranspose(dtype, 'oneDNN') < timeToTranspose(dtype, 'usual'));
     } catch {
       // this libtensorflow has no such kernel
-      for (const { code } of Object.values(types)) quicker.set(code, false);
+      for (const type of Object.values(types)) quicker.set(type, false);
     }
   }
   return quicker.get(dtype)!;
 }
 
-/** The shortest of a few runs. */
-function timeToTranspose(dtype: number, byOneDnn: boolean): number {
-  const { binding } = backend();
-  const width = dtype === binding.TF_FLOAT ? 4 : 2;
-  const side = 512;
-  const times = Array.from({ length: 3 }, () => {
-    const id = binding.createTensor(
-      [side, side, width],
-      binding.TF_UINT8,
-      new Uint8Array(side * side * width),
-    );
-    const raw = { id, shape: [side, side, width], dtype: binding.TF_UINT8 };
-    const matrix = consume(raw, 'Bitcast', { T: binding.TF_UINT8, type: dtype });
-    const start = performance.now();
-    const result = transpose({ ...matrix, dtype }, [1, 0], byOneDnn);
-    const time = performance.now() - start;
-    binding.deleteTensor(result.id);
-    return time;
-  });
-  return Math.min(...times);
-}
-
-/**
- * Runs a kernel that gives one tensor. Attributes: a number stands for a type, a list for integers.
- */
-export function execute(
-  kernel: string,
-  attributes: Record<string, Attribute['value']>,
-  ...inputs: number[]
-): NativeTensor {
-  const { binding } = backend();
-  const {
-    TF_ATTR_BOOL: boolean,
-    TF_ATTR_TYPE: number,
-    TF_ATTR_STRING: string,
-    TF_ATTR_INT: object,
-  } = binding;
-  const kinds = { boolean, number, string, object };
-  const typed = Object.entries(attributes).map(([name, value]) => ({
-    name,
-    type: kinds[typeof value as keyof typeof kinds],
-    value,
-  }));
-  return binding.executeOp(kernel, typed, inputs, 1)[0];
-}
-
-/** The result of a kernel; `input` is freed, also if the kernel fails. */
-function consume(
-  input: NativeTensor,
-  kernel: string,
-  attributes: Record<string, Attribute['value']>,
-  ...others: number[]
-): NativeTensor {
-  try {
-    return execute(kernel, attributes, input.id, ...others);
-  } finally {
-    backend().binding.deleteTensor(input.id);
-  }
+function timeToTranspose(dtype: number, by: Transposition['by']): number {
+  const shape = [512, 512, dtype === dtypes.float32 ? 4 : 2];
+  const zeros = new Uint8Array(tf.util.sizeFromShape(shape));
+  using matrix = consume(OwnedTensor.of(shape, dtypes.uint8, zeros), (input) =>
+    bitcast(input, dtype),
+  );
+  return shortestTime(() => transpose(matrix, [1, 0], by)[Symbol.dispose]());
 }

@@ -20,8 +20,8 @@ import {
   CLIPVisionModelWithProjection,
   UNetSpatioTemporalConditionModel,
 } from '../../models/index.ts';
+import { deviceName } from '../../ops/device.ts';
 import { type ComputeDtype, computeDtypes, possibleComputeDtypes } from '../../ops/index.ts';
-import { deviceName } from '../../ops/tensorflow/kernels.ts';
 import { recordGraph } from '../../recording/recordGraph.ts';
 import { Replays } from '../../recording/replay.ts';
 import { EulerDiscreteScheduler } from '../../schedulers/index.ts';

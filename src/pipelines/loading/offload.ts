@@ -18,7 +18,7 @@ import type {
   UNetSpatioTemporalConditionModel,
 } from '../../models/index.ts';
 import type { ModelName } from '../../models/names.ts';
-import { deviceName } from '../../ops/tensorflow/kernels.ts';
+import { deviceName } from '../../ops/device.ts';
 import type { Offload } from '../components.ts';
 
 /** The models by the names of their folders. */

@@ -248,11 +248,11 @@ describe('svd verify', () => {
     );
     const longer = JSON.stringify({ ...JSON.parse(metadata.args!), num_frames: 5 });
     expect(await failure(await reference('longer', {}, { args: longer }))).to.match(
-      /initial_latents is of the shape \[1,3,4,6,8\], but its arguments mean \[1,5,\?,\?,\?\]\. Make the reference again\.$/,
+      /initial_latents has the shape \[1,3,4,6,8\] but its arguments mean \[1,5,\?,\?,\?\]\. Make the reference again\.$/,
     );
     const none = await reference('none', {}, { args: 'null' });
     expect(await failure(none)).to.equal(
-      `${none} is no reference: test/reference/dump_reference.py writes those.`,
+      `${none} is not a reference. This script writes one: node_modules/stable-video-diffusion-tfjs/dist/src/verification/dump_reference.py`,
     );
     expect(await failure(folder.path('missing.safetensors'))).to.contain('missing.safetensors');
     const usage = await svd('verify', '--model', model);

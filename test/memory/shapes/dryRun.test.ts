@@ -3,8 +3,8 @@ import { expect } from 'chai';
 import { devices } from '../../../src/memory/shapes/allocators.ts';
 import { dryRun } from '../../../src/memory/shapes/dryRun.ts';
 import { shapeKernels } from '../../../src/memory/shapes/kernels.ts';
+import { deviceName } from '../../../src/ops/device.ts';
 import { attention } from '../../../src/ops/index.ts';
-import { deviceName } from '../../../src/ops/tensorflow/kernels.ts';
 
 /** The most bytes that a trace has in use at a time. */
 function peakOf(trace: number[]): number {

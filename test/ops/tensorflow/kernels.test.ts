@@ -25,7 +25,7 @@ interface Outcome {
 const without = (missing: string) =>
   inFreshProcess<Outcome>(`
 const ops = await import('./src/ops/index.ts');
-const { deviceName } = await import('./src/ops/tensorflow/kernels.ts');
+const { deviceName } = await import('./src/ops/device.ts');
 const { StableVideoDiffusionPipeline } = await import('./src/pipelines/node.ts');
 const { Generator } = await import('./src/random/index.ts');
 await useBackend('tensorflow');

@@ -1,10 +1,11 @@
 """
-Runs diffusers on a checkpoint and pictures and writes what `svd verify` replays: the tensors of every stage, the pictures, the
-arguments, and the SHA-256 of the checkpoint's files.
+Runs diffusers on a checkpoint and pictures and writes the reference that `svd verify` replays: the tensors of every stage, the
+pictures, the arguments, and the SHA-256 of the checkpoint's files. The package holds it in dist/src/verification.
 
-    python test/reference/dump_reference.py rocket.jpg --model svd-xt --output reference.safetensors [--blocks] [options as of svd generate]
+    pip install torch diffusers transformers accelerate
+    python dump_reference.py rocket.jpg --model svd-xt --output reference.safetensors [--blocks] [options as of svd generate]
 
-It needs what requirements.txt lists and nothing else of this folder but pipeline_stages.py. Arithmetic is float32 whatever the files hold.
+Arithmetic is float32 whatever the files hold.
 """
 
 import argparse
@@ -19,10 +20,9 @@ import numpy as np
 import torch
 import transformers
 from diffusers import StableVideoDiffusionPipeline
+from diffusers.pipelines.stable_video_diffusion import pipeline_stable_video_diffusion as pipeline_module
 from diffusers.utils import load_image
 from safetensors.numpy import save_file
-
-from pipeline_stages import run_with_stages
 
 CONFIGS = (
     *('model_index.json', 'unet/config.json', 'vae/config.json', 'image_encoder/config.json'),
@@ -53,7 +53,7 @@ def arguments() -> argparse.Namespace:
     if given.output.suffix != '.safetensors':
         parser.error(f'--output has to end with .safetensors but is {given.output}')
     if len(given.images) > 1 and given.num_videos_per_prompt > 1:
-        parser.error('diffusers mixes up the latents of several pictures with several videos each: give one picture, or one video per picture')
+        parser.error('diffusers mixes up the latents of several pictures with several videos each: pass one picture, or ask for one video per picture')
     return given
 
 
@@ -85,7 +85,7 @@ def frames_first(output: torch.Tensor) -> np.ndarray:
 
 
 def record_blocks(pipe: StableVideoDiffusionPipeline, step: int, blocks: dict[str, np.ndarray]) -> None:
-    """From now on keeps the output of every block: of the UNet in one step, of the VAE in its first call."""
+    """Keeps the output of every block from now on: of the UNet in one step, of the VAE in its first call."""
     evaluations = {'unet': -1}
     pipe.unet.register_forward_pre_hook(lambda *_: evaluations.update(unet=evaluations['unet'] + 1))
 
@@ -102,6 +102,62 @@ def record_blocks(pipe: StableVideoDiffusionPipeline, step: int, blocks: dict[st
         for path, module in getattr(pipe, model).named_modules():
             if BLOCKS.fullmatch(path):
                 module.register_forward_hook(hook(model, path))
+
+
+def run_with_stages(pipe: StableVideoDiffusionPipeline, images: list | torch.Tensor, **arguments) -> dict[str, torch.Tensor]:
+    """
+    Calls `pipe` and returns its stages, all float32:
+
+    - `image_embeddings` [N, 1, C], `image_noise` [N, 3, H, W], `image_latents` [N, 4, h, w]: one per picture, without the unconditional half;
+    - `added_time_ids` [B, 3]: one per video, without the doubling for guidance;
+    - `initial_latents` [B, F, 4, h, w]: the start noise times the scheduler's `init_noise_sigma`;
+    - `latents_step_0`, ... [B, F, 4, h, w]: after each step, as `callback_on_step_end` receives them (before it replaces them);
+    - `frames` [B, F, H, W, 3] in [0, 1], absent for `output_type='latent'`, and `latents`: the final ones.
+    """
+    stages: dict[str, torch.Tensor] = {}
+    count, videos = len(images), len(images) * arguments.get('num_videos_per_prompt', 1)
+    keep = {
+        '_encode_image': lambda result: ('image_embeddings', result[-videos:][:: videos // count]),  # A, A, B, B
+        '_encode_vae_image': lambda result: ('image_latents', result[-videos:][:count]),  # A, B, A, B
+        '_get_add_time_ids': lambda result: ('added_time_ids', result[-videos:]),
+        'prepare_latents': lambda result: ('initial_latents', result),
+    }
+
+    def recording(function, name_stage):
+        def call(*args, **kwargs):
+            result = function(*args, **kwargs)
+            name, value = name_stage(result)
+            stages.setdefault(name, value.clone())
+            return result
+
+        return call
+
+    user_callback = arguments.pop('callback_on_step_end', None)
+
+    def on_step_end(pipe, step, timestep, tensors):
+        stages[f'latents_step_{step}'] = tensors['latents'].clone()
+        stages['latents'] = stages[f'latents_step_{step}']
+        if user_callback is None:
+            return {}
+        replaced = user_callback(pipe, step, timestep, tensors)
+        stages['latents'] = replaced['latents'].clone()
+        return replaced
+
+    draw = pipeline_module.randn_tensor
+    try:
+        for method, name_stage in keep.items():
+            setattr(pipe, method, recording(getattr(pipe, method), name_stage))
+        pipeline_module.randn_tensor = recording(draw, lambda result: ('image_noise', result))  # the first draw is the picture's
+        frames = pipe(
+            images if len(images) > 1 or isinstance(images, torch.Tensor) else images[0], callback_on_step_end=on_step_end, **arguments
+        ).frames
+    finally:
+        pipeline_module.randn_tensor = draw
+        for method in keep:
+            delattr(pipe, method)
+    if arguments.get('output_type') != 'latent':
+        stages['frames'] = torch.from_numpy(frames)
+    return stages
 
 
 def main() -> None:

@@ -1,0 +1,65 @@
+/** Tensors that stay in half precision in the memory of libtensorflow: weights, widened at use. */
+import * as tf from '@tensorflow/tfjs';
+import { shapeOnlyOutput } from '../device.ts';
+import { cast, dtypes, execute, type NativeTensor, nodeBackend, OwnedTensor } from './binding.ts';
+
+/** TensorFlow's numbers of the types of the data behind tensors, where it is not the tensor's. */
+const halves = new WeakMap<object, number>();
+
+/** A tensor for TensorFlow.js, which has no half precision: the tensor says that it is float32. */
+export function halfTensor({ id, shape, dtype }: NativeTensor): tf.Tensor {
+  const dataId = {};
+  nodeBackend().tensorMap.set(dataId, { id, shape, dtype, values: null, refCount: 1 });
+  halves.set(dataId, dtype);
+  return tf.engine().makeTensorFromTensorInfo({ dataId, shape, dtype: 'float32' });
+}
+
+/**
+ * Whether a tensor that says it is float32 holds half precision. Only `widened` and `widenedSlice`
+ * can read it; everything else that handles tensors works.
+ */
+export function isHalf(tensor: tf.Tensor): boolean {
+  return halves.has(tensor.dataId);
+}
+
+/** Makes a tensor without values count as one that holds half precision, for planning memory. */
+export function declareHalf({ dataId }: tf.Tensor): void {
+  halves.set(dataId, dtypes.float16);
+}
+
+/**
+ * The float32 values of a tensor: a new tensor if it holds half precision, else itself.
+ * @throws When the tensor is in libtensorflow's memory and the backend is another one.
+ */
+export function widened(tensor: tf.Tensor): tf.Tensor {
+  const dtype = halves.get(tensor.dataId);
+  if (dtype === undefined) return tensor;
+  const planned = shapeOnlyOutput('Cast', tensor.shape, [tensor]);
+  if (planned) return planned;
+  if (tf.getBackend() !== 'tensorflow') {
+    throw new Error(
+      'These weights are in half precision in the memory of the tensorflow backend. ' +
+        "Load them with `weightDtype: 'float32'`, or on the backend that they are used on.",
+    );
+  }
+  const [id] = nodeBackend().getInputTensorIds([tensor]);
+  return nodeBackend().createOutputTensor(cast(id, dtype, dtypes.float32));
+}
+
+/**
+ * The float32 values of a part of a tensor, with the arguments of `tf.slice`. The rest of a tensor
+ * in half precision is not widened.
+ */
+export function widenedSlice(tensor: tf.Tensor, begin: number[], size: number[]): tf.Tensor {
+  const dtype = halves.get(tensor.dataId);
+  if (dtype === undefined || tf.getBackend() !== 'tensorflow')
+    return tf.tidy(() => tf.slice(widened(tensor), begin, size));
+  const list = (values: number[]) =>
+    OwnedTensor.of([values.length], dtypes.int32, Int32Array.from(values));
+  using first = list(begin);
+  using lengths = list(size);
+  const [id] = nodeBackend().getInputTensorIds([tensor]);
+  const attributes = { T: dtype, Index: dtypes.int32 };
+  using part = execute('Slice', attributes, id, first.id, lengths.id);
+  return nodeBackend().createOutputTensor(cast(part.id, dtype, dtypes.float32));
+}
