@@ -13,6 +13,7 @@ import type { Device } from '../memory/shapes/allocators.ts';
 import type { ModelConfigs, VideoSize } from '../memory/stages.ts';
 import type { CallPlanner } from './components.ts';
 import { guidanceScales } from './guidance.ts';
+import { callDefaults } from './settings.ts';
 import type { PlannedCall } from './types.ts';
 
 /**
@@ -68,15 +69,14 @@ const isEqual = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify
 
 /** The size of a call, with the defaults of `generate`. */
 export function sizeOfCall(call: PlannedCall, numFramesOfUnet = 25): VideoSize {
-  const {
-    height = 576,
-    width = 1024,
-    numFrames = numFramesOfUnet,
-    pictures = 1,
-    numVideosPerPrompt = 1,
-    outputType,
-  } = call;
-  const scales = guidanceScales(call.minGuidanceScale ?? 1, call.maxGuidanceScale ?? 3, numFrames);
+  const { height, width, numFrames, pictures, numVideosPerPrompt, outputType, ...guidance } = {
+    ...callDefaults,
+    numFrames: numFramesOfUnet,
+    pictures: 1,
+    ...defined(call),
+  };
+  const { minGuidanceScale, maxGuidanceScale } = guidance;
+  const scales = guidanceScales(minGuidanceScale, maxGuidanceScale, numFrames);
   return {
     ...{ height, width, numFrames, pictures },
     videos: pictures * numVideosPerPrompt,
@@ -84,3 +84,9 @@ export function sizeOfCall(call: PlannedCall, numFramesOfUnet = 25): VideoSize {
     decoded: outputType !== 'latent',
   };
 }
+
+/** `options` without those that are undefined, so that they can be spread over defaults. */
+const defined = <T extends object>(options: T): { [K in keyof T]: NonNullable<T[K]> } =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]: NonNullable<T[K]>;
+  };
