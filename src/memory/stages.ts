@@ -113,13 +113,13 @@ export class StageModels {
   }
 
   /** Every stage of a call, in order. */
-  stages(device: Device, size: VideoSize, levers: MemorySettings): StageMemory[] {
+  stages(device: Device, size: VideoSize, settings: MemorySettings): StageMemory[] {
     const stages = [
       this.encodingImage(device, size),
-      this.encodingPicture(device, size, levers),
-      this.sampling(device, size, levers),
+      this.encodingPicture(device, size, settings),
+      this.sampling(device, size, settings),
     ];
-    return size.decoded ? [...stages, this.decoding(device, size, levers)] : stages;
+    return size.decoded ? [...stages, this.decoding(device, size, settings)] : stages;
   }
 
   /** The weights of a model, or of the block of it at `path`. */

@@ -1,5 +1,4 @@
 /** The pipeline with loading from URLs, for browsers. */
-import { browserMemoryLimits } from '../backends/browser.ts';
 import {
   CheckpointError,
   camelCaseConfig,
@@ -18,6 +17,7 @@ import { tfjsSource } from '../checkpoints/tfjs/source.ts';
 import { type WebOptions, webExists, webFile, webJson } from '../checkpoints/web.ts';
 import { type AnyBlock, withoutWeights } from '../layers/index.ts';
 import { CLIP_MEAN, CLIP_STD } from '../media/preprocess.ts';
+import { browserMemoryLimits } from '../memory/browserLimits.ts';
 import type { ModelConfigs } from '../memory/stages.ts';
 import { checkWasmLimit, float32Bytes } from '../memory/wasmLimit.ts';
 import {
@@ -27,7 +27,7 @@ import {
 } from '../models/index.ts';
 import { deviceName } from '../ops/tensorflow/kernels.ts';
 import { EulerDiscreteScheduler } from '../schedulers/index.ts';
-import { callPlanner, sizeOfCall } from './callPlanner.ts';
+import { callPlanner, givenSettings, sizeOfCall } from './callPlanner.ts';
 import type { CallPlanner, FeatureExtractor } from './components.ts';
 import { StableVideoDiffusionPipeline as SamplingPipeline } from './stableVideoDiffusion.ts';
 import type { PlannedCall, Progress } from './types.ts';
@@ -95,7 +95,7 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
       if (options.plannedFor)
         planner?.plan(
           sizeOfCall(options.plannedFor, models.unet.config.numFrames),
-          fixedIn(options.plannedFor),
+          givenSettings(options.plannedFor),
         );
       for (const [name, model] of Object.entries(models) as [WeightedComponent, AnyBlock][]) {
         const source = await weights(base, name, options);
@@ -122,15 +122,6 @@ function plannerHere(configs: ModelConfigs): CallPlanner | undefined {
   const device = deviceName();
   if (device !== 'wasm' && device !== 'webgpu') return undefined;
   return callPlanner(configs, device, browserMemoryLimits, { offload: 'none' });
-}
-
-/** What a call leaves nothing to choose of. */
-function fixedIn({ guidanceTogether, decodeChunkSize, forwardChunkSize: size }: PlannedCall) {
-  return {
-    guidanceTogether,
-    decodeChunkSize,
-    forwardChunking: size === undefined ? undefined : { size, dim: 0 as const },
-  };
 }
 
 async function weights(

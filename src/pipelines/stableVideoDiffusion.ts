@@ -103,7 +103,8 @@ export class StableVideoDiffusionPipeline {
     scheduler.setTimesteps(checked.sigmas ? null : checked.numInferenceSteps, {
       sigmas: checked.sigmas,
     });
-    const { settings, undo } = fitIntoMemory(this.components, checked, scales, options);
+    using fitted = fitIntoMemory(this.components, checked, options);
+    const { settings } = fitted;
     const held = new Held();
     try {
       const embeddings = held.adopt(
@@ -125,7 +126,6 @@ export class StableVideoDiffusionPipeline {
       return options.returnDict === false ? frames : { frames };
     } finally {
       held.freeAll();
-      undo();
     }
   }
 

@@ -25,7 +25,7 @@ import { deviceName } from '../../ops/tensorflow/kernels.ts';
 import { recordGraph } from '../../recording/recordGraph.ts';
 import { Replays } from '../../recording/replay.ts';
 import { EulerDiscreteScheduler } from '../../schedulers/index.ts';
-import { callPlanner, sizeOfCall } from '../callPlanner.ts';
+import { callPlanner, givenSettings, sizeOfCall } from '../callPlanner.ts';
 import type { CallPlanner, Components, FeatureExtractor } from '../components.ts';
 import type { LoadOptions, PlannedCall } from '../types.ts';
 import { modelConfigs } from './modelConfigs.ts';
@@ -124,14 +124,8 @@ function plan(
   call: PlannedCall,
   { offload, onPlan }: LoadOptions,
 ) {
-  const { decodeChunkSize, forwardChunkSize } = call;
-  const chosen = planner.plan(sizeOfCall(call, unet.config.numFrames), {
-    offload,
-    guidanceTogether: call.guidanceTogether,
-    decodeChunkSize,
-    forwardChunking:
-      forwardChunkSize === undefined ? undefined : { size: forwardChunkSize, dim: 0 },
-  });
+  const size = sizeOfCall(call, unet.config.numFrames);
+  const chosen = planner.plan(size, givenSettings(call, offload));
   onPlan?.(chosen);
   return chosen.offload;
 }

@@ -23,7 +23,7 @@ import {
 import { type Device, devices } from '../../memory/shapes/allocators.ts';
 import type { VideoSize } from '../../memory/stages.ts';
 import type { ModelName } from '../../models/names.ts';
-import { sizeOfCall } from '../callPlanner.ts';
+import { givenSettings, sizeOfCall } from '../callPlanner.ts';
 import type { LoadOptions, PlannedCall } from '../types.ts';
 import { modelConfigs, modelFolders } from './modelConfigs.ts';
 
@@ -135,20 +135,12 @@ function planFor(
   call: VideoSize,
   options: DescribeOptions,
 ): DevicePlan {
-  const { memory, offload, decodeChunkSize, forwardChunkSize, guidanceTogether } = options;
-  const limits = memoryLimits(device);
   const request: MemoryRequest = {
     ...call,
-    ...limits,
-    ...(memory !== undefined && { processBytes: memory }),
+    ...memoryLimits(device),
+    ...(options.memory !== undefined && { processBytes: options.memory }),
     device,
-    fixed: {
-      offload,
-      decodeChunkSize,
-      guidanceTogether,
-      forwardChunking:
-        forwardChunkSize === undefined ? undefined : { size: forwardChunkSize, dim: 0 },
-    },
+    givenSettings: givenSettings(options, options.offload),
   };
   const plan = planner.plan(request);
   return {
