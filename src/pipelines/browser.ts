@@ -29,7 +29,7 @@ import { deviceName } from '../ops/tensorflow/kernels.ts';
 import { EulerDiscreteScheduler } from '../schedulers/index.ts';
 import { callPlanner, givenSettings, sizeOfCall } from './callPlanner.ts';
 import type { CallPlanner, FeatureExtractor } from './components.ts';
-import { StableVideoDiffusionPipeline as SamplingPipeline } from './stableVideoDiffusion.ts';
+import { SamplingPipeline } from './stableVideoDiffusion.ts';
 import type { PlannedCall, Progress } from './types.ts';
 
 /** Options of `fromPretrained` in browsers. */

@@ -7,7 +7,7 @@ import {
 } from '../checkpoints/index.ts';
 import { loadComponents } from './loading/assemble.ts';
 import { type SaveOptions, saveComponents } from './loading/savePretrained.ts';
-import { StableVideoDiffusionPipeline as SamplingPipeline } from './stableVideoDiffusion.ts';
+import { SamplingPipeline } from './stableVideoDiffusion.ts';
 import type { LoadOptions } from './types.ts';
 
 /** Options of `fromSingleFile`. */

@@ -17,6 +17,7 @@ import { guidanceScales, guide } from './guidance.ts';
 import { type CallConstraints, type CallSettings, checkCall, latentShape } from './settings.ts';
 import type {
   CallbackTensors,
+  CallingPipeline,
   FloatArray,
   Frames,
   GenerateOptions,
@@ -33,10 +34,10 @@ import { type CallWatch, stepOptions } from './watch.ts';
 type Condition = [context: tf.Tensor, picture: tf.Tensor];
 
 /**
- * One still picture in, a short video out. This class runs anywhere; `fromPretrained.ts` adds
- * loading from disk.
+ * The sampling call, without loading: one still picture in, a short video out. It runs anywhere;
+ * `StableVideoDiffusionPipeline` of `node.ts` and `browser.ts` adds loading.
  */
-export class StableVideoDiffusionPipeline {
+export class SamplingPipeline implements CallingPipeline {
   /** Its parts. */
   readonly components: Components;
 

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { type AnyBlock, SpatioTemporalResBlock } from '../layers/index.ts';
 import type { FloatArray } from '../media/image.ts';
 import { channelsFirst } from '../pipelines/axes.ts';
-import { StableVideoDiffusionPipeline } from '../pipelines/stableVideoDiffusion.ts';
+import { SamplingPipeline } from '../pipelines/stableVideoDiffusion.ts';
 import type { Progress } from '../pipelines/types.ts';
 import { Generator } from '../random/generator.ts';
 import { compareTensors, type TensorComparison } from './compareTensors.ts';
@@ -59,7 +59,7 @@ export interface VerifyOptions {
  * @throws What `generate` throws.
  */
 export async function verifyReference(
-  pipe: StableVideoDiffusionPipeline,
+  pipe: SamplingPipeline,
   reference: Reference,
   { stageInputs = 'own', signal, onProgress }: VerifyOptions = {},
 ): Promise<StageResult[]> {
@@ -158,10 +158,10 @@ async function stageTensor(reference: Reference, name: string): Promise<tf.Tenso
 }
 
 /** A pipeline whose encoders do their work and then hand out the reference's results. */
-class ReferenceFedPipeline extends StableVideoDiffusionPipeline {
+class ReferenceFedPipeline extends SamplingPipeline {
   private readonly reference: Reference;
 
-  constructor(components: StableVideoDiffusionPipeline['components'], reference: Reference) {
+  constructor(components: SamplingPipeline['components'], reference: Reference) {
     super(components);
     this.reference = reference;
   }
@@ -170,12 +170,12 @@ class ReferenceFedPipeline extends StableVideoDiffusionPipeline {
     return stageTensor(this.reference, stage);
   }
   protected override async encodeImage(
-    ...call: Parameters<StableVideoDiffusionPipeline['encodeImage']>
+    ...call: Parameters<SamplingPipeline['encodeImage']>
   ): Promise<tf.Tensor> {
     return this.instead(await super.encodeImage(...call), 'image_embeddings');
   }
   protected override async encodePicture(
-    ...call: Parameters<StableVideoDiffusionPipeline['encodePicture']>
+    ...call: Parameters<SamplingPipeline['encodePicture']>
   ): Promise<tf.Tensor> {
     return this.instead(await super.encodePicture(...call), 'image_latents');
   }
@@ -198,7 +198,7 @@ class BlockWatch {
   }
 
   static async start(
-    pipe: StableVideoDiffusionPipeline,
+    pipe: SamplingPipeline,
     reference: Reference,
     fed: boolean,
   ): Promise<BlockWatch> {

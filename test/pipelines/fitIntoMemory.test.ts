@@ -13,7 +13,7 @@ import { callPlanner } from '../../src/pipelines/callPlanner.ts';
 import type { Components } from '../../src/pipelines/components.ts';
 import { fitIntoMemory } from '../../src/pipelines/fitIntoMemory.ts';
 import { checkCall } from '../../src/pipelines/settings.ts';
-import { StableVideoDiffusionPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
+import { SamplingPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
 import type { GenerateOptions } from '../../src/pipelines/types.ts';
 import { smallConfigs } from '../harness/smallConfigs.ts';
 import { picture, tinyPipeline } from '../harness/tiny.ts';
@@ -24,7 +24,7 @@ const [height, width, numFrames] = [576, 1024, 14];
 const facts = { numFrames, sampleSize: 72, scaleFactor: 8, latentChannels: 4 };
 
 describe('fitIntoMemory', () => {
-  let pipe: StableVideoDiffusionPipeline;
+  let pipe: SamplingPipeline;
   let planner: MemoryPlanner;
 
   before(async () => {
@@ -150,7 +150,7 @@ describe('fitIntoMemory', () => {
 
   it('refuses at once what does not fit, and names what would', async () => {
     const room = roomFor({ offload: 'none', ...ladder.at(-1)! }, false) / 2;
-    const small = new StableVideoDiffusionPipeline(components(room));
+    const small = new SamplingPipeline(components(room));
     const seen: string[] = [];
     const tensors = tf.memory().numTensors;
     const see = (what: string) => () => {
@@ -193,7 +193,7 @@ describe('fitIntoMemory', () => {
       stages: [],
       processBytes: 0,
     } as const;
-    const planned = new StableVideoDiffusionPipeline({
+    const planned = new SamplingPipeline({
       ...pipe.components,
       planner: { plan: () => ({ ...plan, choices: [], stages: [] }) },
     });
