@@ -6,7 +6,8 @@ import * as tf from '@tensorflow/tfjs';
 import type { FramesArgs, Inputs, Kwargs } from './block.ts';
 import { Downsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
-import { Held, type Steps, StepwiseBlock } from './steps.ts';
+import { type Steps, StepwiseBlock } from './steps.ts';
+import { Held } from './tensorScope.ts';
 import { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 
 /** Arguments of `DownBlockSpatioTemporal`. */

@@ -16,6 +16,7 @@ export * from './sampling2D.ts';
 export * from './spatioTemporalResBlock.ts';
 export * from './steps.ts';
 export * from './temporalResnetBlock.ts';
+export * from './tensorScope.ts';
 export * from './transformerSpatioTemporalModel.ts';
 export * from './unetMidBlockSpatioTemporal.ts';
 export * from './upBlockSpatioTemporal.ts';

@@ -6,8 +6,8 @@ import * as tf from '@tensorflow/tfjs';
 import { AlphaBlender, type AlphaBlenderArgs } from './alphaBlender.ts';
 import { Block, type FramesArgs, type Inputs, type Kwargs } from './block.ts';
 import { ResnetBlock2D } from './resnetBlock2D.ts';
-import type { ChainStep } from './steps.ts';
 import { TemporalResnetBlock } from './temporalResnetBlock.ts';
+import type { ChainStep } from './tensorScope.ts';
 
 /** Arguments of `SpatioTemporalResBlock`. */
 export interface SpatioTemporalResBlockArgs extends FramesArgs {

@@ -2,7 +2,7 @@
  * Long computations as generators, so that callers can report progress and stop between their
  * steps.
  */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import { Block, type Kwargs, type LayerArgs } from './block.ts';
 
 /**
@@ -97,74 +97,5 @@ export async function runSteps<T>(
   } finally {
     if (running !== undefined) weights?.release(running);
     steps.return(undefined as T);
-  }
-}
-
-/**
- * Tensors that live from one step to the next. Use it in `try { ... } finally { held.freeAll(); }`.
- */
-export class Held {
-  private readonly tensors = new Set<tf.Tensor>();
-
-  /** Computes a tensor inside `tf.tidy` and keeps it until it is freed or given away. */
-  hold<T extends tf.Tensor | tf.Tensor[]>(compute: () => T): T {
-    const result = tf.tidy(compute);
-    for (const tensor of [result].flat()) this.tensors.add(tensor);
-    return result;
-  }
-
-  /** Takes over a tensor that exists. */
-  adopt<T extends tf.Tensor | tf.Tensor[]>(tensors: T): T {
-    for (const tensor of [tensors].flat()) this.tensors.add(tensor);
-    return tensors;
-  }
-
-  /** Frees those of `tensors` that are held. */
-  free(...tensors: tf.Tensor[]): void {
-    for (const tensor of tensors) if (this.tensors.delete(tensor)) tensor.dispose();
-  }
-
-  /** Gives `tensors` to the caller. */
-  give<T extends tf.Tensor | tf.Tensor[]>(tensors: T): T {
-    for (const tensor of [tensors].flat()) this.tensors.delete(tensor);
-    return tensors;
-  }
-
-  /** Frees all that are held. */
-  freeAll(): void {
-    this.free(...this.tensors);
-  }
-}
-
-/** One of several computations in a row. */
-export interface ChainStep {
-  /** The path of the block that it runs. */
-  path: string;
-  /**
-   * What it does to the result of the link before, in stages that need nothing but what the stage
-   * before gives.
-   */
-  stages: ((h: tf.Tensor) => tf.Tensor)[];
-}
-
-/**
- * Runs `links` one after the other, beginning with x. What one gives is freed once the next has
- * taken it.
- */
-export function* sequence(x: tf.Tensor, links: ChainStep[]): Steps<tf.Tensor> {
-  const held = new Held();
-  try {
-    let h = x;
-    for (const { path, stages } of links) {
-      yield path;
-      for (const stage of stages) {
-        const before = h;
-        h = held.hold(() => stage(before));
-        held.free(before);
-      }
-    }
-    return held.give(h);
-  } finally {
-    held.freeAll();
   }
 }

@@ -7,7 +7,8 @@ import type { FramesArgs, Inputs, Kwargs } from './block.ts';
 import { makeTransformers } from './downBlockSpatioTemporal.ts';
 import { Upsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
-import { Held, type Steps, StepwiseBlock } from './steps.ts';
+import { type Steps, StepwiseBlock } from './steps.ts';
+import { Held } from './tensorScope.ts';
 import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 
 /** Arguments of `UpBlockSpatioTemporal`. */

@@ -1,0 +1,113 @@
+/** Tensors that live from one step of a long computation to the next, freed by `using`. */
+import * as tf from '@tensorflow/tfjs';
+import type { AnyBlock, Kwargs } from './block.ts';
+import { prefixed, type Steps, StepwiseBlock } from './steps.ts';
+
+// Browsers before 2025 lack it.
+(Symbol as { dispose: symbol }).dispose ??= Symbol.for('Symbol.dispose');
+
+/** What a block puts out. */
+type OutputOf<B> = B extends { call(...args: never): infer Output } ? Output : never;
+
+/**
+ * The tensors that a computation in steps holds. `using scope = new TensorScope()` frees all that
+ * it still holds when the function ends, also by an error or by `return` of a generator.
+ */
+export class TensorScope {
+  private readonly tensors = new Set<tf.Tensor>();
+
+  /** Takes over tensors that exist. */
+  keep<T extends tf.Tensor | tf.Tensor[]>(tensors: T): T {
+    for (const tensor of [tensors].flat()) this.tensors.add(tensor);
+    return tensors;
+  }
+
+  /** Computes inside `tf.tidy` and keeps the result. */
+  tidy<T extends tf.Tensor | tf.Tensor[]>(compute: () => T): T {
+    return this.keep(tf.tidy(compute));
+  }
+
+  /**
+   * Runs `layer` as the next step and keeps its output. A stepwise block runs in its own steps,
+   * whose paths begin with its name. Inputs may be made within the step, which frees them at its
+   * end.
+   */
+  *run<B extends AnyBlock>(
+    layer: B,
+    inputs: tf.Tensor[] | (() => tf.Tensor[]),
+    kwargs: Kwargs = {},
+  ): Steps<OutputOf<B>> {
+    if (layer instanceof StepwiseBlock && Array.isArray(inputs))
+      return this.keep(yield* prefixed(layer.name, layer.steps(inputs, kwargs)));
+    yield layer.name;
+    const made = () => (Array.isArray(inputs) ? inputs : inputs());
+    return this.tidy(() => layer.call(made(), kwargs) as OutputOf<B>);
+  }
+
+  /** Frees those of `tensors` that it holds. */
+  free(...tensors: tf.Tensor[]): void {
+    for (const tensor of tensors) if (this.tensors.delete(tensor)) tensor.dispose();
+  }
+
+  /** Frees `before`, if it holds it, and returns `after`, which takes its place. */
+  replace(before: tf.Tensor, after: tf.Tensor): tf.Tensor {
+    if (after !== before) this.free(before);
+    return after;
+  }
+
+  /** Hands `tensors` over to the caller. */
+  release<T extends tf.Tensor | tf.Tensor[]>(tensors: T): T {
+    for (const tensor of [tensors].flat()) this.tensors.delete(tensor);
+    return tensors;
+  }
+
+  /** Frees all that it holds. */
+  [Symbol.dispose](): void {
+    this.free(...this.tensors);
+  }
+}
+
+/** @deprecated The names that `TensorScope` had before. */
+export class Held extends TensorScope {
+  hold<T extends tf.Tensor | tf.Tensor[]>(compute: () => T): T {
+    return this.tidy(compute);
+  }
+  adopt<T extends tf.Tensor | tf.Tensor[]>(tensors: T): T {
+    return this.keep(tensors);
+  }
+  give<T extends tf.Tensor | tf.Tensor[]>(tensors: T): T {
+    return this.release(tensors);
+  }
+  freeAll(): void {
+    this[Symbol.dispose]();
+  }
+}
+
+/** One of several computations in a row. */
+export interface ChainStep {
+  /** The path of the block that it runs. */
+  path: string;
+  /**
+   * What it does to the result of the link before, in stages that need nothing but what the stage
+   * before gives.
+   */
+  stages: ((h: tf.Tensor) => tf.Tensor)[];
+}
+
+/**
+ * Runs `links` one after the other, beginning with x. What one gives is freed once the next has
+ * taken it.
+ */
+export function* sequence(x: tf.Tensor, links: ChainStep[]): Steps<tf.Tensor> {
+  using scope = new TensorScope();
+  let h = x;
+  for (const { path, stages } of links) {
+    yield path;
+    for (const stage of stages)
+      h = scope.replace(
+        h,
+        scope.tidy(() => stage(h)),
+      );
+  }
+  return scope.release(h);
+}
