@@ -3,7 +3,6 @@
  * `@tensorflow/tfjs-backend-webgpu`, `@tensorflow/tfjs-backend-wasm`.
  */
 import * as tf from '@tensorflow/tfjs';
-import type { MemoryLimits } from '../memory/limits.ts';
 import { countWarnings, guardMemory, type WasmModule } from './wasm/memory.ts';
 import { type Device, guardDevice, guardReads, type WebgpuBackend } from './webgpu/guard.ts';
 
@@ -59,17 +58,6 @@ export async function useBrowserBackend(
   throw new Error(
     `No backend can be used: ${refused.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}.`,
   );
-}
-
-/**
- * What is known of the memory for tensors of the current backend, besides the 4 GiB of WebAssembly.
- */
-export function browserMemoryLimits(): Partial<MemoryLimits> {
-  if (tf.getBackend() !== 'webgpu') return {};
-  const { maxBufferSize, maxStorageBufferBindingSize } = (
-    tf.backend() as WebgpuBackend & { device: Device }
-  ).device.limits;
-  return { tensorBytes: Math.min(maxBufferSize, maxStorageBufferBindingSize) };
 }
 
 async function prepare(name: BrowserBackend, automatic: boolean): Promise<void> {

@@ -11,15 +11,20 @@ export const formats = ['diffusers', 'original', 'tfjs'] as const;
  */
 export type Format = (typeof formats)[number];
 
-/** An open checkpoint: its configs, and its weights when they are asked for. */
-export interface Checkpoint {
-  /** The folder or file, as it was given. */
+// Browsers before 2025 lack it.
+(Symbol as { asyncDispose: symbol }).asyncDispose ??= Symbol.for('Symbol.asyncDispose');
+
+/**
+ * An open checkpoint: its configs, and its weights when they are asked for. `await using` closes it.
+ */
+export interface Checkpoint extends AsyncDisposable {
+  /** The folder, file or address, as it was given. */
   readonly path: string;
-  /** What it is. */
+  /** How it is stored. */
   readonly format: Format;
   /** `model_index.json`. */
   readonly index: Record<string, unknown>;
-  /** What was not given and had to be supposed, as one sentence. */
+  /** One sentence that says what was assumed because it was not given. */
   readonly assumption?: string;
   /** A component's JSON config as it is, with snake_case keys. */
   config(component: Component): Record<string, unknown>;

@@ -1,7 +1,6 @@
 /** The public checkpoint API in Node. */
 
 export * from './browser.ts';
-export type { Checkpoint, Format } from './checkpoint.ts';
 export type { Component, WeightedComponent } from './diffusers/names.ts';
 export { openModelFolder } from './diffusers/openFolder.ts';
 export { type ModelToWrite, writeModelFolder } from './diffusers/writeFolder.ts';

@@ -11,32 +11,36 @@ const frames = (count: number) => counted(count, 'frame');
 /**
  * Why a call does not fit, and what would.
  * @param plan The smallest way that was found.
- * @param always What is fixed because it cannot be otherwise.
+ * @param forcedSettings Settings that cannot be otherwise.
  */
 export function refusal(
   planner: MemoryPlanner,
   request: MemoryRequest,
   plan: MemoryPlan,
-  always: GivenSettings = {},
+  forcedSettings: GivenSettings = {},
 ): string {
   const { numFrames, height, width } = request;
   const what = `${frames(numFrames)} of ${width}x${height}`;
-  return `${what} do not fit into memory: ${shortage(request, plan)}. ${advice(planner, request, always)}`;
+  return `${what} do not fit into memory: ${shortage(request, plan)}. ${advice(planner, request, forcedSettings)}`;
 }
 
 /** What would fit: the same with what was given left out, or a smaller video. */
-function advice(planner: MemoryPlanner, request: MemoryRequest, always: GivenSettings): string {
-  const offload = always.offload ? undefined : otherOffload(planner, request);
+function advice(
+  planner: MemoryPlanner,
+  request: MemoryRequest,
+  forcedSettings: GivenSettings,
+): string {
+  const offload = forcedSettings.offload ? undefined : otherOffload(planner, request);
   if (offload) return `They fit if the pipeline is loaded with \`offload\` ${offload}.`;
-  const { guidanceTogether, ...others } = request.fixed ?? {};
-  const fixed = Object.entries(others).flatMap(([name, value]) =>
-    value === undefined || name in always ? [] : [`\`${name}\``],
+  const { guidanceTogether, ...others } = request.givenSettings ?? {};
+  const names = Object.entries(others).flatMap(([name, value]) =>
+    value === undefined || name in forcedSettings ? [] : [`\`${name}\``],
   );
   if (
-    fixed.length > 0 &&
-    planner.least({ ...request, fixed: { guidanceTogether, ...always } }).fits
+    names.length > 0 &&
+    planner.least({ ...request, givenSettings: { guidanceTogether, ...forcedSettings } }).fits
   ) {
-    return `They fit if ${fixed.join(' and ')} ${fixed.length === 1 ? 'is' : 'are'} left out, to be chosen by the memory there is.`;
+    return `They fit if ${names.join(' and ')} ${names.length === 1 ? 'is' : 'are'} left out, to be chosen by the memory there is.`;
   }
   const fitting = [fewerFrames(planner, request), smallerSize(planner, request)].filter(
     (found) => found !== undefined,
@@ -51,10 +55,10 @@ function advice(planner: MemoryPlanner, request: MemoryRequest, always: GivenSet
  * way.
  */
 function otherOffload(planner: MemoryPlanner, request: MemoryRequest): OffloadMode | undefined {
-  if (request.fixed?.offload === undefined) return undefined;
+  if (request.givenSettings?.offload === undefined) return undefined;
   const { fits, offload } = planner.plan({
     ...request,
-    fixed: { ...request.fixed, offload: undefined },
+    givenSettings: { ...request.givenSettings, offload: undefined },
   });
   return fits ? offload : undefined;
 }

@@ -86,16 +86,16 @@ export interface Estimate {
 export interface Call {
   device: Device;
   size: VideoSize;
-  levers: MemorySettings;
+  settings: MemorySettings;
   offload: OffloadMode;
 }
 
 /** Predicts the memory of a call. */
 export function estimateMemory(
   models: StageModels,
-  { device, size, levers, offload }: Call,
+  { device, size, settings, offload }: Call,
 ): Estimate {
-  const stages = models.stages(device, size, levers);
+  const stages = models.stages(device, size, settings);
   const arena = new Arena(behaviours[device].allocator);
   const load = (name: ModelName, path?: string) =>
     models.weightsOf(name, path).map(({ bytes }) => arena.take(bytes));
@@ -133,7 +133,7 @@ export function estimateMemory(
  * ones of the frames that are decoded together. Known without running anything, which takes minutes
  * for sizes far beyond what there is room for.
  */
-export function leastMemory(models: StageModels, { device, size, levers }: Call): Estimate {
+export function leastMemory(models: StageModels, { device, size, settings }: Call): Estimate {
   const { pictures, decoded } = size;
   const estimate = (stage: StageEstimate['stage'], pictures: number): StageEstimate => {
     const bytes = models.featureBytes(size, pictures);
@@ -141,7 +141,7 @@ export function leastMemory(models: StageModels, { device, size, levers }: Call)
   };
   const stages = [
     estimate('encoding', pictures),
-    ...(decoded ? [estimate('decoding', levers.decodeChunkSize)] : []),
+    ...(decoded ? [estimate('decoding', settings.decodeChunkSize)] : []),
   ];
   return { stages, ...highest(stages) };
 }

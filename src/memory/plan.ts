@@ -18,7 +18,7 @@ import {
 import type { Device } from './shapes/allocators.ts';
 import { type MemorySettings, type ModelConfigs, StageModels, type VideoSize } from './stages.ts';
 
-/** What is to be made, on what, and what is fixed of how. */
+/** A call to plan: its size, its device, the memory there is and the settings already given. */
 export interface MemoryRequest extends VideoSize {
   /** What it runs on. */
   device: Device;
@@ -31,8 +31,8 @@ export interface MemoryRequest extends VideoSize {
   deviceBytes?: number;
   /** The largest tensor that the device takes, in bytes. Default: without limit. */
   tensorBytes?: number;
-  /** Settings that are not for the planner to choose. */
-  fixed?: GivenSettings;
+  /** Settings that the planner does not choose. */
+  givenSettings?: GivenSettings;
 }
 
 /** Settings that are given, so that the planner does not choose them. */
@@ -48,7 +48,7 @@ export interface MemoryPlan extends Estimate {
   /** Whether it fits. If not, the plan is the one that takes least. */
   fits: boolean;
   /** The settings that change how much memory the call takes. */
-  levers: MemorySettings;
+  settings: MemorySettings;
   /** Where weights are while they are not at work. */
   offload: OffloadMode;
   /** What saves memory and is not as fast, in words; nothing if there is enough. */
@@ -144,28 +144,28 @@ export class MemoryPlanner {
     decodeChunkSize: number,
     offload: OffloadMode,
   ): MemoryPlan {
-    const levers = { ...sampling, decodeChunkSize };
-    const call: Call = { device: request.device, size: request, levers, offload };
+    const settings = { ...sampling, decodeChunkSize };
+    const call: Call = { device: request.device, size: request, settings, offload };
     const fitting = ({ stages }: Estimate) => stages.every((stage) => fits(stage, request));
     const least = leastMemory(this.models, call);
     const estimate = fitting(least) ? estimateMemory(this.models, call) : least;
     return {
       ...estimate,
       fits: fitting(estimate),
-      levers,
+      settings,
       offload,
-      choices: choicesOf(levers, offload, request),
+      choices: choicesOf(settings, offload, request),
     };
   }
 }
 
 /** What is chosen that saves memory and is not as fast, in a few words each. */
 function choicesOf(
-  levers: MemorySettings,
+  settings: MemorySettings,
   offload: OffloadMode,
   { device, guided, numFrames, decoded }: MemoryRequest,
 ): string[] {
-  const { guidanceTogether, attentionBytes, forwardChunking, decodeChunkSize } = levers;
+  const { guidanceTogether, attentionBytes, forwardChunking, decodeChunkSize } = settings;
   const frames = (count: number) => counted(count, 'frame');
   const choices = [
     guided && !guidanceTogether && 'the halves of guidance in turn',
@@ -195,12 +195,17 @@ function fits(stage: StageEstimate, request: MemoryRequest): boolean {
   );
 }
 
-function offloads({ fixed }: MemoryRequest): OffloadMode[] {
-  return fixed?.offload ? [fixed.offload] : ['none', 'model', 'sequential'];
+function offloads({ givenSettings }: MemoryRequest): OffloadMode[] {
+  return givenSettings?.offload ? [givenSettings.offload] : ['none', 'model', 'sequential'];
 }
 
 /** Settings of sampling from the fastest to the smallest. */
-function samplingSettings({ device, guided, numFrames, fixed }: MemoryRequest): SamplingSettings[] {
+function samplingSettings({
+  device,
+  guided,
+  numFrames,
+  givenSettings,
+}: MemoryRequest): SamplingSettings[] {
   const divisors = Array.from({ length: numFrames }, (_, i) => i + 1).filter(
     (n) => numFrames % n === 0,
   );
@@ -216,7 +221,7 @@ function samplingSettings({ device, guided, numFrames, fixed }: MemoryRequest): 
   ];
   const settings = ladder.map((step) => ({
     ...step,
-    ...given(fixed, ['guidanceTogether', 'attentionBytes', 'forwardChunking']),
+    ...given(givenSettings, ['guidanceTogether', 'attentionBytes', 'forwardChunking']),
   }));
   return settings.filter(
     (step, i) => i === 0 || JSON.stringify(step) !== JSON.stringify(settings[i - 1]),
@@ -224,11 +229,16 @@ function samplingSettings({ device, guided, numFrames, fixed }: MemoryRequest): 
 }
 
 /** Numbers of frames to decode together, from all of them down. */
-function chunkSizes({ numFrames, decoded, fixed }: MemoryRequest, offload: OffloadMode): number[] {
-  if (fixed?.decodeChunkSize) return [fixed.decodeChunkSize];
+function chunkSizes(
+  { numFrames, decoded, givenSettings }: MemoryRequest,
+  offload: OffloadMode,
+): number[] {
+  if (givenSettings?.decodeChunkSize) return [givenSettings.decodeChunkSize];
   if (!decoded) return [numFrames];
   const least =
-    offload === 'none' && fixed?.offload === undefined ? Math.min(USUAL_CHUNK, numFrames) : 1;
+    offload === 'none' && givenSettings?.offload === undefined
+      ? Math.min(USUAL_CHUNK, numFrames)
+      : 1;
   const parts = [1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, numFrames];
   return [...new Set(parts.map((count) => Math.max(least, Math.ceil(numFrames / count))))].sort(
     (a, b) => b - a,

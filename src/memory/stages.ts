@@ -3,43 +3,20 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { staysHalf } from '../checkpoints/weights/reader.ts';
-import {
-  type Chunking,
-  type ComputeDtype,
-  limitScores,
-  type Steps,
-  withoutWeights,
-} from '../layers/index.ts';
-import {
-  AutoencoderKLTemporalDecoder,
-  type AutoencoderKLTemporalDecoderConfig,
-  type CLIPVisionConfig,
-  CLIPVisionModelWithProjection,
-  type UNetSpatioTemporalConditionConfig,
-  UNetSpatioTemporalConditionModel,
-} from '../models/index.ts';
+import { type Chunking, limitScores, type Steps } from '../layers/index.ts';
+import { declareModels, type Models, type NetworkConfigs } from '../models/declareModels.ts';
 import type { ModelName } from '../models/names.ts';
 import { declareHalf } from '../ops/tensorflow/halfWeights.ts';
 import type { Device } from './shapes/allocators.ts';
 import { type Allocations, dryRun } from './shapes/dryRun.ts';
 
-/**
- * The configurations of the models, with camelCase keys, and in what they are held and computed.
- */
-export interface ModelConfigs {
-  /** `unet/config.json`. */
-  unet: UNetSpatioTemporalConditionConfig;
-  /** `vae/config.json`. */
-  vae: AutoencoderKLTemporalDecoderConfig;
-  /** `image_encoder/config.json`. */
-  imageEncoder: CLIPVisionConfig;
-  /** What the UNet and the VAE compute in. Default float32. */
-  dtype?: ComputeDtype;
+/** The configurations of the models, what they compute in, and how their weights are held. */
+export interface ModelConfigs extends NetworkConfigs {
   /** Models whose weights stay in half precision in memory. Default: none. */
   held?: Partial<Record<ModelName, 'half'>>;
 }
 
-/** What is to be made. */
+/** The size of a call. */
 export interface VideoSize {
   /** In pixels. */
   height: number;
@@ -93,7 +70,7 @@ export interface StageMemory extends Allocations {
  */
 export class StageModels {
   private readonly configs: ModelConfigs;
-  private declared?: ReturnType<typeof declare>;
+  private declared?: Models;
   private readonly known = new Map<string, StageMemory>();
   private readonly weights = new Map<ModelName, WeightBytes[]>();
 
@@ -113,13 +90,13 @@ export class StageModels {
   }
 
   /** Every stage of a call, in order. */
-  stages(device: Device, size: VideoSize, levers: MemorySettings): StageMemory[] {
+  stages(device: Device, size: VideoSize, settings: MemorySettings): StageMemory[] {
     const stages = [
       this.encodingImage(device, size),
-      this.encodingPicture(device, size, levers),
-      this.sampling(device, size, levers),
+      this.encodingPicture(device, size, settings),
+      this.sampling(device, size, settings),
     ];
-    return size.decoded ? [...stages, this.decoding(device, size, levers)] : stages;
+    return size.decoded ? [...stages, this.decoding(device, size, settings)] : stages;
   }
 
   /** The weights of a model, or of the block of it at `path`. */
@@ -273,17 +250,9 @@ export class StageModels {
   }
 }
 
-/** Makes models without weights. */
-function declare({ unet, vae, imageEncoder, dtype = 'float32', held = {} }: ModelConfigs) {
-  const models = {
-    unet: new UNetSpatioTemporalConditionModel(unet),
-    vae: new AutoencoderKLTemporalDecoder(vae),
-    imageEncoder: new CLIPVisionModelWithProjection(imageEncoder),
-  };
-  for (const model of [models.unet, models.vae]) model.computeDtype = dtype;
-  withoutWeights(() => {
-    for (const model of Object.values(models)) model.build();
-  });
+/** Declares the models, with half-precision weights as they are held. */
+function declare({ held = {}, ...configs }: ModelConfigs): Models {
+  const models = declareModels(configs);
   for (const [name, model] of Object.entries(models)) {
     if (held[name as ModelName] !== 'half') continue;
     for (const { variable } of model.parameters())

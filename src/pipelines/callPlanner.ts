@@ -1,7 +1,8 @@
-/** Plans the calls of a pipeline on the device and with the memory that it has. */
+/** Plans the calls of a pipeline on its device, with the memory that there is. */
 
 import { refusal } from '../memory/advice.ts';
 import { MemoryError } from '../memory/errors.ts';
+import type { OffloadMode } from '../memory/estimate.ts';
 import type { MemoryLimits } from '../memory/limits.ts';
 import {
   type GivenSettings,
@@ -13,53 +14,41 @@ import type { Device } from '../memory/shapes/allocators.ts';
 import type { ModelConfigs, VideoSize } from '../memory/stages.ts';
 import type { CallPlanner } from './components.ts';
 import { guidanceScales } from './guidance.ts';
+import { callDefaults } from './settings.ts';
 import type { PlannedCall } from './types.ts';
 
 /**
  * Plans calls of models with these configurations.
- * @param limits Asked at each call: what there is changes with what else runs.
- * @param always What cannot be otherwise.
+ * @param limits Called at each plan, because the memory that is free changes.
+ * @param forcedSettings Settings that cannot be otherwise.
  */
 export function callPlanner(
   configs: ModelConfigs,
   device: Device,
   limits: () => Partial<MemoryLimits>,
-  always: GivenSettings = {},
+  forcedSettings: GivenSettings = {},
 ): CallPlanner {
   const planner = new MemoryPlanner(configs);
   let promised: { size: VideoSize; plan: MemoryPlan } | undefined;
   return {
     plan(size: VideoSize, given: GivenSettings): MemoryPlan {
-      const fixed = { ...given, ...always };
-      // What was planned before loading holds after it, though the memory that is free has changed.
-      if (promised && sameSize(promised.size, size) && follows(promised.plan, fixed))
+      const givenSettings = { ...given, ...forcedSettings };
+      // A plan made before loading holds after it, though the memory that is free has changed.
+      if (promised && isEqual(promised.size, size) && follows(promised.plan, givenSettings))
         return promised.plan;
-      const request: MemoryRequest = { ...size, ...limits(), device, fixed };
+      const request: MemoryRequest = { ...size, ...limits(), device, givenSettings };
       const plan = planner.plan(request);
-      if (!plan.fits) throw new MemoryError(refusal(planner, request, plan, always));
+      if (!plan.fits) throw new MemoryError(refusal(planner, request, plan, forcedSettings));
       promised = { size, plan };
       return plan;
     },
   };
 }
 
-function sameSize(a: VideoSize, b: VideoSize): boolean {
-  const names = [
-    'height',
-    'width',
-    'numFrames',
-    'pictures',
-    'videos',
-    'guided',
-    'decoded',
-  ] as const;
-  return names.every((name) => a[name] === b[name]);
-}
-
-/** Whether a plan has everything that is fixed. */
-function follows({ levers, offload }: MemoryPlan, fixed: GivenSettings): boolean {
-  const chosen: GivenSettings = { ...levers, offload };
-  return Object.entries(fixed).every(
+/** Whether a plan has every given setting. */
+function follows({ settings, offload }: MemoryPlan, given: GivenSettings): boolean {
+  const chosen: GivenSettings = { ...settings, offload };
+  return Object.entries(given).every(
     ([name, value]) => value === undefined || isEqual(chosen[name as keyof GivenSettings], value),
   );
 }
@@ -68,15 +57,13 @@ const isEqual = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify
 
 /** The size of a call, with the defaults of `generate`. */
 export function sizeOfCall(call: PlannedCall, numFramesOfUnet = 25): VideoSize {
-  const {
-    height = 576,
-    width = 1024,
-    numFrames = numFramesOfUnet,
-    pictures = 1,
-    numVideosPerPrompt = 1,
-    outputType,
-  } = call;
-  const scales = guidanceScales(call.minGuidanceScale ?? 1, call.maxGuidanceScale ?? 3, numFrames);
+  const defaults = { ...callDefaults, numFrames: numFramesOfUnet, pictures: 1 };
+  const { height, width, numFrames, pictures, numVideosPerPrompt, outputType, ...guidance } = {
+    ...defaults,
+    ...defined(call),
+  };
+  const { minGuidanceScale, maxGuidanceScale } = guidance;
+  const scales = guidanceScales(minGuidanceScale, maxGuidanceScale, numFrames);
   return {
     ...{ height, width, numFrames, pictures },
     videos: pictures * numVideosPerPrompt,
@@ -84,3 +71,16 @@ export function sizeOfCall(call: PlannedCall, numFramesOfUnet = 25): VideoSize {
     decoded: outputType !== 'latent',
   };
 }
+
+/** The settings that a call does not leave to the planner. */
+export function givenSettings(call: PlannedCall, offload?: OffloadMode): GivenSettings {
+  const { guidanceTogether, decodeChunkSize, forwardChunkSize: size } = call;
+  const forwardChunking = size === undefined ? undefined : ({ size, dim: 0 } as const);
+  return { offload, guidanceTogether, decodeChunkSize, forwardChunking };
+}
+
+/** `options` without those that are undefined, so that they can be spread over defaults. */
+const defined = <T extends object>(options: T): { [K in keyof T]: NonNullable<T[K]> } =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]: NonNullable<T[K]>;
+  };

@@ -59,8 +59,8 @@ export interface Offload {
 export interface CallPlanner {
   /**
    * Plans one call.
-   * @param fixed What is not to be chosen.
-   * @throws One sentence with the nearest sizes that fit, if this one does not.
+   * @param given The settings that the planner does not choose.
+   * @throws MemoryError that names the nearest sizes that fit, if this one does not fit.
    */
-  plan(size: VideoSize, fixed: GivenSettings): MemoryPlan;
+  plan(size: VideoSize, given: GivenSettings): MemoryPlan;
 }

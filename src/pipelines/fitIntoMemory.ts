@@ -1,45 +1,43 @@
 /** Makes one sampling call run as its memory plan says. */
 import { attentionsIn } from '../layers/index.ts';
+import { givenSettings, sizeOfCall } from './callPlanner.ts';
 import type { Components } from './components.ts';
 import type { CallSettings } from './settings.ts';
 import type { GenerateOptions } from './types.ts';
 
+/** A call that fits, until it is disposed of. */
+export interface FittedCall extends Disposable {
+  /** The settings of the call, with those that the plan has chosen. */
+  settings: CallSettings;
+}
+
 /**
- * Plans the call and sets its models up for it, until `undo`. What was given stays.
- * @throws One sentence with the nearest sizes that fit, if the call does not.
+ * Plans the call and sets its models up for it. Settings that were given stay. Disposing of the
+ * result sets the models back.
+ * @throws MemoryError that names the nearest sizes that fit, if the call does not fit.
  */
 export function fitIntoMemory(
   { planner, offload, unet, vae }: Components,
   settings: CallSettings,
-  scales: number[],
-  { decodeChunkSize, guidanceTogether }: GenerateOptions,
-): { settings: CallSettings; undo: () => void } {
-  if (!planner) return { settings, undo: () => {} };
-  const { batch, numVideosPerPrompt, outputType } = settings;
-  const size = {
-    ...settings,
-    pictures: batch,
-    videos: batch * numVideosPerPrompt,
-    guided: scales.some((scale) => scale > 1),
-    decoded: outputType !== 'latent',
-  };
+  options: GenerateOptions,
+): FittedCall {
+  if (!planner) return { settings, [Symbol.dispose]: () => {} };
   const given = unet.forwardChunking;
-  const { levers } = planner.plan(size, {
-    offload: offload?.mode ?? 'none',
-    guidanceTogether,
-    forwardChunking: given,
-    decodeChunkSize,
-  });
+  const { attentionBytes, forwardChunking, ...chosen } = planner.plan(
+    sizeOfCall({ ...settings, pictures: settings.batch }),
+    { ...givenSettings(options, offload?.mode ?? 'none'), forwardChunking: given },
+  ).settings;
   const attentions = [unet, vae]
     .flatMap(attentionsIn)
     .filter(({ scoreBytes }) => scoreBytes === undefined);
-  for (const attention of attentions) attention.scoreBytes = levers.attentionBytes;
-  if (!given && levers.forwardChunking)
-    unet.enableForwardChunking(levers.forwardChunking.size, levers.forwardChunking.dim);
-  const undo = () => {
-    for (const attention of attentions) attention.scoreBytes = undefined;
-    if (!given) unet.disableForwardChunking();
+  for (const attention of attentions) attention.scoreBytes = attentionBytes;
+  if (!given && forwardChunking)
+    unet.enableForwardChunking(forwardChunking.size, forwardChunking.dim);
+  return {
+    settings: { ...settings, ...chosen },
+    [Symbol.dispose]: () => {
+      for (const attention of attentions) attention.scoreBytes = undefined;
+      if (!given) unet.disableForwardChunking();
+    },
   };
-  const { decodeChunkSize: frames, guidanceTogether: together } = levers;
-  return { settings: { ...settings, decodeChunkSize: frames, guidanceTogether: together }, undo };
 }

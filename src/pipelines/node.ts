@@ -1,14 +1,22 @@
 /** The pipeline with loading from disk, for Node. */
+import { useBackend } from '../backends/index.ts';
 import {
   type Checkpoint,
   locateModel,
   openCheckpoint,
   type SingleFileOptions,
 } from '../checkpoints/index.ts';
-import { loadComponents } from './loading/assemble.ts';
+import { memoryLimits } from '../memory/limits.ts';
+import type { Device } from '../memory/shapes/allocators.ts';
+import { deviceName } from '../ops/device.ts';
+import { recordGraph } from '../recording/recordGraph.ts';
+import { assemble, type Environment } from './loading/assemble.ts';
+import { offloadBlocks, offloadModels } from './loading/offload.ts';
 import { type SaveOptions, saveComponents } from './loading/savePretrained.ts';
-import { StableVideoDiffusionPipeline as SamplingPipeline } from './stableVideoDiffusion.ts';
+import { SamplingPipeline } from './stableVideoDiffusion.ts';
 import type { LoadOptions } from './types.ts';
+
+const offloads = { model: offloadModels, sequential: offloadBlocks };
 
 /** Options of `fromSingleFile`. */
 export interface SingleFileLoadOptions
@@ -25,8 +33,9 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
    * by its name `org/name` from the hub: what is not in the cache of Python's huggingface_hub yet
    * is fetched into it.
    *
-   * @throws If the model is no such pipeline or cannot be had, weights do not fit, or the backend
-   * cannot be used.
+   * @throws CheckpointError if the model is of another class, is broken or cannot be downloaded, or
+   * its weights do not fit its configs; MemoryError if there is too little memory; Error if the
+   * backend cannot be used; the signal's reason if it aborts.
    */
   static async fromPretrained(
     model: string,
@@ -46,10 +55,11 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
   }
 
   /**
-   * Loads a pipeline from an original file, such as `svd_xt.safetensors`, which holds weights
-   * alone. The configs are those of the published models, unless `config` says which.
+   * Loads a pipeline from an original file, such as `svd_xt.safetensors`, which holds only weights.
+   * The configs are those of the published models, unless `config` says which.
    *
-   * @throws Like `fromPretrained`, and if it is not known how many frames the model was trained on.
+   * @throws As `fromPretrained` does, and if it is not known how many frames the model was trained
+   * on.
    */
   static async fromSingleFile(
     path: string,
@@ -62,10 +72,16 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
   }
 
   private static async load(
-    files: Checkpoint,
+    checkpoint: Checkpoint,
     options: LoadOptions,
   ): Promise<StableVideoDiffusionPipeline> {
-    const pipe = new StableVideoDiffusionPipeline(await loadComponents(files, options));
+    await using files = checkpoint;
+    checkOption('offload', options.offload, ['none', ...Object.keys(offloads)]);
+    checkOption('weightDtype', options.weightDtype, ['auto', 'float32']);
+    await useBackend(options.backend ?? 'auto', { threads: options.threads, tf32: options.tf32 });
+    const pipe = new StableVideoDiffusionPipeline(
+      await assemble(files, environmentOf(options), options),
+    );
     pipe.reopen = files.reopen;
     return pipe;
   }
@@ -79,5 +95,28 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
    */
   savePretrained(folder: string, options: SaveOptions = {}): Promise<void> {
     return saveComponents(this.components, folder, options, this.reopen);
+  }
+}
+
+/** Node, on the current backend. */
+function environmentOf({ memory }: LoadOptions): Environment {
+  const device = deviceName() as Device;
+  return {
+    limits: () => ({
+      ...memoryLimits(device),
+      ...(memory !== undefined && { processBytes: memory }),
+    }),
+    offloads,
+    // A session takes its inputs from the processor's memory: on a card, every run would move the
+    // weights there.
+    recordGraph: device === 'tensorflow-cpu' ? recordGraph : undefined,
+    wasmAdvice:
+      "Use the tensorflow backend (`svd setup tensorflow`), `offload: 'sequential'` (`--offload sequential`), or a smaller model.",
+  };
+}
+
+function checkOption(name: string, value: string | undefined, allowed: string[]): void {
+  if (value !== undefined && !allowed.includes(value)) {
+    throw new Error(`\`${name}\` has to be one of ${allowed.join(', ')} but is ${value}.`);
   }
 }

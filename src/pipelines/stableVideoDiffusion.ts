@@ -17,6 +17,7 @@ import { guidanceScales, guide } from './guidance.ts';
 import { type CallConstraints, type CallSettings, checkCall, latentShape } from './settings.ts';
 import type {
   CallbackTensors,
+  CallingPipeline,
   FloatArray,
   Frames,
   GenerateOptions,
@@ -33,10 +34,10 @@ import { type CallWatch, stepOptions } from './watch.ts';
 type Condition = [context: tf.Tensor, picture: tf.Tensor];
 
 /**
- * One still picture in, a short video out. This class runs anywhere; `fromPretrained.ts` adds
- * loading from disk.
+ * The sampling call, without loading: one still picture in, a short video out. It runs anywhere;
+ * `StableVideoDiffusionPipeline` of `node.ts` and `browser.ts` adds loading.
  */
-export class StableVideoDiffusionPipeline {
+export class SamplingPipeline implements CallingPipeline {
   /** Its parts. */
   readonly components: Components;
 
@@ -103,7 +104,8 @@ export class StableVideoDiffusionPipeline {
     scheduler.setTimesteps(checked.sigmas ? null : checked.numInferenceSteps, {
       sigmas: checked.sigmas,
     });
-    const { settings, undo } = fitIntoMemory(this.components, checked, scales, options);
+    using fitted = fitIntoMemory(this.components, checked, options);
+    const { settings } = fitted;
     const held = new Held();
     try {
       const embeddings = held.adopt(
@@ -125,7 +127,6 @@ export class StableVideoDiffusionPipeline {
       return options.returnDict === false ? frames : { frames };
     } finally {
       held.freeAll();
-      undo();
     }
   }
 

@@ -8,7 +8,7 @@ import type { ComputeDtype } from '../layers/index.ts';
 import type { FloatArray, RgbImage } from '../media/image.ts';
 import type { MemoryPlan } from '../memory/plan.ts';
 import type { Generator } from '../random/generator.ts';
-import type { StableVideoDiffusionPipeline } from './stableVideoDiffusion.ts';
+import type { Components } from './components.ts';
 
 export type { FloatArray };
 
@@ -37,12 +37,25 @@ export interface Progress {
  */
 export type CallbackTensors = Record<string, tf.Tensor>;
 
+/** The pipeline, as its callbacks see it. */
+export interface CallingPipeline
+  extends Pick<Components, 'vae' | 'imageEncoder' | 'unet' | 'scheduler'> {
+  /** All its parts. */
+  readonly components: Components;
+  /** Decodes latents `[videos*F, h, w, C]` to frames `[videos, F, H, W, 3]` in [0, 1]. */
+  decodeLatents(
+    latents: tf.Tensor4D,
+    numFrames: number,
+    decodeChunkSize: number,
+  ): Promise<FloatArray>;
+}
+
 /**
  * Called after each sampling step. May return `{ latents }` to replace the latents; the pipeline
  * then owns the returned tensor.
  */
 export type StepCallback = (
-  pipe: StableVideoDiffusionPipeline,
+  pipe: CallingPipeline,
   step: number,
   timestep: number,
   tensors: CallbackTensors,

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { AnyBlock } from '../layers/index.ts';
 import type { FloatArray } from '../media/image.ts';
 import { channelsFirst } from '../pipelines/axes.ts';
-import type { StableVideoDiffusionPipeline } from '../pipelines/stableVideoDiffusion.ts';
+import type { SamplingPipeline } from '../pipelines/stableVideoDiffusion.ts';
 import type { Reference } from './reference.ts';
 
 /**
@@ -28,7 +28,7 @@ export class BlockOutputs {
    * reference's output of the block instead of its own.
    */
   static async start(
-    pipe: StableVideoDiffusionPipeline,
+    pipe: SamplingPipeline,
     reference: Reference,
     teacherForced: boolean,
   ): Promise<BlockOutputs> {

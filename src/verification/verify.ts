@@ -1,7 +1,7 @@
 /** Replays the call of a reference and compares every stage with that of diffusers. */
 import type * as tf from '@tensorflow/tfjs';
 import type { FloatArray } from '../media/image.ts';
-import { StableVideoDiffusionPipeline } from '../pipelines/stableVideoDiffusion.ts';
+import { SamplingPipeline } from '../pipelines/stableVideoDiffusion.ts';
 import type { Progress } from '../pipelines/types.ts';
 import { Generator } from '../random/generator.ts';
 import { BlockOutputs, stageTensor } from './blockOutputs.ts';
@@ -58,7 +58,7 @@ export interface VerifyOptions {
  * @throws When `generate` throws.
  */
 export async function verifyReference(
-  pipe: StableVideoDiffusionPipeline,
+  pipe: SamplingPipeline,
   reference: Reference,
   { stageInputs = 'own', signal, onProgress }: VerifyOptions = {},
 ): Promise<StageResult[]> {
@@ -144,10 +144,10 @@ function compareStage(
 }
 
 /** A pipeline whose encoders compute, and then return the reference's results. */
-class ReferenceFedPipeline extends StableVideoDiffusionPipeline {
+class ReferenceFedPipeline extends SamplingPipeline {
   private readonly reference: Reference;
 
-  constructor(components: StableVideoDiffusionPipeline['components'], reference: Reference) {
+  constructor(components: SamplingPipeline['components'], reference: Reference) {
     super(components);
     this.reference = reference;
   }
@@ -156,12 +156,12 @@ class ReferenceFedPipeline extends StableVideoDiffusionPipeline {
     return stageTensor(this.reference, stage);
   }
   protected override async encodeImage(
-    ...call: Parameters<StableVideoDiffusionPipeline['encodeImage']>
+    ...call: Parameters<SamplingPipeline['encodeImage']>
   ): Promise<tf.Tensor> {
     return this.substitute(await super.encodeImage(...call), 'image_embeddings');
   }
   protected override async encodePicture(
-    ...call: Parameters<StableVideoDiffusionPipeline['encodePicture']>
+    ...call: Parameters<SamplingPipeline['encodePicture']>
   ): Promise<tf.Tensor> {
     return this.substitute(await super.encodePicture(...call), 'image_latents');
   }

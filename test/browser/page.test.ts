@@ -376,7 +376,7 @@ describe('the browser example', () => {
     const cases = [
       {
         values: { model: './nowhere' },
-        message: /nowhere\/model_index.json cannot be had: the server answers 404/,
+        message: /nowhere\/model_index.json cannot be downloaded: the server answers 404/,
       },
       { values: { variant: 'fp64' }, message: /image_encoder\/ has no model\.fp64\.safetensors/ },
       // It does not allow its use to other sites.

@@ -11,7 +11,7 @@ const types: Record<string, string> = {
   '.json': 'application/json',
 };
 
-/** A server that runs. Its requests, headers and versions may be changed meanwhile. */
+/** A server that runs. All but its address may be changed meanwhile. */
 export interface TestServer {
   /** Ends with a slash. */
   address: string;
@@ -21,6 +21,10 @@ export interface TestServer {
   headers: Record<string, string>;
   /** Whether answers tell by ETag and Last-Modified which version of a file they are of. */
   versions: boolean;
+  /** Whether it sends parts of files. */
+  ranges: boolean;
+  /** The bytes of files that it has sent. */
+  sentBytes: number;
   close(): void;
 }
 
@@ -33,9 +37,13 @@ export async function serve(...folders: string[]): Promise<TestServer> {
     const file = folders.map((folder) => join(folder, path)).find((file) => existsSync(file));
     if (!file) return response.writeHead(404, running.headers).end();
     const { size, mtime } = statSync(file);
-    response.writeHead(200, {
+    const range = running.ranges && /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
+    const [start, end] = range ? range.slice(1).map(Number) : [0, size - 1];
+    running.sentBytes += request.method === 'HEAD' ? 0 : end + 1 - start;
+    response.writeHead(range ? 206 : 200, {
       'Content-Type': types[extname(file)] ?? 'application/octet-stream',
-      'Content-Length': size,
+      'Content-Length': end + 1 - start,
+      ...(range && { 'Content-Range': `bytes ${start}-${end}/${size}` }),
       'Cache-Control': 'no-store',
       ...(running.versions && {
         ETag: `"${size}-${mtime.getTime()}"`,
@@ -44,7 +52,7 @@ export async function serve(...folders: string[]): Promise<TestServer> {
       ...running.headers,
     });
     if (request.method === 'HEAD') response.end();
-    else createReadStream(file).pipe(response);
+    else createReadStream(file, size > 0 ? { start, end } : {}).pipe(response);
   });
   await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
   const running: TestServer = {
@@ -52,6 +60,8 @@ export async function serve(...folders: string[]): Promise<TestServer> {
     requests: [],
     headers: {},
     versions: true,
+    ranges: true,
+    sentBytes: 0,
     close: () => server.close(),
   };
   return running;

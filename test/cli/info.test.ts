@@ -97,7 +97,7 @@ describe('svd info', () => {
     expect(described.plans.map(({ device }) => device)).to.deep.equal([...devices]);
     const [plan] = described.plans;
     expect(plan).to.deep.include({ fits: true, offload: 'model', availableBytes: 2 ** 31 });
-    expect(plan.levers).to.deep.include({ decodeChunkSize: 1, guidanceTogether: false });
+    expect(plan.settings).to.deep.include({ decodeChunkSize: 1, guidanceTogether: false });
     expect(plan.stages.map(({ model }) => model)).to.deep.equal([
       'imageEncoder',
       'vae',

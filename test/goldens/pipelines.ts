@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { clipPixelValues, vaePixelValues } from '../../src/media/preprocess.ts';
-import type { StableVideoDiffusionPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
+import type { SamplingPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
 import type { FloatArray, GenerateOptions, ImageInput } from '../../src/pipelines/types.ts';
 import { toOurs, toTheirs } from '../harness/fixtures.ts';
 import { departures, expectSummary, golden, type Values } from '../harness/goldens.ts';
@@ -25,7 +25,7 @@ function namedLatents(name: string, shape: [number, number, number, number, numb
 
 /** Latents of a call in diffusers' order. */
 async function latentsOf(
-  pipe: StableVideoDiffusionPipeline,
+  pipe: SamplingPipeline,
   image: ImageInput,
   options: Options,
 ): Promise<Values> {
@@ -45,7 +45,7 @@ async function pt({ data, shape }: { data: Float32Array; shape: number[] }): Pro
 
 describe('sampling of a tensor image, numbers of svd-goldens.json', () => {
   const path = ['models', 'pipeline_tiny'];
-  let pipe: StableVideoDiffusionPipeline;
+  let pipe: SamplingPipeline;
   let image: tf.Tensor;
   let latents: tf.Tensor;
   let options: Options;
@@ -136,7 +136,7 @@ describe('sampling of pictures, numbers of svd-goldens.json', () => {
     numInferenceSteps: 3,
     noiseAugStrength: 0,
   };
-  let pipe: StableVideoDiffusionPipeline;
+  let pipe: SamplingPipeline;
 
   before(async () => {
     pipe = await pipelineByName(pipelines.pipeline_pil);

@@ -6,21 +6,19 @@ import {
   CLIPVisionModelWithProjection,
   UNetSpatioTemporalConditionModel,
 } from '../../src/models/index.ts';
-import { StableVideoDiffusionPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
+import { SamplingPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
 import { EulerDiscreteScheduler } from '../../src/schedulers/index.ts';
 import { fillByName } from './nameHash.ts';
 
 type Json = Record<string, unknown>;
 
 /** Builds a pipeline from diffusers' JSON configs. */
-export async function pipelineByName(
-  components: Record<string, Json>,
-): Promise<StableVideoDiffusionPipeline> {
+export async function pipelineByName(components: Record<string, Json>): Promise<SamplingPipeline> {
   const vae = new AutoencoderKLTemporalDecoder(camelCaseConfig(components.vae));
   const imageEncoder = new CLIPVisionModelWithProjection(camelCaseConfig(components.image_encoder));
   const unet = new UNetSpatioTemporalConditionModel(camelCaseConfig(components.unet));
   for (const model of [vae, imageEncoder, unet]) await fillByName(model);
-  return new StableVideoDiffusionPipeline({
+  return new SamplingPipeline({
     vae,
     imageEncoder,
     unet,

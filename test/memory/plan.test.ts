@@ -59,9 +59,9 @@ const bytesOf = ({ stages }: MemoryPlan, name: string) =>
 
 describe('planMemory', () => {
   it('takes the fastest way where there is enough memory', () => {
-    const { fits, choices, levers, offload } = plan({ processBytes: 100 * GiB });
+    const { fits, choices, settings, offload } = plan({ processBytes: 100 * GiB });
     expect({ fits, choices, offload }).to.deep.equal({ fits: true, choices: [], offload: 'none' });
-    expect(levers).to.deep.equal({
+    expect(settings).to.deep.equal({
       guidanceTogether: true,
       attentionBytes: 16 * 2 ** 20,
       decodeChunkSize: 14,
@@ -91,21 +91,24 @@ describe('planMemory', () => {
       'sequential',
       'sequential',
     ]);
-    const chunks = plans.map(({ levers }) => levers.decodeChunkSize);
+    const chunks = plans.map(({ settings }) => settings.decodeChunkSize);
     expect(chunks[0]).to.equal(14);
     expect(chunks[1], 'no less than usual while offload can help').to.be.at.least(8);
     expect(chunks[4]).to.be.below(8);
   });
 
-  it('leaves what is fixed', () => {
-    const fixed = {
+  it('leaves what is given', () => {
+    const givenSettings = {
       offload: 'none',
       guidanceTogether: false,
       decodeChunkSize: 2,
       forwardChunking: { size: 7, dim: 0 },
     } as const;
-    const { levers, offload, choices } = plan({ fixed });
-    expect({ ...levers, offload }).to.deep.equal({ ...fixed, attentionBytes: 16 * 2 ** 20 });
+    const { settings, offload, choices } = plan({ givenSettings });
+    expect({ ...settings, offload }).to.deep.equal({
+      ...givenSettings,
+      attentionBytes: 16 * 2 ** 20,
+    });
     expect(choices).to.deep.equal([
       'the halves of guidance in turn',
       'feed-forward layers on 7 frames at a time',
@@ -116,18 +119,18 @@ describe('planMemory', () => {
   it('expects less of every setting that saves memory', () => {
     const size = { height: 576, width: 1024, numFrames: 25 };
     const usual = { offload: 'model', guidanceTogether: false, decodeChunkSize: 8 } as const;
-    const sampling = (fixed: MemoryRequest['fixed']) =>
-      bytesOf(plan({ ...size, fixed: { ...usual, ...fixed } }), 'sampling');
+    const sampling = (givenSettings: MemoryRequest['givenSettings']) =>
+      bytesOf(plan({ ...size, givenSettings: { ...usual, ...givenSettings } }), 'sampling');
     const base = sampling({});
     expect(sampling({ guidanceTogether: true })).to.be.above(1.3 * base);
     // Feed-forward layers work in slices of their own, smaller than chunks of frames, which change
     // little more than gaps between tensors.
     expect(sampling({ forwardChunking: { size: 5, dim: 0 } })).to.be.closeTo(base, 0.01 * base);
     const decoding = (decodeChunkSize: number) =>
-      bytesOf(plan({ ...size, fixed: { ...usual, decodeChunkSize } }), 'decoding');
+      bytesOf(plan({ ...size, givenSettings: { ...usual, decodeChunkSize } }), 'decoding');
     expect(decoding(25)).to.be.above(1.5 * decoding(8)); // sampling needs as much as 8
     expect(
-      bytesOf(plan({ ...size, fixed: { ...usual, offload: 'sequential' } }), 'sampling'),
+      bytesOf(plan({ ...size, givenSettings: { ...usual, offload: 'sequential' } }), 'sampling'),
     ).to.be.below(base - 4 * GiB);
   });
 
@@ -166,7 +169,12 @@ describe('planMemory', () => {
       for (const decodeChunkSize of [1, 14]) {
         const { stages } = planMemory(
           smallConfigs,
-          request({ device, height: 512, width: 512, fixed: { offload: 'none', decodeChunkSize } }),
+          request({
+            device,
+            height: 512,
+            width: 512,
+            givenSettings: { offload: 'none', decodeChunkSize },
+          }),
         );
         const tensorOf = (name: string) =>
           Math.max(...stages.filter(({ stage }) => stage === name).map((s) => s.largestBytes));
@@ -178,13 +186,13 @@ describe('planMemory', () => {
   });
 
   it('gives the smallest way when nothing fits', () => {
-    const { fits, levers, offload } = plan({
+    const { fits, settings, offload } = plan({
       height: 576,
       width: 1024,
       numFrames: 25,
       processBytes: GiB,
     });
-    expect([fits, offload, levers.decodeChunkSize, levers.guidanceTogether]).to.deep.equal([
+    expect([fits, offload, settings.decodeChunkSize, settings.guidanceTogether]).to.deep.equal([
       false,
       'sequential',
       1,
@@ -250,20 +258,20 @@ describe('callPlanner', () => {
 
   it('says where weights would have to be when that is enough', () => {
     const room = (offload: 'none' | 'model') =>
-      planMemory(published, request({ fixed: { offload } })).processBytes / USABLE_SHARE;
+      planMemory(published, request({ givenSettings: { offload } })).processBytes / USABLE_SHARE;
     const [resident, offloaded] = [room('none'), room('model')];
     const limits = () => ({ processBytes: (resident + offloaded) / 2 });
     const { guided, decoded, height, width, numFrames, pictures, videos } = request();
     const call = { guided, decoded, height, width, numFrames, pictures, videos };
     // As a call asks whose pipeline was loaded without offload, which cannot be changed any more.
-    const fixed = {
+    const givenSettings = {
       offload: 'none',
       guidanceTogether: true,
       decodeChunkSize: 14,
       forwardChunking: { size: 1, dim: 0 },
     } as const;
     const message = messageOf(() =>
-      callPlanner(published, 'tensorflow-cpu', limits).plan(call, fixed),
+      callPlanner(published, 'tensorflow-cpu', limits).plan(call, givenSettings),
     );
     expect(message).to.match(
       /^14 frames of 256x256 do not fit .+\. They fit if the pipeline is loaded with `offload` model\.$/,
@@ -274,7 +282,7 @@ describe('callPlanner', () => {
     const { guided, decoded, height, width, numFrames, pictures, videos } = request();
     const call = { guided, decoded, height, width, numFrames, pictures, videos };
     const room = (offload: 'none' | 'model') =>
-      planMemory(published, request({ fixed: { offload } })).processBytes / USABLE_SHARE;
+      planMemory(published, request({ givenSettings: { offload } })).processBytes / USABLE_SHARE;
     const limits = () => ({ processBytes: (room('none') + room('model')) / 2 });
     const inPlace = callPlanner(published, 'tensorflow-cpu', limits, { offload: 'none' });
     expect(messageOf(() => inPlace.plan(call, { guidanceTogether: true }))).to.match(

@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import type { StableVideoDiffusionPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
+import type { SamplingPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
 import type { CallbackTensors, Progress, StepCallback } from '../../src/pipelines/types.ts';
 import { Generator } from '../../src/random/generator.ts';
 import { relativeL2 } from '../harness/fixtures.ts';
@@ -17,7 +17,7 @@ import { type Options, options, otherPicture, picture, tinyPipeline } from '../h
  */
 const ROUNDING = 1e-4;
 
-let pipe: StableVideoDiffusionPipeline;
+let pipe: SamplingPipeline;
 before(async () => {
   pipe = await tinyPipeline();
 });

@@ -12,9 +12,8 @@ import {
 import { callPlanner } from '../../src/pipelines/callPlanner.ts';
 import type { Components } from '../../src/pipelines/components.ts';
 import { fitIntoMemory } from '../../src/pipelines/fitIntoMemory.ts';
-import { guidanceScales } from '../../src/pipelines/guidance.ts';
 import { checkCall } from '../../src/pipelines/settings.ts';
-import { StableVideoDiffusionPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
+import { SamplingPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
 import type { GenerateOptions } from '../../src/pipelines/types.ts';
 import { smallConfigs } from '../harness/smallConfigs.ts';
 import { picture, tinyPipeline } from '../harness/tiny.ts';
@@ -25,7 +24,7 @@ const [height, width, numFrames] = [576, 1024, 14];
 const facts = { numFrames, sampleSize: 72, scaleFactor: 8, latentChannels: 4 };
 
 describe('fitIntoMemory', () => {
-  let pipe: StableVideoDiffusionPipeline;
+  let pipe: SamplingPipeline;
   let planner: MemoryPlanner;
 
   before(async () => {
@@ -46,7 +45,7 @@ describe('fitIntoMemory', () => {
   });
 
   /** The memory that is just enough for a call with these settings. */
-  function roomFor(fixed: GivenSettings, decoded: boolean): number {
+  function roomFor(givenSettings: GivenSettings, decoded: boolean): number {
     const request: MemoryRequest = {
       device,
       height,
@@ -56,19 +55,14 @@ describe('fitIntoMemory', () => {
       videos: 1,
       guided: true,
       decoded,
-      fixed,
+      givenSettings,
     };
     return (planner.plan(request).deviceBytes! + 1) / USABLE_SHARE;
   }
 
   const fit = (deviceBytes: number, options: GenerateOptions = {}) => {
     const settings = checkCall(picture, { height, width, numFrames, ...options }, facts);
-    return fitIntoMemory(
-      components(deviceBytes),
-      settings,
-      guidanceScales(1, 3, numFrames),
-      options,
-    );
+    return fitIntoMemory(components(deviceBytes), settings, options);
   };
 
   /** What the models are set to, each value once. */
@@ -95,11 +89,12 @@ describe('fitIntoMemory', () => {
   ];
 
   it('gives up speed step by step, sets the models up so, and undoes it', () => {
-    const rooms = ladder.map((levers) => roomFor({ offload: 'none', ...levers }, false));
+    const rooms = ladder.map((settings) => roomFor({ offload: 'none', ...settings }, false));
     const chosen = [];
     for (const [i, room] of rooms.entries()) {
       if (i > 0) expect(room, `step ${i}`).to.be.below(rooms[i - 1]!);
-      const { settings, undo } = fit(room, { outputType: 'latent' });
+      const fitted = fit(room, { outputType: 'latent' });
+      const { settings } = fitted;
       const { attentionBytes, forwardChunking } = state();
       expect(attentionBytes, 'as every attention has it').to.have.lengthOf(1);
       chosen.push({
@@ -107,7 +102,7 @@ describe('fitIntoMemory', () => {
         attentionBytes: attentionBytes[0],
         ...(forwardChunking && { forwardChunking }),
       });
-      undo();
+      fitted[Symbol.dispose]();
       expect(state(), 'behind the call').to.deep.equal(untouched);
     }
     expect(chosen).to.deep.equal(ladder);
@@ -116,9 +111,9 @@ describe('fitIntoMemory', () => {
   it('decodes fewer frames together only as far as it has to', () => {
     const smallest = { offload: 'none', ...ladder.at(-1)! } as const;
     const chunks = [14, 7, 5, 2, 1].map((decodeChunkSize) => {
-      const { settings, undo } = fit(roomFor({ ...smallest, decodeChunkSize }, true));
-      undo();
-      return settings.decodeChunkSize;
+      const fitted = fit(roomFor({ ...smallest, decodeChunkSize }, true));
+      fitted[Symbol.dispose]();
+      return fitted.settings.decodeChunkSize;
     });
     expect(chunks).to.deep.equal([14, 7, 5, 2, 1]);
   });
@@ -130,13 +125,13 @@ describe('fitIntoMemory', () => {
     try {
       const before = state();
       const given = { decodeChunkSize: 5, guidanceTogether: true };
-      const { settings, undo } = fit(100 * 1024 * MiB, given);
-      expect(settings).to.include(given);
+      const fitted = fit(100 * 1024 * MiB, given);
+      expect(fitted.settings).to.include(given);
       expect(state()).to.deep.equal({
         attentionBytes: [12345, 256 * MiB],
         forwardChunking: before.forwardChunking,
       });
-      undo();
+      fitted[Symbol.dispose]();
       expect(state()).to.deep.equal(before);
     } finally {
       limitScores(first!, undefined);
@@ -146,16 +141,16 @@ describe('fitIntoMemory', () => {
 
   it('does nothing without a planner', () => {
     const settings = checkCall(picture, {}, facts);
-    const fitted = fitIntoMemory(pipe.components, settings, [1], {});
+    const fitted = fitIntoMemory(pipe.components, settings, {});
     expect(fitted.settings).to.equal(settings);
     expect(state()).to.deep.equal(untouched);
-    fitted.undo();
+    fitted[Symbol.dispose]();
     expect(state()).to.deep.equal(untouched);
   });
 
   it('refuses at once what does not fit, and names what would', async () => {
     const room = roomFor({ offload: 'none', ...ladder.at(-1)! }, false) / 2;
-    const small = new StableVideoDiffusionPipeline(components(room));
+    const small = new SamplingPipeline(components(room));
     const seen: string[] = [];
     const tensors = tf.memory().numTensors;
     const see = (what: string) => () => {
@@ -173,7 +168,7 @@ describe('fitIntoMemory', () => {
     expect(error.message).to.match(message);
     const [nearWidth, nearHeight] = error.message.match(message)!.slice(1).map(Number);
     const call = { width: nearWidth, height: nearHeight, outputType: 'latent' } as const;
-    fit(room, call).undo();
+    fit(room, call)[Symbol.dispose]();
     expect(
       () => fit(room, { ...call, width: nearWidth! + 128, height: nearHeight! + 128 }),
       'a larger size',
@@ -184,7 +179,7 @@ describe('fitIntoMemory', () => {
   });
 
   it('is undone when the call ends, well or not', async () => {
-    const levers = {
+    const settings = {
       guidanceTogether: false,
       attentionBytes: 4 * MiB,
       forwardChunking: { size: 1, dim: 0 },
@@ -192,13 +187,13 @@ describe('fitIntoMemory', () => {
     } as const;
     const plan = {
       fits: true,
-      levers,
+      settings,
       offload: 'none',
       choices: [],
       stages: [],
       processBytes: 0,
     } as const;
-    const planned = new StableVideoDiffusionPipeline({
+    const planned = new SamplingPipeline({
       ...pipe.components,
       planner: { plan: () => ({ ...plan, choices: [], stages: [] }) },
     });

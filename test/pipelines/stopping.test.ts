@@ -5,14 +5,14 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { nativeHandleCount } from '../../src/backends/index.ts';
-import type { StableVideoDiffusionPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
+import type { SamplingPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
 import type { Progress } from '../../src/pipelines/types.ts';
 import { type Options, options, picture, tinyPipeline } from '../harness/tiny.ts';
 
 /** Tensors that TensorFlow.js and native code hold. */
 const held = () => ({ tensors: tf.memory().numTensors, native: nativeHandleCount() });
 
-let pipe: StableVideoDiffusionPipeline;
+let pipe: SamplingPipeline;
 before(async () => {
   pipe = await tinyPipeline();
   // Native backends take weights over when they are first used.

@@ -46,6 +46,9 @@ export async function openModelFolder(
   checkBlocks(path, configs.get('unet')!);
 
   const opened: WeightSource[] = [];
+  const close = async () => {
+    await Promise.all(opened.splice(0).map((source) => source.close()));
+  };
   return {
     path,
     format:
@@ -66,9 +69,8 @@ export async function openModelFolder(
       return [...configFiles, ...weights.flat()];
     },
     reopen: () => openModelFolder(path, options),
-    async close() {
-      await Promise.all(opened.splice(0).map((source) => source.close()));
-    },
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }
 

@@ -69,6 +69,9 @@ export async function openOriginal(
       files: async () => [basename(path)],
       reopen: () => openOriginal(path, options),
       close: () => file.close(),
+      [Symbol.asyncDispose]() {
+        return this.close();
+      },
     };
     const entries = weightedComponents.map(
       (component) => [component, keysOf(files, component)] as const,

@@ -108,7 +108,7 @@ export async function generateVideo(command: GenerateCommand, watch: Session): P
   const pipe = isSingleFile(folder)
     ? await StableVideoDiffusionPipeline.fromSingleFile(folder, { ...loading, ...single })
     : await StableVideoDiffusionPipeline.fromPretrained(folder, loading);
-  const { offload, levers, choices } = plan!;
+  const { offload, settings: levers, choices } = plan!;
   if (choices.length > 0) note(`to fit into memory: ${choices.join('; ')}`);
   const hashing = new AbortController();
   // Beside the sampling: the files have just been read, so their bytes are still in the system's

@@ -1,145 +1,112 @@
-/** Loading of a pipeline's parts from a folder on disk. */
+/** Makes the parts of a pipeline from an open checkpoint, in Node and in browsers. */
 
-import { useBackend } from '../../backends/index.ts';
+import * as tf from '@tensorflow/tfjs';
 import {
   type Checkpoint,
   CheckpointError,
   camelCaseConfig,
   checkWeights,
   loadWeights,
-  type WeightDtype,
   type WeightSource,
-} from '../../checkpoints/index.ts';
-import { type AnyBlock, withoutWeights } from '../../layers/index.ts';
+} from '../../checkpoints/browser.ts';
+import type { AnyBlock } from '../../layers/index.ts';
 import { CLIP_MEAN, CLIP_STD } from '../../media/preprocess.ts';
-import { type MemoryLimits, memoryLimits } from '../../memory/limits.ts';
+import type { MemoryLimits } from '../../memory/limits.ts';
 import type { Device } from '../../memory/shapes/allocators.ts';
 import { checkWasmLimit, float32Bytes } from '../../memory/wasmLimit.ts';
-import {
-  AutoencoderKLTemporalDecoder,
-  CLIPVisionModelWithProjection,
-  UNetSpatioTemporalConditionModel,
-} from '../../models/index.ts';
-import { deviceName } from '../../ops/device.ts';
+import { declareModels, type Models } from '../../models/declareModels.ts';
+import type { ModelName } from '../../models/names.ts';
 import { type ComputeDtype, computeDtypes, possibleComputeDtypes } from '../../ops/index.ts';
-import { recordGraph } from '../../recording/recordGraph.ts';
-import { Replays } from '../../recording/replay.ts';
+import { deviceName } from '../../ops/device.ts';
+import { type RecordGraph, Replays } from '../../recording/replay.ts';
 import { EulerDiscreteScheduler } from '../../schedulers/index.ts';
-import { callPlanner, sizeOfCall } from '../callPlanner.ts';
-import type { CallPlanner, Components, FeatureExtractor } from '../components.ts';
-import type { LoadOptions, PlannedCall } from '../types.ts';
-import { modelConfigs } from './modelConfigs.ts';
-import { type Models, offloadBlocks, offloadModels } from './offload.ts';
+import { callPlanner, givenSettings, sizeOfCall } from '../callPlanner.ts';
+import type { CallPlanner, Components, FeatureExtractor, Offload } from '../components.ts';
+import type { LoadOptions } from '../types.ts';
+import { componentOf, modelConfigs } from './modelConfigs.ts';
 
-/** What brings weights in, by the option of the name. */
-const offloads = { none: undefined, model: offloadModels, sequential: offloadBlocks };
-
-/** How weights may be held, by the option of the name. */
-const weightDtypes: readonly WeightDtype[] = ['auto', 'float32'];
-
-function checkOption(name: string, value: string | undefined, allowed: readonly string[]): void {
-  if (value !== undefined && !allowed.includes(value)) {
-    throw new Error(`\`${name}\` has to be one of ${allowed.join(', ')} but is ${value}.`);
-  }
+/** What a pipeline takes from where it runs: Node or a browser. */
+export interface Environment {
+  /** The memory there is, asked for at each call. Without it, calls are not planned. */
+  limits?: () => Partial<MemoryLimits>;
+  /** Whether weights are downloaded, so that calls are planned before weights are asked for. */
+  remote?: boolean;
+  /** Keeps weights on disk, by the option `offload`. Without it, all stay in memory. */
+  offloads?: Record<Offload['mode'], MakeOffload>;
+  /** Records the graphs of models that are called again and again. */
+  recordGraph?: RecordGraph;
+  /** A sentence about what to do if the weights do not fit into WebAssembly's memory. */
+  wasmAdvice: string;
 }
+
+/** Makes an offload of a mode, which reads weights from the checkpoint opened anew. */
+export type MakeOffload = (
+  checkpoint: Checkpoint,
+  models: Models,
+  options: Pick<LoadOptions, 'weightDtype'>,
+) => Offload;
+
+/** The options of `fromPretrained` that do not depend on where the pipeline runs. */
+export type AssembleOptions = Pick<
+  LoadOptions,
+  'dtype' | 'weightDtype' | 'offload' | 'plannedFor' | 'onPlan' | 'onProgress' | 'signal'
+>;
+
+type Sources = Record<ModelName, WeightSource>;
+
+const entriesOf = (models: Models) => Object.entries(models) as [ModelName, AnyBlock][];
 
 /**
- * Reads every part of the pipeline in a checkpoint, with weights in the memory of the backend asked
- * for. Closes the checkpoint.
+ * Makes every part of the pipeline in a checkpoint, with weights in the memory of the current
+ * backend, and closes the checkpoint.
+ * @throws Error if `dtype` is not for this backend; CheckpointError if weights are missing or do
+ * not fit the configs; MemoryError if there is too little memory; the signal's reason if it aborts.
  */
-export async function loadComponents(files: Checkpoint, options: LoadOptions): Promise<Components> {
+export async function assemble(
+  checkpoint: Checkpoint,
+  { limits, remote, offloads, recordGraph, wasmAdvice }: Environment,
+  options: AssembleOptions,
+): Promise<Components> {
+  await using files = checkpoint;
+  checkComputeDtype(options.dtype ?? 'float32');
+  const device = deviceName() as Device;
+  const scheduler = EulerDiscreteScheduler.fromConfig(files.config('scheduler'));
+  const configs = await modelConfigs(files, device, options);
+  const models = declareModels(configs);
   try {
-    checkOption('offload', options.offload, Object.keys(offloads));
-    checkOption('weightDtype', options.weightDtype, weightDtypes);
-    const config = (component: Parameters<Checkpoint['config']>[0]) =>
-      camelCaseConfig(files.config(component));
-    const scheduler = EulerDiscreteScheduler.fromConfig(files.config('scheduler'));
-    const { imageMean = CLIP_MEAN, imageStd = CLIP_STD } = config(
-      'feature_extractor',
-    ) as Partial<FeatureExtractor>;
-    const models: Models = {
-      image_encoder: new CLIPVisionModelWithProjection(config('image_encoder')),
-      unet: new UNetSpatioTemporalConditionModel(config('unet')),
-      vae: new AutoencoderKLTemporalDecoder(config('vae')),
+    let sources = remote ? undefined : await openSources(models, files);
+    const forced = offloads ? {} : ({ offload: 'none' } as const);
+    const planner = limits && callPlanner(configs, device, limits, forced);
+    const mode = planOffload(models, options, planner) ?? 'none';
+    const sizes = Object.values(models).map((model) => float32Bytes(model));
+    if (mode === 'none') checkWasmLimit(sum(sizes), wasmAdvice);
+    if (mode === 'model') checkWasmLimit(Math.max(...sizes), wasmAdvice);
+    sources ??= await openSources(models, files);
+    const offload = mode === 'none' ? undefined : offloads?.[mode](files, models, options);
+    if (!offload) await fill(models, sources, options);
+    const replays = recordGraph && !offload ? new Replays(recordGraph) : undefined;
+    return {
+      ...models,
+      ...{ scheduler, featureExtractor: featureExtractor(files), offload, planner, replays },
     };
-    const { name } = await useBackend(options.backend ?? 'auto', {
-      threads: options.threads,
-      tf32: options.tf32,
-    });
-    const { dtype = 'float32' } = options;
-    checkComputeDtype(dtype, name);
-    for (const model of [models.unet, models.vae]) model.computeDtype = dtype;
-    const all: AnyBlock[] = Object.values(models);
-    withoutWeights(() => {
-      for (const model of all) model.build();
-    });
-    try {
-      await check(models, files);
-      const device = deviceName() as Device;
-      const planner = callPlanner(await modelConfigs(files, device, options), device, () =>
-        limitsOf(device, options),
-      );
-      const mode = options.plannedFor
-        ? plan(planner, models.unet, options.plannedFor, options)
-        : options.offload;
-      const offload = offloads[mode ?? 'none']?.(files, models, options);
-      if (mode !== 'sequential') {
-        checkWasmLimit(
-          offload ? Math.max(...all.map((model) => float32Bytes(model))) : float32Bytes(...all),
-          "Use the tensorflow backend (`svd setup tensorflow`), `offload: 'sequential'` (`--offload sequential`), or a smaller model.",
-        );
-      }
-      if (!offload) await fill(models, files, options);
-      return {
-        vae: models.vae,
-        imageEncoder: models.image_encoder,
-        unet: models.unet,
-        scheduler,
-        featureExtractor: { imageMean, imageStd },
-        offload,
-        planner,
-        // A session takes its inputs from the processor's memory: on a card, every run would move
-        // the weights there.
-        replays: device === 'tensorflow-cpu' && !offload ? new Replays(recordGraph) : undefined,
-      };
-    } catch (error) {
-      for (const model of all) model.dispose();
-      throw error;
-    }
-  } finally {
-    await files.close();
+  } catch (error) {
+    for (const model of Object.values(models)) model.dispose();
+    throw error;
   }
 }
 
-/** The memory there is, or as much as was allowed. */
-function limitsOf(device: Device, { memory }: LoadOptions): MemoryLimits {
-  const limits = memoryLimits(device);
-  return memory === undefined ? limits : { ...limits, processBytes: memory };
+const sum = (numbers: number[]) => numbers.reduce((total, n) => total + n, 0);
+
+function featureExtractor(files: Checkpoint): FeatureExtractor {
+  const config: Partial<FeatureExtractor> = camelCaseConfig(files.config('feature_extractor'));
+  return { imageMean: config.imageMean ?? CLIP_MEAN, imageStd: config.imageStd ?? CLIP_STD };
 }
 
-/** Plans the call that is going to be made, and gives where the weights shall be. */
-function plan(
-  planner: CallPlanner,
-  unet: UNetSpatioTemporalConditionModel,
-  call: PlannedCall,
-  { offload, onPlan }: LoadOptions,
-) {
-  const { decodeChunkSize, forwardChunkSize } = call;
-  const chosen = planner.plan(sizeOfCall(call, unet.config.numFrames), {
-    offload,
-    guidanceTogether: call.guidanceTogether,
-    decodeChunkSize,
-    forwardChunking:
-      forwardChunkSize === undefined ? undefined : { size: forwardChunkSize, dim: 0 },
-  });
-  onPlan?.(chosen);
-  return chosen.offload;
-}
-
-/** Refuses what a backend cannot compute in, with what it can. */
-function checkComputeDtype(dtype: ComputeDtype, backend: string): void {
+/** Refuses a type that the current backend cannot compute in, and names those that it can. */
+function checkComputeDtype(dtype: ComputeDtype): void {
   const possible = possibleComputeDtypes();
   if (possible.includes(dtype)) return;
+  const backend = tf.getBackend();
   const elsewhere =
     backend === 'tensorflow' || !computeDtypes.includes(dtype)
       ? ''
@@ -149,13 +116,30 @@ function checkComputeDtype(dtype: ComputeDtype, backend: string): void {
   );
 }
 
+/** Plans the call of `plannedFor`, and returns where the weights are to be. */
+function planOffload(
+  { unet }: Models,
+  { plannedFor, offload, onPlan }: AssembleOptions,
+  planner?: CallPlanner,
+): LoadOptions['offload'] {
+  if (!planner || !plannedFor) return offload;
+  const size = sizeOfCall(plannedFor, unet.config.numFrames);
+  const plan = planner.plan(size, givenSettings(plannedFor, offload));
+  onPlan?.(plan);
+  return plan.offload;
+}
+
 /**
- * Compares the weights of all models with their files, and reports what does not fit in one error.
+ * Opens the weights of all models and compares them with the models.
+ * @throws CheckpointError that lists what does not fit in any of them.
  */
-async function check(models: Models, files: Checkpoint): Promise<void> {
+async function openSources(models: Models, files: Checkpoint): Promise<Sources> {
+  const sources: Partial<Sources> = {};
   const problems: string[] = [];
-  for (const [label, model] of Object.entries(models) as [keyof Models, AnyBlock][]) {
+  for (const [name, model] of entriesOf(models)) {
+    const label = componentOf[name];
     const source = await files.weights(label);
+    sources[name] = source;
     try {
       checkWeights(model, source, { label });
     } catch (error) {
@@ -163,23 +147,23 @@ async function check(models: Models, files: Checkpoint): Promise<void> {
     }
   }
   if (problems.length > 0) throw new CheckpointError(problems.join(' '));
+  return sources as Sources;
 }
 
+/** Fills the models, and closes the source of each that is full. */
 async function fill(
   models: Models,
-  files: Checkpoint,
-  { weightDtype = 'auto', onProgress, signal }: LoadOptions,
+  sources: Sources,
+  { weightDtype = 'auto', onProgress, signal }: AssembleOptions,
 ): Promise<void> {
-  const entries = Object.entries(models) as [keyof Models, AnyBlock][];
-  const sources = await Promise.all(entries.map(([label]) => files.weights(label)));
-  const sizes = entries.map(([, model], i) => bytesInFile(model, sources[i]));
-  const steps = sizes.reduce((sum, bytes) => sum + bytes, 0);
+  const steps = sum(entriesOf(models).map(([name, model]) => bytesInFile(model, sources[name])));
   let before = 0;
   let reported = 0;
   onProgress?.({ stage: 'loading', step: 0, steps });
-  for (const [i, [label, model]] of entries.entries()) {
-    await loadWeights(model, sources[i], {
-      label,
+  for (const [name, model] of entriesOf(models)) {
+    const bytes = bytesInFile(model, sources[name]);
+    await loadWeights(model, sources[name], {
+      label: componentOf[name],
       weightDtype,
       signal,
       onProgress: (done) => {
@@ -189,11 +173,11 @@ async function fill(
         onProgress?.({ stage: 'loading', step, steps });
       },
     });
-    before += sizes[i];
+    before += bytes;
+    await sources[name].close();
   }
 }
 
-/** What `loadWeights` reads for a model. */
-function bytesInFile(model: AnyBlock, source: WeightSource): number {
-  return model.parameters().reduce((sum, { key }) => sum + source.info(key).bytes, 0);
-}
+/** The bytes that `loadWeights` reads for a model. */
+const bytesInFile = (model: AnyBlock, source: WeightSource) =>
+  sum(model.parameters().map(({ key }) => source.info(key).bytes));

@@ -23,9 +23,9 @@ import {
 import { type Device, devices } from '../../memory/shapes/allocators.ts';
 import type { VideoSize } from '../../memory/stages.ts';
 import type { ModelName } from '../../models/names.ts';
-import { sizeOfCall } from '../callPlanner.ts';
+import { givenSettings, sizeOfCall } from '../callPlanner.ts';
 import type { LoadOptions, PlannedCall } from '../types.ts';
-import { modelConfigs, modelFolders } from './modelConfigs.ts';
+import { componentOf, modelConfigs } from './modelConfigs.ts';
 
 /** One model of a checkpoint. */
 export interface ModelSummary {
@@ -67,7 +67,7 @@ export interface ModelDescription {
   plans: DevicePlan[];
 }
 
-/** What `describeModel` is asked. */
+/** Options of `describeModel`. */
 export interface DescribeOptions
   extends PlannedCall,
     Pick<LoadOptions, 'variant' | 'dtype' | 'weightDtype' | 'offload' | 'memory'>,
@@ -76,7 +76,7 @@ export interface DescribeOptions
 /**
  * Describes the model in a folder or file and plans a call of it for every device, without loading
  * weights. Reads every byte for the hashes.
- * @throws CheckpointError if it is no such model.
+ * @throws CheckpointError if it is not a Stable Video Diffusion model.
  */
 export async function describeModel(
   path: string,
@@ -93,25 +93,22 @@ export async function describeModel(
     const call = sizeOfCall(options, unet.numFrames);
     const models: Partial<Record<ModelName, ModelSummary>> = {};
     const counts = new MemoryPlanner(await modelConfigs(files, 'cpu')).parameterCounts();
-    for (const [name, directory] of Object.entries(modelFolders) as [
-      ModelName,
-      'unet' | 'vae' | 'image_encoder',
-    ][]) {
-      const source = await files.weights(directory);
+    for (const [name, component] of Object.entries(componentOf)) {
+      const source = await files.weights(component);
       const infos = source.names().map((key) => {
         const info = source.info(key);
         return info.stored ?? info;
       });
       const bytes = infos.reduce((sum, info) => sum + info.bytes, 0);
-      models[name] = {
-        parameters: counts[name],
+      models[name as ModelName] = {
+        parameters: counts[name as ModelName],
         bytes,
         dtypes: [...new Set(infos.map(({ dtype }) => dtype))],
       };
     }
     const plans: DevicePlan[] = [];
     for (const device of devices) {
-      // Half precision is for libtensorflow alone.
+      // Only libtensorflow computes in half precision.
       const dtype = device.startsWith('tensorflow') ? options.dtype : 'float32';
       const planner = new MemoryPlanner(await modelConfigs(files, device, { ...options, dtype }));
       plans.push(planFor(planner, device, call, options));
@@ -135,20 +132,12 @@ function planFor(
   call: VideoSize,
   options: DescribeOptions,
 ): DevicePlan {
-  const { memory, offload, decodeChunkSize, forwardChunkSize, guidanceTogether } = options;
-  const limits = memoryLimits(device);
   const request: MemoryRequest = {
     ...call,
-    ...limits,
-    ...(memory !== undefined && { processBytes: memory }),
+    ...memoryLimits(device),
+    ...(options.memory !== undefined && { processBytes: options.memory }),
     device,
-    fixed: {
-      offload,
-      decodeChunkSize,
-      guidanceTogether,
-      forwardChunking:
-        forwardChunkSize === undefined ? undefined : { size: forwardChunkSize, dim: 0 },
-    },
+    givenSettings: givenSettings(options, options.offload),
   };
   const plan = planner.plan(request);
   return {

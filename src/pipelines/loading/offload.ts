@@ -3,34 +3,16 @@
  * each time.
  */
 import type * as tf from '@tensorflow/tfjs';
-import {
-  type Checkpoint,
-  type LoadWeightsOptions,
-  loadWeights,
-  WeightStream,
-} from '../../checkpoints/index.ts';
+import { type Checkpoint, loadWeights, WeightStream } from '../../checkpoints/browser.ts';
 import type { Steps, StepWeights } from '../../layers/index.ts';
 import type { Device } from '../../memory/shapes/allocators.ts';
 import { dryRun } from '../../memory/shapes/dryRun.ts';
-import type {
-  AutoencoderKLTemporalDecoder,
-  CLIPVisionModelWithProjection,
-  UNetSpatioTemporalConditionModel,
-} from '../../models/index.ts';
+import type { Models } from '../../models/declareModels.ts';
 import type { ModelName } from '../../models/names.ts';
 import { deviceName } from '../../ops/device.ts';
 import type { Offload } from '../components.ts';
-
-/** The models by the names of their folders. */
-export interface Models {
-  image_encoder: CLIPVisionModelWithProjection;
-  unet: UNetSpatioTemporalConditionModel;
-  vae: AutoencoderKLTemporalDecoder;
-}
-
-type Options = Pick<LoadWeightsOptions, 'weightDtype'>;
-
-const folderOf = (model: ModelName) => (model === 'imageEncoder' ? 'image_encoder' : model);
+import type { LoadOptions } from '../types.ts';
+import { componentOf } from './modelConfigs.ts';
 
 /** Frees the weights of all models, and says so if one is used. */
 function releaseAll(models: Models): void {
@@ -41,26 +23,18 @@ function releaseAll(models: Models): void {
 export function offloadModels(
   { reopen }: Checkpoint,
   models: Models,
-  { weightDtype = 'auto' }: Options,
+  { weightDtype = 'auto' }: Pick<LoadOptions, 'weightDtype'>,
 ): Offload {
   releaseAll(models);
   return {
     mode: 'model',
     async load(model, signal) {
-      const label = folderOf(model);
-      const files = await reopen();
-      try {
-        await loadWeights(models[label], await files.weights(label), {
-          label,
-          weightDtype,
-          signal,
-        });
-      } finally {
-        await files.close();
-      }
+      const label = componentOf[model];
+      await using files = await reopen();
+      await loadWeights(models[model], await files.weights(label), { label, weightDtype, signal });
       return undefined;
     },
-    release: async (model) => models[folderOf(model)].releaseWeights(),
+    release: async (model) => models[model].releaseWeights(),
   };
 }
 
@@ -68,7 +42,7 @@ export function offloadModels(
 export function offloadBlocks(
   { reopen }: Checkpoint,
   models: Models,
-  { weightDtype = 'auto' }: Options,
+  { weightDtype = 'auto' }: Pick<LoadOptions, 'weightDtype'>,
 ): Offload {
   releaseAll(models);
   const orders = blockOrders(models);
@@ -77,15 +51,10 @@ export function offloadBlocks(
     mode: 'sequential',
     async load(model, signal): Promise<StepWeights> {
       signal?.throwIfAborted();
-      const label = folderOf(model);
       const files = await reopen();
       try {
-        const stream = new WeightStream(
-          models[label],
-          await files.weights(label),
-          orders[label],
-          weightDtype,
-        );
+        const source = await files.weights(componentOf[model]);
+        const stream = new WeightStream(models[model], source, orders[model], weightDtype);
         open.set(model, { files, stream });
         return stream;
       } catch (error) {
@@ -106,7 +75,7 @@ export function offloadBlocks(
  * The paths of the blocks that each computation of a model runs, in order: found by running it by
  * shape alone, on inputs as small as can be.
  */
-function blockOrders({ image_encoder, unet, vae }: Models): Record<keyof Models, string[][]> {
+function blockOrders({ imageEncoder, unet, vae }: Models): Record<ModelName, string[][]> {
   const order = (steps: (input: (...shape: number[]) => tf.Tensor) => Steps<unknown>) => {
     const paths: string[] = [];
     dryRun(deviceName() as Device, (input) => {
@@ -114,12 +83,12 @@ function blockOrders({ image_encoder, unet, vae }: Models): Record<keyof Models,
     });
     return paths;
   };
-  const { imageSize, numChannels, projectionDim } = image_encoder.config;
+  const { imageSize, numChannels, projectionDim } = imageEncoder.config;
   const side = 2 ** unet.config.blockOutChannels.length;
   const { inChannels, latentChannels } = vae.config;
   return {
-    image_encoder: [
-      order((input) => image_encoder.steps([input(1, imageSize, imageSize, numChannels)])),
+    imageEncoder: [
+      order((input) => imageEncoder.steps([input(1, imageSize, imageSize, numChannels)])),
     ],
     unet: [
       order((input) =>

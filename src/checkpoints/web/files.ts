@@ -1,6 +1,6 @@
 /** Checkpoint files behind URLs, kept in the browser's cache. */
-import { CheckpointError, quoted } from './errors.ts';
-import type { ByteReader } from './safetensors/reader.ts';
+import { CheckpointError, quoted } from '../errors.ts';
+import type { ByteReader } from '../safetensors/reader.ts';
 
 /** The cache that files are kept in. */
 const WEB_CACHE = 'stable-video-diffusion-tfjs';
@@ -37,7 +37,7 @@ function identity({ headers }: Response): string | undefined {
 /**
  * The content of the file at `url`: from the cache if the server has the same one still or cannot
  * be reached, else downloaded.
- * @throws CheckpointError if it is not there or not to be had.
+ * @throws CheckpointError if the server cannot be reached or does not send it.
  */
 export async function fetchFile(
   url: string,
@@ -53,11 +53,15 @@ export async function fetchFile(
   }
   const response = await reach(url, { signal });
   const blob = await received(response, url, onBytes, signal);
-  // A browser that has no room left for the file works without keeping it.
-  await cache
-    ?.put(url, new Response(blob, { headers: response.headers }))
-    .catch(() => cache.delete(url));
-  return blob;
+  try {
+    await cache?.put(url, new Response(blob, { headers: response.headers }));
+    // The bytes of the kept one are on disk.
+    return (await (await cache?.match(url))?.blob()) ?? blob;
+  } catch {
+    // A browser that has no room left for the file works without keeping it.
+    await cache?.delete(url);
+    return blob;
+  }
 }
 
 /**
@@ -82,7 +86,11 @@ async function isCurrent(url: string, kept: Response, signal?: AbortSignal): Pro
   return !now?.ok || (identity(now) !== undefined && identity(now) === identity(kept));
 }
 
-async function reach(url: string, init: RequestInit): Promise<Response> {
+/**
+ * Requests `url`.
+ * @throws CheckpointError if the server cannot be reached or refuses.
+ */
+export async function reach(url: string, init: RequestInit): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(url, init);
@@ -95,7 +103,7 @@ async function reach(url: string, init: RequestInit): Promise<Response> {
   }
   if (!response.ok)
     throw new CheckpointError(
-      `${url} cannot be had: the server answers ${response.status} ${response.statusText}.`.trim(),
+      `${url} cannot be downloaded: the server answers ${response.status} ${response.statusText}.`.trim(),
     );
   return response;
 }
@@ -134,16 +142,18 @@ async function received(
 
 /** A file behind a URL as bytes at any position. */
 export async function webFile(url: string, options: WebOptions = {}): Promise<ByteReader> {
-  const blob = await fetchFile(url, options);
+  let blob: Blob | undefined = await fetchFile(url, options);
   return {
     label: url,
     size: blob.size,
-    read: async (target, position) => {
-      target.set(
-        new Uint8Array(await blob.slice(position, position + target.length).arrayBuffer()),
-      );
+    async read(target, position) {
+      if (!blob) throw new CheckpointError(`Cannot read ${url}: it has been closed.`);
+      const part = blob.slice(position, position + target.length);
+      target.set(new Uint8Array(await part.arrayBuffer()));
     },
-    close: async () => {},
+    async close() {
+      blob = undefined;
+    },
   };
 }
 

@@ -1,0 +1,68 @@
+/** Fills one layer from a checkpoint behind a URL, without downloading the rest of it. */
+import type { AnyBlock } from '../../layers/block.ts';
+import { type WeightedComponent, weightedComponents } from '../diffusers/names.ts';
+import { CheckpointError } from '../errors.ts';
+import { fillLayer, isOriginal, type LayerOptions, type NamedSource } from '../weights/layer.ts';
+import type { WeightSource } from '../weights/source.ts';
+import { webExists } from './files.ts';
+import { findWeights, folderUrl, openWeights, weightUrl } from './openUrl.ts';
+import { webRanges } from './ranges.ts';
+
+/** Options of `loadLayerWeights` in browsers. */
+export interface LoadLayerUrlOptions extends LayerOptions {
+  /** Weight file variant of a folder, such as `fp16`. */
+  variant?: string;
+}
+
+/**
+ * Fills one layer from a checkpoint and downloads nothing else of it, by HTTP range requests. A
+ * layer that is not built yet gets built.
+ *
+ * @param checkpoint The address of a model's folder in the format of diffusers or TensorFlow.js, of
+ * the folder of one of its components, or of a `.safetensors` file; or an open source of weights.
+ * @param path Where the layer is in the checkpoint, such as `decoder.up_blocks.0.resnets.0`; in a
+ * model folder `vae.decoder...` says which component is meant, should two of them have the layer.
+ * @throws CheckpointError if there is no such checkpoint or no such layer in it, if the server does
+ * not send parts of files, or with a list of all tensors that do not fit.
+ */
+export async function loadLayerWeights(
+  layer: AnyBlock,
+  checkpoint: string | WeightSource,
+  path: string,
+  options: LoadLayerUrlOptions = {},
+): Promise<void> {
+  const sources =
+    typeof checkpoint === 'string'
+      ? await openSources(checkpoint, options)
+      : [{ source: checkpoint }];
+  const label = typeof checkpoint === 'string' ? checkpoint : 'The checkpoint';
+  await fillLayer(layer, sources, path, label, options);
+}
+
+async function openSources(
+  checkpoint: string,
+  { variant, signal }: LoadLayerUrlOptions,
+): Promise<NamedSource[]> {
+  const web = { cache: null, signal };
+  const open = (url: string) => webRanges(url, signal);
+  if (checkpoint.endsWith('.safetensors')) {
+    const url = new URL(checkpoint, globalThis.location?.href).href;
+    const source = await openWeights(url, url, open, web);
+    if (!isOriginal(source)) return [{ source }];
+    throw new CheckpointError(
+      `${url} is an original file, whose names are translated only in Node. Convert it with \`svd convert\`.`,
+    );
+  }
+  const base = folderUrl(checkpoint);
+  const load = async (folder: string, component: WeightedComponent) =>
+    openWeights(await weightUrl(folder, component, { variant, ...web }), component, open, web);
+  if (await webExists(`${base}model_index.json`, web)) {
+    const sources = weightedComponents.map(async (name) => ({
+      name,
+      source: await load(`${base}${name}/`, name),
+    }));
+    return Promise.all(sources);
+  }
+  const isUnet = await findWeights(base, 'unet', { variant, ...web });
+  return [{ source: await load(base, isUnet ? 'unet' : 'image_encoder') }];
+}

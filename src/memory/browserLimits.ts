@@ -1,0 +1,15 @@
+/** How much memory there is in a browser, as far as it tells. */
+import * as tf from '@tensorflow/tfjs';
+import type { Device, WebgpuBackend } from '../backends/webgpu/guard.ts';
+import type { MemoryLimits } from './limits.ts';
+
+/**
+ * Finds out what the current backend has for tensors, besides the 4 GiB of WebAssembly, which every
+ * plan knows.
+ */
+export function browserMemoryLimits(): Partial<MemoryLimits> {
+  if (tf.getBackend() !== 'webgpu') return {};
+  const { device } = tf.backend() as WebgpuBackend & { device: Device };
+  const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
+  return { tensorBytes: Math.min(maxBufferSize, maxStorageBufferBindingSize) };
+}

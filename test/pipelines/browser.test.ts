@@ -1,0 +1,91 @@
+/** Loading a pipeline from URLs, as browsers do, here in Node. */
+import { fileURLToPath } from 'node:url';
+import * as tf from '@tensorflow/tfjs';
+import { expect } from 'chai';
+import { CheckpointError } from '../../src/checkpoints/browser.ts';
+import { openCheckpoint } from '../../src/checkpoints/index.ts';
+import { openUrl } from '../../src/checkpoints/web/openUrl.ts';
+import { MemoryError } from '../../src/memory/errors.ts';
+import { StableVideoDiffusionPipeline as UrlPipeline } from '../../src/pipelines/browser.ts';
+import { StableVideoDiffusionPipeline } from '../../src/pipelines/node.ts';
+import type { Progress } from '../../src/pipelines/types.ts';
+import { serve, type TestServer } from '../browser/serve.ts';
+import { testBackend } from '../setup.ts';
+
+const tiny = fileURLToPath(new URL('../../weights/tiny', import.meta.url));
+
+describe('loading a pipeline from URLs', () => {
+  let server: TestServer;
+  before(async () => {
+    server = await serve(tiny);
+  });
+  after(() => server.close());
+  beforeEach(() => {
+    server.requests = [];
+  });
+
+  const downloads = () => server.requests.filter((name) => /^GET .*\.safetensors$/.test(name));
+
+  it('gives the models that the folder has, downloads each file once, and tells the bytes', async () => {
+    const before = tf.memory().numTensors;
+    const seen: Progress[] = [];
+    const fromUrl = await UrlPipeline.fromPretrained(server.address, {
+      onProgress: (progress) => seen.push(progress),
+    });
+    const fromDisk = await StableVideoDiffusionPipeline.fromPretrained(tiny, {
+      backend: testBackend,
+    });
+    for (const name of ['imageEncoder', 'unet', 'vae'] as const) {
+      expect(fromUrl[name].config).to.deep.equal(fromDisk[name].config);
+      const [found, expected] = [fromUrl, fromDisk].map((pipe) => pipe[name].parameters());
+      expect(found.map(({ key }) => key)).to.deep.equal(expected.map(({ key }) => key));
+      for (const [i, { variable }] of found.entries()) {
+        if (i % 7 > 0) continue; // some of the hundreds
+        expect(await variable.read().data()).to.deep.equal(
+          await expected[i].variable.read().data(),
+        );
+      }
+    }
+    expect(fromUrl.components.featureExtractor).to.deep.equal(fromDisk.components.featureExtractor);
+    expect(downloads()).to.have.lengthOf(3);
+    expect(new Set(seen.map(({ stage }) => stage))).to.deep.equal(new Set(['downloading']));
+    expect(seen.at(-1)!.step).to.equal(seen.at(-1)!.steps);
+    fromUrl.dispose();
+    fromDisk.dispose();
+    expect(tf.memory().numTensors).to.equal(before);
+  });
+
+  it('opens a checkpoint as the disk does', async () => {
+    await using web = await openUrl(server.address);
+    await using disk = await openCheckpoint(tiny);
+    expect(web.index).to.deep.equal(disk.index);
+    expect(web.config('unet')).to.deep.equal(disk.config('unet'));
+    expect(web.format).to.equal(disk.format);
+    expect((await web.files()).sort()).to.deep.equal((await disk.files()).sort());
+    await using again = await web.reopen();
+    expect((await again.weights('vae')).names()).to.deep.equal((await disk.weights('vae')).names());
+  });
+
+  it('refuses a call that cannot fit before it asks for weights', async function () {
+    if (testBackend !== 'wasm') this.skip(); // nothing is known of the others' memory
+    const plannedFor = { height: 16384, width: 16384, numFrames: 8 };
+    const error = await UrlPipeline.fromPretrained(server.address, { plannedFor }).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).to.be.instanceOf(MemoryError);
+    expect(server.requests.filter((name) => name.endsWith('.safetensors'))).to.deep.equal([]);
+  });
+
+  it('says what is missing, and leaves nothing', async () => {
+    const before = tf.memory().numTensors;
+    for (const [url, options, message] of [
+      [`${server.address}nowhere`, {}, 'nowhere/model_index.json cannot be downloaded'],
+      [server.address, { variant: 'fp64' }, 'image_encoder/ has no model.fp64.safetensors'],
+    ] as const) {
+      const error = await UrlPipeline.fromPretrained(url, options).catch((thrown) => thrown);
+      expect(error).to.be.instanceOf(CheckpointError);
+      expect(error.message).to.include(message);
+    }
+    expect(tf.memory().numTensors).to.equal(before);
+  });
+});
