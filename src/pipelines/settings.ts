@@ -20,6 +20,20 @@ export interface CallConstraints {
 
 const outputTypes: OutputType[] = ['image', 'array', 'tensor', 'latent'];
 
+/** What `generate` takes where an option is not given; `numFrames` and others depend on the model. */
+export const callDefaults = {
+  height: 576,
+  width: 1024,
+  numInferenceSteps: 25,
+  minGuidanceScale: 1,
+  maxGuidanceScale: 3,
+  fps: 7,
+  motionBucketId: 127,
+  noiseAugStrength: 0.02,
+  numVideosPerPrompt: 1,
+  outputType: 'image',
+} as const;
+
 /** Tensors that `callbackOnStepEnd` can ask for. */
 export const callbackTensorNames = ['latents', 'imageEmbeddings', 'imageLatents', 'addedTimeIds'];
 
@@ -40,22 +54,22 @@ export function checkCall(image: ImageInput, options: GenerateOptions, facts: Ca
     given === 0 || given === null ? (native ?? usual) : (given ?? usual);
   const settings = {
     batch,
-    height: sizeOf(options.height, 576),
-    width: sizeOf(options.width, 1024),
+    height: sizeOf(options.height, callDefaults.height),
+    width: sizeOf(options.width, callDefaults.width),
     numFrames: options.numFrames ?? facts.numFrames,
-    numInferenceSteps: options.numInferenceSteps ?? 25,
+    numInferenceSteps: options.numInferenceSteps ?? callDefaults.numInferenceSteps,
     sigmas: options.sigmas,
-    minGuidanceScale: options.minGuidanceScale ?? 1,
-    maxGuidanceScale: options.maxGuidanceScale ?? 3,
+    minGuidanceScale: options.minGuidanceScale ?? callDefaults.minGuidanceScale,
+    maxGuidanceScale: options.maxGuidanceScale ?? callDefaults.maxGuidanceScale,
     guidanceTogether: options.guidanceTogether ?? true,
-    fps: options.fps ?? 7,
-    motionBucketId: options.motionBucketId ?? 127,
-    noiseAugStrength: options.noiseAugStrength ?? 0.02,
+    fps: options.fps ?? callDefaults.fps,
+    motionBucketId: options.motionBucketId ?? callDefaults.motionBucketId,
+    noiseAugStrength: options.noiseAugStrength ?? callDefaults.noiseAugStrength,
     decodeChunkSize: options.decodeChunkSize ?? options.numFrames ?? facts.numFrames,
-    numVideosPerPrompt: options.numVideosPerPrompt ?? 1,
+    numVideosPerPrompt: options.numVideosPerPrompt ?? callDefaults.numVideosPerPrompt,
     generator: options.generator ?? new Generator(),
     latents: options.latents,
-    outputType: options.outputType ?? 'image',
+    outputType: options.outputType ?? callDefaults.outputType,
     callbackOnStepEndTensorInputs: options.callbackOnStepEndTensorInputs ?? ['latents'],
   };
   for (const name of [
