@@ -4,7 +4,8 @@
 import * as tf from '@tensorflow/tfjs';
 import type { RgbImage } from '../media/image.ts';
 import { Generator } from '../random/generator.ts';
-import type { GenerateOptions, ImageInput, OutputType } from './types.ts';
+import { callDefaults, outputTypes } from './defaults.ts';
+import type { GenerateOptions, ImageInput } from './types.ts';
 
 /** What defaults and checks need to know of the models. */
 export interface CallConstraints {
@@ -18,21 +19,7 @@ export interface CallConstraints {
   latentChannels: number;
 }
 
-const outputTypes: OutputType[] = ['image', 'array', 'tensor', 'latent'];
-
-/** What `generate` takes where an option is not given; `numFrames` and others depend on the model. */
-export const callDefaults = {
-  height: 576,
-  width: 1024,
-  numInferenceSteps: 25,
-  minGuidanceScale: 1,
-  maxGuidanceScale: 3,
-  fps: 7,
-  motionBucketId: 127,
-  noiseAugStrength: 0.02,
-  numVideosPerPrompt: 1,
-  outputType: 'image',
-} as const;
+export { callDefaults };
 
 /** Tensors that `callbackOnStepEnd` can ask for. */
 export const callbackTensorNames = ['latents', 'imageEmbeddings', 'imageLatents', 'addedTimeIds'];

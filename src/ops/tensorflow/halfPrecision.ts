@@ -3,16 +3,11 @@
  * the result is float32 again.
  */
 import * as tf from '@tensorflow/tfjs';
+import { type ComputeDtype, computeDtypes } from '../choices.ts';
 import { deviceName, shapeOnlyOutput } from './kernels.ts';
 import { execute, type NativeTensor } from './nativeTensors.ts';
 
-/**
- * What products and convolutions compute in. All else, norms and softmax above all, is float32
- * always.
- */
-export const computeDtypes = ['float32', 'float16', 'bfloat16'] as const;
-/** The name of one of them. */
-export type ComputeDtype = (typeof computeDtypes)[number];
+export { type ComputeDtype, computeDtypes };
 
 /** TensorFlow's numbers of the types of half precision. */
 const codes = { float16: 19, bfloat16: 14 };
