@@ -1,53 +1,59 @@
-/** The options by which commands take models of the hub, and the folder that a model is in. */
-
+/** The options by which commands find a checkpoint, and the folder that it is in. */
 import { isSingleFile } from '../checkpoints/diffusers/names.ts';
 import { type DownloadOptions, isHubId } from '../checkpoints/hub/download.ts';
 import { hubOnly, isFolder, locateModel } from '../checkpoints/hub/locate.ts';
 import type { SingleFileOptions } from '../checkpoints/original/open.ts';
 import { framesByName } from '../checkpoints/original/publishedConfigs.ts';
 import { kebabCase } from '../text/cases.ts';
-import type { Arguments, Options } from './terminal/arguments.ts';
 import { UsageError } from './terminal/errors.ts';
+import { group } from './terminal/options.ts';
 
 /** Options for models of the hub. Undefined: not given. */
-export interface HubCommand {
-  variant?: string;
-  revision?: string;
-  token?: string;
-  cacheDir?: string;
-  localFilesOnly?: boolean;
-}
+export type HubCommand = Pick<DownloadOptions, 'variant' | (typeof hubOnly)[number]>;
 
-/** The same as a table of options. */
-export const hubOptions: Options = {
-  revision: { value: 'NAME', help: 'Branch, tag or commit of a model of the hub. Default: main.' },
-  'cache-dir': {
-    value: 'DIR',
-    help: 'Folder of the cache for models of the hub. Default: $HF_HUB_CACHE or ~/.cache/huggingface/hub.',
-  },
-  token: {
-    value: 'TEXT',
-    help: 'Access token for the hub; others can see it here. Default: $HF_TOKEN, or what hf auth login has stored.',
-  },
+/** The options that say which checkpoint to use and where it is. Each command picks from them. */
+export const modelOptions = {
+  ...group('Files', 'checkpoint', {
+    model: {
+      value: 'DIR',
+      files: ['/', '.safetensors'],
+      help: 'The checkpoint: a folder in diffusers format, with its model_index.json, or of TensorFlow.js artifacts; an original file, such as svd_xt.safetensors; or the name org/name of a model of the hub.',
+    },
+    variant: {
+      value: 'NAME',
+      help: 'Read the weight files of this variant, such as fp16. Default: those without one.',
+    },
+    config: {
+      value: 'DIR',
+      files: ['/'],
+      help: 'For an original file: folder in diffusers format with the configs. Default: those of the published models.',
+    },
+    revision: {
+      value: 'NAME',
+      help: 'Branch, tag or commit of a model of the hub. Default: main.',
+    },
+  }),
+  ...group('Files', 'machine', {
+    cacheDir: {
+      value: 'DIR',
+      files: ['/'],
+      help: 'Folder of the cache for models of the hub. Default: $HF_HUB_CACHE or ~/.cache/huggingface/hub.',
+    },
+    token: {
+      value: 'TEXT',
+      help: 'Access token for the hub; other users of the machine can see it here. Default: $HF_TOKEN, or what hf auth login has stored.',
+    },
+    localFilesOnly: {
+      default: undefined,
+      help: 'Use a model of the hub as it is in the cache, without asking the hub. So does HF_HUB_OFFLINE=1.',
+    },
+  }),
 };
 
-/** Option for commands that can do without the network. */
-export const offlineOption: Options = {
-  'local-files-only': {
-    help: 'Ask nobody: take a model of the hub as it is in the cache. So does HF_HUB_OFFLINE=1.',
-  },
-};
-
-/** Reads these options. */
-export function readHubCommand(given: Arguments): HubCommand {
-  return {
-    variant: given.value('variant'),
-    revision: given.value('revision'),
-    token: given.value('token'),
-    cacheDir: given.value('cache-dir'),
-    localFilesOnly: given.has('local-files-only') ? true : undefined,
-  };
-}
+/** `--model` of a command that cannot do without it. */
+export const requiredModel = {
+  model: { ...modelOptions.model, required: 'the folder of the checkpoint' },
+} as const;
 
 /**
  * The folder that `model` is in, or the file that it is; models of the hub are brought into the
@@ -57,16 +63,16 @@ export function readHubCommand(given: Arguments): HubCommand {
 export async function folderOf(
   model: string,
   command: HubCommand,
-  watch: Pick<DownloadOptions, 'signal' | 'onProgress'>,
+  session: Pick<DownloadOptions, 'signal' | 'onProgress'>,
 ): Promise<string> {
-  const given = hubOnly.filter((name) => command[name] !== undefined);
-  if (given.length > 0 && (isSingleFile(model) || (await isFolder(model)))) {
+  const [given] = hubOnly.filter((name) => command[name] !== undefined);
+  if (given !== undefined && (isSingleFile(model) || (await isFolder(model)))) {
     throw new UsageError(
-      `--${kebabCase(given[0])} is for models of the hub, such as org/name, but ${model} is none.`,
+      `--${kebabCase(given)} is for models of the hub, such as org/name, but ${model} is not one.`,
     );
   }
   const { variant, revision, token, cacheDir, localFilesOnly } = command;
-  return locateModel(model, { variant, revision, token, cacheDir, localFilesOnly, ...watch });
+  return locateModel(model, { variant, revision, token, cacheDir, localFilesOnly, ...session });
 }
 
 /** The same for commands that fetch nothing: models of the hub have to be in the cache. */
@@ -75,31 +81,22 @@ export async function cachedFolderOf(model: string, command: HubCommand): Promis
   return folderOf(model, ofHub ? { ...command, localFilesOnly: true } : command, {});
 }
 
-/** Option for commands that take original files, too. */
-export const configOption: Options = {
-  config: {
-    value: 'DIR',
-    help: 'For an original file: folder in diffusers format with the configs. Default: those of the published models.',
-  },
-};
-
 /**
- * What has to be known of an original file besides: `numFrames` stands in for the frames that its
- * name does not tell.
+ * The options to open `model` with if it is an original file. `numFrames` stands in for the frames
+ * that its name does not tell.
  * @throws UsageError if a config is given for a model that has its own.
  */
 export function singleFileOptions(
   model: string,
   { config, numFrames }: SingleFileOptions,
 ): SingleFileOptions {
-  if (isSingleFile(model))
-    return {
-      config,
-      numFrames: config === undefined && framesByName(model) === undefined ? numFrames : undefined,
-    };
+  if (isSingleFile(model)) {
+    const known = config !== undefined || framesByName(model) !== undefined;
+    return { config, numFrames: known ? undefined : numFrames };
+  }
   if (config !== undefined)
     throw new UsageError(
-      `--config is for original files, such as svd_xt.safetensors, but ${model} is none.`,
+      `--config is for original files, such as svd_xt.safetensors, but ${model} is not one.`,
     );
   return {};
 }

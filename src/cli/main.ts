@@ -3,57 +3,25 @@
  * The `svd` command: finds the subcommand, and turns whatever goes wrong into one sentence and an
  * exit code.
  */
+import { Command, CommanderError } from 'commander';
 import { messageOf } from '../text/messages.ts';
 import { didYouMean } from '../text/nearest.ts';
+import { subcommands } from './subcommands.ts';
+import { commandOf } from './terminal/command.ts';
 import { exitCode, UsageError } from './terminal/errors.ts';
 import { formatHelp } from './terminal/help.ts';
 import { version } from './version.ts';
 
-/** A subcommand. It is imported only when called, because the engine takes a second to start. */
-interface Command {
-  about: string;
-  /** Gives the command's function from its arguments to an exit code. */
-  load: () => Promise<{ run: (args: string[]) => Promise<number> }>;
-}
-
-const commands: Record<string, Command> = {
-  generate: { about: 'Make a video from a picture.', load: () => import('./generate/command.ts') },
-  download: {
-    about: 'Bring a checkpoint from the hub into the cache.',
-    load: () => import('./download.ts'),
-  },
-  convert: {
-    about: 'Convert a checkpoint from one format to another.',
-    load: () => import('../../converters/main.ts'),
-  },
-  info: {
-    about: 'Tell what a checkpoint is made of, and what memory it needs.',
-    load: () => import('./info.ts'),
-  },
-  verify: {
-    about: 'Compare every stage with what diffusers computed.',
-    load: () => import('./verify/command.ts'),
-  },
-  backends: {
-    about: 'List the backends, and why one cannot be used.',
-    load: () => import('./backends.ts'),
-  },
-  setup: {
-    about: 'Set up the TensorFlow backend for CPU or GPU.',
-    load: () => import('./setup.ts'),
-  },
-};
-
 const help = formatHelp({
-  usage: ['svd COMMAND [options]', 'svd COMMAND --help'],
+  usage: ['svd COMMAND [options]', 'svd help [COMMAND]'],
   about: ['Stable Video Diffusion for TensorFlow.js: one still picture in, a short video out.'],
   groups: {
     Commands: Object.fromEntries(
-      Object.entries(commands).map(([name, { about }]) => [name, about]),
+      Object.entries(subcommands).map(([name, { about }]) => [name, about]),
     ),
     Options: {
       help: { short: 'h', help: 'Show this text, or that of a command.' },
-      version: { help: 'Show the version.' },
+      version: { short: 'V', help: 'Show the version.' },
       debug: { help: 'Show where an error comes from; so does SVD_DEBUG=1 in the environment.' },
     },
     'Exit codes': { '0': 'done', '1': 'failed', '2': 'wrong usage', '130': 'interrupted' },
@@ -61,29 +29,45 @@ const help = formatHelp({
   examples: ['svd generate rocket.jpg --model svd-xt --output rocket.mp4'],
 });
 
-async function main([name, ...args]: string[]): Promise<number> {
-  if (name === '--version') {
-    console.log(version);
-    return 0;
-  }
-  if (name === '--help' || name === '-h') {
-    console.log(help);
-    return 0;
-  }
-  const names = Object.keys(commands);
+function unknownCommand(name?: string): UsageError {
+  const names = Object.keys(subcommands);
   if (name === undefined)
-    throw new UsageError(`a command is required: ${names.join(', ')}. See svd --help.`);
-  if (!Object.hasOwn(commands, name)) {
-    const hint = didYouMean(name, names, (found) => `svd ${found}`);
-    throw new UsageError(
-      `there is no command "${name}".${hint} The commands are ${names.join(', ')}.`,
-    );
+    return new UsageError(`a command is required: ${names.join(', ')}. See svd --help.`);
+  const hint = didYouMean(name, names, (found) => `svd ${found}`);
+  return new UsageError(
+    `there is no command "${name}".${hint} The commands are ${names.join(', ')}.`,
+  );
+}
+
+/** Runs the command that `args` name. @returns Its exit code. */
+async function main(args: string[]): Promise<number> {
+  const name = args[0] === 'help' ? args[1] : args[0];
+  let code = 0;
+  const program = new Command('svd')
+    .version(version)
+    .helpCommand('help [COMMAND]')
+    .enablePositionalOptions()
+    .configureHelp({ formatHelp: () => `${help}\n` })
+    .configureOutput({ writeErr: () => {} })
+    .exitOverride((error) => {
+      throw error.exitCode === 0 ? error : unknownCommand(name);
+    })
+    .action(() => {
+      throw unknownCommand(name);
+    });
+  if (name !== undefined && Object.hasOwn(subcommands, name)) {
+    const definition = await subcommands[name].load();
+    const done = (result: number) => {
+      code = result;
+    };
+    program.addCommand(commandOf(definition, done));
   }
-  const { run } = await commands[name].load();
-  return run(args);
+  await program.parseAsync(args, { from: 'user' });
+  return code;
 }
 
 function report(error: unknown, debug: boolean): number {
+  if (error instanceof CommanderError) return error.exitCode; // help or version, already shown
   console.error(`svd: ${messageOf(error)}`);
   if (debug && error instanceof Error) console.error(error.stack);
   return exitCode(error);

@@ -15,6 +15,8 @@ const ENDINGS: Record<string, OutputFormat> = {
   '.safetensors': 'safetensors',
   '/': 'png',
 };
+/** The endings of paths that a video can be written to. */
+export const outputEndings: readonly string[] = Object.keys(ENDINGS);
 const FRAME_NAME = /^\d{4,}\.png$/;
 
 /**
@@ -24,7 +26,7 @@ const FRAME_NAME = /^\d{4,}\.png$/;
  * `/`.
  */
 export function outputFormat(path: string): OutputFormat {
-  const ending = Object.keys(ENDINGS).find((known) => path.toLowerCase().endsWith(known));
+  const ending = outputEndings.find((known) => path.toLowerCase().endsWith(known));
   if (ending) return ENDINGS[ending]!;
   throw new Error(
     `The output "${path}" ends in none of the known ways. Use .mp4, .webp, .gif, .safetensors, or / for a folder of PNG pictures.`,

@@ -7,6 +7,7 @@
  * plain one.
  */
 import * as tf from '@tensorflow/tfjs';
+import type { FormulationSet } from './choices.ts';
 import { deviceName } from './device.ts';
 import { computeDtype } from './tensorflow/halfPrecision.ts';
 import { hasKernel, type KernelName } from './tensorflow/probes.ts';
@@ -68,13 +69,7 @@ const fastest: Record<string, Record<string, Choice>> = {
   upsampleTwice: { 'tensorflow-gpu': { name: 'oneKernel' } },
 };
 
-/**
- * Which formulations may run: the fastest for the device, those for graphics cards (on the
- * tensorflow backend), or the plain ones.
- */
-export const formulationSets = ['fastest', 'gpu', 'plain'] as const;
-/** The name of one of them. */
-export type FormulationSet = (typeof formulationSets)[number];
+export { type FormulationSet, formulationSets } from './choices.ts';
 
 let used: FormulationSet = 'fastest';
 

@@ -4,7 +4,8 @@
 import * as tf from '@tensorflow/tfjs';
 import type { RgbImage } from '../media/image.ts';
 import { Generator } from '../random/generator.ts';
-import type { GenerateOptions, ImageInput, OutputType } from './types.ts';
+import { callDefaults, outputTypes } from './defaults.ts';
+import type { GenerateOptions, ImageInput } from './types.ts';
 
 /** What defaults and checks need to know of the models. */
 export interface CallConstraints {
@@ -18,21 +19,7 @@ export interface CallConstraints {
   latentChannels: number;
 }
 
-/** The defaults of a sampling call. `numFrames` is what the UNet was trained on. */
-export const callDefaults = {
-  height: 576,
-  width: 1024,
-  numInferenceSteps: 25,
-  minGuidanceScale: 1,
-  maxGuidanceScale: 3,
-  fps: 7,
-  motionBucketId: 127,
-  noiseAugStrength: 0.02,
-  numVideosPerPrompt: 1,
-  outputType: 'image',
-} as const;
-
-const outputTypes: OutputType[] = ['image', 'array', 'tensor', 'latent'];
+export { callDefaults };
 
 /** Tensors that `callbackOnStepEnd` can ask for. */
 export const callbackTensorNames = ['latents', 'imageEmbeddings', 'imageLatents', 'addedTimeIds'];
@@ -69,7 +56,7 @@ export function checkCall(image: ImageInput, options: GenerateOptions, facts: Ca
     numVideosPerPrompt: options.numVideosPerPrompt ?? callDefaults.numVideosPerPrompt,
     generator: options.generator ?? new Generator(),
     latents: options.latents,
-    outputType: options.outputType ?? (callDefaults.outputType as OutputType),
+    outputType: options.outputType ?? callDefaults.outputType,
     callbackOnStepEndTensorInputs: options.callbackOnStepEndTensorInputs ?? ['latents'],
   };
   for (const name of [

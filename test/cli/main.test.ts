@@ -7,7 +7,16 @@ import { testBackend } from '../setup.ts';
 import { picture, startSvd, svd, workFolder, writeSmallCheckpoint } from './runs.ts';
 
 describe('svd', () => {
-  const names = ['generate', 'download', 'convert', 'info', 'verify', 'backends', 'setup'];
+  const names = [
+    'generate',
+    'download',
+    'convert',
+    'info',
+    'verify',
+    'backends',
+    'setup',
+    'completion',
+  ];
 
   it('shows its help and its version', async () => {
     const [help, short, shown] = await Promise.all([svd('--help'), svd('-h'), svd('--version')]);

@@ -1,21 +1,36 @@
-/** `svd generate`: reads its arguments, and reports what the run gives. */
-import { formatHelp } from '../terminal/help.ts';
+/** `svd generate`: makes a video from a picture. */
+import { subcommand } from '../terminal/command.ts';
 import { runSession } from '../terminal/session.ts';
-import { generateHelp, readGenerateCommand } from './options.ts';
+import { generateOptions } from './options.ts';
 import { formatProfile } from './profile.ts';
+import { generateCommand } from './readCommand.ts';
 
-/** Runs `svd generate` and gives its exit code; errors are thrown. */
-export async function run(args: string[]): Promise<number> {
-  if (args.includes('--help') || args.includes('-h')) {
-    console.log(formatHelp(generateHelp));
+export const generate = subcommand({
+  name: 'generate',
+  usage: ['IMAGE... [--model DIR] --output FILE [options]'],
+  about: [
+    'Makes a video from a picture.',
+    'IMAGE is the path or URL of a picture (PNG, JPEG, WebP, ...), or a .safetensors file with a tensor image [N,3,H,W] in [0,1]. Several are animated as one batch.',
+  ],
+  examples: [
+    'svd generate rocket.jpg --output rocket.mp4',
+    'svd generate rocket.jpg --model svd-xt --output rocket.mp4',
+    'svd generate rocket.jpg --model svd-xt --output rocket.mp4 --seed 42 \\\n  --height 320 --width 576 --num-frames 14 --decode-chunk-size 4',
+    'svd generate a.png b.png --model svd-xt --output clips.gif --seed 1 --seed 2',
+    'svd generate rocket.jpg --model svd-xt --output rocket.safetensors \\\n  --dump stages.safetensors --backend tensorflow --json',
+  ],
+  options: generateOptions,
+  operands: {
+    files: ['.png', '.jpg', '.jpeg', '.webp', '.gif', '.tiff', '.avif', '.svg', '.safetensors'],
+  },
+  async run(values, images) {
+    const command = generateCommand(values, images);
+    const report = await runSession(command, async (session) =>
+      (await import('./generateVideo.ts')).generateVideo(command, session),
+    );
+    if (report.profile && !command.quiet)
+      process.stderr.write(`${formatProfile(report.profile, report.backend.name)}\n`);
+    console.log(command.json ? JSON.stringify(report) : report.output.join('\n'));
     return 0;
-  }
-  const command = readGenerateCommand(args);
-  const report = await runSession(command, async (watch) =>
-    (await import('./generateVideo.ts')).generateVideo(command, watch),
-  );
-  if (report.profile && !command.quiet)
-    process.stderr.write(`${formatProfile(report.profile, report.backend.name)}\n`);
-  console.log(command.json ? JSON.stringify(report) : report.output.join('\n'));
-  return 0;
-}
+  },
+});

@@ -1,15 +1,14 @@
 /** The work of `svd generate`, from checking its output to writing it. */
-
 import { randomInt } from 'node:crypto';
-import * as tf from '@tensorflow/tfjs';
-import { useBackend } from '../../backends/index.ts';
+import { type BackendReport, useBackend } from '../../backends/index.ts';
 import { isSingleFile } from '../../checkpoints/diffusers/names.ts';
-import { identifyCheckpoint } from '../../checkpoints/index.ts';
+import { type CheckpointIdentity, identifyCheckpoint } from '../../checkpoints/index.ts';
 import { outputFormat } from '../../media/output.ts';
 import type { OffloadMode } from '../../memory/estimate.ts';
 import type { MemoryPlan } from '../../memory/plan.ts';
 import type { MemorySettings } from '../../memory/stages.ts';
 import { useFormulations } from '../../ops/index.ts';
+import { callDefaults } from '../../pipelines/defaults.ts';
 import { StableVideoDiffusionPipeline } from '../../pipelines/node.ts';
 import type { GenerateOptions, ImageInput } from '../../pipelines/types.ts';
 import { Generator } from '../../random/generator.ts';
@@ -17,15 +16,14 @@ import { counted, messageOf } from '../../text/messages.ts';
 import { folderOf, singleFileOptions } from '../hubModel.ts';
 import { packagedModel, packagedNote, trainedFor, unlikeTraining } from '../packagedModel.ts';
 import { UsageError } from '../terminal/errors.ts';
-import type { Session } from '../terminal/session.ts';
-import { readLatents, readPictures } from './inputs.ts';
-import type { GenerateCommand } from './options.ts';
+import { partOf } from '../terminal/options.ts';
+import { atEnd, type Session } from '../terminal/session.ts';
+import { type Inputs, readInputs } from './inputs.ts';
+import { type GenerateCommand, generateOptions } from './options.ts';
 import { checkOutputs, outputPaths, type Result, writeResult, writeTensors } from './outputs.ts';
 import { Profile, type ProfileLine } from './profile.ts';
 import { StageRecorder } from './stages.ts';
 import { type StoredSettings, storedSettings } from './storedSettings.ts';
-
-export type { Session };
 
 /** What `--json` prints. */
 export interface Report {
@@ -52,145 +50,147 @@ export interface Report {
 
 /**
  * Makes the video or videos.
- * @throws Error with one sentence; Interrupted, with nothing half-written, once `watch.signal` has
+ * @throws Error with one sentence; Interrupted, with nothing half-written, once `session.signal` has
  * been aborted.
  */
-export async function generateVideo(command: GenerateCommand, watch: Session): Promise<Report> {
-  const { signal, progress, note } = watch;
+export async function generateVideo(command: GenerateCommand, session: Session): Promise<Report> {
+  const { signal, progress, note } = session;
   useFormulations(command.formulation);
-  const chosen = await useBackend(command.backend, {
-    threads: command.threads,
-    tf32: command.tf32,
-  });
-  if (chosen.reason) note(`the ${chosen.name} backend: ${chosen.reason}`);
+  const { threads, tf32 } = command;
+  const backend = await useBackend(command.backend, { threads, tf32 });
+  if (backend.reason) note(`the ${backend.name} backend: ${backend.reason}`);
 
-  const pictures = await unlessAborted(readPictures(command.images), signal);
-  const latents =
-    command.latents === undefined
-      ? undefined
-      : await unlessAborted(readLatents(command.latents), signal);
-  const videos = pictures.count * command.numVideosPerPrompt;
+  using inputs = await unlessAborted(readInputs(command.images, command.latents), signal);
+  const videos = inputs.pictures * command.numVideosPerPrompt;
   const paths = outputPaths(command.output, videos);
   await checkOutputs(command.dump === undefined ? paths : [...paths, command.dump]);
   const seeds = seedsFor(command, videos);
   if (command.seeds.length === 0) note(`the seed is ${seeds[0]}`);
 
-  const onProgress = progress.update.bind(progress);
+  const model = await findModel(command, session);
+  const { pipe, plan } = await loadPipeline(model, command, inputs, backend, session);
+  using _pipe = atEnd(() => pipe.dispose());
+  if (plan.choices.length > 0) note(`to fit into memory: ${plan.choices.join('; ')}`);
+  // Beside the sampling: the files have just been read, so their bytes are still in the system's
+  // cache.
+  const hashing = new AbortController();
+  using _hashing = atEnd(() => hashing.abort());
+  const identity = identify(model, command, hashing.signal, note);
+
+  const { height, width } = model;
+  const numFrames = command.numFrames ?? pipe.unet.config.numFrames;
+  const unlike = unlikeTraining(model.trained, { height, width, numFrames });
+  if (unlike !== undefined) note(unlike);
+  const toTensors = outputFormat(command.output) === 'safetensors';
+  const stages = new StageRecorder(command.dump !== undefined);
+  const profile = command.profile ? new Profile() : undefined;
+  const generators = seeds.map((seed) => new Generator(seed));
+  const options = {
+    ...partOf(command, generateOptions, 'call'),
+    ...{ height, width, numFrames, latents: inputs.latents, signal },
+    generator: generators.length === 1 ? generators[0] : generators,
+    onStage: toTensors || command.dump !== undefined ? stages.record : undefined,
+    onBlock: profile?.onBlock,
+    onProgress: progress.update,
+  };
+  const result = await sample(pipe, inputs.image, options, toTensors ? stages : undefined);
+
+  progress.update({ stage: 'writing', step: 0, steps: 1 });
+  const { settings: memory, offload, choices, processBytes, deviceBytes } = plan;
+  const settings = storedSettings(command, {
+    ...{ height, width, numFrames, seeds, offload },
+    backend: backend.name,
+    checkpoint: await unlessAborted(identity, signal),
+    decodeChunkSize: memory.decodeChunkSize,
+  });
+  const output = await writeResult(result, paths, settings, signal);
+  if (command.dump !== undefined) await writeTensors(stages.all, command.dump, settings);
+  progress.update({ stage: 'writing', step: 1, steps: 1 });
+  return {
+    output,
+    settings,
+    backend,
+    timings: progress.seconds(),
+    peakMemoryBytes: 1024 * process.resourceUsage().maxRSS,
+    memory: { predictedBytes: processBytes, deviceBytes, offload, ...memory, choices },
+    ...(profile && { profile: profile.lines() }),
+  };
+}
+
+/** The checkpoint of a call, and the size of the video. */
+interface Model {
+  /** Its folder, or the file that it is. */
+  path: string;
+  /** How to open it if it is an original file. */
+  single: ReturnType<typeof singleFileOptions>;
+  trained: Awaited<ReturnType<typeof trainedFor>>;
+  height: number;
+  width: number;
+}
+
+/** Finds the checkpoint, bringing it into the cache first if it is of the hub. */
+async function findModel(
+  command: GenerateCommand,
+  { signal, progress, note }: Session,
+): Promise<Model> {
   if (command.model === undefined) note(packagedNote);
-  const folder =
+  const path =
     command.model === undefined
       ? packagedModel
-      : await folderOf(command.model, command, { signal, onProgress });
-  const single = singleFileOptions(folder, command);
-  const trained = await trainedFor(folder, single);
-  const { height = trained.side ?? 576, width = trained.side ?? 1024 } = command;
+      : await folderOf(command.model, command, { signal, onProgress: progress.update });
+  const single = singleFileOptions(path, command);
+  const trained = await trainedFor(path, single);
+  const height = command.height ?? trained.side ?? callDefaults.height;
+  const width = command.width ?? trained.side ?? callDefaults.width;
+  return { path, single, trained, height, width };
+}
+
+async function loadPipeline(
+  { path, single, height, width }: Model,
+  command: GenerateCommand,
+  { pictures }: Inputs,
+  backend: BackendReport,
+  { signal, progress }: Session,
+): Promise<{ pipe: StableVideoDiffusionPipeline; plan: MemoryPlan }> {
   let plan: MemoryPlan | undefined;
+  const { variant, memory, forwardChunking } = command;
   const loading = {
-    variant: command.variant,
-    backend: chosen.name,
-    dtype: command.dtype,
-    offload: command.offload,
-    weightDtype: command.weightDtype,
-    memory: command.memory,
+    ...partOf(command, generateOptions, 'loading'),
+    // Chosen already, with the threads there are.
+    ...{ backend: backend.name, threads: undefined },
+    ...{ variant, memory, signal, onProgress: progress.update },
     plannedFor: {
-      ...command,
-      height,
-      width,
-      pictures: pictures.count,
-      forwardChunkSize: command.forwardChunking,
+      ...partOf(command, generateOptions, 'call'),
+      ...{ height, width, pictures, forwardChunkSize: forwardChunking },
     },
     onPlan: (made: MemoryPlan) => {
       plan = made;
     },
-    onProgress,
-    signal,
   };
-  const pipe = isSingleFile(folder)
-    ? await StableVideoDiffusionPipeline.fromSingleFile(folder, { ...loading, ...single })
-    : await StableVideoDiffusionPipeline.fromPretrained(folder, loading);
-  const { offload, settings: levers, choices } = plan!;
-  if (choices.length > 0) note(`to fit into memory: ${choices.join('; ')}`);
-  const hashing = new AbortController();
-  // Beside the sampling: the files have just been read, so their bytes are still in the system's
-  // cache.
-  const identity = identifyCheckpoint(folder, {
-    variant: command.variant,
-    ...single,
-    signal: hashing.signal,
-  }).catch((error: unknown) => {
-    if (!hashing.signal.aborted)
+  const pipe = isSingleFile(path)
+    ? await StableVideoDiffusionPipeline.fromSingleFile(path, { ...loading, ...single })
+    : await StableVideoDiffusionPipeline.fromPretrained(path, loading);
+  if (forwardChunking !== undefined) pipe.unet.enableForwardChunking(forwardChunking);
+  return { pipe, plan: plan! };
+}
+
+/** The hashes of the checkpoint. Without them, a note says so and the video is made all the same. */
+async function identify(
+  { path, single }: Model,
+  { variant }: GenerateCommand,
+  signal: AbortSignal,
+  note: Session['note'],
+): Promise<CheckpointIdentity | undefined> {
+  try {
+    return await identifyCheckpoint(path, { variant, ...single, signal });
+  } catch (error) {
+    if (!signal.aborted)
       note(`the checkpoint is not named in the settings of the output. ${messageOf(error)}`);
     return undefined;
-  });
-  try {
-    if (command.forwardChunking !== undefined)
-      pipe.unet.enableForwardChunking(command.forwardChunking);
-    const numFrames = command.numFrames ?? pipe.unet.config.numFrames;
-    const unlike = unlikeTraining(trained, { height, width, numFrames });
-    if (unlike !== undefined) note(unlike);
-    const toTensors = outputFormat(command.output) === 'safetensors';
-    const stages = new StageRecorder(command.dump !== undefined);
-    const generators = seeds.map((seed) => new Generator(seed));
-    const options = {
-      ...command,
-      height,
-      width,
-      numFrames,
-      latents,
-      generator: generators.length === 1 ? generators[0] : generators,
-      onStage: toTensors || command.dump !== undefined ? stages.record : undefined,
-      onProgress,
-      signal,
-    };
-    const profile = command.profile ? new Profile() : undefined;
-    const result = await sample(
-      pipe,
-      pictures.image,
-      { ...options, onBlock: profile?.onBlock },
-      toTensors ? stages : undefined,
-    );
-    progress.update({ stage: 'writing', step: 0, steps: 1 });
-    const checkpoint = await unlessAborted(identity, signal);
-    const settings = storedSettings(command, {
-      height,
-      width,
-      numFrames,
-      seeds,
-      backend: chosen.name,
-      checkpoint,
-      offload,
-      decodeChunkSize: levers.decodeChunkSize,
-    });
-    const output = await writeResult(result, paths, settings, signal);
-    if (command.dump !== undefined) await writeTensors(stages.all, command.dump, settings);
-    progress.update({ stage: 'writing', step: 1, steps: 1 });
-    return {
-      output,
-      settings,
-      backend: chosen,
-      timings: progress.seconds(),
-      peakMemoryBytes: 1024 * process.resourceUsage().maxRSS,
-      memory: {
-        predictedBytes: plan!.processBytes,
-        deviceBytes: plan!.deviceBytes,
-        offload,
-        ...levers,
-        choices,
-      },
-      ...(profile && { profile: profile.lines() }),
-    };
-  } finally {
-    hashing.abort();
-    pipe.dispose();
-    latents?.dispose();
-    if (pictures.image instanceof tf.Tensor) pictures.image.dispose();
   }
 }
 
-/**
- * Runs the pipeline. `stages`, which have the final latents then, are given if the result is to be
- * tensors.
- */
+/** Runs the pipeline. With `stages`, which have the final latents then, the result is tensors. */
 async function sample(
   pipe: StableVideoDiffusionPipeline,
   image: ImageInput,
@@ -208,12 +208,12 @@ async function sample(
   return { tensors: { frames, latents: stages.finalLatents } };
 }
 
-/** The seeds to use: those given, or a random one. */
+/** The seeds to use: those passed, or a random one. */
 function seedsFor({ seeds }: GenerateCommand, videos: number): number[] {
   if (seeds.length === 0) return [randomInt(2 ** 32)];
   if (seeds.length > 1 && seeds.length !== videos) {
     throw new UsageError(
-      `--seed is given ${seeds.length} times for ${counted(videos, 'video')}. Give it once, or once per video.`,
+      `--seed is given ${seeds.length} times for ${counted(videos, 'video')}. Pass it once, or once per video.`,
     );
   }
   return seeds;

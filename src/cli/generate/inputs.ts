@@ -1,36 +1,51 @@
-/** Reads what `svd generate` starts from: pictures, or tensors in safetensors files. */
+/** Reads the inputs of `svd generate`: pictures, or tensors in safetensors files. */
 import * as tf from '@tensorflow/tfjs';
 import { openSafetensors } from '../../checkpoints/safetensors/file.ts';
+import type { RgbImage } from '../../media/image.ts';
 import { loadImage } from '../../media/loadImage.ts';
 import type { FloatArray, ImageInput } from '../../pipelines/types.ts';
+import { atEnd } from '../terminal/session.ts';
 
-/** Pictures to animate and how many they are. A tensor among them is the caller's to dispose. */
-export interface Pictures {
+/** The inputs of a call, whose tensors are freed when they are disposed. */
+export interface Inputs extends Disposable {
   image: ImageInput;
-  count: number;
+  /** Number of pictures. */
+  pictures: number;
+  /** Start noise `[B, F, h, w, 4]`. */
+  latents?: tf.Tensor;
 }
 
 /**
- * Reads pictures from paths and URLs, or a batch of them from one `.safetensors` file.
- * @throws Error with one sentence if one is missing, unreadable or no picture.
+ * Reads pictures from paths and URLs, or a batch of them from one `.safetensors` file, and start
+ * noise from `noise`.
+ * @throws Error with one sentence if one is missing or unreadable.
  */
-export async function readPictures(sources: string[]): Promise<Pictures> {
-  if (sources[0].endsWith('.safetensors')) {
-    const { data, shape } = await readTensor(sources[0], 'image', '[N,3,H,W]', 1);
-    if (!data.every((value) => value >= 0 && value <= 1))
-      throw new Error(`The values of \`image\` in ${sources[0]} have to be from 0 to 1.`);
-    return { image: channelsLast(data, shape), count: shape[0] };
+export async function readInputs(sources: string[], noise?: string): Promise<Inputs> {
+  const image = await readPictures(sources);
+  const latents = noise === undefined ? undefined : await readLatents(noise);
+  const tensors = [image, latents].filter((input) => input instanceof tf.Tensor);
+  return {
+    image,
+    latents,
+    pictures: image instanceof tf.Tensor ? image.shape[0] : image.length,
+    [Symbol.dispose]: () => tf.dispose(tensors),
+  };
+}
+
+async function readPictures(sources: string[]): Promise<RgbImage[] | tf.Tensor> {
+  if (!sources[0].endsWith('.safetensors')) {
+    const images: RgbImage[] = [];
+    for (const source of sources) images.push(await loadImage(source));
+    return images;
   }
-  const image = [];
-  for (const source of sources) image.push(await loadImage(source));
-  return { image, count: image.length };
+  const { data, shape } = await readTensor(sources[0], 'image', '[N,3,H,W]', 1);
+  if (!data.every((value) => value >= 0 && value <= 1))
+    throw new Error(`The values of \`image\` in ${sources[0]} have to be from 0 to 1.`);
+  return channelsLast(data, shape);
 }
 
-/**
- * Reads start noise `[B,F,4,h,w]`; the result is `[B, F, h, w, 4]` and the caller's to dispose.
- * @throws Error with one sentence if the file is missing or holds no such tensor.
- */
-export async function readLatents(path: string): Promise<tf.Tensor> {
+/** Reads start noise `[B,F,4,h,w]` as `[B, F, h, w, 4]`. */
+async function readLatents(path: string): Promise<tf.Tensor> {
   const { data, shape } = await readTensor(path, 'latents', '[B,F,4,h,w]', 2);
   if (!data.every(Number.isFinite))
     throw new Error(`The values of \`latents\` in ${path} have to be finite.`);
@@ -46,23 +61,20 @@ async function readTensor(
 ): Promise<FloatArray> {
   const axes = layout.slice(1, -1).split(',');
   const file = await openSafetensors(path);
-  try {
-    if (!file.names().includes(name))
-      throw new Error(
-        `${path} has to hold a tensor \`${name}\` ${layout} but holds ${file.names().join(', ') || 'none'}.`,
-      );
-    const { shape } = file.info(name);
-    if (
-      shape.length !== axes.length ||
-      shape.includes(0) ||
-      shape[channelAxis] !== Number(axes[channelAxis])
-    ) {
-      throw new Error(`\`${name}\` in ${path} has to be ${layout} but is [${shape}].`);
-    }
-    return { data: await file.read(name), shape };
-  } finally {
-    await file.close();
+  await using _file = atEnd(() => file.close());
+  if (!file.names().includes(name))
+    throw new Error(
+      `${path} has to hold a tensor \`${name}\` ${layout} but holds ${file.names().join(', ') || 'none'}.`,
+    );
+  const { shape } = file.info(name);
+  if (
+    shape.length !== axes.length ||
+    shape.includes(0) ||
+    shape[channelAxis] !== Number(axes[channelAxis])
+  ) {
+    throw new Error(`\`${name}\` in ${path} has to be ${layout} but is [${shape}].`);
   }
+  return { data: await file.read(name), shape };
 }
 
 /** Moves the axis before the last two, the channels of PyTorch, to the end. */

@@ -1,4 +1,5 @@
-/** Where the time of a run goes, by blocks of the models: `--profile`. */
+/** Measures the time of a run by blocks of the models: `--profile`. */
+import { inSeconds, Stopwatch } from '../terminal/stopwatch.ts';
 
 /** One line of a profile. */
 export interface ProfileLine {
@@ -13,32 +14,24 @@ export interface ProfileLine {
 
 /** Adds up the time between blocks, from its making on. */
 export class Profile {
-  private readonly now: () => number;
-  private readonly blocks = new Map<string, { calls: number; milliseconds: number }>();
-  private last: number;
+  private readonly stopwatch: Stopwatch;
 
-  /** `now` gives milliseconds. */
-  constructor(now: () => number = () => performance.now()) {
-    this.now = now;
-    this.last = now();
+  /** `now` returns milliseconds. */
+  constructor(now?: () => number) {
+    this.stopwatch = new Stopwatch(now);
   }
 
-  /** Takes the time since the last call as that of the block at `path`. */
+  /** Adds the time since the last call to that of the block at `path`. */
   onBlock = (path: string): void => {
-    const time = this.now();
-    const block = this.blocks.get(nameOf(path)) ?? { calls: 0, milliseconds: 0 };
-    block.calls++;
-    block.milliseconds += time - this.last;
-    this.blocks.set(nameOf(path), block);
-    this.last = time;
+    this.stopwatch.lap(nameOf(path));
   };
 
   /** Every block in the order in which they were first done. */
   lines(): ProfileLine[] {
-    const blocks = [...this.blocks];
+    const blocks = [...this.stopwatch.laps];
     const total = blocks.reduce((sum, [, { milliseconds }]) => sum + milliseconds, 0);
-    return blocks.map(([block, { calls, milliseconds }]) => ({
-      ...{ block, calls, seconds: Math.round(milliseconds) / 1000 },
+    return blocks.map(([block, { count, milliseconds }]) => ({
+      ...{ block, calls: count, seconds: inSeconds(milliseconds) },
       share: total > 0 ? Math.round((1e4 * milliseconds) / total) / 1e4 : 0,
     }));
   }
@@ -69,7 +62,7 @@ export function formatProfile(lines: ProfileLine[], backend: string): string {
   // On graphics cards, operations are only queued until something waits for a result.
   if (backend === 'webgpu')
     table.push(
-      'On webgpu, work is handed over and done later: a time here is that of the handing over, or of waiting for results.',
+      'On webgpu, work is handed over and done later: a time here is that of handing over work, or of waiting for results.',
     );
   return table.join('\n');
 }

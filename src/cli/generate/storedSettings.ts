@@ -1,58 +1,48 @@
-/** What an output tells of how it was made. */
+/** The settings that an output stores of how it was made. */
 import type { CheckpointIdentity } from '../../checkpoints/index.ts';
 import { snakeCase } from '../../text/cases.ts';
+import { partOf } from '../terminal/options.ts';
 import { version } from '../version.ts';
-import type { GenerateCommand } from './options.ts';
+import {
+  type GenerateCommand,
+  generateOptions,
+  type StoredOptions,
+  storedParts,
+} from './options.ts';
 
-/** Everything needed to make the same video again, as it is stored beside or inside each output. */
-export interface StoredSettings
-  extends Omit<
-    GenerateCommand,
-    | 'output'
-    | 'dump'
-    | 'token'
-    | 'cacheDir'
-    | 'localFilesOnly'
-    | 'memory'
-    | 'json'
-    | 'profile'
-    | 'quiet'
-  > {
+/** What a run adds to the options that it was called with. */
+export interface KnownByRun {
   height: number;
   width: number;
   numFrames: number;
   decodeChunkSize: number;
+  seeds: number[];
   /** The backend that was used. */
-  backend: GenerateCommand['backend'];
+  backend: StoredOptions['backend'];
+  /** By the memory there is, unless it was passed. */
+  offload: StoredOptions['offload'];
   /**
    * Which checkpoint it was, whatever path it had. Left out if its files could not be read again.
    */
   checkpoint?: CheckpointIdentity;
-  /** Version of this package. */
-  version: string;
 }
 
-/**
- * Fills in what the run has shown: the checkpoint and its frames, the seeds drawn, the backend, and
- * what was chosen by the memory there is.
- */
+/** Everything needed to make the same video again, as it is stored beside or inside each output. */
+export type StoredSettings = StoredOptions &
+  KnownByRun & {
+    images: string[];
+    /** Version of this package. */
+    version: string;
+  };
+
+/** The settings to store of a call and its run. */
 export function storedSettings(
   command: GenerateCommand,
-  known: Pick<
-    StoredSettings,
-    | 'backend'
-    | 'checkpoint'
-    | 'offload'
-    | 'height'
-    | 'width'
-    | 'numFrames'
-    | 'decodeChunkSize'
-    | 'seeds'
-  >,
+  known: KnownByRun,
+  options = generateOptions,
 ): StoredSettings {
-  const { output, dump, token, cacheDir, localFilesOnly, memory, json, profile, quiet, ...asked } =
-    command;
-  return { ...asked, ...known, version };
+  const asked = partOf(command, options, ...storedParts);
+  return { images: command.images, ...asked, ...known, version };
 }
 
 /**
@@ -60,25 +50,10 @@ export function storedSettings(
  * can be compared with. `seeds` and `images` stand for its generators and pictures.
  */
 export function diffusersArguments(settings: StoredSettings): Record<string, unknown> {
-  const {
-    version,
-    checkpoint,
-    model,
-    config,
-    variant,
-    revision,
-    backend,
-    threads,
-    dtype,
-    tf32,
-    offload,
-    weightDtype,
-    formulation,
-    forwardChunking,
-    outputType,
-    ...call
-  } = settings;
-  return Object.fromEntries(Object.entries(call).map(([name, value]) => [snakeCase(name), value]));
+  // diffusers has other output types.
+  const { outputType, ...call } = partOf(settings, generateOptions, 'call');
+  const named = Object.entries({ images: settings.images, ...call });
+  return Object.fromEntries(named.map(([name, value]) => [snakeCase(name), value]));
 }
 
 /** The settings for files whose metadata are texts by name: numbers and lists as JSON. */

@@ -1,96 +1,86 @@
-/** Reads a command's arguments against its table of options, on top of Node's `parseArgs`. */
-import { parseArgs } from 'node:util';
+/** Reads arguments against a table of options, by commander. */
+import { Command, type CommanderError, Option as CommanderOption } from 'commander';
 import { didYouMean } from '../../text/nearest.ts';
 import { UsageError } from './errors.ts';
+import { flagOf, type Options } from './options.ts';
 
-/** One option of a command. */
-export interface Option {
-  /** How its value is called in the help text, such as `N`. An option without one is a switch. */
-  value?: string;
-  /** What it does, with unit, range and default: one or more sentences. */
-  help: string;
-  /** May be given several times. */
-  many?: boolean;
-  /** Its one-letter form. */
-  short?: string;
-}
+export type { Options };
 
-/** Options by name, without dashes. */
-export type Options = Record<string, Option>;
-
-/** Arguments as they were given. */
+/** Arguments as they were passed. */
 export interface Arguments {
-  /** Whether a switch is on. */
+  /** Whether an option was passed. */
   has(name: string): boolean;
-  /** An option's value, or undefined if it was not given. */
+  /** An option's value, or undefined if it was not passed. */
   value(name: string): string | undefined;
-  /** All values of an option that may be given several times. */
+  /** All values of an option that may be passed several times. */
   values(name: string): string[];
-  /** What is no option. */
+  /** The arguments that are not options. */
   positionals: string[];
 }
 
 /**
- * Splits `args` into options and positionals.
- * @throws UsageError for an unknown option, a missing value, a value given to a switch, and an
- * option given twice.
+ * Adds options to a command of commander.
+ * @returns A function to call once the command has been parsed, for what it was passed. It throws
+ * UsageError if a value is missing or an option is passed twice. The parsing itself throws UsageError
+ * for an unknown option and for a switch with a value.
  */
-export function readArguments(args: string[], options: Options): Arguments {
-  const config = Object.fromEntries(
-    Object.entries(options).map(([name, { value, short }]) => {
-      const type: 'string' | 'boolean' = value === undefined ? 'boolean' : 'string';
-      return [name, short === undefined ? { type } : { type, short }];
-    }),
-  );
-  const { tokens, positionals } = parseArgs({
-    args,
-    options: config,
-    strict: false,
-    allowPositionals: true,
-    tokens: true,
-  });
+export function addOptions(command: Command, options: Options): () => Arguments {
   const given = new Map<string, string[]>();
-  for (const token of tokens) {
-    if (token.kind !== 'option') continue;
-    const { name, rawName, value, inlineValue } = token;
-    if (!Object.hasOwn(options, name)) {
-      const hint = didYouMean(name, Object.keys(options), (found) => `--${found}`);
-      throw new UsageError(`there is no option ${rawName}.${hint}`);
-    }
-    const option = options[name];
-    const before = given.get(name);
-    if (before !== undefined && option.value !== undefined && !option.many)
-      throw new UsageError(`--${name} is given twice. Give it once.`);
-    given.set(name, [
-      ...(before ?? []),
-      option.value === undefined
-        ? withoutValue(name, value)
-        : withValue(name, option.value, value, inlineValue),
-    ]);
+  const flags = new Map(
+    Object.entries(options).map(([name, option]) => [flagOf(name, option), option]),
+  );
+  command
+    .argument('[arguments...]')
+    .configureOutput({ outputError: () => {} })
+    .exitOverride((error) => {
+      throw error.code === 'commander.unknownOption' ? unknownOption(error, flags) : error;
+    });
+  for (const [name, option] of Object.entries(options)) {
+    const short = option.short === undefined ? '' : `-${option.short}, `;
+    // Optional for commander, which then leaves the next option alone: a missing value is ''.
+    const value = option.value === undefined ? '' : ' [value]';
+    const collect = (text: string) => given.set(name, [...(given.get(name) ?? []), text]);
+    command.addOption(
+      new CommanderOption(`${short}--${flagOf(name, option)}${value}`)
+        .preset('')
+        .argParser(collect),
+    );
   }
-  return {
-    has: (name) => given.has(name),
-    value: (name) => given.get(name)?.[0],
-    values: (name) => given.get(name) ?? [],
-    positionals,
+  return () => {
+    for (const [name, texts] of given) {
+      const { value, many } = options[name];
+      if (value === undefined) continue;
+      const flag = flagOf(name, options[name]);
+      if (texts.includes('')) throw new UsageError(`--${flag} needs a value: --${flag} ${value}.`);
+      if (texts.length > 1 && !many)
+        throw new UsageError(`--${flag} is given twice. Pass it once.`);
+    }
+    return {
+      has: (name) => given.has(name),
+      value: (name) => given.get(name)?.[0],
+      values: (name) => given.get(name) ?? [],
+      positionals: command.args,
+    };
   };
 }
 
-function withoutValue(name: string, value: string | undefined): string {
-  if (value !== undefined)
-    throw new UsageError(`--${name} takes no value but is given "${value}".`);
-  return '';
+/**
+ * Splits `args` into options and positionals.
+ * @throws UsageError if an option is unknown, has no value, is a switch with a value, or is passed
+ * twice.
+ */
+export function readArguments(args: string[], options: Options): Arguments {
+  const command = new Command().helpOption(false);
+  const given = addOptions(command, options);
+  command.parse(args, { from: 'user' });
+  return given();
 }
 
-function withValue(
-  name: string,
-  placeholder: string,
-  value: string | undefined,
-  inline: boolean | undefined,
-): string {
-  // After a space, what looks like the next option is one; a negative number is a value.
-  const nextOption = !inline && value !== undefined && /^-[^\d.]/.test(value);
-  if (value === undefined || value === '' || nextOption)
-    throw new UsageError(`--${name} needs a value: --${name} ${placeholder}.`);
-  return value;
+function unknownOption({ message }: CommanderError, flags: Map<string, unknown>): UsageError {
+  const [, arg] = /'(.*)'/.exec(message) as string[];
+  const [, dashes, name, value] = /^(--?)([^=]*)=?(.*)$/s.exec(arg) as string[];
+  if (dashes === '--' && flags.has(name))
+    return new UsageError(`--${name} takes no value but is given "${value}".`);
+  const hint = didYouMean(name, [...flags.keys()], (found) => `--${found}`);
+  return new UsageError(`there is no option ${dashes}${name}.${hint}`);
 }

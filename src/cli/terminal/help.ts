@@ -1,11 +1,12 @@
 /** Lays out help texts for a terminal of 80 columns. */
-import type { Options } from './arguments.ts';
+import { flagOf, type Option, type Options } from './options.ts';
 
-const COLUMNS = 80;
+/** Columns of a terminal. */
+export const COLUMNS = 80;
 /** Where the explanations of options begin. */
 const INDENT = 29;
 
-/** What a help text is made of. */
+/** The parts of a help text. */
 export interface HelpText {
   /** Lines that show how to call the command. */
   usage: string[];
@@ -19,18 +20,13 @@ export interface HelpText {
 
 /** The help text, ready to print. */
 export function formatHelp({ usage, about, groups, examples = [] }: HelpText): string {
-  const sections = [
-    usage.map((line, i) => (i === 0 ? `Usage: ${line}` : `       ${line}`)).join('\n'),
-  ];
+  const sections = [`Usage: ${usage.join('\n       ')}`];
   sections.push(...about.map((paragraph) => wrap(paragraph, COLUMNS).join('\n')));
   for (const [heading, entries] of Object.entries(groups)) {
     const lines = Object.entries(entries).flatMap(([name, entry]) =>
       typeof entry === 'string'
         ? explained(name, entry)
-        : explained(
-            `${entry.short ? `-${entry.short}, ` : ''}--${name}${entry.value ? ` ${entry.value}` : ''}`,
-            entry.help,
-          ),
+        : explained(labelOf(name, entry), explanation(entry)),
     );
     sections.push([`${heading}:`, ...lines].join('\n'));
   }
@@ -39,6 +35,19 @@ export function formatHelp({ usage, about, groups, examples = [] }: HelpText): s
       ['Examples:', ...examples.map((example) => example.replace(/^/gm, '  '))].join('\n'),
     );
   return sections.join('\n\n');
+}
+
+/** `-o, --output FILE`. */
+function labelOf(name: string, option: Option): string {
+  const short = option.short === undefined ? '' : `-${option.short}, `;
+  const value = option.value === undefined ? '' : ` ${option.value}`;
+  return `${short}--${flagOf(name, option)}${value}`;
+}
+
+/** What an option does, and its default. */
+function explanation({ help, default: value, required }: Option): string {
+  if (required !== undefined) return `${help} Required.`;
+  return value === undefined ? help : `${help} Default: ${value}.`;
 }
 
 /**

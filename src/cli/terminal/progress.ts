@@ -3,8 +3,9 @@
  * stage took.
  */
 import { formatShare } from '../../text/bytes.ts';
+import { inSeconds, Stopwatch } from './stopwatch.ts';
 
-/** A part of a stage's work that is done: `step` of `steps`. */
+/** The part of a stage's work that is done: `step` of `steps`. */
 export interface StageProgress {
   stage: string;
   step: number;
@@ -22,33 +23,28 @@ const CLEAR_LINE = '\r\x1b[2K';
 /** Measures stages and draws the line. Without a terminal it only measures. */
 export class ProgressLine {
   private readonly terminal?: Terminal;
-  private readonly now: () => number;
-  private readonly taken = new Map<string, number>();
+  private readonly stopwatch: Stopwatch;
   private stage?: string;
   private stageStart: number;
-  private last: number;
   private shown = '';
 
-  /** `now` gives milliseconds. */
-  constructor(terminal?: Terminal, now: () => number = () => performance.now()) {
+  /** `now` returns milliseconds. */
+  constructor(terminal?: Terminal, now?: () => number) {
     this.terminal = terminal;
-    this.now = now;
-    this.stageStart = now();
-    this.last = this.stageStart;
+    this.stopwatch = new Stopwatch(now);
+    this.stageStart = this.stopwatch.lastTime;
   }
 
   /** Takes note of what is done and shows it. */
-  update({ stage, step, steps }: StageProgress): void {
-    const time = this.now();
-    if (stage !== this.stage) this.stageStart = step === 0 ? time : this.last;
+  update = ({ stage, step, steps }: StageProgress): void => {
+    const before = this.stopwatch.lastTime;
     // A report that a stage begins ends the work of the one before.
-    const worked = step === 0 ? (this.stage ?? stage) : stage;
-    this.taken.set(worked, (this.taken.get(worked) ?? 0) + time - this.last);
+    const time = this.stopwatch.lap(step === 0 ? (this.stage ?? stage) : stage);
+    if (stage !== this.stage) this.stageStart = step === 0 ? time : before;
     this.stage = stage;
-    this.last = time;
     const remaining = step === 0 ? undefined : ((time - this.stageStart) / step) * (steps - step);
     this.draw(describe({ stage, step, steps }, remaining));
-  }
+  };
 
   /** Removes the line, so that something else can be printed. */
   clear(): void {
@@ -58,8 +54,9 @@ export class ProgressLine {
 
   /** Seconds by stage, in the order in which they began. */
   seconds(): Record<string, number> {
+    const stages = [...this.stopwatch.laps];
     return Object.fromEntries(
-      [...this.taken].map(([stage, milliseconds]) => [stage, Math.round(milliseconds) / 1000]),
+      stages.map(([stage, { milliseconds }]) => [stage, inSeconds(milliseconds)]),
     );
   }
 
@@ -84,11 +81,7 @@ function describe({ stage, step, steps }: StageProgress, remaining: number | und
 /** Seconds as `m:ss` or `h:mm:ss`. */
 export function clock(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
-  const [hours, minutes, rest] = [
-    Math.floor(whole / 3600),
-    Math.floor(whole / 60) % 60,
-    whole % 60,
-  ];
-  const padded = (value: number) => String(value).padStart(2, '0');
-  return hours > 0 ? `${hours}:${padded(minutes)}:${padded(rest)}` : `${minutes}:${padded(rest)}`;
+  const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const [hours, minutes, rest] = parts.map((part) => String(part).padStart(2, '0'));
+  return whole < 3600 ? `${Number(minutes)}:${rest}` : `${Number(hours)}:${minutes}:${rest}`;
 }

@@ -1,20 +1,21 @@
-/** How a long command is watched: its progress line, its notes, and Ctrl-C. */
+/** The progress line, the notes and the Ctrl-C of a long command. */
 import { format } from 'node:util';
 import { Interrupted } from './errors.ts';
 import { ProgressLine } from './progress.ts';
 
-/** What a run is watched by. */
+/** How a long command talks to its user. */
 export interface Session {
+  /** Aborts at Ctrl-C. */
   signal: AbortSignal;
   progress: ProgressLine;
-  /** Tells the user something. */
+  /** Shows a sentence. */
   note: (text: string) => void;
 }
 
 /** Does `work` with a line of progress on standard error unless `quiet`, and stops it at Ctrl-C. */
 export async function runSession<T>(
   { json, quiet }: { json: boolean; quiet: boolean },
-  work: (watch: Session) => Promise<T>,
+  work: (session: Session) => Promise<T>,
 ): Promise<T> {
   const terminal = process.stderr.isTTY;
   const progress = new ProgressLine(terminal && !quiet ? process.stderr : undefined);
@@ -24,7 +25,7 @@ export async function runSession<T>(
     progress.clear();
     process.stderr.write(`svd: ${text}\n`);
   };
-  // The library warns by console.warn, which knows neither of --quiet nor of the progress line.
+  // The library warns by console.warn, which knows neither --quiet nor the progress line.
   const { warn } = console;
   console.warn = (...parts: unknown[]) => note(format(...parts));
 
@@ -34,11 +35,18 @@ export async function runSession<T>(
   const stop = () => controller.abort(new Interrupted());
   const signals: NodeJS.Signals[] = ['SIGINT', 'SIGTERM'];
   for (const signal of signals) process.once(signal, stop);
-  try {
-    return await work({ signal: controller.signal, progress, note });
-  } finally {
+  using _restored = atEnd(() => {
     progress.clear();
     console.warn = warn;
     for (const signal of signals) process.off(signal, stop);
-  }
+  });
+  return await work({ signal: controller.signal, progress, note });
 }
+
+/** Does `work` when the block ends that declares it with `using` or `await using`. */
+export const atEnd = (work: () => unknown): Disposable & AsyncDisposable => ({
+  [Symbol.dispose]: work,
+  [Symbol.asyncDispose]: async () => {
+    await work();
+  },
+});

@@ -8,6 +8,7 @@ import {
 import { MemoryError } from '../../memory/errors.ts';
 import { useFormulations } from '../../ops/index.ts';
 import { StableVideoDiffusionPipeline } from '../../pipelines/node.ts';
+import type { LoadOptions } from '../../pipelines/types.ts';
 import { messageOf } from '../../text/messages.ts';
 import {
   checkSameCheckpoint,
@@ -16,10 +17,10 @@ import {
 } from '../../verification/reference.ts';
 import { type StageResult, verifyReference } from '../../verification/verify.ts';
 import { folderOf } from '../hubModel.ts';
-import type { Session } from '../terminal/session.ts';
-import type { VerifyCommand } from './command.ts';
+import { atEnd, type Session } from '../terminal/session.ts';
+import type { VerifyCommand } from './options.ts';
 
-/** What one backend gave. */
+/** The result of one backend. */
 export interface BackendResult {
   backend: string;
   version?: string;
@@ -36,7 +37,7 @@ export interface BackendResult {
   problem?: string;
 }
 
-/** What was compared with what, and what came of it. */
+/** The comparison of a checkpoint with a reference. */
 export interface Verification {
   /** The checkpoint, whose weights are those of the reference. */
   checkpoint: CheckpointIdentity;
@@ -48,73 +49,64 @@ export interface Verification {
 
 /**
  * Verifies on the backend or backends that were asked for. With `all`, one that cannot be used or
- * has too little memory is told and passed over.
+ * has too little memory is reported and passed over.
  * @throws If the reference cannot be read or is of another checkpoint; for a single backend, if it
  * cannot be used.
  */
 export async function verifyBackends(
   command: VerifyCommand,
-  watch: Session,
+  { signal, progress }: Session,
 ): Promise<Verification> {
-  const { signal, progress } = watch;
   const file = await openSafetensors(command.reference);
-  try {
-    const reference = await readReference(file, command.reference);
-    const variant = command.variant ?? reference.checkpoint.variant ?? undefined;
-    const onProgress = progress.update.bind(progress);
-    const folder = await folderOf(command.model, { ...command, variant }, { signal, onProgress });
-    const checkpoint = await identifyCheckpoint(folder, { variant, signal });
-    checkSameCheckpoint(reference, checkpoint.files);
-    const given = { checkpoint, referenceVersions: reference.versions };
-    useFormulations(command.formulation);
-    const plannedFor = { ...reference.call, pictures: reference.pictures.length };
-    const loading = { variant, offload: command.offload, plannedFor, onProgress, signal };
-    if (command.backend !== 'all') {
-      return {
-        ...given,
-        results: [await verifyOn(command.backend, folder, reference, command, loading)],
-      };
-    }
-    const results: BackendResult[] = [];
-    for (const { name, available, reason: why } of await listBackends()) {
-      if (!available) results.push({ backend: name, within: true, problem: `passed over. ${why}` });
-      else {
-        const failed = (error: unknown): BackendResult => {
-          signal.throwIfAborted();
-          const passedOver = error instanceof MemoryError;
-          return {
-            backend: name,
-            within: passedOver,
-            problem: `${passedOver ? 'passed over. ' : ''}${messageOf(error)}`,
-          };
-        };
-        results.push(await verifyOn(name, folder, reference, command, loading).catch(failed));
-      }
-    }
-    return { ...given, results };
-  } finally {
-    await file.close();
-  }
+  await using _file = atEnd(() => file.close());
+  const reference = await readReference(file, command.reference);
+  const variant = reference.checkpoint.variant ?? undefined;
+  const onProgress = progress.update;
+  const folder = await folderOf(command.model, { ...command, variant }, { signal, onProgress });
+  const checkpoint = await identifyCheckpoint(folder, { variant, signal });
+  checkSameCheckpoint(reference, checkpoint.files);
+  useFormulations(command.formulation);
+  const plannedFor = { ...reference.call, pictures: reference.pictures.length };
+  const loading = { variant, offload: command.offload, plannedFor, onProgress, signal };
+  const verifyOn = (backend: BackendChoice) => run(backend, folder, reference, command, loading);
+  const results =
+    command.backend === 'all' ? await onAll(verifyOn, signal) : [await verifyOn(command.backend)];
+  return { checkpoint, referenceVersions: reference.versions, results };
 }
 
-async function verifyOn(
-  choice: Parameters<typeof useBackend>[0],
+type BackendChoice = Exclude<VerifyCommand['backend'], 'all'>;
+
+async function onAll(
+  verifyOn: (backend: BackendChoice) => Promise<BackendResult>,
+  signal: AbortSignal,
+): Promise<BackendResult[]> {
+  const results: BackendResult[] = [];
+  for (const { name: backend, available, reason } of await listBackends()) {
+    if (!available) results.push({ backend, within: true, problem: `passed over. ${reason}` });
+    else {
+      const failed = (error: unknown): BackendResult => {
+        signal.throwIfAborted();
+        const within = error instanceof MemoryError;
+        return { backend, within, problem: `${within ? 'passed over. ' : ''}${messageOf(error)}` };
+      };
+      results.push(await verifyOn(backend).catch(failed));
+    }
+  }
+  return results;
+}
+
+async function run(
+  choice: BackendChoice,
   folder: string,
   reference: Reference,
   { threads, stageInputs }: VerifyCommand,
-  loading: Pick<
-    Parameters<typeof StableVideoDiffusionPipeline.fromPretrained>[1] & object,
-    'variant' | 'offload' | 'plannedFor' | 'onProgress' | 'signal'
-  >,
+  loading: Pick<LoadOptions, 'variant' | 'offload' | 'plannedFor' | 'onProgress' | 'signal'>,
 ): Promise<BackendResult> {
   const { name: backend, version, device } = await useBackend(choice, { threads });
   const pipe = await StableVideoDiffusionPipeline.fromPretrained(folder, { ...loading, backend });
-  try {
-    const { onProgress, signal } = loading;
-    const stages = await verifyReference(pipe, reference, { stageInputs, onProgress, signal });
-    const firstBroken = stages.find(({ within }) => !within)?.stage;
-    return { backend, version, device, within: firstBroken === undefined, stages, firstBroken };
-  } finally {
-    pipe.dispose();
-  }
+  using _pipe = atEnd(() => pipe.dispose());
+  const { onProgress, signal } = loading;
+  const stages = await verifyReference(pipe, reference, { stageInputs, onProgress, signal });
+  const firstBroken = stages.find(({ within }) => !within)?.stage;
+  return { backend, version, device, within: firstBroken === undefined, stages, firstBroken };
 }

@@ -3,6 +3,7 @@
  * the result is float32 again.
  */
 import * as tf from '@tensorflow/tfjs';
+import { type ComputeDtype, computeDtypes } from '../choices.ts';
 import { deviceName, shapeOnlyOutput } from '../device.ts';
 import {
   type AttributeValue,
@@ -14,13 +15,8 @@ import {
 } from './binding.ts';
 import { convolution, noPadding } from './kernels.ts';
 
-/**
- * The types that products and convolutions can compute in. Everything else, norms and softmax above
- * all, always computes in float32.
- */
-export const computeDtypes = ['float32', 'float16', 'bfloat16'] as const;
-/** One of them. */
-export type ComputeDtype = (typeof computeDtypes)[number];
+
+export { type ComputeDtype, computeDtypes };
 
 let current: ComputeDtype = 'float32';
 

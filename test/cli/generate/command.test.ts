@@ -290,7 +290,7 @@ describe('svd generate', () => {
       ]);
       expect(error).to.be.instanceOf(UsageError);
       expect(error.message).to.equal(
-        '--seed is given 3 times for 1 video. Give it once, or once per video.',
+        '--seed is given 3 times for 1 video. Pass it once, or once per video.',
       );
     });
 

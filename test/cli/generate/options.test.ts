@@ -1,6 +1,8 @@
 import { expect } from 'chai';
-import { generateOptions, readGenerateCommand } from '../../../src/cli/generate/options.ts';
+import { generateOptions } from '../../../src/cli/generate/options.ts';
+import { readGenerateCommand } from '../../../src/cli/generate/readCommand.ts';
 import { UsageError } from '../../../src/cli/terminal/errors.ts';
+import { flagOf } from '../../../src/cli/terminal/options.ts';
 
 const needed = ['rocket.jpg', '--model', 'svd', '--output', 'out.mp4'];
 const read = (...args: string[]) => readGenerateCommand([...needed, ...args]);
@@ -108,9 +110,9 @@ describe('readGenerateCommand', () => {
       'profile',
       'quiet',
       'tf32',
-      'debug',
-      'help',
-    ]).to.have.members(Object.keys(generateOptions));
+    ]).to.have.members(
+      Object.entries(generateOptions).map(([name, option]) => flagOf(name, option)),
+    );
   });
 
   const nonNumbers = ['abc', 'NaN', 'Infinity', '1e999', '0x40', '7 px'];

@@ -2,8 +2,8 @@ import { access, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
-import { readGenerateCommand } from '../../../src/cli/generate/options.ts';
 import { outputPaths, writeResult } from '../../../src/cli/generate/outputs.ts';
+import { readGenerateCommand } from '../../../src/cli/generate/readCommand.ts';
 import {
   asTexts,
   diffusersArguments,

@@ -61,6 +61,6 @@ describe('readArguments', () => {
 
   it('refuses a value for a switch and an option given twice', () => {
     refused(['--json=yes'], '--json takes no value but is given "yes".');
-    refused(['--height', '8', '--height', '16'], '--height is given twice. Give it once.');
+    refused(['--height', '8', '--height', '16'], '--height is given twice. Pass it once.');
   });
 });

@@ -1,6 +1,8 @@
 import { expect } from 'chai';
-import { generateHelp, generateOptions } from '../../../src/cli/generate/options.ts';
+import { subcommands } from '../../../src/cli/subcommands.ts';
+import { commonOptions, helpOf } from '../../../src/cli/terminal/command.ts';
 import { formatHelp, wrap } from '../../../src/cli/terminal/help.ts';
+import { flagOf } from '../../../src/cli/terminal/options.ts';
 
 describe('formatHelp', () => {
   it('lays out usage, groups and examples', () => {
@@ -48,18 +50,17 @@ describe('wrap', () => {
   });
 });
 
-describe('the help of svd generate', () => {
-  const text = formatHelp(generateHelp);
-
-  it('names every option with its value', () => {
-    for (const [name, { value }] of Object.entries(generateOptions)) {
-      expect(text).to.match(
-        new RegExp(`^  (-\\w, )?--${name}${value ? ` ${value}` : ''}( |$)`, 'm'),
-      );
-    }
-  });
-
-  it('fits into 80 columns', () => {
-    expect(Math.max(...text.split('\n').map((line) => line.length))).to.be.at.most(80);
-  });
+describe('the help of each command', () => {
+  for (const [name, { load }] of Object.entries(subcommands)) {
+    it(`names every option of svd ${name} with its value, in 80 columns`, async () => {
+      const command = await load();
+      const text = helpOf(command);
+      for (const [key, option] of Object.entries({ ...command.options, ...commonOptions })) {
+        const value = option.value === undefined ? '' : ` ${option.value}`;
+        expect(text).to.match(new RegExp(`^  (-\\w, )?--${flagOf(key, option)}${value}( |$)`, 'm'));
+        for (const choice of option.choices ?? []) expect(text).to.contain(choice);
+      }
+      expect(Math.max(...text.split('\n').map((line) => line.length))).to.be.at.most(80);
+    });
+  }
 });

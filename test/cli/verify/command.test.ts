@@ -8,7 +8,7 @@ import {
 } from '../../../src/checkpoints/index.ts';
 import { ProgressLine } from '../../../src/cli/terminal/progress.ts';
 import { verifyBackends } from '../../../src/cli/verify/backends.ts';
-import type { VerifyCommand } from '../../../src/cli/verify/command.ts';
+import type { VerifyCommand } from '../../../src/cli/verify/options.ts';
 import { loadImage } from '../../../src/media/loadImage.ts';
 import { channelsFirst } from '../../../src/pipelines/axes.ts';
 import { imageOf, optionsOf } from '../../harness/calls.ts';
@@ -258,7 +258,7 @@ describe('svd verify', () => {
     const usage = await svd('verify', '--model', model);
     expect([usage.code, usage.stderr]).to.deep.equal([
       2,
-      'svd: --reference is required: the file that dump_reference.py wrote. See svd verify --help.\n',
+      'svd: --reference FILE is required: the file that dump_reference.py wrote. See svd verify --help.\n',
     ]);
   });
 });

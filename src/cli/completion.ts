@@ -1,0 +1,209 @@
+/**
+ * `svd completion`: scripts by which shells complete commands, options, their values and files, made
+ * from the tables of options.
+ */
+import { subcommands } from './subcommands.ts';
+import { commonOptions, subcommand } from './terminal/command.ts';
+import { UsageError } from './terminal/errors.ts';
+import { wrap } from './terminal/help.ts';
+import { either, flagOf, type Option, type Options } from './terminal/options.ts';
+
+/** A command, as scripts know it. */
+export interface CompletedCommand {
+  name: string;
+  about: string;
+  options: Options;
+  /** The arguments that are not options. */
+  operands?: Pick<Option, 'choices' | 'files'>;
+}
+
+const shells: Record<string, (commands: CompletedCommand[]) => string> = { bash, zsh, fish };
+const shellNames = Object.keys(shells);
+
+export const completion = subcommand({
+  name: 'completion',
+  usage: [shellNames.join('|')],
+  about: [
+    'Prints a script that completes commands, options, their values and files in a shell.',
+    `For bash and zsh, put the line of the example into ~/.bashrc or ~/.zshrc, there after compinit; for fish, save the script.`,
+  ],
+  examples: [
+    'source <(svd completion bash)',
+    'svd completion fish > ~/.config/fish/completions/svd.fish',
+  ],
+  options: {},
+  operands: { choices: shellNames },
+  async run(_, operands) {
+    const [shell] = operands;
+    if (operands.length !== 1 || !shellNames.includes(shell))
+      throw new UsageError(
+        `svd completion takes ${either(shellNames)} but is given "${operands.join(' ')}". See svd completion --help.`,
+      );
+    console.log(completionScript(shell, await completedCommands()));
+    return 0;
+  },
+});
+
+/** All commands with their tables of options. */
+export async function completedCommands(): Promise<CompletedCommand[]> {
+  const loaded = Object.entries(subcommands).map(
+    async ([name, { about, load }]): Promise<CompletedCommand> => {
+      const { options, operands } = await load();
+      return { name, about, options: { ...options, ...commonOptions }, operands };
+    },
+  );
+  const commands = await Promise.all(loaded);
+  const help = { name: 'help', about: 'Show the help of a command.', options: {} };
+  return [...commands, { ...help, operands: { choices: commands.map(({ name }) => name) } }];
+}
+
+/** The script for a shell. */
+export const completionScript = (shell: string, commands: CompletedCommand[]): string =>
+  shells[shell](commands);
+
+const general: Options = {
+  ...commonOptions,
+  version: { short: 'V', help: 'Show the version.' },
+};
+
+/** `--output` and `-o`. */
+const flagsOf = ([key, option]: [string, Option]): string[] => [
+  `--${flagOf(key, option)}`,
+  ...(option.short === undefined ? [] : [`-${option.short}`]),
+];
+
+const flagsOfAll = (options: Options) => Object.entries(options).flatMap(flagsOf).join(' ');
+
+const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
+
+/** The beginning of a help text, in one line. */
+function shortHelp({ help }: Option): string {
+  const [first, ...more] = wrap(help.split(/[.;] |\.$/)[0], 60);
+  return more.length > 0 ? `${first} ...` : first;
+}
+
+function bash(commands: CompletedCommand[]): string {
+  const complete = ({ choices, files }: Pick<Option, 'choices' | 'files'>) => {
+    if (choices) return `_svd_words ${choices.join(' ')}`;
+    return files ? `_svd_files ${files.join(' ')}` : ':';
+  };
+  const values = commands.flatMap(({ name, options }) =>
+    Object.entries(options)
+      .filter(([, { value }]) => value !== undefined)
+      .map((entry) => {
+        const words = flagsOf(entry).map((flag) => `${name}:${flag}`);
+        return `    ${words.join('|')}) ${complete(entry[1])}; return ;;`;
+      }),
+  );
+  const others = commands.flatMap(({ name, options, operands = {} }) => [
+    `    ${name}:-*) _svd_words ${flagsOfAll(options)} ;;`,
+    `    ${name}:*) ${complete(operands)} ;;`,
+  ]);
+  return `# Completion of svd for bash: source <(svd completion bash)
+_svd_words() {
+  COMPREPLY=($(compgen -W "$*" -- "$current"))
+}
+_svd_files() {
+  local IFS=$'\\n' ending
+  COMPREPLY=($(compgen -d -- "$current"))
+  for ending; do COMPREPLY+=($(compgen -f -X "!*$ending" -- "$current")); done
+  compopt -o filenames 2> /dev/null
+}
+_svd() {
+  local current=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD - 1]}
+  # Bash makes three words of --name=value.
+  [[ $current == = ]] && current=
+  [[ $before == = ]] && before=\${COMP_WORDS[COMP_CWORD - 2]}
+  COMPREPLY=()
+  if ((COMP_CWORD == 1)); then
+    _svd_words ${commands.map(({ name }) => name).join(' ')} ${flagsOfAll(general)}
+    return
+  fi
+  case \${COMP_WORDS[1]}:$before in
+${values.join('\n')}
+  esac
+  case \${COMP_WORDS[1]}:$current in
+${others.join('\n')}
+  esac
+}
+complete -F _svd svd`;
+}
+
+function zsh(commands: CompletedCommand[]): string {
+  const action = ({ choices, files }: Pick<Option, 'choices' | 'files'>) => {
+    if (choices) return `(${choices.join(' ')})`;
+    if (files === undefined) return ' ';
+    const patterns = files.filter((ending) => ending !== '/').map((ending) => `*${ending}`);
+    return patterns.length === 0 ? '_files -/' : `_files -g "${patterns.join(' ')}"`;
+  };
+  const specification = (entry: [string, Option]) => {
+    const [, option] = entry;
+    const { value, many } = option;
+    const text = `[${shortHelp(option).replace(/[[\]\\]/g, '\\$&')}]`;
+    const argument = value === undefined ? '' : `:${value}:${action(option)}`;
+    const flags = flagsOf(entry);
+    return flags.map((flag) => {
+      const exclusive = many ? '*' : `(${flags.join(' ')})`;
+      const ending = value === undefined ? '' : flag.startsWith('--') ? '=' : '+';
+      return quoted(`${exclusive}${flag}${ending}${text}${argument}`);
+    });
+  };
+  const specifications = (options: Options) => Object.entries(options).flatMap(specification);
+  const cases = commands.map(({ name, options, operands }) => {
+    const rest = operands === undefined ? [] : [quoted(`*:argument:${action(operands)}`)];
+    const lines = [...specifications(options), ...rest].map((line) => ` \\\n        ${line}`);
+    return `      ${name}) _arguments${lines.join('')} ;;`;
+  });
+  const names = commands.map(({ name, about }) => `      ${quoted(`${name}:${about}`)}`);
+  return `#compdef svd
+# Completion of svd for zsh: source <(svd completion zsh), or this file as _svd in $fpath
+_svd() {
+  local state line
+  local -A opt_args
+  _arguments -C ${specifications(general).join(' ')} '1: :->command' '*:: :->arguments'
+  case $state in
+  command)
+    local -a commands=(
+${names.join('\n')}
+    )
+    _describe command commands
+    ;;
+  arguments)
+    case $line[1] in
+${cases.join('\n')}
+    esac
+    ;;
+  esac
+}
+if [[ $funcstack[1] == _svd ]]; then _svd "$@"; else compdef _svd svd; fi`;
+}
+
+function fish(commands: CompletedCommand[]): string {
+  const completed = ({ choices, files }: Pick<Option, 'choices' | 'files'>) => {
+    if (choices) return ` -x -a ${quoted(choices.join(' '))}`;
+    return files ? ' -r -F' : ' -x';
+  };
+  const line = (condition: string, rest: string) => `complete -c svd -n '${condition}'${rest}`;
+  const lines = (condition: string, options: Options) =>
+    Object.entries(options).map(([key, option]) => {
+      const short = option.short === undefined ? '' : ` -s ${option.short}`;
+      const argument = option.value === undefined ? '' : completed(option);
+      const text = quoted(shortHelp(option));
+      return line(condition, `${short} -l ${flagOf(key, option)}${argument} -d ${text}`);
+    });
+  return [
+    '# Completion of svd for fish: svd completion fish > ~/.config/fish/completions/svd.fish',
+    'complete -c svd -f',
+    ...lines('__fish_use_subcommand', general),
+    ...commands.flatMap(({ name, about, options, operands }) => {
+      const within = `__fish_seen_subcommand_from ${name}`;
+      const { choices, files } = operands ?? {};
+      return [
+        line('__fish_use_subcommand', ` -a ${name} -d ${quoted(about)}`),
+        ...lines(within, options),
+        ...(choices ? [line(within, ` -a ${quoted(choices.join(' '))}`)] : []),
+        ...(files ? [line(within, ' -F')] : []),
+      ];
+    }),
+  ].join('\n');
+}

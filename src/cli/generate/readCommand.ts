@@ -1,0 +1,70 @@
+/** Reads the arguments of `svd generate` and checks what several of them have to agree on. */
+import { type OutputFormat, outputFormat } from '../../media/output.ts';
+import { callDefaults } from '../../pipelines/defaults.ts';
+import { messageOf } from '../../text/messages.ts';
+import { readArguments } from '../terminal/arguments.ts';
+import { UsageError } from '../terminal/errors.ts';
+import { readValues, type Values } from '../terminal/options.ts';
+import { type GenerateCommand, type GenerateOptions, generateOptions } from './options.ts';
+
+/**
+ * Reads the arguments of `svd generate`.
+ * @throws UsageError if one is unknown, missing or out of its range, or if some do not go together.
+ */
+export function readGenerateCommand(args: string[], options = generateOptions): GenerateCommand {
+  const given = readArguments(args, options);
+  return generateCommand(readValues(given, options, 'generate'), given.positionals);
+}
+
+/**
+ * The call that options and pictures make. Without a model, the size is that of the package's model.
+ * @throws UsageError if they do not go together.
+ */
+export function generateCommand(
+  values: Values<GenerateOptions>,
+  images: string[],
+): GenerateCommand {
+  const { height, width } = values.model === undefined ? {} : callDefaults;
+  const size = { height: values.height ?? height, width: values.width ?? width };
+  const command: GenerateCommand = { ...values, ...size, images };
+  const { output, dump, outputType, fps } = command;
+  if (images.length === 0)
+    throw new UsageError(
+      'an IMAGE is required: a path, a URL or a .safetensors file. See svd generate --help.',
+    );
+  const tensors = images.find((image) => image.endsWith('.safetensors'));
+  if (tensors !== undefined && images.length > 1)
+    throw new UsageError(`${tensors} has to be the only IMAGE: its tensor holds a whole batch.`);
+  const format = formatOf(output);
+  if (outputType === 'latent' && format !== 'safetensors') {
+    throw new UsageError(
+      `--output-type latent needs an --output that ends with .safetensors but it is "${output}".`,
+    );
+  }
+  if (format === 'gif' && fps > 50)
+    throw new UsageError(`--fps has to be from 1 to 50 for a GIF but is "${fps}".`);
+  if (dump === output)
+    throw new UsageError(`--dump and --output have to be two files but both are "${output}".`);
+  checkBackend(command);
+  return command;
+}
+
+/** Checks that the backend, if one is named, is the one that the other options are for. */
+function checkBackend({ backend, threads, dtype, tf32, formulation }: GenerateCommand): void {
+  const refuse = (option: string, owner: string) => {
+    if (backend === 'auto' || backend === owner) return;
+    throw new UsageError(`${option} is for the ${owner} backend but --backend is ${backend}.`);
+  };
+  if (threads !== undefined) refuse('--threads', 'wasm');
+  if (dtype !== 'float32') refuse(`--dtype ${dtype}`, 'tensorflow');
+  if (tf32) refuse('--tf32', 'tensorflow');
+  if (formulation === 'gpu') refuse('--formulation gpu', 'tensorflow');
+}
+
+function formatOf(output: string): OutputFormat {
+  try {
+    return outputFormat(output);
+  } catch (error) {
+    throw new UsageError(messageOf(error));
+  }
+}

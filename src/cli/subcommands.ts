@@ -1,0 +1,41 @@
+/** The subcommands of `svd`. */
+import type { Subcommand } from './terminal/command.ts';
+
+/**
+ * Subcommands by name. Each is imported only when it is called, and the engine only when it works:
+ * that one takes a second to start.
+ */
+export const subcommands: Record<string, { about: string; load: () => Promise<Subcommand> }> = {
+  generate: {
+    about: 'Make a video from a picture.',
+    load: async () => (await import('./generate/command.ts')).generate,
+  },
+  download: {
+    about: 'Bring a checkpoint from the hub into the cache.',
+    load: async () => (await import('./download.ts')).download,
+  },
+  convert: {
+    about: 'Convert a checkpoint from one format to another.',
+    load: async () => (await import('../../converters/main.ts')).convert,
+  },
+  info: {
+    about: 'Describe a checkpoint, and the memory that it needs.',
+    load: async () => (await import('./info.ts')).info,
+  },
+  verify: {
+    about: 'Compare every stage with what diffusers computed.',
+    load: async () => (await import('./verify/command.ts')).verify,
+  },
+  backends: {
+    about: 'List the backends, and why one cannot be used.',
+    load: async () => (await import('./backends.ts')).backends,
+  },
+  setup: {
+    about: 'Set up the TensorFlow backend for CPU or GPU.',
+    load: async () => (await import('./setup.ts')).setup,
+  },
+  completion: {
+    about: 'Print a script that completes commands in a shell.',
+    load: async () => (await import('./completion.ts')).completion,
+  },
+};

@@ -1,0 +1,76 @@
+/** The frame of a subcommand: its table of options, its help, and its run. */
+import { Command } from 'commander';
+import { addOptions } from './arguments.ts';
+import { UsageError } from './errors.ts';
+import { formatHelp } from './help.ts';
+import { type Option, type Options, readValues, type Values } from './options.ts';
+
+/** A subcommand. */
+export interface Subcommand {
+  name: string;
+  /** Lines that show how to call it, without `svd` and its name. */
+  usage: string[];
+  /** What it does, as paragraphs. */
+  about: string[];
+  /** Complete command lines, one line or several each. */
+  examples?: string[];
+  options: Options;
+  /** The arguments that are not options, for completion. Default: it takes none. */
+  operands?: Pick<Option, 'choices' | 'files'>;
+  /**
+   * Does the work with the values of the options.
+   * @returns The exit code.
+   * @throws UsageError if options do not go together.
+   */
+  run(values: object, operands: string[]): Promise<number>;
+}
+
+/** A subcommand whose `run` is called with the types that its table of options says. */
+export const subcommand = <const O extends Options>(
+  definition: Omit<Subcommand, 'options' | 'run'> & {
+    options: O;
+    run(values: Values<O>, operands: string[]): Promise<number>;
+  },
+): Subcommand => definition;
+
+/** The switch that all commands which print a result have. */
+export const jsonOption = (holds = '') => ({
+  json: { help: `Print one line of JSON${holds}.` },
+});
+
+/** The switch of commands that show their progress. */
+export const quietOption = {
+  quiet: { help: 'No progress and no notes on standard error, only errors.' },
+};
+
+/** The options that every command has. */
+export const commonOptions: Options = {
+  debug: { help: 'Show where an error comes from.' },
+  help: { short: 'h', help: 'Show this text.' },
+};
+
+/** The help text of a subcommand. */
+export function helpOf({ name, usage, about, options, examples }: Subcommand): string {
+  const groups: Record<string, Options> = {};
+  let heading = 'Options';
+  for (const [key, option] of Object.entries(options)) {
+    heading = option.heading ?? heading;
+    groups[heading] = { ...groups[heading], [key]: option };
+  }
+  groups[heading] = { ...groups[heading], ...commonOptions };
+  const calls = usage.map((line) => `svd ${name} ${line}`);
+  return formatHelp({ usage: calls, about, groups, examples });
+}
+
+/** The subcommand for commander. `done` is called with its exit code. */
+export function commandOf(definition: Subcommand, done: (code: number) => void): Command {
+  const { name, options, operands, run } = definition;
+  const command = new Command(name).configureHelp({ formatHelp: () => `${helpOf(definition)}\n` });
+  const given = addOptions(command, options);
+  return command.action(async () => {
+    const { positionals } = given();
+    if (operands === undefined && positionals.length > 0)
+      throw new UsageError(`svd ${name} takes options only but is given "${positionals[0]}".`);
+    done(await run(readValues(given(), options, name), positionals));
+  });
+}

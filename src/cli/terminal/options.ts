@@ -1,0 +1,132 @@
+/**
+ * Tables of options. One entry says everything about an option: its help, the values that it takes,
+ * its default, and what it is for. Parsing, types, help and completion follow from it.
+ */
+import { kebabCase } from '../../text/cases.ts';
+import type { Arguments } from './arguments.ts';
+import { UsageError } from './errors.ts';
+import { oneOf, type Reader } from './values.ts';
+
+/** One option of a command. */
+export interface Option {
+  /** What help calls its value, such as `N`. An option without one is a switch. */
+  value?: string;
+  /** What it does, with unit and range. The default follows by itself. */
+  help: string;
+  /** It may be passed several times. */
+  many?: boolean;
+  /** Its one-letter form. */
+  short?: string;
+  /** Its name without dashes. Default: its key, in kebab case. */
+  flag?: string;
+  /** The values that it takes. */
+  choices?: readonly string[];
+  /** Endings of the files that it takes, `/` for folders. */
+  files?: readonly string[];
+  /** Reads the text of a value. */
+  read?: Reader<unknown>;
+  /** Its value where it is not passed. */
+  default?: unknown;
+  /** What it is, if the command cannot do without it. */
+  required?: string;
+  /** The heading that help shows it under. Default: Options. */
+  heading?: string;
+  /** What it is for. Each command that sorts its options by this has names of its own. */
+  part?: string;
+}
+
+/** Options by the names that code has for them. */
+export type Options = Record<string, Option>;
+
+type Read<O> = O extends { read: Reader<infer T> }
+  ? T
+  : O extends { choices: readonly (infer C)[] }
+    ? C
+    : string;
+
+/** The value of an option. */
+export type ValueOf<O> = O extends { value: string }
+  ? O extends { many: true }
+    ? Read<O>[]
+    : O extends { default: unknown } | { required: string }
+      ? Read<O>
+      : Read<O> | undefined
+  : O extends { default: undefined }
+    ? true | undefined
+    : boolean;
+
+type Optional<O> = { [K in keyof O]: undefined extends ValueOf<O[K]> ? K : never }[keyof O];
+
+/** The values of a table of options. What was not passed and has no default is undefined. */
+export type Values<O> = { [K in Exclude<keyof O, Optional<O>>]: ValueOf<O[K]> } & {
+  [K in Optional<O>]?: ValueOf<O[K]>;
+};
+
+/** The values of those options that are for one of the parts `P`. */
+export type PartOf<O, P extends string> = Values<{
+  [K in keyof O as O[K] extends { part: P } ? K : never]: O[K];
+}>;
+
+/** Puts options under a heading of the help and notes what they are for. */
+export function group<const O extends Options, const P extends string>(
+  heading: string,
+  part: P,
+  options: O,
+): { [K in keyof O]: O[K] & { heading: string; part: P } } {
+  const entries = Object.entries(options).map(([name, option]) => [
+    name,
+    { ...option, heading, part },
+  ]);
+  return Object.fromEntries(entries);
+}
+
+/** Some of the options of a table. */
+export const pick = <O extends object, K extends keyof O>(table: O, ...names: K[]): Pick<O, K> =>
+  Object.fromEntries(names.map((name) => [name, table[name]])) as Pick<O, K>;
+
+/** The values of those options that are for one of `parts`. */
+export function partOf<O extends Options, P extends string>(
+  values: Partial<Values<NoInfer<O>>>,
+  options: O,
+  ...parts: P[]
+): PartOf<O, P> {
+  const wanted: readonly (string | undefined)[] = parts;
+  const found = Object.entries(values).filter(([name]) => wanted.includes(options[name]?.part));
+  return Object.fromEntries(found) as PartOf<O, P>;
+}
+
+/** The name of an option on the command line, without dashes. */
+export const flagOf = (name: string, { flag }: Option): string => flag ?? kebabCase(name);
+
+/** Names as in a sentence: `a, b or c`. */
+export const either = (names: readonly string[]): string =>
+  `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
+
+/**
+ * Reads the values of all options.
+ * @throws UsageError if a value is not allowed, or a required option of `command` is missing.
+ */
+export function readValues<O extends Options>(
+  given: Arguments,
+  options: O,
+  command: string,
+): Values<O> {
+  const values = Object.entries(options).map(([name, option]) => {
+    const flag = flagOf(name, option);
+    const { value, choices, read = (text: string) => text, required, many } = option;
+    if (value === undefined) {
+      return [name, given.has(name) || ('default' in option ? option.default : false)];
+    }
+    const all = given.values(name).map((text) => {
+      if (choices) oneOf(choices)(text, flag);
+      return read(text, flag);
+    });
+    if (many) return [name, all];
+    if (all.length === 0 && required !== undefined)
+      throw new UsageError(
+        `--${flag} ${value} is required: ${required}. See svd ${command} --help.`,
+      );
+    return [name, all.length > 0 ? all[0] : option.default];
+  });
+  return Object.fromEntries(values);
+}

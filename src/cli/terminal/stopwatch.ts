@@ -1,0 +1,38 @@
+/** A stopwatch that adds up the time between events by name. */
+
+/** How often something was done, and how long it took altogether. */
+export interface Laps {
+  count: number;
+  milliseconds: number;
+}
+
+/** Measures the time between events, from its making on. */
+export class Stopwatch {
+  /** By name, in the order in which they began. */
+  readonly laps = new Map<string, Laps>();
+  private readonly now: () => number;
+  private last: number;
+
+  /** `now` returns milliseconds. */
+  constructor(now: () => number = () => performance.now()) {
+    this.now = now;
+    this.last = now();
+  }
+
+  /** The time of the last event. */
+  get lastTime(): number {
+    return this.last;
+  }
+
+  /** Adds the time since the last event to that of `name`, and returns the time now. */
+  lap(name: string): number {
+    const time = this.now();
+    const { count, milliseconds } = this.laps.get(name) ?? { count: 0, milliseconds: 0 };
+    this.laps.set(name, { count: count + 1, milliseconds: milliseconds + time - this.last });
+    this.last = time;
+    return time;
+  }
+}
+
+/** Milliseconds as seconds with three decimals. */
+export const inSeconds = (milliseconds: number): number => Math.round(milliseconds) / 1000;

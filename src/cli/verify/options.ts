@@ -1,0 +1,44 @@
+/** The options of `svd verify`. */
+import type { VerifyOptions } from '../../verification/verify.ts';
+import { generateOptions } from '../generate/options.ts';
+import { modelOptions, requiredModel } from '../hubModel.ts';
+import { jsonOption, quietOption } from '../terminal/command.ts';
+import { either, group, pick, type Values } from '../terminal/options.ts';
+
+const backends = [...generateOptions.backend.choices, 'all'] as const;
+const stageInputs = ['own', 'reference'] as const satisfies VerifyOptions['stageInputs'][];
+
+export const verifyOptions = {
+  ...requiredModel,
+  ...group('Files', 'reference', {
+    reference: {
+      value: 'FILE',
+      files: ['.safetensors'],
+      required: 'the file that dump_reference.py wrote',
+      help: 'The file that dump_reference.py wrote from the same checkpoint.',
+    },
+  }),
+  ...pick(modelOptions, 'revision', 'cacheDir', 'token', 'localFilesOnly'),
+  ...group('Running', 'running', {
+    backend: {
+      value: 'NAME',
+      choices: backends,
+      default: 'auto',
+      help: `${either(backends)}. all runs every one that can be used, one after the other.`,
+    },
+    stageInputs: {
+      value: 'WHOSE',
+      choices: stageInputs,
+      default: 'own',
+      help: 'own: each stage works on the result of the one before it, as in any call. reference: each works on what the reference has of it, and shows only its own error.',
+    },
+  }),
+  ...pick(generateOptions, 'threads', 'formulation', 'offload'),
+  ...group('Reporting', 'report', {
+    ...jsonOption(", with the versions of all and the checkpoint's hashes"),
+    ...quietOption,
+  }),
+};
+
+/** A call of `svd verify`. */
+export type VerifyCommand = Values<typeof verifyOptions>;

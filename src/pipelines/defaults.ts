@@ -1,0 +1,22 @@
+/**
+ * Choices and defaults of a sampling call. They stand apart from what uses them, so that the command
+ * line can show them without loading TensorFlow.js.
+ */
+import type { OutputType } from './types.ts';
+
+/** The forms that a result can have. */
+export const outputTypes: readonly OutputType[] = ['image', 'array', 'tensor', 'latent'];
+
+/** What `generate` takes where an option is not given; `numFrames` and others depend on the model. */
+export const callDefaults = {
+  height: 576,
+  width: 1024,
+  numInferenceSteps: 25,
+  minGuidanceScale: 1,
+  maxGuidanceScale: 3,
+  fps: 7,
+  motionBucketId: 127,
+  noiseAugStrength: 0.02,
+  numVideosPerPrompt: 1,
+  outputType: 'image',
+} as const;
