@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Case, Work } from './cases.ts';
 import { median, relativeL2 } from './numbers.ts';
-import { Side } from './process.ts';
+import { Side } from './processes/process.ts';
 
 /** A row of the results; bytes are the most resident memory during the rounds. */
 export interface Row {
@@ -43,7 +43,10 @@ const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 /** Starts our side, which has to be compiled. */
 export function startOurs(work: Work, backend: string, threads: number): Side {
   const args = ['--work', JSON.stringify(work), '--backend', backend, '--threads', `${threads}`];
-  return new Side(`ours on ${backend}`, process.execPath, [here('.built/bench/tfjs.js'), ...args]);
+  return new Side(`ours on ${backend}`, process.execPath, [
+    here('.built/bench/processes/tfjs.js'),
+    ...args,
+  ]);
 }
 
 function startPeer(work: Work, peer: string, { threads, python }: Options): Side {
@@ -53,7 +56,7 @@ function startPeer(work: Work, peer: string, { threads, python }: Options): Side
   return new Side(
     'diffusers',
     python,
-    [here('diffusers.py'), JSON.stringify(work), `${threads}`],
+    [here('processes/run_diffusers.py'), JSON.stringify(work), `${threads}`],
     env,
   );
 }

@@ -6,9 +6,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs';
-import { useBackend } from '../src/backends/index.ts';
-import { channelsFirst } from '../src/pipelines/axes.ts';
-import type { Work } from './cases.ts';
+import { useBackend } from '../../src/backends/index.ts';
+import { channelsFirst } from '../../src/pipelines/axes.ts';
+import type { Work } from '../cases.ts';
 import { type Job, jobs } from './workloads.ts';
 
 /**

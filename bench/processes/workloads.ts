@@ -6,7 +6,7 @@ import {
   openModelFolder,
   type WeightDtype,
   type WeightedComponent,
-} from '../src/checkpoints/index.ts';
+} from '../../src/checkpoints/index.ts';
 import {
   type AnyBlock,
   Attention,
@@ -14,19 +14,19 @@ import {
   runSteps,
   SpatioTemporalResBlock,
   withoutWeights,
-} from '../src/layers/index.ts';
-import { loadImage } from '../src/media/index.ts';
-import { CLIP_MEAN, CLIP_STD, clipPixelValues } from '../src/media/preprocess.ts';
+} from '../../src/layers/index.ts';
+import { loadImage } from '../../src/media/index.ts';
+import { CLIP_MEAN, CLIP_STD, clipPixelValues } from '../../src/media/preprocess.ts';
 import {
   AutoencoderKLTemporalDecoder,
   CLIPVisionModelWithProjection,
   UNetSpatioTemporalConditionModel,
-} from '../src/models/index.ts';
-import { guidanceScales, guide } from '../src/pipelines/guidance.ts';
-import { StableVideoDiffusionPipeline } from '../src/pipelines/node.ts';
-import { Generator } from '../src/random/index.ts';
-import { randnTensor } from '../src/random/randnTensor.ts';
-import type { Work } from './cases.ts';
+} from '../../src/models/index.ts';
+import { guidanceScales, guide } from '../../src/pipelines/guidance.ts';
+import { StableVideoDiffusionPipeline } from '../../src/pipelines/node.ts';
+import { Generator } from '../../src/random/index.ts';
+import { randnTensor } from '../../src/random/randnTensor.ts';
+import type { Work } from '../cases.ts';
 
 /** One round's work. Its result is the caller's. */
 export type Job = () => Promise<tf.Tensor>;
