@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- --calls`: whole calls of the command at full size, each in a process of its
- * own, by where the weights are.
+ * own, with different places for the weights.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -10,10 +10,10 @@ import { builtCommand, prepareCheckpoint, pythonWithDiffusers } from './prepare.
 import { gib, markdown, seconds } from './table.ts';
 
 const checkpoint = 'bench/checkpoints/full';
-const alike = `--model ${checkpoint} --num-frames 14 --num-inference-steps 1 --max-guidance-scale 1 --decode-chunk-size 2 --seed 0 --json`;
+const common = `--model ${checkpoint} --num-frames 14 --num-inference-steps 1 --max-guidance-scale 1 --decode-chunk-size 2 --seed 0 --json`;
 const at256 = '--height 256 --width 256';
 
-/** What differs between calls: where weights are and in which type, or the size. */
+/** The options that differ between calls: place and type of the weights, or the size. */
 const options: Record<string, string> = {
   float32: `--backend tensorflow ${at256} --weight-dtype float32`,
   half: `--backend tensorflow ${at256}`,
@@ -23,10 +23,10 @@ const options: Record<string, string> = {
   wasm: `--backend wasm ${at256} --offload sequential`,
 };
 
-/** What can be measured. */
+/** The names of the calls. */
 export const calls = Object.keys(options);
 
-/** What of the command's own report is used. */
+/** The part of the command's report that the table shows. */
 interface Report {
   timings: Record<'loading' | 'encoding' | 'sampling' | 'decoding' | 'writing', number>;
   peakMemoryBytes: number;
@@ -34,8 +34,8 @@ interface Report {
 }
 
 /**
- * Runs calls and prints a table: seconds of each stage, and the peak of the process beside what had
- * been predicted.
+ * Runs calls and prints a table: seconds of each stage, and the measured and the predicted peak
+ * memory of the process.
  */
 export function wholeCalls(names: string[], write: (rows: object[]) => void): void {
   prepareCheckpoint(checkpoint, pythonWithDiffusers);
@@ -43,7 +43,7 @@ export function wholeCalls(names: string[], write: (rows: object[]) => void): vo
   const rows: ({ case: string; options: string } & Report)[] = [];
   try {
     for (const name of names) {
-      const given = `${alike} ${options[name]}`;
+      const given = `${common} ${options[name]}`;
       const command = [
         builtCommand,
         'generate',
@@ -56,7 +56,7 @@ export function wholeCalls(names: string[], write: (rows: object[]) => void): vo
         encoding: 'utf8',
         stdio: ['ignore', 'pipe', 'inherit'],
       });
-      if (status !== 0) throw new Error(`"${name}" has failed.`);
+      if (status !== 0) throw new Error(`The call "${name}" failed.`);
       const { timings, peakMemoryBytes, memory } = JSON.parse(stdout) as Report;
       rows.push({ case: name, options: given, timings, peakMemoryBytes, memory });
       write(rows);

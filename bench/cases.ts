@@ -1,9 +1,9 @@
 /**
- * The cases of the benchmark. Each is handed as JSON to both sides, which know how to build every
- * kind.
+ * The cases of the benchmark. Both processes receive the work of a case as JSON and can build every
+ * kind of work.
  */
 
-/** What both sides compute. `prefix` names the layer of the UNet whose weights are taken. */
+/** The work of both processes. `prefix` names the layer of the UNet whose weights are used. */
 export type Work =
   | { kind: 'unet'; checkpoint: string; frames: number; height: number; width: number }
   | { kind: 'vae-decode'; checkpoint: string; frames: number; height: number; width: number }
@@ -40,18 +40,16 @@ interface Level {
 export interface Case {
   what: string;
   work: Work;
-  /** Rounds unless told otherwise. Default 5. */
+  /** Rounds without `--rounds`. Default 5. */
   rounds?: number;
   /**
-   * Each round is a process of its own, of which is timed all from its `start`, or the first
-   * `round` alone.
+   * Runs each round in a process of its own, which is timed from its `start`, or only during its
+   * `round`. Default: one process runs all rounds.
    */
   fresh?: 'start' | 'round';
-  /** Our backend. Default tensorflow. */
+  /** The backend of this package. Default tensorflow. */
   backend?: string;
-  /**
-   * What ours is compared with: `diffusers`, or our own code on this backend. Default diffusers.
-   */
+  /** The other process: `diffusers`, or this package on the backend of this name. */
   peer?: string;
 }
 
@@ -66,7 +64,7 @@ const levels: Level[] = [
   { frames: 14, channels: 1280, heads: 20, side: 8 },
 ];
 
-/** Where the layer of each kind is at level `i`. */
+/** The prefix of each kind of layer at level `i`. */
 const prefixes = {
   attention: (i: number) => `down_blocks.${i}.attentions.0.transformer_blocks.0.attn1.`,
   'temporal-attention': (i: number) =>
@@ -118,12 +116,12 @@ export const cases: Record<string, Case> = {
     work: { kind: 'clip', checkpoint: full, height: 224, width: 224 },
   },
   load: {
-    what: 'from the start of the process until the full checkpoint is loaded and a picture has its CLIP embedding',
+    what: 'a new process until it has loaded the full checkpoint and computed the CLIP embedding of a picture',
     work: { kind: 'load', checkpoint: full, picture },
     fresh: 'start',
   },
   'load-float32': {
-    what: 'float32 tensors of all weights in the float16 file of the full UNet; against safetensors and `.float()` of torch',
+    what: "all weights of the full UNet from its float16 file as float32 tensors; against safetensors and torch's `.float()`",
     work: { kind: 'load-float32', checkpoint: full },
     fresh: 'round',
   },

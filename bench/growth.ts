@@ -1,12 +1,12 @@
-/** `npm run bench -- --growth`: how our time and memory grow with frames, pixels and steps. */
+/** `npm run bench -- --growth`: how time and memory grow with frames, pixels and steps. */
 import { availableParallelism } from 'node:os';
 import type { Work } from './cases.ts';
-import { startOurs } from './measure.ts';
+import { startPackage } from './measure.ts';
 import { median } from './numbers.ts';
 import { prepareCheckpoint, pythonWithDiffusers } from './prepare.ts';
 import { gib, markdown, seconds } from './table.ts';
 
-/** One measurement of a series; `amount` is what the series varies. */
+/** One measurement of a series; `amount` is the quantity that the series varies. */
 interface Point {
   series: string;
   label: string;
@@ -26,7 +26,7 @@ const sizes = [
 
 const kinds = ['unet', 'vae-decode'] as const;
 
-/** The series by name, so that each can be run by itself. */
+/** The series by name. */
 const all: Record<string, () => Point[]> = {
   ...Object.fromEntries(
     kinds.flatMap((kind) => [
@@ -69,29 +69,29 @@ const all: Record<string, () => Point[]> = {
     })),
 };
 
-/** What can be measured of growth. */
+/** The names of the series. */
 export const series = Object.keys(all);
 
 async function measure({ work }: Point, rounds: number) {
-  const side = startOurs(work, 'tensorflow', availableParallelism());
+  const child = startPackage(work, 'tensorflow', availableParallelism());
   try {
-    const { restingBytes } = await side.ready();
-    await side.round();
+    const { restingBytes } = await child.ready();
+    await child.round();
     const times: number[] = [];
-    for (let i = 0; i < rounds; i++) times.push(await side.round());
+    for (let i = 0; i < rounds; i++) times.push(await child.round());
     return {
       seconds: median(times),
       resting_bytes: restingBytes,
-      peak_bytes: await side.peakBytes(),
+      peak_bytes: await child.peakBytes(),
     };
   } finally {
-    await side.end();
+    await child.end();
   }
 }
 
 /**
- * Measures series and prints a table. The exponents say how a figure has grown since the line
- * above: 1 is in proportion.
+ * Measures series and prints a table. An exponent says how a figure has grown since the line above:
+ * 1 is in proportion.
  */
 export async function growth(
   names: string[],

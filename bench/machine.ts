@@ -1,17 +1,17 @@
-/** What a measurement has to say of where it was made. */
+/** The description of the machine that is stored with each measurement. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 
-/** The machine and what runs on it. */
+/** A machine and its software. */
 export interface Machine {
   cpu: string;
-  /** Of the vector instructions that matter here, those it has. */
+  /** The vector instructions that it has, of those that matter here. */
   instructions: string[];
   threads: number;
   memory_bytes: number;
   system: string;
   node: string;
-  /** Mean number of busy processes in the last minute; that of the benchmark itself included. */
+  /** Mean number of busy processes in the last minute, the benchmark's included. */
   load_average: number;
 }
 

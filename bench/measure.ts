@@ -1,30 +1,29 @@
-/**
- * Measures one case: both sides by turns, then what they needed and how far their results are
- * apart.
- */
+/** Measures one case: runs both processes in turns, then compares their figures and results. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Case, Work } from './cases.ts';
 import { median, relativeL2 } from './numbers.ts';
-import { Side } from './process.ts';
+import { MeasuredProcess } from './processes/process.ts';
 
-/** A row of the results; bytes are the most resident memory during the rounds. */
+/** A row of the results: `ours` is this package, `peer` what it is compared with. */
 export interface Row {
   case: string;
   rounds: number;
   ours_seconds: number;
   peer_seconds: number;
-  /** Ours divided by the other's. */
+  /** `ours_seconds` divided by `peer_seconds`. */
   ratio: number;
+  /** Peak of the resident memory during the rounds. */
   ours_peak_bytes: number;
   peer_peak_bytes: number;
-  /** Norm of the outputs' difference divided by the norm of the other's output. */
+  /** Norm of the outputs' difference divided by the norm of the peer's output. */
   relative_l2: number;
   /** Resident memory before the first round: weights, inputs and the runtime itself. */
   ours_resting_bytes: number;
   peer_resting_bytes: number;
+  /** Name and version of the backend or of torch. */
   ours: string;
   peer: string;
   /** Seconds of every round. */
@@ -40,20 +39,23 @@ interface Options {
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
-/** Starts our side, which has to be compiled. */
-export function startOurs(work: Work, backend: string, threads: number): Side {
+/** Starts this package's process. `compilePackage` has to run before. */
+export function startPackage(work: Work, backend: string, threads: number): MeasuredProcess {
   const args = ['--work', JSON.stringify(work), '--backend', backend, '--threads', `${threads}`];
-  return new Side(`ours on ${backend}`, process.execPath, [here('.built/bench/tfjs.js'), ...args]);
+  return new MeasuredProcess(`this package on ${backend}`, process.execPath, [
+    here('.built/bench/processes/tfjs.js'),
+    ...args,
+  ]);
 }
 
-function startPeer(work: Work, peer: string, { threads, python }: Options): Side {
-  if (peer !== 'diffusers') return startOurs(work, peer, threads);
-  // checkpoints are folders; nothing is to be fetched
+function startPeer(work: Work, peer: string, { threads, python }: Options): MeasuredProcess {
+  if (peer !== 'diffusers') return startPackage(work, peer, threads);
+  // the checkpoints are folders, so nothing needs the network
   const env = { HF_HUB_OFFLINE: '1', TRANSFORMERS_VERBOSITY: 'error' };
-  return new Side(
+  return new MeasuredProcess(
     'diffusers',
     python,
-    [here('diffusers.py'), JSON.stringify(work), `${threads}`],
+    [here('processes/run_diffusers.py'), JSON.stringify(work), `${threads}`],
     env,
   );
 }
@@ -64,7 +66,7 @@ function valuesIn(path: string): Float32Array {
   return new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
 }
 
-/** What rounds have shown; pairs are ours and the other's. */
+/** The figures of all rounds. Pairs are this package's and the peer's. */
 interface Measured {
   /** Seconds of each round. */
   times: number[][];
@@ -74,75 +76,72 @@ interface Measured {
   resting: number[];
 }
 
-type Tell = (times: number[]) => void;
+type Report = (times: number[]) => void;
 
-/**
- * Rounds in two processes that live through all of them. The outputs of the last go into `files`.
- */
+/** Runs the rounds in two processes, in turns. `files` receive the outputs of the last round. */
 async function inTurns(
-  start: (() => Side)[],
+  start: (() => MeasuredProcess)[],
   rounds: number,
   files: string[],
-  tell: Tell,
+  report: Report,
 ): Promise<Measured> {
-  const sides: Side[] = [];
+  const processes: MeasuredProcess[] = [];
   try {
     const [versions, resting]: [string[], number[]] = [[], []];
-    // One after the other, for the two would slow each other down and take more memory while they
-    // load.
+    // They load one after the other: together they would be slower and need more memory.
     for (const create of start) {
-      sides.push(create());
-      const { version, restingBytes } = await sides[sides.length - 1].ready();
+      processes.push(create());
+      const { version, restingBytes } = await processes[processes.length - 1].ready();
       versions.push(version);
       resting.push(restingBytes);
     }
-    // the first round of either pays for caches and thread pools
-    for (const side of sides) await side.round();
+    // the first rounds, which do not count, fill caches and start threads
+    for (const child of processes) await child.round();
     const times: number[][] = [];
     for (let i = 0; i < rounds; i++) {
-      times.push([await sides[0].round(), await sides[1].round()]);
-      tell(times[i]);
+      times.push([await processes[0].round(), await processes[1].round()]);
+      report(times[i]);
     }
-    const peaks = [await sides[0].peakBytes(), await sides[1].peakBytes()];
-    for (const [i, side] of sides.entries()) await side.save(files[i]);
+    const peaks = [await processes[0].peakBytes(), await processes[1].peakBytes()];
+    for (const [i, child] of processes.entries()) await child.save(files[i]);
     return { times, versions, peaks, resting };
   } finally {
-    for (const side of sides) await side.end();
+    for (const child of processes) await child.end();
   }
 }
 
 /**
- * Rounds that are processes of their own, measured from their start, or in their first round alone.
- * The first ones bring the files into memory and don't count. Each ends before the next begins,
- * because both together may need more memory than there is.
+ * Runs each round in a new process, timed from its start or only during its round. The first
+ * processes bring the files into the system's cache and do not count. Each process ends before the
+ * next begins, because both together may need more memory than the machine has.
  */
 async function inFreshProcesses(
   timed: 'start' | 'round',
-  start: (() => Side)[],
+  start: (() => MeasuredProcess)[],
   rounds: number,
   files: string[],
-  tell: Tell,
+  report: Report,
 ): Promise<Measured> {
   const result: Measured = { times: [], versions: [], peaks: [], resting: [] };
   for (let i = 0; i <= rounds; i++) {
     const times: number[] = [];
     for (const [which, create] of start.entries()) {
-      const side = create();
+      const child = create();
       try {
-        const { seconds, version, restingBytes } = await side.ready();
+        const { seconds, version, restingBytes } = await child.ready();
         result.versions[which] = version;
         result.resting[which] = restingBytes;
-        const first = await side.round();
+        const first = await child.round();
         times.push(timed === 'start' ? seconds : first);
-        result.peaks[which] = await side.peakBytes();
-        await side.save(files[which]);
+        result.peaks[which] = await child.peakBytes();
+        await child.save(files[which]);
       } finally {
-        await side.end();
+        await child.end();
       }
     }
     if (i === 0) continue;
     result.times.push(times);
-    tell(times);
+    report(times);
   }
   return result;
 }
@@ -155,11 +154,11 @@ export async function measure(
 ): Promise<Row> {
   const { rounds, threads } = options;
   const start = [
-    () => startOurs(work, backend ?? 'tensorflow', threads),
+    () => startPackage(work, backend ?? 'tensorflow', threads),
     () => startPeer(work, peer ?? 'diffusers', options),
   ];
   let count = 0;
-  const tell: Tell = ([ours, theirs]) =>
+  const report: Report = ([ours, theirs]) =>
     console.error(
       `${name} round ${++count}/${rounds}: ours ${ours.toFixed(3)} s, ${peer ?? 'diffusers'} ${theirs.toFixed(3)} s`,
     );
@@ -167,8 +166,8 @@ export async function measure(
   try {
     const files = [join(folder, 'ours'), join(folder, 'peer')];
     const { times, versions, peaks, resting } = await (fresh
-      ? inFreshProcesses(fresh, start, rounds, files, tell)
-      : inTurns(start, rounds, files, tell));
+      ? inFreshProcesses(fresh, start, rounds, files, report)
+      : inTurns(start, rounds, files, report));
     const [oursRounds, peerRounds] = [
       times.map(([ours]) => ours),
       times.map(([, theirs]) => theirs),

@@ -1,6 +1,6 @@
 /**
- * What the benchmark needs besides this package, made once: a Python environment with diffusers,
- * and checkpoints with random weights.
+ * Makes what the benchmark needs: the compiled package and, once, a Python environment with
+ * diffusers and checkpoints with random weights.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -8,10 +8,10 @@ import { fileURLToPath } from 'node:url';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-/** The folder that paths of cases are relative to. */
+/** The root of the repository. The paths in cases are relative to it. */
 export const root = here('..');
 
-/** Runs a command to its end, with its output among our messages. */
+/** Runs a command to its end and writes its output to standard error. */
 function run(command: string, args: string[], remedy: string): void {
   const { status, error } = spawnSync(command, args, {
     stdio: ['ignore', process.stderr, process.stderr],
@@ -22,39 +22,33 @@ function run(command: string, args: string[], remedy: string): void {
     );
 }
 
-/** The command as compiled. */
+/** The compiled command. */
 export const builtCommand = here('.built/src/cli/main.js');
 
 /**
- * Compiles our side, as the published package is: a program that translates itself from TypeScript
- * takes 0.09 GiB more.
+ * Compiles the package into `bench/.built`, as the published one is: a process that compiles its
+ * TypeScript itself needs 0.09 GiB more.
  */
-export function compileOurs(): void {
+export function compilePackage(): void {
   run(
     process.execPath,
     [`${root}/node_modules/typescript/bin/tsc`, '-p', here('tsconfig.json')],
     'Run `npm ci`.',
   );
-  // the version that the command tells
+  // the command reads its version from it
   copyFileSync(here('../package.json'), here('.built/package.json'));
 }
 
-/**
- * A Python with the packages that the reference needs: the one that PYTHON names, or one in
- * `bench/.venv`.
- */
+/** A Python with the reference's packages: the one in PYTHON, or an environment in `bench/.venv`. */
 export function pythonWithDiffusers(): string {
   if (process.env.PYTHON) return process.env.PYTHON;
   const [folder, requirements] = [here('.venv'), here('../test/reference/requirements.txt')];
   const python = `${folder}/bin/python`;
-  // Written last, so that an interrupted installation is taken up again, and one of other versions
-  // replaced.
+  // Written last: an interrupted installation runs again, as does one of other versions.
   const installed = `${folder}/installed.txt`;
   const wanted = readFileSync(requirements, 'utf8');
   if (existsSync(installed) && readFileSync(installed, 'utf8') === wanted) return python;
-  console.error(
-    'Installing diffusers into bench/.venv, once. Set PYTHON to use a Python of your own.',
-  );
+  console.error('Installing diffusers into bench/.venv, once. Set PYTHON to use another Python.');
   run(
     'python3',
     ['-m', 'venv', folder],
@@ -63,13 +57,17 @@ export function pythonWithDiffusers(): string {
   run(
     python,
     ['-m', 'pip', 'install', '--quiet', '-r', requirements],
-    'Check the network, or set PYTHON to one that has these packages.',
+    'Check the network, or set PYTHON to a Python that has these packages.',
   );
   writeFileSync(installed, wanted);
   return python;
 }
 
-/** Makes sure that a checkpoint in `bench/checkpoints` is there, or any other exists. */
+/**
+ * Writes a checkpoint of `bench/checkpoints` if it is missing.
+ *
+ * @throws Error if a checkpoint of another folder is missing.
+ */
 export function prepareCheckpoint(path: string, python: () => string): void {
   if (existsSync(`${root}/${path}/model_index.json`)) return;
   if (!path.startsWith('bench/checkpoints/')) throw new Error(`There is no checkpoint in ${path}.`);

@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: ours and diffusers, alternately in one run; prints medians, ratios and peak
+ * `npm run bench`: runs this package and diffusers in turns, prints medians, ratios and peak
  * memory, and writes them to a file.
  */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
@@ -15,33 +15,33 @@ import { conversions, convertInTurns } from './convert.ts';
 import { growth, series } from './growth.ts';
 import { type Machine, machine } from './machine.ts';
 import { measure } from './measure.ts';
-import { compileOurs, prepareCheckpoint, pythonWithDiffusers, root } from './prepare.ts';
+import { compilePackage, prepareCheckpoint, pythonWithDiffusers, root } from './prepare.ts';
 import { table } from './table.ts';
 
 const options: Options = {
   case: {
     value: 'NAME',
     many: true,
-    help: 'Run this case; may be given several times. Default: all.',
+    help: 'Run only this case; may be repeated. Default: all.',
   },
-  rounds: { value: 'N', help: 'Rounds of each case. Default: 5, for some cases fewer.' },
-  json: { value: 'FILE', help: 'Where to write the results. Default: bench/results/latest.json.' },
-  list: { help: 'Name the cases.' },
+  rounds: { value: 'N', help: 'Rounds of each case. Default: 5; some cases have fewer.' },
+  json: { value: 'FILE', help: 'Write the results to FILE. Default: bench/results/latest.json.' },
+  list: { help: 'List the cases.' },
   growth: {
-    help: `Instead of cases, measure how our time and memory grow: --case then takes ${series.join(', ')}.`,
+    help: `Measure how time and memory grow. The values of --case are then ${series.join(', ')}.`,
   },
   calls: {
-    help: `Instead of cases, measure whole calls at full size: --case then takes ${calls.join(', ')}.`,
+    help: `Measure whole calls at full size. The values of --case are then ${calls.join(', ')}.`,
   },
   conversions: {
-    help: `Instead of cases, measure conversions beside copies: --case then takes ${conversions.join(', ')}.`,
+    help: `Measure conversions beside copies. The values of --case are then ${conversions.join(', ')}.`,
   },
   help: { short: 'h', help: 'Show this text.' },
 };
 
 /**
- * Writes beside the file and renames, after every case, so that a run that is broken off leaves
- * what it has measured.
+ * Writes beside the file and renames. It is called after every case, so that an interrupted run
+ * keeps what it has measured.
  */
 function save(path: string, results: { command: string; machine: Machine; rows: object[] }): void {
   mkdirSync(dirname(path), { recursive: true });
@@ -49,18 +49,14 @@ function save(path: string, results: { command: string; machine: Machine; rows: 
   renameSync(`${path}.unfinished`, path);
 }
 
-/** @throws UsageError, one sentence, for whatever cannot be run. */
+/** @throws UsageError if an argument is unknown or its value is not valid. */
 function readOptions() {
   const given = readArguments(process.argv.slice(2), options);
   if (given.positionals.length > 0)
-    throw new UsageError(
-      `cases are chosen by --case but "${given.positionals[0]}" is given without.`,
-    );
+    throw new UsageError(`cases are chosen with --case: use --case ${given.positionals[0]}.`);
   const others = (['growth', 'calls', 'conversions'] as const).filter((name) => given.has(name));
   if (others.length > 1)
-    throw new UsageError(
-      `--${others[0]} and --${others[1]} are two measurements: give one of them.`,
-    );
+    throw new UsageError(`--${others[0]} and --${others[1]} cannot be combined: use one of them.`);
   const [kind = 'cases'] = others;
   const known = { cases: Object.keys(cases), growth: series, calls, conversions }[kind];
   const names = given.has('case') ? given.values('case') : known;
@@ -96,8 +92,7 @@ async function compare(
       });
       rows.push(row);
       write(rows);
-      // Not a tolerance (the tests hold those), but speed at the price of another result shall not
-      // pass for speed.
+      // Tolerances are the tests' concern. This only keeps a wrong result from counting as fast.
       if (!(row.relative_l2 < 1e-3))
         throw new Error(`the two results differ (relative L2 ${row.relative_l2})`);
     } catch (error) {
@@ -123,8 +118,8 @@ async function main(): Promise<number> {
   else if (list)
     for (const name of names) console.log(kind === 'cases' ? `${name}: ${cases[name].what}` : name);
   else {
-    process.chdir(root); // cases name their files from there
-    compileOurs();
+    process.chdir(root); // the paths in cases are relative to it
+    compilePackage();
     const command = ['npm run bench --', ...process.argv.slice(2)].join(' ');
     const write = (rows: object[]) => save(json, { command, machine: machine(), rows });
     if (kind === 'growth') await growth(names, rounds ?? 1, write);

@@ -1,7 +1,7 @@
-/** The results as a table, for a terminal and for Markdown. */
+/** The results as a Markdown table, which terminals show well, too. */
 import type { Row } from './measure.ts';
 
-/** Columns of equal width, the first aligned to the left. */
+/** A table with padded columns, the first aligned to the left and the others to the right. */
 export function markdown(heads: string[], lines: string[][]): string {
   const widths = heads.map((head, i) =>
     Math.max(head.length, ...lines.map((line) => line[i].length)),
@@ -15,9 +15,10 @@ export function markdown(heads: string[], lines: string[][]): string {
 /** Seconds with three significant digits. */
 export const seconds = (value: number) => (value < 100 ? value.toPrecision(3) : value.toFixed(0));
 
+/** GiB with two decimals. */
 export const gib = (bytes: number) => (bytes / 2 ** 30).toFixed(2);
 
-/** A line for each case. */
+/** A table with a line for each case. */
 export function table(rows: Row[]): string {
   const heads = [
     'case',

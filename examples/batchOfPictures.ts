@@ -1,23 +1,27 @@
 /**
- * Several pictures as one batch, each with a seed of its own: the video of a picture is the same in
- * any batch.
+ * Several pictures as one batch, each with its own seed. A picture has the same video in any batch.
  *
  *     npx tsx examples/batchOfPictures.ts FOLDER PICTURE PICTURE ...
  */
 import { basename } from 'node:path';
-import { exportToVideo, Generator, loadImage, StableVideoDiffusionPipeline } from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
+import {
+  exportToVideo,
+  Generator,
+  loadImage,
+  StableVideoDiffusionPipeline,
+} from 'stable-video-diffusion-tfjs';
 
 const [folder, ...pictures] = process.argv.slice(2);
 if (!folder || pictures.length === 0)
   throw new Error('Usage: npx tsx examples/batchOfPictures.ts FOLDER PICTURE...');
 
 const pipe = await StableVideoDiffusionPipeline.fromPretrained('weights/tiny');
-// they may be of different sizes
+// the pictures may have different sizes
 const images = await Promise.all(pictures.map((picture) => loadImage(picture)));
 const { frames } = await pipe.generate(images, {
-  // leave these out for a published checkpoint
+  // omit these for a published checkpoint
   ...{ height: 64, width: 96, numFrames: 4, numInferenceSteps: 2 },
-  // one for all would do as well: it then draws for one after the other
+  // one generator for all is possible, too: it draws for one picture after the other
   generator: pictures.map((_, i) => new Generator(42 + i)),
 });
 for (const [i, video] of frames.entries()) {

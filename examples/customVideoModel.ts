@@ -1,72 +1,55 @@
 /**
- * A video model of your own that mixes a layer of Stable Video Diffusion with those of
- * TensorFlow.js, and learns: it tells whether a square moves to the left or to the right, which no
- * frame shows by itself.
+ * A video model of your own that combines a layer of Stable Video Diffusion with layers of
+ * TensorFlow.js. It learns whether a square moves left or right, which no single frame shows.
  *
  *     npx tsx examples/customVideoModel.ts [STEPS]
  */
 import * as tf from '@tensorflow/tfjs';
-import { TransformerSpatioTemporalModel, useBackend } from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
+import { useBackend } from 'stable-video-diffusion-tfjs';
+import { TransformerSpatioTemporalModel } from 'stable-video-diffusion-tfjs/layers';
 
 const steps = Number(process.argv[2] ?? 100);
-// The wasm backend has no gradients of convolutions: training is for tensorflow, or slowly for cpu.
+// The wasm backend has no gradients of convolutions: train on tensorflow, or slowly on cpu.
 await useBackend('tensorflow').catch(() => useBackend('cpu'));
 
 const [videos, numFrames, size] = [6, 3, 6];
-
-// Frames are in the first axis, those of a video in a row; layers that mix them are told how many
-// there are.
-const frames = tf.input({ shape: [size, size, 1] });
-const features = tf.layers
-  .conv2d({ filters: 32, kernelSize: 3, padding: 'same', activation: 'relu' })
-  .apply(frames) as tf.SymbolicTensor;
-const context = tf.layers
-  .reshape({ targetShape: [1, 32] })
-  .apply(tf.layers.globalMaxPooling2d({}).apply(features)) as tf.SymbolicTensor;
+const conv = tf.layers.conv2d({ filters: 32, kernelSize: 3, padding: 'same', activation: 'relu' });
 const transformer = new TransformerSpatioTemporalModel({
   inChannels: 32,
   numAttentionHeads: 2,
   attentionHeadDim: 16,
   crossAttentionDim: 32,
 });
+
+// The first axis holds the frames of all videos, those of a video in a row. A layer that mixes
+// frames needs their number.
+const frames = tf.input({ shape: [size, size, 1] });
+const features = conv.apply(frames) as tf.SymbolicTensor;
+const strongest = tf.layers.globalMaxPooling2d({}).apply(features);
+const context = tf.layers.reshape({ targetShape: [1, 32] }).apply(strongest) as tf.SymbolicTensor;
 const mixed = transformer.apply([features, context], { numFrames });
 const pooled = tf.layers.globalAveragePooling2d({}).apply(mixed);
-const output = tf.layers
-  .dense({ units: 1, activation: 'sigmoid' })
-  .apply(pooled) as tf.SymbolicTensor;
-const model = tf.model({ inputs: frames, outputs: output });
+const outputs = tf.layers.dense({ units: 1, activation: 'sigmoid' }).apply(pooled);
+const model = tf.model({ inputs: frames, outputs: outputs as tf.SymbolicTensor });
 model.summary();
 
-/**
- * Video i shows a square that goes left or right by a pixel a frame; every frame has the label of
- * its video.
- */
-const movesRight = (video: number) => video % 2;
+// In every second video a square of 2 x 2 pixels moves right, in the others left: a pixel a frame.
 const pixels = tf.buffer([videos * numFrames, size, size, 1]);
-for (let video = 0; video < videos; video++) {
-  for (let frame = 0; frame < numFrames; frame++) {
-    const x = movesRight(video) ? 1 + frame : size - 3 - frame;
-    for (const [dy, dx] of [
-      [0, 0],
-      [0, 1],
-      [1, 0],
-      [1, 1],
-    ] as const)
-      pixels.set(1, video * numFrames + frame, (video >> 1) + dy, x + dx, 0);
-  }
+const labels = tf.buffer([videos * numFrames, 1]);
+for (let i = 0; i < videos * numFrames; i++) {
+  const [video, frame] = [Math.floor(i / numFrames), i % numFrames];
+  const movesRight = video % 2;
+  labels.set(movesRight, i, 0);
+  const [x, y] = [movesRight ? 1 + frame : size - 3 - frame, video >> 1];
+  for (const corner of [0, 1, 2, 3]) pixels.set(1, i, y + (corner >> 1), x + (corner & 1), 0);
 }
-const labels = tf.tensor2d(
-  Array.from({ length: videos * numFrames }, (_, i) => [movesRight(Math.floor(i / numFrames))]),
-);
 
-model.compile({
-  optimizer: tf.train.adam(2e-3),
-  loss: 'binaryCrossentropy',
-  metrics: ['accuracy'],
+const optimizer = tf.train.adam(2e-3);
+model.compile({ optimizer, loss: 'binaryCrossentropy', metrics: ['accuracy'] });
+const { history } = await model.fit(pixels.toTensor(), labels.toTensor(), {
+  ...{ epochs: steps, verbose: 0 },
+  ...{ batchSize: videos * numFrames, shuffle: false }, // a batch holds whole videos
 });
-// A batch holds whole videos, and shuffling single frames would tear them apart.
-const fitting = { epochs: steps, batchSize: videos * numFrames, shuffle: false, verbose: 0 };
-const { history } = await model.fit(pixels.toTensor(), labels, fitting);
 const [loss, accuracy] = [history.loss as number[], history.acc as number[]];
 console.log(
   `loss ${loss[0]!.toFixed(3)} -> ${loss.at(-1)!.toFixed(3)}, accuracy ${accuracy.at(-1)!.toFixed(2)}`,

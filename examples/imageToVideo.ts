@@ -1,5 +1,5 @@
 /**
- * From a picture to an MP4, with progress, a seed, and Ctrl-C:
+ * From a picture to an MP4, with progress, a seed and Ctrl-C.
  *
  *     npx tsx examples/imageToVideo.ts examples/rocket.jpg out.mp4 [model folder]
  */
@@ -10,7 +10,7 @@ import {
   loadImage,
   type Progress,
   StableVideoDiffusionPipeline,
-} from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
+} from 'stable-video-diffusion-tfjs';
 
 const TINY = 'weights/tiny';
 const [picture, video, model = TINY] = process.argv.slice(2);
@@ -23,7 +23,7 @@ const { signal } = stop;
 const onProgress = ({ stage, step, steps }: Progress) =>
   process.stderr.write(`\r${stage} ${step}/${steps}   `);
 
-await checkOutput(video); // before the long work, not after it
+await checkOutput(video); // fails now, not after the long work
 const image = await loadImage(picture);
 const pipe = await StableVideoDiffusionPipeline.fromPretrained(model, {
   backend: 'auto',
@@ -31,7 +31,7 @@ const pipe = await StableVideoDiffusionPipeline.fromPretrained(model, {
   signal,
 });
 try {
-  // A published checkpoint is at its best with the defaults: 576 x 1024 pixels, the frames it was
+  // The defaults suit a published checkpoint: 576 x 1024 pixels, the number of frames that it was
   // trained on, 25 steps.
   const size = model === TINY ? { height: 64, width: 96, numFrames: 8, numInferenceSteps: 10 } : {};
   const { frames } = await pipe.generate(image, {

@@ -1,6 +1,6 @@
 /**
- * Previews while the video is being sampled: after each step, what the sampler believes the clean
- * video to be, one frame of it decoded.
+ * Previews during sampling: after each step, one decoded frame of the clean video that the sampler
+ * expects.
  *
  *     npx tsx examples/latentPreviews.ts PICTURE FOLDER
  */
@@ -13,7 +13,7 @@ import {
   loadImage,
   StableVideoDiffusionPipeline,
   type StepCallback,
-} from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
+} from 'stable-video-diffusion-tfjs';
 
 const [picture, folder] = process.argv.slice(2);
 if (!picture || !folder)
@@ -27,8 +27,8 @@ const preview: StepCallback = async (pipe, step, _timestep, { latents }) => {
   // one frame, [1, h, w, 4]
   const now = tf.tidy(() => tf.squeeze(tf.slice(latents, [0, middle], [1, 1]), [1]));
   if (before) {
-    // An Euler step goes straight from noise level `from` to `to`: prolonged to level 0, it ends at
-    // the clean latents.
+    // An Euler step goes straight from noise level `from` to `to`. Extended to level 0, it ends at
+    // the expected clean latents.
     const clean = tf.tidy(() => tf.add(now, tf.mul(tf.sub(now, before!), to / (from - to))));
     const [[frame]] = framesToImages(await pipe.decodeLatents(clean as tf.Tensor4D, 1, 1));
     await exportToVideo([frame!], `${folder}/step-${step}/`);
@@ -36,12 +36,12 @@ const preview: StepCallback = async (pipe, step, _timestep, { latents }) => {
     tf.dispose([before, clean]);
   }
   before = now;
-  return undefined; // the latents stay as they are
+  return undefined; // keeps the latents
 };
 
 const pipe = await StableVideoDiffusionPipeline.fromPretrained('weights/tiny');
 const { frames } = await pipe.generate(await loadImage(picture), {
-  // leave these out for a published checkpoint
+  // omit these for a published checkpoint
   ...{ height: 64, width: 96, numFrames: 4, numInferenceSteps: 3 },
   generator: new Generator(42),
   callbackOnStepEnd: preview,

@@ -1,25 +1,24 @@
 /**
- * Sampling with a schedule of your own: Align Your Steps (Sabour et al. 2024), whose ten steps look
- * like 25 of the usual ones.
+ * Sampling with your own schedule: Align Your Steps (Sabour et al. 2024), whose ten steps look like
+ * 25 of the default ones.
  *
  *     npx tsx examples/ownSchedule.ts PICTURE VIDEO [STEPS]
  */
-import { exportToVideo, Generator, loadImage, StableVideoDiffusionPipeline } from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
+import {
+  exportToVideo,
+  Generator,
+  loadImage,
+  StableVideoDiffusionPipeline,
+} from 'stable-video-diffusion-tfjs';
 
 const [picture, video, steps = '10'] = process.argv.slice(2);
 if (!picture || !video)
   throw new Error('Usage: npx tsx examples/ownSchedule.ts PICTURE VIDEO [STEPS]');
 
-/**
- * The noise levels that the paper found for Stable Video Diffusion, without the last one, which is
- * 0.
- */
+/** The paper's noise levels for Stable Video Diffusion, without the last one, which is 0. */
 const aligned = [700, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034];
 
-/**
- * The same curve with another number of levels: logarithms interpolated linearly, as the paper
- * does.
- */
+/** Another number of levels on the same curve: interpolates their logarithms, as the paper does. */
 function resampled(levels: number[], count: number): number[] {
   return Array.from({ length: count }, (_, i) => {
     const place = count === 1 ? 0 : (i * (levels.length - 1)) / (count - 1);
@@ -32,8 +31,8 @@ const pipe = await StableVideoDiffusionPipeline.fromPretrained('weights/tiny');
 const sigmas = [...resampled(aligned, Number(steps)), 0];
 console.log(`noise levels ${sigmas.map((sigma) => sigma.toPrecision(3)).join(', ')}`);
 const { frames } = await pipe.generate(await loadImage(picture), {
-  ...{ height: 64, width: 96, numFrames: 4 }, // leave these out for a published checkpoint
-  sigmas, // takes the place of numInferenceSteps
+  ...{ height: 64, width: 96, numFrames: 4 }, // omit these for a published checkpoint
+  sigmas, // replace numInferenceSteps
   generator: new Generator(42),
 });
 await exportToVideo(frames[0]!, video, { fps: 7 });

@@ -1,11 +1,13 @@
 /**
- * One layer of a checkpoint inside a TensorFlow.js model of your own: features of the VAE's first
- * residual block, pooled.
+ * One layer of a checkpoint in your own TensorFlow.js model: the pooled features of the VAE's first
+ * residual block.
  *
  *     npx tsx examples/singleLayer.ts
  */
 import * as tf from '@tensorflow/tfjs';
-import { loadLayerWeights, ResnetBlock2D, useBackend } from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
+import { useBackend } from 'stable-video-diffusion-tfjs';
+import { loadLayerWeights } from 'stable-video-diffusion-tfjs/checkpoints';
+import { ResnetBlock2D } from 'stable-video-diffusion-tfjs/layers';
 
 await useBackend('auto');
 const features = new ResnetBlock2D({
@@ -15,8 +17,7 @@ const features = new ResnetBlock2D({
 });
 const model = tf.sequential({ layers: [features, tf.layers.globalAveragePooling2d({})] });
 
-// A weight's path below the layer is its key in the checkpoint, so one path says which layer is
-// meant. Nothing else is read.
+// The path of a layer is the prefix of its keys in the checkpoint. Only these tensors are read.
 await loadLayerWeights(features, 'weights/tiny', 'encoder.down_blocks.0.resnets.0');
 
 model.summary();

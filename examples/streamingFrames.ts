@@ -1,6 +1,6 @@
 /**
- * Frames as they are decoded: the video is sampled once, then decoded a few frames at a time, and
- * each frame is shown at once.
+ * Frames as they are decoded: samples the video, then decodes a few frames at a time and shows each
+ * frame at once.
  *
  *     npx tsx examples/streamingFrames.ts PICTURE FOLDER
  */
@@ -13,7 +13,7 @@ import {
   loadImage,
   type RgbImage,
   StableVideoDiffusionPipeline,
-} from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
+} from 'stable-video-diffusion-tfjs';
 
 const [picture, folder] = process.argv.slice(2);
 if (!picture || !folder)
@@ -21,27 +21,18 @@ if (!picture || !folder)
 await mkdir(folder, { recursive: true });
 
 /**
- * Decodes latents `[1, F, h, w, 4]` by chunks, which the temporal decoder makes consistent within,
- * and gives frame after frame.
+ * Decodes latents `[F, h, w, 4]` in chunks and yields frame after frame. The temporal decoder makes
+ * the frames of a chunk consistent.
  */
-async function* decoded(
+async function* decode(
   pipe: StableVideoDiffusionPipeline,
-  latents: tf.Tensor,
+  latents: tf.Tensor4D,
   chunk: number,
 ): AsyncGenerator<RgbImage> {
-  const [, count, height, width, channels] = latents.shape as [
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  for (let first = 0; first < count; first += chunk) {
-    const frames = Math.min(chunk, count - first);
-    const part = tf.tidy(() =>
-      tf.reshape(tf.slice(latents, [0, first], [1, frames]), [frames, height, width, channels]),
-    ) as tf.Tensor4D;
-    const values = await pipe.decodeLatents(part, frames, frames); // [1, frames, H, W, 3] in [0, 1]
+  for (let first = 0; first < latents.shape[0]; first += chunk) {
+    const count = Math.min(chunk, latents.shape[0] - first);
+    const part = tf.slice(latents, first, count);
+    const values = await pipe.decodeLatents(part, count, count); // [1, count, H, W, 3] in [0, 1]
     part.dispose();
     yield* framesToImages(values)[0];
   }
@@ -49,16 +40,17 @@ async function* decoded(
 
 const pipe = await StableVideoDiffusionPipeline.fromPretrained('weights/tiny');
 const { frames: latents } = await pipe.generate(await loadImage(picture), {
-  // leave these out for a published checkpoint
+  // omit these for a published checkpoint
   ...{ height: 64, width: 96, numFrames: 6, numInferenceSteps: 2 },
   generator: new Generator(42),
   outputType: 'latent',
 });
+const ofOneVideo = tf.squeeze<tf.Tensor4D>(latents, [0]); // [1, F, h, w, 4] -> [F, h, w, 4]
 let index = 0;
-for await (const frame of decoded(pipe, latents, 2)) {
-  // Here they become PNG files; a server would send them on, a page would draw them.
+for await (const frame of decode(pipe, ofOneVideo, 2)) {
+  // This writes PNG files. A server would send the frame, a page would draw it.
   await exportToVideo([frame], `${folder}/${index}/`);
   console.log(`frame ${index++}: ${frame.width} x ${frame.height}`);
 }
-latents.dispose();
+tf.dispose([latents, ofOneVideo]);
 pipe.dispose();

@@ -1,24 +1,26 @@
 /**
- * The temporal decoder by itself, which takes the flicker out of frames that another model made one
- * by one. It takes that model's latents, a tensor `latents` `[F, 4, h, w]` as pipelines of Stable
- * Diffusion 1 and 2 hold them, or its frames, which are encoded first.
+ * The temporal decoder by itself removes the flicker from frames that another model made one by
+ * one. It takes the latents of that model, a tensor `latents` `[F, 4, h, w]` as the pipelines of
+ * Stable Diffusion 1 and 2 return them, or its frames, which it encodes first.
  *
  *     npx tsx examples/temporalDecoder.ts VIDEO LATENTS.safetensors
  *     npx tsx examples/temporalDecoder.ts VIDEO FRAME FRAME ...
  */
 import * as tf from '@tensorflow/tfjs';
 import {
-  AutoencoderKLTemporalDecoder,
-  camelCaseConfig,
   exportToVideo,
   framesToImages,
   loadImage,
+  useBackend,
+  vaePixelValues,
+} from 'stable-video-diffusion-tfjs';
+import {
+  camelCaseConfig,
   loadWeights,
   openModelFolder,
   openSafetensors,
-  useBackend,
-  vaePixelValues,
-} from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
+} from 'stable-video-diffusion-tfjs/checkpoints';
+import { AutoencoderKLTemporalDecoder } from 'stable-video-diffusion-tfjs/models';
 
 const [video, ...inputs] = process.argv.slice(2);
 if (!video || inputs.length === 0)
@@ -31,34 +33,26 @@ vae.build();
 await loadWeights(vae, await folder.weights('vae'));
 await folder.close();
 
-/** Latents `[F, h, w, 4]` of a file, divided by the factor that pipelines multiply them by. */
+/** Reads latents `[F, h, w, 4]` and divides them by the factor of the pipelines. */
 async function readLatents(path: string): Promise<tf.Tensor4D> {
   const file = await openSafetensors(path);
-  const [data, { shape }] = [await file.read('latents'), file.info('latents')];
+  const latents = tf.tensor4d(await file.read('latents'), file.info('latents').shape as Shape4D);
   await file.close();
-  return tf.tidy(
-    () =>
-      tf.div(
-        tf.transpose(tf.tensor(data, shape), [0, 2, 3, 1]),
-        vae.config.scalingFactor,
-      ) as tf.Tensor4D,
-  );
+  return tf.tidy(() => tf.transpose(tf.div(latents, vae.config.scalingFactor), [0, 2, 3, 1]));
 }
+type Shape4D = [number, number, number, number];
 
-/** Latents `[F, h, w, 4]` of pictures; their size becomes a multiple of `vae.scaleFactor`. */
+/** Encodes pictures to latents `[F, h, w, 4]`. */
 async function encode(pictures: string[]): Promise<tf.Tensor4D> {
-  const frames = await Promise.all(pictures.map((picture) => loadImage(picture)));
-  const { data, shape } = vaePixelValues(frames, 64, 96); // [F, H, W, 3] in [-1, 1]
-  return (await vae.encode(tf.tensor4d(data, shape as [number, number, number, number]))).mode();
+  const images = await Promise.all(pictures.map((picture) => loadImage(picture)));
+  const { data, shape } = vaePixelValues(images, 64, 96); // [F, H, W, 3] in [-1, 1]
+  return (await vae.encode(tf.tensor4d(data, shape as Shape4D))).mode();
 }
 
-const latents = inputs[0]!.endsWith('.safetensors')
-  ? await readLatents(inputs[0]!)
-  : await encode(inputs);
+const isFile = inputs[0]!.endsWith('.safetensors');
+const latents = await (isFile ? readLatents(inputs[0]!) : encode(inputs));
 const decoded = await vae.decode(latents, latents.shape[0]); // [F, H, W, 3], about [-1, 1]
-const pixels = tf.tidy(() => tf.clipByValue(tf.add(tf.mul(decoded, 0.5), 0.5), 0, 1));
-const [images] = framesToImages({
-  data: (await pixels.data()) as Float32Array,
-  shape: [1, ...pixels.shape],
-});
+const values = tf.tidy(() => tf.clipByValue(tf.add(tf.mul(decoded, 0.5), 0.5), 0, 1));
+const data = await values.data<'float32'>();
+const [images] = framesToImages({ data, shape: [1, ...values.shape] });
 await exportToVideo(images, video, { fps: 4 });

@@ -1,6 +1,6 @@
 /**
- * Builds the page into a folder that any web server can serve: `npm run browser`; with `--
- * --serve`, serves it too.
+ * Builds the page into a folder for any web server: `npm run browser`. `npm run browser -- --serve`
+ * serves it, too.
  */
 import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -10,8 +10,8 @@ import * as esbuild from 'esbuild';
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
 /**
- * The package h264-mp4-encoder names only its build for Node; the one for browsers is a script that
- * makes a global variable.
+ * Takes the browser build of h264-mp4-encoder, a script that sets a global variable. The package
+ * exports only its build for Node.
  */
 const webEncoder: esbuild.Plugin = {
   name: 'web-encoder',
@@ -27,7 +27,7 @@ const webEncoder: esbuild.Plugin = {
   },
 };
 
-/** Builds it, and gives the folder and what went into the bundles. */
+/** Builds the page. Returns its folder and esbuild's description of the bundles. */
 export async function buildPage(): Promise<{ folder: string; metafile: esbuild.Metafile }> {
   const folder = path('dist');
   rmSync(folder, { recursive: true, force: true });

@@ -1,10 +1,10 @@
-/** What the page and its worker tell each other. */
+/** The messages between the page and its worker. */
 import type { BrowserBackend, Progress, RgbImage } from 'stable-video-diffusion-tfjs/browser';
 
-/** A video to make. */
+/** A call of the pipeline. */
 export interface Request {
   picture: RgbImage;
-  /** Address of the model's folder. */
+  /** The address of the model's folder. */
   model: string;
   variant?: string;
   backend: 'auto' | BrowserBackend;

@@ -1,4 +1,4 @@
-/** The page: takes a picture and settings, shows how the work goes, plays the video. */
+/** The page: takes a picture and settings, shows the progress, plays the video. */
 import type { Progress, RgbImage } from 'stable-video-diffusion-tfjs/browser';
 import type { FromWorker, Request, ToWorker } from './messages.ts';
 
@@ -30,8 +30,8 @@ function busy(is: boolean): void {
 }
 
 /**
- * The bytes of a dropped or chosen picture, without the browser's colour management, as other
- * programs read it.
+ * Reads a dropped or chosen picture. The browser's colour management is off, so that the bytes are
+ * those that other programs read.
  */
 async function open(file: File | undefined): Promise<void> {
   if (!file || working) return;
@@ -57,12 +57,12 @@ async function open(file: File | undefined): Promise<void> {
     shown.src = URL.createObjectURL(file);
     say(`${file.name}: ${width} x ${height} pixels.`);
   } catch {
-    say(`${file.name} is no picture that this browser can read. Try a PNG or JPEG.`, 'error');
+    say(`${file.name} is not a picture that this browser can read. Try a PNG or JPEG.`, 'error');
   }
   showState();
 }
 
-/** Shows pictures one after the other, for ever. */
+/** Shows pictures one after the other, in a loop. */
 function play(frames: ImageData[], fps: number): void {
   clearInterval(playing);
   const [{ width, height }] = frames;
@@ -73,7 +73,7 @@ function play(frames: ImageData[], fps: number): void {
   playing = setInterval(show, 1000 / fps);
 }
 
-/** Takes away the last video, or the previews of one that has failed. */
+/** Removes the last video, or the previews of a failed one. */
 function clearVideo(): void {
   clearInterval(playing);
   Object.assign(canvas, { width: 0, height: 0 });
@@ -100,7 +100,7 @@ worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
   const fps = Number(new FormData(form).get('fps'));
   if (data.type === 'backend')
     element('backend').textContent =
-      `Computes by ${data.name}.${data.note ? ` (${data.note})` : ''}`;
+      `Computes on ${data.name}.${data.note ? ` (${data.note})` : ''}`;
   if (data.type === 'progress') showProgress(data.progress);
   if (data.type === 'preview') {
     play(
@@ -126,7 +126,7 @@ worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
   if (data.type === 'failed' || data.type === 'cancelled' || data.type === 'done') busy(false);
 };
 worker.onerror = (event) => {
-  say(event.message || 'The worker could not be started: this browser is too old.', 'error');
+  say(event.message || 'This browser cannot start the worker. Use a newer one.', 'error');
   busy(false);
 };
 
@@ -140,7 +140,7 @@ form.onsubmit = (event) => {
   busy(true);
   const request = {
     picture: picture!,
-    // The worker is another file, so addresses are those that the page means.
+    // addresses are relative to the page, not to the worker
     ...{
       model: new URL(model, location.href).href,
       variant: variant || undefined,

@@ -1,4 +1,4 @@
-/** Makes videos away from the page, which stays responsive. */
+/** The worker: makes videos while the page stays responsive. */
 import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import '@tensorflow/tfjs-backend-webgpu';
@@ -12,7 +12,7 @@ import {
 import type { FromWorker, Request, ToWorker } from './messages.ts';
 
 setWasmPaths(new URL('./', self.location.href).href);
-const tell = (message: FromWorker) => self.postMessage(message);
+const post = (message: FromWorker) => self.postMessage(message);
 let running: AbortController | undefined;
 let loaded: { key: string; pipe: StableVideoDiffusionPipeline } | undefined;
 
@@ -23,7 +23,7 @@ self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
   try {
     await generate(data.request, signal);
   } catch (error) {
-    tell(
+    post(
       signal.aborted
         ? { type: 'cancelled' }
         : { type: 'failed', message: (error as Error).message },
@@ -37,13 +37,13 @@ async function generate(
 ): Promise<void> {
   const start = performance.now();
   const { name, refused } = await useBrowserBackend(backend);
-  tell({
+  post({
     type: 'backend',
     name,
     note: refused.map(({ name, reason }) => `no ${name}: ${reason}`).join('; '),
   });
   const onProgress = (progress: Extract<FromWorker, { type: 'progress' }>['progress']) =>
-    tell({ type: 'progress', progress });
+    post({ type: 'progress', progress });
   const key = [name, model, variant].join();
   if (loaded?.key !== key) {
     loaded?.pipe.dispose();
@@ -64,7 +64,7 @@ async function generate(
     signal,
     onProgress,
     callbackOnStepEnd: async (_pipe, _step, _timestep, { latents }) => {
-      tell(await preview(latents as tf.Tensor5D));
+      post(await preview(latents as tf.Tensor5D));
       return undefined;
     },
   });
@@ -72,12 +72,10 @@ async function generate(
     fps: settings.fps,
     signal,
   })) as Uint8Array<ArrayBuffer>;
-  tell({ type: 'done', frames: frames[0], mp4, seconds: (performance.now() - start) / 1000 });
+  post({ type: 'done', frames: frames[0], mp4, seconds: (performance.now() - start) / 1000 });
 }
 
-/**
- * The first three channels of latents `[1, F, h, w, 4]` as colours, each stretched to its range.
- */
+/** The first three channels of latents `[1, F, h, w, 4]` as colours, each scaled to its range. */
 async function preview(latents: tf.Tensor5D): Promise<FromWorker> {
   const [, count, height, width] = latents.shape;
   const colours = tf.tidy(() => {

@@ -1,4 +1,4 @@
-/** The benchmark's table fits the published model, and its figures are what they are called. */
+/** The benchmark's cases fit the published model, and its figures are computed correctly. */
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
@@ -25,7 +25,7 @@ describe('benchmark', () => {
     });
   }
 
-  it('has cases with files that are there or that it makes', () => {
+  it('has cases whose files exist or are made by it', () => {
     for (const { work } of Object.values(cases)) {
       const made = work.checkpoint.startsWith('bench/checkpoints/');
       expect(made || existsSync(path(work.checkpoint)), work.checkpoint).to.equal(true);
@@ -33,12 +33,12 @@ describe('benchmark', () => {
     }
   });
 
-  it('takes the middle of an odd number of rounds, and the mean of the two middle ones of an even number', () => {
+  it('takes the middle of an odd number of rounds, or the mean of the two middle ones', () => {
     expect(median([5, 1, 3])).to.equal(3);
     expect(median([4, 1, 2, 10])).to.equal(3);
   });
 
-  it('measures how far results are apart, and refuses results of other sizes', () => {
+  it('measures the distance of two results, and refuses results of different sizes', () => {
     expect(relativeL2(Float32Array.of(3, 4), Float32Array.of(3, 4))).to.equal(0);
     expect(relativeL2(Float32Array.of(3, 9), Float32Array.of(3, 4))).to.equal(1);
     expect(relativeL2(Float32Array.of(Number.NaN, 4), Float32Array.of(3, 4))).to.be.NaN;

@@ -1,6 +1,6 @@
 /**
- * The command line of the benchmark as a process: what it lists, and how it refuses. Neither a
- * benchmark nor Python is started.
+ * The command line of the benchmark as a process: its lists and its errors. Neither a benchmark nor
+ * Python is started.
  */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -9,10 +9,7 @@ import { cases } from '../../bench/cases.ts';
 
 const script = fileURLToPath(new URL('../../bench/run.ts', import.meta.url));
 
-/**
- * Runs the benchmark's command. Without programs in reach, one that began to measure would fail and
- * say so.
- */
+/** Runs the command without any program in its PATH, so that a measurement would fail. */
 function bench(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   const env = { ...process.env, PATH: '', PYTHON: '' };
   return new Promise((resolve) => {
@@ -28,7 +25,7 @@ function bench(...args: string[]): Promise<{ code: number; stdout: string; stder
 describe('npm run bench', () => {
   const series = ['unet-frames', 'unet-pixels', 'vae-decode-frames', 'vae-decode-pixels', 'steps'];
 
-  it('lists every case with what it is, the series, the calls, or the conversions', async () => {
+  it('lists every case with its description, the series, the calls, or the conversions', async () => {
     const [listed, growing] = [await bench('--list'), await bench('--list', '--growth')];
     const lines = Object.entries(cases).map(([name, { what }]) => `${name}: ${what}\n`);
     expect(listed).to.deep.equal({ code: 0, stdout: lines.join(''), stderr: '' });
@@ -79,12 +76,12 @@ describe('npm run bench', () => {
     ]),
     [['--rounds', '--list'], '--rounds needs a value: --rounds N.'],
     [['--round', '3'], 'there is no option --round. Did you mean --rounds?'],
-    [['--growth', '--calls'], '--growth and --calls are two measurements: give one of them.'],
+    [['--growth', '--calls'], '--growth and --calls cannot be combined: use one of them.'],
     [
       ['--conversions', '--calls'],
-      '--calls and --conversions are two measurements: give one of them.',
+      '--calls and --conversions cannot be combined: use one of them.',
     ],
-    [['clip'], 'cases are chosen by --case but "clip" is given without.'],
+    [['clip'], 'cases are chosen with --case: use --case clip.'],
   ];
   for (const [args, message] of refusals) {
     it(`refuses ${args.join(' ')}`, async () => {

@@ -269,7 +269,7 @@ describe('the browser example', () => {
     await fill({ numInferenceSteps: '1', numFrames: '2', width: '32', height: '32' });
     await start();
     await ended(/^Done/);
-    expect(await page.textContent('#backend')).to.match(/^Computes by wasm\. \(no webgpu: .+\)$/);
+    expect(await page.textContent('#backend')).to.match(/^Computes on wasm\. \(no webgpu: .+\)$/);
   });
 
   it('computes by WebGPU when that is asked for, here in software', async () => {
@@ -288,7 +288,7 @@ describe('the browser example', () => {
         await fill({ numInferenceSteps: '1', numFrames: '2', width: '32', height: '32' });
         await start();
         await ended(/^Done/);
-        expect(await page.textContent('#backend')).to.equal(`Computes by ${backend}.`);
+        expect(await page.textContent('#backend')).to.equal(`Computes on ${backend}.`);
         frames.push((await told(page, 'done')).at(-1)!.frames!);
       }
     } finally {
@@ -320,7 +320,7 @@ describe('the browser example', () => {
 
     const notes = { name: 'notes.txt', type: 'text/plain', base64: btoa('no picture') };
     expect(await page.evaluate(drop, notes)).to.equal(true);
-    await ended(/^notes\.txt is no picture that this browser can read\. Try a PNG or JPEG\.$/);
+    await ended(/^notes\.txt is not a picture that this browser can read\. Try a PNG or JPEG\.$/);
     expect(await page.getAttribute('#status', 'class')).to.equal('error');
     expect(await page.isVisible('#picture')).to.equal(false);
     expect(await page.isDisabled('#start')).to.equal(true);

@@ -63,7 +63,10 @@ const programs = readdirSync(`${root}examples`).filter((name) => name.endsWith('
 
 describe('examples', () => {
   let folder: string;
-  before(async () => {
+  before(async function () {
+    this.timeout(300_000);
+    // the programs import the package by its name, which is the built one
+    await run('npm', ['run', 'build'], { cwd: root });
     folder = await mkdtemp(join(tmpdir(), 'svd-examples-'));
   });
   after(() => rm(folder, { recursive: true }));

@@ -1,11 +1,11 @@
 /**
- * A process that measures one side. While it is not asked for anything it is stopped, so that it
- * takes nothing from the other.
+ * A process that runs one side of a comparison. It is stopped (SIGSTOP) except while it answers, so
+ * that it takes no time from the other one.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
-/** What a side says when it is ready. */
+/** The first answer of a process. */
 export interface Ready {
   version: string;
   /** Memory in use before the first round. */
@@ -16,11 +16,11 @@ const running = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
-// A stopped process would not notice that its parent is gone.
+// A stopped process does not notice that its parent has ended.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 
-/** One process, started at once. */
-export class Side {
+/** A child process that answers each line with a line of JSON. It starts with its construction. */
+export class MeasuredProcess {
   private readonly child: ChildProcess;
   private readonly lines: AsyncIterator<string>;
   private readonly start = performance.now();
@@ -41,7 +41,7 @@ export class Side {
     this.lines = createInterface({ input: this.child.stdout! })[Symbol.asyncIterator]();
   }
 
-  /** The next line of JSON; libraries may print others. */
+  /** The next line of JSON. Lines that libraries print are skipped. */
   private async answer<T>(): Promise<T> {
     for (;;) {
       const { value, done } = await this.lines.next();
@@ -53,7 +53,7 @@ export class Side {
     }
   }
 
-  /** Waits until everything is built. Gives the seconds since the process was started, too. */
+  /** Waits until everything is built. `seconds` is the time since the process was started. */
   async ready(): Promise<Ready & { seconds: number }> {
     const ready = await this.answer<Ready>();
     const seconds = (performance.now() - this.start) / 1000;
@@ -69,17 +69,17 @@ export class Side {
     return answer;
   }
 
-  /** Runs one round and gives its seconds. */
+  /** Runs one round and returns its seconds. */
   round = async (): Promise<number> => (await this.ask<{ seconds: number }>('round')).seconds;
 
-  /** The most memory that the process has had since it was ready, in bytes. */
+  /** The peak memory of the process since it was ready, in bytes. */
   peakBytes = async (): Promise<number> =>
     (await this.ask<{ peakBytes: number }>('peak')).peakBytes;
 
   /** Writes the last round's output to a file, as float32 values in diffusers' axis order. */
   save = async (path: string): Promise<unknown> => this.ask(`save ${path}`);
 
-  /** Ends the process and waits until its memory is free. */
+  /** Kills the process and waits for its end, which frees its memory. */
   async end(): Promise<void> {
     if (
       this.child.exitCode !== null ||

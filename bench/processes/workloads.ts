@@ -1,4 +1,4 @@
-/** Our side of each kind of work: what to build, and the function that a round calls. */
+/** This package's implementation of each kind of work. */
 import * as tf from '@tensorflow/tfjs';
 import {
   camelCaseConfig,
@@ -6,7 +6,7 @@ import {
   openModelFolder,
   type WeightDtype,
   type WeightedComponent,
-} from '../src/checkpoints/index.ts';
+} from '../../src/checkpoints/index.ts';
 import {
   type AnyBlock,
   Attention,
@@ -14,28 +14,28 @@ import {
   runSteps,
   SpatioTemporalResBlock,
   withoutWeights,
-} from '../src/layers/index.ts';
-import { loadImage } from '../src/media/index.ts';
-import { CLIP_MEAN, CLIP_STD, clipPixelValues } from '../src/media/preprocess.ts';
+} from '../../src/layers/index.ts';
+import { loadImage } from '../../src/media/index.ts';
+import { CLIP_MEAN, CLIP_STD, clipPixelValues } from '../../src/media/preprocess.ts';
 import {
   AutoencoderKLTemporalDecoder,
   CLIPVisionModelWithProjection,
   UNetSpatioTemporalConditionModel,
-} from '../src/models/index.ts';
-import { guidanceScales, guide } from '../src/pipelines/guidance.ts';
-import { StableVideoDiffusionPipeline } from '../src/pipelines/node.ts';
-import { Generator } from '../src/random/index.ts';
-import { randnTensor } from '../src/random/randnTensor.ts';
-import type { Work } from './cases.ts';
+} from '../../src/models/index.ts';
+import { guidanceScales, guide } from '../../src/pipelines/guidance.ts';
+import { StableVideoDiffusionPipeline } from '../../src/pipelines/node.ts';
+import { Generator } from '../../src/random/index.ts';
+import { randnTensor } from '../../src/random/randnTensor.ts';
+import type { Work } from '../cases.ts';
 
-/** One round's work. Its result is the caller's. */
-export type Job = () => Promise<tf.Tensor>;
+/** Runs one round. The caller disposes of the result. */
+export type Workload = () => Promise<tf.Tensor>;
 type OfKind<K> = Extract<Work, { kind: K }>;
 type Layer = Omit<OfKind<'attention'>, 'kind'>;
 
 /**
- * Noise that PyTorch draws alike from this seed: `shape` in diffusers' axis order, pictures become
- * channels-last.
+ * The noise that PyTorch draws from the same seed. `shape` has diffusers' axis order; pictures
+ * become channels-last.
  */
 function noise<T extends tf.Tensor>(seed: number, shape: number[]): T {
   const generator = new Generator(seed);
@@ -44,11 +44,8 @@ function noise<T extends tf.Tensor>(seed: number, shape: number[]): T {
   ) as T;
 }
 
-/**
- * Builds a block without weights and fills it from the checkpoint; weights are kept as the pipeline
- * keeps them, by default.
- */
-async function filled<T extends AnyBlock>(
+/** Builds a block and loads its weights, which by default are kept as the pipeline keeps them. */
+async function loaded<T extends AnyBlock>(
   checkpoint: string,
   component: WeightedComponent,
   prefix: string,
@@ -66,10 +63,7 @@ async function filled<T extends AnyBlock>(
   }
 }
 
-/**
- * One guided evaluation, as the pipeline does it at each step: both halves as one batch, then
- * guidance.
- */
+/** One guided evaluation, as at each step of the pipeline: both halves as one batch. */
 async function guidedVelocity(
   unet: UNetSpatioTemporalConditionModel,
   latents: tf.Tensor,
@@ -91,12 +85,12 @@ async function guidedVelocity(
   return velocity;
 }
 
-async function layerJob<T extends AnyBlock>(
+async function layerWorkload<T extends AnyBlock>(
   { checkpoint, prefix }: Layer,
   create: () => T,
   run: (layer: T) => tf.Tensor,
-): Promise<Job> {
-  const layer = await filled(checkpoint, 'unet', prefix, create);
+): Promise<Workload> {
+  const layer = await loaded(checkpoint, 'unet', prefix, create);
   return async () => run(layer);
 }
 
@@ -104,10 +98,10 @@ const tokens = ({ frames, side, channels }: Layer) => noise(1, [frames, side * s
 const selfAttention = ({ channels, heads }: Layer) =>
   new Attention({ queryDim: channels, heads, dimHead: channels / heads });
 
-/** How each kind of work is built. */
-export const jobs: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Job> } = {
+/** Builds each kind of work. */
+export const workloads: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Workload> } = {
   async unet({ checkpoint, frames, height, width }) {
-    const unet = await filled(
+    const unet = await loaded(
       checkpoint,
       'unet',
       '',
@@ -123,7 +117,7 @@ export const jobs: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Job> } = 
     return () => guidedVelocity(unet, latents, conditional, [time, ids]);
   },
   async 'vae-decode'({ checkpoint, frames, height, width }) {
-    const vae = await filled(
+    const vae = await loaded(
       checkpoint,
       'vae',
       '',
@@ -133,7 +127,7 @@ export const jobs: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Job> } = 
     return () => vae.decode(latents, frames);
   },
   async 'vae-encode'({ checkpoint, height, width }) {
-    const vae = await filled(
+    const vae = await loaded(
       checkpoint,
       'vae',
       '',
@@ -148,7 +142,7 @@ export const jobs: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Job> } = 
     };
   },
   async clip({ checkpoint, height, width }) {
-    const encoder = await filled(
+    const encoder = await loaded(
       checkpoint,
       'image_encoder',
       '',
@@ -172,7 +166,7 @@ export const jobs: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Job> } = 
   },
   async 'load-float32'({ checkpoint }) {
     return async () => {
-      const unet = await filled(
+      const unet = await loaded(
         checkpoint,
         'unet',
         '',
@@ -202,7 +196,7 @@ export const jobs: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Job> } = 
   },
   attention(work) {
     const x = tokens(work);
-    return layerJob(
+    return layerWorkload(
       work,
       () => selfAttention(work),
       (layer) => layer.call([x]),
@@ -210,7 +204,7 @@ export const jobs: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Job> } = 
   },
   'temporal-attention'(work) {
     const x = tokens(work);
-    return layerJob(
+    return layerWorkload(
       work,
       () => selfAttention(work),
       (layer) => layer.overFrames(x, work.frames),
@@ -219,7 +213,7 @@ export const jobs: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Job> } = 
   resblock(work) {
     const { frames: numFrames, channels: inChannels, side } = work;
     const inputs = [noise(1, [numFrames, inChannels, side, side]), noise(2, [numFrames, 1280])];
-    return layerJob(
+    return layerWorkload(
       work,
       () => new SpatioTemporalResBlock({ inChannels, tembChannels: 1280 }),
       (layer) => layer.call(inputs, { numFrames }),
@@ -227,7 +221,7 @@ export const jobs: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Job> } = 
   },
   'feed-forward'(work) {
     const x = tokens(work);
-    return layerJob(
+    return layerWorkload(
       work,
       () => new FeedForward({ dim: work.channels }),
       (layer) => layer.call([x]),

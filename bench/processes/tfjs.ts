@@ -1,25 +1,25 @@
 /**
- * Our side of the benchmark: builds the work given as JSON, then answers each line that comes in
- * with one of JSON.
+ * This package's process: builds the work that it gets as JSON, then answers each line of its
+ * standard input with a line of JSON.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs';
-import { useBackend } from '../src/backends/index.ts';
-import { channelsFirst } from '../src/pipelines/axes.ts';
-import type { Work } from './cases.ts';
-import { type Job, jobs } from './workloads.ts';
+import { useBackend } from '../../src/backends/index.ts';
+import { channelsFirst } from '../../src/pipelines/axes.ts';
+import type { Work } from '../cases.ts';
+import { type Workload, workloads } from './workloads.ts';
 
 /**
- * A figure of /proc/self/status in bytes: `VmRSS` is memory in use, `VmHWM` the most of it since it
- * was last forgotten.
+ * A figure of /proc/self/status in bytes: `VmRSS` is the memory in use, `VmHWM` its peak since the
+ * last reset.
  */
 const memory = (name: string) =>
   1024 *
   Number(new RegExp(`${name}:\\s+(\\d+)`).exec(readFileSync('/proc/self/status', 'utf8'))?.[1]);
 
-/** Waits until a tensor is computed, without reading it all. */
+/** Waits until a tensor is computed. Reads only its first value. */
 async function computed(x: tf.Tensor): Promise<void> {
   const first = tf.tidy(() => tf.slice(tf.reshape(x, [-1]), 0, 1));
   await first.data();
@@ -35,11 +35,11 @@ const chosen = await useBackend(
   backend,
   backend === 'wasm' ? { threads: Number(values.threads) } : {},
 );
-// TypeScript does not relate the kind of the work to that of the builder.
-const job = await (jobs[work.kind] as (work: Work) => Promise<Job>)(work);
+// TypeScript does not relate the kind of the work to that of its builder.
+const run = await (workloads[work.kind] as (work: Work) => Promise<Workload>)(work);
 let output: tf.Tensor | undefined;
-// What loading took is no concern of the rounds, unless loading is the case.
-if (work.kind === 'load') await job();
+// The peak memory of the rounds excludes that of loading, except where loading is the case.
+if (work.kind === 'load') await run();
 else writeFileSync('/proc/self/clear_refs', '5');
 const answer = (value: object) => console.log(JSON.stringify(value));
 answer({ version: `${chosen.name} ${chosen.version ?? ''}`.trim(), restingBytes: memory('VmRSS') });
@@ -49,7 +49,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (command === 'round') {
     if (work.kind !== 'load') output?.dispose();
     const start = performance.now();
-    output = await job();
+    output = await run();
     await computed(output);
     answer({ seconds: (performance.now() - start) / 1000 });
   } else if (command === 'save') {

@@ -1,4 +1,8 @@
-"""The other side of the benchmark: diffusers on the same work, given as JSON; answers each line that comes in with one of JSON."""
+"""diffusers' process: builds the work that it gets as JSON, then answers each line of its standard
+input with a line of JSON.
+
+The file must not be called `diffusers.py`: Python would import it in place of the package.
+"""
 
 import json
 import re
@@ -7,7 +11,11 @@ import time
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKLTemporalDecoder, StableVideoDiffusionPipeline, UNetSpatioTemporalConditionModel
+from diffusers import (
+    AutoencoderKLTemporalDecoder,
+    StableVideoDiffusionPipeline,
+    UNetSpatioTemporalConditionModel,
+)
 from diffusers.models.attention import FeedForward
 from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import SpatioTemporalResBlock
@@ -26,44 +34,55 @@ def model(cls, component):
     return cls.from_pretrained(work['checkpoint'], subfolder=component, dtype=torch.float32).eval()
 
 
+def unet_file():
+    folder = Path(work['checkpoint']) / 'unet'
+    return safe_open(folder / 'diffusion_pytorch_model.safetensors', 'pt')
+
+
 def layer(module):
-    """Fills a layer by its prefix from the UNet's file."""
-    with safe_open(Path(work['checkpoint']) / 'unet' / 'diffusion_pytorch_model.safetensors', 'pt') as file:
-        keys = [key for key in file.keys() if key.startswith(work['prefix'])]
-        module.load_state_dict({key[len(work['prefix']) :]: file.get_tensor(key).float() for key in keys})
+    """Loads the weights of a layer, whose prefix is in `work`, from the UNet's file."""
+    prefix = work['prefix']
+    with unet_file() as file:
+        keys = [key for key in file.keys() if key.startswith(prefix)]
+        module.load_state_dict({key[len(prefix) :]: file.get_tensor(key).float() for key in keys})
     return module.eval()
 
 
 def unet():
-    """One evaluation with guidance as in the pipeline: both halves in one batch."""
+    """One guided evaluation, as at each step of the pipeline: both halves as one batch."""
     net = model(UNetSpatioTemporalConditionModel, 'unet')
     frames = work['frames']
     shape = (1, frames, 4, work['height'] // 8, work['width'] // 8)
-    latents, picture, context = noise(1, shape), noise(2, shape), noise(3, (1, 1, net.config.cross_attention_dim))
+    latents, picture = noise(1, shape), noise(2, shape)
+    context = noise(3, (1, 1, net.config.cross_attention_dim))
     picture, context = (torch.cat([torch.zeros_like(part), part]) for part in (picture, context))
     ids = torch.tensor([[6, 127, 0.02]] * 2)
     scale = torch.linspace(1, 3, frames)[None, :, None, None, None]
 
     def run():
         sample = torch.cat([torch.cat([latents] * 2), picture], dim=2)
-        unconditional, conditional = net(sample, 1.25, encoder_hidden_states=context, added_time_ids=ids, return_dict=False)[0].chunk(2)
+        velocity = net(sample, 1.25, context, ids, return_dict=False)[0]
+        unconditional, conditional = velocity.chunk(2)
         return unconditional + scale * (conditional - unconditional)
 
     return run
 
 
 def vae_decode():
-    vae, latents = model(AutoencoderKLTemporalDecoder, 'vae'), noise(1, (work['frames'], 4, work['height'] // 8, work['width'] // 8))
+    vae = model(AutoencoderKLTemporalDecoder, 'vae')
+    latents = noise(1, (work['frames'], 4, work['height'] // 8, work['width'] // 8))
     return lambda: vae.decode(latents, num_frames=work['frames']).sample
 
 
 def vae_encode():
-    vae, pixels = model(AutoencoderKLTemporalDecoder, 'vae'), noise(1, (1, 3, work['height'], work['width']))
+    vae = model(AutoencoderKLTemporalDecoder, 'vae')
+    pixels = noise(1, (1, 3, work['height'], work['width']))
     return lambda: vae.encode(pixels).latent_dist.mode()
 
 
 def clip():
-    encoder, pixels = model(CLIPVisionModelWithProjection, 'image_encoder'), noise(1, (1, 3, work['height'], work['width']))
+    encoder = model(CLIPVisionModelWithProjection, 'image_encoder')
+    pixels = noise(1, (1, 3, work['height'], work['width']))
     return lambda: encoder(pixels).image_embeds
 
 
@@ -80,11 +99,13 @@ def load():
 
 
 def load_float32():
-    """All tensors of the UNet's file in float32, which stay in memory; gives those of one axis, by name."""
+    """Reads all tensors of the UNet's file as float32 and keeps them in memory.
+
+    The result is the tensors of one axis, sorted by name."""
     tensors = {}
 
     def run():
-        with safe_open(Path(work['checkpoint']) / 'unet' / 'diffusion_pytorch_model.safetensors', 'pt') as file:
+        with unet_file() as file:
             tensors.update({key: file.get_tensor(key).float() for key in file.keys()})
         return torch.cat([tensors[key] for key in sorted(tensors) if tensors[key].dim() == 1])
 
@@ -93,11 +114,12 @@ def load_float32():
 
 def pipeline():
     pipe, picture = whole()
-    options = dict(height=work['height'], width=work['width'], num_frames=work['frames'], num_inference_steps=work['steps'])
+    options = dict(height=work['height'], width=work['width'], num_frames=work['frames'])
+    options |= dict(num_inference_steps=work['steps'], output_type='np')
 
     def run():
-        frames = pipe(picture, **options, generator=torch.Generator().manual_seed(0), output_type='np').frames
-        return torch.from_numpy(frames)
+        generator = torch.Generator().manual_seed(0)
+        return torch.from_numpy(pipe(picture, **options, generator=generator).frames)
 
     return run
 
@@ -107,7 +129,8 @@ def tokens():
 
 
 def self_attention():
-    return layer(Attention(work['channels'], heads=work['heads'], dim_head=work['channels'] // work['heads']))
+    channels, heads = work['channels'], work['heads']
+    return layer(Attention(channels, heads=heads, dim_head=channels // heads))
 
 
 def attention():
@@ -116,7 +139,7 @@ def attention():
 
 
 def temporal_attention():
-    """Frames come first and leave first, as in the block around it; attention has to have pixels first."""
+    """The input and the result have frames first, as in the block; attention needs pixels first."""
     module, x = self_attention(), tokens()
     return lambda: module(x.transpose(0, 1)).transpose(0, 1).contiguous()
 
