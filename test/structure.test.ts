@@ -1,95 +1,160 @@
-/**
- * The structure that the folders promise: imports point one way, and what is meant for browsers is
- * free of Node.
- */
-import { readdirSync, readFileSync } from 'node:fs';
+/** The structure that the folders promise: one subject each, and imports that point one way. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 
-const src = fileURLToPath(new URL('../src/', import.meta.url));
-const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) =>
-  file.endsWith('.ts'),
-);
+const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** What a file imports at run time. Types alone do not count. */
-function importsOf(file: string): string[] {
-  const code = readFileSync(src + file, 'utf8');
-  const from = code.matchAll(/^(?:import|export) (?!type )[^;]*?from '([^']+)';$/gm);
-  const dynamic = code.matchAll(/import\('([^']+)'\)/g);
-  return [...from, ...dynamic].map(([, name]) => name);
+/** The TypeScript files below a folder, by their paths below the root. */
+const filesIn = (folder: string): string[] =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => `${folder}/${file.replaceAll('\\', '/')}`);
+
+const src = filesIn('src');
+const converters = filesIn('converters');
+
+interface Import {
+  /** A package, or the path of a file below the root. */
+  name: string;
+  /** Whether it is there when the program runs: types are not. */
+  atRunTime: boolean;
+  /** Whether it is loaded only when it is needed. */
+  lazy: boolean;
 }
 
-/** The path below src of a relative import. */
-const resolve = (file: string, name: string) => new URL(name, `file:///${file}`).pathname.slice(1);
+/** Everything that a file imports, types included. */
+function importsOf(file: string): Import[] {
+  const code = readFileSync(root + file, 'utf8');
+  const found: Import[] = [];
+  const add = (name: string, atRunTime: boolean, lazy = false) => {
+    const path = new URL(name, `file:///${file}`).pathname.slice(1);
+    found.push({ name: name.startsWith('.') ? path : name, atRunTime, lazy });
+  };
+  for (const [, type, name] of code.matchAll(
+    /^(?:import|export) (type )?[^;]*?from '([^']+)';$/gm,
+  )) {
+    add(name!, !type);
+  }
+  for (const [, name] of code.matchAll(/^import '([^']+)';$/gm)) add(name!, true);
+  for (const [, name] of code.matchAll(/import\('([^']+)'\)/g)) add(name!, true, true);
+  return found;
+}
 
-/** The folders that each folder may import from, besides itself. */
+const imports = new Map([...src, ...converters].map((file) => [file, importsOf(file)]));
+
+/** The folder of a file in src, or the top-level folder of any other. */
+const folderOf = (file: string) => file.replace(/^src\//, '').split('/')[0]!;
+
+/** The folders that each folder of src may import from, types included. */
 const allowed: Record<string, string[]> = {
   text: [],
+  files: [],
   ops: [],
+  random: [],
+  backends: ['ops'],
+  schedulers: ['random'],
+  media: ['files'],
   layers: ['ops'],
   models: ['ops', 'layers'],
-  random: [],
-  schedulers: ['random'],
-  files: [],
-  media: ['files'],
-  backends: ['memory'],
+  recording: ['ops', 'layers'],
   checkpoints: ['ops', 'layers', 'models', 'files'],
   memory: ['ops', 'layers', 'models', 'checkpoints', 'backends'],
-  recording: ['ops', 'layers'],
   pipelines: [
-    'ops',
-    'layers',
-    'models',
-    'random',
-    'schedulers',
-    'media',
-    'checkpoints',
-    'backends',
-    'memory',
-    'recording',
+    ...['ops', 'layers', 'models', 'random', 'schedulers', 'media', 'checkpoints', 'backends'],
+    ...['memory', 'recording'],
   ],
-  verification: ['layers', 'random', 'checkpoints', 'pipelines', 'media'],
+  verification: ['ops', 'layers', 'models', 'random', 'media', 'checkpoints', 'pipelines'],
 };
 
+/** The folders that may use Node's own modules, so that everything else runs in browsers. */
 const withNode = ['backends', 'media', 'checkpoints', 'files', 'memory', 'recording', 'cli'];
 
 describe('structure', () => {
-  it('lets imports point one way', () => {
-    const wrong = files.flatMap((file) => {
-      const [folder] = file.split('/');
-      if (!(folder in allowed)) return [];
-      const others = importsOf(file)
-        .filter((name) => name.startsWith('.'))
-        .map((name) => resolve(file, name).split('/')[0]);
+  it('lets imports point one way, types included', () => {
+    const wrong = src.flatMap((file) => {
+      const folder = folderOf(file);
+      const others = imports.get(file)!.filter(({ name }) => name.startsWith('src/'));
       return others
-        .filter((other) => ![folder, 'text'].includes(other) && !allowed[folder].includes(other))
+        .map(({ name }) => folderOf(name))
+        .filter((other) => other !== folder && other !== 'text')
+        .filter((other) => folder in allowed && !allowed[folder]!.includes(other))
         .map((other) => `${file} imports ${other}`);
     });
     expect(wrong).to.deep.equal([]);
   });
 
+  it('has no circle of imports, types included', () => {
+    const state = new Map<string, 'open' | 'done'>();
+    const circles: string[] = [];
+    const visit = (file: string, path: string[]) => {
+      if (state.get(file) === 'done' || !imports.has(file)) return;
+      if (state.get(file) === 'open') {
+        circles.push([...path.slice(path.indexOf(file)), file].join(' -> '));
+        return;
+      }
+      state.set(file, 'open');
+      for (const { name } of imports.get(file)!) visit(name, [...path, file]);
+      state.set(file, 'done');
+    };
+    for (const file of imports.keys()) visit(file, []);
+    expect(circles).to.deep.equal([]);
+  });
+
+  it('imports converters only from the command, and only when it is called', () => {
+    const users = src.flatMap((file) =>
+      imports
+        .get(file)!
+        .filter(({ name }) => name.startsWith('converters/'))
+        .map(({ lazy }) => `${file} ${lazy ? 'when called' : 'at once'}`),
+    );
+    expect(users).to.deep.equal(['src/cli/main.ts when called']);
+  });
+
+  it('keeps at most twelve files beside each other, but layers, one class a file', () => {
+    const counts = new Map<string, number>();
+    for (const file of [...src, ...converters]) {
+      counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1);
+    }
+    const full = [...counts].filter(([folder, count]) => count > 12 && folder !== 'src/layers');
+    expect(full).to.deep.equal([]);
+  });
+
+  it('has every test in the folder that bears the name of what it tests', () => {
+    const own = ['bench', 'browser', 'converters', 'examples', 'goldens', 'package'];
+    const strays = filesIn('test')
+      .filter((file) => file.endsWith('.test.ts') && file !== 'test/structure.test.ts')
+      .map((file) => dirname(file).slice('test/'.length))
+      .filter((folder) => !own.includes(folder) && !existsSync(`${root}src/${folder}`));
+    expect([...new Set(strays)]).to.deep.equal([]);
+  });
+
   it("keeps Node's modules in the folders meant for them", () => {
-    const wrong = files.filter(
+    const wrong = src.filter(
       (file) =>
-        !withNode.includes(file.split('/')[0]) &&
-        importsOf(file).some((name) => name.startsWith('node:')),
+        !withNode.includes(folderOf(file)) &&
+        imports.get(file)!.some(({ name, atRunTime }) => atRunTime && name.startsWith('node:')),
     );
     expect(wrong).to.deep.equal([]);
   });
 
-  it('gives browsers an entry that needs tfjs alone', () => {
+  it('has an entry for browsers that needs only tfjs', () => {
     const packages = new Set<string>();
     const seen = new Set<string>();
     const visit = (file: string) => {
       if (seen.has(file)) return;
       seen.add(file);
-      for (const name of importsOf(file))
-        name.startsWith('.') ? visit(resolve(file, name)) : packages.add(name);
+      for (const { name, atRunTime } of imports.get(file)!) {
+        if (!atRunTime) continue;
+        if (name.startsWith('src/')) visit(name);
+        else packages.add(name);
+      }
     };
-    visit('browser.ts');
+    visit('src/browser.ts');
     expect([...seen]).to.include.members([
-      'pipelines/stableVideoDiffusion.ts',
-      'checkpoints/safetensors/header.ts',
+      'src/pipelines/stableVideoDiffusion.ts',
+      'src/checkpoints/safetensors/header.ts',
     ]);
     expect([...packages]).to.deep.equal(['@tensorflow/tfjs']);
   });

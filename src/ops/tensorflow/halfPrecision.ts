@@ -15,7 +15,6 @@ import {
 } from './binding.ts';
 import { convolution, noPadding } from './kernels.ts';
 
-
 export { type ComputeDtype, computeDtypes };
 
 let current: ComputeDtype = 'float32';
