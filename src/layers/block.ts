@@ -39,7 +39,7 @@ export abstract class Block<
   Args extends LayerArgs = LayerArgs,
   Output extends tf.Tensor | tf.Tensor[] = tf.Tensor,
 > extends tf.layers.Layer {
-  /** The constructor arguments, JSON-able. */
+  /** The constructor arguments that are given, JSON-able. */
   readonly args: Args;
   // Base-class getters run before these exist: read them with `?? []`.
   private ownParameters?: Parameter[];
@@ -54,7 +54,14 @@ export abstract class Block<
 
   constructor(args: Args) {
     super(args);
-    this.args = args;
+    this.args = Object.fromEntries(
+      Object.entries(args).filter(([, value]) => value !== undefined),
+    ) as Args;
+  }
+
+  /** The constructor arguments with defaults filled in. */
+  get config(): Args {
+    return this.args;
   }
 
   /**

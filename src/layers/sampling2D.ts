@@ -40,7 +40,7 @@ export class Downsample2D extends Block<Downsample2DArgs> {
 
   constructor(args: Downsample2DArgs) {
     super(args);
-    const { channels: inChannels, outChannels = inChannels, padding = 1 } = args;
+    const { channels: inChannels, outChannels, padding } = this.config;
     this.conv = this.child(
       new Conv2d({
         name: 'conv',
@@ -50,6 +50,10 @@ export class Downsample2D extends Block<Downsample2DArgs> {
         padding: padding || rightAndBottom,
       }),
     );
+  }
+
+  override get config() {
+    return { outChannels: this.args.channels, padding: 1 as const, ...this.args };
   }
 
   override get inputAxes(): Inputs {
@@ -93,8 +97,12 @@ export class Upsample2D extends Block<Upsample2DArgs> {
 
   constructor(args: Upsample2DArgs) {
     super(args);
-    const { channels: inChannels, outChannels = inChannels } = args;
+    const { channels: inChannels, outChannels } = this.config;
     this.conv = this.child(new Conv2d({ name: 'conv', inChannels, outChannels, padding: 1 }));
+  }
+
+  override get config() {
+    return { outChannels: this.args.channels, ...this.args };
   }
 
   override get inputAxes(): Inputs {
@@ -111,7 +119,7 @@ export class Upsample2D extends Block<Upsample2DArgs> {
   override computeOutputShape([n, h, w]: number[]): tf.Shape {
     const twice = (length: number | null) => (length === null ? null : 2 * length);
     const size = (this.applying?.outputSize as number[] | undefined) ?? [twice(h), twice(w)];
-    return [n, ...size, this.args.outChannels ?? this.args.channels];
+    return [n, ...size, this.config.outChannels];
   }
 }
 tf.serialization.registerClass(Upsample2D);

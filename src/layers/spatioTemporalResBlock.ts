@@ -52,14 +52,8 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
 
   constructor(args: SpatioTemporalResBlockArgs) {
     super(args);
-    const {
-      inChannels,
-      outChannels = inChannels,
-      tembChannels,
-      eps = 1e-6,
-      temporalEps = eps,
-    } = args;
-    const { mergeFactor: alpha = 0.5, mergeStrategy, switchSpatialToTemporalMix } = args;
+    const { inChannels, outChannels, tembChannels, eps, temporalEps } = this.config;
+    const { mergeFactor: alpha, mergeStrategy, switchSpatialToTemporalMix } = this.config;
     this.spatialResBlock = this.child(
       new ResnetBlock2D({ name: 'spatial_res_block', inChannels, outChannels, tembChannels, eps }),
     );
@@ -75,6 +69,11 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
     this.timeMixer = this.child(
       new AlphaBlender({ name: 'time_mixer', alpha, mergeStrategy, switchSpatialToTemporalMix }),
     );
+  }
+
+  override get config() {
+    const { inChannels, eps = 1e-6 } = this.args;
+    return { outChannels: inChannels, eps, temporalEps: eps, mergeFactor: 0.5, ...this.args };
   }
 
   override get inputAxes(): Inputs {

@@ -45,7 +45,7 @@ export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
 
   constructor(args: TemporalResnetBlockArgs) {
     super(args);
-    const { inChannels, outChannels = inChannels, tembChannels, eps = 1e-6 } = args;
+    const { inChannels, outChannels, tembChannels, eps } = this.config;
     this.norm1 = this.child(
       new GroupNormalization({ name: 'norm1', numChannels: inChannels, eps }),
     );
@@ -66,6 +66,10 @@ export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
         new TemporalConv({ name: 'conv_shortcut', inChannels, outChannels, kernelSize: 1 }),
       );
     }
+  }
+
+  override get config() {
+    return { outChannels: this.args.inChannels, eps: 1e-6, ...this.args };
   }
 
   override get inputAxes(): Inputs {
@@ -98,7 +102,7 @@ export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return [...firstShape(inputShape).slice(0, 3), this.args.outChannels ?? this.args.inChannels];
+    return [...firstShape(inputShape).slice(0, 3), this.config.outChannels];
   }
 }
 tf.serialization.registerClass(TemporalResnetBlock);

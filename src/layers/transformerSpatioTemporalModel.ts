@@ -50,16 +50,12 @@ export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTempo
   private readonly timeMixer: AlphaBlender;
   private readonly projOut: Linear;
 
-  constructor(args: TransformerSpatioTemporalModelArgs) {
+  constructor(args: TransformerSpatioTemporalModelArgs = {}) {
     super(args);
-    const { numAttentionHeads = 16, attentionHeadDim = 88, inChannels = 320, numLayers = 1 } = args;
+    const { numAttentionHeads, attentionHeadDim, crossAttentionDim, inChannels, numLayers } =
+      this.config;
     const dim = numAttentionHeads * attentionHeadDim;
-    const blockArgs = {
-      dim,
-      numAttentionHeads,
-      attentionHeadDim,
-      crossAttentionDim: args.crossAttentionDim ?? dim,
-    };
+    const blockArgs = { dim, numAttentionHeads, attentionHeadDim, crossAttentionDim };
     const layers = Array.from({ length: numLayers }, (_, i) => i);
     this.norm = this.child(
       new GroupNormalization({ name: 'norm', numChannels: inChannels, eps: 1e-6 }),
@@ -93,9 +89,20 @@ export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTempo
     );
   }
 
+  override get config() {
+    const { numAttentionHeads = 16, attentionHeadDim = 88 } = this.args;
+    return {
+      numAttentionHeads,
+      attentionHeadDim,
+      inChannels: 320,
+      numLayers: 1,
+      crossAttentionDim: numAttentionHeads * attentionHeadDim,
+      ...this.args,
+    };
+  }
+
   override get inputAxes(): Inputs {
-    const { inChannels = 320, numAttentionHeads = 16, attentionHeadDim = 88 } = this.args;
-    const { crossAttentionDim = numAttentionHeads * attentionHeadDim } = this.args;
+    const { inChannels, crossAttentionDim } = this.config;
     return {
       x: ['B*F', 'H', 'W', inChannels],
       context: ['b', 'L', crossAttentionDim],

@@ -91,8 +91,7 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
     );
   }
 
-  /** The configuration with defaults filled in. */
-  get config() {
+  override get config() {
     return {
       inChannels: 3,
       outChannels: 3,

@@ -244,8 +244,7 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
     );
   }
 
-  /** The configuration with defaults filled in. */
-  get config() {
+  override get config() {
     return {
       hiddenSize: 768,
       intermediateSize: 3072,

@@ -185,8 +185,7 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
     );
   }
 
-  /** The configuration with defaults filled in. */
-  get config() {
+  override get config() {
     const crossDown = 'CrossAttnDownBlockSpatioTemporal';
     const crossUp = 'CrossAttnUpBlockSpatioTemporal';
     return {
@@ -280,7 +279,7 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
     const factor = 2 ** (this.upBlocks.length - 1);
     const even = sample.shape.slice(1, 3).every((length) => length % factor === 0);
     for (const block of this.upBlocks) {
-      const own = skips.splice(-(block.args.numLayers ?? 1));
+      const own = skips.splice(-block.config.numLayers);
       const upsampleSize = even ? undefined : skips.at(-1)?.shape.slice(1, 3);
       const contexts = block instanceof CrossAttnUpBlockSpatioTemporal ? [context] : [];
       const inputs = [h, temb, ...contexts, ...own];
