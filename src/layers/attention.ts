@@ -34,6 +34,8 @@ export interface AttentionArgs extends LayerArgs {
 }
 
 /**
+ * Multi-head attention, optionally to a context.
+ *
  * Inputs `[x [B, N, queryDim] or [B, H, W, queryDim], context [b, L, crossAttentionDim]]`
  * (self-attention without context) -> the shape of x. With b below B, each context serves B/b
  * consecutive items of x.

@@ -10,11 +10,11 @@ import {
 } from '../ops/index.ts';
 import {
   Block,
+  type CallArgs,
   type FramesArgs,
   firstShape,
   framesOf,
   type Inputs,
-  type Kwargs,
   type LayerArgs,
   uniformFor,
   weightOf,
@@ -175,7 +175,7 @@ export class TemporalConv extends Block<TemporalConvArgs> {
     return { x: ['B*F', 'H', 'W', this.args.inChannels], 'shift?': ['B*F', this.args.outChannels] };
   }
 
-  protected forward([x, shift]: tf.Tensor[], kwargs: Kwargs): tf.Tensor4D {
+  protected forward([x, shift]: tf.Tensor[], kwargs: CallArgs): tf.Tensor4D {
     return temporalConv(
       x as tf.Tensor4D,
       weightOf(this.weight),

@@ -3,7 +3,7 @@
  * `CrossAttnDownBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`.
  */
 import * as tf from '@tensorflow/tfjs';
-import type { FramesArgs, Inputs, Kwargs } from './block.ts';
+import type { CallArgs, FramesArgs, Inputs } from './block.ts';
 import { Downsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
@@ -80,7 +80,7 @@ export class DownBlockSpatioTemporal<
     return { x: ['B*F', 'H', 'W', this.args.inChannels], temb: ['B*F', this.args.tembChannels] };
   }
 
-  *steps([x, temb, context]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor[]> {
+  *steps([x, temb, context]: tf.Tensor[], kwargs: CallArgs): Steps<tf.Tensor[]> {
     using scope = new TensorScope();
     const outputs: tf.Tensor[] = [];
     let h = x;

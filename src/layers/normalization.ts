@@ -3,10 +3,10 @@ import * as tf from '@tensorflow/tfjs';
 import { groupNorm, layerNorm, reshapeTo } from '../ops/index.ts';
 import {
   Block,
+  type CallArgs,
   type FramesArgs,
   framesOf,
   type Inputs,
-  type Kwargs,
   type LayerArgs,
   weightOf,
 } from './block.ts';
@@ -64,7 +64,7 @@ export class GroupNormalization extends Block<GroupNormalizationArgs> {
     return { x: ['N', '...', this.args.numChannels] };
   }
 
-  protected forward([x]: tf.Tensor[], kwargs: Kwargs): tf.Tensor {
+  protected forward([x]: tf.Tensor[], kwargs: CallArgs): tf.Tensor {
     const { numGroups, eps } = this.config;
     const frames = kwargs.numFrames === undefined ? 1 : framesOf(kwargs, x);
     const videos = reshapeTo(x, [x.shape[0] / frames, -1, x.shape[x.rank - 1]]); // [B, F*H*W, C]

@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { type Padding, resizeNearest } from '../ops/index.ts';
-import { Block, type Inputs, type Kwargs, type LayerArgs } from './block.ts';
+import { Block, type CallArgs, type Inputs, type LayerArgs } from './block.ts';
 import { Conv2d } from './conv2d.ts';
 
 /** Arguments of `Downsample2D`. */
@@ -109,16 +109,16 @@ export class Upsample2D extends Block<Upsample2DArgs> {
     return { x: ['N', 'H', 'W', this.args.channels] };
   }
 
-  protected forward([x]: tf.Tensor[], { outputSize }: Kwargs): tf.Tensor {
+  protected forward([x]: tf.Tensor[], { outputSize }: CallArgs): tf.Tensor {
     const image = x as tf.Tensor4D;
     return outputSize
-      ? this.conv.call(resizeNearest(image, outputSize as [number, number]))
+      ? this.conv.call(resizeNearest(image, outputSize))
       : this.conv.afterUpsampling(image);
   }
 
   override computeOutputShape([n, h, w]: number[]): tf.Shape {
     const twice = (length: number | null) => (length === null ? null : 2 * length);
-    const size = (this.applying?.outputSize as number[] | undefined) ?? [twice(h), twice(w)];
+    const size = this.applying?.outputSize ?? [twice(h), twice(w)];
     return [n, ...size, this.config.outChannels];
   }
 }

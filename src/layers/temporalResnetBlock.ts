@@ -1,7 +1,7 @@
 /** Residual block over time, mirroring `TemporalResnetBlock` of diffusers' `models/resnet.py`. */
 import * as tf from '@tensorflow/tfjs';
 import { sequential, silu } from '../ops/index.ts';
-import { Block, type FramesArgs, firstShape, type Inputs, type Kwargs } from './block.ts';
+import { Block, type CallArgs, type FramesArgs, firstShape, type Inputs } from './block.ts';
 import { TemporalConv } from './conv2d.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
@@ -80,13 +80,13 @@ export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
     };
   }
 
-  protected forward([x, temb]: tf.Tensor[], { numFrames }: Kwargs): tf.Tensor {
+  protected forward([x, temb]: tf.Tensor[], { numFrames }: CallArgs): tf.Tensor {
     const change = this.change([x, temb], { numFrames });
     return tf.add(this.convShortcut ? this.convShortcut.call(x, { numFrames }) : x, change);
   }
 
   /** What the block adds to its (projected) input: `[B*F, H, W, outChannels]`. */
-  change([x, temb]: tf.Tensor[], { numFrames }: Kwargs): tf.Tensor {
+  change([x, temb]: tf.Tensor[], { numFrames }: CallArgs): tf.Tensor {
     return tf.tidy(() => {
       const shift = this.timeEmbProj ? [this.timeEmbProj.call(silu(temb))] : []; // [B*F, O]
       return sequential(

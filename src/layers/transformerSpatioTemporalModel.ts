@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { AlphaBlender } from './alphaBlender.ts';
 import { BasicTransformerBlock, TemporalBasicTransformerBlock } from './basicTransformerBlock.ts';
-import { Block, type FramesArgs, framesOf, type Inputs, type Kwargs } from './block.ts';
+import { Block, type CallArgs, type FramesArgs, framesOf, type Inputs } from './block.ts';
 import { TimestepEmbedding, Timesteps } from './embeddings.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
@@ -25,6 +25,8 @@ export interface TransformerSpatioTemporalModelArgs extends FramesArgs {
 }
 
 /**
+ * A transformer over space and time: pairs of a spatial and a temporal block, blended.
+ *
  * Inputs `[x [B*F, H, W, inChannels], context [B*F or B, L, crossAttentionDim], imageOnlyIndicator
  * [B, F]]` (the indicator may be left out), kwargs `{ numFrames }` -> the shape of x. Temporal
  * blocks use the context of each video's first frame.
@@ -110,7 +112,7 @@ export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTempo
     };
   }
 
-  protected forward([x, context, ...indicator]: tf.Tensor[], kwargs: Kwargs): tf.Tensor {
+  protected forward([x, context, ...indicator]: tf.Tensor[], kwargs: CallArgs): tf.Tensor {
     const numFrames = framesOf(kwargs, x);
     const [n, height, width] = x.shape;
     const batch = n / numFrames;

@@ -3,7 +3,7 @@
  * `models/unets/unet_3d_blocks.py`.
  */
 import * as tf from '@tensorflow/tfjs';
-import type { FramesArgs, Inputs, Kwargs } from './block.ts';
+import type { CallArgs, FramesArgs, Inputs } from './block.ts';
 import {
   makeTransformers,
   type TransformersArgs,
@@ -69,7 +69,7 @@ export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatio
     };
   }
 
-  *steps([x, temb, context]: tf.Tensor[], { numFrames }: Kwargs): Steps<tf.Tensor> {
+  *steps([x, temb, context]: tf.Tensor[], { numFrames }: CallArgs): Steps<tf.Tensor> {
     using scope = new TensorScope();
     let h = yield* scope.run(this.resnets[0], [x, temb], { numFrames }); // [B*F, H, W, C]
     for (const [i, attention] of this.attentions.entries()) {

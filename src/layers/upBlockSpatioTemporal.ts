@@ -3,7 +3,7 @@
  * diffusers' `models/unets/unet_3d_blocks.py`.
  */
 import * as tf from '@tensorflow/tfjs';
-import type { FramesArgs, Inputs, Kwargs } from './block.ts';
+import type { CallArgs, FramesArgs, Inputs } from './block.ts';
 import {
   makeTransformers,
   type TransformersArgs,
@@ -103,7 +103,7 @@ export class UpBlockSpatioTemporal<
     };
   }
 
-  *steps([x, temb, ...rest]: tf.Tensor[], { numFrames, upsampleSize }: Kwargs): Steps<tf.Tensor> {
+  *steps([x, temb, ...rest]: tf.Tensor[], { numFrames, upsampleSize }: CallArgs): Steps<tf.Tensor> {
     const [context, skips] = [rest[0], rest.slice(Object.keys(this.contextAxes).length)];
     using scope = new TensorScope();
     let h = x;
@@ -126,7 +126,7 @@ export class UpBlockSpatioTemporal<
     const layer = [n, h, w, this.args.outChannels] as number[];
     if (!this.upsampler) return layer;
     const [, ...twice] = this.upsampler.computeOutputShape(layer);
-    const size = (this.applying?.upsampleSize as number[] | undefined) ?? twice.slice(0, 2);
+    const size = this.applying?.upsampleSize ?? twice.slice(0, 2);
     return [n, ...size, this.args.outChannels];
   }
 }

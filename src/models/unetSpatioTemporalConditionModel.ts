@@ -5,6 +5,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {
   type AnyBlock,
+  type CallArgs,
   type Chunking,
   Conv2d,
   CrossAttnDownBlockSpatioTemporal,
@@ -13,7 +14,6 @@ import {
   framesOf,
   GroupNormalization,
   type Inputs,
-  type Kwargs,
   type LayerArgs,
   type Steps,
   StepwiseBlock,
@@ -260,7 +260,7 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
     };
   }
 
-  *steps([sample, timestep, context, ids]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
+  *steps([sample, timestep, context, ids]: tf.Tensor[], kwargs: CallArgs): Steps<tf.Tensor> {
     const numFrames = framesOf(kwargs, sample);
     using scope = new TensorScope();
     const temb = scope.keep(yield* this.embed(timestep, ids, numFrames)); // [B*F, T]
@@ -280,7 +280,8 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
     const even = sample.shape.slice(1, 3).every((length) => length % factor === 0);
     for (const block of this.upBlocks) {
       const own = skips.splice(-block.config.numLayers);
-      const upsampleSize = even ? undefined : skips.at(-1)?.shape.slice(1, 3);
+      const next = even ? undefined : skips.at(-1)?.shape;
+      const upsampleSize: CallArgs['upsampleSize'] = next && [next[1], next[2]];
       const contexts = block instanceof CrossAttnUpBlockSpatioTemporal ? [context] : [];
       const inputs = [h, temb, ...contexts, ...own];
       const upsampled = yield* scope.run(block, inputs, { numFrames, upsampleSize });
