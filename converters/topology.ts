@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Checkpoint } from '../src/checkpoints/checkpoint.ts';
 import { componentModel } from '../src/checkpoints/components.ts';
 import type { WeightedComponent } from '../src/checkpoints/diffusers/names.ts';
-import { type AnyBlock, type Kwargs, withoutWeights } from '../src/layers/block.ts';
+import { type AnyBlock, type CallArgs, withoutWeights } from '../src/layers/block.ts';
 import type { Parameter } from '../src/layers/parameter.ts';
 
 /** A component's topology, as `model.json` has it, and its weights by key. */
@@ -31,8 +31,8 @@ export function artifactOf(files: Checkpoint, component: WeightedComponent): Art
   const layer = componentModel(files, component);
   const inputs = Object.entries(inputsOf(layer)).map(([name, shape]) => tf.input({ name, shape }));
   // What `numFrames` is if nobody says so: a call of the loaded model may.
-  const kwargs: Kwargs =
-    component === 'image_encoder' ? {} : { numFrames: files.config('unet').num_frames ?? 25 };
+  const { num_frames: numFrames = 25 } = files.config('unet') as { num_frames?: number };
+  const kwargs: CallArgs = component === 'image_encoder' ? {} : { numFrames };
   const outputs = withoutWeights(() =>
     layer.apply(inputs.length === 1 ? inputs[0] : inputs, kwargs),
   );

@@ -69,8 +69,12 @@ const exported = new Map(
   ),
 );
 
+/** The comment of a symbol with one line per paragraph. */
 const textOf = (symbol: ts.Symbol) =>
-  ts.displayPartsToString(symbol.getDocumentationComment(checker)).trim();
+  ts
+    .displayPartsToString(symbol.getDocumentationComment(checker))
+    .trim()
+    .replace(/(?<!\n)\n(?!\n)/g, ' ');
 
 /**
  * The example in a class's comment: lines of TypeScript, where a comment at the end of a line is
@@ -109,7 +113,7 @@ function rowOf(property: ts.Symbol): string {
     `\`${property.name}\``,
     `\`${type}\``,
     optional ? '' : 'required',
-    textOf(property).replaceAll('\n', ' '),
+    textOf(property),
   ];
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 }
@@ -128,29 +132,29 @@ const intro = `<!-- Written by docs/layers.ts from the comments in src/. -->
 
 # Layers
 
-Each layer of Stable Video Diffusion is a \`tf.layers.Layer\` of its own: it works with eager tensors, in \`tf.model\` and, if it takes one tensor, in \`tf.sequential\`, inside
-other layers, is saved and loaded with a model, and learns. Names are diffusers', arguments theirs in camelCase.
+Each layer of Stable Video Diffusion is a \`tf.layers.Layer\`. It works with eager tensors, in \`tf.model\`, inside other layers and, if it takes one tensor, in \`tf.sequential\`.
+It is saved and loaded with a model, and it can be trained. Layers have diffusers' names, and arguments are diffusers' in camelCase.
 
 \`\`\`ts
 import * as tf from '@tensorflow/tfjs';
-import { ResnetBlock2D } from 'stable-video-diffusion-tfjs/layers'; // or what else an example uses
+import { ResnetBlock2D } from 'stable-video-diffusion-tfjs/layers'; // or whatever an example uses
 \`\`\`
 
-* **Shapes.** B videos of F frames lie in the first axis, the frames of a video in a row: \`[B*F, H, W, C]\`. N is B or B*F, L the tokens of a context. Layers that mix frames are told
-  their number: \`layer.apply(inputs, { numFrames })\`, or once for all calls, \`new TemporalConv({ ..., numFrames })\`. Several tensors go into one array, in the
-  order given below; those that are optional come last.
+* **Shapes.** B videos of F frames lie in the first axis, the frames of a video in a row: \`[B*F, H, W, C]\`. N is B or B*F, and L is the number of tokens of a context. Layers that mix frames need
+  their number: \`layer.apply(inputs, { numFrames })\` or, for all calls, \`new TemporalConv({ ..., numFrames })\`. Several tensors go into one array, in the
+  order given below; optional ones come last.
 * **Arguments.** Besides its own, every layer takes those of \`tf.layers.Layer\`: \`name\`, \`trainable\`, \`inputShape\`, ...
-* **In a model,** \`apply\` on symbolic tensors: \`layer.apply([x, temb], { numFrames: 7 })\` is part of the model and of what \`model.save\` writes. Give \`predict\` and \`fit\` whole
-  videos: \`batchSize\` a multiple of \`numFrames\`, \`shuffle: false\`. \`tf.sequential\` hands no call arguments on: \`numFrames\` is an argument of the constructor there. To load a
+* **In a model,** \`apply\` on symbolic tensors: \`layer.apply([x, temb], { numFrames: 7 })\` is part of the model and of what \`model.save\` writes. Pass whole videos to \`predict\` and \`fit\`:
+  \`batchSize\` a multiple of \`numFrames\`, and \`shuffle: false\`. \`tf.sequential\` does not pass call arguments on, so set \`numFrames\` in the constructor there. To load a
   saved model, import this package before \`tf.loadLayersModel\`.
-* **Weights** start as in PyTorch. \`layer.parameters()\` lists them by their keys in a checkpoint; in TensorFlow.js they are called by the layer's name and the key. One layer of a checkpoint:
-  \`await loadLayerWeights(layer, 'svd-xt', 'decoder.up_blocks.0.resnets.0')\`, of \`stable-video-diffusion-tfjs/checkpoints\`, which reads nothing else.
-* **Training** needs the tensorflow backend, or cpu, which is slow: wasm has no gradients of convolutions. \`layer.trainable = false\` freezes a layer with all below it.
-* **Layers of your own** may be made of these: see [A layer of your own](#a-layer-of-your-own).`;
+* **Weights** start as in PyTorch. \`layer.parameters()\` lists them by their keys in a checkpoint; in TensorFlow.js, their names are the layer's name and the key. To load only one layer of a checkpoint:
+  \`await loadLayerWeights(layer, 'svd-xt', 'decoder.up_blocks.0.resnets.0')\` from \`stable-video-diffusion-tfjs/checkpoints\`.
+* **Training** needs the tensorflow backend, or cpu, which is slow: wasm has no gradients of convolutions. \`layer.trainable = false\` freezes a layer and all layers inside it.
+* **Layers of your own** can be made of these: see [A layer of your own](#a-layer-of-your-own).`;
 
 const own = `## A layer of your own
 
-\`Block\` makes a layer of named layers: it builds them, nests the names of their weights, and saves, freezes, counts and frees these with its own.
+\`Block\` is the base class of a layer that is made of named layers. It builds them, nests the names of their weights, and saves, freezes, counts and frees them with its own.
 
 \`\`\`ts
 class Head extends Block<LayerArgs & { channels: number; classes: number }> {
@@ -158,7 +162,7 @@ class Head extends Block<LayerArgs & { channels: number; classes: number }> {
   private readonly mix = this.child(new TemporalResnetBlock({ name: 'mix', inChannels: this.args.channels }));
   private readonly out = this.child(new Linear({ name: 'out', inFeatures: this.args.channels, outFeatures: this.args.classes }));
 
-  protected override forward([frames]: tf.Tensor[], kwargs: Kwargs): tf.Tensor {
+  protected override forward([frames]: tf.Tensor[], kwargs: CallArgs): tf.Tensor {
     return this.out.call(tf.mean(this.mix.call(frames, kwargs), [1, 2])); // inside tf.tidy
   }
   override computeOutputShape([n]: tf.Shape): tf.Shape {
@@ -171,8 +175,8 @@ const head = new Head({ channels: 32, classes: 10 });
 const scores = head.apply(tf.randomNormal([2 * 7, 8, 12, 32]), { numFrames: 7 }); // [14, 10]
 \`\`\`
 
-In a \`tf.layers.Layer\` that is no \`Block\`, call \`layer.apply\` in \`call\`, \`layer.build()\` in \`build\`, and let the getter \`trainableWeights\` give \`layer.trainableWeights\`: TensorFlow.js
-does not look for layers inside of others.`;
+In a \`tf.layers.Layer\` that is not a \`Block\`, call \`layer.apply\` in \`call\` and \`layer.build()\` in \`build\`, and return \`layer.trainableWeights\` from the getter \`trainableWeights\`:
+TensorFlow.js does not look for layers inside of others.`;
 
 /** The page. */
 export function layersPage(): string {

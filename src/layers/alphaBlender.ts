@@ -42,12 +42,17 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
 
   constructor(args: AlphaBlenderArgs) {
     super(args);
-    const { mergeStrategy = 'learned_with_images' } = args;
+    const { mergeStrategy } = this.config;
     if (!strategies.includes(mergeStrategy)) {
       throw new Error(
         `\`mergeStrategy\` has to be one of ${strategies.join(', ')} but is ${mergeStrategy}.`,
       );
     }
+  }
+
+  override get config() {
+    const mergeStrategy: (typeof strategies)[number] = 'learned_with_images';
+    return { mergeStrategy, switchSpatialToTemporalMix: false, ...this.args };
   }
 
   protected override buildSelf(): void {
@@ -57,13 +62,13 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
       [1],
       'same',
       initial,
-      this.args.mergeStrategy !== 'fixed',
+      this.config.mergeStrategy !== 'fixed',
     );
   }
 
   /** The weight of the spatial branch, in a shape that spreads over a tensor of `rank` axes. */
   private alpha(indicator: tf.Tensor | undefined, rank: number): tf.Tensor {
-    const { mergeStrategy = 'learned_with_images', switchSpatialToTemporalMix = false } = this.args;
+    const { mergeStrategy, switchSpatialToTemporalMix } = this.config;
     let alpha: tf.Tensor = weightOf(this.mixFactor);
     if (mergeStrategy !== 'fixed') alpha = tf.sigmoid(alpha);
     if (mergeStrategy === 'learned_with_images' && indicator) {

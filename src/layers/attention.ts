@@ -34,6 +34,8 @@ export interface AttentionArgs extends LayerArgs {
 }
 
 /**
+ * Multi-head attention, optionally to a context.
+ *
  * Inputs `[x [B, N, queryDim] or [B, H, W, queryDim], context [b, L, crossAttentionDim]]`
  * (self-attention without context) -> the shape of x. With b below B, each context serves B/b
  * consecutive items of x.
@@ -65,15 +67,8 @@ export class Attention extends Block<AttentionArgs> {
 
   constructor(args: AttentionArgs) {
     super(args);
-    const {
-      queryDim,
-      crossAttentionDim: contextDim = queryDim,
-      dimHead = 64,
-      bias = false,
-      normNumGroups,
-      eps,
-    } = args;
-    const innerDim = this.heads * dimHead;
+    const { queryDim, crossAttentionDim, heads, dimHead, bias, normNumGroups, eps } = this.config;
+    const innerDim = heads * dimHead;
     this.innerDim = innerDim;
     if (normNumGroups) {
       this.groupNorm = this.child(
@@ -89,19 +84,31 @@ export class Attention extends Block<AttentionArgs> {
       new Linear({ name: 'to_q', inFeatures: queryDim, outFeatures: innerDim, bias }),
     );
     this.toK = this.child(
-      new Linear({ name: 'to_k', inFeatures: contextDim, outFeatures: innerDim, bias }),
+      new Linear({ name: 'to_k', inFeatures: crossAttentionDim, outFeatures: innerDim, bias }),
     );
     this.toV = this.child(
-      new Linear({ name: 'to_v', inFeatures: contextDim, outFeatures: innerDim, bias }),
+      new Linear({ name: 'to_v', inFeatures: crossAttentionDim, outFeatures: innerDim, bias }),
     );
     this.toOut = this.child(
       new Linear({ name: 'to_out.0', inFeatures: innerDim, outFeatures: queryDim }),
     );
   }
 
+  override get config() {
+    return {
+      crossAttentionDim: this.args.queryDim,
+      heads: 8,
+      dimHead: 64,
+      bias: false,
+      eps: 1e-5,
+      residualConnection: false,
+      ...this.args,
+    };
+  }
+
   /** What makes queries, ready for the scores, and keys and values. */
   private projections(x: tf.Tensor, source: tf.Tensor): Projections {
-    const scale = queryScale(this.args.dimHead ?? 64);
+    const scale = queryScale(this.config.dimHead);
     return {
       q: () => this.toQ.scaled(x, scale),
       k: () => this.toK.call(source),
@@ -109,12 +116,8 @@ export class Attention extends Block<AttentionArgs> {
     };
   }
 
-  private get heads(): number {
-    return this.args.heads ?? 8;
-  }
-
   override get inputAxes(): Inputs {
-    const { queryDim, crossAttentionDim = queryDim } = this.args;
+    const { queryDim, crossAttentionDim } = this.config;
     return { x: ['B', '...', queryDim], 'context?': ['b', 'L', crossAttentionDim] };
   }
 
@@ -122,13 +125,15 @@ export class Attention extends Block<AttentionArgs> {
     const tokens = reshapeTo<tf.Tensor3D>(x, [x.shape[0], -1, x.shape[x.rank - 1]]); // [B, N, C]
     const normed = (this.groupNorm ? this.groupNorm.call(tokens) : tokens) as tf.Tensor3D;
     const attend = (queries: tf.Tensor, source: tf.Tensor) =>
-      this.toOut.call(attention(this.projections(queries, source), this.heads, this.scoreBytes));
+      this.toOut.call(
+        attention(this.projections(queries, source), this.config.heads, this.scoreBytes),
+      );
     // Items attend to themselves alone, so queries, keys and values of a few are enough at a time.
     const attended = context
       ? attend(normed, repeatContexts(context as tf.Tensor3D, x.shape[0]))
       : inSlices([normed], 4 * 4 * tokens.shape[1] * this.innerDim, ([part]) => attend(part, part));
     const y = reshapeTo(attended, x.shape);
-    return this.args.residualConnection ? tf.add(y, x) : y;
+    return this.config.residualConnection ? tf.add(y, x) : y;
   }
 
   /**
@@ -144,7 +149,7 @@ export class Attention extends Block<AttentionArgs> {
   overFrames(x: tf.Tensor, numFrames: number): tf.Tensor {
     return tf.tidy(() =>
       this.toOut.call(
-        temporalAttention(this.projections(x, x), this.heads, numFrames, this.scoreBytes),
+        temporalAttention(this.projections(x, x), this.config.heads, numFrames, this.scoreBytes),
       ),
     );
   }

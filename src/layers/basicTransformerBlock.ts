@@ -6,11 +6,11 @@ import * as tf from '@tensorflow/tfjs';
 import { Attention } from './attention.ts';
 import {
   Block,
+  type CallArgs,
   type FramesArgs,
   firstShape,
   framesOf,
   type Inputs,
-  type Kwargs,
   type LayerArgs,
 } from './block.ts';
 import { type Chunking, chunkedFeedForward, FeedForward } from './feedForward.ts';
@@ -92,6 +92,8 @@ export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> 
 }
 
 /**
+ * A transformer block over space: self-attention, attention to the context, feed-forward.
+ *
  * Inputs `[x [N, M, dim], context [b, L, crossAttentionDim]]`, b dividing N -> `[N, M, dim]`.
  *
  * Equals `BasicTransformerBlock` of diffusers' `models/attention.py`.
@@ -167,7 +169,7 @@ export class TemporalBasicTransformerBlock extends TransformerBlock {
     return { x: ['B*F', 'N', this.args.dim], ...this.contextAxes };
   }
 
-  protected forward([x, context]: tf.Tensor[], kwargs: Kwargs): tf.Tensor {
+  protected forward([x, context]: tf.Tensor[], kwargs: CallArgs): tf.Tensor {
     const numFrames = framesOf(kwargs, x);
     const feedForward = (layer: FeedForward, norm: LayerNorm, h: tf.Tensor) =>
       tf.tidy(() => {

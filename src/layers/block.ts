@@ -23,8 +23,15 @@ export interface FramesArgs extends LayerArgs {
   numFrames?: number;
 }
 
-/** Plain (non-tensor) call arguments. Tensor inputs always travel in the inputs array. */
-export type Kwargs = Record<string, unknown>;
+/** Call arguments besides the tensors, which are the inputs. A layer ignores those of others. */
+export interface CallArgs {
+  /** Frames per video; it has to divide the batch of frames. */
+  numFrames?: number;
+  /** `[height, width]` of the output of an up block. Default: twice those of the input. */
+  upsampleSize?: [number, number];
+  /** `[height, width]` of the output of `Upsample2D`. Default: twice those of the input. */
+  outputSize?: [number, number];
+}
 
 type Initializer = ReturnType<typeof tf.initializers.zeros>;
 type AnyTensors = tf.Tensor | tf.Tensor[] | tf.SymbolicTensor | tf.SymbolicTensor[];
@@ -39,7 +46,7 @@ export abstract class Block<
   Args extends LayerArgs = LayerArgs,
   Output extends tf.Tensor | tf.Tensor[] = tf.Tensor,
 > extends tf.layers.Layer {
-  /** The constructor arguments, JSON-able. */
+  /** The constructor arguments that are given, JSON-able. */
   readonly args: Args;
   // Base-class getters run before these exist: read them with `?? []`.
   private ownParameters?: Parameter[];
@@ -49,12 +56,19 @@ export abstract class Block<
    * The call arguments while `apply` runs, for what TensorFlow.js doesn't tell them: the name of
    * weights and `computeOutputShape`.
    */
-  protected applying?: Kwargs;
+  protected applying?: CallArgs;
   private chosenComputeDtype: ComputeDtype = 'float32';
 
   constructor(args: Args) {
     super(args);
-    this.args = args;
+    this.args = Object.fromEntries(
+      Object.entries(args).filter(([, value]) => value !== undefined),
+    ) as Args;
+  }
+
+  /** The constructor arguments with defaults filled in. */
+  get config(): Args {
+    return this.args;
   }
 
   /**
@@ -141,7 +155,7 @@ export abstract class Block<
   }
 
   /** The computation, on tensors in an array. Runs inside `tf.tidy`. */
-  protected abstract forward(inputs: tf.Tensor[], kwargs: Kwargs): Output;
+  protected abstract forward(inputs: tf.Tensor[], kwargs: CallArgs): Output;
 
   /**
    * The tensors that the layer takes, by name, in order, with their axes: `apply` says so if it
@@ -169,13 +183,13 @@ export abstract class Block<
    * Calls the layer: tensors give tensors, symbolic tensors give symbolic ones, for `tf.model`.
    * @throws Error that says what the layer `takes` and what it is given.
    */
-  override apply(inputs: tf.Tensor | tf.Tensor[], kwargs?: Kwargs): Output;
+  override apply(inputs: tf.Tensor | tf.Tensor[], kwargs?: CallArgs): Output;
   override apply(
     inputs: tf.SymbolicTensor | tf.SymbolicTensor[],
-    kwargs?: Kwargs,
+    kwargs?: CallArgs,
   ): Symbolic<Output>;
-  override apply(inputs: AnyTensors, kwargs?: Kwargs): AnyTensors;
-  override apply(inputs: AnyTensors, kwargs?: Kwargs): AnyTensors {
+  override apply(inputs: AnyTensors, kwargs?: CallArgs): AnyTensors;
+  override apply(inputs: AnyTensors, kwargs?: CallArgs): AnyTensors {
     this.applying = kwargs ?? {};
     try {
       return super.apply(inputs, kwargs);
@@ -197,7 +211,7 @@ export abstract class Block<
     return (Array.isArray(output) ? output.map(onOutput) : onOutput(output)) as T;
   }
 
-  override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Kwargs = {}): Output {
+  override call(inputs: tf.Tensor | tf.Tensor[], kwargs: CallArgs = {}): Output {
     const forward = () =>
       this.forward(Array.isArray(inputs) ? inputs : [inputs], { ...this.defaultKwargs, ...kwargs });
     return tf.tidy(() => this.emit(computeIn(this.computeDtype, forward)));
@@ -226,9 +240,9 @@ export abstract class Block<
    * the layer got when it was put into a `tf.model`, whose `predict` does not hand them on. None if
    * it was put there several times with different ones.
    */
-  private get defaultKwargs(): Kwargs {
+  private get defaultKwargs(): CallArgs {
     const { numFrames } = this.args as FramesArgs;
-    const own: Kwargs = numFrames === undefined ? {} : { numFrames };
+    const own: CallArgs = numFrames === undefined ? {} : { numFrames };
     const given = new Set(
       this.inboundNodes.map(({ callArgs }) => JSON.stringify({ ...own, ...callArgs })),
     );
@@ -302,10 +316,9 @@ export function firstShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
  * The number of frames that a call or the layer was told of, which has to divide the batch of
  * frames.
  */
-export function framesOf(kwargs: Kwargs, frames: tf.Tensor): number {
-  const numFrames = kwargs.numFrames;
+export function framesOf({ numFrames }: CallArgs, frames: tf.Tensor): number {
   if (
-    typeof numFrames !== 'number' ||
+    numFrames === undefined ||
     !Number.isInteger(numFrames) ||
     numFrames < 1 ||
     frames.shape[0] % numFrames !== 0

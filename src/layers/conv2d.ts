@@ -10,11 +10,11 @@ import {
 } from '../ops/index.ts';
 import {
   Block,
+  type CallArgs,
   type FramesArgs,
   firstShape,
   framesOf,
   type Inputs,
-  type Kwargs,
   type LayerArgs,
   uniformFor,
   weightOf,
@@ -56,8 +56,12 @@ export class Conv2d extends Block<Conv2dArgs> {
   private weight!: tf.LayerVariable;
   private bias?: tf.LayerVariable;
 
+  override get config() {
+    return { kernelSize: 3, stride: 1, padding: 0, bias: true, ...this.args };
+  }
+
   protected override buildSelf(): void {
-    const { inChannels, outChannels, kernelSize = 3, bias = true } = this.args;
+    const { inChannels, outChannels, kernelSize, bias } = this.config;
     const fanIn = inChannels * kernelSize ** 2;
     this.weight = this.parameter(
       'weight',
@@ -69,7 +73,7 @@ export class Conv2d extends Block<Conv2dArgs> {
   }
 
   private get padding(): Padding {
-    const { padding = 0 } = this.args;
+    const { padding } = this.config;
     return typeof padding === 'number' ? padEvenly(padding) : padding;
   }
 
@@ -79,7 +83,7 @@ export class Conv2d extends Block<Conv2dArgs> {
 
   protected forward([x, shift]: tf.Tensor[]): tf.Tensor4D {
     const bias = shifted(this.bias, shift);
-    return conv2d(x as tf.Tensor4D, weightOf(this.weight), bias, this.padding, this.args.stride);
+    return conv2d(x as tf.Tensor4D, weightOf(this.weight), bias, this.padding, this.config.stride);
   }
 
   /**
@@ -91,7 +95,7 @@ export class Conv2d extends Block<Conv2dArgs> {
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    const { outChannels, kernelSize = 3, stride = 1 } = this.args;
+    const { outChannels, kernelSize, stride } = this.config;
     const [n, h, w] = firstShape(inputShape);
     const [rows, columns] = this.padding;
     const size = (length: number | null, [before, after]: [number, number]) =>
@@ -144,15 +148,19 @@ export class TemporalConv extends Block<TemporalConvArgs> {
 
   constructor(args: TemporalConvArgs) {
     super(args);
-    const { kernelSize = 3 } = args;
+    const { kernelSize } = this.config;
     if (kernelSize % 2 !== 1)
       throw new Error(
         `\`kernelSize\` of a convolution over frames has to be odd but is ${kernelSize}.`,
       );
   }
 
+  override get config() {
+    return { kernelSize: 3, ...this.args };
+  }
+
   protected override buildSelf(): void {
-    const { inChannels, outChannels, kernelSize = 3 } = this.args;
+    const { inChannels, outChannels, kernelSize } = this.config;
     const fanIn = inChannels * kernelSize;
     this.weight = this.parameter(
       'weight',
@@ -167,7 +175,7 @@ export class TemporalConv extends Block<TemporalConvArgs> {
     return { x: ['B*F', 'H', 'W', this.args.inChannels], 'shift?': ['B*F', this.args.outChannels] };
   }
 
-  protected forward([x, shift]: tf.Tensor[], kwargs: Kwargs): tf.Tensor4D {
+  protected forward([x, shift]: tf.Tensor[], kwargs: CallArgs): tf.Tensor4D {
     return temporalConv(
       x as tf.Tensor4D,
       weightOf(this.weight),

@@ -3,7 +3,7 @@
  * `CrossAttnDownBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`.
  */
 import * as tf from '@tensorflow/tfjs';
-import type { FramesArgs, Inputs, Kwargs } from './block.ts';
+import type { CallArgs, FramesArgs, Inputs } from './block.ts';
 import { Downsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
@@ -53,7 +53,7 @@ export class DownBlockSpatioTemporal<
 
   constructor(args: Args) {
     super(args);
-    const { inChannels, outChannels, tembChannels, numLayers = 1, addDownsample = true } = args;
+    const { inChannels, outChannels, tembChannels, numLayers, addDownsample } = this.config;
     const { eps } = this.constructor as typeof DownBlockSpatioTemporal;
     this.resnets = Array.from({ length: numLayers }, (_, i) =>
       this.child(
@@ -72,11 +72,15 @@ export class DownBlockSpatioTemporal<
       );
   }
 
+  override get config() {
+    return { numLayers: 1, addDownsample: true, ...this.args };
+  }
+
   override get inputAxes(): Inputs {
     return { x: ['B*F', 'H', 'W', this.args.inChannels], temb: ['B*F', this.args.tembChannels] };
   }
 
-  *steps([x, temb, context]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor[]> {
+  *steps([x, temb, context]: tf.Tensor[], kwargs: CallArgs): Steps<tf.Tensor[]> {
     using scope = new TensorScope();
     const outputs: tf.Tensor[] = [];
     let h = x;
@@ -101,14 +105,9 @@ export class DownBlockSpatioTemporal<
 tf.serialization.registerClass(DownBlockSpatioTemporal);
 
 /** Arguments of `CrossAttnDownBlockSpatioTemporal`. */
-export interface CrossAttnDownBlockSpatioTemporalArgs extends DownBlockSpatioTemporalArgs {
-  /** Transformer layers after each residual block: one number, or one per layer. Default 1. */
-  transformerLayersPerBlock?: number | number[];
-  /** Default 1. */
-  numAttentionHeads?: number;
-  /** Default 1280. */
-  crossAttentionDim?: number;
-}
+export interface CrossAttnDownBlockSpatioTemporalArgs
+  extends DownBlockSpatioTemporalArgs,
+    TransformersArgs {}
 
 /**
  * As `DownBlockSpatioTemporal`, with a transformer after each residual block. Inputs `[x, temb,
@@ -132,47 +131,52 @@ export class CrossAttnDownBlockSpatioTemporal extends DownBlockSpatioTemporal<Cr
 
   constructor(args: CrossAttnDownBlockSpatioTemporalArgs) {
     super(args);
-    this.attentions = makeTransformers(args.numLayers ?? 1, {
-      ...args,
-      channels: args.outChannels,
-    }).map((t) => this.child(t));
+    this.attentions = makeTransformers(args.outChannels, this.config).map((t) => this.child(t));
+  }
+
+  override get config() {
+    return { ...transformerDefaults, ...super.config };
   }
 
   override get inputAxes(): Inputs {
-    return { ...super.inputAxes, context: ['b', 'L', this.args.crossAttentionDim ?? 1280] };
+    return { ...super.inputAxes, context: ['b', 'L', this.config.crossAttentionDim] };
   }
 }
 tf.serialization.registerClass(CrossAttnDownBlockSpatioTemporal);
 
-/** The transformers of a UNet block of `count` layers. */
+/** Arguments of the UNet's blocks that have transformers. */
+export interface TransformersArgs {
+  /** Layers of each transformer: one number, or one per transformer. Default 1. */
+  transformerLayersPerBlock?: number | number[];
+  /** Default 1. */
+  numAttentionHeads?: number;
+  /** Default 1280. */
+  crossAttentionDim?: number;
+}
+
+/** The defaults of `TransformersArgs`. */
+export const transformerDefaults = {
+  transformerLayersPerBlock: 1,
+  numAttentionHeads: 1,
+  crossAttentionDim: 1280,
+};
+
+/** The transformers of a UNet block of `numLayers` layers. */
 export function makeTransformers(
-  count: number,
-  args: {
-    channels: number;
-    transformerLayersPerBlock?: number | number[];
-    numAttentionHeads?: number;
-    crossAttentionDim?: number;
-  },
+  channels: number,
+  config: Required<TransformersArgs> & { numLayers: number },
 ): TransformerSpatioTemporalModel[] {
-  const {
-    channels,
-    transformerLayersPerBlock = 1,
-    numAttentionHeads = 1,
-    crossAttentionDim = 1280,
-  } = args;
+  const { numLayers, transformerLayersPerBlock: layers, numAttentionHeads } = config;
   return Array.from(
-    { length: count },
+    { length: numLayers },
     (_, i) =>
       new TransformerSpatioTemporalModel({
         name: `attentions.${i}`,
         numAttentionHeads,
         attentionHeadDim: Math.floor(channels / numAttentionHeads),
         inChannels: channels,
-        numLayers:
-          typeof transformerLayersPerBlock === 'number'
-            ? transformerLayersPerBlock
-            : transformerLayersPerBlock[i],
-        crossAttentionDim,
+        numLayers: typeof layers === 'number' ? layers : layers[i],
+        crossAttentionDim: config.crossAttentionDim,
       }),
   );
 }

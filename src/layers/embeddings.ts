@@ -77,13 +77,17 @@ export class TimestepEmbedding extends Block<TimestepEmbeddingArgs> {
 
   constructor(args: TimestepEmbeddingArgs) {
     super(args);
-    const { inChannels, timeEmbedDim, outDim = timeEmbedDim } = args;
+    const { inChannels, timeEmbedDim, outDim } = this.config;
     this.linear1 = this.child(
       new Linear({ name: 'linear_1', inFeatures: inChannels, outFeatures: timeEmbedDim }),
     );
     this.linear2 = this.child(
       new Linear({ name: 'linear_2', inFeatures: timeEmbedDim, outFeatures: outDim }),
     );
+  }
+
+  override get config() {
+    return { outDim: this.args.timeEmbedDim, ...this.args };
   }
 
   override get inputAxes(): Inputs {

@@ -37,11 +37,15 @@ export class FeedForward extends Block<FeedForwardArgs> {
 
   constructor(args: FeedForwardArgs) {
     super(args);
-    const { dim, dimOut = dim, mult = 4, activationFn = 'geglu' } = args;
+    const { dim, dimOut, mult, activationFn } = this.config;
     const inner = dim * mult;
     const outFeatures = activationFn === 'geglu' ? 2 * inner : inner;
     this.proj = this.child(new Linear({ name: 'net.0.proj', inFeatures: dim, outFeatures }));
     this.out = this.child(new Linear({ name: 'net.2', inFeatures: inner, outFeatures: dimOut }));
+  }
+
+  override get config() {
+    return { dimOut: this.args.dim, mult: 4, activationFn: 'geglu' as const, ...this.args };
   }
 
   override get inputAxes(): Inputs {
@@ -51,7 +55,7 @@ export class FeedForward extends Block<FeedForwardArgs> {
   protected forward([x]: tf.Tensor[]): tf.Tensor {
     const tokens = reshapeTo(x, [-1, this.args.dim]); // flat, so that neither map has to reshape
     const y =
-      this.args.activationFn === 'gelu'
+      this.config.activationFn === 'gelu'
         ? this.out.call(tf.tidy(() => gelu(this.proj.call(tokens))))
         : this.gated(tokens);
     return reshapeTo(y, this.computeOutputShape(x.shape) as number[]);
@@ -63,7 +67,7 @@ export class FeedForward extends Block<FeedForwardArgs> {
    * these.
    */
   private gated(tokens: tf.Tensor): tf.Tensor {
-    const { dim, mult = 4 } = this.args;
+    const { dim, mult } = this.config;
     const inner = dim * mult;
     const mapBytes = 3 * 4 * dim * inner;
     const width = Math.ceil(inner / Math.ceil(mapBytes / (1.5 * sliceBytes())));

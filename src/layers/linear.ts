@@ -29,8 +29,12 @@ export class Linear extends Block<LinearArgs> {
   private weight!: tf.LayerVariable;
   private bias?: tf.LayerVariable;
 
+  override get config() {
+    return { bias: true, ...this.args };
+  }
+
   protected override buildSelf(): void {
-    const { inFeatures, outFeatures, bias = true } = this.args;
+    const { inFeatures, outFeatures, bias } = this.config;
     this.weight = this.parameter(
       'weight',
       [inFeatures, outFeatures],

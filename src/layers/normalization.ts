@@ -3,10 +3,10 @@ import * as tf from '@tensorflow/tfjs';
 import { groupNorm, layerNorm, reshapeTo } from '../ops/index.ts';
 import {
   Block,
+  type CallArgs,
   type FramesArgs,
   framesOf,
   type Inputs,
-  type Kwargs,
   type LayerArgs,
   weightOf,
 } from './block.ts';
@@ -43,12 +43,16 @@ export class GroupNormalization extends Block<GroupNormalizationArgs> {
 
   constructor(args: GroupNormalizationArgs) {
     super(args);
-    const { numChannels, numGroups = 32 } = args;
+    const { numChannels, numGroups } = this.config;
     if (numChannels % numGroups !== 0) {
       throw new Error(
         `\`numChannels\` has to be divisible by \`numGroups\` but they are ${numChannels} and ${numGroups}.`,
       );
     }
+  }
+
+  override get config() {
+    return { numGroups: 32, eps: 1e-5, ...this.args };
   }
 
   protected override buildSelf(): void {
@@ -60,8 +64,8 @@ export class GroupNormalization extends Block<GroupNormalizationArgs> {
     return { x: ['N', '...', this.args.numChannels] };
   }
 
-  protected forward([x]: tf.Tensor[], kwargs: Kwargs): tf.Tensor {
-    const { numGroups = 32, eps = 1e-5 } = this.args;
+  protected forward([x]: tf.Tensor[], kwargs: CallArgs): tf.Tensor {
+    const { numGroups, eps } = this.config;
     const frames = kwargs.numFrames === undefined ? 1 : framesOf(kwargs, x);
     const videos = reshapeTo(x, [x.shape[0] / frames, -1, x.shape[x.rank - 1]]); // [B, F*H*W, C]
     return reshapeTo(
@@ -100,6 +104,10 @@ export class LayerNorm extends Block<LayerNormArgs> {
   private weight!: tf.LayerVariable;
   private bias!: tf.LayerVariable;
 
+  override get config() {
+    return { eps: 1e-5, ...this.args };
+  }
+
   protected override buildSelf(): void {
     this.weight = this.parameter('weight', [this.args.numChannels], 'same', tf.initializers.ones());
     this.bias = this.parameter('bias', [this.args.numChannels], 'same', tf.initializers.zeros());
@@ -110,7 +118,7 @@ export class LayerNorm extends Block<LayerNormArgs> {
   }
 
   protected forward([x]: tf.Tensor[]): tf.Tensor {
-    return layerNorm(x, weightOf(this.weight), weightOf(this.bias), this.args.eps ?? 1e-5);
+    return layerNorm(x, weightOf(this.weight), weightOf(this.bias), this.config.eps);
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape {

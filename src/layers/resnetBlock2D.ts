@@ -46,13 +46,7 @@ export class ResnetBlock2D extends Block<ResnetBlock2DArgs> {
 
   constructor(args: ResnetBlock2DArgs) {
     super(args);
-    const {
-      inChannels,
-      outChannels = inChannels,
-      tembChannels,
-      groups: numGroups = 32,
-      eps = 1e-6,
-    } = args;
+    const { inChannels, outChannels, tembChannels, groups: numGroups, eps } = this.config;
     this.norm1 = this.child(
       new GroupNormalization({ name: 'norm1', numChannels: inChannels, numGroups, eps }),
     );
@@ -75,14 +69,18 @@ export class ResnetBlock2D extends Block<ResnetBlock2DArgs> {
     }
   }
 
+  override get config() {
+    return { outChannels: this.args.inChannels, groups: 32, eps: 1e-6, ...this.args };
+  }
+
   override get inputAxes(): Inputs {
     const { inChannels, tembChannels } = this.args;
     return { x: ['N', 'H', 'W', inChannels], ...(tembChannels && { temb: ['N', tembChannels] }) };
   }
 
   protected forward(inputs: tf.Tensor[]): tf.Tensor {
-    const [, height, width, inChannels] = inputs[0].shape;
-    const { outChannels = inChannels } = this.args;
+    const [, height, width] = inputs[0].shape;
+    const { inChannels, outChannels } = this.config;
     // Few pictures at a time where they are large: their normalised copies would be the most that
     // decoding has in memory.
     const bytes = 4 * 4 * height * width * Math.max(inChannels, outChannels);
@@ -104,7 +102,7 @@ export class ResnetBlock2D extends Block<ResnetBlock2DArgs> {
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return [...firstShape(inputShape).slice(0, 3), this.args.outChannels ?? this.args.inChannels];
+    return [...firstShape(inputShape).slice(0, 3), this.config.outChannels];
   }
 }
 tf.serialization.registerClass(ResnetBlock2D);

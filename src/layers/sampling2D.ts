@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { type Padding, resizeNearest } from '../ops/index.ts';
-import { Block, type Inputs, type Kwargs, type LayerArgs } from './block.ts';
+import { Block, type CallArgs, type Inputs, type LayerArgs } from './block.ts';
 import { Conv2d } from './conv2d.ts';
 
 /** Arguments of `Downsample2D`. */
@@ -40,7 +40,7 @@ export class Downsample2D extends Block<Downsample2DArgs> {
 
   constructor(args: Downsample2DArgs) {
     super(args);
-    const { channels: inChannels, outChannels = inChannels, padding = 1 } = args;
+    const { channels: inChannels, outChannels, padding } = this.config;
     this.conv = this.child(
       new Conv2d({
         name: 'conv',
@@ -50,6 +50,10 @@ export class Downsample2D extends Block<Downsample2DArgs> {
         padding: padding || rightAndBottom,
       }),
     );
+  }
+
+  override get config() {
+    return { outChannels: this.args.channels, padding: 1 as const, ...this.args };
   }
 
   override get inputAxes(): Inputs {
@@ -93,25 +97,29 @@ export class Upsample2D extends Block<Upsample2DArgs> {
 
   constructor(args: Upsample2DArgs) {
     super(args);
-    const { channels: inChannels, outChannels = inChannels } = args;
+    const { channels: inChannels, outChannels } = this.config;
     this.conv = this.child(new Conv2d({ name: 'conv', inChannels, outChannels, padding: 1 }));
+  }
+
+  override get config() {
+    return { outChannels: this.args.channels, ...this.args };
   }
 
   override get inputAxes(): Inputs {
     return { x: ['N', 'H', 'W', this.args.channels] };
   }
 
-  protected forward([x]: tf.Tensor[], { outputSize }: Kwargs): tf.Tensor {
+  protected forward([x]: tf.Tensor[], { outputSize }: CallArgs): tf.Tensor {
     const image = x as tf.Tensor4D;
     return outputSize
-      ? this.conv.call(resizeNearest(image, outputSize as [number, number]))
+      ? this.conv.call(resizeNearest(image, outputSize))
       : this.conv.afterUpsampling(image);
   }
 
   override computeOutputShape([n, h, w]: number[]): tf.Shape {
     const twice = (length: number | null) => (length === null ? null : 2 * length);
-    const size = (this.applying?.outputSize as number[] | undefined) ?? [twice(h), twice(w)];
-    return [n, ...size, this.args.outChannels ?? this.args.channels];
+    const size = this.applying?.outputSize ?? [twice(h), twice(w)];
+    return [n, ...size, this.config.outChannels];
   }
 }
 tf.serialization.registerClass(Upsample2D);

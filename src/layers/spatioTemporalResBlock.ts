@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { AlphaBlender, type AlphaBlenderArgs } from './alphaBlender.ts';
-import { Block, type FramesArgs, type Inputs, type Kwargs } from './block.ts';
+import { Block, type CallArgs, type FramesArgs, type Inputs } from './block.ts';
 import { ResnetBlock2D } from './resnetBlock2D.ts';
 import { TemporalResnetBlock } from './temporalResnetBlock.ts';
 
@@ -52,14 +52,8 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
 
   constructor(args: SpatioTemporalResBlockArgs) {
     super(args);
-    const {
-      inChannels,
-      outChannels = inChannels,
-      tembChannels,
-      eps = 1e-6,
-      temporalEps = eps,
-    } = args;
-    const { mergeFactor: alpha = 0.5, mergeStrategy, switchSpatialToTemporalMix } = args;
+    const { inChannels, outChannels, tembChannels, eps, temporalEps } = this.config;
+    const { mergeFactor: alpha, mergeStrategy, switchSpatialToTemporalMix } = this.config;
     this.spatialResBlock = this.child(
       new ResnetBlock2D({ name: 'spatial_res_block', inChannels, outChannels, tembChannels, eps }),
     );
@@ -77,13 +71,18 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
     );
   }
 
+  override get config() {
+    const { inChannels, eps = 1e-6 } = this.args;
+    return { outChannels: inChannels, eps, temporalEps: eps, mergeFactor: 0.5, ...this.args };
+  }
+
   override get inputAxes(): Inputs {
     const { inChannels, tembChannels } = this.args;
     const temb: Inputs = tembChannels ? { temb: ['B*F', tembChannels] } : {};
     return { x: ['B*F', 'H', 'W', inChannels], ...temb, 'imageOnlyIndicator?': ['B', 'F'] };
   }
 
-  protected forward(inputs: tf.Tensor[], kwargs: Kwargs): tf.Tensor {
+  protected forward(inputs: tf.Tensor[], kwargs: CallArgs): tf.Tensor {
     const temb = this.args.tembChannels ? [inputs[1]] : [];
     const spatial = this.spatialResBlock.call([inputs[0], ...temb]); // [B*F, H, W, O]
     return this.blend(spatial, temb, kwargs, inputs[1 + temb.length]);
@@ -92,7 +91,7 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
   private blend(
     spatial: tf.Tensor,
     temb: tf.Tensor[],
-    { numFrames }: Kwargs,
+    { numFrames }: CallArgs,
     indicator?: tf.Tensor,
   ): tf.Tensor {
     // The temporal branch is `spatial + change`, hence the blend `spatial + (1 - a) * change`: two
@@ -107,7 +106,7 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
   }
 
   /** The second half, which takes the result of the first and does not need x. */
-  overTime(spatial: tf.Tensor, kwargs: Kwargs): tf.Tensor {
+  overTime(spatial: tf.Tensor, kwargs: CallArgs): tf.Tensor {
     return tf.tidy(() => this.emit(this.blend(spatial, [], kwargs)));
   }
 

@@ -3,7 +3,7 @@
  * steps.
  */
 import type * as tf from '@tensorflow/tfjs';
-import { Block, type Kwargs, type LayerArgs } from './block.ts';
+import { Block, type CallArgs, type LayerArgs } from './block.ts';
 
 /**
  * A computation that yields the path of each block that it runs next, and returns its result. It
@@ -20,9 +20,9 @@ export abstract class StepwiseBlock<
    * The forward pass. Tensors it has allocated are freed when it ends, also by `return` or an
    * error; its result is the caller's.
    */
-  abstract steps(inputs: tf.Tensor[], kwargs: Kwargs): Steps<Output>;
+  abstract steps(inputs: tf.Tensor[], kwargs: CallArgs): Steps<Output>;
 
-  protected forward(inputs: tf.Tensor[], kwargs: Kwargs): Output {
+  protected forward(inputs: tf.Tensor[], kwargs: CallArgs): Output {
     const steps = this.steps(inputs, kwargs);
     for (;;) {
       const { done, value } = steps.next();

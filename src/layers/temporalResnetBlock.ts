@@ -1,7 +1,7 @@
 /** Residual block over time, mirroring `TemporalResnetBlock` of diffusers' `models/resnet.py`. */
 import * as tf from '@tensorflow/tfjs';
 import { sequential, silu } from '../ops/index.ts';
-import { Block, type FramesArgs, firstShape, type Inputs, type Kwargs } from './block.ts';
+import { Block, type CallArgs, type FramesArgs, firstShape, type Inputs } from './block.ts';
 import { TemporalConv } from './conv2d.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
@@ -45,7 +45,7 @@ export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
 
   constructor(args: TemporalResnetBlockArgs) {
     super(args);
-    const { inChannels, outChannels = inChannels, tembChannels, eps = 1e-6 } = args;
+    const { inChannels, outChannels, tembChannels, eps } = this.config;
     this.norm1 = this.child(
       new GroupNormalization({ name: 'norm1', numChannels: inChannels, eps }),
     );
@@ -68,6 +68,10 @@ export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
     }
   }
 
+  override get config() {
+    return { outChannels: this.args.inChannels, eps: 1e-6, ...this.args };
+  }
+
   override get inputAxes(): Inputs {
     const { inChannels, tembChannels } = this.args;
     return {
@@ -76,13 +80,13 @@ export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
     };
   }
 
-  protected forward([x, temb]: tf.Tensor[], { numFrames }: Kwargs): tf.Tensor {
+  protected forward([x, temb]: tf.Tensor[], { numFrames }: CallArgs): tf.Tensor {
     const change = this.change([x, temb], { numFrames });
     return tf.add(this.convShortcut ? this.convShortcut.call(x, { numFrames }) : x, change);
   }
 
   /** What the block adds to its (projected) input: `[B*F, H, W, outChannels]`. */
-  change([x, temb]: tf.Tensor[], { numFrames }: Kwargs): tf.Tensor {
+  change([x, temb]: tf.Tensor[], { numFrames }: CallArgs): tf.Tensor {
     return tf.tidy(() => {
       const shift = this.timeEmbProj ? [this.timeEmbProj.call(silu(temb))] : []; // [B*F, O]
       return sequential(
@@ -98,7 +102,7 @@ export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return [...firstShape(inputShape).slice(0, 3), this.args.outChannels ?? this.args.inChannels];
+    return [...firstShape(inputShape).slice(0, 3), this.config.outChannels];
   }
 }
 tf.serialization.registerClass(TemporalResnetBlock);

@@ -1,6 +1,6 @@
 /** Tensors that live from one step of a long computation to the next, freed by `using`. */
 import * as tf from '@tensorflow/tfjs';
-import type { AnyBlock, Kwargs } from './block.ts';
+import type { AnyBlock, CallArgs } from './block.ts';
 import { prefixed, type Steps, StepwiseBlock } from './steps.ts';
 
 // Browsers before 2025 lack it.
@@ -35,7 +35,7 @@ export class TensorScope {
   *run<B extends AnyBlock>(
     layer: B,
     inputs: tf.Tensor[] | (() => tf.Tensor[]),
-    kwargs: Kwargs = {},
+    kwargs: CallArgs = {},
   ): Steps<OutputOf<B>> {
     if (layer instanceof StepwiseBlock && Array.isArray(inputs)) {
       const output = this.keep(yield* prefixed(layer.name, layer.steps(inputs, kwargs)));

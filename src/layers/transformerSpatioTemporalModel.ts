@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { AlphaBlender } from './alphaBlender.ts';
 import { BasicTransformerBlock, TemporalBasicTransformerBlock } from './basicTransformerBlock.ts';
-import { Block, type FramesArgs, framesOf, type Inputs, type Kwargs } from './block.ts';
+import { Block, type CallArgs, type FramesArgs, framesOf, type Inputs } from './block.ts';
 import { TimestepEmbedding, Timesteps } from './embeddings.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
@@ -25,6 +25,8 @@ export interface TransformerSpatioTemporalModelArgs extends FramesArgs {
 }
 
 /**
+ * A transformer over space and time: pairs of a spatial and a temporal block, blended.
+ *
  * Inputs `[x [B*F, H, W, inChannels], context [B*F or B, L, crossAttentionDim], imageOnlyIndicator
  * [B, F]]` (the indicator may be left out), kwargs `{ numFrames }` -> the shape of x. Temporal
  * blocks use the context of each video's first frame.
@@ -50,16 +52,12 @@ export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTempo
   private readonly timeMixer: AlphaBlender;
   private readonly projOut: Linear;
 
-  constructor(args: TransformerSpatioTemporalModelArgs) {
+  constructor(args: TransformerSpatioTemporalModelArgs = {}) {
     super(args);
-    const { numAttentionHeads = 16, attentionHeadDim = 88, inChannels = 320, numLayers = 1 } = args;
+    const { numAttentionHeads, attentionHeadDim, crossAttentionDim, inChannels, numLayers } =
+      this.config;
     const dim = numAttentionHeads * attentionHeadDim;
-    const blockArgs = {
-      dim,
-      numAttentionHeads,
-      attentionHeadDim,
-      crossAttentionDim: args.crossAttentionDim ?? dim,
-    };
+    const blockArgs = { dim, numAttentionHeads, attentionHeadDim, crossAttentionDim };
     const layers = Array.from({ length: numLayers }, (_, i) => i);
     this.norm = this.child(
       new GroupNormalization({ name: 'norm', numChannels: inChannels, eps: 1e-6 }),
@@ -93,9 +91,20 @@ export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTempo
     );
   }
 
+  override get config() {
+    const { numAttentionHeads = 16, attentionHeadDim = 88 } = this.args;
+    return {
+      numAttentionHeads,
+      attentionHeadDim,
+      inChannels: 320,
+      numLayers: 1,
+      crossAttentionDim: numAttentionHeads * attentionHeadDim,
+      ...this.args,
+    };
+  }
+
   override get inputAxes(): Inputs {
-    const { inChannels = 320, numAttentionHeads = 16, attentionHeadDim = 88 } = this.args;
-    const { crossAttentionDim = numAttentionHeads * attentionHeadDim } = this.args;
+    const { inChannels, crossAttentionDim } = this.config;
     return {
       x: ['B*F', 'H', 'W', inChannels],
       context: ['b', 'L', crossAttentionDim],
@@ -103,7 +112,7 @@ export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTempo
     };
   }
 
-  protected forward([x, context, ...indicator]: tf.Tensor[], kwargs: Kwargs): tf.Tensor {
+  protected forward([x, context, ...indicator]: tf.Tensor[], kwargs: CallArgs): tf.Tensor {
     const numFrames = framesOf(kwargs, x);
     const [n, height, width] = x.shape;
     const batch = n / numFrames;

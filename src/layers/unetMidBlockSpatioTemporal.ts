@@ -3,27 +3,25 @@
  * `models/unets/unet_3d_blocks.py`.
  */
 import * as tf from '@tensorflow/tfjs';
-import type { FramesArgs, Inputs, Kwargs } from './block.ts';
-import { makeTransformers } from './downBlockSpatioTemporal.ts';
+import type { CallArgs, FramesArgs, Inputs } from './block.ts';
+import {
+  makeTransformers,
+  type TransformersArgs,
+  transformerDefaults,
+} from './downBlockSpatioTemporal.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
 import { TensorScope } from './tensorScope.ts';
 import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 
 /** Arguments of `UNetMidBlockSpatioTemporal`. */
-export interface UNetMidBlockSpatioTemporalArgs extends FramesArgs {
+export interface UNetMidBlockSpatioTemporalArgs extends FramesArgs, TransformersArgs {
   /** Channels of input and output. */
   inChannels: number;
   /** Width of the time embedding. */
   tembChannels: number;
   /** Transformers, each between two residual blocks. Default 1. */
   numLayers?: number;
-  /** Layers of each transformer: one number, or one per transformer. Default 1. */
-  transformerLayersPerBlock?: number | number[];
-  /** Default 1. */
-  numAttentionHeads?: number;
-  /** Default 1280. */
-  crossAttentionDim?: number;
 }
 
 /**
@@ -49,10 +47,8 @@ export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatio
 
   constructor(args: UNetMidBlockSpatioTemporalArgs) {
     super(args);
-    const { inChannels, tembChannels, numLayers = 1 } = args;
-    this.attentions = makeTransformers(numLayers, { ...args, channels: inChannels }).map((t) =>
-      this.child(t),
-    );
+    const { inChannels, tembChannels, numLayers } = this.config;
+    this.attentions = makeTransformers(inChannels, this.config).map((t) => this.child(t));
     this.resnets = Array.from({ length: numLayers + 1 }, (_, i) =>
       this.child(
         new SpatioTemporalResBlock({ name: `resnets.${i}`, inChannels, tembChannels, eps: 1e-5 }),
@@ -60,8 +56,12 @@ export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatio
     );
   }
 
+  override get config() {
+    return { numLayers: 1, ...transformerDefaults, ...this.args };
+  }
+
   override get inputAxes(): Inputs {
-    const { inChannels, tembChannels, crossAttentionDim = 1280 } = this.args;
+    const { inChannels, tembChannels, crossAttentionDim } = this.config;
     return {
       x: ['B*F', 'H', 'W', inChannels],
       temb: ['B*F', tembChannels],
@@ -69,7 +69,7 @@ export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatio
     };
   }
 
-  *steps([x, temb, context]: tf.Tensor[], { numFrames }: Kwargs): Steps<tf.Tensor> {
+  *steps([x, temb, context]: tf.Tensor[], { numFrames }: CallArgs): Steps<tf.Tensor> {
     using scope = new TensorScope();
     let h = yield* scope.run(this.resnets[0], [x, temb], { numFrames }); // [B*F, H, W, C]
     for (const [i, attention] of this.attentions.entries()) {

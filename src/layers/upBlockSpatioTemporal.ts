@@ -3,8 +3,12 @@
  * diffusers' `models/unets/unet_3d_blocks.py`.
  */
 import * as tf from '@tensorflow/tfjs';
-import type { FramesArgs, Inputs, Kwargs } from './block.ts';
-import { makeTransformers } from './downBlockSpatioTemporal.ts';
+import type { CallArgs, FramesArgs, Inputs } from './block.ts';
+import {
+  makeTransformers,
+  type TransformersArgs,
+  transformerDefaults,
+} from './downBlockSpatioTemporal.ts';
 import { Upsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
@@ -58,15 +62,8 @@ export class UpBlockSpatioTemporal<
 
   constructor(args: Args) {
     super(args);
-    const {
-      inChannels,
-      prevOutputChannel,
-      outChannels,
-      tembChannels,
-      numLayers = 1,
-      resnetEps: eps = 1e-6,
-      addUpsample = true,
-    } = args;
+    const { inChannels, prevOutputChannel, outChannels, tembChannels, numLayers } = this.config;
+    const { resnetEps: eps, addUpsample } = this.config;
     this.resnets = Array.from({ length: numLayers }, (_, i) => {
       const main = i === 0 ? prevOutputChannel : outChannels;
       const skip = i === numLayers - 1 ? inChannels : outChannels;
@@ -84,13 +81,17 @@ export class UpBlockSpatioTemporal<
       this.upsampler = this.child(new Upsample2D({ name: 'upsamplers.0', channels: outChannels }));
   }
 
+  override get config() {
+    return { numLayers: 1, resnetEps: 1e-6, addUpsample: true, ...this.args };
+  }
+
   /** What is in front of the skips in the inputs. */
   protected get contextAxes(): Inputs {
     return {};
   }
 
   override get inputAxes(): Inputs {
-    const { inChannels, prevOutputChannel, outChannels, tembChannels, numLayers = 1 } = this.args;
+    const { inChannels, prevOutputChannel, outChannels, tembChannels, numLayers } = this.config;
     const skip = (i: number): Inputs => ({
       [`skips[${i}]`]: ['B*F', 'H', 'W', i === 0 ? inChannels : outChannels],
     });
@@ -102,7 +103,7 @@ export class UpBlockSpatioTemporal<
     };
   }
 
-  *steps([x, temb, ...rest]: tf.Tensor[], { numFrames, upsampleSize }: Kwargs): Steps<tf.Tensor> {
+  *steps([x, temb, ...rest]: tf.Tensor[], { numFrames, upsampleSize }: CallArgs): Steps<tf.Tensor> {
     const [context, skips] = [rest[0], rest.slice(Object.keys(this.contextAxes).length)];
     using scope = new TensorScope();
     let h = x;
@@ -125,21 +126,16 @@ export class UpBlockSpatioTemporal<
     const layer = [n, h, w, this.args.outChannels] as number[];
     if (!this.upsampler) return layer;
     const [, ...twice] = this.upsampler.computeOutputShape(layer);
-    const size = (this.applying?.upsampleSize as number[] | undefined) ?? twice.slice(0, 2);
+    const size = this.applying?.upsampleSize ?? twice.slice(0, 2);
     return [n, ...size, this.args.outChannels];
   }
 }
 tf.serialization.registerClass(UpBlockSpatioTemporal);
 
 /** Arguments of `CrossAttnUpBlockSpatioTemporal`. */
-export interface CrossAttnUpBlockSpatioTemporalArgs extends UpBlockSpatioTemporalArgs {
-  /** Transformer layers after each residual block: one number, or one per layer. Default 1. */
-  transformerLayersPerBlock?: number | number[];
-  /** Default 1. */
-  numAttentionHeads?: number;
-  /** Default 1280. */
-  crossAttentionDim?: number;
-}
+export interface CrossAttnUpBlockSpatioTemporalArgs
+  extends UpBlockSpatioTemporalArgs,
+    TransformersArgs {}
 
 /**
  * As `UpBlockSpatioTemporal`, with a transformer after each residual block. Inputs `[x, temb,
@@ -163,14 +159,15 @@ export class CrossAttnUpBlockSpatioTemporal extends UpBlockSpatioTemporal<CrossA
 
   constructor(args: CrossAttnUpBlockSpatioTemporalArgs) {
     super(args);
-    this.attentions = makeTransformers(args.numLayers ?? 1, {
-      ...args,
-      channels: args.outChannels,
-    }).map((t) => this.child(t));
+    this.attentions = makeTransformers(args.outChannels, this.config).map((t) => this.child(t));
+  }
+
+  override get config() {
+    return { ...transformerDefaults, ...super.config };
   }
 
   protected override get contextAxes(): Inputs {
-    return { context: ['b', 'L', this.args.crossAttentionDim ?? 1280] };
+    return { context: ['b', 'L', this.config.crossAttentionDim] };
   }
 }
 tf.serialization.registerClass(CrossAttnUpBlockSpatioTemporal);

@@ -4,11 +4,11 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {
+  type CallArgs,
   type ComputeDtype,
   Conv2d,
   firstShape,
   type Inputs,
-  type Kwargs,
   type LayerArgs,
   runSteps,
   type StepOptions,
@@ -91,8 +91,7 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
     );
   }
 
-  /** The configuration with defaults filled in. */
-  get config() {
+  override get config() {
     return {
       inChannels: 3,
       outChannels: 3,
@@ -161,14 +160,14 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
     };
   }
 
-  *steps([sample, noise]: tf.Tensor[], { numFrames = 1 }: Kwargs): Steps<tf.Tensor> {
+  *steps([sample, noise]: tf.Tensor[], { numFrames = 1 }: CallArgs): Steps<tf.Tensor> {
     using scope = new TensorScope();
     const moments = yield* this.encodeSteps(sample);
     const z = scope.tidy(() => {
       const posterior = new DiagonalGaussianDistribution(moments);
       return noise ? posterior.sample(noise as tf.Tensor4D) : posterior.mode();
     }); // [B*F, h, w, latentChannels]
-    return yield* this.decodeSteps(z, numFrames as number);
+    return yield* this.decodeSteps(z, numFrames);
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {

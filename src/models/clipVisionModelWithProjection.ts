@@ -5,9 +5,9 @@
 import * as tf from '@tensorflow/tfjs';
 import {
   Block,
+  type CallArgs,
   Conv2d,
   type Inputs,
-  type Kwargs,
   type LayerArgs,
   LayerNorm,
   Linear,
@@ -244,8 +244,7 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
     );
   }
 
-  /** The configuration with defaults filled in. */
-  get config() {
+  override get config() {
     return {
       hiddenSize: 768,
       intermediateSize: 3072,
@@ -265,7 +264,7 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
     return { pixels: ['N', 'H', 'W', this.config.numChannels] };
   }
 
-  *steps([pixels]: tf.Tensor[], _kwargs: Kwargs = {}): Steps<tf.Tensor[]> {
+  *steps([pixels]: tf.Tensor[], _kwargs: CallArgs = {}): Steps<tf.Tensor[]> {
     using scope = new TensorScope();
     let h = pixels;
     for (const layer of [this.embeddings, this.preLayerNorm, ...this.layers])

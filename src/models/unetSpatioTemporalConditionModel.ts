@@ -5,6 +5,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {
   type AnyBlock,
+  type CallArgs,
   type Chunking,
   Conv2d,
   CrossAttnDownBlockSpatioTemporal,
@@ -13,7 +14,6 @@ import {
   framesOf,
   GroupNormalization,
   type Inputs,
-  type Kwargs,
   type LayerArgs,
   type Steps,
   StepwiseBlock,
@@ -185,8 +185,7 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
     );
   }
 
-  /** The configuration with defaults filled in. */
-  get config() {
+  override get config() {
     const crossDown = 'CrossAttnDownBlockSpatioTemporal';
     const crossUp = 'CrossAttnUpBlockSpatioTemporal';
     return {
@@ -261,7 +260,7 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
     };
   }
 
-  *steps([sample, timestep, context, ids]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
+  *steps([sample, timestep, context, ids]: tf.Tensor[], kwargs: CallArgs): Steps<tf.Tensor> {
     const numFrames = framesOf(kwargs, sample);
     using scope = new TensorScope();
     const temb = scope.keep(yield* this.embed(timestep, ids, numFrames)); // [B*F, T]
@@ -280,8 +279,9 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
     const factor = 2 ** (this.upBlocks.length - 1);
     const even = sample.shape.slice(1, 3).every((length) => length % factor === 0);
     for (const block of this.upBlocks) {
-      const own = skips.splice(-(block.args.numLayers ?? 1));
-      const upsampleSize = even ? undefined : skips.at(-1)?.shape.slice(1, 3);
+      const own = skips.splice(-block.config.numLayers);
+      const next = even ? undefined : skips.at(-1)?.shape;
+      const upsampleSize: CallArgs['upsampleSize'] = next && [next[1], next[2]];
       const contexts = block instanceof CrossAttnUpBlockSpatioTemporal ? [context] : [];
       const inputs = [h, temb, ...contexts, ...own];
       const upsampled = yield* scope.run(block, inputs, { numFrames, upsampleSize });

@@ -66,7 +66,7 @@ describe('docs/layers.md', () => {
         const used = exported.filter((name) =>
           examples.some((code) => new RegExp(`\\b${name}\\b`).test(code)),
         );
-        const types = subpath === 'layers' ? ', type Kwargs, type LayerArgs' : '';
+        const types = subpath === 'layers' ? ', type CallArgs, type LayerArgs' : '';
         lines.push(`import { ${used.join(', ')}${types} } from '../../src/${subpath}/index.ts';`);
       }
       lines.push("await useBackend('wasm', { threads: 1 });");

@@ -3,7 +3,7 @@
  * `model.fit` wants it.
  */
 import * as tf from '@tensorflow/tfjs';
-import type { AnyBlock, Kwargs } from '../../src/layers/index.ts';
+import type { AnyBlock, CallArgs } from '../../src/layers/index.ts';
 import * as layers from '../../src/layers/index.ts';
 import * as models from '../../src/models/index.ts';
 import { inputValues } from './nameHash.ts';
@@ -12,7 +12,7 @@ export interface LayerSample {
   make: (name: string) => AnyBlock;
   /** Shapes of the inputs without the first axis. */
   shapes: number[][];
-  kwargs: Kwargs;
+  kwargs: CallArgs;
 }
 
 /** Items in the first axis: two videos of two frames. */
@@ -28,7 +28,7 @@ const [temb, context, numFrames] = [[8], [1, 6], 2];
 const sample = (
   make: LayerSample['make'],
   shapes: number[][],
-  kwargs: Kwargs = {},
+  kwargs: CallArgs = {},
 ): LayerSample => ({ make, shapes, kwargs });
 
 export const layerSamples: Record<string, LayerSample> = {

@@ -99,7 +99,7 @@ describe('wrong inputs of layers', () => {
     conv.build();
     for (const numFrames of [4, 0, -2, 1.5, Number.NaN, '3', undefined]) {
       expectError(
-        () => conv.apply(frames(), { numFrames }),
+        () => conv.apply(frames(), { numFrames: numFrames as number }),
         `\`numFrames\` has to be a whole number that divides the batch of 6 frames but is ${numFrames}.`,
       );
     }

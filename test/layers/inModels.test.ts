@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import type { AnyBlock } from '../../src/layers/index.ts';
+import type { AnyBlock, CallArgs } from '../../src/layers/index.ts';
 import * as layers from '../../src/layers/index.ts';
 import * as models from '../../src/models/index.ts';
 import {
@@ -36,12 +36,12 @@ const oneOrAll = <T>(list: T[]): T | T[] => (list.length === 1 ? list[0]! : list
 class Doubled extends tf.layers.Layer {
   static className = 'Doubled';
   private readonly inner: tf.layers.Layer;
-  private readonly kwargs: Record<string, unknown>;
+  private readonly kwargs: CallArgs;
 
   constructor(config: {
     name?: string;
     inner: tf.serialization.ConfigDict;
-    kwargs: Record<string, unknown>;
+    kwargs: CallArgs;
   }) {
     super({ name: config.name });
     const { className, config: inner } = config.inner as {
@@ -59,7 +59,7 @@ class Doubled extends tf.layers.Layer {
   override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor | tf.Tensor[] {
     return tf.tidy(() =>
       oneOrAll(
-        [this.inner.apply(inputs, this.kwargs) as tf.Tensor | tf.Tensor[]]
+        [this.inner.apply(inputs, { ...this.kwargs }) as tf.Tensor | tf.Tensor[]]
           .flat()
           .map((y) => tf.mul(y, 2)),
       ),

@@ -60,13 +60,17 @@ export class DownEncoderBlock2D extends Chain<DownEncoderBlock2DArgs> {
   static className = 'DownEncoderBlock2D';
   protected readonly chain: Block<LayerArgs>[];
 
+  override get config() {
+    return { numLayers: 1, addDownsample: true, ...this.args };
+  }
+
   override get inputAxes(): Inputs {
     return { x: ['N', 'H', 'W', this.args.inChannels] };
   }
 
   constructor(args: DownEncoderBlock2DArgs) {
     super(args);
-    const { inChannels, outChannels, numLayers = 1, addDownsample = true } = args;
+    const { inChannels, outChannels, numLayers, addDownsample } = this.config;
     this.chain = Array.from({ length: numLayers }, (_, i) =>
       this.child(
         new ResnetBlock2D({
@@ -127,7 +131,11 @@ tf.serialization.registerClass(UNetMidBlock2D);
  * The residual blocks of a part of the decoder, the first of which changes the channels: a learned
  * blend whose weight belongs to the temporal branch, with an epsilon of its own there.
  */
-const decoderResnets = ({ inChannels, outChannels, numLayers = 1 }: VaeBlockArgs) =>
+const decoderResnets = ({
+  inChannels,
+  outChannels,
+  numLayers,
+}: VaeBlockArgs & { numLayers: number }) =>
   Array.from(
     { length: numLayers },
     (_, i) =>
@@ -164,6 +172,10 @@ export class MidBlockTemporalDecoder extends Chain<MidBlockTemporalDecoderArgs> 
   static className = 'MidBlockTemporalDecoder';
   protected readonly chain: Block<LayerArgs>[];
 
+  override get config() {
+    return { numLayers: 1, ...this.args };
+  }
+
   override get inputAxes(): Inputs {
     return { x: ['B*F', 'H', 'W', this.args.inChannels] };
   }
@@ -171,7 +183,7 @@ export class MidBlockTemporalDecoder extends Chain<MidBlockTemporalDecoderArgs> 
   constructor(args: MidBlockTemporalDecoderArgs) {
     super(args);
     const attention = this.child(attentionOf(args.inChannels));
-    const resnets = decoderResnets(args).map((resnet) => this.child(resnet));
+    const resnets = decoderResnets(this.config).map((resnet) => this.child(resnet));
     this.chain = resnets.length > 1 ? [resnets[0], attention, resnets[1]] : [resnets[0]];
   }
 }
@@ -200,14 +212,18 @@ export class UpBlockTemporalDecoder extends Chain<UpBlockTemporalDecoderArgs> {
   static className = 'UpBlockTemporalDecoder';
   protected readonly chain: Block<LayerArgs>[];
 
+  override get config() {
+    return { numLayers: 1, addUpsample: true, ...this.args };
+  }
+
   override get inputAxes(): Inputs {
     return { x: ['B*F', 'H', 'W', this.args.inChannels] };
   }
 
   constructor(args: UpBlockTemporalDecoderArgs) {
     super(args);
-    const { outChannels, addUpsample = true } = args;
-    this.chain = decoderResnets(args).map((resnet) => this.child(resnet));
+    const { outChannels, addUpsample } = this.config;
+    this.chain = decoderResnets(this.config).map((resnet) => this.child(resnet));
     if (addUpsample)
       this.chain.push(this.child(new Upsample2D({ name: 'upsamplers.0', channels: outChannels })));
   }

@@ -2,7 +2,7 @@
 import type * as tf from '@tensorflow/tfjs';
 import {
   type Block,
-  type Kwargs,
+  type CallArgs,
   type LayerArgs,
   prefixed,
   SpatioTemporalResBlock,
@@ -16,13 +16,13 @@ export abstract class Chain<Args extends LayerArgs> extends StepwiseBlock<Args> 
   /** The layers in order of execution; children may hold more, or in another order. */
   protected abstract readonly chain: Block<LayerArgs>[];
 
-  *steps([x]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
+  *steps([x]: tf.Tensor[], kwargs: CallArgs): Steps<tf.Tensor> {
     using scope = new TensorScope();
     return scope.release(yield* this.stepsIn(scope, x, kwargs));
   }
 
   /** The steps on x. If `scope` holds x, it frees x once the first layer does not need it. */
-  *stepsIn(scope: TensorScope, x: tf.Tensor, kwargs: Kwargs): Steps<tf.Tensor> {
+  *stepsIn(scope: TensorScope, x: tf.Tensor, kwargs: CallArgs): Steps<tf.Tensor> {
     let h = x;
     for (const layer of this.chain) h = yield* advance(scope, layer, h, kwargs);
     return h;
@@ -44,7 +44,7 @@ export function* advance(
   scope: TensorScope,
   layer: Block<LayerArgs>,
   x: tf.Tensor,
-  kwargs: Kwargs = {},
+  kwargs: CallArgs = {},
 ): Steps<tf.Tensor> {
   if (layer instanceof Chain) {
     const output = yield* prefixed(layer.name, layer.stepsIn(scope, x, kwargs));

@@ -4,11 +4,11 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {
+  type CallArgs,
   Conv2d,
   type FramesArgs,
   GroupNormalization,
   type Inputs,
-  type Kwargs,
   type LayerArgs,
   type Steps,
   StepwiseBlock,
@@ -49,7 +49,7 @@ abstract class Coder extends StepwiseBlock<CoderArgs> {
   /** The decoder's convolution over time, behind all others. */
   protected readonly timeConvOut?: TemporalConv;
 
-  *steps([x]: tf.Tensor[], kwargs: Kwargs): Steps<tf.Tensor> {
+  *steps([x]: tf.Tensor[], kwargs: CallArgs): Steps<tf.Tensor> {
     using scope = new TensorScope();
     let h = yield* scope.run(this.convIn, [x]); // [N, H, W, C]
     for (const block of this.blocks) h = yield* advance(scope, block, h, kwargs);
