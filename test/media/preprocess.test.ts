@@ -118,7 +118,7 @@ describe('vaePixelValues', () => {
     });
     expectEqual(result!, numbers.vae_signed, 0);
     expect(warnings).to.have.length(1);
-    expect(warnings[0]).to.match(/down to -0\.99.*taken as being in \[-1, 1\]/);
+    expect(warnings[0]).to.match(/down to -0\.99.*taken as values in \[-1, 1\]/);
   });
 
   it('refuses an empty list, impossible sizes and values of another shape', () => {
