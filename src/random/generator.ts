@@ -38,8 +38,8 @@ export class Generator {
   /** The seed as an unsigned 64-bit integer, as `torch.Generator.initial_seed()` returns it. */
   readonly initialSeed: bigint;
   private engine: MersenneTwister;
-  // Box-Muller makes two numbers. Calls with fewer than 16 values keep the odd one for the next such
-  // call.
+  // Box-Muller makes two numbers. Calls with fewer than 16 values keep the odd one for the next
+  // such call.
   private spare: number | null = null;
 
   /**

@@ -152,7 +152,7 @@ export class EulerDiscreteScheduler {
     return this.firstIndex;
   }
 
-  /** Begins the run at this index of the schedule, instead of at the index of its first timestep. */
+  /** Begins the run at this index of the schedule, instead of at that of its first timestep. */
   setBeginIndex(beginIndex = 0): void {
     this.firstIndex = beginIndex;
   }
@@ -176,8 +176,8 @@ export class EulerDiscreteScheduler {
 
   /**
    * The index of a timestep in the schedule. Of several equal ones it is the second, so that a run
-   * that starts in the middle skips none. This is diffusers' rule: a schedule that repeats its first
-   * timestep therefore loses a step and ends with an error.
+   * that starts in the middle skips none. This is diffusers' rule: a schedule that repeats its
+   * first timestep therefore loses a step and ends with an error.
    * @throws When the timestep is not in the schedule.
    */
   indexForTimestep(timestep: number, timesteps: ArrayLike<number> = this.timesteps): number {
@@ -203,7 +203,8 @@ export class EulerDiscreteScheduler {
    * Takes the sample to the next noise level.
    * @param modelOutput The model's output for the scaled sample.
    * @param timestep One of `timesteps`.
-   * @param sample The sample before scaling, of the same shape; channels-last if `step` draws noise.
+   * @param sample The sample before scaling, of the same shape. If `step` draws noise, it has to be
+   * channels-last.
    * @throws When the timestep is not in the schedule, or the schedule has ended.
    */
   step(

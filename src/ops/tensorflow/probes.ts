@@ -1,5 +1,5 @@
 /**
- * Which kernels this libtensorflow has, and which of two is quicker on this processor. Each is tried
+ * The kernels that this libtensorflow has, and the quicker of two on this processor. Each is tried
  * once, before its first use.
  */
 import * as tf from '@tensorflow/tfjs';

@@ -118,7 +118,7 @@ describe('setUpTensorflow', () => {
   it('asks for another folder when it cannot write', async () => {
     process.env.SVD_TENSORFLOW_DIR = join(folder, 'bin', 'npm', 'data');
     expect(await outcome()).to.match(
-      /^\/.+ cannot be made \(.+\)\. Set SVD_TENSORFLOW_DIR to a folder that can\.$/,
+      /^\/.+ cannot be made \(.+\)\. Set SVD_TENSORFLOW_DIR to another folder\.$/,
     );
   });
 
