@@ -25,7 +25,7 @@ describe('outputFormat', () => {
     expect(formats).to.deep.equal(['mp4', 'mp4', 'webp', 'gif', 'safetensors', 'png', 'png']);
   });
 
-  it('lists the endings when there is no known one', () => {
+  it('lists the endings when a path has none of them', () => {
     for (const path of ['', 'video', 'video.avi', 'mp4', 'video.mp4.part']) {
       expect(() => outputFormat(path)).to.throw(
         `"${path}" ends in none of the known ways. Use .mp4, .webp, .gif, .safetensors, or / for`,
