@@ -7,7 +7,13 @@ import { firstLineOf } from '../../text/messages.ts';
 import { folderOf, versionIn } from '../packages.ts';
 import type { Prepared, Request } from '../types.ts';
 import { adapterName, type Gpu, requestAdapter } from './adapter.ts';
-import { type Device, guardDevice, guardReads, type WebgpuBackend } from './guard.ts';
+import {
+  type Device,
+  guardDevice,
+  guardReads,
+  largestTensor,
+  type WebgpuBackend,
+} from './guard.ts';
 
 const backendPackage = '@tensorflow/tfjs-backend-webgpu';
 const howToGet = `\`npm install webgpu@0.6.2 ${backendPackage}@4.22.0\` installs it. It needs a Vulkan, Metal or Direct3D 12 driver.`;
@@ -22,7 +28,7 @@ const raisedLimits = [
   'maxComputeInvocationsPerWorkgroup',
 ];
 
-let current: { prepared: Prepared; device: Device; largestBuffer: number } | undefined;
+let current: { prepared: Prepared; device: Device } | undefined;
 
 /**
  * Whether a driver is where Vulkan's loader looks for it on Linux. Without one, Dawn finds no
@@ -97,10 +103,6 @@ export async function prepareWebgpu({ allowSoftware }: Request): Promise<Prepare
     });
     current = {
       device,
-      largestBuffer: Math.min(
-        adapter.limits.maxBufferSize,
-        adapter.limits.maxStorageBufferBindingSize,
-      ),
       prepared: {
         package: `${backendPackage} + webgpu`,
         version: `${versionIn(folder)} (webgpu ${versionIn(dawnFolder)})`,
@@ -116,7 +118,7 @@ export async function prepareWebgpu({ allowSoftware }: Request): Promise<Prepare
 
 /** The bytes of the largest tensor that the device takes; undefined before the backend is ready. */
 export function largestWebgpuBuffer(): number | undefined {
-  return current?.largestBuffer;
+  return current && largestTensor(current.device);
 }
 
 /** Frees the device with everything on it, so that the process can end. */

@@ -23,6 +23,10 @@ export interface WebgpuBackend extends tf.KernelBackend {
   readSync(dataId: object): tf.backend_util.TypedArray;
 }
 
+/** The size of the largest tensor on a device in bytes. */
+export const largestTensor = ({ limits }: Pick<Device, 'limits'>): number =>
+  Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
+
 /** `GPUBufferUsage.STORAGE`: tensors live in such buffers. */
 const storage = 0x80;
 
@@ -42,13 +46,10 @@ export function guardDevice(device: Device): () => void {
   void device.lost.then(({ reason, message }) => {
     if (reason !== 'destroyed') errors.push(`the device was lost: ${message}`);
   });
-  const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
+  const [tensorLimit, bufferLimit] = [largestTensor(device), device.limits.maxBufferSize];
   const createBuffer = device.createBuffer.bind(device);
   device.createBuffer = (descriptor) => {
-    const most =
-      descriptor.usage & storage
-        ? Math.min(maxBufferSize, maxStorageBufferBindingSize)
-        : maxBufferSize;
+    const most = descriptor.usage & storage ? tensorLimit : bufferLimit;
     if (descriptor.size > most) {
       const [wanted, allowed] = [descriptor.size, most].map((bytes) =>
         (bytes / 2 ** 20).toFixed(0),
