@@ -4,17 +4,13 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { countWarnings, guardMemory, type WasmModule } from './wasm/memory.ts';
+import { type Gpu, requestAdapter } from './webgpu/adapter.ts';
 import { type Device, guardDevice, guardReads, type WebgpuBackend } from './webgpu/guard.ts';
 
 /** The backends that browsers have, the fastest first. */
 export const browserBackends = ['webgpu', 'wasm', 'cpu'] as const;
 /** One of them. */
 export type BrowserBackend = (typeof browserBackends)[number];
-
-interface Adapter {
-  info: { vendor: string; architecture: string; description: string };
-  isFallbackAdapter?: boolean;
-}
 
 /** A backend that was not chosen, and why. */
 export interface Refusal {
@@ -61,7 +57,11 @@ export async function useBrowserBackend(
 }
 
 async function prepare(name: BrowserBackend, automatic: boolean): Promise<void> {
-  if (name === 'webgpu') await checkAdapter(automatic);
+  if (name === 'webgpu') {
+    const { gpu } = navigator as { gpu?: Gpu };
+    if (!gpu) throw new Error('this browser has no WebGPU');
+    await requestAdapter(gpu, !automatic);
+  }
   const factory = tf.findBackendFactory(name);
   if (!factory) throw new Error(`the program does not import @tensorflow/tfjs-backend-${name}`);
   if (name === 'cpu') return;
@@ -74,23 +74,6 @@ async function prepare(name: BrowserBackend, automatic: boolean): Promise<void> 
     tf.registerBackend(name, factory);
     throw error;
   }
-}
-
-async function checkAdapter(automatic: boolean): Promise<void> {
-  const { gpu } = navigator as {
-    gpu?: { requestAdapter(options: object): Promise<Adapter | null> };
-  };
-  if (!gpu) throw new Error('this browser has no WebGPU');
-  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-  if (!adapter) throw new Error('no graphics adapter was found');
-  const { vendor, architecture, description } = adapter.info;
-  const software =
-    adapter.isFallbackAdapter ||
-    /swiftshader|llvmpipe|software|basic render/i.test(`${vendor} ${architecture} ${description}`);
-  if (automatic && software)
-    throw new Error(
-      'its only adapter is software, which is slower than wasm and has to be asked for by name',
-    );
 }
 
 type Factory = () => tf.KernelBackend | Promise<tf.KernelBackend>;

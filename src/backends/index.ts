@@ -1,4 +1,4 @@
-/** Choosing, preparing and reporting on TensorFlow.js backends. */
+/** Chooses, prepares and reports on TensorFlow.js backends. */
 export { listBackends } from './list.ts';
 export { nativeHandleCount, releaseBackend, useBackend } from './select.ts';
 export { removeTensorflow, type SetupOptions, setUpTensorflow } from './tensorflow/setup.ts';

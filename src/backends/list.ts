@@ -1,13 +1,13 @@
 /**
- * Reports on every backend without touching the one in use: each is tried in a process of its own.
+ * Reports on every backend without touching the current one: each is tried in a separate process.
  */
 import { execFile } from 'node:child_process';
 import { scriptArguments } from './packages.ts';
 import { type BackendName, type BackendReport, backendNames, providers } from './types.ts';
 
 /**
- * Importing a native backend may print, take memory of a graphics card or end the process, so it
- * happens in another one.
+ * Tries a backend in another process: importing a native one may print, take memory of a graphics
+ * card or end the process.
  */
 function probe(name: BackendName): Promise<BackendReport> {
   return new Promise((resolve) => {
@@ -31,8 +31,8 @@ function probe(name: BackendName): Promise<BackendReport> {
 }
 
 /**
- * Reports on each backend, in the order that `auto` tries them. The backend of this process stays
- * as it is.
+ * Reports on each backend, in the order in which `auto` tries them. The current backend of this
+ * process stays.
  */
 export async function listBackends(): Promise<BackendReport[]> {
   const reports: BackendReport[] = [];

@@ -1,4 +1,4 @@
-/** Looks packages up from this package's point of view, without loading them. */
+/** Finds the packages that this package can load, without loading them. */
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { cpus } from 'node:os';
@@ -24,7 +24,7 @@ export function versionIn(folder: string): string {
 }
 
 /**
- * The arguments with which Node runs a script of this folder, as it was built or from its source.
+ * The arguments with which Node runs a script of this folder, built or from its source.
  */
 export function scriptArguments(name: string): string[] {
   const here = fileURLToPath(import.meta.url);
@@ -34,7 +34,7 @@ export function scriptArguments(name: string): string[] {
     : [script];
 }
 
-/** The processor's name, as the operating system gives it. */
+/** The processor's name, from the operating system. */
 export function processorName(): string {
   return cpus()[0]?.model.trim() || process.arch;
 }

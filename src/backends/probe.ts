@@ -1,6 +1,6 @@
 /**
- * A script of its own: tries the backend named as its argument and prints the report as one line of
- * JSON. See list.ts.
+ * A script that list.ts runs: tries the backend named by its argument and prints the report as one
+ * line of JSON.
  */
 import { firstLineOf } from '../text/messages.ts';
 import { useBackend } from './select.ts';

@@ -1,4 +1,4 @@
-/** Choosing a backend: prepares it and makes it the one that TensorFlow.js computes on. */
+/** Chooses a backend, prepares it and makes it the current one of TensorFlow.js. */
 import * as tf from '@tensorflow/tfjs';
 import { firstLineOf } from '../text/messages.ts';
 import { prepareCpu } from './cpu.ts';
@@ -35,15 +35,15 @@ async function select(name: BackendName, request: Request): Promise<BackendRepor
  *
  * `auto` takes the first that works of tensorflow (CUDA before the processor), webgpu on a real
  * graphics card, wasm, cpu. Tensors made before stay on their backend.
- * @returns What was chosen.
- * @throws One sentence that says how to get the backend, when it was asked for by name and is
- * missing.
+ * @returns The report on the chosen backend.
+ * @throws When an option is wrong, or when the backend cannot be used. The message says how to get
+ * it.
  */
 export async function useBackend(
   choice: 'auto' | BackendName = 'auto',
   options: BackendOptions = {},
 ): Promise<BackendReport> {
-  // Before any backend is tried: `auto` would take the refusal for a missing backend.
+  // Before any backend is tried: `auto` would count this error as a missing backend.
   const { threads } = options;
   if (
     threads !== undefined &&
@@ -73,16 +73,16 @@ export async function useBackend(
 }
 
 /**
- * Frees what the webgpu backend holds of the graphics card, with every tensor on it; a process that
- * used it ends only then.
+ * Frees the webgpu backend's device with every tensor on it. Before that, a process that used it
+ * does not end.
  */
 export function releaseBackend(): void {
   releaseWebgpu();
 }
 
 /**
- * Tensors that native code holds for the current backend (tensorflow), or undefined where
- * tf.memory() counts everything.
+ * The number of tensors that native code holds for the tensorflow backend, or undefined on others,
+ * where `tf.memory()` counts all of them.
  */
 export function nativeHandleCount(): number | undefined {
   return tf.getBackend() === 'tensorflow' ? tensorflowHandleCount() : undefined;

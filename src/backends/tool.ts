@@ -1,4 +1,4 @@
-/** Runs the other programs that `svd setup` needs: npm, python3, g++. */
+/** Runs the programs that `svd setup` needs: npm, python3, g++. */
 import { spawn } from 'node:child_process';
 
 /** A program that could not be found. */
@@ -7,9 +7,8 @@ export class MissingTool extends Error {
 }
 
 /**
- * Runs a program to its end and gives what it printed.
- * @throws One sentence with the program's last words when it fails; `MissingTool` when there is no
- * such program.
+ * Runs a program to its end and returns its standard output.
+ * @throws When the program fails, with its last words. `MissingTool` when there is no such program.
  */
 export function runTool(
   command: string,
@@ -40,7 +39,7 @@ export function runTool(
 }
 
 /**
- * The line that says most about a failure: the last one that speaks of an error, else the last one.
+ * The line that says most about a failure: the last one with the word "error", else the last one.
  */
 function lastWords({ stdout, stderr }: { stdout: string; stderr: string }): string {
   const lines = `${stdout}\n${stderr}`

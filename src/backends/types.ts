@@ -1,8 +1,8 @@
 /**
- * What the backends have in common: their names, the options they take and the report each gives.
+ * The names of the backends, their options and their reports.
  */
 
-/** The TensorFlow.js backends that this package can run on, fastest first. */
+/** The TensorFlow.js backends that this package runs on, the fastest first. */
 export const backendNames = ['tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
 
 /**
@@ -14,23 +14,23 @@ export type BackendName = (typeof backendNames)[number];
 /** Options of `useBackend`. */
 export interface BackendOptions {
   /**
-   * Threads of the wasm backend, a whole number from 1 to 8. Default: the number of cores, at most
-   * 8. The others ignore it.
+   * The number of threads of the wasm backend, from 1 to 8. Default: the number of cores, at most
+   * 8. Other backends ignore it.
    */
   threads?: number;
   /**
    * Whether an NVIDIA card may round the inputs of float32 products to TensorFloat-32, with 11 bits
-   * instead of 24: faster and less exact. Default false. It holds from the first use of the
-   * tensorflow backend on; the others ignore it.
+   * instead of 24: faster and less exact. Default false. It is fixed at the first use of the
+   * tensorflow backend. Other backends ignore it.
    */
   tf32?: boolean;
 }
 
-/** How a backend is asked for: by name, or as one that `auto` goes through. */
+/** The options with which a backend is prepared. */
 export interface Request extends BackendOptions {
   /**
-   * Whether a WebGPU adapter that is software may be taken: it is slower than wasm, so only by
-   * name.
+   * Whether a WebGPU adapter that is software may be taken: only when webgpu is asked for by name,
+   * because it is slower than wasm.
    */
   allowSoftware: boolean;
 }
@@ -43,7 +43,7 @@ export const providers: Record<BackendName, string> = {
   cpu: '@tensorflow/tfjs',
 };
 
-/** What is known of one backend on this machine. */
+/** A report on one backend of this machine. */
 export interface BackendReport {
   /** The name that `useBackend` takes. */
   name: BackendName;
@@ -52,21 +52,21 @@ export interface BackendReport {
   /** Whether it can be used. */
   available: boolean;
   /**
-   * Version of the package and, for tensorflow, of the libtensorflow behind it. Absent when the
-   * backend cannot be used.
+   * Version of the package and, for tensorflow, of libtensorflow. Absent when the backend cannot be
+   * used.
    */
   version?: string;
   /** The graphics card or processor it runs on. Absent when the backend cannot be used. */
   device?: string;
-  /** Why it cannot be used, or what is restricted, in one sentence. */
+  /** The reason why it cannot be used, or a restriction, in one sentence. */
   reason?: string;
 }
 
-/** What preparing a backend gives: its report without the part that all have in common. */
+/** A backend that is ready: its report without the fields that all have in common. */
 export interface Prepared {
   package: string;
   version: string;
   device: string;
-  /** A restriction worth telling, such as threads that cannot be used. */
+  /** A restriction, such as threads that cannot be started. */
   reason?: string;
 }

@@ -1,8 +1,8 @@
-/** Encodes frames as animated WebP, animated GIF and single PNG pictures, by sharp. */
+/** Encodes frames as animated WebP, animated GIF and single PNG pictures, with sharp. */
 import sharp, { type Sharp } from 'sharp';
 import type { RgbImage } from './image.ts';
 
-/** An animated WebP file that loops for ever. */
+/** An animated WebP file that loops forever. */
 export async function encodeWebp(
   frames: readonly RgbImage[],
   fps: number,
@@ -14,7 +14,7 @@ export async function encodeWebp(
 }
 
 /**
- * An animated GIF file that loops for ever, with up to 256 colours a frame. GIF counts time in
+ * An animated GIF file that loops forever, with up to 256 colours per frame. GIF counts time in
  * hundredths of a second.
  */
 export async function encodeGif(
@@ -22,7 +22,7 @@ export async function encodeGif(
   fps: number,
   comment?: string,
 ): Promise<Uint8Array> {
-  // Half the time of the default effort; full dithering would flicker from frame to frame.
+  // This effort takes half the time of the default. Full dithering flickers from frame to frame.
   const options = {
     loop: 0,
     delay: delays(frames.length, fps, 10),
@@ -41,7 +41,7 @@ export async function encodePng(frame: RgbImage, comment?: string): Promise<Uint
     .toBuffer();
 }
 
-/** All frames as the pages of one tall picture, which is how sharp takes animations. */
+/** All frames as the pages of one tall picture, which is sharp's form of an animation. */
 function joined(frames: readonly RgbImage[]): Sharp {
   const [{ width, height }] = frames as [RgbImage];
   const data = new Uint8Array(frames.length * width * height * 3);
@@ -55,7 +55,7 @@ function joined(frames: readonly RgbImage[]): Sharp {
 }
 
 /**
- * Milliseconds that each frame stays, in multiples of `unit`: those that keep the whole video
+ * The duration of each frame in milliseconds, a multiple of `unit`, so that the whole video stays
  * closest to its rate.
  */
 function delays(count: number, fps: number, unit: number): number[] {

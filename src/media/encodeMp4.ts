@@ -7,11 +7,11 @@ import { muxMp4 } from './mp4.ts';
 export interface Mp4Options {
   /** Frames per second. Default 7. */
   fps?: number;
-  /** 1 to 100. Default 80, which is an H.264 quantizer of 18. */
+  /** Quality, 1 to 100. Default 80, which is an H.264 quantizer of 18. */
   quality?: number;
-  /** Text for players' comment field. */
+  /** The text for the comment field that players show. */
   comment?: string;
-  /** Stops the work; the promise rejects with the signal's reason. */
+  /** Stops the work. The promise then rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
@@ -27,6 +27,6 @@ export async function encodeMp4(
   frames: readonly RgbImage[],
   { fps = 7, quality = 80, comment, signal }: Mp4Options = {},
 ): Promise<Uint8Array> {
-  const quantizer = Math.round(51 - 0.41 * quality); // H.264's, 51 (worst) to 10
+  const quantizer = Math.round(51 - 0.41 * quality); // of H.264: 51 is the worst, 10 the best
   return muxMp4(await encodeH264(createEncoder, frames, quantizer, signal), fps, comment);
 }

@@ -16,27 +16,27 @@ export interface ExportOptions {
   fps?: number;
   /**
    * Quality of MP4 and WebP, 1 to 100. Default 80, which for MP4 is a quantizer of 18. GIF and PNG
-   * have no such choice.
+   * ignore it.
    */
   quality?: number;
   /**
-   * Settings to keep in the file, as JSON: the comment of MP4 and GIF, the EXIF image description
-   * of WebP and of each PNG.
+   * Settings that the file keeps as JSON: in the comment of MP4 and GIF, in the EXIF image
+   * description of WebP and of each PNG.
    */
   metadata?: Record<string, string>;
-  /** Stops the work; nothing is written then, and the promise rejects with the signal's reason. */
+  /** Stops the work. The promise then rejects with the signal's reason, and nothing is written. */
   signal?: AbortSignal;
 }
 
 /**
- * Writes a video. The path's ending decides: `.mp4` (H.264, plays in browsers and players; odd
- * sizes are made even by repeating the last column or row), `.webp` and `.gif` (animated, looping),
- * or `/` (a folder with `0000.png`, `0001.png`, ..., which replaces an earlier one). The target
- * appears whole or not at all.
+ * Writes a video. The path's ending decides on the format: `.mp4` (H.264, plays in browsers and
+ * players; odd sizes are made even by repeating the last column or row), `.webp` and `.gif`
+ * (animated, looping), or `/` (a folder with `0000.png`, `0001.png`, ..., which replaces an earlier
+ * one). The target appears whole or not at all.
  *
  * @param frames One picture or more, all of the same size.
- * @throws Error with one sentence if the frames or options are impossible, or the target cannot be
- * written.
+ * @throws When there are no frames, they differ in size, an option is out of its range, or the
+ * target cannot be written.
  */
 export async function exportToVideo(
   frames: readonly RgbImage[],
@@ -67,7 +67,7 @@ export async function exportToVideo(
   }
 }
 
-/** Loaded when it is needed, for the libraries that it is made with take 10 MB. */
+/** Loaded only when it is needed: its libraries take 10 MB. */
 const animation = () => import('./animation.ts');
 
 async function writePictures(
@@ -85,7 +85,7 @@ async function writePictures(
   });
 }
 
-/** JSON without other characters than ASCII, since EXIF knows no others. */
+/** JSON in ASCII, the only characters of EXIF. */
 function asciiJson(value: Record<string, string>): string {
   return JSON.stringify(value).replace(
     /[^ -~]/g,
@@ -95,7 +95,7 @@ function asciiJson(value: Record<string, string>): string {
 
 function checkFrames(frames: readonly RgbImage[]): void {
   const [first] = frames;
-  if (!first) throw new Error('There are no frames to write. Give one or more.');
+  if (!first) throw new Error('There are no frames to write. Pass one or more.');
   for (const [i, { width, height, data }] of frames.entries()) {
     if (width !== first.width || height !== first.height) {
       throw new Error(

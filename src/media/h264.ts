@@ -1,12 +1,12 @@
 /**
- * Encodes pictures as H.264 by the WebAssembly encoder of the package h264-mp4-encoder (minih264,
+ * Encodes pictures as H.264 with the WebAssembly encoder of the package h264-mp4-encoder (minih264,
  * Baseline profile, 4:2:0).
  */
 import type { createH264MP4Encoder } from 'h264-mp4-encoder';
 import type { RgbImage } from './image.ts';
 import { findBox, type H264Stream } from './mp4.ts';
 
-/** The package's one function, which is loaded in other ways in Node and in browsers. */
+/** The function of the package, which Node and browsers load in different ways. */
 export type CreateEncoder = typeof createH264MP4Encoder;
 type Encoder = Awaited<ReturnType<CreateEncoder>>;
 
@@ -36,12 +36,12 @@ export async function encodeH264(
     speed: SPEED,
     groupOfPictures: KEY_FRAME_EVERY,
   });
-  // all encoders share one file system, which is in memory
+  // All encoders share one file system in memory.
   encoder.outputFilename = `${encoders++}.mp4`;
   encoder.initialize();
   try {
     for (const frame of frames) {
-      await new Promise((resolve) => setTimeout(resolve)); // lets an abort come through
+      await new Promise((resolve) => setTimeout(resolve)); // so that the signal can abort
       signal?.throwIfAborted();
       encoder.addFrameYuv(toI420(frame));
     }
@@ -52,9 +52,9 @@ export async function encodeH264(
   return { ...size, ...extractStream(finish(encoder)) };
 }
 
-/** Frees the encoder and gives its file. */
+/** Frees the encoder and returns its file. */
 function finish(encoder: Encoder): Uint8Array {
-  encoder.finalize(); // deleting an unfinished encoder would stop the package for good
+  encoder.finalize(); // after an unfinished encoder is deleted, the package works no more
   const file = encoder.FS.readFile(encoder.outputFilename);
   encoder.FS.unlink(encoder.outputFilename);
   encoder.delete();
@@ -62,8 +62,8 @@ function finish(encoder: Encoder): Uint8Array {
 }
 
 /**
- * The package writes MP4 files without key frame table, colours and fractions of a frame rate: only
- * the pictures are taken from them.
+ * The pictures of the package's MP4 file. The file itself lacks a key frame table, colours and
+ * fractions of a frame rate.
  */
 function extractStream(file: Uint8Array): Pick<H264Stream, 'configuration' | 'samples'> {
   const table = ['moov', 'trak', 'mdia', 'minf', 'stbl'];
@@ -82,7 +82,7 @@ function extractStream(file: Uint8Array): Pick<H264Stream, 'configuration' | 'sa
 
 /**
  * Planes of luma and of both chroma components (BT.601, limited range). The chroma is that of the
- * mean of each 2 x 2 pixels: the package's own conversion takes one of the four, which costs 3 dB.
+ * mean of each 2 x 2 pixels. The package's own conversion takes one of the four, which costs 3 dB.
  */
 function toI420({ width, height, data }: RgbImage): Uint8Array {
   const evenWidth = width + (width % 2);

@@ -1,10 +1,10 @@
-/** The picture types that travel between media files and the pipeline. */
+/** The types of pictures between media files and the pipeline. */
 
 /** An 8-bit RGB picture. */
 export interface RgbImage {
-  /** In pixels. */
+  /** Width in pixels. */
   width: number;
-  /** In pixels. */
+  /** Height in pixels. */
   height: number;
   /** `height * width * 3` bytes, rows from top to bottom, red first. */
   data: Uint8Array;

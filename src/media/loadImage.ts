@@ -8,22 +8,21 @@ import { fileURLToPath } from 'node:url';
 import type { Sharp, SharpOptions } from 'sharp';
 import type { RgbImage } from './image.ts';
 
-// Pillow leaves colour profiles alone, refuses pictures that are cut short, and forgives lesser
-// damage.
+// Pillow ignores colour profiles, refuses pictures that are cut short, and forgives lesser damage.
 const LIKE_PILLOW: SharpOptions = { ignoreIcc: true, failOn: 'error' };
 
 /**
- * Reads one picture as 8-bit RGB: the first frame of an animation, turned upright as its EXIF data
- * says, alpha dropped without compositing, grey and palette colours expanded, colour profiles not
- * applied. The bytes are Pillow's for PNG, WebP, GIF and for JPEG of every kind (progressive, any
- * chroma subsampling, grey, CMYK). As in Pillow, 16-bit colour keeps its high byte but 16-bit grey
- * is cut off at 255, which is announced by a warning. Not Pillow's: the chroma of AVIF and of YCbCr
- * TIFF is upsampled differently, and transparent pixels of GIF are black where Pillow has the
- * colour hidden below them.
+ * Reads one picture as 8-bit RGB. Of an animation it reads the first frame. It turns the picture
+ * upright as its EXIF data says, drops alpha without compositing, expands grey and palette colours,
+ * and does not apply colour profiles. The bytes are Pillow's for PNG, WebP, GIF and for JPEG of
+ * every kind (progressive, any chroma subsampling, grey, CMYK). As in Pillow, 16-bit colour keeps
+ * its high byte, and 16-bit grey is cut off at 255, with a warning. Unlike in Pillow, the chroma of
+ * AVIF and of YCbCr TIFF is upsampled differently, and transparent pixels of GIF are black instead
+ * of the colour hidden below them.
  *
  * @param source A path, an `http(s):`, `file:` or `data:` address, or the bytes of a picture file
  * (PNG, JPEG, WebP, GIF, TIFF, AVIF, SVG).
- * @throws Error with one sentence if the source is missing, unreadable, not a picture, or damaged.
+ * @throws When the source is missing, unreadable, not a picture, or damaged.
  * @see diffusers `utils/loading_utils.py`, `load_image`
  */
 export async function loadImage(source: string | URL | Uint8Array): Promise<RgbImage> {
@@ -48,13 +47,13 @@ async function readSource(source: string | URL | Uint8Array, name: string): Prom
 }
 
 async function download(address: string, name: string): Promise<Uint8Array> {
-  const wayOut = 'Check the address, or download the picture and give its path.';
+  const wayOut = 'Check the address, or download the picture and pass its path.';
   try {
     const response = await fetch(address);
     if (response.ok) return new Uint8Array(await response.arrayBuffer());
     throw new Error(`status ${response.status} ${response.statusText}`.trim());
   } catch (error) {
-    // fetch hides the reason (unknown host, connection refused) in `cause`.
+    // `fetch` has the reason (unknown host, connection refused) in `cause`.
     const { message, cause } = error as Error;
     const reason =
       cause instanceof Error
@@ -76,7 +75,7 @@ async function readPath(path: string, name: string): Promise<Uint8Array> {
         cause: error,
       });
     if (code === 'EISDIR')
-      throw new Error(`${name} is a folder, not a picture. Give the path of one picture.`, {
+      throw new Error(`${name} is a folder, not a picture. Pass the path of one picture.`, {
         cause: error,
       });
     throw new Error(
@@ -87,7 +86,7 @@ async function readPath(path: string, name: string): Promise<Uint8Array> {
 }
 
 async function decode(bytes: Uint8Array, name: string): Promise<RgbImage> {
-  const { default: sharp } = await import('sharp'); // only here, for it takes 10 MB
+  const { default: sharp } = await import('sharp'); // only here, because it takes 10 MB
   try {
     const { space, depth, channels } = await sharp(bytes, LIKE_PILLOW).metadata();
     const picture = sharp(bytes, LIKE_PILLOW).autoOrient();
@@ -121,7 +120,7 @@ function explain(error: Error, name: string): string {
 
 /** CMYK without a colour profile, by Pillow's formula: `max(0, 255 - K - C * (255 - K) / 255)`. */
 async function decodeCmyk(picture: Sharp): Promise<RgbImage> {
-  // Both settings together keep the inks as stored: either alone goes through a built-in profile.
+  // Both settings together keep the inks as stored: with only one, sharp applies a profile.
   const raw = picture.pipelineColourspace('cmyk').toColourspace('cmyk').removeAlpha().raw();
   const { data: inks, info } = await raw.toBuffer({ resolveWithObject: true });
   const data = new Uint8Array(info.width * info.height * 3);
@@ -135,7 +134,7 @@ async function decodeCmyk(picture: Sharp): Promise<RgbImage> {
   return { width: info.width, height: info.height, data };
 }
 
-/** 16-bit grey as Pillow converts it: not scaled, but cut off at 255. */
+/** 16-bit grey as Pillow converts it: cut off at 255 instead of scaled. */
 async function decodeGrey16(picture: Sharp, name: string): Promise<RgbImage> {
   const raw = picture
     .pipelineColourspace('grey16')

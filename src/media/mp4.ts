@@ -5,7 +5,7 @@
 
 /** An H.264 stream in the form that MP4 files hold. */
 export interface H264Stream {
-  /** Of the coded pictures, in pixels. */
+  /** Size of the coded pictures in pixels. */
   width: number;
   height: number;
   /** The `AVCDecoderConfigurationRecord`: profile, level and parameter sets. */
@@ -21,21 +21,22 @@ const UNITS_PER_FRAME = 1000;
  * An MP4 file of one video track.
  *
  * @param fps Frames per second, kept to a thousandth.
- * @param comment Text for players' comment field.
+ * @param comment The text for the comment field that players show.
  */
 export function muxMp4(stream: H264Stream, fps: number, comment?: string): Uint8Array {
   const fileType = box('ftyp', text('isom'), u32(0x200), text('isomiso2avc1mp41'));
-  // The index comes first and holds where the pictures begin, so its size has to be known: its
-  // offset field does not change it.
+  // The index comes first and holds the offset of the pictures, which follows from its size. The
+  // value of the offset does not change the size.
   const sizeOfIndex = movie(stream, fps, 0, comment).length;
   const index = movie(stream, fps, fileType.length + sizeOfIndex + 8, comment);
   return join([fileType, index, box('mdat', ...stream.samples)]);
 }
 
 /**
- * The content of the box at `path`, one type below the other, in a file or a box's content.
+ * The content of a box in a file or in a box's content.
  *
- * @throws Error if there is none.
+ * @param path The types of the boxes that lead to it.
+ * @throws When there is no such box.
  */
 export function findBox(content: Uint8Array, ...path: string[]): Uint8Array {
   const [type, ...below] = path;
@@ -54,7 +55,7 @@ export function findBox(content: Uint8Array, ...path: string[]): Uint8Array {
   throw new Error(`The video has no "${type}" box.`);
 }
 
-/** Some boxes have fields of their own before the boxes in them: this many bytes. */
+/** The bytes of the fields that some boxes have before the boxes in them. */
 const FIELDS_BEFORE_BOXES: Record<string, number> = { stsd: 8, avc1: 78, meta: 4 };
 
 function movie(

@@ -4,8 +4,8 @@ import type { CreateEncoder } from './h264.ts';
 
 /** Loads the package h264-mp4-encoder. */
 export function nodeEncoder(): CreateEncoder {
-  // The package answers every uncaught error in the program by printing its own source, a megabyte:
-  // take these handlers off again.
+  // At every uncaught error of the program, the package prints its own source, a megabyte. This
+  // removes the handlers that do so.
   const events = ['uncaughtException', 'unhandledRejection'] as const;
   const before = events.flatMap((event): unknown[] => process.rawListeners(event));
   const { createH264MP4Encoder } = createRequire(import.meta.url)('h264-mp4-encoder');

@@ -1,6 +1,6 @@
 /**
- * What a video can be written to, judged by its path, and whether it can be written at all, before
- * the long work begins.
+ * The format of an output, from its path, and a check before the long work begins that it can be
+ * written.
  */
 import { access, constants, readdir, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
@@ -20,10 +20,9 @@ export const outputEndings: readonly string[] = Object.keys(ENDINGS);
 const FRAME_NAME = /^\d{4,}\.png$/;
 
 /**
- * The format that a path's ending asks for.
+ * The format that a path's ending chooses.
  *
- * @throws Error that lists the endings if it is none of `.mp4`, `.webp`, `.gif`, `.safetensors` and
- * `/`.
+ * @throws When the path does not end in `.mp4`, `.webp`, `.gif`, `.safetensors` or `/`.
  */
 export function outputFormat(path: string): OutputFormat {
   const ending = outputEndings.find((known) => path.toLowerCase().endsWith(known));
@@ -39,11 +38,10 @@ export function frameName(index: number): string {
 }
 
 /**
- * Checks that a video can be written to `path`: the ending is known, the folder it goes to exists
- * and is writable, and nothing but an earlier output is in its place. Creates nothing. To be called
- * before sampling.
+ * Checks before sampling that a video can be written to `path`. Creates nothing.
  *
- * @throws Error with one sentence if not.
+ * @throws When the ending is unknown, when its folder does not exist or is not writable, or when
+ * anything but an earlier output is in its place.
  */
 export async function checkOutput(path: string): Promise<void> {
   const format = outputFormat(path);
@@ -53,16 +51,16 @@ export async function checkOutput(path: string): Promise<void> {
   if (format !== 'png') {
     if (existing.isDirectory())
       throw new Error(
-        `The output "${path}" is a folder. Give the name of a file, or end it with / for PNG pictures.`,
+        `The output "${path}" is a folder. Use the name of a file, or end it with / for PNG pictures.`,
       );
     return;
   }
   if (!existing.isDirectory())
-    throw new Error(`The output "${path}" is a file, not a folder. Give another folder.`);
+    throw new Error(`The output "${path}" is a file, not a folder. Use another folder.`);
   const other = (await readdir(path)).find((name) => !FRAME_NAME.test(name));
   if (other !== undefined) {
     throw new Error(
-      `The output folder "${path}" holds "${other}", and frames would replace it all. Give a new or an empty folder.`,
+      `The output folder "${path}" holds "${other}", and frames would replace it all. Use a new or an empty folder.`,
     );
   }
 }
@@ -75,13 +73,13 @@ async function checkFolder(folder: string, path: string): Promise<void> {
     );
   if (!found.isDirectory())
     throw new Error(
-      `The output "${path}" cannot be written: ${folder} is not a folder. Give another path.`,
+      `The output "${path}" cannot be written: ${folder} is not a folder. Use another path.`,
     );
   try {
     await access(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new Error(
-      `The output "${path}" cannot be written: the folder ${folder} is not writable. Give another path.`,
+      `The output "${path}" cannot be written: the folder ${folder} is not writable. Use another path.`,
       { cause: error },
     );
   }

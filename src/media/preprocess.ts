@@ -1,6 +1,6 @@
 /**
- * From pictures to the values that the image encoder and the VAE take, and from decoded values back
- * to pictures, as diffusers' `VideoProcessor` does.
+ * Converts pictures to the inputs of the image encoder and the VAE, and decoded values back to
+ * pictures, as diffusers' `VideoProcessor` does.
  */
 import type { FloatArray, RgbImage } from './image.ts';
 import { resizeLanczos, resizeNearest, resizeWithAntialiasing } from './resample.ts';
@@ -10,23 +10,23 @@ export const CLIP_MEAN: readonly number[] = [0.48145466, 0.4578275, 0.40821073];
 /** Standard deviation of each channel that CLIP was trained with. */
 export const CLIP_STD: readonly number[] = [0.26862954, 0.26130258, 0.27577711];
 
-// float32 at each step, as numpy and torch compute it.
+// float32 at each step, as in numpy and torch.
 const UNIT = Float32Array.from({ length: 256 }, (_, byte) => byte / 255);
 const SIGNED = UNIT.map(signed);
 
 /**
  * The image encoder's input: pictures resized with antialiasing to `size` x `size` and normalised
- * per channel. Each picture is resized by itself, so they may differ in size. Values that have the
- * right size already are not resized.
+ * per channel. The pictures may differ in size. Values that already have the right size are not
+ * resized.
  *
- * @param images Pictures, or values `[N, H, W, 3]` in [0, 1]. Unlike in diffusers, values of any
- * height and width will do.
+ * @param images Pictures, or values `[N, H, W, 3]` in [0, 1]. Unlike in diffusers, values may have
+ * any height and width.
  * @param size Side of the encoder's input in pixels.
  * @param mean Mean of each channel, from the feature extractor's configuration.
  * @param std Standard deviation of each channel, likewise.
  * @returns Values of shape `[N, size, size, 3]`.
- * @throws Error if there is no picture, if a side has fewer than 2 pixels, or if values are not
- * `[N, H, W, 3]`.
+ * @throws When there is no picture, when a side has fewer than 2 pixels, or when values do not have
+ * the shape `[N, H, W, 3]`.
  * @see diffusers `StableVideoDiffusionPipeline._encode_image`
  */
 export function clipPixelValues(
@@ -60,24 +60,23 @@ function resizeValues(values: FloatArray, size: number): FloatArray {
 }
 
 /**
- * From [-1, 1] to [0, 1]. Not clamped: bicubic interpolation may overshoot, and diffusers leaves
- * that in.
+ * From [-1, 1] to [0, 1]. Bicubic interpolation may overshoot, and diffusers does not clamp it.
  */
 function toUnit({ data, shape }: FloatArray): FloatArray {
   return { data: data.map((value) => Math.fround(value + 1) / 2), shape };
 }
 
 /**
- * The VAE's input: pictures resized by Lanczos, or values resized by picking the nearest, in [-1,
- * 1]. Values below 0 mean that they are in [-1, 1] already: then they are left so, with a warning,
- * as in diffusers.
+ * The VAE's input in [-1, 1]: pictures resized by Lanczos, or values resized by picking the
+ * nearest. Values that go below 0 count as values in [-1, 1] and stay, with a warning, as in
+ * diffusers.
  *
  * @param images Pictures, or values `[N, H, W, 3]` in [0, 1].
  * @param height Height in pixels, a multiple of the VAE's scale factor.
  * @param width Width in pixels, likewise.
  * @returns Values of shape `[N, height, width, 3]`.
- * @throws Error if there is no picture, if values are not `[N, H, W, 3]`, or if height or width is
- * not a positive integer.
+ * @throws When there is no picture, when values do not have the shape `[N, H, W, 3]`, or when
+ * height or width is not a positive integer.
  * @see diffusers `VideoProcessor.preprocess`
  */
 export function vaePixelValues(
@@ -98,7 +97,7 @@ export function vaePixelValues(
   const lowest = resized.data.reduce((least, value) => Math.min(least, value), 0);
   if (lowest < 0) {
     console.warn(
-      `The image values go down to ${lowest}, so they are taken as being in [-1, 1] already. Give values in [0, 1] instead.`,
+      `The image values go down to ${lowest}, so they are taken as values in [-1, 1]. Pass values in [0, 1] instead.`,
     );
     return resized;
   }
@@ -110,7 +109,7 @@ export function vaePixelValues(
  *
  * @param values `[B, F, H, W, 3]` in [0, 1].
  * @returns A list of F pictures for each of the B videos.
- * @throws Error if the shape is not `[B, F, H, W, 3]`.
+ * @throws When the shape is not `[B, F, H, W, 3]`.
  * @see diffusers `VaeImageProcessor.numpy_to_pil`
  */
 export function framesToImages({ data, shape }: FloatArray): RgbImage[][] {
@@ -120,7 +119,7 @@ export function framesToImages({ data, shape }: FloatArray): RgbImage[][] {
     );
   }
   const [videos, frames, height, width] = shape as [number, number, number, number, number];
-  const bytes = new Uint8ClampedArray(data.length); // rounds half to even by itself
+  const bytes = new Uint8ClampedArray(data.length); // rounds half to even
   for (let i = 0; i < data.length; i++) bytes[i] = Math.fround(data[i]! * 255);
   const count = height * width * 3;
   return Array.from({ length: videos }, (_, b) =>
@@ -133,8 +132,8 @@ export function framesToImages({ data, shape }: FloatArray): RgbImage[][] {
 }
 
 /**
- * Bytes as values in [-1, 1]. A loop, because `Float32Array.from` takes ten times as long for a
- * photograph.
+ * Bytes as values in [-1, 1]. For a photograph, `Float32Array.from` takes ten times as long as this
+ * loop.
  */
 function signedBytes(bytes: Uint8Array): Float32Array {
   const values = new Float32Array(bytes.length);
@@ -149,7 +148,7 @@ function signed(value: number): number {
 
 function joinPictures(pictures: FloatArray[]): FloatArray {
   const [first] = pictures;
-  if (!first) throw new Error('There is no picture in the list. Give one or more.');
+  if (!first) throw new Error('There is no picture in the list. Pass one or more.');
   const data = new Float32Array(pictures.length * first.data.length);
   pictures.forEach((picture, i) => {
     data.set(picture.data, i * first.data.length);

@@ -4,20 +4,20 @@
  */
 import type { FloatArray, RgbImage } from './image.ts';
 
-/** What one output value reads of its axis: inputs `start`, `start + 1`, ... with these weights. */
+/** The inputs of one output value along its axis: `start`, `start + 1`, ... and their weights. */
 interface Taps {
   start: number;
   weights: Int32Array;
 }
 
-const PRECISION_BITS = 22; // 32 less 8 of the pixel and 2 of overshoot
+const PRECISION_BITS = 22; // 32 without 8 of the pixel and 2 of overshoot
 
 /**
  * Resizes a picture as Pillow's `Image.resize((width, height), LANCZOS)` does, to the same bytes:
  * one pass along each axis, both on 8-bit values with 22-bit fixed-point weights. Equal to Pillow
- * 13; older ones never run the vertical pass first.
+ * 13; older versions never run the vertical pass first.
  *
- * @throws Error if the new size is not made of positive integers.
+ * @throws When the new size is not made of positive integers.
  * @see Pillow `src/libImaging/Resample.c`
  */
 export function resizeLanczos(image: RgbImage, width: number, height: number): RgbImage {
@@ -112,7 +112,7 @@ function sinc(x: number): number {
  * Resizes `[N, H, W, C]` values by picking the nearest, with the index rule of
  * `torch.nn.functional.interpolate(mode='nearest')`.
  *
- * @throws Error if the array has not four axes or the new size is not made of positive integers.
+ * @throws When the array does not have four axes or the new size is not made of positive integers.
  */
 export function resizeNearest(
   { data, shape }: FloatArray,
@@ -146,11 +146,11 @@ function nearestIndices(from: number, to: number): number[] {
 /**
  * Resizes `[N, H, W, C]` values as diffusers' `_resize_with_antialiasing`: a Gaussian blur matched
  * to the reduction, then bicubic interpolation with aligned corners. Equal to it up to float32
- * rounding. Only the rows and columns that the interpolation reads are blurred, which is what makes
- * large photographs fast.
+ * rounding. Only the rows and columns that the interpolation reads are blurred, so that large
+ * photographs are fast.
  *
- * @throws Error if the array has not four axes, or if its height or width is below 2 (the blur
- * mirrors at the borders).
+ * @throws When the array does not have four axes, or when its height or width is below 2, because
+ * the blur mirrors at the borders.
  * @see diffusers `pipelines/stable_video_diffusion/pipeline_stable_video_diffusion.py`
  */
 export function resizeWithAntialiasing(
@@ -180,7 +180,7 @@ export function resizeWithAntialiasing(
 }
 
 /**
- * Gaussian weights in float32 as torch computes them; the identity when the axis is not reduced.
+ * Gaussian weights in float32, as in torch; the identity when the axis is not reduced.
  */
 export function gaussianKernel(from: number, to: number): Float32Array {
   const sigma = Math.max((from / to - 1) / 2, 0.001);
@@ -194,8 +194,8 @@ export function gaussianKernel(from: number, to: number): Float32Array {
 }
 
 /**
- * Blurs the middle axis of `[outer, length, inner]`, mirrored at its ends without repeating them,
- * at the positions in `reads` only.
+ * Blurs the middle axis of `[outer, length, inner]` at the positions in `reads`. The axis is
+ * mirrored at its ends, which are not repeated.
  */
 function blurPass(
   data: Float32Array,
@@ -230,7 +230,8 @@ function mirror(index: number, length: number): number {
 }
 
 /**
- * The cubic weights of each output value, and which inputs they read: `taps` index into `reads`.
+ * The cubic weights of each output value, and the inputs that they apply to, as indices into
+ * `reads`.
  */
 interface BicubicTaps {
   reads: number[];
@@ -239,8 +240,7 @@ interface BicubicTaps {
 }
 
 function bicubicTaps(from: number, to: number): BicubicTaps {
-  // Coordinates are float32 in torch: at a few thousand pixels their rounding is well visible in
-  // the weights.
+  // Coordinates are float32 in torch. At a few thousand pixels their rounding shows in the weights.
   const scale = to > 1 ? Math.fround((from - 1) / (to - 1)) : 0;
   const places = Array.from({ length: to }, (_, i) => {
     const position = Math.fround(scale * i);

@@ -1,5 +1,5 @@
 /**
- * Uniform float32 numbers to normal ones, rounding for rounding as PyTorch does on x86
+ * Normal float32 numbers from uniform ones, with every rounding of PyTorch on x86
  * (`normal_fill_16_AVX2` in `ATen/native/cpu/DistributionTemplates.h`): Box-Muller over the Cephes
  * polynomials for log, sine and cosine.
  */

@@ -1,6 +1,6 @@
 /**
  * Random numbers equal to those of `torch.Generator('cpu')` and `torch.randn`, so that a diffusers
- * user's seed gives the same video.
+ * user's seed makes the same video.
  */
 import { normalFill } from './boxMuller.ts';
 import { MersenneTwister } from './mersenneTwister.ts';
@@ -9,14 +9,14 @@ const LOWEST_SEED = -(2n ** 63n);
 const HIGHEST_SEED = 2n ** 64n - 1n;
 
 /**
- * The seed as the unsigned 64-bit integer that torch makes of it. Throws if it's not an integer in
- * torch's range.
+ * The seed as the unsigned 64-bit integer that torch makes of it.
+ * @throws When it is not an integer in torch's range.
  */
 function toUint64(seed: number | bigint): bigint {
   const integer = typeof seed === 'bigint' || Number.isInteger(seed);
   if (!integer || BigInt(seed) < LOWEST_SEED || BigInt(seed) > HIGHEST_SEED) {
     throw new Error(
-      `\`seed\` has to be a whole number from -2^63 to 2^64 - 1 but is ${seed}. Numbers past 2^53 are exact as bigint only.`,
+      `\`seed\` has to be a whole number from -2^63 to 2^64 - 1 but is ${seed}. Numbers above 2^53 are exact only as bigint.`,
     );
   }
   return BigInt.asUintN(64, BigInt(seed));
@@ -29,23 +29,23 @@ function randomSeed(): bigint {
 }
 
 /**
- * A seeded source of normal numbers. Equal seeds and equal sequences of `randn` calls give the
+ * A seeded source of normal numbers. Equal seeds and equal sequences of `randn` calls draw the
  * numbers of `torch.randn(shape, generator=g)` with `g = torch.Generator('cpu').manual_seed(seed)`:
  * bit for bit those of an x86 processor for 16 or more values, and those of double precision
  * arithmetic, rounded, for fewer.
  */
 export class Generator {
-  /** The seed as an unsigned 64-bit integer, as `torch.Generator.initial_seed()` gives it. */
+  /** The seed as an unsigned 64-bit integer, as `torch.Generator.initial_seed()` returns it. */
   readonly initialSeed: bigint;
   private engine: MersenneTwister;
-  // Box-Muller gives two numbers; calls with fewer than 16 values keep the odd one for the next
+  // Box-Muller makes two numbers. Calls with fewer than 16 values keep the odd one for the next
   // such call.
   private spare: number | null = null;
 
   /**
    * @param seed A whole number from -2^63 to 2^64 - 1; only the lowest 32 bits count, as in torch.
    * Default: a random one.
-   * @throws If the seed is not such a number.
+   * @throws When the seed is not such a number.
    */
   constructor(seed: number | bigint = randomSeed()) {
     this.initialSeed = toUint64(seed);
@@ -54,9 +54,9 @@ export class Generator {
 
   /**
    * Draws standard normal numbers, as `torch.randn(shape, generator=this)` does, in row-major
-   * order. As there, fewer than 16 numbers come from another formula than 16 and more, so how draws
-   * are grouped into calls matters.
-   * @throws If `shape` holds anything but non-negative whole numbers.
+   * order. As in torch, a call for fewer than 16 numbers uses another formula than a call for more,
+   * so the grouping of draws into calls matters.
+   * @throws When `shape` holds anything but non-negative whole numbers.
    */
   randn(shape: readonly number[]): Float32Array {
     if (!shape.every((size) => Number.isInteger(size) && size >= 0)) {
@@ -70,7 +70,7 @@ export class Generator {
     return values;
   }
 
-  /** A generator in the same state that draws independently of this one from now on. */
+  /** A generator in the same state, which from now on draws independently of this one. */
   clone(): Generator {
     const copy = new Generator(this.initialSeed);
     copy.engine = this.engine.clone();

@@ -30,7 +30,7 @@ export class MersenneTwister {
     return (y ^ (y >>> 18)) >>> 0;
   }
 
-  /** A copy that goes on from the same place, independently. */
+  /** A copy in the same state, which draws independently. */
   clone(): MersenneTwister {
     const copy = new MersenneTwister(0);
     copy.state = this.state.slice();

@@ -28,7 +28,8 @@ function toChannelsLast(values: Float32Array, channels: number, pixels: number):
 }
 
 /**
- * The values of one draw per item from its own generator, or of one draw for all from a single one.
+ * The values of one draw for the whole batch from a single generator, or of a draw for each item
+ * from its own generator.
  */
 function draw(generator: Generator | readonly Generator[], shape: readonly number[]): Float32Array {
   if (generator instanceof Generator) return generator.randn(shape);
@@ -48,11 +49,11 @@ function draw(generator: Generator | readonly Generator[], shape: readonly numbe
 
 /**
  * Standard normal noise, drawn in diffusers' axis order and returned channels-last.
- * @param generator One generator for the whole tensor, or a list: item `i` of the batch is then a
- * draw of its own from generator `i` (a list of one acts as that one; surplus ones stay untouched).
+ * @param generator One generator for the whole tensor, or a list, whose generator `i` draws item
+ * `i` of the batch. A list of one acts as that one. Surplus generators draw nothing.
  * @param shape Diffusers' shape: `[B, F, C, h, w]`, `[B, C, H, W]`, ...
- * @returns `[B, F, h, w, C]`, `[B, H, W, C]`, ...; shapes of fewer than three axes as they are.
- * @throws If the list has fewer generators than the batch has items.
+ * @returns `[B, F, h, w, C]`, `[B, H, W, C]`, ...; shapes of fewer than three axes stay.
+ * @throws When the list has fewer generators than the batch has items.
  */
 export function randnTensor(
   generator: Generator | readonly Generator[],

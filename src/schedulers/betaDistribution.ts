@@ -39,6 +39,6 @@ function solve(target: number, a: number, b: number): number {
 export function betaPpf(p: number, a: number, b: number): number {
   const lowerHalf = incompleteBeta(0.5, a, b);
   const whole = lowerHalf + incompleteBeta(0.5, b, a);
-  // The series serves the lower half; the upper half is the lower one of the mirrored distribution.
+  // The series computes the lower half. The upper half is that of the mirrored distribution.
   return p * whole <= lowerHalf ? solve(p * whole, a, b) : 1 - solve((1 - p) * whole, b, a);
 }

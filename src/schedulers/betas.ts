@@ -1,7 +1,7 @@
 /**
- * The noise levels a model was trained with (`EulerDiscreteScheduler.__init__` of diffusers).
- * Arithmetic is float32 where torch's is: every operation rounds once. (torch's own square roots
- * may be off by one unit in the last place where it uses MKL.)
+ * The noise levels of training (`EulerDiscreteScheduler.__init__` of diffusers). Arithmetic is
+ * float32 where torch's is: every operation rounds once. (Where torch uses MKL, its square roots
+ * may differ by one unit in the last place.)
  */
 import type { EulerDiscreteSchedulerConfig } from './eulerDiscreteConfig.ts';
 
@@ -30,12 +30,12 @@ function cumprod(values: Float32Array): Float32Array {
   });
 }
 
-/** `linear`: betas evenly spaced. */
+/** `linear`: evenly spaced betas. */
 export function linearBetas(start: number, end: number, count: number): Float32Array {
   return linspaceFloat32(start, end, count);
 }
 
-/** `scaled_linear`: square roots of betas evenly spaced (latent diffusion). */
+/** `scaled_linear`: betas with evenly spaced square roots (latent diffusion). */
 export function scaledLinearBetas(start: number, end: number, count: number): Float32Array {
   return linspaceFloat32(Math.sqrt(start), Math.sqrt(end), count).map((root) => root * root);
 }
@@ -51,7 +51,10 @@ export function cosineBetas(count: number): Float32Array {
   );
 }
 
-/** Betas of the training schedule that a configuration asks for. Throws if it is unknown. */
+/**
+ * The betas of a configuration's training schedule.
+ * @throws When the schedule is unknown.
+ */
 export function trainingBetas(config: EulerDiscreteSchedulerConfig): Float32Array {
   const { trainedBetas, betaSchedule, betaStart, betaEnd, numTrainTimesteps } = config;
   if (trainedBetas) return Float32Array.from(trainedBetas);

@@ -42,15 +42,15 @@ export interface EulerStepOptions {
   noise?: tf.Tensor;
 }
 
-/** What `step` returns. Both tensors are the caller's to dispose. */
+/** The result of `step`. The caller disposes of both tensors. */
 export interface EulerStepOutput {
   /** The sample at the next noise level. */
   prevSample: tf.Tensor;
-  /** The clean sample that the model's output stands for. */
+  /** The clean sample that follows from the model's output. */
   predOriginalSample: tf.Tensor;
 }
 
-/** Receives one sentence for the user. */
+/** A function that receives a warning: one sentence for the user. */
 export type Warn = (message: string) => void;
 
 /**
@@ -65,14 +65,14 @@ export class EulerDiscreteScheduler {
   readonly order = 1;
   /** Betas of the training schedule. */
   readonly betas: Float32Array;
-  /** Share of signal left after each training step. */
+  /** The share of the signal that is left after each training step. */
   readonly alphasCumprod: Float32Array;
   /**
    * Noise levels of the run, the terminal one last; those of the whole training schedule before
    * `setTimesteps`.
    */
   sigmas: Float32Array;
-  /** What the model is told at each step. */
+  /** The model's timestep input at each step. */
   timesteps: Float32Array;
   /** Steps of the run; null before `setTimesteps`. */
   numInferenceSteps: number | null = null;
@@ -84,10 +84,10 @@ export class EulerDiscreteScheduler {
   private inputWasScaled = false;
 
   /**
-   * @param options What differs from diffusers' class defaults.
+   * @param options The options that differ from diffusers' class defaults.
    * @param warn Receives warnings, each once. Default: `console.warn`.
-   * @throws If an option has a wrong type, the beta schedule is unknown, or more than one kind of
-   * sigmas is asked for.
+   * @throws When an option has a wrong type, the beta schedule is unknown, or more than one kind of
+   * sigmas is chosen.
    */
   constructor(options: Partial<EulerDiscreteSchedulerConfig> = {}, warn: Warn = console.warn) {
     const config = completeConfig(options);
@@ -104,8 +104,7 @@ export class EulerDiscreteScheduler {
     this.warn = warn;
     this.betas = config.rescaleBetasZeroSnr ? rescaleZeroTerminalSnr(betas) : betas;
     this.alphasCumprod = alphasCumprodOf(this.betas);
-    // Not quite 0, so that the first sigma is finite: the smallest number that half precision
-    // knows.
+    // Not 0, so that the first sigma is finite: the smallest number of half precision.
     if (config.rescaleBetasZeroSnr) this.alphasCumprod[this.alphasCumprod.length - 1] = 2 ** -24;
 
     this.table = trainSigmas(this.alphasCumprod);
@@ -120,8 +119,8 @@ export class EulerDiscreteScheduler {
   }
 
   /**
-   * Makes a scheduler from a parsed `scheduler_config.json`. Unknown keys are ignored. Throws as
-   * the constructor does.
+   * Makes a scheduler from a parsed `scheduler_config.json`. Unknown keys are ignored.
+   * @throws When the constructor throws.
    */
   static fromConfig(json: Record<string, unknown>, warn?: Warn): EulerDiscreteScheduler {
     return new EulerDiscreteScheduler(configFromJson(json), warn);
@@ -148,21 +147,21 @@ export class EulerDiscreteScheduler {
     return this.currentIndex;
   }
 
-  /** Index that the run begins at, if `setBeginIndex` gave one. */
+  /** The index that `setBeginIndex` set, else null. */
   get beginIndex(): number | null {
     return this.firstIndex;
   }
 
-  /** Makes the run begin at this index of the schedule instead of looking the first timestep up. */
+  /** Begins the run at this index of the schedule, instead of at that of its first timestep. */
   setBeginIndex(beginIndex = 0): void {
     this.firstIndex = beginIndex;
   }
 
   /**
-   * Makes the schedule of a run and forgets the current step. Exactly one of the three may be
-   * given. Custom sigmas that don't descend to 0 give a warning.
-   * @throws In the cases of diffusers, for numbers that are none, and for unknown spacings,
-   * interpolations and final sigmas.
+   * Makes the schedule of a run and forgets the current step. Pass exactly one of a number of
+   * steps, `timesteps` and `sigmas`. Custom sigmas that do not descend to 0 cause a warning.
+   * @throws When diffusers does, when a value is not a finite number, or when the spacing, the
+   * interpolation or the final sigma is unknown.
    */
   setTimesteps(numInferenceSteps: number | null = null, custom: CustomSchedule = {}): void {
     const { sigmas, timesteps } = makeSchedule(this.config, this.table, numInferenceSteps, custom);
@@ -176,10 +175,10 @@ export class EulerDiscreteScheduler {
   }
 
   /**
-   * Index of a timestep in the schedule. Of several equal ones it is the second, so that a run that
-   * starts in the middle skips none (diffusers' rule; schedules that repeat their first timestep
-   * therefore lose a step and end with an error).
-   * @throws If the timestep is not in the schedule.
+   * The index of a timestep in the schedule. Of several equal ones it is the second, so that a run
+   * that starts in the middle skips none. This is diffusers' rule: a schedule that repeats its
+   * first timestep therefore loses a step and ends with an error.
+   * @throws When the timestep is not in the schedule.
    */
   indexForTimestep(timestep: number, timesteps: ArrayLike<number> = this.timesteps): number {
     const values = Array.from(timesteps);
@@ -202,11 +201,11 @@ export class EulerDiscreteScheduler {
 
   /**
    * Takes the sample to the next noise level.
-   * @param modelOutput What the model gave for the scaled sample.
+   * @param modelOutput The model's output for the scaled sample.
    * @param timestep One of `timesteps`.
-   * @param sample The sample, not scaled, of the same shape; channels-last if noise is to be drawn
-   * for it.
-   * @throws If the timestep is none of the schedule, or the schedule has ended.
+   * @param sample The sample before scaling, of the same shape. If `step` draws noise, it has to be
+   * channels-last.
+   * @throws When the timestep is not in the schedule, or the schedule has ended.
    */
   step(
     modelOutput: tf.Tensor,
@@ -258,9 +257,8 @@ export class EulerDiscreteScheduler {
   }
 
   /**
-   * Adds noise of the level that each sample's timestep has: `samples + noise * sigma`. After
-   * `setBeginIndex`, the level of the current step, or else of the first one, whatever the
-   * timesteps.
+   * Adds noise of the level of each sample's timestep: `samples + noise * sigma`. After
+   * `setBeginIndex`, the level is that of the current step, or before it of the first one.
    * @param timesteps One for each sample of the batch, or one for all.
    */
   addNoise(originalSamples: tf.Tensor, noise: tf.Tensor, timesteps: ArrayLike<number>): tf.Tensor {
@@ -314,9 +312,7 @@ export class EulerDiscreteScheduler {
     return sigma;
   }
 
-  /**
-   * Throws if a timestep looks like a counter: a whole number that is no timestep of the schedule.
-   */
+  /** Throws when a timestep looks like a counter: a whole number that is not in the schedule. */
   private refuseIndices(method: string, timesteps: number[]): void {
     if (timesteps.some((t) => Number.isInteger(t) && !this.timesteps.includes(t))) {
       throw new Error(

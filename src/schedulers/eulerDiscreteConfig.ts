@@ -6,7 +6,7 @@ import { snakeCase } from '../text/cases.ts';
 
 /** Options of `EulerDiscreteScheduler`, with diffusers' names in camelCase. */
 export interface EulerDiscreteSchedulerConfig {
-  /** Steps the model was trained with. Default 1000. */
+  /** The number of steps in training. Default 1000. */
   numTrainTimesteps: number;
   /** First beta of the training schedule. Default 0.0001. */
   betaStart: number;
@@ -15,11 +15,11 @@ export interface EulerDiscreteSchedulerConfig {
   /** How betas go from first to last. Default `linear`. */
   betaSchedule: 'linear' | 'scaled_linear' | 'squaredcos_cap_v2';
   /**
-   * Betas of the training schedule themselves, instead of the three options above. Default: none.
+   * The betas of the training schedule, instead of the three options above. Default: none.
    */
   trainedBetas: number[] | null;
   /**
-   * What the model predicts: the noise, the clean sample (two names), or the velocity. Default
+   * The model's output: the noise, the clean sample (two names), or the velocity. Default
    * `epsilon`.
    */
   predictionType: 'epsilon' | 'sample' | 'original_sample' | 'v_prediction';
@@ -35,11 +35,11 @@ export interface EulerDiscreteSchedulerConfig {
   sigmaMin: number | null;
   /** Highest noise level of these three kinds. Default: the first of the plain schedule. */
   sigmaMax: number | null;
-  /** Which training steps a run visits. Default `linspace`. */
+  /** The rule by which a run chooses training steps. Default `linspace`. */
   timestepSpacing: 'linspace' | 'leading' | 'trailing';
   /**
-   * What the model is told: the training step, or (with `v_prediction`) a quarter of the noise
-   * level's logarithm. Default `discrete`.
+   * The model's timestep: the training step, or (with `v_prediction`) a quarter of the logarithm of
+   * the noise level. Default `discrete`.
    */
   timestepType: 'discrete' | 'continuous';
   /** Added to the steps of the `leading` spacing. Default 0. */
@@ -92,8 +92,7 @@ const list: Check = [
   (value) => Array.isArray(value) && value.length >= 2 && value.every(Number.isFinite),
 ];
 
-// Only the kind of each value: which strings are allowed is said where they are used, in diffusers'
-// words.
+// Only the kind of each value: the code that uses a string checks it, with diffusers' message.
 const CHECKS: Record<keyof EulerDiscreteSchedulerConfig, Check> = {
   numTrainTimesteps: count,
   betaStart: finite,
@@ -115,8 +114,9 @@ const CHECKS: Record<keyof EulerDiscreteSchedulerConfig, Check> = {
 };
 
 /**
- * Fills in defaults where a value is missing or null. Throws on the first value of a wrong kind,
- * under the name that `nameOf` gives its option.
+ * Fills in defaults where a value is missing or null. `nameOf` makes a key of `values` from an
+ * option's name.
+ * @throws When a value is of a wrong kind.
  */
 function complete(
   values: Record<string, unknown>,
@@ -136,7 +136,10 @@ function complete(
   return config as unknown as EulerDiscreteSchedulerConfig;
 }
 
-/** The whole configuration from some of its options. Throws on values of a wrong type. */
+/**
+ * The whole configuration from some of its options.
+ * @throws When a value has a wrong type.
+ */
 export function completeConfig(
   options: Partial<EulerDiscreteSchedulerConfig>,
 ): EulerDiscreteSchedulerConfig {
@@ -144,8 +147,8 @@ export function completeConfig(
 }
 
 /**
- * The configuration in a parsed `scheduler_config.json`; unknown keys are ignored. Throws on values
- * of a wrong type.
+ * The configuration in a parsed `scheduler_config.json`. Unknown keys are ignored.
+ * @throws When a value has a wrong type.
  */
 export function configFromJson(json: Record<string, unknown>): EulerDiscreteSchedulerConfig {
   return complete(json, snakeCase);

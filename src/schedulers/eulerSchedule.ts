@@ -1,5 +1,5 @@
 /**
- * The schedule of one sampling run: its noise levels and what the model is told at each
+ * The schedule of one sampling run: its noise levels and the model's timestep at each
  * (`EulerDiscreteScheduler.set_timesteps` of diffusers).
  */
 import type { EulerDiscreteSchedulerConfig } from './eulerDiscreteConfig.ts';
@@ -19,7 +19,7 @@ export interface Schedule {
   timesteps: Float32Array;
 }
 
-/** A schedule of the caller's own: one of the two. */
+/** A custom schedule: timesteps or noise levels. */
 export interface CustomSchedule {
   /** Training timesteps to visit, normally descending. */
   timesteps?: readonly number[] | null;
@@ -30,8 +30,8 @@ export interface CustomSchedule {
 const KINDS = ['useKarrasSigmas', 'useExponentialSigmas', 'useBetaSigmas'] as const;
 
 /**
- * Whether the model is told the logarithm of the noise level instead of a training step. Throws on
- * an unknown `timestepType`.
+ * Whether the model's timesteps are logarithms of noise levels instead of training steps.
+ * @throws When `timestepType` is unknown.
  */
 export function isContinuous({
   timestepType,
@@ -66,8 +66,8 @@ function checkNumbers(
 }
 
 /**
- * Throws unless exactly one kind of schedule is asked for, of sensible numbers, that this
- * configuration can follow.
+ * @throws When not exactly one kind of schedule is chosen, its numbers are not sensible, or the
+ * configuration cannot follow it.
  */
 function checkRequest(
   config: EulerDiscreteSchedulerConfig,
@@ -142,7 +142,7 @@ function plainSigmas(
   }
 }
 
-/** Noise levels of a special kind, if the configuration asks for one. */
+/** Noise levels of the kind that the configuration chooses, or null for plain ones. */
 function specialSigmas(
   config: EulerDiscreteSchedulerConfig,
   plain: number[],
@@ -175,8 +175,8 @@ function terminalSigma(
  * The schedule of a run.
  * @param table Training sigmas, ascending.
  * @param steps Number of steps, or null with a custom schedule.
- * @throws If not exactly one of the three is given, or the configuration does not allow it or is
- * unknown.
+ * @throws When not exactly one of `steps`, timesteps and sigmas is set, when the configuration does
+ * not allow it, or when an option of it is unknown.
  */
 export function makeSchedule(
   config: EulerDiscreteSchedulerConfig,
@@ -208,7 +208,7 @@ export function makeSchedule(
   };
 }
 
-/** What is odd about custom noise levels: sentences for the caller, none if they descend to 0. */
+/** Warnings about custom noise levels: none if they descend to 0. */
 export function scheduleWarnings(sigmas: readonly number[]): string[] {
   const found: string[] = [];
   if (sigmas.some((sigma, i) => i > 0 && sigma >= sigmas[i - 1]!)) {

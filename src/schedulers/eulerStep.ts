@@ -28,7 +28,10 @@ export function churn(
   return tf.add(sample, tf.mul(tf.mul(noise, f32(sNoise)), added));
 }
 
-/** The clean sample that a model's output stands for. Throws on an unknown `predictionType`. */
+/**
+ * The clean sample that follows from a model's output.
+ * @throws When `predictionType` is unknown.
+ */
 export function predictOriginalSample(
   modelOutput: tf.Tensor,
   sample: tf.Tensor,

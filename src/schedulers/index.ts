@@ -1,4 +1,4 @@
-/** Schedulers and the schedules they are made of. */
+/** Schedulers and the functions that make their schedules. */
 export { betaPpf } from './betaDistribution.ts';
 export {
   alphasCumprodOf,

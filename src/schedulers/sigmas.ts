@@ -45,8 +45,8 @@ export function betaSigmas(
 }
 
 /**
- * Noise levels at `timesteps`, interpolated in the table of training sigmas; its end values outside
- * of it (`numpy.interp`).
+ * Noise levels at `timesteps`, interpolated in the table of training sigmas. Outside of the table
+ * they are its end values (`numpy.interp`).
  */
 export function interpolateSigmas(timesteps: ArrayLike<number>, table: Float32Array): number[] {
   const last = table.length - 1;
@@ -73,8 +73,8 @@ export function logLinearSigmas(steps: number, table: Float32Array): number[] {
  * The training timestep, with fraction, that has the noise level `sigma`: linear in the logarithm,
  * limited to the table's ends.
  * @param logTable Logarithms of the training sigmas, ascending.
- * @param round Rounds each operation: `Math.fround` where diffusers works on float32 numbers, none
- * by default.
+ * @param round Rounds each operation: `Math.fround` where diffusers works on float32 numbers. The
+ * default does not round.
  */
 export function sigmaToTimestep(
   sigma: number,

@@ -1,5 +1,5 @@
 /**
- * Which training timesteps a sampling run visits (table 2 of Lin et al. 2023, "Common Diffusion
+ * The training timesteps that a sampling run visits (table 2 of Lin et al. 2023, "Common Diffusion
  * Noise Schedules and Sample Steps are Flawed").
  */
 import { linspace } from './sigmas.ts';

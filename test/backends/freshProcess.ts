@@ -1,10 +1,10 @@
-/** Runs a few lines on backends in a process of their own, which has to end by itself. */
+/** Runs a few lines on backends in a separate process, which has to end by itself. */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
-/** The driver that Debian's chromium-common brings: WebGPU without a graphics card. */
+/** The driver in Debian's chromium-common: WebGPU without a graphics card. */
 export const swiftShader = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
 const preamble = `
@@ -18,9 +18,9 @@ const give = (value) => console.log('RESULT ' + JSON.stringify(value));
 `;
 
 /**
- * Runs JavaScript with `tf`, this package's backend functions, `messageOf(action)` and
- * `give(value)` at hand.
- * @returns What the last `give` was given.
+ * Runs JavaScript that can use `tf`, this package's backend functions, `messageOf(action)` and
+ * `give(value)`.
+ * @returns The value of the last `give`.
  */
 export function inFreshProcess<T>(code: string, env: NodeJS.ProcessEnv = {}): Promise<T> {
   const args = ['--import', 'tsx', '--input-type=module', '--eval', preamble + code];
@@ -36,7 +36,8 @@ export function inFreshProcess<T>(code: string, env: NodeJS.ProcessEnv = {}): Pr
           .split('\n')
           .filter((line) => line.startsWith('RESULT '))
           .at(-1);
-        if (result === undefined) return reject(new Error(`Nothing was given: ${stdout}${stderr}`));
+        if (result === undefined)
+          return reject(new Error(`The process returned nothing: ${stdout}${stderr}`));
         resolve(JSON.parse(result.slice('RESULT '.length)) as T);
       },
     );

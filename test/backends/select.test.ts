@@ -1,4 +1,4 @@
-/** Choosing a backend: what each gives when it is there, and says when it is not. */
+/** Choosing a backend: each computes where it is available, and says how to get it elsewhere. */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import {
 } from '../../src/backends/index.ts';
 import { inFreshProcess, swiftShader } from './freshProcess.ts';
 
-/** What each backend says when it cannot be used. */
+/** The message of each backend when it cannot be used. */
 const absence: Record<BackendName, RegExp> = {
   tensorflow:
     /^The tensorflow backend is (not installed|unusable \(.+\))\. `svd setup tensorflow` .*`npm install @tensorflow\/tfjs-node`/,

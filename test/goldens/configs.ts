@@ -1,18 +1,18 @@
 /**
- * The configurations of the models in svd-goldens.json, which holds only their outputs; number and
- * size of weights are compared.
+ * The configurations of the models in svd-goldens.json, which holds only their outputs. Tests
+ * compare the number and size of the weights.
  */
 import { testBackend } from '../setup.ts';
 
 /**
- * Whether only the smallest model of each kind is run: the cpu backend needs minutes for some of
- * the others.
+ * Whether only the smallest model of each kind runs: the cpu backend needs minutes for some of the
+ * others.
  */
 export const smallOnly = testBackend === 'cpu';
 
 const small = ['vae_L1', 'clip_gelu_p4', 'unet_heads_tuple'];
 
-/** Those of `configs` that are run on this backend, by name. */
+/** Those of `configs` that run on this backend, by name. */
 export const runHere = <T>(configs: Record<string, T>): [string, T][] =>
   Object.entries(configs).filter(([name]) => !smallOnly || small.includes(name));
 

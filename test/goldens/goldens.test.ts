@@ -1,6 +1,6 @@
 /**
- * Every number of svd-goldens.json; the modules beside this file compare them, and this one sees to
- * it that none is left out.
+ * Every number of svd-goldens.json. The modules beside this file compare them, and this one checks
+ * that none is left out.
  */
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
@@ -21,7 +21,7 @@ const elsewhere: Record<string, string> = {
 };
 
 describe('svd-goldens.json', () => {
-  // Holds only for a run of the whole file: what a filter leaves out is not compared.
+  // Holds only for a run of the whole file: a filter leaves out comparisons.
   it('has no number that is not compared', () => {
     const here = uncompared().filter((leaf) => !leaf.startsWith('rule /'));
     const left = here.filter(

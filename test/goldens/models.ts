@@ -14,7 +14,7 @@ import { fillByName, inputValues } from '../harness/nameHash.ts';
 import { recordOutputs } from '../harness/stages.ts';
 import { clips, runHere, unets, vaes } from './configs.ts';
 
-/** Number and size of the weights, which hold our guess of the configuration against the file. */
+/** Checks number and size of the weights, which show whether the configuration is the file's. */
 function expectWeights(model: AnyBlock, name: string): void {
   const parameters = model.parameters();
   expect(parameters).to.have.lengthOf(golden('models', name, 'tensors'));
@@ -26,8 +26,8 @@ function expectWeights(model: AnyBlock, name: string): void {
 }
 
 /**
- * How far diffusers' own float32 run is from its float64 run: the ground on which the file states
- * its tolerance.
+ * Checks the distance of diffusers' float32 run from its float64 run, on which the file's tolerance
+ * rests.
  */
 function expectSmallNoise(...keys: string[]): void {
   expect(golden('models', ...keys)).to.be.below(VALUE_TOLERANCE / 20);
@@ -92,7 +92,7 @@ describe('image encoder numbers of svd-goldens.json', () => {
 });
 
 /**
- * Rows in the number that diffusers has: it repeats what we compute once per video or per timestep.
+ * Repeats rows that we compute once per video or per timestep to the number that diffusers has.
  */
 function repeatRows(x: tf.Tensor, rows: number): tf.Tensor {
   return tf.tile(x, [rows / (x.shape[0] as number), ...Array(x.rank - 1).fill(1)]);
@@ -138,8 +138,8 @@ describe('UNet numbers of svd-goldens.json', () => {
       expectSummary(plain, 'models', name, 'out');
       expectSmallNoise(name, 'f32_vs_f64_maxdiff');
 
-      // Feed-forwards in slices change nothing in diffusers beyond the order of sums, so the sliced
-      // run has to meet the plain numbers.
+      // In diffusers, feed-forwards in slices change only the order of sums, so the sliced run has
+      // to agree with the plain numbers.
       expectSmallNoise(name, 'maxdiff_chunk_dim0');
       unet.enableForwardChunking(1, 0);
       expectSummary(await predict(10), 'models', name, 'out_timestep_10');

@@ -16,12 +16,12 @@ import { expectNumbers, expectSummary, golden, goldenNames } from '../harness/go
 import { inputValues, lcg, uniforms } from '../harness/nameHash.ts';
 
 /**
- * Lists are stored with six or seven digits behind the point; ops in float32 add an error in the
+ * Lists are stored with six or seven digits after the point. Ops in float32 add an error in the
  * last of them.
  */
 const DIGITS = 2e-6;
 
-/** Values of a tensor of ours, freed. */
+/** The values of a tensor, which is freed. */
 async function valuesOf(make: () => tf.Tensor): Promise<number[]> {
   const tensor = tf.tidy(make);
   const values = Array.from(await tensor.data());

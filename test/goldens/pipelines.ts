@@ -1,6 +1,6 @@
 /**
  * Whole sampling calls against svd-goldens.json: latents in diffusers' axis order, frames as
- * diffusers gives them.
+ * diffusers returns them.
  */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';

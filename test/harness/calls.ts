@@ -1,6 +1,7 @@
-/** The sampling calls that the fixtures of pipelines are about. */
+/** The sampling calls of the fixtures of pipelines. */
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
+import { camelCaseConfig } from '../../src/checkpoints/index.ts';
 import { loadImage } from '../../src/media/loadImage.ts';
 import type { FloatArray, GenerateOptions, ImageInput } from '../../src/pipelines/types.ts';
 import { Generator } from '../../src/random/generator.ts';
@@ -16,20 +17,16 @@ interface Arguments {
   [name: string]: unknown;
 }
 
-/** The options of the fixture's call, with our names. */
+/** The options of the fixture's call, under our names. */
 export function optionsOf({
   tensors,
   ...fixture
 }: Fixture): GenerateOptions & { outputType: 'array' | 'latent'; returnDict?: true } {
   const args = JSON.parse(fixture.metadata.args) as Arguments;
   const { images: _, image: __, seeds, latents, callback_scale, output_type, ...rest } = args;
-  const camel = Object.entries(rest).map(([key, value]) => [
-    key.replace(/_(.)/g, (_, c) => c.toUpperCase()),
-    value,
-  ]);
   const generators = seeds.map((seed) => new Generator(seed));
   return {
-    ...Object.fromEntries(camel),
+    ...camelCaseConfig(rest),
     generator: generators.length === 1 ? generators[0] : generators,
     latents: latents && videos(tensors['input.latents']),
     outputType: output_type === 'latent' ? 'latent' : 'array',

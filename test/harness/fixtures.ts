@@ -1,4 +1,4 @@
-/** Reading of reference tensors that diffusers computed, and comparison with ours. */
+/** Reads reference tensors that diffusers computed, and compares ours with them. */
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
@@ -26,7 +26,7 @@ export interface Fixture {
 }
 
 /**
- * Names of the fixtures in a folder of test/fixtures, optionally those that start with `prefix`.
+ * The names of the fixtures in a folder of test/fixtures, or of those that start with `prefix`.
  */
 export function fixtureNames(folder: string, prefix = ''): string[] {
   return readdirSync(root + folder)
@@ -83,12 +83,11 @@ export function relativeL2(actual: ArrayLike<number>, expected: ArrayLike<number
   return compareTensors({ data: actual, shape }, { data: expected, shape }).relativeL2;
 }
 
-/** Largest distances seen by `expectClose`, by name of the suite, for the tolerance table. */
+/** The largest distances in `expectClose`, by name of the suite, for the tolerance table. */
 export const measured = new Map<string, number>();
 
 /**
- * Expects a tensor of ours to equal a reference tensor within `tolerance` (relative L2), and frees
- * it.
+ * Expects our tensor to equal a reference tensor within `tolerance` (relative L2), and frees it.
  */
 export async function expectClose(
   actual: tf.Tensor,
@@ -107,8 +106,8 @@ export async function expectClose(
 }
 
 /**
- * A tensor of ours in diffusers' axis order, freed. `axes` are diffusers', `numFrames` splits
- * `[B*F, H, W, C]` into videos.
+ * The values of our tensor in diffusers' order of `axes`; `numFrames` splits `[B*F, H, W, C]` into
+ * videos. Frees the tensor.
  */
 export async function toTheirs(
   tensor: tf.Tensor,

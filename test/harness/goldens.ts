@@ -1,10 +1,9 @@
 /**
  * The numbers of svd-goldens.json, with a record of which of them were compared.
  *
- * Tolerance: the file's rule says that its models are conditioned so well that a float32 port
- * agrees within 1e-4 on every value, so each stored value has to agree within 1e-4. A sum of N
- * values may be off by sqrt(N) times as much, as independent errors add up; stored sums are rounded
- * to four digits besides.
+ * Tolerance: the file's rule says that a float32 port of its models agrees within 1e-4 on every
+ * value, so each stored value has to agree within 1e-4. Independent errors add up, so a sum of N
+ * values may differ by sqrt(N) times as much. Stored sums are also rounded to four digits.
  */
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
@@ -24,7 +23,7 @@ const isNode = (value: Json): value is { [key: string]: Json } =>
 
 const pathOf = (keys: string[]) => keys.join(' / ');
 
-/** Paths of everything below `value` that is no object. */
+/** Paths of everything below `value` that is not an object. */
 function leavesBelow(value: Json, keys: string[]): string[] {
   return isNode(value)
     ? Object.entries(value).flatMap(([key, child]) => leavesBelow(child, [...keys, key]))
@@ -39,14 +38,14 @@ function find(keys: string[]): Json {
   }, goldens);
 }
 
-/** The golden at a path, for a comparison: everything below it counts as compared. */
+/** The golden at a path. Everything below it then counts as compared. */
 export function golden<T = number>(...keys: string[]): T {
   const value = find(keys);
   for (const leaf of leavesBelow(value, keys)) compared.add(leaf);
   return value as T;
 }
 
-/** The names below a path; nothing counts as compared. */
+/** The names below a path. None of them counts as compared. */
 export function goldenNames(...keys: string[]): string[] {
   return Object.keys(find(keys) as object);
 }
@@ -74,7 +73,7 @@ export interface Values {
   shape: number[];
 }
 
-/** What the file stores of a tensor. */
+/** The file's summary of a tensor. */
 export function summaryOf({ data, shape }: Values): Required<Summary> {
   const values = Array.from(data);
   const half = Math.floor(values.length / 2);
@@ -91,7 +90,7 @@ export function summaryOf({ data, shape }: Values): Required<Summary> {
   };
 }
 
-/** How `actual` departs from the summary at a path, field by field; empty if it agrees. */
+/** The fields in which `actual` differs from the summary at a path, with the differences. */
 export function departures(actual: Values, ...keys: string[]): string[] {
   const expected = golden<Summary>(...keys);
   const ours = summaryOf(actual);

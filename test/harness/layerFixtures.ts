@@ -8,7 +8,7 @@ import { type Fixture, toOurs } from './fixtures.ts';
 
 type BlockClass = new (args: Record<string, unknown>) => AnyBlock;
 
-/** Ours for the classes whose names or arguments PyTorch spells otherwise. */
+/** Our layers for the classes whose names or arguments differ in PyTorch. */
 const builders: Record<string, (config: Record<string, unknown>) => AnyBlock> = {
   Conv2d: ({ kernelSize, ...rest }) =>
     make('Conv2d', { ...rest, kernelSize: [kernelSize].flat()[0] }),
@@ -27,7 +27,7 @@ function make(name: string, config: Record<string, unknown>): AnyBlock {
   return new Class!(config);
 }
 
-/** The layer that a fixture is about, not yet built. */
+/** The layer of a fixture, not yet built. */
 export function layerOf(fixture: Fixture): AnyBlock {
   return (builders[fixture.class] ?? ((config) => make(fixture.class, config)))(fixture.config);
 }
@@ -50,8 +50,8 @@ export function inputsOf(fixture: Fixture): tf.Tensor[] {
   return (
     names
       .sort((a, b) => rank(a) - rank(b) || a.localeCompare(b))
-      // The blocks of the UNet and the VAE always treat their frames as a video, which is what an
-      // indicator of zeros says.
+      // The blocks of the UNet and the VAE always treat their frames as a video. An indicator of
+      // zeros says the same.
       .filter((name) => name !== 'input.image_only_indicator' || takesIndicator(fixture))
       .map((name) => toOurs(fixture.tensors[name]!))
   );
@@ -61,8 +61,8 @@ const takesIndicator = ({ class: name }: Fixture) =>
   ['AlphaBlender', 'SpatioTemporalResBlock', 'TransformerSpatioTemporalModel'].includes(name);
 
 /**
- * A fixture's call arguments: where PyTorch sees the frames in a 5-D shape, our layers are told
- * their number.
+ * A fixture's call arguments. PyTorch sees the number of frames in a 5-D shape; our layers take it
+ * as an argument.
  */
 export function kwargsOf({ kwargs, tensors }: Fixture): Record<string, unknown> {
   const video = Object.values(tensors).find(({ axes }) => axes === 'BCFHW');

@@ -1,6 +1,6 @@
 /**
- * One small instance of every layer, with inputs whose first axis is the same four items, as
- * `model.fit` wants it.
+ * One small instance of every layer, with inputs whose first axis has the same four items, as
+ * `model.fit` needs it.
  */
 import * as tf from '@tensorflow/tfjs';
 import type { AnyBlock, CallArgs } from '../../src/layers/index.ts';

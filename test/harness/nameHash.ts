@@ -1,6 +1,6 @@
 /**
- * Values made from names alone, by the rule that svd-goldens.json states, so that fixtures need not
- * hold weights.
+ * Values made only from names, by the rule in svd-goldens.json, so that fixtures need not hold
+ * weights.
  */
 import * as tf from '@tensorflow/tfjs';
 import { checkpointShape, memorySource } from '../../src/checkpoints/index.ts';
@@ -37,7 +37,7 @@ export function weightValues(key: string, shape: number[]): Float32Array {
   return Float32Array.from(u, (v) => v * scale);
 }
 
-/** Gives every weight of `block` its name-hash value. `prefix` is put in front of the keys. */
+/** Sets every weight of `block` to the values of its key. */
 export async function fillByName(block: AnyBlock): Promise<void> {
   if (!block.built) block.build();
   const tensors = block.parameters().map((parameter) => {

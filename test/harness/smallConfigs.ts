@@ -1,6 +1,9 @@
 import type { ModelConfigs } from '../../src/memory/stages.ts';
 
-/** Models that are planned fast. The VAE has the published factor, so that decoding takes most. */
+/**
+ * Models that are planned fast. The VAE has the published factor, so that decoding needs the most
+ * memory.
+ */
 export const smallConfigs: ModelConfigs = {
   unet: {
     ...{

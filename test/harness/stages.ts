@@ -1,10 +1,10 @@
-/** Recording of what the blocks inside a model put out. */
+/** Records the outputs of the blocks inside a model. */
 import * as tf from '@tensorflow/tfjs';
 import { type AnyBlock, type Steps, StepwiseBlock } from '../../src/layers/index.ts';
 
 /**
- * From now on keeps a copy of the (last) output of every block below `model`, by its path. The
- * copies are the receiver's.
+ * Keeps a copy of the (last) output of every block below `model` from now on, by its path. The
+ * caller disposes of the copies.
  */
 export function recordOutputs(model: AnyBlock): Map<string, tf.Tensor> {
   const outputs = new Map<string, tf.Tensor>();

@@ -1,11 +1,11 @@
-/** Saving and loading of TensorFlow.js models. */
+/** Saves and loads TensorFlow.js models. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 
 /**
- * Saves a model and loads it again: through files where the backend brings their handler, otherwise
+ * Saves a model and loads it again: through files where the backend has a handler for them, else
  * through memory.
  */
 export async function throughStorage(model: tf.LayersModel): Promise<tf.LayersModel> {

@@ -63,7 +63,8 @@ export const tinyPipeline = () => pipelineByName(components);
 export const picture = inputPicture('picture', 20, 12);
 export const otherPicture = inputPicture('other picture', 20, 12);
 
-/** Options of a call that takes some tenths of a second. Returns `{ frames }`. */
+/** Options of a call that returns `{ frames }`. */
 export type Options = Omit<GenerateOptions, 'returnDict' | 'outputType'>;
 
+/** A call that takes some tenths of a second. */
 export const options: Options = { height: 8, width: 16, numFrames: 2, numInferenceSteps: 2 };

@@ -287,7 +287,7 @@ describe('exportToVideo', () => {
       '`fps` has to be a number from 0.1 to 240 but is 0',
     );
     refuses(
-      'a rate that is no number',
+      'a rate that is not a number',
       two,
       'no.webp',
       { fps: Number.NaN },
@@ -319,7 +319,7 @@ describe('exportToVideo', () => {
   });
 
   for (const ending of ['.mp4', '.webp', '.gif', '/']) {
-    it(`leaves the earlier output ${ending} alone when it is aborted`, async () => {
+    it(`keeps the earlier output ${ending} when it is aborted`, async () => {
       const path = join(folder, `aborted${ending}`);
       await exportToVideo(frames(2, 8, 8), path);
       const read = () => readFile(ending === '/' ? join(path, '0000.png') : path);

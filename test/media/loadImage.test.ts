@@ -24,7 +24,7 @@ async function messageOf(promise: Promise<unknown>): Promise<string> {
 }
 
 describe('loadImage', () => {
-  describe('gives the same bytes as Pillow for', () => {
+  describe('returns the same bytes as Pillow for', () => {
     for (const [path, expected] of Object.entries(pillow)) {
       it(path, async () => {
         const { width, height, data } = await loadImage(path);
@@ -155,7 +155,7 @@ describe('loadImage', () => {
       /is damaged or cut short/,
     );
     refuses(
-      'a header alone',
+      'only a header',
       'header.png',
       () => part(`${FOLDER}/rgb.png`, 0.004),
       /is damaged or cut short/,

@@ -25,7 +25,7 @@ describe('outputFormat', () => {
     expect(formats).to.deep.equal(['mp4', 'mp4', 'webp', 'gif', 'safetensors', 'png', 'png']);
   });
 
-  it('lists the endings when there is no known one', () => {
+  it('lists the endings when a path has none of them', () => {
     for (const path of ['', 'video', 'video.avi', 'mp4', 'video.mp4.part']) {
       expect(() => outputFormat(path)).to.throw(
         `"${path}" ends in none of the known ways. Use .mp4, .webp, .gif, .safetensors, or / for`,
@@ -59,11 +59,11 @@ describe('checkOutput', () => {
       'video.mov': /ends in none of the known ways/,
       'nowhere/a.mp4': /cannot be written: there is no folder .*nowhere\. Create it first\./,
       'nowhere/frames/': /cannot be written: there is no folder .*nowhere\. Create it first\./,
-      'file/a.mp4': /cannot be written: .*file is not a folder\. Give another path\./,
-      'file/': /file\/" is a file, not a folder\. Give another folder\./,
-      'folder.mp4': /folder\.mp4" is a folder\. Give the name of a file/,
+      'file/a.mp4': /cannot be written: .*file is not a folder\. Use another path\./,
+      'file/': /file\/" is a file, not a folder\. Use another folder\./,
+      'folder.mp4': /folder\.mp4" is a folder\. Use the name of a file/,
       'documents/':
-        /documents\/" holds "letter\.txt", and frames would replace it all\. Give a new or an empty folder\./,
+        /documents\/" holds "letter\.txt", and frames would replace it all\. Use a new or an empty folder\./,
     };
     for (const [name, reason] of Object.entries(reasons))
       expect(await messageOf(checkOutput(join(folder, name)))).to.match(reason);

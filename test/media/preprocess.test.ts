@@ -8,15 +8,16 @@ import {
   framesToImages,
   vaePixelValues,
 } from '../../src/media/preprocess.ts';
-import { bytes, decodeFloats, type EncodedFloats, largestDifference, uniform } from './numbers.ts';
+import { inputPicture, uniforms } from '../harness/nameHash.ts';
+import { decodeFloats, type EncodedFloats, largestDifference } from './numbers.ts';
 
 const numbers = JSON.parse(readFileSync('test/fixtures/media/resizing.json', 'utf8'));
-const small: RgbImage = { width: 20, height: 15, data: bytes('media.small', 20 * 15 * 3) };
-const large: RgbImage = { width: 70, height: 50, data: bytes('media.large', 70 * 50 * 3) };
+const small: RgbImage = inputPicture('media.small', 20, 15);
+const large: RgbImage = inputPicture('media.large', 70, 50);
 
 /** The numbers named `name`, made for [1, 3, H, W], as [1, H, W, 3]. */
 function values(name: string, height: number, width: number, low: number): FloatArray {
-  const planes = uniform(name, 3 * height * width);
+  const planes = uniforms(name, 3 * height * width);
   const data = Float32Array.from(
     planes,
     (_, i) => low + ((planes[(i % 3) * height * width + Math.floor(i / 3)]! + 1) / 2) * (1 - low),
@@ -118,7 +119,7 @@ describe('vaePixelValues', () => {
     });
     expectEqual(result!, numbers.vae_signed, 0);
     expect(warnings).to.have.length(1);
-    expect(warnings[0]).to.match(/down to -0\.99.*taken as being in \[-1, 1\]/);
+    expect(warnings[0]).to.match(/down to -0\.99.*taken as values in \[-1, 1\]/);
   });
 
   it('refuses an empty list, impossible sizes and values of another shape', () => {

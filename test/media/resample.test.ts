@@ -8,7 +8,8 @@ import {
   resizeNearest,
   resizeWithAntialiasing,
 } from '../../src/media/resample.ts';
-import { bytes, decodeFloats, type EncodedFloats, largestDifference, uniform } from './numbers.ts';
+import { inputPicture, uniforms } from '../harness/nameHash.ts';
+import { decodeFloats, type EncodedFloats, largestDifference } from './numbers.ts';
 
 interface Antialiased {
   name: string;
@@ -35,7 +36,7 @@ describe('resizeLanczos', () => {
     [73, 40],
     [73, 41],
   ] as const) {
-    it(`gives Pillow's bytes for a photograph of 83 x 61 at ${width} x ${height}`, async () => {
+    it(`returns Pillow's bytes for a photograph of 83 x 61 at ${width} x ${height}`, async () => {
       const input = await loadImage(`${FOLDER}/resampled/input.png`);
       expect(resizeLanczos(input, width, height)).to.deep.equal(
         await loadImage(`${FOLDER}/resampled/${width}x${height}.png`),
@@ -49,18 +50,14 @@ describe('resizeLanczos', () => {
     last: number[][];
     mid: number[];
   }>(goldens.pil_lanczos)) {
-    it(`gives the reference numbers for noise, ${sizes}`, () => {
+    it(`returns the reference numbers for noise, ${sizes}`, () => {
       const [fromWidth, fromHeight, width, height] = sizes.match(/\d+/g)!.map(Number) as [
         number,
         number,
         number,
         number,
       ];
-      const input = {
-        width: fromWidth,
-        height: fromHeight,
-        data: bytes('lanczos.img', fromWidth * fromHeight * 3),
-      };
+      const input = inputPicture('lanczos.img', fromWidth, fromHeight);
       const { data } = resizeLanczos(input, width, height);
       const pixel = (y: number, x: number) => [
         ...data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3),
@@ -73,14 +70,14 @@ describe('resizeLanczos', () => {
   }
 
   it('copies when the size stays', () => {
-    const input = { width: 5, height: 4, data: bytes('copy', 60) };
+    const input = inputPicture('copy', 5, 4);
     const result = resizeLanczos(input, 5, 4);
     expect(result).to.deep.equal(input);
     expect(result.data).not.to.equal(input.data);
   });
 
   it('refuses impossible sizes', () => {
-    const input = { width: 5, height: 4, data: bytes('copy', 60) };
+    const input = inputPicture('copy', 5, 4);
     for (const [width, height] of [
       [0, 4],
       [5, -1],
@@ -138,7 +135,7 @@ describe('resizeWithAntialiasing', () => {
   for (const [sizes, expected] of Object.entries<Record<string, unknown>>(goldens.misc).filter(
     ([key]) => key.startsWith('('),
   )) {
-    it(`gives the reference numbers, ${sizes}`, () => {
+    it(`returns the reference numbers, ${sizes}`, () => {
       const [h, w, height, width] = sizes.match(/\d+/g)!.map(Number) as [
         number,
         number,
@@ -184,7 +181,7 @@ describe('resizeWithAntialiasing', () => {
 
 /** The numbers named `name`, made for [N, C, H, W], as [N, H, W, C]. */
 function channelsLast(name: string, n: number, c: number, h: number, w: number): FloatArray {
-  const values = uniform(name, n * c * h * w);
+  const values = uniforms(name, n * c * h * w);
   const data = new Float32Array(values.length);
   for (let i = 0; i < n; i++) {
     for (let k = 0; k < c; k++) {

@@ -67,7 +67,7 @@ describe('Generator', () => {
     expect(checksum(drawn)).to.equal(BigInt(sum));
   });
 
-  it('gives other numbers each time without a seed', () => {
+  it('draws other numbers each time without a seed', () => {
     const [a, b] = [new Generator(), new Generator()];
     expect(a.initialSeed).not.to.equal(b.initialSeed);
     expect(a.randn([20])).not.to.deep.equal(b.randn([20]));
@@ -101,7 +101,7 @@ describe('Generator', () => {
     }
   });
 
-  it('refuses shapes that are none', () => {
+  it('refuses shapes that are not valid', () => {
     expect(() => new Generator(0).randn([2, -1])).to.throw(
       '`shape` has to hold whole numbers of at least 0 but is [2, -1].',
     );

@@ -1,4 +1,4 @@
-/** Computations of libtensorflow's kernels, recorded and run again as one call. */
+/** Computations of libtensorflow's kernels are recorded, and run again as one call. */
 import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as tf from '@tensorflow/tfjs';
@@ -40,7 +40,7 @@ function compute(x: tf.Tensor, w: tf.Tensor): tf.Tensor[] {
 }
 
 (testBackend === 'tensorflow' ? describe : describe.skip)('recordGraph', () => {
-  it('gives the same values to the bit, for the inputs and weights of each run', () => {
+  it('computes the same values to the bit, for the inputs and weights of each run', () => {
     const before = held();
     const [x, w, otherX, otherW] = [range(0, 12), range(-5, 2, 6), range(20, 12), range(7, 2, 6)];
     let weight = w;

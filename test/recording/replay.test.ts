@@ -1,4 +1,4 @@
-/** When evaluations of models are recorded, and that recordings give the same videos. */
+/** Evaluations of models are recorded when they should be, and recordings make the same videos. */
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
@@ -14,7 +14,7 @@ import { testBackend } from '../setup.ts';
 const tiny = fileURLToPath(new URL('../../weights/tiny', import.meta.url));
 const held = () => ({ tensors: tf.memory().numTensors, native: nativeHandleCount() });
 
-/** A recorder that tells what is done and freed, and whose graphs give ones. */
+/** A recorder that logs calls, and whose graphs return ones. */
 function recorder() {
   const log: string[] = [];
   const record: RecordGraph = (_inputs, weights, compute) => {
@@ -41,8 +41,7 @@ describe('Replays', () => {
   after(() => layer.dispose());
 
   /**
-   * Evaluates twice the input `[size, 2]` in two blocks, and gives the paths that were reported and
-   * the result.
+   * Doubles an input `[size, 2]` in two blocks, and returns the reported paths and the result.
    */
   async function evaluate(
     replays: Replays,
@@ -158,7 +157,7 @@ describe('Replays', () => {
   const difference = (a: Float32Array, b: Float32Array) =>
     a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
 
-  it('give the same frames, with weights in half and in float32, and leave nothing', async () => {
+  it('make the same frames, with weights in half and in float32, and leave nothing', async () => {
     const before = held();
     const pipe = await StableVideoDiffusionPipeline.fromPretrained(tiny, { backend: testBackend });
     const wanted = await generate(pipe);
@@ -176,7 +175,7 @@ describe('Replays', () => {
     expect(held()).to.deep.equal(before);
   });
 
-  it('give the same frames to the bit in half precision, with feed-forwards in slices', async () => {
+  it('make the same frames to the bit in half precision, with feed-forwards in slices', async () => {
     const pipe = await StableVideoDiffusionPipeline.fromPretrained(tiny, {
       backend: testBackend,
       dtype: 'bfloat16',

@@ -69,7 +69,7 @@ def main() -> int:
     parser.add_argument('--check', action='store_true', help='compare with the stored fixtures, change nothing')
     options = parser.parse_args()
     if unknown := set(options.groups) - set(groups):
-        parser.error(f'there is no group {", ".join(sorted(unknown))}: choose of {", ".join(groups)}')
+        parser.error(f'there is no group {", ".join(sorted(unknown))}: choose from {", ".join(groups)}')
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) if options.check else FIXTURES
         for group in options.groups or groups:

@@ -1,4 +1,4 @@
-"""Fixtures of gradients: for one case of every layer that learns or passes gradients on, what torch's autograd gives in float64."""
+"""Fixtures of gradients: for one case of every layer that learns or passes gradients on, from torch's autograd in float64."""
 
 from pathlib import Path
 

@@ -19,7 +19,7 @@ MODEL, FOLDER = 'some-org/some-model', ROOT / 'weights' / 'tiny'
 
 
 def svd(cache: Path, *arguments: str, **env: str) -> str:
-    """Runs `svd download` and gives the folder that it prints."""
+    """Runs `svd download` and returns the folder that it prints."""
     command = ['node', str(ROOT / 'dist/src/cli/main.js'), 'download', MODEL, '--cache-dir', str(cache), *arguments]
     return subprocess.run(command, env={**os.environ, **env}, check=True, capture_output=True, text=True).stdout.strip()
 
@@ -46,7 +46,7 @@ def check(ours: Path, theirs: Path, requests) -> None:
     from diffusers import StableVideoDiffusionPipeline  # after the environment is set, because they read it when imported
     from huggingface_hub import hf_hub_download, scan_cache_dir, snapshot_download
 
-    # What we download, they read.
+    # huggingface_hub reads our downloads.
     folder = svd(ours)
     before = requests()
     files = sorted(str(path.relative_to(folder)) for path in Path(folder).rglob('*') if path.is_file())
@@ -64,7 +64,7 @@ def check(ours: Path, theirs: Path, requests) -> None:
     assert snapshot_download(MODEL, cache_dir=ours, allow_patterns=files) == folder
     assert requests() == before, 'huggingface_hub has fetched again'
 
-    # What they download, we find.
+    # We find the downloads of huggingface_hub.
     snapshot = snapshot_download(MODEL, cache_dir=theirs, allow_patterns=files)
     before = requests()
     assert svd(theirs, HF_HUB_OFFLINE='1') == snapshot

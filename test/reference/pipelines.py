@@ -98,7 +98,7 @@ def run_case(name: str, dtype: torch.dtype = torch.float32) -> tuple[dict[str, t
     if 'callback_scale' in arguments:
         scale = arguments.pop('callback_scale')
         arguments['callback_on_step_end'] = lambda _pipe, _step, _timestep, tensors: {'latents': tensors['latents'] * scale}
-    # diffusers mixes up the pictures when several have several videos each, so give it each picture as often as it has videos. It
+    # diffusers mixes up the pictures when several have several videos each, so pass each picture as often as it has videos. It
     # then draws other noise for the pictures: such a case must not use any.
     repeats = arguments.pop('num_videos_per_prompt', 1) if len(images) > 1 else 1
     pictures = [image for image in images for _ in range(repeats)] if repeats > 1 else images

@@ -86,7 +86,7 @@ describe('errors of EulerDiscreteScheduler', () => {
     );
   });
 
-  it('counts and values that are none', () => {
+  it('counts and values that are not valid', () => {
     for (const count of [0, -1, 2.5, Number.NaN, Number.POSITIVE_INFINITY]) {
       expect(() => scheduled({}, count)).to.throw(
         `\`numInferenceSteps\` has to be a whole number of at least 1 but is ${count}.`,
@@ -104,7 +104,7 @@ describe('errors of EulerDiscreteScheduler', () => {
     }
   });
 
-  it('a whole number that is no timestep, in getVelocity too', () => {
+  it('a whole number that is not a timestep, in getVelocity too', () => {
     withOnes((x) => {
       expect(() => scheduled({}, 4).getVelocity(x, x, [1])).to.throw(
         'Passing integer indices (e.g. from `enumerate(timesteps)`) as timesteps to `EulerDiscreteScheduler.getVelocity()` is not supported. ' +
@@ -138,7 +138,7 @@ describe('errors of EulerDiscreteScheduler', () => {
     });
   });
 
-  it('a prediction type that is none, at the step as in diffusers', () => {
+  it('an unknown prediction type, at the step as in diffusers', () => {
     withOnes((x) => {
       const scheduler = scheduled({ prediction_type: 'foo' }, 4);
       expect(() => scheduler.step(x, scheduler.timesteps[0]!, x)).to.throw(

@@ -128,7 +128,7 @@ describe('EulerDiscreteScheduler', () => {
     expect(results[4]).not.to.deep.equal(results[3]);
   });
 
-  it('adds noise and gives velocities as diffusers does', async () => {
+  it('adds noise and computes velocities as diffusers does', async () => {
     const shape: number[] = JSON.parse(noising.metadata.shape!);
     for (const [name, config] of Object.entries<Record<string, unknown>>(
       JSON.parse(noising.metadata.cases!),

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { EulerDiscreteScheduler } from '../../src/schedulers/index.ts';
 
-/** What diffusers 0.42.1 saves for a scheduler of class defaults. */
+/** The configuration that diffusers 0.42.1 saves for a scheduler of class defaults. */
 const DEFAULTS = {
   _class_name: 'EulerDiscreteScheduler',
   _diffusers_version: '0.42.1',

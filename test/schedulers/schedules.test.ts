@@ -116,7 +116,7 @@ describe('schedules of EulerDiscreteScheduler', () => {
 });
 
 describe('betaPpf', () => {
-  it('gives scipy’s quantiles', async () => {
+  it('returns scipy’s quantiles', async () => {
     const { metadata } = await readFixture('scheduler', 'beta-quantiles.safetensors');
     const quantiles: { a: number; b: number; p: number; value: number }[] = JSON.parse(
       metadata.quantiles!,

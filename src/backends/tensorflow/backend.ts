@@ -14,10 +14,10 @@ import { cardName, hasDriver, whyNoCard } from './card.ts';
 import { tensorflowFolder, tfjsNodeFolder } from './folder.ts';
 import { restoreNodeUtil } from './nodeUtilShim.ts';
 
-/** Read by libtensorflow when it is loaded; what the user has set stays. */
+/** Variables that libtensorflow reads when it is loaded. Those that the user has set stay. */
 const environment: Record<string, string> = {
-  // A pool instead of malloc: 7 times faster elementwise operations on tensors of 189 MB, whose
-  // pages malloc gives back each time.
+  // A pool instead of malloc, which returns the pages of large tensors each time: elementwise
+  // operations on tensors of 189 MB are 7 times faster.
   TF_CPU_ALLOCATOR_USE_BFC: 'true',
   TF_CPP_MIN_LOG_LEVEL: '2',
   // It changes rounding.
@@ -32,8 +32,8 @@ const howToGet =
   '`svd setup tensorflow` (or `svd setup tensorflow --gpu` for CUDA) sets it up; `npm install @tensorflow/tfjs-node` also works where its download host can be reached.';
 
 /**
- * Candidates in the order they are tried, each with what it is called in reports and whether it can
- * use graphics cards.
+ * The installations of tfjs-node in the order in which they are tried, with their names in reports
+ * and whether they can use graphics cards.
  */
 function candidates(): { label: string; folder: string | undefined; gpu?: boolean }[] {
   const own = (variant: 'cpu' | 'gpu') => {
@@ -53,8 +53,8 @@ function candidates(): { label: string; folder: string | undefined; gpu?: boolea
 }
 
 /**
- * Loads the native addon of the tfjs-node in `folder`. Registers nothing, so that a failure leaves
- * no trace.
+ * Loads the native addon of the tfjs-node in `folder`. It registers nothing, so a failure leaves no
+ * trace.
  */
 function loadAddon(folder: string): void {
   const lib = join(folder, 'lib');
@@ -74,7 +74,7 @@ type Resolve = (
 ) => string;
 
 /**
- * Loads the package in `folder`, with its requests for TensorFlow.js answered by ours: one engine,
+ * Loads the package in `folder` with this program's TensorFlow.js, so that there is one engine and
  * one kernel registry.
  */
 function loadPackage(folder: string): void {
@@ -98,18 +98,19 @@ function nodeBackend(): NodeBackend {
 }
 
 /**
- * Loads the tfjs-node in `folder` and tells what it is. `gpu`: it was built for graphics cards too.
+ * Loads the tfjs-node in `folder`.
+ * @param options `gpu`: it was built for graphics cards too.
  */
 export function prepareTensorflowFrom(
   folder: string,
   label: string,
   { gpu = false, tf32 }: { gpu?: boolean; tf32?: boolean } = {},
 ): Prepared {
-  // Without a driver, what TensorFlow would print as an error is what `reason` tells.
+  // Without a driver, TensorFlow prints as an error what `reason` says.
   if (gpu && !hasDriver()) process.env.TF_CPP_MIN_LOG_LEVEL ??= '3';
   for (const [name, value] of Object.entries(environment)) process.env[name] ??= value;
-  // 0 forbids it; without the variable, TensorFlow uses it. A choice goes before what the user's
-  // environment says.
+  // 0 forbids TensorFloat-32. Without the variable, TensorFlow uses it. The option comes before the
+  // user's environment.
   if (tf32 === true) delete process.env.NVIDIA_TF32_OVERRIDE;
   else if (tf32 === false) process.env.NVIDIA_TF32_OVERRIDE = '0';
   else process.env.NVIDIA_TF32_OVERRIDE ??= '0';
@@ -129,8 +130,8 @@ let current: { prepared: Prepared; tf32: boolean } | undefined;
 
 /**
  * Makes the tensorflow backend ready.
- * @throws One sentence with every candidate's reason and how to get the backend, when none can be
- * loaded; or when `tf32` is asked for otherwise than at first.
+ * @throws When no candidate can be loaded, with the reason of each and the way to get the backend;
+ * or when `tf32` differs from that of the first call.
  */
 export async function prepareTensorflow({ tf32 }: BackendOptions): Promise<Prepared> {
   if (current) {
@@ -157,7 +158,7 @@ export async function prepareTensorflow({ tf32 }: BackendOptions): Promise<Prepa
   );
 }
 
-/** Tensors that libtensorflow holds in this process. */
+/** The number of tensors that libtensorflow holds in this process. */
 export function tensorflowHandleCount(): number {
   return nodeBackend().binding.getNumOfTensors();
 }

@@ -1,10 +1,10 @@
-/** What is known of NVIDIA cards without asking CUDA. */
+/** Facts about NVIDIA cards that need no CUDA. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const cards = '/proc/driver/nvidia/gpus';
 
-/** The name of the NVIDIA card, as its driver gives it. */
+/** The name of the NVIDIA card, from its driver. */
 export function cardName(): string {
   const card = existsSync(cards) ? readdirSync(cards)[0] : undefined;
   const model =
@@ -12,12 +12,12 @@ export function cardName(): string {
   return model || 'NVIDIA GPU';
 }
 
-/** Whether NVIDIA's driver is loaded. Under Windows, a driver for Linux shows in /dev alone. */
+/** Whether NVIDIA's driver is loaded. Linux on Windows shows it only in /dev. */
 export function hasDriver(): boolean {
   return ['/proc/driver/nvidia', '/dev/nvidiactl', '/dev/dxg'].some((path) => existsSync(path));
 }
 
-/** Why a TensorFlow that can use cards computes on the processor, as one sentence. */
+/** One sentence with the reason why a TensorFlow for cards computes on the processor. */
 export function whyNoCard(): string {
   return `It computes on the processor, because ${obstacle()}.`;
 }

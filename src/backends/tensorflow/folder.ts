@@ -1,14 +1,14 @@
 /**
- * Where `svd setup tensorflow` keeps what it sets up: one folder per user, outside any project, so
- * that no `npm ci` undoes it.
+ * The folder of `svd setup tensorflow`: one per user, outside any project, so that no `npm ci`
+ * undoes it.
  */
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-/** A libtensorflow for the processor, or one with CUDA. */
+/** A libtensorflow for the processor (`cpu`), or one with CUDA (`gpu`). */
 export type TensorflowVariant = 'cpu' | 'gpu';
 
-/** The npm package that is set up, and the TensorFlow that it is linked with. */
+/** The version of the npm package tfjs-node, and of the TensorFlow that it is linked with. */
 export const tfjsNodeVersion = '4.22.0';
 export const tensorflowVersion = '2.21.0';
 

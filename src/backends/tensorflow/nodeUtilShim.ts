@@ -4,9 +4,9 @@
  */
 import { requireHere } from '../packages.ts';
 
-/** Gives Node's `util` module the two functions back, where they are missing. */
+/** Adds the two functions to Node's `util` module where they are missing. */
 export function restoreNodeUtil(): void {
-  // The CommonJS object, which is what tfjs-node sees; an ES import of it would be read-only.
+  // The CommonJS object, which tfjs-node uses. An ES import of it is read-only.
   const util = requireHere('node:util') as Record<string, unknown>;
   util.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
   util.isArray ??= Array.isArray;

@@ -1,10 +1,10 @@
 /**
  * `svd setup tensorflow`: links tfjs-node with the libtensorflow of a current PyPI wheel.
  *
- * The way to CUDA 12, and to machines that cannot reach the host from which tfjs-node's own install
- * script downloads libtensorflow 2.9. Everything happens in one folder of the user
- * (tensorflowFolder.ts), so that npm, which would prune it from node_modules, never meets it. The
- * folder is made under another name and renamed when it is complete and works.
+ * It serves CUDA 12, and machines that cannot reach the host from which tfjs-node's own install
+ * script downloads libtensorflow 2.9. Everything happens in one folder of the user (folder.ts),
+ * because npm would remove it from node_modules. The folder is made under another name, and renamed
+ * when it is complete and works.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
@@ -26,11 +26,11 @@ import { fetchTensorflow } from './wheels.ts';
 export interface SetupOptions {
   /** Link a TensorFlow with CUDA 12 and its libraries. Default: one for the processor. */
   gpu?: boolean;
-  /** Receives what is done, a line at a time. */
+  /** Receives a line about each step. */
   log?: (line: string) => void;
 }
 
-/** What is needed, how to ask for its presence, and how to get it. */
+/** The programs that are needed, a call that works if they are there, and how to get them. */
 const tools = [
   { name: 'npm', args: ['--version'], remedy: 'It comes with Node.' },
   {
@@ -48,7 +48,7 @@ const tools = [
 async function checkRequirements(): Promise<void> {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new Error(
-      `\`svd setup tensorflow\` works on Linux on x64 processors, and this is ${process.platform} on ${process.arch}. Try \`npm install @tensorflow/tfjs-node@${tfjsNodeVersion}\`, or another backend.`,
+      `\`svd setup tensorflow\` works on Linux on x64 processors, but this is ${process.platform} on ${process.arch}. Try \`npm install @tensorflow/tfjs-node@${tfjsNodeVersion}\`, or another backend.`,
     );
   }
   for (const { name, args, remedy } of tools) {
@@ -66,8 +66,8 @@ async function checkRequirements(): Promise<void> {
 }
 
 /**
- * Installs tfjs-node without its install script, and without the TensorFlow.js it would bring: it
- * gets the program's own.
+ * Installs tfjs-node without its install script and without its own TensorFlow.js: it uses that of
+ * the program.
  */
 async function installPackages(folder: string): Promise<void> {
   const scope = dirname(tfjsNodeFolder(folder));
@@ -93,8 +93,8 @@ async function installPackages(folder: string): Promise<void> {
 }
 
 /**
- * Compiles tfjs-node's addon against the unpacked libraries. It finds them relative to itself, so
- * that the folder can be moved.
+ * Compiles tfjs-node's addon against the unpacked libraries. The addon finds them relative to
+ * itself, so the folder can be moved.
  */
 async function buildAddon(folder: string): Promise<void> {
   const tfjsNode = tfjsNodeFolder(folder);
@@ -123,7 +123,7 @@ async function buildAddon(folder: string): Promise<void> {
 }
 
 /**
- * Multiplies two matrices with the tfjs-node in `folder`, in a process of its own, and gives its
+ * Multiplies two matrices with the tfjs-node in `folder`, in a separate process, and returns its
  * version and device.
  */
 async function verify(folder: string, variant: TensorflowVariant): Promise<string> {
@@ -136,11 +136,11 @@ async function verify(folder: string, variant: TensorflowVariant): Promise<strin
 }
 
 /**
- * Sets up the tensorflow backend for this user. Takes up where a call before was stopped; does
- * nothing when it is already set up. Needs Linux on x64, npm, python3 with pip, and g++; downloads
- * from the npm registry and the Python package index only.
+ * Sets up the tensorflow backend for this user. Continues where an earlier call was stopped, and
+ * does nothing when it is already set up. Needs Linux on x64, npm, python3 with pip, and g++.
+ * Downloads only from the npm registry and the Python package index.
  * @returns The folder that now holds it.
- * @throws One sentence with what is missing or what failed.
+ * @throws When a program is missing or a step fails.
  */
 export async function setUpTensorflow({
   gpu = false,
@@ -148,8 +148,8 @@ export async function setUpTensorflow({
 }: SetupOptions = {}): Promise<string> {
   const variant: TensorflowVariant = gpu ? 'gpu' : 'cpu';
   const folder = tensorflowFolder(variant);
-  // One that no longer works, on another machine that shares the home folder for instance, is made
-  // anew.
+  // A folder that no longer works, such as on another machine with the same home folder, is made
+  // again.
   const working = existsSync(folder) && (await verify(folder, variant).catch(() => undefined));
   if (working) {
     log(`Already set up in ${folder}: ${working}`);
@@ -159,7 +159,7 @@ export async function setUpTensorflow({
   const partial = `${folder}.partial`;
   await mkdir(partial, { recursive: true }).catch((error) => {
     throw new Error(
-      `${partial} cannot be made (${firstLineOf(error)}). Set SVD_TENSORFLOW_DIR to a folder that can.`,
+      `${partial} cannot be made (${firstLineOf(error)}). Set SVD_TENSORFLOW_DIR to another folder.`,
     );
   });
   await rm(folder, { recursive: true, force: true });
@@ -177,7 +177,7 @@ export async function setUpTensorflow({
 }
 
 /**
- * Removes what `setUpTensorflow` made, complete or not.
+ * Removes the folders of `setUpTensorflow`, complete or not.
  * @returns The folders that were removed.
  */
 export async function removeTensorflow({
@@ -192,7 +192,7 @@ export async function removeTensorflow({
     await rm(folder, { recursive: true });
     log(`Removed ${folder}`);
   }
-  // Fails, as it should, when something else is in it.
+  // Fails if anything else is in it, which then stays.
   await rmdir(tensorflowRoot()).catch(() => {});
   return folders;
 }

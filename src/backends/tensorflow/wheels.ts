@@ -1,9 +1,8 @@
 /**
- * Takes libtensorflow, and the CUDA libraries it loads, out of the wheels that pip installs for
- * Python.
+ * Takes libtensorflow and the CUDA libraries that it loads out of wheels for Python.
  *
- * The wheels' folder layout stays as it is, because the libraries find each other by paths relative
- * to themselves (`$ORIGIN/../nvidia/cudnn/lib`), so that no LD_LIBRARY_PATH is needed.
+ * The folders of the wheels stay, because the libraries find each other by paths relative to
+ * themselves (`$ORIGIN/../nvidia/cudnn/lib`). So they need no LD_LIBRARY_PATH.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, symlink } from 'node:fs/promises';
@@ -12,8 +11,8 @@ import { runTool } from '../tool.ts';
 import { type TensorflowVariant, tensorflowVersion } from './folder.ts';
 
 /**
- * The wheels hold the same libraries for every Python, so the one at hand need not be supported by
- * TensorFlow.
+ * Options for pip. The wheels hold the same libraries for every Python, so TensorFlow need not
+ * support the installed one.
  */
 const target = [
   ...[
@@ -40,7 +39,7 @@ const target = [
 
 const packages: Record<TensorflowVariant, string> = { cpu: 'tensorflow-cpu', gpu: 'tensorflow' };
 
-/** Prints what the wheels of a folder ask for under `[and-cuda]`, one requirement a line. */
+/** Prints the requirements `[and-cuda]` of the wheels of a folder, one per line. */
 const listCudaRequirements = `
 import glob, re, sys, zipfile
 for path in glob.glob(sys.argv[1] + '/tensorflow-*.whl'):
@@ -64,9 +63,9 @@ for path in sorted(glob.glob(sys.argv[1] + '/*.whl')):
 `;
 
 /**
- * Puts `tensorflow/` (and for `gpu` `nvidia/`) into `folder/site`, through pip. Needs python3 with
- * pip. A second call does nothing.
- * @param folder Must exist. The downloaded wheels stay in it only until they are unpacked.
+ * Puts `tensorflow/` (and for `gpu` `nvidia/`) into `folder/site` with pip. A second call does
+ * nothing.
+ * @param folder A folder that exists. It holds the downloaded wheels until they are unpacked.
  */
 export async function fetchTensorflow(
   folder: string,
@@ -114,9 +113,9 @@ export async function fetchTensorflow(
 }
 
 /**
- * Makes every CUDA library reachable from one folder where libtensorflow looks. The one that loads
- * them, libtensorflow_framework, does not look where cuSOLVER is, and without that TensorFlow takes
- * no card. A link that is as deep as its target leaves the libraries' own relative paths right.
+ * Links every CUDA library into one folder where libtensorflow looks. libtensorflow_framework,
+ * which loads them, does not look where cuSOLVER is, and without cuSOLVER TensorFlow uses no card.
+ * The links are as deep as their targets, so that the libraries' own relative paths hold.
  */
 export async function linkCudaLibraries(nvidia: string): Promise<void> {
   const reachable = join(nvidia, 'cuda_runtime', 'lib');

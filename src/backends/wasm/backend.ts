@@ -10,13 +10,13 @@ const packageName = '@tensorflow/tfjs-backend-wasm';
 
 type Backend = tf.KernelBackend & { wasm: WasmModule & ThreadedModule };
 
-/** Initialises the backend, with a guard on its memory, and gives its emscripten module. */
+/** Starts the backend, guards its memory, and returns its emscripten module. */
 async function start(factory: () => Promise<Backend>): Promise<WasmModule & ThreadedModule> {
   const events = ['uncaughtException', 'unhandledRejection'] as const;
   const listeners = events.map((event) => process.listeners(event as 'uncaughtException'));
   const { result: backend, warnings } = await countWarnings(factory);
-  // Emscripten catches whatever the whole program does not and throws it again, which hides where
-  // it came from.
+  // Emscripten catches every uncaught error of the program and throws it again, which hides its
+  // origin.
   events.forEach((event, i) => {
     for (const listener of process.listeners(event as 'uncaughtException')) {
       if (!listeners[i].includes(listener)) process.off(event, listener);
@@ -30,9 +30,9 @@ async function start(factory: () => Promise<Backend>): Promise<WasmModule & Thre
 let current: { prepared: Prepared; threads: number } | undefined;
 
 /**
- * Makes the wasm backend ready, with `threads` threads, or with one and the reason when threads
- * cannot be had. The number is fixed from the first call on.
- * @throws One sentence when the package is missing, or when another number is asked for later.
+ * Makes the wasm backend ready with `threads` threads, or with one and a reason when they cannot be
+ * started. The number is fixed at the first call.
+ * @throws When the package is missing, or when a later call asks for another number.
  */
 export async function prepareWasm({ threads }: BackendOptions): Promise<Prepared> {
   if (current) {
@@ -50,8 +50,7 @@ export async function prepareWasm({ threads }: BackendOptions): Promise<Prepared
     );
   const { getThreadsCount, setThreadsCount } = await import('@tensorflow/tfjs-backend-wasm');
   const factory = tf.findBackendFactory('wasm') as () => Promise<Backend>;
-  // Registered again as soon as it is started and guarded: TensorFlow.js must not start it by
-  // itself.
+  // `start` registers it again, guarded: TensorFlow.js must not start it by itself.
   tf.removeBackend('wasm');
   let count = threads ?? defaultThreads();
   let reason: string | undefined;

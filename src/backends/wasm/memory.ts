@@ -1,13 +1,13 @@
 /**
- * Makes the wasm backend say when it is out of memory. On its own it goes on with the address 0
- * when `malloc` fails in JavaScript; when it fails in a kernel, that prints a warning and leaves
- * its output as it is, or ends in "memory access out of bounds" or "Aborted()".
+ * Makes the wasm backend throw when it is out of memory. Without this, it goes on with the address
+ * 0 when `malloc` fails in JavaScript. A kernel in which `malloc` fails prints a warning and leaves
+ * its output as it was, or ends in "memory access out of bounds" or "Aborted()".
  */
 
 /** WebAssembly with 32-bit addresses ends here. */
 const maxBytes = 2 ** 32;
 
-/** A kernel that fails while the heap is this large has failed for want of memory. */
+/** A kernel that fails while the heap is this large has run out of memory. */
 const nearlyFull = 0.75 * maxBytes;
 
 /** The part of the backend's emscripten module that is guarded. */
@@ -24,7 +24,7 @@ function outOfMemory(request: string): Error {
   );
 }
 
-/** How many lines kernels have printed. They print only when XNNPACK refuses to work. */
+/** The number of lines that kernels have printed. They print only when XNNPACK fails. */
 export interface Warnings {
   count: number;
 }
@@ -60,15 +60,14 @@ export async function countWarnings<T>(
 }
 
 /**
- * Makes allocations and kernels throw one sentence when memory runs out. To be called before
- * kernels are set up.
+ * Makes allocations and kernels throw when memory runs out. Call it before kernels are set up.
  */
 export function guardMemory(wasm: WasmModule, warnings: Warnings): void {
-  // The first call replaces the property by the function it finally stands for.
+  // The first call replaces the property by the final function.
   wasm._free(wasm._malloc(1));
   const malloc = wasm._malloc;
   wasm._malloc = (bytes) => {
-    // Beyond 32 bits the argument would wrap around and too little would be allocated.
+    // Beyond 32 bits the argument would wrap around, and `malloc` would allocate too little.
     const address = bytes < maxBytes ? malloc(bytes) : 0;
     if (address === 0 && bytes > 0)
       throw outOfMemory(`a tensor of ${(bytes / 2 ** 20).toFixed(0)} MiB`);

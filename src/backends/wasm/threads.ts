@@ -1,10 +1,10 @@
 /**
- * Threads for the wasm backend in Node. Upstream has them in browsers only:
+ * Threads for the wasm backend in Node. Upstream has them only in browsers:
  * https://github.com/tensorflow/tfjs/issues/3830
  *
- * Its threaded build starts its workers from a blob URL and hands each one a Blob with its code;
- * Node's workers take neither, but do take source text and read files. So while the backend starts,
- * `Worker` means one that translates.
+ * Its threaded build starts its workers from a blob URL and passes each one a Blob with its code.
+ * Node's workers take neither, but they take source text and read files. So while the backend
+ * starts, `Worker` is a class that translates.
  */
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -12,10 +12,10 @@ import { Worker, type WorkerOptions } from 'node:worker_threads';
 import * as tf from '@tensorflow/tfjs';
 import { requireHere } from '../packages.ts';
 
-/** The build starts this many workers, and its thread pool cannot grow beyond them. */
+/** The number of workers that the build starts. Its thread pool cannot grow beyond them. */
 export const maxThreads = 8;
 
-/** As many threads as the process may use cores, at most 8. */
+/** The number of cores that the process may use, at most 8. */
 export function defaultThreads(): number {
   return Math.min(availableParallelism(), maxThreads);
 }
@@ -26,8 +26,7 @@ export interface ThreadedModule {
 }
 
 /**
- * Puts `value` in the place of a property of a CommonJS module, and gives the function that puts
- * the old one back.
+ * Replaces a property of a CommonJS module, and returns the function that restores it.
  */
 function replace(target: object, key: string, value: unknown): () => void {
   const before = Reflect.get(target, key);
@@ -38,7 +37,7 @@ function replace(target: object, key: string, value: unknown): () => void {
 }
 
 /**
- * Runs `start`, which initialises the wasm backend, so that it gets `threads` threads.
+ * Runs `start`, which starts the wasm backend, so that it has `threads` threads.
  * @param folder The folder of the package `@tensorflow/tfjs-backend-wasm`.
  */
 export async function startWithThreads<T>(
@@ -50,13 +49,12 @@ export async function startWithThreads<T>(
   const { wasmWorkerContents } = requireHere(`${build}.worker.js`) as {
     wasmWorkerContents: string;
   };
-  // The text comes out of a template literal, which has turned the `\n` inside its strings into
-  // line ends.
+  // The text was in a template literal, which turned the `\n` inside its strings into line ends.
   const source = wasmWorkerContents.replaceAll('\n', '\\n');
 
   class FileWorker extends Worker {
     constructor(_blobUrl: string | URL, options: WorkerOptions = {}) {
-      // Without the flags of this process: a loader given by `--import` has nothing to load there.
+      // Without the flags of this process: a loader of `--import` has nothing to load there.
       super(source, { ...options, eval: true, execArgv: [] });
     }
     override postMessage(message: { cmd?: string }, ...rest: []): void {
@@ -68,7 +66,7 @@ export async function startWithThreads<T>(
   }
 
   const os = requireHere('node:os') as typeof import('node:os');
-  // The backend allows itself half of the processors that it counts.
+  // The backend uses half of the processors that it counts.
   const counted = Array.from({ length: 2 * threads }, () => os.cpus()[0]);
   const restore = [
     replace(requireHere('node:worker_threads') as object, 'Worker', FileWorker),
@@ -81,8 +79,8 @@ export async function startWithThreads<T>(
     return await start();
   } finally {
     for (const undo of restore) undo();
-    // The build leaves its class in the global scope, where other libraries take it for a
-    // browser's.
+    // The build leaves its class in the global scope, where other libraries take it for that of a
+    // browser.
     if (browserWorker === undefined) delete scope.Worker;
     else scope.Worker = browserWorker;
   }

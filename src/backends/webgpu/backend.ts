@@ -6,26 +6,19 @@ import * as tf from '@tensorflow/tfjs';
 import { firstLineOf } from '../../text/messages.ts';
 import { folderOf, versionIn } from '../packages.ts';
 import type { Prepared, Request } from '../types.ts';
-import { type Device, guardDevice, guardReads, type WebgpuBackend } from './guard.ts';
+import { adapterName, type Gpu, requestAdapter } from './adapter.ts';
+import {
+  type Device,
+  guardDevice,
+  guardReads,
+  largestTensor,
+  type WebgpuBackend,
+} from './guard.ts';
 
 const backendPackage = '@tensorflow/tfjs-backend-webgpu';
-const howToGet = `\`npm install webgpu@0.6.2 ${backendPackage}@4.22.0\` installs it, and a Vulkan, Metal or Direct3D 12 driver has to be there.`;
+const howToGet = `\`npm install webgpu@0.6.2 ${backendPackage}@4.22.0\` installs it. It needs a Vulkan, Metal or Direct3D 12 driver.`;
 
-/** The parts of WebGPU that are used here. */
-interface Adapter {
-  info: { vendor: string; architecture: string; device: string; description: string };
-  limits: Record<string, number>;
-  features: Set<string>;
-  requestDevice(descriptor: {
-    requiredFeatures: string[];
-    requiredLimits: Record<string, number>;
-  }): Promise<Device>;
-}
-interface Gpu {
-  requestAdapter(options: { powerPreference: string }): Promise<Adapter | null>;
-}
-
-/** What the backend needs above the guaranteed minimum: as much as the adapter has. */
+/** The limits that are raised from the guaranteed minimum to those of the adapter. */
 const raisedLimits = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',
@@ -35,11 +28,11 @@ const raisedLimits = [
   'maxComputeInvocationsPerWorkgroup',
 ];
 
-let current: { prepared: Prepared; device: Device; largestBuffer: number } | undefined;
+let current: { prepared: Prepared; device: Device } | undefined;
 
 /**
- * Where Vulkan's loader looks for drivers on Linux. Without one Dawn finds nothing and says so on
- * stderr, whoever asks.
+ * Whether a driver is where Vulkan's loader looks for it on Linux. Without one, Dawn finds no
+ * adapter and prints so to stderr.
  */
 function hasVulkanDriver(): boolean {
   if (process.platform !== 'linux') return true;
@@ -60,7 +53,7 @@ function hasVulkanDriver(): boolean {
     );
 }
 
-/** Gives the process the `navigator.gpu` and the `GPU...` classes that a browser has. */
+/** Defines the `navigator.gpu` and the `GPU...` classes of a browser in this process. */
 function installGlobals(webgpu: { create(options: string[]): Gpu; globals: object }): Gpu {
   const gpu = webgpu.create([]);
   Object.assign(globalThis, webgpu.globals);
@@ -70,7 +63,7 @@ function installGlobals(webgpu: { create(options: string[]): Gpu; globals: objec
   return gpu;
 }
 
-/** Takes `navigator.gpu` away again: Dawn keeps the process alive as long as it is reachable. */
+/** Removes `navigator.gpu`: as long as it is reachable, Dawn keeps the process alive. */
 function removeGpu(): void {
   const { navigator } = globalThis as { navigator?: { gpu?: Gpu } };
   if (navigator) delete navigator.gpu;
@@ -78,7 +71,7 @@ function removeGpu(): void {
 
 /**
  * Makes the webgpu backend ready.
- * @throws One sentence with the reason and how to get the backend.
+ * @throws When it cannot be used. The message has the reason and the way to get it.
  */
 export async function prepareWebgpu({ allowSoftware }: Request): Promise<Prepared> {
   if (current) return current.prepared;
@@ -91,18 +84,7 @@ export async function prepareWebgpu({ allowSoftware }: Request): Promise<Prepare
     const gpu = installGlobals(
       (await import('webgpu')) as unknown as { create(options: string[]): Gpu; globals: object },
     );
-    const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-    if (adapter === null) throw new Error('no graphics adapter was found');
-    const { vendor, architecture, description } = adapter.info;
-    const deviceName = description || `${vendor} ${architecture}`.trim();
-    if (
-      !allowSoftware &&
-      /swiftshader|llvmpipe|software|basic render/i.test(`${deviceName} ${architecture}`)
-    ) {
-      throw new Error(
-        `its only adapter is software, ${deviceName}, which is slower than wasm and has to be asked for by name`,
-      );
-    }
+    const adapter = await requestAdapter(gpu, allowSoftware);
     const device = await adapter.requestDevice({
       requiredFeatures: [],
       requiredLimits: Object.fromEntries(raisedLimits.map((name) => [name, adapter.limits[name]])),
@@ -111,8 +93,8 @@ export async function prepareWebgpu({ allowSoftware }: Request): Promise<Prepare
     const { WebGPUBackend } = (await import(backendPackage)) as {
       WebGPUBackend: new (device: Device, info: object) => WebgpuBackend;
     };
-    // The package has registered its own, which asks for an adapter once more and for a list of
-    // features that is not one.
+    // The package has registered its own, which requests another adapter, and features in a wrong
+    // type.
     if (tf.findBackendFactory('webgpu')) tf.removeBackend('webgpu');
     tf.registerBackend('webgpu', () => {
       const backend = new WebGPUBackend(device, adapter.info);
@@ -121,14 +103,10 @@ export async function prepareWebgpu({ allowSoftware }: Request): Promise<Prepare
     });
     current = {
       device,
-      largestBuffer: Math.min(
-        adapter.limits.maxBufferSize,
-        adapter.limits.maxStorageBufferBindingSize,
-      ),
       prepared: {
         package: `${backendPackage} + webgpu`,
         version: `${versionIn(folder)} (webgpu ${versionIn(dawnFolder)})`,
-        device: deviceName,
+        device: adapterName(adapter),
       },
     };
     return current.prepared;
@@ -138,12 +116,12 @@ export async function prepareWebgpu({ allowSoftware }: Request): Promise<Prepare
   }
 }
 
-/** The bytes of the largest tensor that the device takes, once the backend is ready. */
+/** The bytes of the largest tensor that the device takes; undefined before the backend is ready. */
 export function largestWebgpuBuffer(): number | undefined {
-  return current?.largestBuffer;
+  return current && largestTensor(current.device);
 }
 
-/** Frees the device and everything on it, so that the process can end. */
+/** Frees the device with everything on it, so that the process can end. */
 export function releaseWebgpu(): void {
   if (!current) return;
   tf.removeBackend('webgpu');

@@ -1,7 +1,6 @@
 /**
- * Makes the webgpu backend throw where WebGPU reports faults on the side and goes on with wrong
- * numbers: buffers beyond the device's limits, errors that no one has asked for, a lost device, and
- * synchronous reads.
+ * Makes the webgpu backend throw where WebGPU only reports an event and goes on with wrong numbers:
+ * buffers beyond the device's limits, uncaptured errors, a lost device, and synchronous reads.
  */
 import type * as tf from '@tensorflow/tfjs';
 
@@ -24,15 +23,19 @@ export interface WebgpuBackend extends tf.KernelBackend {
   readSync(dataId: object): tf.backend_util.TypedArray;
 }
 
+/** The size of the largest tensor on a device in bytes. */
+export const largestTensor = ({ limits }: Pick<Device, 'limits'>): number =>
+  Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
+
 /** `GPUBufferUsage.STORAGE`: tensors live in such buffers. */
 const storage = 0x80;
 
 const wayOut = 'Try a smaller size, fewer frames, a smaller decode chunk, or another backend.';
 
 /**
- * Makes `device.createBuffer` throw one sentence for a size beyond the device's limits, and
- * collects every other error.
- * @returns Throws the first error collected since the last call, if there is one.
+ * Makes `device.createBuffer` throw for a size beyond the device's limits, and collects every other
+ * error.
+ * @returns A function that throws the first error collected since its last call, if there is one.
  */
 export function guardDevice(device: Device): () => void {
   const errors: string[] = [];
@@ -43,13 +46,10 @@ export function guardDevice(device: Device): () => void {
   void device.lost.then(({ reason, message }) => {
     if (reason !== 'destroyed') errors.push(`the device was lost: ${message}`);
   });
-  const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
+  const [tensorLimit, bufferLimit] = [largestTensor(device), device.limits.maxBufferSize];
   const createBuffer = device.createBuffer.bind(device);
   device.createBuffer = (descriptor) => {
-    const most =
-      descriptor.usage & storage
-        ? Math.min(maxBufferSize, maxStorageBufferBindingSize)
-        : maxBufferSize;
+    const most = descriptor.usage & storage ? tensorLimit : bufferLimit;
     if (descriptor.size > most) {
       const [wanted, allowed] = [descriptor.size, most].map((bytes) =>
         (bytes / 2 ** 20).toFixed(0),
@@ -68,8 +68,8 @@ export function guardDevice(device: Device): () => void {
 }
 
 /**
- * Makes reads throw what `check` throws, and synchronous ones of data on the device say how to read
- * it.
+ * Makes reads throw when `check` throws, and synchronous reads of data on the device throw how to
+ * read it.
  */
 export function guardReads(backend: WebgpuBackend, check: () => void): void {
   const { read, readSync } = backend;

@@ -5,14 +5,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { type ComputeDtype, computeDtypes } from '../choices.ts';
 import { deviceName, shapeOnlyOutput } from '../device.ts';
-import {
-  type AttributeValue,
-  cast,
-  dtypes,
-  execute,
-  nodeBackend,
-  type OwnedTensor,
-} from './binding.ts';
+import { type AttributeValue, cast, dtypes, execute, nodeBackend } from './binding.ts';
 import { convolution, noPadding } from './kernels.ts';
 
 export { type ComputeDtype, computeDtypes };
@@ -61,14 +54,14 @@ function hasKernels(dtype: ComputeDtype): boolean {
 }
 
 /**
- * Runs a kernel of libtensorflow on `inputs` in the half precision that is set.
+ * Runs a kernel of libtensorflow on two inputs in the half precision that is set.
  * @param shape The shape of the result.
  * @throws When the current backend is not tensorflow.
  */
 function inHalf<T extends tf.Tensor>(
   kernel: string,
   attributes: Record<string, AttributeValue>,
-  inputs: tf.Tensor[],
+  inputs: [tf.Tensor, tf.Tensor],
   shape: number[],
 ): T {
   const values = tf.util.sizeFromShape(shape) + inputs.reduce((sum, { size }) => sum + size, 0);
@@ -81,14 +74,11 @@ function inHalf<T extends tf.Tensor>(
   }
   const backend = nodeBackend();
   const half = dtypes[current];
-  const halves: OwnedTensor[] = [];
-  try {
-    for (const id of backend.getInputTensorIds(inputs)) halves.push(cast(id, dtypes.float32, half));
-    using result = execute(kernel, { T: half, ...attributes }, ...halves.map(({ id }) => id));
-    return backend.createOutputTensor(cast(result.id, half, dtypes.float32)) as T;
-  } finally {
-    for (const tensor of halves) tensor[Symbol.dispose]();
-  }
+  const [first, second] = backend.getInputTensorIds(inputs);
+  using a = cast(first, dtypes.float32, half);
+  using b = cast(second, dtypes.float32, half);
+  using result = execute(kernel, { T: half, ...attributes }, a.id, b.id);
+  return backend.createOutputTensor(cast(result.id, half, dtypes.float32)) as T;
 }
 
 /** The product of two matrices. */

@@ -1,6 +1,6 @@
 /**
- * Which kernels this libtensorflow has, and which of two is quicker on this processor: each is tried
- * once, before it is relied on.
+ * The kernels that this libtensorflow has, and the quicker of two on this processor. Each is tried
+ * once, before its first use.
  */
 import * as tf from '@tensorflow/tfjs';
 import { shapeBackend } from '../device.ts';

@@ -1,4 +1,4 @@
-/** What is said where a TensorFlow for graphics cards finds none. */
+/** The message where a TensorFlow for graphics cards finds none. */
 import { expect } from 'chai';
 import { hasDriver, whyNoCard } from '../../../src/backends/tensorflow/card.ts';
 

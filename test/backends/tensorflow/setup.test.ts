@@ -1,7 +1,7 @@
 /**
- * What `svd setup tensorflow` leaves behind when it stops half way, with stand-ins for npm, pip and
- * the compiler. That the real ones give a backend that computes is checked where the suite runs on
- * it (`TEST_BACKEND=tensorflow`).
+ * The state that `svd setup tensorflow` leaves when it stops half way, with stand-ins for npm, pip
+ * and the compiler. The suite checks the real ones where it runs on the backend that they make
+ * (`TEST_BACKEND=tensorflow`).
  */
 import {
   chmodSync,
@@ -118,7 +118,7 @@ describe('setUpTensorflow', () => {
   it('asks for another folder when it cannot write', async () => {
     process.env.SVD_TENSORFLOW_DIR = join(folder, 'bin', 'npm', 'data');
     expect(await outcome()).to.match(
-      /^\/.+ cannot be made \(.+\)\. Set SVD_TENSORFLOW_DIR to a folder that can\.$/,
+      /^\/.+ cannot be made \(.+\)\. Set SVD_TENSORFLOW_DIR to another folder\.$/,
     );
   });
 

@@ -83,7 +83,7 @@ describe('wasm memory', () => {
     expect(full).to.equal(
       `The wasm backend is out of memory: WebAssembly has 4 GiB, and a tensor of 512 MiB did not fit. ${advice}`,
     );
-    // 6 GiB is 2 GiB modulo 4 GiB, which alone would fit.
+    // 6 GiB is 2 GiB modulo 4 GiB, which would fit.
     expect(huge).to.equal(
       `The wasm backend is out of memory: WebAssembly has 4 GiB, and a tensor of 6144 MiB did not fit. ${advice}`,
     );

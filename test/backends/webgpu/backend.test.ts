@@ -1,6 +1,6 @@
 /**
- * What the webgpu backend says where WebGPU itself would only print. On SwiftShader; without it,
- * that there is no adapter.
+ * The errors of the webgpu backend where WebGPU itself would only print: on SwiftShader, or without
+ * it that of a missing adapter.
  */
 import { existsSync } from 'node:fs';
 import { expect } from 'chai';

@@ -1,5 +1,5 @@
 /**
- * What runs on a graphics card, tried on a processor: with the formulations for cards, every
+ * The formulations for graphics cards, tried on a processor: with them, every
  * operation that a call issues has a kernel for cards in the types it is issued with
  * (gpu-kernels.json), so that none brings its inputs to the processor; and no step reads anything
  * back.
@@ -32,12 +32,12 @@ const known = JSON.parse(
   readFileSync(new URL('../../fixtures/gpu-kernels.json', import.meta.url), 'utf8'),
 ) as Record<string, Record<string, string[]>>;
 
-/** What TensorFlow calls the types. */
+/** TensorFlow's names of the types. */
 const native = { float32: 'float', float16: 'half', bfloat16: 'bfloat16' };
 
 /**
- * Makes the backend say that it computes on a card, so that nothing that only processors have is
- * called. Gives what undoes it.
+ * Makes the backend say that it computes on a card, so that no kernel for processors is called.
+ * Returns a function that undoes it.
  */
 function asOnCard(): () => void {
   const backend = tf.backend() as unknown as { isUsingGpuDevice: boolean };
@@ -78,7 +78,7 @@ describe('on a graphics card', () => {
   }
 
   for (const dtype of computeDtypes) {
-    // npm's tfjs-node-gpu has the old version, whose kernels for bfloat16 are for processors alone.
+    // npm's tfjs-node-gpu has the old version, whose kernels for bfloat16 are only for processors.
     const versions = Object.keys(known).filter(
       (version) => dtype !== 'bfloat16' || version !== '2.9.1',
     );

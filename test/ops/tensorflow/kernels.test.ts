@@ -1,6 +1,6 @@
 /**
  * Versions of libtensorflow without some of the kernels that are called by name: what runs instead,
- * and that it gives the same. In processes of their own, because each kernel is asked for once.
+ * and that the result is the same. In separate processes, because each kernel is tried once.
  */
 import { expect } from 'chai';
 import { inFreshProcess } from '../../backends/freshProcess.ts';
@@ -83,7 +83,7 @@ describe('libtensorflow without kernels called by name', () => {
     expect(all.refused).to.deep.equal({});
   });
 
-  /** What is missing, and the operations that run their plain formulations then. */
+  /** The missing kernels, and the operations that then run their plain formulations. */
   const cases: [missing: string, plain: string[]][] = [
     ['^_Mkl', ['attention', 'channelMean', 'channelMeanSquare', 'conv2d', 'layerNorm', 'linear']],
     ['^_MklSoftmax$', ['attention']],
@@ -98,7 +98,7 @@ describe('libtensorflow without kernels called by name', () => {
     ],
   ];
   for (const [missing, plain] of cases) {
-    it(`gives the same frames without ${missing}, asked for once`, async () => {
+    it(`makes the same frames without ${missing}, asked for once`, async () => {
       const { chosen, issued, refused, frames } = await without(missing);
       const expected = Object.fromEntries(
         Object.entries(all.chosen).map(([name, fast]) => [
