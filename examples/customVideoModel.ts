@@ -6,7 +6,8 @@
  *     npx tsx examples/customVideoModel.ts [STEPS]
  */
 import * as tf from '@tensorflow/tfjs';
-import { TransformerSpatioTemporalModel, useBackend } from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
+import { useBackend } from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
+import { TransformerSpatioTemporalModel } from '../src/layers/index.ts'; // .../layers
 
 const steps = Number(process.argv[2] ?? 100);
 // The wasm backend has no gradients of convolutions: training is for tensorflow, or slowly for cpu.

@@ -5,7 +5,8 @@
  *     npx tsx examples/singleLayer.ts
  */
 import * as tf from '@tensorflow/tfjs';
-import { loadLayerWeights, ResnetBlock2D, useBackend } from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
+import { loadLayerWeights, useBackend } from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
+import { ResnetBlock2D } from '../src/layers/index.ts'; // .../layers
 
 await useBackend('auto');
 const features = new ResnetBlock2D({

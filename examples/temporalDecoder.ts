@@ -8,14 +8,16 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {
-  AutoencoderKLTemporalDecoder,
   camelCaseConfig,
-  exportToVideo,
-  framesToImages,
-  loadImage,
   loadWeights,
   openModelFolder,
   openSafetensors,
+} from '../src/checkpoints/index.ts'; // .../checkpoints
+import {
+  AutoencoderKLTemporalDecoder,
+  exportToVideo,
+  framesToImages,
+  loadImage,
   useBackend,
   vaePixelValues,
 } from '../src/index.ts'; // in a project of your own: from 'stable-video-diffusion-tfjs'
