@@ -1,7 +1,7 @@
 /**
- * Stable Video Diffusion for TensorFlow.js in browsers: all that runs without Node. Pictures come as
- * RGB bytes or tensors, weights from URLs or memory. Layers, models and schedules have subpaths of
- * their own, which run in browsers too.
+ * Stable Video Diffusion for TensorFlow.js in browsers: all that runs without Node. Pictures come
+ * as RGB bytes or tensors, weights from URLs or memory. Layers, models and schedules have subpaths
+ * of their own, which run in browsers too.
  */
 export {
   type BrowserBackend,

@@ -1,6 +1,6 @@
 /**
- * Stable Video Diffusion for TensorFlow.js in Node: one still picture in, a short video out. Layers,
- * schedules, checkpoints and more have subpaths of their own.
+ * Stable Video Diffusion for TensorFlow.js in Node: one still picture in, a short video out.
+ * Layers, schedules, checkpoints and more have subpaths of their own.
  */
 export {
   type BackendName,

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 
 /**
- * What the UNet sees besides the noisy latents, for one half of guidance or both: the context
+ * The inputs of the UNet besides the noisy latents, for one half of guidance or both: the context
  * `[B, 1, C]`, and the latents of the picture for every frame, `[B*F, h, w, C]`.
  */
 export type Condition = [context: tf.Tensor, picture: tf.Tensor];

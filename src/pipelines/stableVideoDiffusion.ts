@@ -33,7 +33,7 @@ type Watched = GenerateOptions & CallWatch;
  * `StableVideoDiffusionPipeline` of `node.ts` and `browser.ts` adds loading.
  */
 export class SamplingPipeline implements CallingPipeline {
-  /** Its parts. */
+  /** All its parts. */
   readonly components: Components;
   private readonly runner: ModelRunner;
 
@@ -70,8 +70,8 @@ export class SamplingPipeline implements CallingPipeline {
    * videos.
    *
    * @param image One picture, a list (one batch), or a tensor `[N, H, W, 3]` in [0, 1].
-   * @throws If an argument is out of range, the latents stop being finite, or `signal` aborts.
-   * Nothing stays allocated then.
+   * @throws Error if an argument is out of range or the latents are not finite; MemoryError if
+   * there is too little memory; the signal's reason if it aborts. Nothing stays allocated then.
    */
   generate<T extends OutputType = 'image'>(
     image: ImageInput,

@@ -1,4 +1,4 @@
-/** What happens to the latents between two sampling steps: checks and the caller's callback. */
+/** Checks the latents after each sampling step, and hands them to the caller's callback. */
 import * as tf from '@tensorflow/tfjs';
 import type { ComputeDtype, TensorScope } from '../layers/index.ts';
 import type { CallSettings } from './settings.ts';
@@ -38,8 +38,8 @@ export interface EndedStep {
 }
 
 /**
- * Shows the tensors of a step to `callbackOnStepEnd`, if there is one, and returns the latents to go
- * on with, which `scope` keeps.
+ * Shows the tensors of a step to `callbackOnStepEnd`, if there is one, and returns the latents to
+ * go on with, which `scope` keeps.
  * @throws Error if the callback returns latents of another shape or that are not finite.
  */
 export async function callBack(
