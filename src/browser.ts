@@ -1,6 +1,7 @@
 /**
- * Stable Video Diffusion for TensorFlow.js: what runs without Node. Pictures come as RGB bytes or
- * tensors, weights from URLs or memory.
+ * Stable Video Diffusion for TensorFlow.js in browsers: all that runs without Node. Pictures come
+ * as RGB bytes or tensors, weights from URLs or memory. Layers, models and schedules have subpaths
+ * of their own, which run in browsers too.
  */
 export {
   type BrowserBackend,
@@ -9,18 +10,62 @@ export {
   type Refusal,
   useBrowserBackend,
 } from './backends/browser.ts';
-export * from './checkpoints/browser.ts';
-export * from './layers/index.ts';
+export {
+  type BlockTensor,
+  type ByteReader,
+  blockTensors,
+  type Checkpoint,
+  CheckpointError,
+  camelCaseConfig,
+  checkWeights,
+  type Format,
+  type LoadWeightsOptions,
+  loadWeights,
+  memoryBytes,
+  memorySource,
+  readSafetensors,
+  type SafetensorsFile,
+  type TensorInfo,
+  type TensorValues,
+  type WeightSource,
+} from './checkpoints/browser.ts';
+export {
+  type LoadLayerUrlOptions,
+  loadLayerWeights,
+} from './checkpoints/web/loadLayerWeights.ts';
+export { type OpenUrlOptions, openUrl } from './checkpoints/web/openUrl.ts';
 export { encodeMp4, type Mp4Options } from './media/encodeMp4.ts';
 export type { CreateEncoder } from './media/h264.ts';
-export type { RgbImage } from './media/image.ts';
-export * from './media/preprocess.ts';
-export * from './media/resample.ts';
-export * from './models/index.ts';
+export type { FloatArray, RgbImage } from './media/image.ts';
+export { clipPixelValues, framesToImages, vaePixelValues } from './media/preprocess.ts';
+export { browserMemoryLimits } from './memory/browserLimits.ts';
+export { MemoryError } from './memory/errors.ts';
+export {
+  type GivenSettings,
+  type MemoryPlan,
+  type MemoryRequest,
+  planMemory,
+} from './memory/plan.ts';
+export type { MemorySettings, ModelConfigs, VideoSize } from './memory/stages.ts';
+export {
+  AutoencoderKLTemporalDecoder,
+  CLIPVisionModelWithProjection,
+  UNetSpatioTemporalConditionModel,
+} from './models/index.ts';
 export { type FormulationSet, useFormulations } from './ops/formulations.ts';
 export { StableVideoDiffusionPipeline, type UrlOptions } from './pipelines/browser.ts';
-export * from './pipelines/components.ts';
-export * from './pipelines/types.ts';
-export * from './random/index.ts';
-export * from './schedulers/index.ts';
-export * from './verification/compareTensors.ts';
+export type { CallPlanner, Components, FeatureExtractor, Offload } from './pipelines/components.ts';
+export type {
+  CallbackTensors,
+  CallingPipeline,
+  Frames,
+  GenerateOptions,
+  ImageInput,
+  OutputType,
+  PlannedCall,
+  Progress,
+  StepCallback,
+  Videos,
+} from './pipelines/types.ts';
+export { Generator, randnTensor } from './random/index.ts';
+export { EulerDiscreteScheduler } from './schedulers/index.ts';

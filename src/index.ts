@@ -1,8 +1,43 @@
-/** Stable Video Diffusion for TensorFlow.js: everything public in Node. */
-export * from './backends/index.ts';
-export * from './checkpoints/index.ts';
-export * from './layers/index.ts';
-export * from './media/index.ts';
+/**
+ * Stable Video Diffusion for TensorFlow.js in Node: one still picture in, a short video out.
+ * Layers, schedules, checkpoints and more have subpaths of their own.
+ */
+export {
+  type BackendName,
+  type BackendOptions,
+  type BackendReport,
+  backendNames,
+  listBackends,
+  releaseBackend,
+  removeTensorflow,
+  type SetupOptions,
+  setUpTensorflow,
+  useBackend,
+} from './backends/index.ts';
+export {
+  type Checkpoint,
+  CheckpointError,
+  type CheckpointIdentity,
+  type DownloadOptions,
+  downloadModel,
+  type Format,
+  identifyCheckpoint,
+  type LoadLayerWeightsOptions,
+  loadLayerWeights,
+  type OpenOptions,
+  openCheckpoint,
+} from './checkpoints/index.ts';
+export type { FloatArray } from './media/image.ts';
+export {
+  checkOutput,
+  clipPixelValues,
+  type ExportOptions,
+  exportToVideo,
+  framesToImages,
+  loadImage,
+  type RgbImage,
+  vaePixelValues,
+} from './media/index.ts';
 export { MemoryError } from './memory/errors.ts';
 export type { Estimate, OffloadMode, StageEstimate } from './memory/estimate.ts';
 export {
@@ -11,25 +46,36 @@ export {
   type MemoryRequest,
   planMemory,
 } from './memory/plan.ts';
+export type { Device } from './memory/shapes/allocators.ts';
 export type { MemorySettings, ModelConfigs, VideoSize } from './memory/stages.ts';
-export * from './models/index.ts';
+export {
+  AutoencoderKLTemporalDecoder,
+  CLIPVisionModelWithProjection,
+  UNetSpatioTemporalConditionModel,
+} from './models/index.ts';
 export { type FormulationSet, useFormulations } from './ops/formulations.ts';
-export * from './pipelines/components.ts';
-export * from './pipelines/loading/describeModel.ts';
-export { StableVideoDiffusionPipeline } from './pipelines/node.ts';
-export * from './pipelines/types.ts';
-export * from './random/index.ts';
-export * from './schedulers/index.ts';
-export * from './verification/compareTensors.ts';
+export type { CallPlanner, Components, FeatureExtractor, Offload } from './pipelines/components.ts';
 export {
-  checkSameCheckpoint,
-  type Reference,
-  type ReferenceCall,
-  readReference,
-} from './verification/reference.ts';
-export {
-  type StageResult,
-  stageTolerances,
-  type VerifyOptions,
-  verifyReference,
-} from './verification/verify.ts';
+  type DescribeOptions,
+  type DevicePlan,
+  describeModel,
+  type ModelDescription,
+  type ModelSummary,
+} from './pipelines/loading/describeModel.ts';
+export type { SaveOptions } from './pipelines/loading/savePretrained.ts';
+export { type SingleFileLoadOptions, StableVideoDiffusionPipeline } from './pipelines/node.ts';
+export type {
+  CallbackTensors,
+  CallingPipeline,
+  Frames,
+  GenerateOptions,
+  ImageInput,
+  LoadOptions,
+  OutputType,
+  PlannedCall,
+  Progress,
+  StepCallback,
+  Videos,
+} from './pipelines/types.ts';
+export { Generator, randnTensor } from './random/index.ts';
+export { EulerDiscreteScheduler } from './schedulers/index.ts';

@@ -1,4 +1,4 @@
-/** What a checkpoint is, whatever its format: configs, and weights that are read on demand. */
+/** The interface of checkpoints of every format: configs, and weights that are read on demand. */
 import type { Component, WeightedComponent } from './diffusers/names.ts';
 import type { WeightSource } from './weights/source.ts';
 
@@ -15,7 +15,8 @@ export type Format = (typeof formats)[number];
 (Symbol as { asyncDispose: symbol }).asyncDispose ??= Symbol.for('Symbol.asyncDispose');
 
 /**
- * An open checkpoint: its configs, and its weights when they are asked for. `await using` closes it.
+ * An open checkpoint: its configs, and its weights when they are asked for. `await using` closes
+ * it.
  */
 export interface Checkpoint extends AsyncDisposable {
   /** The folder, file or address, as it was given. */
@@ -29,8 +30,7 @@ export interface Checkpoint extends AsyncDisposable {
   /** A component's JSON config as it is, with snake_case keys. */
   config(component: Component): Record<string, unknown>;
   /**
-   * Opens a component's weights. Closing the checkpoint closes them; to free them earlier, close
-   * them yourself.
+   * Opens a component's weights. Closing the checkpoint closes them, too.
    * @throws CheckpointError if there are none of the variant, or they are broken.
    */
   weights(component: WeightedComponent): Promise<WeightSource>;

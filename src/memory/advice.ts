@@ -1,4 +1,4 @@
-/** Puts memory plans into words: what was chosen, and what would fit when nothing does. */
+/** Says why a call does not fit into memory, and what would fit. */
 
 import { formatBytes } from '../text/bytes.ts';
 import { counted } from '../text/messages.ts';
@@ -10,7 +10,7 @@ const frames = (count: number) => counted(count, 'frame');
 
 /**
  * Why a call does not fit, and what would.
- * @param plan The smallest way that was found.
+ * @param plan The smallest plan.
  * @param forcedSettings Settings that cannot be otherwise.
  */
 export function refusal(
@@ -24,7 +24,7 @@ export function refusal(
   return `${what} do not fit into memory: ${shortage(request, plan)}. ${advice(planner, request, forcedSettings)}`;
 }
 
-/** What would fit: the same with what was given left out, or a smaller video. */
+/** What would fit: the same call with given settings left out, or a smaller video. */
 function advice(
   planner: MemoryPlanner,
   request: MemoryRequest,
@@ -50,10 +50,7 @@ function advice(
   return 'No size fits. Try another backend, or a machine with more memory.';
 }
 
-/**
- * Where weights would have to be for the call to fit, if nothing else that is given stands in its
- * way.
- */
+/** The offload with which the call fits, if all other given settings stay. */
 function otherOffload(planner: MemoryPlanner, request: MemoryRequest): OffloadMode | undefined {
   if (request.givenSettings?.offload === undefined) return undefined;
   const { fits, offload } = planner.plan({
@@ -64,7 +61,8 @@ function otherOffload(planner: MemoryPlanner, request: MemoryRequest): OffloadMo
 }
 
 /**
- * What is missing of what. A part of the memory is left free, because predictions can be too low.
+ * What needs more memory than there is. Amounts include a part that stays free, because predictions
+ * can be too low.
  */
 function shortage(request: MemoryRequest, plan: MemoryPlan): string {
   const {
@@ -111,8 +109,8 @@ function fitting(planner: MemoryPlanner, request: MemoryRequest): MemoryRequest 
 }
 
 /**
- * What `find` gives for the largest number up to `most` that it gives something for, if it does so
- * for all smaller ones.
+ * The result of `find` for the largest number up to `most` for which it has one, by halving: it has
+ * one for all smaller numbers too.
  */
 function largest<T>(most: number, find: (n: number) => T | undefined): T | undefined {
   let best: T | undefined;

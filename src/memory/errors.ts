@@ -1,5 +1,5 @@
 /**
- * There is too little memory for what was asked, as is known before it is tried. The message says
- * what there is and what would fit.
+ * A call or model that needs more memory than there is, refused before it is tried. The message
+ * says how much there is and what would fit.
  */
 export class MemoryError extends Error {}

@@ -1,5 +1,5 @@
 /**
- * Predicts the most memory that a sampling call takes, from what its stages allocate and from where
+ * Predicts the peak memory of a sampling call, from the allocations of its stages and from where
  * the weights are.
  */
 
@@ -8,14 +8,17 @@ import { behaviours, type Device } from './shapes/allocators.ts';
 import { Arena } from './shapes/arena.ts';
 import type { MemorySettings, StageMemory, StageModels, VideoSize } from './stages.ts';
 
-/** Where weights are while their model is not at work: in memory, or on disk. See `LoadOptions`. */
+/**
+ * Where weights are while they are not used: in memory (`none`), or on disk by models or by blocks
+ * (`model`, `sequential`).
+ */
 export type OffloadMode = 'none' | 'model' | 'sequential';
 
 const MiB = 2 ** 20;
 
 /**
- * What a process has in memory without any model, in bytes: Node, this package, and the libraries
- * of the backend once they have computed something. Measured as VmHWM of a small call on Linux,
+ * The memory of a process without any model, in bytes: Node, this package, and the libraries of the
+ * backend once they have computed something. Measured as VmHWM of a small call on Linux,
  * Node 20.
  */
 const processBytes: Record<Device, number> = {
@@ -26,7 +29,7 @@ const processBytes: Record<Device, number> = {
   cpu: 210 * MiB,
 };
 
-/** What a backend has on its device besides tensors. */
+/** The memory that a backend takes on its device besides tensors. */
 const deviceBytes: Partial<Record<Device, number>> = {
   'tensorflow-gpu': 1024 * MiB, // an estimate: CUDA's context and cuDNN's workspace have not been measured
   webgpu: 64 * MiB, // an estimate
@@ -52,7 +55,8 @@ const GARBAGE = 1.5;
 const UPLOADS = 5;
 
 /**
- * What a stage needs at its highest, weights included, and what earlier stages have left behind.
+ * The peak memory of a stage: its weights, its tensors, and the memory that earlier stages still
+ * hold.
  */
 export interface StageEstimate {
   /** The part of the call. */
@@ -62,17 +66,17 @@ export interface StageEstimate {
   /** Bytes of the process. */
   processBytes: number;
   /**
-   * Bytes of WebAssembly's heap or of the graphics card; undefined where tensors are in the memory
-   * of the process alone.
+   * Bytes of WebAssembly's heap or of the graphics card; undefined where tensors are only in the
+   * memory of the process.
    */
   deviceBytes?: number;
   /** The largest tensor, in bytes. */
   largestBytes: number;
-  /** Whether it takes more than this, which was not found out because this is too much already. */
+  /** Set if this is only a lower bound, which is too much already. */
   more?: true;
 }
 
-/** What a call needs at its highest. */
+/** The peak memory of a call. */
 export interface Estimate {
   /** Every stage, in order. */
   stages: StageEstimate[];
@@ -82,7 +86,7 @@ export interface Estimate {
   deviceBytes?: number;
 }
 
-/** What is computed, how and where. */
+/** A call on a device, with all its settings. */
 export interface Call {
   device: Device;
   size: VideoSize;
@@ -129,9 +133,9 @@ export function estimateMemory(
 }
 
 /**
- * What a call takes of its largest tensors alone: the first features of the pictures, and the last
- * ones of the frames that are decoded together. Known without running anything, which takes minutes
- * for sizes far beyond what there is room for.
+ * A lower bound from the largest tensors: the first features of the pictures, and the last ones of
+ * the frames that are decoded together. It needs no run, which takes minutes for sizes far beyond
+ * the memory there is.
  */
 export function leastMemory(models: StageModels, { device, size, settings }: Call): Estimate {
   const { pictures, decoded } = size;
@@ -160,7 +164,7 @@ function largestWeight(models: StageModels): number {
 }
 
 /**
- * Runs a stage with the weights of one block at a time. Gives the most bytes of weights that are
+ * Runs a stage with the weights of one block at a time. Returns the most bytes of weights that are
  * read ahead.
  */
 function runInBlocks(

@@ -1,4 +1,4 @@
-/** How much memory there is: what memory planning counts on. */
+/** How much memory there is, in Node. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { freemem, totalmem } from 'node:os';
@@ -6,9 +6,9 @@ import { dirname, join } from 'node:path';
 import { largestWebgpuBuffer } from '../backends/webgpu/backend.ts';
 import type { Device } from './shapes/allocators.ts';
 
-/** Memory that a call may take. What is left out is not known. */
+/** Memory that a call may take. Limits that are not known are left out. */
 export interface MemoryLimits {
-  /** Bytes for the process, with those that it has already. */
+  /** Bytes for the process, including those that it has already. */
   processBytes: number;
   /** Bytes for tensors on the graphics card. */
   deviceBytes?: number;
@@ -49,18 +49,18 @@ export function processLimit(root: string): number {
   return process.memoryUsage.rss() + Math.min(machine, group);
 }
 
-/** Memory that can be had without swapping. */
+/** Memory that is available without swapping. */
 function available(root: string): number {
   const lines = text(join(root, 'proc/meminfo'));
   const kilobytes = lines && /^MemAvailable:\s+(\d+)/m.exec(lines)?.[1];
   if (kilobytes) return 1024 * Number(kilobytes);
-  // What macOS calls free leaves out all that it would give back at once.
+  // macOS does not count memory as free that it would return at once.
   return process.platform === 'darwin' ? totalmem() : freemem();
 }
 
 /**
- * What the control groups of this process let it have besides what is in use; pages of files are
- * given back when needed.
+ * Memory that the control groups of this process still allow. Pages of files count as free, because
+ * the system takes them back when it needs them.
  */
 function controlGroupRoom(root: string): number {
   const groups = text(join(root, 'proc/self/cgroup')) ?? '';
@@ -74,7 +74,7 @@ function controlGroupRoom(root: string): number {
     pages: RegExp,
   ) => {
     for (let at = path; ; at = dirname(at)) {
-      const limit = Number(text(join(root, folder, at, names.limit)) ?? Number.NaN); // 'max' is no number
+      const limit = Number(text(join(root, folder, at, names.limit)) ?? Number.NaN); // NaN for 'max'
       const used = Number(text(join(root, folder, at, names.used)) ?? Number.NaN);
       const files = [...(text(join(root, folder, at, 'memory.stat')) ?? '').matchAll(pages)].reduce(
         (sum, [, bytes]) => sum + Number(bytes),
@@ -98,7 +98,7 @@ function controlGroupRoom(root: string): number {
   return Math.max(0, Math.min(...rooms));
 }
 
-/** Free memory of the first NVIDIA card, as its driver's tool tells; undefined without it. */
+/** Free memory of the first NVIDIA card, by nvidia-smi; undefined without it. */
 function freeCardBytes(): number | undefined {
   const card = process.env.CUDA_VISIBLE_DEVICES?.split(',')[0] || '0';
   const args = ['--query-gpu=memory.free', '--format=csv,noheader,nounits', `--id=${card}`];

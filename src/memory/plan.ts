@@ -20,7 +20,7 @@ import { type MemorySettings, type ModelConfigs, StageModels, type VideoSize } f
 
 /** A call to plan: its size, its device, the memory there is and the settings already given. */
 export interface MemoryRequest extends VideoSize {
-  /** What it runs on. */
+  /** The device. */
   device: Device;
   /** Memory that the process may take altogether, in bytes. Default: without limit. */
   processBytes?: number;
@@ -35,29 +35,29 @@ export interface MemoryRequest extends VideoSize {
   givenSettings?: GivenSettings;
 }
 
-/** Settings that are given, so that the planner does not choose them. */
+/** Settings that the planner does not choose. */
 export interface GivenSettings extends Partial<MemorySettings> {
-  /** Where weights are while they are not at work. */
+  /** Where weights are while they are not used. */
   offload?: OffloadMode;
 }
 
 type SamplingSettings = Omit<MemorySettings, 'decodeChunkSize'>;
 
-/** How a call shall run, and the memory that it takes then. */
+/** How a call runs, and the memory that it takes. */
 export interface MemoryPlan extends Estimate {
   /** Whether it fits. If not, the plan is the one that takes least. */
   fits: boolean;
   /** The settings that change how much memory the call takes. */
   settings: MemorySettings;
-  /** Where weights are while they are not at work. */
+  /** Where weights are while they are not used. */
   offload: OffloadMode;
-  /** What saves memory and is not as fast, in words; nothing if there is enough. */
+  /** The settings that save memory at the cost of time, in words. Empty if there is enough. */
   choices: string[];
 }
 
 /**
- * Of the memory that is there, the share that a prediction may fill. Predictions have been up to 10
- * % below what was measured.
+ * The share of the available memory that a prediction may fill. Predictions have been up to 10 %
+ * below measurements.
  */
 export const USABLE_SHARE = 0.9;
 
@@ -65,12 +65,11 @@ export const USABLE_SHARE = 0.9;
 const WASM_BYTES = 4 * 2 ** 30;
 
 /**
- * Frames decoded together that are still as upstream's examples have them; fewer come only after
- * offloading.
+ * Frames decoded together in upstream's examples. Fewer are chosen only with offload.
  */
 const USUAL_CHUNK = 8;
 
-/** Plans calls with models of given configurations, without their weights. */
+/** Plans calls of models by their configurations, without their weights. */
 export class MemoryPlanner {
   private readonly models: StageModels;
 
@@ -101,7 +100,7 @@ export class MemoryPlanner {
     }
   }
 
-  /** The way that takes least memory, whatever it costs in time. */
+  /** The plan that takes the least memory, whatever it costs in time. */
   least(request: MemoryRequest): MemoryPlan {
     try {
       return this.leastWith(request, last(offloads(request)));
@@ -159,7 +158,7 @@ export class MemoryPlanner {
   }
 }
 
-/** What is chosen that saves memory and is not as fast, in a few words each. */
+/** The settings that save memory at the cost of time, in a few words each. */
 function choicesOf(
   settings: MemorySettings,
   offload: OffloadMode,
@@ -180,7 +179,7 @@ function choicesOf(
 
 const last = <T>(list: T[]): T => list[list.length - 1];
 
-/** Memory for tensors on the device. */
+/** The memory for tensors on the device. */
 export function deviceLimit({ device, deviceBytes }: MemoryRequest): number {
   return deviceBytes ?? (device === 'wasm' ? WASM_BYTES : Number.POSITIVE_INFINITY);
 }
@@ -257,11 +256,11 @@ function given<T extends object, K extends keyof T>(
 }
 
 /**
- * Chooses how a call shall run so that it fits into memory, from configurations and sizes alone:
- * nothing is loaded or computed. Memory is predicted by running the models by shape, so it follows
+ * Chooses how a call runs so that it fits into memory. Only configurations and sizes are used:
+ * nothing is loaded or computed. Memory is predicted by running the shapes of the models, with
  * every formulation and lifetime of the real run.
  *
- * @returns The fastest way that fits; if none does, the one that takes least, with `fits` false.
+ * @returns The fastest plan that fits; if none fits, the smallest one, with `fits` false.
  */
 export function planMemory(configs: ModelConfigs, request: MemoryRequest): MemoryPlan {
   return new MemoryPlanner(configs).plan(request);

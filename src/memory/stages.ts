@@ -1,6 +1,4 @@
-/**
- * How much memory each stage of a sampling call takes, found by running its models by shape alone.
- */
+/** Finds how much memory each stage of a sampling call takes, by running only its shapes. */
 import * as tf from '@tensorflow/tfjs';
 import { staysHalf } from '../checkpoints/weights/reader.ts';
 import { type Chunking, limitScores, type Steps } from '../layers/index.ts';
@@ -35,8 +33,8 @@ export interface VideoSize {
 }
 
 /**
- * The settings that change how much memory a call takes, and not what it computes.
- * `decodeChunkSize` does change frames at seams a little.
+ * The settings that change how much memory a call takes, but not its result. Only
+ * `decodeChunkSize` changes frames a little, at the seams of chunks.
  */
 export interface MemorySettings {
   /** Whether both halves of guidance go through the UNet as one batch. */
@@ -55,7 +53,7 @@ export interface WeightBytes {
   bytes: number;
 }
 
-/** What one stage takes besides weights. */
+/** The memory that one stage takes besides weights. */
 export interface StageMemory extends Allocations {
   stage: 'encoding' | 'sampling' | 'decoding';
   /** The model at work. */
@@ -65,8 +63,8 @@ export interface StageMemory extends Allocations {
 }
 
 /**
- * Models by shape alone, whose stages can be asked for their memory. A question costs about a tenth
- * of a second the first time. Models are declared when they are needed, until `release`.
+ * Models without weights, from which the memory of each stage is found. The first time, a stage
+ * takes about a tenth of a second. Models are declared when they are needed, until `release`.
  */
 export class StageModels {
   private readonly configs: ModelConfigs;
@@ -83,7 +81,7 @@ export class StageModels {
     return this.declared;
   }
 
-  /** Lets go of the models. What is known of them stays. */
+  /** Frees the models. Results found so far stay. */
   release(): void {
     for (const model of Object.values(this.declared ?? {})) model.dispose();
     this.declared = undefined;
@@ -119,7 +117,7 @@ export class StageModels {
     return this.models[name].countParams();
   }
 
-  /** The features of pictures or frames at their full size, which the VAE has in one tensor. */
+  /** The bytes of features of pictures or frames at full size, which the VAE has in one tensor. */
   featureBytes({ height, width }: VideoSize, pictures: number): number {
     return 4 * pictures * height * width * (this.configs.vae.blockOutChannels?.[0] ?? 64);
   }
@@ -227,7 +225,7 @@ export class StageModels {
           const frames = drain(vae.decodeSteps(input(count, h, w, latentChannels), count), begin);
           tf.clipByValue(tf.add(tf.div(frames, 2), 0.5), 0, 1);
         });
-        // All frames as float32 numbers, those just read of the backend, and 8-bit pictures.
+        // All frames as float32 numbers, the chunk just read from the backend, and 8-bit pictures.
         return {
           stage: 'decoding',
           model: 'vae',
@@ -242,6 +240,7 @@ export class StageModels {
     return [height, width].map((n) => Math.floor(n / this.latentFactor));
   }
 
+  /** Finds a result once for each key. */
   private once(key: unknown[], find: () => StageMemory): StageMemory {
     const name = key.join();
     const found = this.known.get(name) ?? find();
@@ -261,7 +260,7 @@ function declare({ held = {}, ...configs }: ModelConfigs): Models {
   return models;
 }
 
-/** Runs steps to their end, with a part for each. */
+/** Runs steps to their end. Each begins a part. */
 function drain<T>(steps: Steps<T>, begin: (part: string) => void): T {
   for (;;) {
     const { done, value } = steps.next();

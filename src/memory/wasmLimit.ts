@@ -1,4 +1,4 @@
-/** Whether weights fit into WebAssembly's memory. */
+/** Checks whether weights fit into WebAssembly's memory. */
 import * as tf from '@tensorflow/tfjs';
 import type { AnyBlock } from '../layers/index.ts';
 import { formatBytes } from '../text/bytes.ts';

@@ -1,4 +1,4 @@
-/** The parts that a pipeline is made of. */
+/** The parts of a pipeline. */
 import type { StepWeights } from '../layers/index.ts';
 import type { GivenSettings, MemoryPlan } from '../memory/plan.ts';
 import type { VideoSize } from '../memory/stages.ts';
@@ -23,7 +23,7 @@ export interface FeatureExtractor {
 export interface Components {
   /** Encodes the picture and decodes the frames. */
   vae: AutoencoderKLTemporalDecoder;
-  /** Gives the UNet its context. */
+  /** Makes the context of the UNet. */
   imageEncoder: CLIPVisionModelWithProjection;
   /** Predicts the velocity at each step. */
   unet: UNetSpatioTemporalConditionModel;
@@ -33,12 +33,11 @@ export interface Components {
   featureExtractor: FeatureExtractor;
   /** Brings weights into memory for their part of the work, if they do not stay there. */
   offload?: Offload;
-  /** Chooses how calls run, by the memory there is. Without it they run as if there were enough. */
-  planner?: CallPlanner;
   /**
-   * Runs small models without the cost of their many operations. Without it every operation runs by
-   * itself.
+   * Chooses how calls run, by the memory there is. Without it, they run as if there were enough.
    */
+  planner?: CallPlanner;
+  /** Records small models, so that their many operations cost less. */
   replays?: Replays;
 }
 
@@ -47,8 +46,9 @@ export interface Offload {
   /** Whether whole models or single blocks are brought in. */
   readonly mode: 'model' | 'sequential';
   /**
-   * Brings the weights of a model into memory, or gives what brings in those of each of its blocks
-   * when it runs. Rejects with the signal's reason if that aborts.
+   * Brings the weights of a model into memory, or returns what brings in those of each of its
+   * blocks when it runs.
+   * @throws The signal's reason if it aborts.
    */
   load(model: ModelName, signal?: AbortSignal): Promise<StepWeights | undefined>;
   /** Frees them and closes their files. */

@@ -1,11 +1,28 @@
 /** Classifier-free guidance with a scale per frame. */
 import * as tf from '@tensorflow/tfjs';
 
+/**
+ * The inputs of the UNet besides the noisy latents, for one half of guidance or both: the context
+ * `[B, 1, C]`, and the latents of the picture for every frame, `[B*F, h, w, C]`.
+ */
+export type Condition = [context: tf.Tensor, picture: tf.Tensor];
+
 /** `count` scales from `min` for the first frame to `max` for the last. */
 export function guidanceScales(min: number, max: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) =>
     count === 1 ? min : min + ((max - min) * i) / (count - 1),
   );
+}
+
+/**
+ * The conditions of the UNet's evaluations in one step. Both halves of guidance come as one batch,
+ * the unconditional half first, or each by itself.
+ */
+export function guidanceHalves(conditional: Condition, together: boolean): Condition[] {
+  const half = (make: (x: tf.Tensor) => tf.Tensor) =>
+    conditional.map((x) => tf.tidy(() => make(x))) as Condition;
+  if (!together) return [half((x) => tf.zerosLike(x)), conditional];
+  return [half((x) => tf.concat([tf.zerosLike(x), x]))];
 }
 
 /**

@@ -1,13 +1,11 @@
-/**
- * The checks that a sampling call makes before it computes anything, and the defaults it fills in.
- */
+/** Checks the options of a sampling call before it computes anything, and fills in defaults. */
 import * as tf from '@tensorflow/tfjs';
 import type { RgbImage } from '../media/image.ts';
 import { Generator } from '../random/generator.ts';
 import { callDefaults, outputTypes } from './defaults.ts';
 import type { GenerateOptions, ImageInput } from './types.ts';
 
-/** What defaults and checks need to know of the models. */
+/** Properties of the models that defaults and checks depend on. */
 export interface CallConstraints {
   /** Frames that the UNet was trained on. */
   numFrames: number;
@@ -30,8 +28,8 @@ export type CallSettings = ReturnType<typeof checkCall>;
 /**
  * Fills in the defaults and checks every value.
  *
- * @throws One sentence naming the option, its value, what is allowed and, where there is one, the
- * nearest allowed value.
+ * @throws Error if a value is not allowed. It names the option, its value, the allowed values and,
+ * if there is one, the nearest allowed value.
  */
 export function checkCall(image: ImageInput, options: GenerateOptions, facts: CallConstraints) {
   const batch = batchOf(image);

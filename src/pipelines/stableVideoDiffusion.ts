@@ -3,20 +3,19 @@
  * `pipelines/stable_video_diffusion/pipeline_stable_video_diffusion.py`.
  */
 import * as tf from '@tensorflow/tfjs';
-import { Held, runSteps } from '../layers/index.ts';
-import type { RgbImage } from '../media/image.ts';
+import { TensorScope } from '../layers/index.ts';
 import { clipPixelValues, framesToImages, vaePixelValues } from '../media/preprocess.ts';
 import { DiagonalGaussianDistribution } from '../models/index.ts';
-import type { ModelName } from '../models/names.ts';
 import { randnTensor } from '../random/randnTensor.ts';
-import type { Evaluation } from '../recording/replay.ts';
 import { channelsFirst } from './axes.ts';
 import type { Components } from './components.ts';
 import { fitIntoMemory } from './fitIntoMemory.ts';
-import { guidanceScales, guide } from './guidance.ts';
+import { type Condition, guidanceHalves, guidanceScales, guide } from './guidance.ts';
+import { addedTimeIds, hostPictures, repeatEach, startLatents } from './inputs.ts';
+import { type CallWatch, ModelRunner } from './modelRunner.ts';
 import { type CallConstraints, type CallSettings, checkCall, latentShape } from './settings.ts';
+import { asVideos, callBack, checkFinite } from './stepCallback.ts';
 import type {
-  CallbackTensors,
   CallingPipeline,
   FloatArray,
   Frames,
@@ -25,24 +24,22 @@ import type {
   OutputType,
   Videos,
 } from './types.ts';
-import { type CallWatch, stepOptions } from './watch.ts';
 
-/**
- * What the UNet is told besides the noisy latents, for one half of guidance or both: `[B, 1, C]`
- * and, for every frame, `[B*F, h, w, C]`.
- */
-type Condition = [context: tf.Tensor, picture: tf.Tensor];
+/** The options of a call, with where the weights of the model at work come from. */
+type Watched = GenerateOptions & CallWatch;
 
 /**
  * The sampling call, without loading: one still picture in, a short video out. It runs anywhere;
  * `StableVideoDiffusionPipeline` of `node.ts` and `browser.ts` adds loading.
  */
 export class SamplingPipeline implements CallingPipeline {
-  /** Its parts. */
+  /** All its parts. */
   readonly components: Components;
+  private readonly runner: ModelRunner;
 
   constructor(components: Components) {
     this.components = components;
+    this.runner = new ModelRunner(components);
   }
 
   /** The VAE with the temporal decoder. */
@@ -62,14 +59,10 @@ export class SamplingPipeline implements CallingPipeline {
     return this.components.scheduler;
   }
 
-  private get facts(): CallConstraints {
+  private get constraints(): CallConstraints {
     const { numFrames, sampleSize } = this.unet.config;
-    return {
-      numFrames,
-      sampleSize,
-      scaleFactor: this.vae.scaleFactor,
-      latentChannels: this.vae.config.latentChannels,
-    };
+    const { scaleFactor, config } = this.vae;
+    return { numFrames, sampleSize, scaleFactor, latentChannels: config.latentChannels };
   }
 
   /**
@@ -77,8 +70,8 @@ export class SamplingPipeline implements CallingPipeline {
    * videos.
    *
    * @param image One picture, a list (one batch), or a tensor `[N, H, W, 3]` in [0, 1].
-   * @throws If an argument is out of range, the latents stop being finite, or `signal` aborts.
-   * Nothing stays allocated then.
+   * @throws Error if an argument is out of range or the latents are not finite; MemoryError if
+   * there is too little memory; the signal's reason if it aborts. Nothing stays allocated then.
    */
   generate<T extends OutputType = 'image'>(
     image: ImageInput,
@@ -93,170 +86,64 @@ export class SamplingPipeline implements CallingPipeline {
     options: GenerateOptions,
   ): Promise<Videos<OutputType> | Frames[OutputType]>;
   async generate(image: ImageInput, options: GenerateOptions = {}): Promise<unknown> {
-    const checked = checkCall(image, options, this.facts);
-    const scales = guidanceScales(
-      checked.minGuidanceScale,
-      checked.maxGuidanceScale,
-      checked.numFrames,
-    );
-    const { scheduler } = this;
+    const checked = checkCall(image, options, this.constraints);
     // Before anything is computed, because it checks the sigmas.
-    scheduler.setTimesteps(checked.sigmas ? null : checked.numInferenceSteps, {
+    this.scheduler.setTimesteps(checked.sigmas ? null : checked.numInferenceSteps, {
       sigmas: checked.sigmas,
     });
     using fitted = fitIntoMemory(this.components, checked, options);
     const { settings } = fitted;
-    const held = new Held();
-    try {
-      const embeddings = held.adopt(
-        await this.using('imageEncoder', options, (watch) =>
-          this.encodeImage(image, settings, watch),
-        ),
-      );
-      const pictures = held.adopt(
-        await this.using('vae', options, (watch) => this.encodePicture(image, settings, watch)),
-      );
-      const ids = held.hold(() => this.addedTimeIds(settings));
-      await options.onStage?.('added_time_ids', await channelsFirst(ids));
-      const conditional = held.hold(() => this.condition(embeddings, pictures, settings));
-      const shown = { imageEmbeddings: conditional[0], imageLatents: pictures, addedTimeIds: ids };
-      const latents = await this.using('unet', options, (watch) =>
-        this.sample(conditional, scales, shown, settings, watch, held),
-      );
-      const frames = await this.output(latents, settings, options, held);
-      return options.returnDict === false ? frames : { frames };
-    } finally {
-      held.freeAll();
-    }
-  }
+    using scope = new TensorScope();
 
-  /** Does `work` with the weights of a model in memory, or with what brings them there. */
-  private async using<T, W extends CallWatch>(
-    model: ModelName,
-    watch: W,
-    work: (watch: W) => Promise<T>,
-  ): Promise<T> {
-    const { offload } = this.components;
-    if (!offload) return work(watch);
-    try {
-      const weights = await offload.load(model, watch.signal);
-      watch.onBlock?.('offload');
-      return await work({ ...watch, weights });
-    } finally {
-      await offload.release(model);
-    }
-  }
-
-  /**
-   * Evaluates a model, whose blocks are reported under `path`: from a recording, if there may be
-   * one and nobody times the blocks.
-   */
-  private evaluate<T extends tf.Tensor | tf.Tensor[]>(
-    evaluation: Evaluation<T>,
-    path: string,
-    watch: CallWatch,
-    onStep?: () => void,
-  ): Promise<T> {
-    const { replays } = this.components;
-    const options = stepOptions(watch, path, onStep);
-    if (replays && !watch.onBlock) return replays.run(evaluation, options);
-    return runSteps(evaluation.steps(evaluation.inputs), options);
-  }
-
-  /** Goes from start noise to the final latents `[videos*F, h, w, C]`, which are held. */
-  private async sample(
-    conditional: Condition,
-    scales: number[],
-    shown: Record<'imageEmbeddings' | 'imageLatents' | 'addedTimeIds', tf.Tensor>,
-    settings: CallSettings,
-    options: GenerateOptions & CallWatch,
-    held: Held,
-  ): Promise<tf.Tensor> {
-    const { scheduler } = this;
-    const guided = scales.some((scale) => scale > 1);
-    const conditions = guided ? halvesOf(conditional, settings, held) : [conditional];
-    let latents = held.hold(() => this.startLatents(settings));
-    await options.onStage?.('initial_latents', await channelsFirst(latents, settings.numFrames));
-    const timesteps = Array.from(scheduler.timesteps);
-    options.onProgress?.({ stage: 'sampling', step: 0, steps: timesteps.length });
-    for (const [step, timestep] of timesteps.entries()) {
-      const velocities: tf.Tensor[] = [];
-      for (const condition of conditions) {
-        velocities.push(
-          held.adopt(
-            await this.predict(latents, timestep, condition, shown.addedTimeIds, settings, options),
-          ),
-        );
-      }
-      const before = latents;
-      latents = held.hold(() => {
-        const velocity = guided ? guide(tf.concat(velocities), scales) : velocities[0];
-        return scheduler.step(velocity, timestep, before).prevSample;
-      });
-      held.free(before, ...velocities);
-      if (!(await allFinite(latents))) {
-        throw new Error(
-          `The latents are not finite after step ${step + 1} of ${timesteps.length}. ` +
-            (this.unet.computeDtype === 'float16'
-              ? 'float16 ends at 65504: try bfloat16 or float32.'
-              : 'The weights may be broken: check the model folder, or try the float32 files.'),
-        );
-      }
-      options.onBlock?.('scheduler');
-      await options.onStage?.(
-        `latents_step_${step}`,
-        await channelsFirst(latents, settings.numFrames),
-      );
-      latents = await this.afterStep(
-        step,
-        timestep,
-        { ...shown, latents },
-        settings,
-        options,
-        held,
-      );
-      options.onProgress?.({ stage: 'sampling', step: step + 1, steps: timesteps.length });
-    }
-    return latents;
+    const imageEmbeddings = scope.keep(
+      await this.runner.withWeights('imageEncoder', options, (watched) =>
+        this.encodeImage(image, settings, watched),
+      ),
+    );
+    const imageLatents = scope.keep(
+      await this.runner.withWeights('vae', options, (watched) =>
+        this.encodePicture(image, settings, watched),
+      ),
+    );
+    const ids = scope.tidy(() => addedTimeIds(settings, this.unet.config));
+    await options.onStage?.('added_time_ids', await channelsFirst(ids));
+    const conditions = { imageEmbeddings, imageLatents, addedTimeIds: ids };
+    const latents = scope.keep(
+      await this.runner.withWeights('unet', options, (watched) =>
+        this.denoise(conditions, settings, watched),
+      ),
+    );
+    const frames = await this.output(latents, settings, options);
+    return options.returnDict === false ? frames : { frames };
   }
 
   /** Embeddings `[B, 1, C]` of the pictures as they came. */
   protected async encodeImage(
     image: ImageInput,
     { batch }: CallSettings,
-    options: GenerateOptions & CallWatch,
+    options: Watched,
   ): Promise<tf.Tensor> {
-    const { imageMean, imageStd } = this.components.featureExtractor;
     const { imageEncoder } = this;
-    // besides the layers: embeddings, two normalisations and the projection
-    const steps = imageEncoder.config.numHiddenLayers + 4;
-    const held = new Held();
-    try {
-      const values = clipPixelValues(
-        await hostPictures(image),
-        imageEncoder.config.imageSize,
-        imageMean,
-        imageStd,
-      );
-      const pixels = held.hold(() => tf.tensor(values.data, values.shape));
-      let done = 0;
-      const onStep = () => options.onProgress?.({ stage: 'encoding', step: ++done, steps });
-      options.onBlock?.('preprocess');
-      const evaluation = {
-        model: imageEncoder,
-        inputs: [pixels],
-        settings: [],
-        steps: (inputs: tf.Tensor[]) => imageEncoder.steps(inputs),
-      };
-      const [embeds] = held.adopt(
-        await this.evaluate(evaluation, 'image_encoder', options, onStep),
-      );
-      const embeddings = held.hold(() => tf.reshape(embeds, [batch, 1, -1]));
-      await options.onStage?.('image_embeddings', await channelsFirst(embeddings));
-      return held.give(embeddings);
-    } finally {
-      held.freeAll();
-    }
+    const { imageSize, numHiddenLayers } = imageEncoder.config;
+    const { imageMean, imageStd } = this.components.featureExtractor;
+    using scope = new TensorScope();
+    const values = clipPixelValues(await hostPictures(image), imageSize, imageMean, imageStd);
+    const pixels = scope.tidy(() => tf.tensor(values.data, values.shape));
+    options.onBlock?.('preprocess');
+    // Besides the layers: embeddings, two normalisations and the projection.
+    const steps = numHiddenLayers + 4;
+    let done = 0;
+    const [embeds] = scope.keep(
+      await this.runner.evaluate(
+        'imageEncoder',
+        { inputs: [pixels], settings: [], steps: (inputs) => imageEncoder.steps(inputs) },
+        options,
+        () => options.onProgress?.({ stage: 'encoding', step: ++done, steps }),
+      ),
+    );
+    const embeddings = scope.tidy(() => tf.reshape(embeds, [batch, 1, -1]));
+    await options.onStage?.('image_embeddings', await channelsFirst(embeddings));
+    return scope.release(embeddings);
   }
 
   /**
@@ -265,101 +152,86 @@ export class SamplingPipeline implements CallingPipeline {
    */
   protected async encodePicture(
     image: ImageInput,
-    settings: CallSettings,
-    options: GenerateOptions & CallWatch,
+    { height, width, generator, noiseAugStrength, batch }: CallSettings,
+    options: Watched,
   ): Promise<tf.Tensor> {
-    const { batch, height, width, generator, noiseAugStrength } = settings;
-    const round = (n: number) => n - (n % this.vae.scaleFactor);
-    const held = new Held();
-    try {
-      const values = vaePixelValues(await hostPictures(image), round(height), round(width));
-      const noise = held.hold(() =>
-        randnTensor(generator, [batch, 3, values.shape[1], values.shape[2]]),
-      );
-      await options.onStage?.('image_noise', await channelsFirst(noise));
-      const noisy = held.hold(
-        () =>
-          tf.add(
-            tf.tensor(values.data, values.shape),
-            tf.mul(noise, noiseAugStrength),
-          ) as tf.Tensor4D,
-      );
-      held.free(noise);
-      options.onBlock?.('preprocess');
-      const evaluation = {
-        model: this.vae,
-        inputs: [noisy],
-        settings: ['encode'],
-        steps: ([x]: tf.Tensor[]) => this.vae.encodeSteps(x),
-      };
-      const posterior = new DiagonalGaussianDistribution(
-        await this.evaluate(evaluation, 'vae', options),
-      );
-      const latents = posterior.mode();
-      posterior.dispose();
-      held.adopt(latents);
-      await options.onStage?.('image_latents', await channelsFirst(latents));
-      return held.give(latents);
-    } finally {
-      held.freeAll();
+    const { vae } = this;
+    const round = (n: number) => n - (n % vae.scaleFactor);
+    using scope = new TensorScope();
+    const values = vaePixelValues(await hostPictures(image), round(height), round(width));
+    const [, h, w] = values.shape;
+    const noise = scope.tidy(() => randnTensor(generator, [batch, 3, h, w]));
+    await options.onStage?.('image_noise', await channelsFirst(noise));
+    const noisy = scope.tidy(() =>
+      tf.add(tf.tensor(values.data, values.shape), tf.mul(noise, noiseAugStrength)),
+    ) as tf.Tensor4D;
+    scope.free(noise);
+    options.onBlock?.('preprocess');
+    const moments = await this.runner.evaluate(
+      'vae',
+      { inputs: [noisy], settings: ['encode'], steps: ([x]) => vae.encodeSteps(x) },
+      options,
+    );
+    const posterior = new DiagonalGaussianDistribution(moments);
+    const latents = scope.keep(posterior.mode());
+    posterior.dispose();
+    await options.onStage?.('image_latents', await channelsFirst(latents));
+    return scope.release(latents);
+  }
+
+  /** Goes from start noise to the final latents `[videos*F, h, w, C]`. */
+  private async denoise(
+    conditions: Record<'imageEmbeddings' | 'imageLatents' | 'addedTimeIds', tf.Tensor>,
+    settings: CallSettings,
+    options: Watched,
+  ): Promise<tf.Tensor> {
+    const { scheduler } = this;
+    const { numFrames, numVideosPerPrompt, minGuidanceScale, maxGuidanceScale } = settings;
+    const scales = guidanceScales(minGuidanceScale, maxGuidanceScale, numFrames);
+    const guided = scales.some((scale) => scale > 1);
+    using scope = new TensorScope();
+    const conditional = scope.keep([
+      repeatEach(conditions.imageEmbeddings, numVideosPerPrompt),
+      repeatEach(conditions.imageLatents, numVideosPerPrompt * numFrames),
+    ]) as Condition;
+    const halves = guided ? guidanceHalves(conditional, settings.guidanceTogether) : [conditional];
+    scope.keep(halves.flat());
+    const shown = { ...conditions, imageEmbeddings: conditional[0] };
+
+    let latents = scope.tidy(() =>
+      startLatents(settings, latentShape(settings, this.constraints), scheduler.initNoiseSigma),
+    );
+    await options.onStage?.('initial_latents', await channelsFirst(latents, numFrames));
+    const timesteps = Array.from(scheduler.timesteps);
+    options.onProgress?.({ stage: 'sampling', step: 0, steps: timesteps.length });
+    for (const [step, timestep] of timesteps.entries()) {
+      const velocities: tf.Tensor[] = [];
+      for (const half of halves) {
+        velocities.push(
+          scope.keep(
+            await this.predict(latents, timestep, half, conditions.addedTimeIds, settings, options),
+          ),
+        );
+      }
+      const before = latents;
+      latents = scope.tidy(() => {
+        const velocity = guided ? guide(tf.concat(velocities), scales) : velocities[0];
+        return scheduler.step(velocity, timestep, before).prevSample;
+      });
+      scope.free(before, ...velocities);
+      await checkFinite(latents, `${step + 1} of ${timesteps.length}`, this.unet.computeDtype);
+      options.onBlock?.('scheduler');
+      await options.onStage?.(`latents_step_${step}`, await channelsFirst(latents, numFrames));
+      const ended = { step, timestep, tensors: { ...shown, latents } };
+      latents = await callBack(this, ended, settings, options, scope);
+      options.onProgress?.({ stage: 'sampling', step: step + 1, steps: timesteps.length });
     }
-  }
-
-  /** `[videos, 3]`: frames per second less one, motion bucket, noise strength. */
-  private addedTimeIds({
-    batch,
-    numVideosPerPrompt,
-    fps,
-    motionBucketId,
-    noiseAugStrength,
-  }: CallSettings): tf.Tensor {
-    const ids = [fps - 1, motionBucketId, noiseAugStrength];
-    const { additionTimeEmbedDim, projectionClassEmbeddingsInputDim: expected } = this.unet.config;
-    const given = additionTimeEmbedDim * ids.length;
-    if (given !== expected) {
-      throw new Error(
-        `Model expects an added time embedding vector of length ${expected}, but a vector of ${given} was created. ` +
-          'The model has an incorrect config. Please check `unet.config.additionTimeEmbedDim`.',
-      );
-    }
-    return tf.tile(tf.tensor2d([ids]), [batch * numVideosPerPrompt, 1]);
+    return scope.release(latents);
   }
 
   /**
-   * Repeats what belongs to pictures for each of their videos (A, A, B, B), and picture latents for
-   * each frame.
-   */
-  private condition(
-    embeddings: tf.Tensor,
-    pictures: tf.Tensor,
-    { batch, numVideosPerPrompt, numFrames }: CallSettings,
-  ): Condition {
-    const repeat = (x: tf.Tensor, times: number) => {
-      const [, ...rest] = x.shape;
-      return tf.reshape(tf.tile(tf.reshape(x, [batch, 1, -1]), [1, times, 1]), [
-        batch * times,
-        ...rest,
-      ]);
-    };
-    return [
-      repeat(embeddings, numVideosPerPrompt),
-      repeat(pictures, numVideosPerPrompt * numFrames),
-    ];
-  }
-
-  /**
-   * Start noise `[videos*F, h, w, C]` at the schedule's first noise level. Takes the second draw,
-   * unless latents are given.
-   */
-  private startLatents(settings: CallSettings): tf.Tensor {
-    const [videos, frames, h, w, c] = latentShape(settings, this.facts);
-    const noise = settings.latents ?? randnTensor(settings.generator, [videos, frames, c, h, w]);
-    return tf.mul(tf.reshape(noise, [videos * frames, h, w, c]), this.scheduler.initNoiseSigma);
-  }
-
-  /**
-   * The UNet's velocity for latents `[videos*F, h, w, C]` under a condition; of both halves of
-   * guidance, one after the other in the first axis.
+   * The UNet's velocity for latents `[videos*F, h, w, C]` under a condition. For both halves of
+   * guidance, they follow one another in the first axis.
    */
   private async predict(
     latents: tf.Tensor,
@@ -367,80 +239,34 @@ export class SamplingPipeline implements CallingPipeline {
     [context, picture]: Condition,
     ids: tf.Tensor,
     { numFrames }: CallSettings,
-    options: GenerateOptions & CallWatch,
+    options: Watched,
   ): Promise<tf.Tensor> {
-    const held = new Held();
-    try {
-      const halves = picture.shape[0] / latents.shape[0];
-      const input = held.hold(() =>
-        tf.concat(
-          [tf.tile(this.scheduler.scaleModelInput(latents, timestep), [halves, 1, 1, 1]), picture],
-          -1,
-        ),
-      );
-      const [time, allIds] = held.hold(() => [tf.tensor1d([timestep]), tf.tile(ids, [halves, 1])]);
-      const steps = (inputs: tf.Tensor[]) => this.unet.steps(inputs, { numFrames });
-      const settings = [numFrames, this.unet.forwardChunking];
-      return await this.evaluate(
-        { model: this.unet, inputs: [input, time, context, allIds], settings, steps },
-        'unet',
-        options,
-      );
-    } finally {
-      held.freeAll();
-    }
-  }
-
-  /** A view `[videos, F, h, w, C]` of latents, held. */
-  private asVideos(latents: tf.Tensor, { numFrames }: CallSettings, held: Held): tf.Tensor {
-    return held.hold(() => tf.reshape(latents, [-1, numFrames, ...latents.shape.slice(1)]));
-  }
-
-  /** Lets the caller see the tensors of a step and replace the latents. */
-  private async afterStep(
-    step: number,
-    timestep: number,
-    tensors: CallbackTensors,
-    settings: CallSettings,
-    options: GenerateOptions,
-    held: Held,
-  ): Promise<tf.Tensor> {
-    const { latents } = tensors;
-    if (!options.callbackOnStepEnd) return latents;
-    const shown = { ...tensors, latents: this.asVideos(latents, settings, held) };
-    const chosen = Object.fromEntries(
-      settings.callbackOnStepEndTensorInputs.map((name) => [name, shown[name as 'latents']]),
+    const { unet, scheduler } = this;
+    const halves = picture.shape[0] / latents.shape[0];
+    using scope = new TensorScope();
+    const input = scope.tidy(() => {
+      const scaled = scheduler.scaleModelInput(latents, timestep);
+      return tf.concat([tf.tile(scaled, [halves, 1, 1, 1]), picture], -1);
+    });
+    const [time, allIds] = scope.tidy(() => [tf.tensor1d([timestep]), tf.tile(ids, [halves, 1])]);
+    return await this.runner.evaluate(
+      'unet',
+      {
+        inputs: [input, time, context, allIds],
+        settings: [numFrames, unet.forwardChunking],
+        steps: (inputs) => unet.steps(inputs, { numFrames }),
+      },
+      options,
     );
-    const replaced = (await options.callbackOnStepEnd(this, step, timestep, chosen))?.latents;
-    const kept = shown.latents;
-    if (!replaced || replaced === kept) {
-      held.free(kept);
-      return latents;
-    }
-    held.adopt(replaced);
-    if (!tf.util.arraysEqual(replaced.shape, kept.shape)) {
-      throw new Error(
-        `\`callbackOnStepEnd\` has to return latents of shape [${kept.shape}] but returned [${replaced.shape}].`,
-      );
-    }
-    if (!(await allFinite(replaced)))
-      throw new Error(
-        `\`callbackOnStepEnd\` returned latents that are not finite after step ${step + 1}.`,
-      );
-    const next = held.hold(() => tf.reshape(replaced, latents.shape));
-    held.free(latents, kept, replaced);
-    return next;
   }
 
-  /** The result in the form asked for. */
+  /** The result in the form of `outputType`. */
   private async output(
     latents: tf.Tensor,
-    settings: CallSettings,
+    { numFrames, decodeChunkSize, outputType }: CallSettings,
     options: GenerateOptions,
-    held: Held,
   ): Promise<Frames[OutputType]> {
-    if (settings.outputType === 'latent') return held.give(this.asVideos(latents, settings, held));
-    const { numFrames, decodeChunkSize } = settings;
+    if (outputType === 'latent') return asVideos(latents, numFrames);
     const frames = await this.decodeLatents(
       latents as tf.Tensor4D,
       numFrames,
@@ -448,8 +274,8 @@ export class SamplingPipeline implements CallingPipeline {
       options,
     );
     await options.onStage?.('frames', { data: frames.data.slice(), shape: frames.shape });
-    if (settings.outputType === 'array') return frames;
-    if (settings.outputType === 'tensor') return tf.tensor(frames.data, frames.shape);
+    if (outputType === 'array') return frames;
+    if (outputType === 'tensor') return tf.tensor(frames.data, frames.shape);
     return framesToImages(frames);
   }
 
@@ -464,49 +290,50 @@ export class SamplingPipeline implements CallingPipeline {
     decodeChunkSize: number,
     options: CallWatch = {},
   ): Promise<FloatArray> {
-    return this.using('vae', options, (watch) =>
-      this.decode(latents, numFrames, decodeChunkSize, watch),
-    );
+    return this.runner.withWeights('vae', options, async (watched) => {
+      const [total, h, w] = latents.shape;
+      const { scaleFactor, config } = this.vae;
+      const size = [h * scaleFactor, w * scaleFactor, config.outChannels];
+      const data = new Float32Array(total * tf.util.sizeFromShape(size));
+      const perFrame = data.length / total;
+      watched.onProgress?.({ stage: 'decoding', step: 0, steps: total });
+      for (let video = 0; video < total; video += numFrames) {
+        for (let start = video; start < video + numFrames; start += decodeChunkSize) {
+          const count = Math.min(decodeChunkSize, video + numFrames - start);
+          data.set(await this.decodeFrames(latents, start, count, watched), start * perFrame);
+          watched.onProgress?.({ stage: 'decoding', step: start + count, steps: total });
+        }
+      }
+      return { data, shape: [total / numFrames, numFrames, ...size] };
+    });
   }
 
-  private async decode(
+  private async decodeFrames(
     latents: tf.Tensor4D,
-    numFrames: number,
-    decodeChunkSize: number,
+    start: number,
+    count: number,
     options: CallWatch,
-  ): Promise<FloatArray> {
-    const { scalingFactor, outChannels } = this.vae.config;
-    const [total, h, w] = latents.shape;
-    const size = [h * this.vae.scaleFactor, w * this.vae.scaleFactor, outChannels];
-    const data = new Float32Array(total * tf.util.sizeFromShape(size));
-    const perFrame = data.length / total;
-    options.onProgress?.({ stage: 'decoding', step: 0, steps: total });
-    for (let video = 0; video < total; video += numFrames) {
-      for (let start = video; start < video + numFrames; start += decodeChunkSize) {
-        const count = Math.min(decodeChunkSize, video + numFrames - start);
-        const held = new Held();
-        try {
-          const chunk = held.hold(
-            () => tf.mul(tf.slice(latents, start, count), 1 / scalingFactor) as tf.Tensor4D,
-          );
-          const steps = ([z]: tf.Tensor[]) => this.vae.decodeSteps(z, count);
-          const evaluation = {
-            model: this.vae,
-            inputs: [chunk],
-            settings: ['decode', count],
-            steps,
-          };
-          const decoded = held.adopt(await this.evaluate(evaluation, 'vae', options));
-          const pixels = held.hold(() => tf.clipByValue(tf.add(tf.div(decoded, 2), 0.5), 0, 1));
-          data.set(await pixels.data(), start * perFrame);
-          options.onBlock?.('postprocess');
-        } finally {
-          held.freeAll();
-        }
-        options.onProgress?.({ stage: 'decoding', step: start + count, steps: total });
-      }
-    }
-    return { data, shape: [total / numFrames, numFrames, ...size] };
+  ): Promise<Float32Array> {
+    const { vae } = this;
+    using scope = new TensorScope();
+    const scaled = scope.tidy(() =>
+      tf.mul(tf.slice(latents, start, count), 1 / vae.config.scalingFactor),
+    );
+    const decoded = scope.keep(
+      await this.runner.evaluate(
+        'vae',
+        {
+          inputs: [scaled],
+          settings: ['decode', count],
+          steps: ([z]) => vae.decodeSteps(z, count),
+        },
+        options,
+      ),
+    );
+    const pixels = scope.tidy(() => tf.clipByValue(tf.add(tf.div(decoded, 2), 0.5), 0, 1));
+    const values = (await pixels.data()) as Float32Array;
+    options.onBlock?.('postprocess');
+    return values;
   }
 
   /** Frees all weights. The pipeline cannot be used afterwards. */
@@ -514,34 +341,9 @@ export class SamplingPipeline implements CallingPipeline {
     this.components.replays?.dispose();
     for (const model of [this.vae, this.imageEncoder, this.unet]) model.dispose();
   }
-}
 
-/** Both halves of guidance, held: as one batch, unconditional first, or each by itself. */
-function halvesOf(
-  conditional: Condition,
-  { guidanceTogether }: CallSettings,
-  held: Held,
-): Condition[] {
-  if (!guidanceTogether)
-    return [
-      held.hold(() => conditional.map((part) => tf.zerosLike(part)) as Condition),
-      conditional,
-    ];
-  return [
-    held.hold(() => conditional.map((part) => tf.concat([tf.zerosLike(part), part])) as Condition),
-  ];
-}
-
-/** Pictures, or the values of a tensor of pictures, on the host. */
-async function hostPictures(image: ImageInput): Promise<RgbImage[] | FloatArray> {
-  if (image instanceof tf.Tensor)
-    return { data: (await image.data()) as Float32Array, shape: image.shape };
-  return Array.isArray(image) ? image : [image];
-}
-
-async function allFinite(x: tf.Tensor): Promise<boolean> {
-  const finite = tf.tidy(() => tf.all(tf.isFinite(x)));
-  const [yes] = await finite.data();
-  finite.dispose();
-  return yes === 1;
+  /** The same, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
 }

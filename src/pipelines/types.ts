@@ -1,6 +1,6 @@
 /**
- * What the sampling call takes and gives. Names, units and defaults are those of diffusers'
- * `StableVideoDiffusionPipeline.__call__`.
+ * The options and results of the sampling call and of loading. Names, units and defaults are those
+ * of diffusers' `StableVideoDiffusionPipeline`.
  */
 import type * as tf from '@tensorflow/tfjs';
 import type { WeightDtype } from '../checkpoints/index.ts';
@@ -19,21 +19,21 @@ export type { FloatArray };
 export type OutputType = 'image' | 'array' | 'tensor' | 'latent';
 
 /**
- * Where a long call stands: `step` of `steps` units of `stage` are done. Downloading, comparing
- * with hashes and loading count bytes of the checkpoint.
+ * The progress of a long call: `step` of `steps` units of `stage` are done. Units of downloading,
+ * comparing with hashes and loading are bytes.
  */
 export interface Progress {
-  /** What is being done. */
+  /** The current part of the work. */
   stage: 'downloading' | 'comparing' | 'loading' | 'encoding' | 'sampling' | 'decoding';
-  /** How much of it is done. */
+  /** Units of it that are done. */
   step: number;
-  /** How much of it there is. */
+  /** Units of it in all. */
   steps: number;
 }
 
 /**
- * Tensors handed to `callbackOnStepEnd`, by the names asked for. Latents are `[B, F, h, w, 4]`. The
- * pipeline keeps their ownership.
+ * The tensors that `callbackOnStepEnd` asked for, by name. Latents are `[B, F, h, w, 4]`. The
+ * pipeline disposes of them.
  */
 export type CallbackTensors = Record<string, tf.Tensor>;
 
@@ -81,11 +81,11 @@ export interface GenerateOptions {
    */
   maxGuidanceScale?: number;
   /**
-   * Whether both halves of guidance go through the UNet as one batch, as in diffusers, which is
-   * faster, or in turn, which takes less memory. Default: together, where that fits.
+   * Whether both halves of guidance go through the UNet as one batch, as in diffusers. This is
+   * faster; one after the other takes less memory. Default: as one batch, where that fits.
    */
   guidanceTogether?: boolean;
-  /** Frames per second the motion is made for. Default 7. */
+  /** Frames per second that the motion is made for. Default 7. */
   fps?: number;
   /** Amount of motion, 0 to 255 in training. Default 127. */
   motionBucketId?: number;
@@ -109,27 +109,28 @@ export interface GenerateOptions {
   outputType?: OutputType;
   /** Called after each sampling step; may replace the latents. */
   callbackOnStepEnd?: StepCallback;
-  /** Names of tensors given to `callbackOnStepEnd`. Default `['latents']`. */
+  /** Names of the tensors that `callbackOnStepEnd` is called with. Default `['latents']`. */
   callbackOnStepEndTensorInputs?: string[];
-  /** `false`: the frames themselves are returned instead of `{ frames }`. */
+  /** Whether to return `{ frames }` (default), or with `false` the frames themselves. */
   returnDict?: boolean;
   /** Stops the call within one block; the promise rejects with the signal's reason. */
   signal?: AbortSignal;
   /**
-   * Told of each finished part: blocks while encoding, steps while sampling, frames while decoding.
+   * Called after each finished part: blocks while encoding, steps while sampling, frames while
+   * decoding.
    */
   onProgress?: (progress: Progress) => void;
   /**
-   * Told of the path of each block that is finished, such as `unet.down_blocks.0.resnets.0`, and of
-   * `preprocess`, `offload`, `scheduler` and `postprocess` when the work between models is. The
-   * time between two calls is that of the block or work named by the second.
+   * Called with the path of each finished block, such as `unet.down_blocks.0.resnets.0`, and with
+   * `preprocess`, `offload`, `scheduler` or `postprocess` after the work between models. The time
+   * between two calls is that of the block or work named by the second.
    */
   onBlock?: (path: string) => void;
   /**
-   * Receives the tensors of each stage in diffusers' axis order: `image_embeddings` `[B, 1, C]`,
+   * Called with the tensors of each stage in diffusers' axis order: `image_embeddings` `[B, 1, C]`,
    * `image_noise` `[B, 3, H, W]`, `image_latents` `[B, 4, h, w]`, `added_time_ids` `[B, 3]`,
    * `initial_latents` and `latents_step_0`, ... `[B, F, 4, h, w]`, `frames` `[B, F, H, W, 3]`. The
-   * data is the receiver's.
+   * data is a copy.
    */
   onStage?: (name: string, value: FloatArray) => void | Promise<void>;
 }
@@ -149,7 +150,7 @@ export interface Frames {
   latent: tf.Tensor;
 }
 
-/** What `generate` gives. */
+/** The result of `generate`. */
 export interface Videos<T extends OutputType> {
   /** The videos, in the form of `outputType`. */
   frames: Frames[T];
@@ -174,7 +175,7 @@ export interface LoadOptions {
    */
   cacheDir?: string;
   /**
-   * Take a model of the hub as it is in the cache, without asking the hub. Default:
+   * Whether to use a model of the hub as it is in the cache, without a request. Default:
    * `HF_HUB_OFFLINE`.
    */
   localFilesOnly?: boolean;
@@ -183,9 +184,10 @@ export interface LoadOptions {
   /** Threads of the wasm backend. */
   threads?: number;
   /**
-   * What products and convolutions of the UNet and of the VAE's decoder compute in; all else is
-   * float32. Default `float32`; `float16` and `bfloat16` need the tensorflow backend. The encoders,
-   * which run once a video, stay float32, that of the VAE if its configuration has `force_upcast`.
+   * The type that products and convolutions of the UNet and of the VAE's decoder compute in; all
+   * else is float32. Default `float32`; `float16` and `bfloat16` need the tensorflow backend. The
+   * encoders, which run once a video, stay float32, that of the VAE if its configuration has
+   * `force_upcast`.
    */
   dtype?: ComputeDtype;
   /**
@@ -198,8 +200,8 @@ export interface LoadOptions {
    * part of the work and freed after it, so that the memory of the largest one is enough, at the
    * price of reading them for every call. `sequential`: those of a residual block or transformer
    * are read while the one before computes and freed after it, at the price of reading them for
-   * every evaluation of the UNet. Results are the same. Given `plannedFor`, the default is what the
-   * memory there is asks for.
+   * every evaluation of the UNet. Results are the same. With `plannedFor`, the default is the
+   * fastest mode that fits into memory.
    */
   offload?: 'none' | 'model' | 'sequential';
   /**
@@ -208,24 +210,27 @@ export interface LoadOptions {
    */
   plannedFor?: PlannedCall;
   /**
-   * Memory that the process may take altogether, in bytes. Default: what it has and what is free.
+   * Memory that the process may take in all, in bytes. Default: the memory that it has and that is
+   * free.
    */
   memory?: number;
-  /** Told how the call of `plannedFor` will run, and the memory that it is going to take. */
+  /**
+   * Called with the plan of the call of `plannedFor`: how it runs, and the memory that it takes.
+   */
   onPlan?: (plan: MemoryPlan) => void;
   /**
    * How weights are held in memory. `auto` (default): those of an F16 or BF16 checkpoint stay in
-   * half precision on the tensorflow backend and are widened at each use, which gives the same
-   * results in half the memory. `float32`: widened once, which saves about 1 % of the time.
+   * half precision on the tensorflow backend and are widened at each use: the same results in
+   * half the memory. `float32`: widened once, which saves about 1 % of the time.
    */
   weightDtype?: WeightDtype;
-  /** Told of the bytes that are loaded, about a hundred times. */
+  /** Called with the bytes that are loaded, about a hundred times. */
   onProgress?: (progress: Progress) => void;
   /** Stops the loading; the promise rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
-/** What decides how much memory a call takes. Defaults are those of `generate`. */
+/** The options that decide how much memory a call takes. Defaults are those of `generate`. */
 export interface PlannedCall
   extends Pick<
     GenerateOptions,

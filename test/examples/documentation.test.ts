@@ -14,7 +14,9 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const entries = [
   'src/index.ts',
   'src/browser.ts',
-  ...['layers', 'models', 'schedulers', 'checkpoints'].map((folder) => `src/${folder}/index.ts`),
+  ...['layers', 'models', 'schedulers', 'checkpoints', 'verification'].map(
+    (folder) => `src/${folder}/index.ts`,
+  ),
 ];
 
 const modifiersOf = (node: ts.Node) =>

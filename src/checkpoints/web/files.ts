@@ -13,8 +13,8 @@ export interface WebOptions {
    */
   cache?: string | null;
   /**
-   * Called with the bytes of a file that are here and its size, if the server tells it. Files in
-   * the cache are here at once.
+   * Called with the bytes of a file downloaded so far and its size, if the server sends it. Files
+   * in the cache are complete at once.
    */
   onBytes?: (url: string, done: number, total: number | undefined) => void;
   /** Stops downloads; the promise rejects with the signal's reason. */
@@ -22,8 +22,8 @@ export interface WebOptions {
 }
 
 /**
- * The part of a response by which a kept file is recognised as the one that the server has now, if
- * the server tells versions apart.
+ * The headers of a response that tell whether a kept file is the one that the server has now, if
+ * the server sends such headers.
  */
 function identity({ headers }: Response): string | undefined {
   // Without one of these, another file of the same length, such as other weights of the same model,
@@ -35,7 +35,7 @@ function identity({ headers }: Response): string | undefined {
 }
 
 /**
- * The content of the file at `url`: from the cache if the server has the same one still or cannot
+ * The content of the file at `url`: from the cache if the server still has the same one or cannot
  * be reached, else downloaded.
  * @throws CheckpointError if the server cannot be reached or does not send it.
  */
@@ -65,8 +65,7 @@ export async function fetchFile(
 }
 
 /**
- * Whether there is a file at `url`, as far as the server or, if it cannot be reached, the cache
- * knows.
+ * Whether there is a file at `url`: on the server or, if it cannot be reached, in the cache.
  */
 export async function webExists(
   url: string,
@@ -140,7 +139,7 @@ async function received(
   return new Blob(parts);
 }
 
-/** A file behind a URL as bytes at any position. */
+/** Downloads the file at `url`, for reading at any position. */
 export async function webFile(url: string, options: WebOptions = {}): Promise<ByteReader> {
   let blob: Blob | undefined = await fetchFile(url, options);
   return {

@@ -1,6 +1,6 @@
 /**
- * What devices need for a kernel besides its output: memory that it frees at its end, and memory
- * that it keeps with a weight.
+ * The memory that kernels take on each device besides their outputs: scratch memory that they free
+ * at their end, and memory that they keep with a weight.
  */
 import * as tf from '@tensorflow/tfjs';
 import type { AllocatorRules } from './arena.ts';
@@ -29,7 +29,7 @@ export interface Behaviour {
   sharesRanges: boolean;
   /** Bytes that a kernel takes besides its output and frees at its end. */
   scratch(call: Call): number;
-  /** What a kernel keeps with one of its inputs, a filter or matrix, for as long as that lives. */
+  /** The copy that a kernel keeps of one of its inputs, a filter or matrix, while that lives. */
   kept?(call: Call): { input: tf.TensorInfo; bytes: number } | undefined;
 }
 

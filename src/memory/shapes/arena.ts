@@ -53,14 +53,13 @@ export class Arena {
   }
 
   /**
-   * Bytes that were in use at any time: what the process has of the system if nothing is given
-   * back.
+   * Bytes that were in use at any time: the memory of the process if it returns none to the system.
    */
   get touchedBytes(): number {
     return this.regions.reduce((sum, { at, top }) => sum + top - at, 0);
   }
 
-  /** Allocates, and gives the address. */
+  /** Allocates, and returns the address. */
   take(bytes: number): number {
     const { granule, wholeBelow = 0 } = this.rules;
     const size = Math.max(1, Math.ceil(bytes / granule)) * granule;
@@ -125,7 +124,7 @@ export class Arena {
     return found;
   }
 
-  /** Adds a region. Gives the index of its gap. */
+  /** Adds a region, and returns the index of its gap. */
   private grow(size: number): number {
     const before = this.nextRegion;
     while (size > this.nextRegion) this.nextRegion *= 2;

@@ -1,17 +1,17 @@
 /**
- * Runs computations by shape alone, to learn how much memory they would take on a device: nothing
- * is computed or allocated.
+ * Runs only the shapes of computations, to find how much memory they would take on a device:
+ * nothing is computed or allocated.
  */
 import * as tf from '@tensorflow/tfjs';
 import { behaviours, type Call, type Device } from './allocators.ts';
 import type { Trace } from './arena.ts';
 import { shapeKernels } from './kernels.ts';
 
-/** What a computation would allocate, in order. */
+/** The allocations of a computation, in order. */
 export interface Allocations {
   /**
-   * What it has not freed at the end are copies that kernels keep with weights for as long as these
-   * live.
+   * Allocations that are not freed at the end are copies that kernels keep with weights for as long
+   * as these live.
    */
   trace: Trace;
   /** Which allocations of the trace these copies are. */
@@ -214,12 +214,12 @@ function registerKernels(): void {
 }
 
 /**
- * Runs `compute` as if on `device`, by shape alone, and tells what it would allocate. Layers have
+ * Runs the shapes of `compute` as if on `device`, and returns what it would allocate. Layers have
  * to be built by `withoutWeights` and be used for nothing else; their weights are not counted. The
- * backend in use, and its tensors, stay as they are.
+ * current backend and its tensors stay as they are.
  *
- * @param compute Gets a function that makes inputs without values, and one to call where a part
- * begins. What it returns is dropped.
+ * @param compute Called with a function that makes inputs without values, and one to call where a
+ * part begins. Its result is dropped.
  */
 export function dryRun(
   device: Device,

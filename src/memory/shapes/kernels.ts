@@ -1,4 +1,4 @@
-/** What each TensorFlow.js kernel of the models gives, by shape alone. */
+/** The output shapes of each TensorFlow.js kernel that the models use. */
 import * as tf from '@tensorflow/tfjs';
 
 /** One output of a kernel. */

@@ -25,9 +25,9 @@ import type { CallPlanner, Components, FeatureExtractor, Offload } from '../comp
 import type { LoadOptions } from '../types.ts';
 import { componentOf, modelConfigs } from './modelConfigs.ts';
 
-/** What a pipeline takes from where it runs: Node or a browser. */
+/** The parts of loading that depend on where the pipeline runs: Node or a browser. */
 export interface Environment {
-  /** The memory there is, asked for at each call. Without it, calls are not planned. */
+  /** Finds the memory there is, at each call. Without it, calls are not planned. */
   limits?: () => Partial<MemoryLimits>;
   /** Whether weights are downloaded, so that calls are planned before weights are asked for. */
   remote?: boolean;

@@ -1,7 +1,4 @@
-/**
- * Tells of a model on disk what it is, what it is made of and what memory calls need. Of its
- * weights nothing is loaded.
- */
+/** Describes a model on disk and the memory that its calls need, without loading weights. */
 
 import { isSingleFile } from '../../checkpoints/diffusers/names.ts';
 import {
@@ -37,25 +34,25 @@ export interface ModelSummary {
   dtypes: string[];
 }
 
-/** What a call needs on one device. */
+/** A plan of a call on one device. */
 export interface DevicePlan extends MemoryPlan {
-  /** The device that it is for. */
+  /** The device. */
   device: Device;
-  /** Bytes that there are for the process. */
+  /** Bytes that the process may take. */
   availableBytes: number;
-  /** Whether it is known what WebAssembly or the graphics card has. */
+  /** Whether the memory of WebAssembly or of the graphics card is known. */
   deviceKnown: boolean;
   /** Why it does not fit, and what would. */
   advice?: string;
 }
 
-/** A model on disk, and what a call of it needs. */
+/** A model on disk, and plans of a call of it. */
 export interface ModelDescription {
   /** How it is stored. */
   format: Format;
-  /** Which model it is, in a few words, by the names and shapes of its tensors. */
+  /** The model in a few words, recognised by the names and shapes of its tensors. */
   recognised: string;
-  /** What is wrong with it, a sentence each. */
+  /** Its faults, a sentence each. */
   problems: string[];
   /** Its name and the SHA-256 of its files. */
   checkpoint: CheckpointIdentity;
@@ -63,7 +60,7 @@ export interface ModelDescription {
   models: Record<ModelName, ModelSummary>;
   /** The call, with defaults filled in. */
   call: VideoSize;
-  /** A plan for every device, also for those that are not there. */
+  /** A plan for every device, also for devices that this machine lacks. */
   plans: DevicePlan[];
 }
 

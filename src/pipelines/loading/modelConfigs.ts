@@ -1,4 +1,4 @@
-/** What memory planning has to know of an open checkpoint, read without its weights. */
+/** Reads from an open checkpoint what memory planning needs, without its weights. */
 
 import { type Checkpoint, camelCaseConfig } from '../../checkpoints/browser.ts';
 import type { Device } from '../../memory/shapes/allocators.ts';

@@ -1,6 +1,5 @@
 /**
- * Weights that are in memory only while they are needed, read anew from the folder of the pipeline
- * each time.
+ * Keeps weights in memory only while they are needed, and reads them from the checkpoint each time.
  */
 import type * as tf from '@tensorflow/tfjs';
 import { type Checkpoint, loadWeights, WeightStream } from '../../checkpoints/browser.ts';
@@ -14,7 +13,7 @@ import type { Offload } from '../components.ts';
 import type { LoadOptions } from '../types.ts';
 import { componentOf } from './modelConfigs.ts';
 
-/** Frees the weights of all models, and says so if one is used. */
+/** Frees the weights of all models. Using one is an error then. */
 function releaseAll(models: Models): void {
   for (const model of Object.values(models)) model.releaseWeights();
 }
@@ -72,8 +71,8 @@ export function offloadBlocks(
 }
 
 /**
- * The paths of the blocks that each computation of a model runs, in order: found by running it by
- * shape alone, on inputs as small as can be.
+ * The paths of the blocks that each computation of a model runs, in order: found by running only
+ * its shapes, on the smallest inputs.
  */
 function blockOrders({ imageEncoder, unet, vae }: Models): Record<ModelName, string[][]> {
   const order = (steps: (input: (...shape: number[]) => tf.Tensor) => Steps<unknown>) => {

@@ -1,0 +1,80 @@
+/** Checks the latents after each sampling step, and hands them to the caller's callback. */
+import * as tf from '@tensorflow/tfjs';
+import type { ComputeDtype, TensorScope } from '../layers/index.ts';
+import type { CallSettings } from './settings.ts';
+import type { CallbackTensors, CallingPipeline, GenerateOptions } from './types.ts';
+
+async function allFinite(x: tf.Tensor): Promise<boolean> {
+  const finite = tf.tidy(() => tf.all(tf.isFinite(x)));
+  const [yes] = await finite.data();
+  finite.dispose();
+  return yes === 1;
+}
+
+/**
+ * Checks the latents after a step.
+ * @throws Error that names the step, if they are not finite.
+ */
+export async function checkFinite(
+  latents: tf.Tensor,
+  step: string,
+  computeDtype: ComputeDtype,
+): Promise<void> {
+  if (await allFinite(latents)) return;
+  const advice =
+    computeDtype === 'float16'
+      ? 'float16 ends at 65504: try bfloat16 or float32.'
+      : 'The weights may be broken: check the model folder, or try the float32 files.';
+  throw new Error(`The latents are not finite after step ${step}. ${advice}`);
+}
+
+/** A step of the sampling call that has just ended. */
+export interface EndedStep {
+  /** Its number, from 0 on. */
+  step: number;
+  timestep: number;
+  /** Every tensor that the callback can ask for. The latents are `[videos*F, h, w, C]`. */
+  tensors: CallbackTensors;
+}
+
+/**
+ * Shows the tensors of a step to `callbackOnStepEnd`, if there is one, and returns the latents to
+ * go on with, which `scope` keeps.
+ * @throws Error if the callback returns latents of another shape or that are not finite.
+ */
+export async function callBack(
+  pipe: CallingPipeline,
+  { step, timestep, tensors }: EndedStep,
+  { numFrames, callbackOnStepEndTensorInputs: names }: CallSettings,
+  { callbackOnStepEnd }: GenerateOptions,
+  scope: TensorScope,
+): Promise<tf.Tensor> {
+  const { latents } = tensors;
+  if (!callbackOnStepEnd) return latents;
+  const shown = scope.tidy(() => asVideos(latents, numFrames));
+  const all: CallbackTensors = { ...tensors, latents: shown };
+  const chosen = Object.fromEntries(names.map((name) => [name, all[name]]));
+  const replaced = (await callbackOnStepEnd(pipe, step, timestep, chosen))?.latents;
+  if (!replaced || replaced === shown) {
+    scope.free(shown);
+    return latents;
+  }
+  scope.keep(replaced);
+  if (!tf.util.arraysEqual(replaced.shape, shown.shape)) {
+    throw new Error(
+      `\`callbackOnStepEnd\` has to return latents of shape [${shown.shape}] but returned [${replaced.shape}].`,
+    );
+  }
+  if (!(await allFinite(replaced))) {
+    throw new Error(
+      `\`callbackOnStepEnd\` returned latents that are not finite after step ${step + 1}.`,
+    );
+  }
+  const next = scope.tidy(() => tf.reshape(replaced, latents.shape));
+  scope.free(latents, shown, replaced);
+  return next;
+}
+
+/** Latents `[videos*F, h, w, C]` as `[videos, F, h, w, C]`. */
+export const asVideos = (latents: tf.Tensor, numFrames: number): tf.Tensor =>
+  tf.reshape(latents, [-1, numFrames, ...latents.shape.slice(1)]);

@@ -1,0 +1,14 @@
+/** Comparing a pipeline with tensors of diffusers, stage by stage. */
+export { compareTensors, type TensorComparison, type Values } from './compareTensors.ts';
+export {
+  checkSameCheckpoint,
+  type Reference,
+  type ReferenceCall,
+  readReference,
+} from './reference.ts';
+export {
+  type StageResult,
+  stageTolerances,
+  type VerifyOptions,
+  verifyReference,
+} from './verify.ts';
