@@ -5,9 +5,9 @@
 import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
-import { CheckpointError, causeOf } from './errors.ts';
+import { sha256OfFiles } from '../files/sha256.ts';
+import { unreadable } from './errors.ts';
 import { type OpenOptions, openCheckpoint } from './openCheckpoint.ts';
-import { sha256OfFiles } from './sha256.ts';
 
 /** Names a checkpoint and the bytes that it is made of. */
 export interface CheckpointIdentity {
@@ -51,7 +51,9 @@ export async function identifyCheckpoint(
   const named = targets.map(nameInCache);
   const unnamed = targets.filter((_, i) => named[i] === undefined);
   const read =
-    kind === 'zeros' ? unnamed.map(() => '0'.repeat(64)) : await sha256OfFiles(unnamed, { signal });
+    kind === 'zeros'
+      ? unnamed.map(() => '0'.repeat(64))
+      : await sha256OfFiles(unnamed, { signal }).catch(unreadable);
   const hashes = named.map((name) => name ?? read.shift()!);
   return {
     ...(await nameOf(path)),
@@ -67,13 +69,7 @@ export function listHash(files: string[], hashes: string[]): string {
     .digest('hex');
 }
 
-async function resolved(path: string): Promise<string> {
-  try {
-    return await realpath(path);
-  } catch (error) {
-    throw new CheckpointError(`Cannot read ${path}: ${causeOf(error)}.`, { cause: error });
-  }
-}
+const resolved = (path: string): Promise<string> => realpath(path).catch(unreadable);
 
 /**
  * The SHA-256 that a blob of the hub's cache is named by. Small files have a shorter name there,

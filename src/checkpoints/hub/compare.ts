@@ -1,7 +1,8 @@
 /** Compares what is in the cache with the hashes that it has to have. */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sha256OfFiles } from '../sha256.ts';
+import { sha256OfFiles } from '../../files/sha256.ts';
+import { unreadable } from '../errors.ts';
 import { gitHash } from './blob.ts';
 import type { CachedRepository, Content } from './cache.ts';
 
@@ -98,7 +99,7 @@ async function hashesOf(
     step += bytes;
     onProgress?.({ stage: 'comparing', step, steps });
   };
-  const read = await sha256OfFiles(large, { onBytes, signal });
+  const read = await sha256OfFiles(large, { onBytes, signal }).catch(unreadable);
   const hashes: string[] = [];
   for (const { at, hash } of files)
     hashes.push(hash.length === 64 ? read.shift()! : gitHash(await readFile(at)));

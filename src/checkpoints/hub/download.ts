@@ -5,6 +5,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
+import { spaceProblem } from '../../files/diskSpace.ts';
 import {
   configFiles,
   variantsAmong,
@@ -13,7 +14,6 @@ import {
   weightFileNames,
 } from '../diffusers/names.ts';
 import { shardsOf } from '../diffusers/shards.ts';
-import { checkSpace } from '../diskSpace.ts';
 import { CheckpointError, causeOf, listed } from '../errors.ts';
 import { familyByPipeline, pickleRefusal } from '../otherModels.ts';
 import { readJson } from '../safetensors/sharded.ts';
@@ -321,12 +321,11 @@ async function fetchFiles(
     toFetch.map(async (file) => file.size - (await bytesLeft(repository.blobs, names, file))),
   );
   const steps = sizes.reduce((sum, size) => sum + size, 0);
-  await checkSpace(
-    repository.folder,
-    steps,
-    'The download',
-    'Free space there, or choose another folder by --cache-dir or HF_HUB_CACHE.',
-  );
+  const problem = await spaceProblem(repository.folder, steps, 'The download');
+  if (problem)
+    throw new CheckpointError(
+      `${problem} Free space there, or choose another folder with --cache-dir or HF_HUB_CACHE.`,
+    );
 
   const failed = new AbortController();
   const stoppable = {

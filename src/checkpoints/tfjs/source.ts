@@ -3,8 +3,8 @@ import { CheckpointError, quoted } from '../errors.ts';
 import { halves, widenF16 } from '../safetensors/halfFloat.ts';
 import type { ByteReader } from '../safetensors/reader.ts';
 import { unknownTensor, type WeightSource } from '../weights/source.ts';
+import { dequantize } from './dequantize.ts';
 import { type ManifestGroup, type ManifestWeight, manifestOf, storedBytes } from './manifest.ts';
-import { dequantized } from './quantize.ts';
 
 /** Where a weight lies in the shards of its group. */
 type Place = ManifestWeight & { shards: ByteReader[]; position: number };
@@ -58,7 +58,7 @@ export async function tfjsSource(
     const { quantization } = weight;
     const stored = await readStored(weight);
     if (quantization === undefined) return new Float32Array(stored.buffer);
-    if (quantization.dtype !== 'float16') return dequantized(stored, quantization);
+    if (quantization.dtype !== 'float16') return dequantize(stored, quantization);
     const values = new Float32Array(stored.length / 2);
     new Uint8Array(halves(values).buffer, halves(values).byteOffset, stored.length).set(stored);
     widenF16(values);
@@ -66,7 +66,7 @@ export async function tfjsSource(
   }
 
   return {
-    ours: true,
+    tfjsAxes: true,
     names: () => [...places.keys()],
     info(key) {
       const { shape, quantization } = entry(key);

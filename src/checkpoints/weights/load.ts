@@ -135,7 +135,7 @@ export function checkWeights(
     const parameter = parameters.get(name);
     if (parameter === undefined) continue;
     const { shape, dtype } = source.info(name);
-    const expected = source.ours ? parameter.variable.shape : checkpointShape(parameter);
+    const expected = source.tfjsAxes ? parameter.variable.shape : checkpointShape(parameter);
     if (shape.join() !== expected.join())
       misshaped.push(`${name} is [${shape}] instead of [${expected}]`);
     if (!floatDtypes.includes(dtype)) untyped.push(`${name} is ${dtype}`);

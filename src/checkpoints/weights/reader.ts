@@ -14,8 +14,8 @@ import {
   transpositionFromCheckpoint,
   valuesFromCheckpoint,
 } from './layout.ts';
+import { type TensorMemory, uploadPool } from './memory.ts';
 import type { WeightSource } from './source.ts';
-import { type UploadMemory, uploadPool } from './uploadMemory.ts';
 
 /**
  * Reads a tensor. What it resolves to makes the tensor in our axis order, and is to be called once
@@ -44,7 +44,7 @@ export const staysHalf = (shape: number[]): boolean => tf.util.sizeFromShape(sha
 export function weightReader(
   source: WeightSource,
   weightDtype: WeightDtype = 'float32',
-  memory = uploadPool(),
+  memory: TensorMemory = uploadPool(),
 ): WeightReader {
   const [values, bytes] = [
     valuesReader(source),
@@ -55,7 +55,7 @@ export function weightReader(
     // libtensorflow takes the smallest numbers of half precision for zeros where it widens few
     // values at a time.
     const native = source.readBytes && takesBytes(dtype) && (dtype === 'F32' || staysHalf(shape));
-    return (native ? bytes : values)(name, source.ours ? 'same' : layout);
+    return (native ? bytes : values)(name, source.tfjsAxes ? 'same' : layout);
   };
 }
 
@@ -79,7 +79,7 @@ function valuesReader(source: WeightSource): WeightReader {
   };
 }
 
-function bytesReader(source: WeightSource, keepHalf: boolean, memory: UploadMemory): WeightReader {
+function bytesReader(source: WeightSource, keepHalf: boolean, memory: TensorMemory): WeightReader {
   return async (name, layout) => {
     const { dtype, shape, bytes } = source.info(name);
     const target = memory.take(bytes);

@@ -10,7 +10,7 @@ import type { Dtype } from '../safetensors/dtypes.ts';
 export interface TensorInfo {
   /** The element type in the checkpoint. */
   dtype: Dtype;
-  /** As in the checkpoint, so in PyTorch's axis order, unless the source is in ours. */
+  /** As in the checkpoint: in PyTorch's axis order, unless the source says `tfjsAxes`. */
   shape: number[];
   /** Size in the checkpoint; of a quantised tensor, that of the values it stands for. */
   bytes: number;
@@ -26,10 +26,10 @@ export interface TensorInfo {
 /** A named set of tensors that are read one at a time. */
 export interface WeightSource {
   /**
-   * Tensors lie in the axis order of our layers, not in PyTorch's: their shapes, values and bytes
-   * are what the variables hold.
+   * Tensors are in the axis order of TensorFlow.js, not of PyTorch: their shapes, values and bytes
+   * are those of the layers' variables.
    */
-  readonly ours?: true;
+  readonly tfjsAxes?: true;
   /** Every tensor's name, in the order in which reading them is fastest. */
   names(): string[];
   /** @throws CheckpointError if there is no such tensor. */

@@ -1,11 +1,11 @@
-/** Fewer bits per weight, as the weight manifest of TensorFlow.js has them. */
-import { CheckpointError, quoted } from '../errors.ts';
-import { toF16, widen } from '../safetensors/halfFloat.ts';
-import type { Quantization } from './manifest.ts';
+/** Weights in fewer bits, as TensorFlow.js' weight manifest describes them. */
+import { CheckpointError, quoted } from '../src/checkpoints/errors.ts';
+import { toF16, widen } from '../src/checkpoints/safetensors/halfFloat.ts';
+import type { Quantization } from '../src/checkpoints/tfjs/manifest.ts';
 
 /**
  * What weights can be stored as. `none` keeps them as they are: in half precision, if the
- * checkpoint has that.
+ * checkpoint is in half precision.
  */
 export const quantizations = ['none', 'float16', 'uint8', 'uint16'] as const;
 export type QuantizeTo = (typeof quantizations)[number];
@@ -19,7 +19,7 @@ export interface QuantizationError {
   largest: number;
 }
 
-/** Values as they are stored, and what that changes. */
+/** Stored values, and how far they are from the exact ones. */
 export interface Quantized {
   bytes: Uint8Array;
   quantization: Quantization;
@@ -27,49 +27,43 @@ export interface Quantized {
 }
 
 /**
- * Quantises float32 values. The steps of integers are equal, from the smallest value to the
- * largest, and one of them is 0, so that zeros stay zeros.
- * @throws CheckpointError if a value is not finite or beyond half precision.
+ * Quantises float32 values. Integers are equal steps from the smallest value to the largest. One of
+ * the steps is 0, so that zeros stay zeros.
+ * @throws CheckpointError if a value is not finite, or too large for half precision.
  */
-export function quantized(
+export function quantize(
   values: Float32Array,
   dtype: Quantization['dtype'],
   name: string,
 ): Quantized {
-  return dtype === 'float16'
-    ? quantizedToHalf(values, name)
-    : quantizedToSteps(values, dtype, name);
+  return dtype === 'float16' ? quantizeToHalf(values, name) : quantizeToSteps(values, dtype, name);
 }
 
-function quantizedToHalf(values: Float32Array, name: string): Quantized {
+function quantizeToHalf(values: Float32Array, name: string): Quantized {
   const half = toF16(values);
   const bits = new Uint32Array(1);
   const value = new Float32Array(bits.buffer);
-  const error = measured(values, (i) => {
+  const error = errorOf(values, (i) => {
     bits[0] = widen(half[i]);
     return value[0];
   });
   const beyond = values.find((exact, i) => Number.isFinite(exact) && (half[i] & 0x7fff) === 0x7c00);
   if (beyond !== undefined) {
     throw new CheckpointError(
-      `${quoted(name)} holds ${beyond}, which half precision cannot: its largest value is 65504. Quantise to uint16, or not at all.`,
+      `${quoted(name)} holds ${beyond}, but the largest value of half precision is 65504. Quantise to uint16, or not at all.`,
     );
   }
   return { bytes: new Uint8Array(half.buffer), quantization: { dtype: 'float16' }, error };
 }
 
-function quantizedToSteps(
-  values: Float32Array,
-  dtype: 'uint8' | 'uint16',
-  name: string,
-): Quantized {
+function quantizeToSteps(values: Float32Array, dtype: 'uint8' | 'uint16', name: string): Quantized {
   let [low, high] = [0, 0];
   for (const value of values) {
     if (value < low) low = value;
     else if (value > high) high = value;
     if (!Number.isFinite(value))
       throw new CheckpointError(
-        `${quoted(name)} holds ${value}, which cannot be quantised. Convert it as it is.`,
+        `${quoted(name)} holds ${value}, which cannot be quantised. Convert without \`quantize\`.`,
       );
   }
   const steps = dtype === 'uint8' ? 255 : 65535;
@@ -79,11 +73,11 @@ function quantizedToSteps(
   for (let i = 0; i < values.length; i++)
     result[i] = Math.min(Math.max(Math.round(values[i] / scale) + zero, 0), steps);
   const min = -zero * scale;
-  const error = measured(values, (i) => Math.fround(result[i] * scale + min));
+  const error = errorOf(values, (i) => Math.fround(result[i] * scale + min));
   return { bytes: new Uint8Array(result.buffer), quantization: { dtype, scale, min }, error };
 }
 
-function measured(values: Float32Array, stored: (i: number) => number): QuantizationError {
+function errorOf(values: Float32Array, stored: (i: number) => number): QuantizationError {
   const error = { squaredDifference: 0, squaredValues: 0, largest: 0 };
   for (let i = 0; i < values.length; i++) {
     const difference = stored(i) - values[i];
@@ -92,16 +86,4 @@ function measured(values: Float32Array, stored: (i: number) => number): Quantiza
     if (Math.abs(difference) > error.largest) error.largest = Math.abs(difference);
   }
   return error;
-}
-
-/** The float32 values of stored steps, as TensorFlow.js computes them. */
-export function dequantized(
-  stored: Uint8Array,
-  { dtype, scale, min }: Extract<Quantization, { scale: number }>,
-): Float32Array {
-  const steps =
-    dtype === 'uint8'
-      ? stored
-      : new Uint16Array(stored.buffer, stored.byteOffset, stored.length / 2);
-  return Float32Array.from(steps, (step) => step * scale + min);
 }
