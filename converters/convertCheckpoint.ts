@@ -2,7 +2,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Checkpoint, type Format, formats } from '../src/checkpoints/checkpoint.ts';
-import { declaredModel } from '../src/checkpoints/components.ts';
+import { openComponent } from '../src/checkpoints/components.ts';
 import { type WeightedComponent, weightedComponents } from '../src/checkpoints/diffusers/names.ts';
 import { CheckpointError } from '../src/checkpoints/errors.ts';
 import { type CheckpointIdentity, identifyCheckpoint } from '../src/checkpoints/identity.ts';
@@ -12,7 +12,6 @@ import {
   type SavedDtype,
   savedDtypes,
 } from '../src/checkpoints/weights/export.ts';
-import { checkWeights } from '../src/checkpoints/weights/load.ts';
 import { type QuantizeTo, quantizations } from './quantize.ts';
 import { checkFree, writeResumably } from './resumableOutput.ts';
 import type { ComponentError, Target } from './target.ts';
@@ -49,7 +48,7 @@ export interface ConvertOptions extends OpenOptions {
 export interface Conversion {
   /** The checkpoint that was read; its hashes are also in the output. */
   source: CheckpointIdentity;
-  /** What the input did not say and had to be assumed. */
+  /** An assumption about the input that the input does not confirm. */
   assumption?: string;
   /** How far quantised weights are from the exact ones. */
   errors: Partial<Record<WeightedComponent, ComponentError>>;
@@ -118,38 +117,25 @@ export async function convertCheckpoint(
   }
 }
 
-function checkOptions({ to, dtype, quantize, shardSize }: ConvertOptions): void {
-  const oneOf = (name: string, value: string | undefined, allowed: readonly string[]) => {
-    if (value === undefined || allowed.includes(value)) return;
-    throw new CheckpointError(
-      `\`${name}\` has to be one of ${allowed.join(', ')} but is ${value}.`,
-    );
-  };
-  oneOf('to', to, formats);
-  oneOf('dtype', dtype, Object.keys(savedDtypes));
-  oneOf('quantize', quantize, quantizations);
-  if (to === 'tfjs' && dtype !== undefined)
-    throw new CheckpointError('`dtype` is not for tfjs. Use `quantize`.');
-  if (to !== 'tfjs' && quantize !== undefined && quantize !== 'none')
-    throw new CheckpointError('`quantize` is only for tfjs. Use `dtype` for half precision.');
-  if (to === 'original' && shardSize !== undefined)
-    throw new CheckpointError('`shardSize` is not for original checkpoints, which are one file.');
-  if (shardSize !== undefined && !(Number.isSafeInteger(shardSize) && shardSize > 0))
-    throw new CheckpointError(`\`shardSize\` has to be a number of bytes but is ${shardSize}.`);
-}
-
-async function openComponent(
-  checkpoint: Checkpoint,
-  component: WeightedComponent,
-): Promise<OpenComponent> {
-  const source = await checkpoint.weights(component);
-  const model = declaredModel(checkpoint, component);
-  try {
-    checkWeights(model, source, { label: component });
-    return { component, source, parameters: model.parameters() };
-  } finally {
-    model.dispose();
-  }
+function checkOptions({ to, dtype, quantize = 'none', shardSize }: ConvertOptions): void {
+  const oneOf = (name: string, value: string, allowed: readonly string[]) =>
+    !allowed.includes(value) &&
+    `\`${name}\` has to be one of ${allowed.join(', ')} but is ${value}.`;
+  const problem =
+    oneOf('to', to, formats) ||
+    (dtype && oneOf('dtype', dtype, Object.keys(savedDtypes))) ||
+    oneOf('quantize', quantize, quantizations) ||
+    (to === 'tfjs' && dtype && '`dtype` is not for tfjs. Use `quantize`.') ||
+    (to !== 'tfjs' &&
+      quantize !== 'none' &&
+      '`quantize` is only for tfjs. Use `dtype` for half precision.') ||
+    (to === 'original' &&
+      shardSize !== undefined &&
+      '`shardSize` is not for original checkpoints, which are one file.') ||
+    (shardSize !== undefined &&
+      !(Number.isSafeInteger(shardSize) && shardSize > 0) &&
+      `\`shardSize\` has to be a number of bytes but is ${shardSize}.`);
+  if (problem) throw new CheckpointError(problem);
 }
 
 const largestOf = (components: OpenComponent[]): number =>

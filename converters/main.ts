@@ -19,7 +19,7 @@ const what: Options = {
   },
   from: {
     value: 'FORMAT',
-    help: 'Format that INPUT has to be of, one of the same. Default: any, seen from what it is.',
+    help: 'Format that INPUT has to be in, one of the same. Default: any.',
   },
   dtype: {
     value: 'TYPE',
@@ -64,7 +64,7 @@ const help = formatHelp({
   usage: ['svd convert INPUT OUTPUT --to FORMAT [options]'],
   about: [
     'Converts a checkpoint, a few tensors at a time, and without --dtype and --quantize bit for bit. INPUT is a folder, an original file, or a model of the hub that is in the cache.',
-    'OUTPUT appears when it is complete; there must not be anything in its place. What was interrupted goes on where it ended when the same command is run again: until then it is in the hidden folder .OUTPUT.partial beside OUTPUT.',
+    'OUTPUT appears when it is complete and must not exist before. After an interruption, run the same command again: it keeps the files that are complete, which are in the hidden folder .OUTPUT.partial beside OUTPUT.',
   ],
   groups: { Conversion: what, Source: source, Reporting: reporting },
   examples: [
@@ -94,7 +94,7 @@ export async function run(args: string[]): Promise<number> {
   if (to === undefined)
     throw new UsageError(`--to is required: ${formats.join(', ')}. See svd convert --help.`);
   if (given.has('config') && given.has('num-frames'))
-    throw new UsageError('--config says the frames, too. Give it without --num-frames.');
+    throw new UsageError('--config says the frames, too. Use it without --num-frames.');
   const asked = {
     to,
     from: chosen('from', formats),

@@ -1,12 +1,10 @@
 /** Weights in fewer bits, as TensorFlow.js' weight manifest describes them. */
 import { CheckpointError, quoted } from '../src/checkpoints/errors.ts';
-import { toF16, widen } from '../src/checkpoints/safetensors/halfFloat.ts';
+import { halves, toF16, widenF16 } from '../src/checkpoints/safetensors/halfFloat.ts';
+import { dequantize } from '../src/checkpoints/tfjs/dequantize.ts';
 import type { Quantization } from '../src/checkpoints/tfjs/manifest.ts';
 
-/**
- * What weights can be stored as. `none` keeps them as they are: in half precision, if the
- * checkpoint is in half precision.
- */
+/** The types to store weights in. `none` keeps them as they are, also in half precision. */
 export const quantizations = ['none', 'float16', 'uint8', 'uint16'] as const;
 export type QuantizeTo = (typeof quantizations)[number];
 
@@ -41,19 +39,16 @@ export function quantize(
 
 function quantizeToHalf(values: Float32Array, name: string): Quantized {
   const half = toF16(values);
-  const bits = new Uint32Array(1);
-  const value = new Float32Array(bits.buffer);
-  const error = errorOf(values, (i) => {
-    bits[0] = widen(half[i]);
-    return value[0];
-  });
   const beyond = values.find((exact, i) => Number.isFinite(exact) && (half[i] & 0x7fff) === 0x7c00);
-  if (beyond !== undefined) {
+  if (beyond !== undefined)
     throw new CheckpointError(
       `${quoted(name)} holds ${beyond}, but the largest value of half precision is 65504. Quantise to uint16, or not at all.`,
     );
-  }
-  return { bytes: new Uint8Array(half.buffer), quantization: { dtype: 'float16' }, error };
+  const stored = new Float32Array(values.length);
+  halves(stored).set(half);
+  widenF16(stored);
+  const bytes = new Uint8Array(half.buffer);
+  return { bytes, quantization: { dtype: 'float16' }, error: errorOf(values, stored) };
 }
 
 function quantizeToSteps(values: Float32Array, dtype: 'uint8' | 'uint16', name: string): Quantized {
@@ -66,24 +61,24 @@ function quantizeToSteps(values: Float32Array, dtype: 'uint8' | 'uint16', name: 
         `${quoted(name)} holds ${value}, which cannot be quantised. Convert without \`quantize\`.`,
       );
   }
-  const steps = dtype === 'uint8' ? 255 : 65535;
-  const scale = high === low ? 1 : (high - low) / steps;
+  const largest = dtype === 'uint8' ? 255 : 65535;
+  const scale = high === low ? 1 : (high - low) / largest;
   const zero = Math.round(-low / scale);
-  const result = dtype === 'uint8' ? new Uint8Array(values.length) : new Uint16Array(values.length);
+  const steps = new (dtype === 'uint8' ? Uint8Array : Uint16Array)(values.length);
   for (let i = 0; i < values.length; i++)
-    result[i] = Math.min(Math.max(Math.round(values[i] / scale) + zero, 0), steps);
-  const min = -zero * scale;
-  const error = errorOf(values, (i) => Math.fround(result[i] * scale + min));
-  return { bytes: new Uint8Array(result.buffer), quantization: { dtype, scale, min }, error };
+    steps[i] = Math.min(Math.max(Math.round(values[i] / scale) + zero, 0), largest);
+  const quantization = { dtype, scale, min: -zero * scale };
+  const bytes = new Uint8Array(steps.buffer);
+  return { bytes, quantization, error: errorOf(values, dequantize(bytes, quantization)) };
 }
 
-function errorOf(values: Float32Array, stored: (i: number) => number): QuantizationError {
+function errorOf(values: Float32Array, stored: Float32Array): QuantizationError {
   const error = { squaredDifference: 0, squaredValues: 0, largest: 0 };
   for (let i = 0; i < values.length; i++) {
-    const difference = stored(i) - values[i];
+    const difference = stored[i] - values[i];
     error.squaredDifference += difference * difference;
     error.squaredValues += values[i] * values[i];
-    if (Math.abs(difference) > error.largest) error.largest = Math.abs(difference);
+    if (Math.abs(difference) > error.largest) error.largest = Math.abs(difference); // not NaN
   }
   return error;
 }

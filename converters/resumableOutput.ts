@@ -48,16 +48,18 @@ export async function writeResumably(
   await checkFree(target);
   const path = resolve(target);
   const partial = partialOf(path);
-  const output = join(partial, 'output');
+  const [output, jobFile] = ['output', 'job.json'].map((name) => join(partial, name));
+  const job = JSON.stringify(options.job);
   const write = async () => {
     const unlock = await lock(partial);
     try {
-      const isSame = await isSameJob(partial, JSON.stringify(options.job));
+      const isSame = (await readFile(jobFile, 'utf8').catch(() => '')) === job;
       if (await exists(path)) {
         // The run that has made it may have ended just before it removed the rest.
         if (!isSame || (await exists(output))) throw taken(target);
       } else {
-        if (!isSame) await begin(partial, JSON.stringify(options.job));
+        if (!isSame) await rm(output, { recursive: true, force: true });
+        await writeFile(jobFile, job);
         await fill(partial, files, options);
         await rename(output, path);
       }
@@ -66,20 +68,8 @@ export async function writeResumably(
     }
     await rm(partial, { recursive: true });
   };
-  await namingRefused(
-    target,
-    write,
-    ' Run the same command again when that is solved: it keeps the files that are complete.',
-  );
-}
-
-async function isSameJob(partial: string, job: string): Promise<boolean> {
-  return (await readFile(join(partial, 'job.json'), 'utf8').catch(() => '')) === job;
-}
-
-async function begin(partial: string, job: string): Promise<void> {
-  await rm(join(partial, 'output'), { recursive: true, force: true });
-  await writeFile(join(partial, 'job.json'), job);
+  const advice = 'Run the same command again when that is solved: it keeps complete files.';
+  await namingRefused(target, write, ` ${advice}`);
 }
 
 /** Writes the files that are not complete. */

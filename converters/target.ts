@@ -1,4 +1,4 @@
-/** What a format to convert to has to provide. */
+/** The interface of the formats to convert to. */
 import type { Checkpoint, Format } from '../src/checkpoints/checkpoint.ts';
 import type { WeightedComponent } from '../src/checkpoints/diffusers/names.ts';
 import type { CheckpointIdentity } from '../src/checkpoints/identity.ts';
@@ -19,13 +19,13 @@ export interface Target {
 export interface TargetOptions {
   /** The checkpoint that is converted. */
   checkpoint: Checkpoint;
-  /** What it is, once its files are hashed. */
+  /** Its identity, once its files are hashed. */
   identity: Promise<CheckpointIdentity>;
-  /** The same with other hashes, for its length. */
+  /** The identity with other hashes: it has the same length. */
   unhashed: CheckpointIdentity;
   /** The type to store weights in; not for `tfjs`. Default: the one that they have. */
   dtype?: Dtype;
-  /** What weights are stored as, for `tfjs`. */
+  /** The type to store weights in for `tfjs`. */
   quantize: QuantizeTo;
   /** Most bytes of a weight file. */
   shardSize?: number;

@@ -14,7 +14,7 @@ import { type OpenComponent, readBytes } from '../src/checkpoints/weights/export
 import { reversalFromCheckpoint, valuesFromCheckpoint } from '../src/checkpoints/weights/layout.ts';
 import { type OutputFile, type Piece, textFile } from '../src/files/outputFile.ts';
 import type { Parameter } from '../src/layers/parameter.ts';
-import { type QuantizationError, type QuantizeTo, quantize } from './quantize.ts';
+import { type QuantizationError, quantize } from './quantize.ts';
 import type { ComponentError, Target, TargetOptions } from './target.ts';
 import { convertedConfigs } from './toDiffusers.ts';
 import { artifactOf } from './topology.ts';
@@ -61,19 +61,6 @@ function artifactFiles(open: OpenComponent, options: TargetOptions): OutputFile[
   return [...shards, textFile(`${component}/${TFJS}`, modelJson)];
 }
 
-/**
- * What a weight is stored as: half precision as it is; fewer bits only for matrices and kernels,
- * which are nearly all of the bytes.
- */
-function storedAs(
-  dtype: string,
-  rank: number,
-  quantizeTo: QuantizeTo,
-): Quantization['dtype'] | undefined {
-  if (quantizeTo !== 'none' && (quantizeTo === 'float16' || rank > 1)) return quantizeTo;
-  return dtype === 'F16' ? 'float16' : undefined;
-}
-
 /** A weight in the shards. */
 interface StoredWeight {
   key: string;
@@ -94,7 +81,10 @@ function storedWeight(
 ): StoredWeight {
   const { dtype, shape } = source.info(key);
   const order = source.tfjsAxes ? 'same' : layout;
-  const stored = storedAs(dtype, variable.shape.length, quantizeTo);
+  // Fewer bits only for matrices and kernels, which are nearly all of the bytes.
+  const isQuantized = quantizeTo === 'float16' || variable.shape.length > 1;
+  const same = dtype === 'F16' ? 'float16' : undefined;
+  const stored = isQuantized && quantizeTo !== 'none' ? quantizeTo : same;
   const isExact =
     dtype === { float32: 'F32', float16: 'F16', uint8: '', uint16: '' }[stored ?? 'float32'];
   let quantization = (stored && { dtype: stored }) as Quantization | undefined;

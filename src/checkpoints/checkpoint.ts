@@ -1,4 +1,4 @@
-/** What a checkpoint is, whatever its format: configs, and weights that are read on demand. */
+/** An open checkpoint of any format: configs, and weights that are read on demand. */
 import type { Component, WeightedComponent } from './diffusers/names.ts';
 import type { WeightSource } from './weights/source.ts';
 
@@ -11,15 +11,15 @@ export const formats = ['diffusers', 'original', 'tfjs'] as const;
  */
 export type Format = (typeof formats)[number];
 
-/** An open checkpoint: its configs, and its weights when they are asked for. */
+/** An open checkpoint. */
 export interface Checkpoint {
   /** The folder or file, as it was given. */
   readonly path: string;
-  /** What it is. */
+  /** Its format. */
   readonly format: Format;
   /** `model_index.json`. */
   readonly index: Record<string, unknown>;
-  /** What was not given and had to be supposed, as one sentence. */
+  /** An assumption about what it does not say, as one sentence. */
   readonly assumption?: string;
   /** A component's JSON config as it is, with snake_case keys. */
   config(component: Component): Record<string, unknown>;

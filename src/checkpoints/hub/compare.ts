@@ -1,4 +1,4 @@
-/** Compares what is in the cache with the hashes that it has to have. */
+/** Compares files in the cache with their hashes. */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sha256OfFiles } from '../../files/sha256.ts';
@@ -8,9 +8,9 @@ import type { CachedRepository, Content } from './cache.ts';
 
 /** Options of comparing. */
 export interface CompareOptions {
-  /** Compare also what is known to have its hash. */
+  /** Also compare files that are known to have their hashes. */
   verify?: boolean;
-  /** Told of the bytes that were read, of those that have to be. */
+  /** Called with the bytes that are read, and all bytes to read. */
   onProgress?: (progress: { stage: 'comparing'; step: number; steps: number }) => void;
   signal?: AbortSignal;
 }
@@ -36,8 +36,7 @@ export async function soundContents<T extends Content>(
 }
 
 /**
- * The same for files of a commit that are copies, no links to contents; `hash` is what the hub
- * says.
+ * The same for files of a commit that are copies, not links to contents; `hash` is from the hub.
  */
 export async function soundCopies<T extends Content>(
   repository: CachedRepository,
@@ -83,7 +82,7 @@ async function soundFiles<T>(
   return sound;
 }
 
-/** The hashes of files: of small ones git's, where the hub says that, or SHA-256. */
+/** The hashes of files: git's for small ones if the hub uses that, or SHA-256. */
 async function hashesOf(
   files: { at: string; hash: string }[],
   { onProgress, signal }: CompareOptions,

@@ -120,7 +120,7 @@ function encode(
       return bytesOf(Float64Array.from(data));
     default:
       throw new CheckpointError(
-        `Cannot write ${path}: ${quoted(name)} has float values, but its type ${dtype} is none of ${floatDtypes.join(', ')}.`,
+        `Cannot write ${path}: ${quoted(name)} has float values, but its type ${dtype} is not one of ${floatDtypes.join(', ')}.`,
       );
   }
 }

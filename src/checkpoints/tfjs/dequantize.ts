@@ -10,5 +10,7 @@ export function dequantize(
     dtype === 'uint8'
       ? stored
       : new Uint16Array(stored.buffer, stored.byteOffset, stored.length / 2);
-  return Float32Array.from(steps, (step) => step * scale + min);
+  const values = new Float32Array(steps.length);
+  for (let i = 0; i < steps.length; i++) values[i] = steps[i] * scale + min;
+  return values;
 }

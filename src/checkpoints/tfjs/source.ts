@@ -9,16 +9,13 @@ import { type ManifestGroup, type ManifestWeight, manifestOf, storedBytes } from
 /** Where a weight lies in the shards of its group. */
 type Place = ManifestWeight & { shards: ByteReader[]; position: number };
 
-/**
- * The key that a weight has in a checkpoint of diffusers. Its name has that of the model in front.
- */
+/** The key of a weight in diffusers: its name without that of the model. */
 const keyOf = (name: string) => name.split('/').slice(1).join('.');
 
 /**
- * The weights of an artifact, whose `model.json`, at `path`, has the content `json`, as `svd
- * convert` writes it; `open` opens the files beside it. Tensors are in our axis order.
- * @throws CheckpointError if it is malformed, or its files are missing or of other sizes than it
- * says.
+ * The weights of an artifact as `svd convert` writes it. `json` is the content of its `model.json`
+ * at `path`; `open` opens the files beside it.
+ * @throws CheckpointError if it is malformed, or files are missing or have the wrong sizes.
  */
 export async function tfjsSource(
   path: string,
@@ -102,7 +99,7 @@ function place(
     const key = keyOf(weight.name);
     if (places.has(key))
       throw new CheckpointError(
-        `${path} is no valid TensorFlow.js artifact: it has ${quoted(weight.name)} twice.`,
+        `${path} is not a valid TensorFlow.js artifact: it has ${quoted(weight.name)} twice.`,
       );
     places.set(key, { ...weight, shards, position });
     position += storedBytes(weight);

@@ -1,6 +1,6 @@
 /**
- * How one tensor of a source comes to the current backend: converted by libtensorflow where that is
- * the backend, else in JS.
+ * Brings tensors of a source to the current backend. Values are converted by libtensorflow if that
+ * is the backend, and in JS otherwise.
  */
 import * as tf from '@tensorflow/tfjs';
 import type { Layout } from '../../layers/parameter.ts';
@@ -18,8 +18,8 @@ import { type TensorMemory, uploadPool } from './memory.ts';
 import type { WeightSource } from './source.ts';
 
 /**
- * Reads a tensor. What it resolves to makes the tensor in our axis order, and is to be called once
- * or never.
+ * Reads a tensor. It resolves to a function that makes the tensor in TensorFlow.js' axis order, to
+ * be called at most once.
  */
 export type WeightReader = (name: string, layout: Layout) => Promise<() => tf.Tensor>;
 
@@ -85,8 +85,8 @@ function bytesReader(source: WeightSource, keepHalf: boolean, memory: TensorMemo
     const target = memory.take(bytes);
     await source.readBytes!(name, target);
     return () => {
-      const ours = transpositionFromCheckpoint(layout, shape);
-      const tensor = tensorFromBytes(target, dtype as NativeType, ours.shape, ours.axes, keepHalf);
+      const { shape: from, axes } = transpositionFromCheckpoint(layout, shape);
+      const tensor = tensorFromBytes(target, dtype as NativeType, from, axes, keepHalf);
       memory.give(target);
       return tensor;
     };

@@ -1,12 +1,9 @@
-/**
- * Where weights come from: the interface that every checkpoint format implements, and weights in
- * memory.
- */
+/** The interface of weights that every checkpoint format implements, and weights in memory. */
 
 import { CheckpointError, quoted } from '../errors.ts';
 import type { Dtype } from '../safetensors/dtypes.ts';
 
-/** What is known of a tensor without reading it. */
+/** A tensor without its values. */
 export interface TensorInfo {
   /** The element type in the checkpoint. */
   dtype: Dtype;
@@ -43,7 +40,7 @@ export interface WeightSource {
   /**
    * Fills `target`, of the size that `info` tells, with the tensor's bytes as they are stored
    * (little-endian). Left out by sources that have no such bytes; backends that convert by
-   * themselves then take what `read` gives.
+   * themselves then take what `read` returns.
    * @throws CheckpointError if there is no such tensor or it cannot be read.
    */
   readBytes?(name: string, target: Uint8Array): Promise<void>;
