@@ -29,11 +29,11 @@ const pairs: Record<string, [from: Format, to: Format]> = {
   'original-to-tfjs': ['original', 'tfjs'],
 };
 
-/** What can be measured. */
+/** The conversions that can be measured. */
 export const conversions = Object.keys(pairs);
 
 interface Round {
-  /** Until the command has ended, and until what it has written is on the disk. */
+  /** Until the command has ended, and until its output is on the disk. */
   seconds: number;
   synced_seconds: number;
   peak_bytes: number;

@@ -1,76 +1,71 @@
 /** Converts checkpoints between the formats, one tensor at a time. */
 import { realpath, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Checkpoint, type Format, formats } from '../src/checkpoints/checkpoint.ts';
-import { declaredModel } from '../src/checkpoints/components.ts';
-import {
-  componentNames,
-  type WeightedComponent,
-  weightedComponents,
-} from '../src/checkpoints/diffusers/names.ts';
-import { diffusersFiles } from '../src/checkpoints/diffusers/weightFiles.ts';
-import { configTexts, type ModelToWrite } from '../src/checkpoints/diffusers/writeFolder.ts';
+import { openComponent } from '../src/checkpoints/components.ts';
+import { type WeightedComponent, weightedComponents } from '../src/checkpoints/diffusers/names.ts';
 import { CheckpointError } from '../src/checkpoints/errors.ts';
 import { type CheckpointIdentity, identifyCheckpoint } from '../src/checkpoints/identity.ts';
 import { type OpenOptions, openCheckpoint } from '../src/checkpoints/openCheckpoint.ts';
-import { originalLayout } from '../src/checkpoints/original/keys.ts';
-import { layOut, type TensorToWrite } from '../src/checkpoints/safetensors/writer.ts';
-import { type QuantizeTo, quantizations } from '../src/checkpoints/tfjs/quantize.ts';
-import { Buffers } from '../src/checkpoints/weights/buffers.ts';
 import {
   type OpenComponent,
   type SavedDtype,
   savedDtypes,
-  tensorsOf,
 } from '../src/checkpoints/weights/export.ts';
-import { checkWeights } from '../src/checkpoints/weights/load.ts';
-import { checkFree, type Run, writeResumably } from './resumable.ts';
-import { originalTensors } from './toOriginal.ts';
-import { type ComponentError, tfjsRun } from './toTfjs.ts';
+import { type QuantizeTo, quantizations } from './quantize.ts';
+import { checkFree, writeResumably } from './resumableOutput.ts';
+import type { ComponentError, Target } from './target.ts';
+import { toDiffusers } from './toDiffusers.ts';
+import { toOriginal } from './toOriginal.ts';
+import { toTfjs } from './toTfjs.ts';
+import { TransposePool } from './transpose/transposePool.ts';
 
 /** Options of `convertCheckpoint`. */
 export interface ConvertOptions extends OpenOptions {
   /** The format to write. */
   to: Format;
-  /** The format that the input has to be of. Default: any. */
+  /** The format that the input has to be in. Default: any. */
   from?: Format;
   /** The type to store weights in. Default: the one that they have. For `tfjs` see `quantize`. */
   dtype?: SavedDtype;
   /**
    * For `tfjs`: what weights are stored as. Default `none`: as they are, in half precision if the
-   * checkpoint has that.
+   * checkpoint is in half precision.
    */
   quantize?: QuantizeTo;
   /**
    * Most bytes of a weight file. Default: 10 GB for `diffusers`, 256 MiB for `tfjs`; an original
-   * file is always one.
+   * checkpoint is always one file.
    */
   shardSize?: number;
-  /** Told of the bytes that are written. */
+  /** Called with the bytes that are written. */
   onProgress?: (progress: { stage: 'converting'; step: number; steps: number }) => void;
-  /** Stops the work; the next call goes on where it ended. */
+  /** Stops the work; the next call keeps the files that are complete. */
   signal?: AbortSignal;
 }
 
-/** What a conversion has found out. */
+/** The result of a conversion. */
 export interface Conversion {
-  /** The checkpoint that was read; its hashes are also in the result. */
+  /** The checkpoint that was read; its hashes are also in the output. */
   source: CheckpointIdentity;
-  /** What the input did not say and had to be supposed. */
+  /** An assumption about the input that the input does not confirm. */
   assumption?: string;
   /** How far quantised weights are from the exact ones. */
   errors: Partial<Record<WeightedComponent, ComponentError>>;
 }
 
-/** Bytes of a shard of a TensorFlow.js artifact. */
-const TFJS_SHARD = 2 ** 28;
+const targets: Record<Format, Target> = {
+  diffusers: toDiffusers,
+  original: toOriginal,
+  tfjs: toTfjs,
+};
 
 /**
- * Converts the checkpoint at `input`, of any format, to another one at `output`, which appears when
- * it is complete. What was interrupted, at whatever byte, goes on where it ended when the same is
- * asked for again. Without `dtype` and `quantize`, not a bit of a weight changes.
- * @throws CheckpointError if the input is no whole checkpoint, there is something at `output`, or
- * the disk is full; the signal's reason.
+ * Converts the checkpoint at `input`, of any format, to another format at `output`, which appears
+ * when it is complete. After an interruption, the same call keeps the files that are complete.
+ * Without `dtype` and `quantize`, not a bit of a weight changes.
+ * @throws CheckpointError if the input is not a whole checkpoint, `output` exists, or the disk is
+ * full; the signal's reason.
  */
 export async function convertCheckpoint(
   input: string,
@@ -80,11 +75,11 @@ export async function convertCheckpoint(
   const { to, from, dtype, quantize = 'none', shardSize, onProgress, signal, ...opening } = options;
   checkOptions(options);
   await checkFree(output);
-  const files = await openCheckpoint(input, opening);
+  const checkpoint = await openCheckpoint(input, opening);
   const hashing = new AbortController();
   try {
-    if (from !== undefined && files.format !== from)
-      throw new CheckpointError(`${input} is in the format ${files.format}, not ${from}.`);
+    if (from !== undefined && checkpoint.format !== from)
+      throw new CheckpointError(`${input} is in the format ${checkpoint.format}, not ${from}.`);
     // Beside the conversion, which takes the components in the same order: the bytes are read once
     // from the disk.
     const identity = identifyCheckpoint(input, {
@@ -92,164 +87,69 @@ export async function convertCheckpoint(
       signal: signal ? AbortSignal.any([signal, hashing.signal]) : hashing.signal,
     });
     identity.catch(() => {}); // looked at when it is needed
-    const open: OpenComponent[] = [];
+    const components: OpenComponent[] = [];
     for (const component of [...weightedComponents].sort())
-      open.push(await openComponent(files, component));
+      components.push(await openComponent(checkpoint, component));
     const errors: Conversion['errors'] = {};
-    const onError = (component: string, error: ComponentError) => {
-      errors[component as WeightedComponent] = error;
-    };
-    const stored = dtype && savedDtypes[dtype];
-    const buffers = new Buffers();
-    let runs: Run[];
-    if (to === 'tfjs') {
-      const settings = { quantize, shardSize: shardSize ?? TFJS_SHARD, buffers, identity, onError };
-      runs = open.map((component) => tfjsRun(files, component, settings));
-    } else if (to === 'diffusers') {
-      runs = open.flatMap((component) =>
-        diffusersRuns(component.component, tensorsOf(component, stored, buffers), shardSize),
-      );
-    } else {
-      const layout = originalLayout(files.config('unet'), files.config('vae'));
-      const tensors = open.map((component) =>
-        originalTensors(
-          component.component,
-          tensorsOf(component, stored, buffers),
-          layout,
-          buffers,
-        ),
-      );
-      const metadata = (source: CheckpointIdentity) => ({ converted_from: JSON.stringify(source) });
-      const room = metadata(await identifyCheckpoint(input, { ...opening, hashes: 'zeros' }));
-      runs = [
-        safetensorsRun('', Object.assign({}, ...tensors), room, async () =>
-          metadata(await identity),
-        ),
-      ];
-    }
-    if (to !== 'original') runs.push(configsRun(files, identity));
-    const job = {
-      input: await fingerprint(files),
-      to,
-      dtype,
+    const files = targets[to].files(components, {
+      checkpoint,
+      identity,
+      unhashed: await identifyCheckpoint(input, { ...opening, hashes: 'zeros' }),
+      dtype: dtype && savedDtypes[dtype],
       quantize,
       shardSize,
-      config: opening.config,
-      numFrames: opening.numFrames,
-    };
-    await writeResumably(output, {
-      job,
-      runs,
+      pool: new TransposePool(largestOf(components)),
+      onError: (component, error) => {
+        errors[component] = error;
+      },
+    });
+    const { config, numFrames } = opening;
+    const source = await fingerprint(checkpoint);
+    await writeResumably(output, files, {
+      job: { source, to, dtype, quantize, shardSize, config, numFrames },
       signal,
-      onWritten: (data) => buffers.give(data),
       onProgress: (step, steps) => onProgress?.({ stage: 'converting', step, steps }),
     });
-    return { source: await identity, assumption: files.assumption, errors };
+    return { source: await identity, assumption: checkpoint.assumption, errors };
   } finally {
     hashing.abort();
-    await files.close();
+    await checkpoint.close();
   }
 }
 
-function checkOptions({ to, dtype, quantize, shardSize }: ConvertOptions): void {
-  const oneOf = (name: string, value: string | undefined, allowed: readonly string[]) => {
-    if (value === undefined || allowed.includes(value)) return;
-    throw new CheckpointError(
-      `\`${name}\` has to be one of ${allowed.join(', ')} but is ${value}.`,
-    );
-  };
-  oneOf('to', to, formats);
-  oneOf('dtype', dtype, Object.keys(savedDtypes));
-  oneOf('quantize', quantize, quantizations);
-  if (to === 'tfjs' && dtype !== undefined)
-    throw new CheckpointError(
-      '`dtype` is not for tfjs, whose weights are float32 or quantised. Give `quantize`.',
-    );
-  if (to !== 'tfjs' && quantize !== undefined && quantize !== 'none') {
-    throw new CheckpointError(
-      '`quantize` is for tfjs alone. Give `dtype` for weights in half precision.',
-    );
-  }
-  if (to === 'original' && shardSize !== undefined)
-    throw new CheckpointError('`shardSize` is not for original files, which are one.');
-  if (shardSize !== undefined && !(Number.isSafeInteger(shardSize) && shardSize > 0)) {
-    throw new CheckpointError(`\`shardSize\` has to be a number of bytes but is ${shardSize}.`);
-  }
+function checkOptions({ to, dtype, quantize = 'none', shardSize }: ConvertOptions): void {
+  const oneOf = (name: string, value: string, allowed: readonly string[]) =>
+    !allowed.includes(value) &&
+    `\`${name}\` has to be one of ${allowed.join(', ')} but is ${value}.`;
+  const problem =
+    oneOf('to', to, formats) ||
+    (dtype && oneOf('dtype', dtype, Object.keys(savedDtypes))) ||
+    oneOf('quantize', quantize, quantizations) ||
+    (to === 'tfjs' && dtype && '`dtype` is not for tfjs. Use `quantize`.') ||
+    (to !== 'tfjs' &&
+      quantize !== 'none' &&
+      '`quantize` is only for tfjs. Use `dtype` for half precision.') ||
+    (to === 'original' &&
+      shardSize !== undefined &&
+      '`shardSize` is not for original checkpoints, which are one file.') ||
+    (shardSize !== undefined &&
+      !(Number.isSafeInteger(shardSize) && shardSize > 0) &&
+      `\`shardSize\` has to be a number of bytes but is ${shardSize}.`);
+  if (problem) throw new CheckpointError(problem);
 }
 
-async function openComponent(
-  files: Checkpoint,
-  component: WeightedComponent,
-): Promise<OpenComponent> {
-  const source = await files.weights(component);
-  const model = declaredModel(files, component);
-  try {
-    checkWeights(model, source, { label: component });
-    return { component, source, parameters: model.parameters() };
-  } finally {
-    model.dispose();
-  }
-}
-
-function diffusersRuns(
-  component: WeightedComponent,
-  tensors: Record<string, TensorToWrite>,
-  maxShardSize?: number,
-): Run[] {
-  const { files, texts } = diffusersFiles(component, tensors, { maxShardSize });
-  const runs = files.map(([path, shard]) => safetensorsRun(path, shard));
-  return [...runs, textsRun(async () => texts)];
-}
-
-/**
- * The work of writing a safetensors file. Its header is written last, so that a file without the
- * rest is none, and that its metadata need not be known before: `metadata` says how long it is,
- * `complete` what it is.
- */
-function safetensorsRun(
-  path: string,
-  tensors: Record<string, TensorToWrite>,
-  metadata: Record<string, string> = {},
-  complete: () => Promise<Record<string, string>> = async () => metadata,
-): Run {
-  const { header, entries } = layOut(tensors, path, { format: 'pt', ...metadata });
-  return {
-    pieces: [{ path, bytes: header.length + entries.reduce((sum, { bytes }) => sum + bytes, 0) }],
-    headBytes: header.length,
-    parts: entries.map(({ bytes, encoded }) => ({
-      bytes,
-      make: async () => ({ data: await encoded() }),
-    })),
-    finish: async () => ({
-      head: layOut(tensors, path, { format: 'pt', ...(await complete()) }).header,
-    }),
-  };
-}
-
-/** The work of writing small files alone. */
-function textsRun(texts: () => Promise<Record<string, string>>): Run {
-  return { pieces: [], headBytes: 0, parts: [], finish: async () => ({ texts: await texts() }) };
-}
-
-/**
- * The work of writing all configs. What the weights are made from stands in `model_index.json`,
- * where diffusers passes it over.
- */
-function configsRun(files: Checkpoint, identity: Promise<CheckpointIdentity>): Run {
-  const configs = Object.fromEntries(
-    componentNames.map((name) => [name, files.config(name)]),
-  ) as ModelToWrite['configs'];
-  return textsRun(async () =>
-    configTexts({ index: { ...files.index, _converted_from: await identity }, configs }),
+const largestOf = (components: OpenComponent[]): number =>
+  Math.max(
+    ...components.flatMap(({ source }) => source.names().map((name) => source.info(name).bytes)),
   );
-}
 
-/** What tells one input from another without reading it whole. */
-async function fingerprint(files: Checkpoint): Promise<unknown> {
-  const folder = files.format === 'original' ? dirname(files.path) : files.path;
-  const entries = (await files.files()).sort().map(async (file) => {
+/** Tells one input from another by the names, sizes and dates of its files. */
+async function fingerprint(checkpoint: Checkpoint): Promise<unknown> {
+  const { format, path } = checkpoint;
+  const folder = format === 'original' ? dirname(path) : path;
+  const entries = (await checkpoint.files()).sort().map(async (file) => {
     const { size, mtimeMs } = await stat(join(folder, file));
     return [file, size, mtimeMs];
   });
-  return [await realpath(files.path), basename(files.path), ...(await Promise.all(entries))];
+  return [await realpath(path), ...(await Promise.all(entries))];
 }

@@ -1,7 +1,6 @@
 /** `svd convert`: writes a checkpoint in another format. */
 
 import { formats } from '../src/checkpoints/checkpoint.ts';
-import { quantizations } from '../src/checkpoints/tfjs/quantize.ts';
 import { type SavedDtype, savedDtypes } from '../src/checkpoints/weights/export.ts';
 import { cachedFolderOf, modelOptions } from '../src/cli/hubModel.ts';
 import { jsonOption, quietOption, subcommand } from '../src/cli/terminal/command.ts';
@@ -10,6 +9,7 @@ import { either, group, pick } from '../src/cli/terminal/options.ts';
 import { runSession } from '../src/cli/terminal/session.ts';
 import { byteCount, wholeNumber } from '../src/cli/terminal/values.ts';
 import type { Conversion } from './convertCheckpoint.ts';
+import { quantizations } from './quantize.ts';
 
 const dtypes = Object.keys(savedDtypes) as SavedDtype[];
 
@@ -18,7 +18,7 @@ export const convert = subcommand({
   usage: ['INPUT OUTPUT --to FORMAT [options]'],
   about: [
     'Converts a checkpoint, a few tensors at a time, and without --dtype and --quantize bit for bit. INPUT is a folder, an original file, or a model of the hub that is in the cache.',
-    'OUTPUT appears when it is complete; there must not be anything in its place. The same command continues an interrupted conversion: until it is complete, it is in the hidden folder .OUTPUT.partial beside OUTPUT.',
+    'OUTPUT appears when it is complete and must not exist before. After an interruption, run the same command again: it keeps the files that are complete, which are in the hidden folder .OUTPUT.partial beside OUTPUT.',
   ],
   examples: [
     'svd convert svd_xt.safetensors weights/svd-xt --to diffusers',

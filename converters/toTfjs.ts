@@ -1,155 +1,161 @@
 /**
- * Components as TensorFlow.js artifacts: a `model.json` and shards, which `tf.loadLayersModel`
- * reads once this package is imported.
+ * A checkpoint as TensorFlow.js artifacts: a `model.json` and shards for each component, which
+ * `tf.loadLayersModel` reads once this package is imported.
  */
 import { version_layers } from '@tensorflow/tfjs';
-import type { Checkpoint } from '../src/checkpoints/checkpoint.ts';
 import { TFJS } from '../src/checkpoints/diffusers/names.ts';
 import { CheckpointError } from '../src/checkpoints/errors.ts';
-import type { CheckpointIdentity } from '../src/checkpoints/identity.ts';
 import {
   type ManifestWeight,
   type Quantization,
   storedBytes,
 } from '../src/checkpoints/tfjs/manifest.ts';
-import {
-  type QuantizationError,
-  type QuantizeTo,
-  quantized,
-} from '../src/checkpoints/tfjs/quantize.ts';
-import type { Buffers } from '../src/checkpoints/weights/buffers.ts';
-import { bytesOf, type OpenComponent, type Transpose } from '../src/checkpoints/weights/export.ts';
-import { bytesFromCheckpoint, valuesFromCheckpoint } from '../src/checkpoints/weights/layout.ts';
-import type { Run } from './resumable.ts';
+import { type OpenComponent, readBytes } from '../src/checkpoints/weights/export.ts';
+import { reversalFromCheckpoint, valuesFromCheckpoint } from '../src/checkpoints/weights/layout.ts';
+import { type OutputFile, type Piece, textFile } from '../src/files/outputFile.ts';
+import type { Parameter } from '../src/layers/parameter.ts';
+import { type QuantizationError, quantize } from './quantize.ts';
+import type { ComponentError, Target, TargetOptions } from './target.ts';
+import { convertedConfigs } from './toDiffusers.ts';
 import { artifactOf } from './topology.ts';
 
-/** What is remembered of a weight that is written. */
-interface Note {
-  quantization?: Quantization;
-  error?: QuantizationError;
-}
+export const toTfjs: Target = {
+  format: 'tfjs',
+  files: (components, options) => [
+    ...components.flatMap((component) => artifactFiles(component, options)),
+    ...convertedConfigs(options),
+  ],
+};
 
-/** How far a component's quantised weights are from the exact ones. */
-export interface ComponentError {
-  /** Relative L2 distance of all its weights together. */
-  relative: number;
-  /** The largest difference of a value. */
-  largest: number;
-  /** The weight that has it. */
-  where: string;
-}
+/** Bytes of a shard. */
+const SHARD_SIZE = 2 ** 28;
 
-/** How artifacts are written. */
-export interface TfjsOptions {
-  quantize: QuantizeTo;
-  /** Bytes of a shard; the last one may have fewer. */
-  shardSize: number;
-  /** Memory for weights. */
-  buffers: Buffers;
-  /** What they are made from. */
-  identity: Promise<CheckpointIdentity>;
-  /** Told of the error of a quantised component. */
-  onError?: (component: string, error: ComponentError) => void;
-}
-
-/**
- * What a weight is stored as: half precision as it is; fewer bits only for matrices and kernels,
- * which are nearly all of the bytes.
- */
-function storedAs(
-  dtype: string,
-  rank: number,
-  quantize: QuantizeTo,
-): Quantization['dtype'] | undefined {
-  if (quantize !== 'none' && (quantize === 'float16' || rank > 1)) return quantize;
-  return dtype === 'F16' ? 'float16' : undefined;
-}
-
-/** The work of writing one component. */
-export function tfjsRun(
-  files: Checkpoint,
-  { component, source }: OpenComponent,
-  options: TfjsOptions,
-): Run {
-  const { topology, parameters } = artifactOf(files, component);
+/** The shards of a component, and the `model.json` that describes it. */
+function artifactFiles(open: OpenComponent, options: TargetOptions): OutputFile[] {
+  const { component, source } = open;
+  const { topology, parameters } = artifactOf(options.checkpoint, component);
   const weights = source
     .names()
     .filter((key) => parameters.has(key))
-    .map((key) => {
-      const { layout, variable } = parameters.get(key)!;
-      const info = source.info(key);
-      const dtype = storedAs(info.dtype, variable.shape.length, options.quantize);
-      const weight = {
-        name: variable.originalName,
-        shape: variable.shape as number[],
-        dtype: 'float32',
-      } as const;
-      const bytes = storedBytes({
-        shape: weight.shape,
-        quantization: dtype && ({ dtype } as Quantization),
-      });
-      const toOurs = source.ours ? 'same' : layout;
-      const exact =
-        info.dtype === (dtype === 'float16' ? 'F16' : 'F32') &&
-        (dtype === undefined || dtype === 'float16');
-      const make = async (): Promise<{ data: Uint8Array; note: Note }> => {
-        if (exact) {
-          const turn: Transpose = (bytes, memory) =>
-            bytesFromCheckpoint(toOurs, info.shape, bytes, memory);
-          const data = await bytesOf(source, key, options.buffers, turn);
-          return { data, note: dtype === undefined ? {} : { quantization: { dtype: 'float16' } } };
-        }
-        const values = valuesFromCheckpoint(toOurs, info.shape, await source.read(key));
-        if (dtype === undefined)
-          return {
-            data: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
-            note: {},
-          };
-        const { bytes, quantization, error } = quantized(values, dtype, `${component}.${key}`);
-        return { data: bytes, note: { quantization, error } };
-      };
-      return { key, weight, bytes, make };
-    });
-  const total = weights.reduce((sum, { bytes }) => sum + bytes, 0);
-  const count = Math.ceil(total / options.shardSize);
-  if (count > 100_000)
-    throw new CheckpointError(
-      `Shards of ${options.shardSize} bytes would be ${count} files. Choose larger ones.`,
-    );
-  const paths = Array.from({ length: count }, (_, i) => `group1-shard${i + 1}of${count}.bin`);
-  return {
-    pieces: paths.map((path, i) => ({
-      path: `${component}/${path}`,
-      bytes: Math.min(options.shardSize, total - i * options.shardSize),
-    })),
-    headBytes: 0,
-    parts: weights,
-    async finish(notes) {
-      const known = notes as Note[];
-      const manifest = weights.map(
-        ({ weight }, i): ManifestWeight => ({ ...weight, quantization: known[i].quantization }),
-      );
-      const error = errorOf(weights.map(({ key }, i) => ({ key, error: known[i].error })));
-      if (error) options.onError?.(component, error);
-      const json = {
-        format: 'layers-model',
-        generatedBy: `TensorFlow.js tfjs-layers v${version_layers}`,
-        convertedBy: 'stable-video-diffusion-tfjs',
-        userDefinedMetadata: {
-          convertedFrom: await options.identity,
-          ...(error && { quantizationError: error }),
-        },
-        modelTopology: topology,
-        weightsManifest: [{ paths, weights: manifest }],
-      };
-      return { texts: { [`${component}/${TFJS}`]: `${JSON.stringify(json)}\n` } };
-    },
+    .map((key) => storedWeight(open, key, parameters.get(key)!, options));
+  const shards = shardFiles(component, weights, options.shardSize ?? SHARD_SIZE);
+  const paths = shards.map(({ path }) => path.slice(component.length + 1));
+  const modelJson = async () => {
+    const manifest: ManifestWeight[] = [];
+    for (const weight of weights) manifest.push(await weight.described());
+    const error = errorOf(weights);
+    if (error) options.onError(component, error);
+    const json = {
+      format: 'layers-model',
+      generatedBy: `TensorFlow.js tfjs-layers v${version_layers}`,
+      convertedBy: 'stable-video-diffusion-tfjs',
+      userDefinedMetadata: {
+        convertedFrom: await options.identity,
+        ...(error && { quantizationError: error }),
+      },
+      modelTopology: topology,
+      weightsManifest: [{ paths, weights: manifest }],
+    };
+    return `${JSON.stringify(json)}\n`;
   };
+  return [...shards, textFile(`${component}/${TFJS}`, modelJson)];
 }
 
-function errorOf(
-  weights: { key: string; error?: QuantizationError }[],
-): ComponentError | undefined {
+/** A weight in the shards. */
+interface StoredWeight {
+  key: string;
+  bytes: number;
+  /** Known once the weight is quantised, if it is. */
+  error?: QuantizationError;
+  /** Its entry in the manifest. Quantises the weight if a run before this one has written it. */
+  described(): Promise<ManifestWeight>;
+  /** The bytes of a range, for a shard. All ranges are written in their order. */
+  piece(position: number, from: number, to: number): Piece;
+}
+
+function storedWeight(
+  { component, source }: OpenComponent,
+  key: string,
+  { layout, variable }: Parameter,
+  { quantize: quantizeTo, pool }: TargetOptions,
+): StoredWeight {
+  const { dtype, shape } = source.info(key);
+  const order = source.tfjsAxes ? 'same' : layout;
+  // Fewer bits only for matrices and kernels, which are nearly all of the bytes.
+  const isQuantized = quantizeTo === 'float16' || variable.shape.length > 1;
+  const same = dtype === 'F16' ? 'float16' : undefined;
+  const stored = isQuantized && quantizeTo !== 'none' ? quantizeTo : same;
+  const isExact =
+    dtype === { float32: 'F32', float16: 'F16', uint8: '', uint16: '' }[stored ?? 'float32'];
+  let quantization = (stored && { dtype: stored }) as Quantization | undefined;
+  let isKnown = isExact || stored === undefined;
+  const entry = () => ({
+    name: variable.originalName,
+    shape: variable.shape as number[],
+    dtype: 'float32' as const,
+    quantization,
+  });
+  const make = async (): Promise<Uint8Array> => {
+    if (isExact) return readBytes(source, key, pool, reversalFromCheckpoint(order, shape));
+    const values = valuesFromCheckpoint(order, shape, await source.read(key));
+    if (stored === undefined)
+      return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const quantized = quantize(values, stored, `${component}.${key}`);
+    weight.error = quantized.error;
+    quantization = quantized.quantization;
+    isKnown = true;
+    return quantized.bytes;
+  };
+  let whole: Uint8Array | undefined;
+  const weight: StoredWeight = {
+    key,
+    bytes: storedBytes(entry()),
+    async described() {
+      if (!isKnown) await make();
+      return entry();
+    },
+    piece: (position, from, to) => ({
+      position,
+      bytes: to - from,
+      async make() {
+        whole ??= await make();
+        return whole.subarray(from, to);
+      },
+      release() {
+        if (to < weight.bytes) return;
+        pool.give(whole!);
+        whole = undefined;
+      },
+    }),
+  };
+  return weight;
+}
+
+/** Distributes weights over files of `shardSize` bytes; the last one may have fewer. */
+function shardFiles(component: string, weights: StoredWeight[], shardSize: number): OutputFile[] {
+  const count = Math.ceil(weights.reduce((sum, { bytes }) => sum + bytes, 0) / shardSize);
+  if (count > 100_000)
+    throw new CheckpointError(
+      `Shards of ${shardSize} bytes would be ${count} files. Choose larger ones.`,
+    );
+  const files = Array.from({ length: count }, (_, i) => ({
+    path: `${component}/group1-shard${i + 1}of${count}.bin`,
+    pieces: [] as Piece[],
+  }));
+  let start = 0;
+  for (const { bytes, piece } of weights) {
+    for (let from = 0; from < bytes; ) {
+      const position = (start + from) % shardSize;
+      const to = Math.min(bytes, from + shardSize - position);
+      files[(start + from - position) / shardSize].pieces.push(piece(position, from, to));
+      from = to;
+    }
+    start += bytes;
+  }
+  return files;
+}
+
+function errorOf(weights: StoredWeight[]): ComponentError | undefined {
   let [difference, values] = [0, 0];
   let worst: { largest: number; where: string } | undefined;
   for (const { key, error } of weights) {

@@ -1,7 +1,4 @@
-/**
- * The models that the components of a checkpoint are, built without weights: they know the name,
- * the shape and the axes of each.
- */
+/** The models of a checkpoint's components. */
 import { type AnyBlock, withoutWeights } from '../layers/block.ts';
 import {
   AutoencoderKLTemporalDecoder,
@@ -12,6 +9,8 @@ import type { Checkpoint } from './checkpoint.ts';
 import { camelCaseConfig } from './configs.ts';
 import type { WeightedComponent } from './diffusers/names.ts';
 import { CheckpointError } from './errors.ts';
+import type { OpenComponent } from './weights/export.ts';
+import { checkWeights } from './weights/load.ts';
 
 const classes = {
   unet: UNetSpatioTemporalConditionModel,
@@ -20,15 +19,18 @@ const classes = {
 };
 
 /**
- * The model of a component, not built, under the component's name. @throws CheckpointError if its
- * config is of no such model.
+ * The model of a component, not built, under the component's name.
+ * @throws CheckpointError if its config is not that of such a model.
  */
-export function componentModel(files: Checkpoint, component: WeightedComponent): AnyBlock {
+export function componentModel(checkpoint: Checkpoint, component: WeightedComponent): AnyBlock {
   try {
-    return new classes[component]({ ...camelCaseConfig(files.config(component)), name: component });
+    return new classes[component]({
+      ...camelCaseConfig(checkpoint.config(component)),
+      name: component,
+    });
   } catch (error) {
     throw new CheckpointError(
-      `The config of ${component} in ${files.path} is of no Stable Video Diffusion model. ${(error as Error).message}`,
+      `The config of ${component} in ${checkpoint.path} is not that of a Stable Video Diffusion model. ${(error as Error).message}`,
       {
         cause: error,
       },
@@ -36,9 +38,30 @@ export function componentModel(files: Checkpoint, component: WeightedComponent):
   }
 }
 
-/** The same, built without values of its weights. To be disposed. */
-export function declaredModel(files: Checkpoint, component: WeightedComponent): AnyBlock {
-  const model = componentModel(files, component);
+/**
+ * The same, built without values of its weights: it knows their names, shapes and axes. The caller
+ * disposes it.
+ */
+export function declaredModel(checkpoint: Checkpoint, component: WeightedComponent): AnyBlock {
+  const model = componentModel(checkpoint, component);
   withoutWeights(() => model.build());
   return model;
+}
+
+/**
+ * Opens the weights of a component.
+ * @throws CheckpointError if they are not the weights of its model.
+ */
+export async function openComponent(
+  checkpoint: Checkpoint,
+  component: WeightedComponent,
+): Promise<OpenComponent> {
+  const source = await checkpoint.weights(component);
+  const model = declaredModel(checkpoint, component);
+  try {
+    checkWeights(model, source, { label: component });
+    return { component, source, parameters: model.parameters() };
+  } finally {
+    model.dispose();
+  }
 }

@@ -24,6 +24,35 @@ export function causeOf(error: unknown): string {
   return systemErrors[code] ?? error.message;
 }
 
+/**
+ * For `catch`: throws what the file system refused to read as a CheckpointError that names the
+ * path, and other errors as they are.
+ */
+export function unreadable(error: unknown): never {
+  if (!(error instanceof Error && 'path' in error)) throw error;
+  throw new CheckpointError(`Cannot read ${error.path}: ${causeOf(error)}.`, { cause: error });
+}
+
+/**
+ * Runs work that writes `path`.
+ * @throws CheckpointError that names `path` and ends with `advice` if the file system refuses; what
+ * else `work` throws.
+ */
+export async function namingRefused<T>(
+  path: string,
+  work: () => Promise<T>,
+  advice = '',
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof Error) || error instanceof CheckpointError) throw error;
+    const cause = 'syscall' in error ? error : error.cause;
+    if (!(cause instanceof Error && 'syscall' in cause)) throw error;
+    throw new CheckpointError(`Cannot write ${path}: ${causeOf(cause)}.${advice}`, { cause });
+  }
+}
+
 /** `names` as one line, cut after `most` of them. */
 export function listed(names: readonly string[], most = 20): string {
   const shown = names.slice(0, most).join(', ');

@@ -1,13 +1,10 @@
-/**
- * Which checkpoint a model is: what outputs carry, so that a result can be traced to the bytes that
- * made it.
- */
+/** Identifies checkpoints, so that a result can be traced to the bytes that made it. */
 import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
-import { CheckpointError, causeOf } from './errors.ts';
+import { sha256OfFiles } from '../files/sha256.ts';
+import { unreadable } from './errors.ts';
 import { type OpenOptions, openCheckpoint } from './openCheckpoint.ts';
-import { sha256OfFiles } from './sha256.ts';
 
 /** Names a checkpoint and the bytes that it is made of. */
 export interface CheckpointIdentity {
@@ -29,15 +26,15 @@ export interface CheckpointIdentity {
 
 /** Options of `identifyCheckpoint`. */
 export interface IdentifyOptions extends OpenOptions {
-  /** `zeros` reads nothing and gives what is as long: zeros for each hash. */
+  /** `zeros` reads no files: each hash is zeros. */
   hashes?: 'zeros';
   signal?: AbortSignal;
 }
 
 /**
- * Identifies a checkpoint: the configs and the weights of a folder, or one file. Reads every byte,
- * on a thread of its own; only large files in the cache of the hub, whose names there are their
- * SHA-256, are taken by name.
+ * Identifies a checkpoint: the configs and the weights of a folder, or one file. Reads every byte
+ * on a thread of its own, except large files in the cache of the hub, which are named by their
+ * SHA-256.
  * @throws CheckpointError if a file is missing or unreadable; the signal's reason if that aborts.
  */
 export async function identifyCheckpoint(
@@ -51,7 +48,9 @@ export async function identifyCheckpoint(
   const named = targets.map(nameInCache);
   const unnamed = targets.filter((_, i) => named[i] === undefined);
   const read =
-    kind === 'zeros' ? unnamed.map(() => '0'.repeat(64)) : await sha256OfFiles(unnamed, { signal });
+    kind === 'zeros'
+      ? unnamed.map(() => '0'.repeat(64))
+      : await sha256OfFiles(unnamed, { signal }).catch(unreadable);
   const hashes = named.map((name) => name ?? read.shift()!);
   return {
     ...(await nameOf(path)),
@@ -67,17 +66,11 @@ export function listHash(files: string[], hashes: string[]): string {
     .digest('hex');
 }
 
-async function resolved(path: string): Promise<string> {
-  try {
-    return await realpath(path);
-  } catch (error) {
-    throw new CheckpointError(`Cannot read ${path}: ${causeOf(error)}.`, { cause: error });
-  }
-}
+const resolved = (path: string): Promise<string> => realpath(path).catch(unreadable);
 
 /**
- * The SHA-256 that a blob of the hub's cache is named by. Small files have a shorter name there,
- * which is no SHA-256.
+ * The SHA-256 in the name of a blob of the hub's cache. Small files have shorter names, which are
+ * other hashes.
  */
 function nameInCache(path: string): string | undefined {
   const name = basename(path);

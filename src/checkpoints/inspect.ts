@@ -1,7 +1,4 @@
-/**
- * What a checkpoint turns out to be by the names and shapes of its tensors, and what is wrong with
- * them.
- */
+/** Recognises a checkpoint by the names and shapes of its tensors, and finds what is wrong. */
 
 import type { Checkpoint } from './checkpoint.ts';
 import { declaredModel } from './components.ts';
@@ -11,7 +8,7 @@ import { publishedConfigs } from './original/publishedConfigs.ts';
 import { checkWeights } from './weights/load.ts';
 import type { WeightSource } from './weights/source.ts';
 
-/** What `inspectModel` finds. */
+/** The findings of `inspectModel`. */
 export interface Inspection {
   /** Which model it is, in a few words. */
   recognised: string;
@@ -20,8 +17,8 @@ export interface Inspection {
 }
 
 /**
- * Looks at the headers of all weight files. @throws CheckpointError if one is missing or broken, or
- * a config is of another model.
+ * Reads the headers of all weight files.
+ * @throws CheckpointError if one is missing or broken, or a config is of another model.
  */
 export async function inspectModel(files: Checkpoint): Promise<Inspection> {
   const { num_frames: numFrames } = files.config('unet') as { num_frames: number };
@@ -42,7 +39,7 @@ export async function inspectModel(files: Checkpoint): Promise<Inspection> {
   return { recognised: `Stable Video Diffusion in ${size}`, problems };
 }
 
-/** What keeps the tensors of `source` from being the weights of a component. */
+/** A sentence if the tensors of `source` are not the weights of a component. */
 function misfit(
   files: Checkpoint,
   component: WeightedComponent,

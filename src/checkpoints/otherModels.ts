@@ -1,7 +1,4 @@
-/**
- * Names models of other kinds for what they are, so that a refusal says more than that something is
- * missing.
- */
+/** Recognises other kinds of models, so that a refusal can name them. */
 
 /**
  * Original files and single components, by names of weights: the first that fits. Stable Video
@@ -11,7 +8,7 @@ const byKeys: [pattern: RegExp, without: RegExp | undefined, what: string][] = [
   [
     /(^|\.)lora_(up|down|A|B)\.|^lora_/,
     undefined,
-    'holds a LoRA, which is an addition to a model and none by itself.',
+    'holds a LoRA, which is an addition to a model, not a model.',
   ],
   [/\.motion_modules\./, undefined, 'holds the motion module of AnimateDiff.'],
   [/^controlnet_|^control_model\./, undefined, 'holds a ControlNet.'],
@@ -53,13 +50,13 @@ const byKeys: [pattern: RegExp, without: RegExp | undefined, what: string][] = [
   [
     /^(down|up)_blocks\.|^encoder\.down_blocks\.|^vision_model\./,
     undefined,
-    "holds one component in diffusers' naming. Give the folder of the whole model.",
+    "holds one component in diffusers' naming. Use the folder of the whole model.",
   ],
 ];
 
 /**
- * What a file of weights with these names is, as the predicate of a sentence, if it is not Stable
- * Video Diffusion in the original naming.
+ * The predicate of a sentence that says which model a file with these names of weights holds.
+ * Undefined for Stable Video Diffusion in the original naming.
  */
 export function familyByKeys(names: string[]): string | undefined {
   for (const [pattern, without, what] of byKeys) {
@@ -67,10 +64,10 @@ export function familyByKeys(names: string[]): string | undefined {
       return what;
   }
   if (names.some((name) => name.startsWith('model.diffusion_model.'))) return undefined;
-  return 'is no original checkpoint of Stable Video Diffusion: it has no model.diffusion_model.';
+  return 'is not an original checkpoint of Stable Video Diffusion: it has no model.diffusion_model.';
 }
 
-/** What pipelines of other classes in diffusers make. */
+/** Other pipelines of diffusers by their classes. */
 const byPipeline: [pattern: RegExp, what: string][] = [
   [/^StableDiffusion3/, 'Stable Diffusion 3, which makes pictures from text'],
   [/^StableDiffusionXL/, 'Stable Diffusion XL, which makes pictures from text'],
@@ -85,18 +82,18 @@ const byPipeline: [pattern: RegExp, what: string][] = [
   ],
 ];
 
-/** What a model for this pipeline class is, if that is known. */
+/** The model that a pipeline class is for, if that is known. */
 export const familyByPipeline = (className: unknown): string | undefined =>
   byPipeline.find(([pattern]) => pattern.test(String(className)))?.[1];
 
-/** What UNets with blocks of other types are parts of. */
+/** Other models by the types of their blocks. */
 const byBlock: [pattern: RegExp, what: string][] = [
   [/Motion$/, 'AnimateDiff'],
   [/Block3D$/, 'ModelScope text-to-video or I2VGen-XL'],
   [/Block2D$/, 'a model for pictures, such as Stable Diffusion'],
 ];
 
-/** What a UNet with these block types is part of, if it is not Stable Video Diffusion. */
+/** The model that a UNet with these block types belongs to, unless it is Stable Video Diffusion. */
 export function familyByBlocks(types: readonly unknown[]): string | undefined {
   const other = types.find(
     (type) => !/^(CrossAttn)?(Down|Up)BlockSpatioTemporal$/.test(String(type)),
@@ -109,7 +106,7 @@ export function familyByBlocks(types: readonly unknown[]): string | undefined {
 /** Why files that hold pickled Python objects are not read, and the way out. */
 export function pickleRefusal(path: string): string {
   return (
-    `${path} is a pickle file of PyTorch, which executes code of its maker when it is loaded: it is not read. ` +
-    `Take the .safetensors file of the same model, or convert it where you trust it, by diffusers' \`save_pretrained(folder, safe_serialization=True)\`.`
+    `${path} is a pickle file of PyTorch, which runs code of its maker when it is loaded: it is not read. ` +
+    `Use the .safetensors file of the same model, or, if you trust the file, convert it with diffusers' \`save_pretrained(folder, safe_serialization=True)\`.`
   );
 }

@@ -11,7 +11,7 @@ import { basename, dirname, join, resolve } from 'node:path';
  * when it is done, that file takes the target's place. If it fails, the temporary file is removed
  * and what was at `path` before stays as it was.
  *
- * @throws What `write` throws; one sentence with the reason if the file system refuses.
+ * @throws What `write` throws; an Error with the reason if the file system refuses.
  */
 export async function writeAtomically(
   path: string,
@@ -29,7 +29,7 @@ export async function writeAtomically(
  * The same for a folder: `write` fills a new one, which then takes the place of the folder at
  * `path`.
  *
- * @throws What `write` throws; one sentence with the reason if the file system refuses.
+ * @throws What `write` throws; an Error with the reason if the file system refuses.
  */
 export async function writeFolderAtomically(
   path: string,

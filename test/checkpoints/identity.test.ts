@@ -5,7 +5,6 @@ import { cp, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/pro
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { identifyCheckpoint } from '../../src/checkpoints/index.ts';
-import { sha256OfFiles } from '../../src/checkpoints/sha256.ts';
 import { expectError, fixture, inTemporaryFolder } from './files.ts';
 
 const model = fixture('model');
@@ -106,37 +105,5 @@ describe('identifyCheckpoint', () => {
         () => identifyCheckpoint(copy),
         'has neither diffusion_pytorch_model.safetensors nor',
       );
-    }));
-});
-
-describe('sha256OfFiles', () => {
-  it('hashes files larger than what is read at once, and empty ones', () =>
-    inTemporaryFolder(async (folder) => {
-      const contents = [
-        Buffer.alloc(0),
-        Buffer.alloc(2 ** 22, 7),
-        Buffer.alloc(2 ** 23 + 5, 'svd'),
-      ];
-      const paths = contents.map((_, i) => join(folder, String(i)));
-      for (const [i, content] of contents.entries()) await writeFile(paths[i], content);
-      expect(await sha256OfFiles(paths)).to.deep.equal(contents.map(sha256));
-    }));
-
-  it('names a file that cannot be read, and stops when asked to', () =>
-    inTemporaryFolder(async (folder) => {
-      await expectError(
-        () => sha256OfFiles([join(folder, 'nothing')]),
-        'nothing: it does not exist',
-      );
-      const path = join(folder, 'large');
-      await writeFile(path, Buffer.alloc(2 ** 26));
-      const controller = new AbortController();
-      const run = sha256OfFiles(
-        Array.from({ length: 50 }, () => path),
-        { signal: controller.signal },
-      );
-      const why = new Error('enough');
-      setTimeout(() => controller.abort(why), 20);
-      expect(await run.catch((error) => error)).to.equal(why);
     }));
 });

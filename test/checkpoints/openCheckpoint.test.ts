@@ -126,7 +126,7 @@ describe('openCheckpoint', () => {
         [['down_blocks.0.motion_modules.0.x'], 'AnimateDiff'],
         [['down_blocks.0.resnets.0.x'], "one component in diffusers' naming"],
         [['model.diffusion_model.out.2.bias'], 'a model for pictures: it has no layers over time'],
-        [['something'], 'is no original checkpoint of Stable Video Diffusion'],
+        [['something'], 'is not an original checkpoint of Stable Video Diffusion'],
       ];
       for (const [names, what] of cases) {
         const path = join(folder, 'svd.safetensors');
@@ -163,7 +163,7 @@ describe('openCheckpoint', () => {
         await expectError(
           () => openCheckpoint(join(folder, name)),
           name,
-          'executes code',
+          'runs code',
           '.safetensors',
           'safe_serialization',
         );
@@ -175,11 +175,7 @@ describe('openCheckpoint', () => {
       await cp(join(fixture('model'), 'vae/config.json'), join(copy, 'vae/config.json'));
       await writeFile(join(copy, 'vae/diffusion_pytorch_model.bin'), 'x');
       const opened = await openCheckpoint(copy);
-      await expectError(
-        () => opened.weights('vae'),
-        'diffusion_pytorch_model.bin',
-        'executes code',
-      );
+      await expectError(() => opened.weights('vae'), 'diffusion_pytorch_model.bin', 'runs code');
     }));
 
   it('follows no link and no name out of the folder', () =>

@@ -203,13 +203,13 @@ describe('convertCheckpoint', () => {
         '`to` has to be one of diffusers, original, tfjs',
       );
       await expectError(() => to({ from: 'tfjs' }), 'is in the format diffusers, not tfjs');
-      await expectError(() => to({ to: 'tfjs', dtype: 'float16' }), 'Give `quantize`');
-      await expectError(() => to({ quantize: 'uint8' }), '`quantize` is for tfjs');
-      await expectError(() => to({ to: 'original', shardSize: 5 }), 'which are one');
+      await expectError(() => to({ to: 'tfjs', dtype: 'float16' }), 'Use `quantize`');
+      await expectError(() => to({ quantize: 'uint8' }), '`quantize` is only for tfjs');
+      await expectError(() => to({ to: 'original', shardSize: 5 }), 'which are one file');
       await expectError(() => to({ shardSize: 0.5 }), '`shardSize`');
       await expectError(() => to({ config: model }), 'is for single files');
       await expectError(() => to({}, path('nothing.safetensors')), 'does not exist');
-      await expectError(() => convertCheckpoint(model, model, { to: 'tfjs' }), 'already something');
+      await expectError(() => convertCheckpoint(model, model, { to: 'tfjs' }), 'already exists');
       await convertCheckpoint(model, path('small.safetensors'), { to: 'original' });
       await expectError(() => to({}, path('small.safetensors')), '--num-frames', '--config');
       await expectError(() => to({ numFrames: 25 }, path('small.safetensors')), 'no place for');

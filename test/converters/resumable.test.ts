@@ -1,21 +1,12 @@
 /** Conversions that end early, by any cause and at any byte, and the next run. */
 import { spawn } from 'node:child_process';
-import {
-  appendFile,
-  cp,
-  open,
-  readdir,
-  readFile,
-  rename,
-  stat,
-  truncate,
-  writeFile,
-} from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { type ConvertOptions, convertCheckpoint } from '../../converters/index.ts';
-import { type Run, writeResumably } from '../../converters/resumable.ts';
+import { writeResumably } from '../../converters/resumableOutput.ts';
+import { type OutputFile, textFile } from '../../src/files/outputFile.ts';
 import { MersenneTwister } from '../../src/random/mersenneTwister.ts';
 import { expectError, inTemporaryFolder } from '../checkpoints/files.ts';
 import { type Files, filesOf } from '../checkpoints/hub/server.ts';
@@ -33,7 +24,7 @@ async function expectSame(path: string, expected: string): Promise<void> {
 
 /**
  * Converts in another process, which is killed once it has written so many bytes, after some more
- * microseconds. Gives whether it was.
+ * microseconds. Returns whether it was.
  */
 async function killed(
   input: string,
@@ -83,6 +74,8 @@ describe('interrupted conversions', () => {
           kills += 1;
         const steps: number[] = [];
         const left = (await readdir(path('.'))).includes(`.${i}-${name}.partial`);
+        if ((await readdir(path('.'))).includes(`${i}-${name}`))
+          await expectSame(output, path(`whole-${name}`));
         if (left)
           await convertCheckpoint(model, output, {
             ...options,
@@ -96,16 +89,16 @@ describe('interrupted conversions', () => {
       };
       for (let i = 0; i < 20; i += 4) await Promise.all([0, 1, 2, 3].map((j) => one(i + j)));
       expect(kills).to.be.above(15);
-      expect(resumed).to.be.above(10);
+      expect(resumed).to.be.above(7); // an original output is one file, which begins anew
     }));
 
-  it('go on from their own part alone: not from another input, other options, or bytes that have changed', () =>
+  it('go on only from their own files: not after other options, or files that are cut', () =>
     withModel('float32', async (model, path) => {
-      const stop = async (output: string, options: ConvertOptions) => {
+      const stop = async (output: string, options: ConvertOptions, from = model) => {
         const controller = new AbortController();
         const onProgress = ({ step, steps }: { step: number; steps: number }) =>
-          step > steps / 2 && controller.abort(new Error('enough'));
-        const error = await convertCheckpoint(model, output, {
+          step > 0.8 * steps && controller.abort(new Error('enough'));
+        const error = await convertCheckpoint(from, output, {
           ...options,
           onProgress,
           signal: controller.signal,
@@ -129,20 +122,38 @@ describe('interrupted conversions', () => {
       expect(await goOn(path('b'), { to: 'tfjs' })).to.equal(0);
       await expectSame(path('b'), path('whole'));
 
-      await stop(path('c'), { to: 'tfjs' });
-      const shard = path('.c.partial/output/unet/group1-shard1of1.bin');
-      const file = await open(shard, 'r+');
-      await file.write(Buffer.from([1, 2, 3]), 0, 3, 1000);
-      await file.close();
-      await appendFile(path('.c.partial/journal'), '{"crc":12'); // a line that was not finished
-      await goOn(path('c'), { to: 'tfjs' });
+      await cp(model, path('other'), { recursive: true });
+      await stop(path('c'), { to: 'tfjs' }, path('other'));
+      expect(await goOn(path('c'), { to: 'tfjs' })).to.equal(0);
       await expectSame(path('c'), path('whole'));
 
-      await stop(path('d'), { to: 'tfjs' });
-      await truncate(path('.d.partial/output/image_encoder/group1-shard1of1.bin'), 5000);
-      const first = await goOn(path('d'), { to: 'tfjs' });
-      expect(first).to.be.below(5000);
-      await expectSame(path('d'), path('whole'));
+      const shards = { to: 'tfjs', shardSize: 100_000 } as const;
+      await convertCheckpoint(model, path('shards'), shards);
+      await stop(path('d'), shards);
+      const [cut, ...kept] = (await readdir(path('.d.partial/output/unet'))).sort();
+      await truncate(path(`.d.partial/output/unet/${cut}`), 5000);
+      await writeFile(path('.d.partial/writing'), 'something');
+      const imageEncoder = await contentsOf(path('.d.partial/output/image_encoder'));
+      const complete = Object.entries(imageEncoder).filter(([name]) => name.endsWith('.bin'));
+      expect(await goOn(path('d'), shards)).to.equal(
+        complete.reduce((sum, [, { length }]) => sum + length, kept.length * 100_000),
+      );
+      await expectSame(path('d'), path('shards'));
+    }));
+
+  it('know the steps of quantised weights that an earlier run has written', () =>
+    withModel('float32', async (model, path) => {
+      const options = { to: 'tfjs', quantize: 'uint8', shardSize: 50_000 } as const;
+      const { errors } = await convertCheckpoint(model, path('whole'), options);
+      const controller = new AbortController();
+      await convertCheckpoint(model, path('a'), {
+        ...options,
+        signal: controller.signal,
+        onProgress: ({ step, steps }) => step > 0.7 * steps && controller.abort(),
+      }).catch(() => {});
+      expect(await readdir(path('.a.partial/output'))).to.include('unet');
+      expect((await convertCheckpoint(model, path('a'), options)).errors).to.deep.equal(errors);
+      await expectSame(path('a'), path('whole'));
     }));
 
   it('are done if nothing was left to do but tidying up', () =>
@@ -162,7 +173,7 @@ describe('interrupted conversions', () => {
       await expectSame(path('a'), path('whole'));
       await expectError(
         () => convertCheckpoint(model, path('a'), { to: 'tfjs' }),
-        'already something',
+        'already exists',
       );
     }));
 
@@ -179,7 +190,7 @@ describe('interrupted conversions', () => {
         stderr += data;
       });
       await new Promise((resolve) => child.on('close', resolve));
-      expect(stderr).to.include('cannot be written').and.include('it goes on where it ended');
+      expect(stderr).to.include('Cannot write').and.include('keeps complete files');
       await convertCheckpoint(model, path('whole'), { to: 'tfjs' });
       await convertCheckpoint(model, path('a'), { to: 'tfjs' });
       await expectSame(path('a'), path('whole'));
@@ -188,34 +199,60 @@ describe('interrupted conversions', () => {
 });
 
 describe('writeResumably', () => {
-  const run = (bytes: number, make: () => Promise<Uint8Array>): Run => ({
-    pieces: [{ path: 'a', bytes: bytes + 2 }],
-    headBytes: 2,
-    parts: [{ bytes, make: async () => ({ data: await make() }) }],
-    finish: async () => ({ head: new Uint8Array([7, 8]), texts: { 'sub/b': 'text' } }),
-  });
+  const file = (path: string, bytes: number[], size = bytes.length): OutputFile => {
+    const make = async () => new Uint8Array(bytes);
+    return { path, pieces: [{ position: 0, bytes: size, make }] };
+  };
 
-  it('writes head, parts and texts', () =>
+  it('writes files and texts', () =>
     inTemporaryFolder(async (folder) => {
-      const runs = [run(3, async () => new Uint8Array([1, 2, 3]))];
-      await writeResumably(join(folder, 'out'), { job: 1, runs });
-      expect([...(await readFile(join(folder, 'out/a')))]).to.deep.equal([7, 8, 1, 2, 3]);
+      const late = file('a', [1, 2, 3]);
+      late.pieces.unshift({ ...late.pieces[0], position: 3 });
+      const files = [late, textFile('sub/b', async () => 'text')];
+      await writeResumably(join(folder, 'out'), files, { job: 1 });
+      expect([...(await readFile(join(folder, 'out/a')))]).to.deep.equal([1, 2, 3, 1, 2, 3]);
       expect(await readFile(join(folder, 'out/sub/b'), 'utf8')).to.equal('text');
-      expect(await readdir(folder)).to.deep.equal(['out']);
+      await writeResumably(join(folder, 'one'), [file('', [7])], { job: 1 });
+      expect([...(await readFile(join(folder, 'one')))]).to.deep.equal([7]);
+      expect((await readdir(folder)).sort()).to.deep.equal(['one', 'out']);
     }));
 
   it('refuses to write what another process writes, or what has no room', () =>
     inTemporaryFolder(async (folder) => {
       const out = join(folder, 'out');
       await expectError(
-        () => writeResumably(out, { job: 1, runs: [run(1e15, async () => new Uint8Array())] }),
+        () => writeResumably(out, [file('a', [], 1e15)], { job: 1 }),
         'needs 1000000.0 GB',
         'are free',
       );
       await writeFile(join(folder, '.out.partial/lock'), String(process.ppid));
       await expectError(
-        () => writeResumably(out, { job: 1, runs: [] }),
+        () => writeResumably(out, [], { job: 1 }),
         `Process ${process.ppid} is writing`,
       );
+    }));
+
+  it('refuses to write twice at the same time, and takes over what a killed process has locked', () =>
+    inTemporaryFolder(async (folder) => {
+      const out = join(folder, 'out');
+      await mkdir(join(folder, '.out.partial'));
+      await writeFile(join(folder, '.out.partial/lock'), String(process.pid)); // had this number
+      let proceed = () => {};
+      const waiting = new Promise<void>((resolve) => {
+        proceed = resolve;
+      });
+      const text = textFile('a', async () => {
+        await waiting;
+        return 'text';
+      });
+      const first = writeResumably(out, [text], { job: 1, onProgress: () => started() });
+      let started = () => {};
+      await new Promise<void>((resolve) => {
+        started = resolve;
+      });
+      await expectError(() => writeResumably(out, [text], { job: 1 }), 'is writing');
+      proceed();
+      await first;
+      expect(await readdir(folder)).to.deep.equal(['out']);
     }));
 });

@@ -78,14 +78,14 @@ async function readModelIndex(path: string): Promise<Record<string, unknown>> {
   const files = await list(path);
   if (!files.includes('model_index.json')) {
     throw new CheckpointError(
-      `${path} has no model_index.json. Give a folder as diffusers' \`save_pretrained\` writes it.`,
+      `${path} has no model_index.json. Use a folder that diffusers' \`save_pretrained\` has written.`,
     );
   }
   const index = await readJson(join(path, 'model_index.json'));
   if (index._class_name !== 'StableVideoDiffusionPipeline') {
     const family = familyByPipeline(index._class_name);
     throw new CheckpointError(
-      `${path} holds a model for ${quoted(index._class_name)}${family ? `, which is ${family}` : ''}, not for "StableVideoDiffusionPipeline". Give a Stable Video Diffusion model.`,
+      `${path} holds a model for ${quoted(index._class_name)}${family ? `, which is ${family}` : ''}, not for "StableVideoDiffusionPipeline". Use a Stable Video Diffusion model.`,
     );
   }
   return index;
@@ -154,7 +154,7 @@ function checkBlocks(
   const family = familyByBlocks([down, up].flat());
   if (family !== undefined) {
     throw new CheckpointError(
-      `${path}/unet is no UNet of Stable Video Diffusion: ${family}. Give a Stable Video Diffusion model.`,
+      `${path}/unet is not a UNet of Stable Video Diffusion: ${family}. Use a Stable Video Diffusion model.`,
     );
   }
 }
@@ -210,10 +210,9 @@ async function weightFile(
 
 function advice(files: string[], component: WeightedComponent): string {
   const variants = variantsAmong(files, component);
-  if (variants.length > 0)
-    return `The variants there are: ${variants.join(', ')}. Ask for one of them.`;
+  if (variants.length > 0) return `The variants are: ${variants.join(', ')}. Choose one of them.`;
   if (files.includes(TFJS))
-    return 'Its weights are TensorFlow.js artifacts, which have no variants: ask for none.';
+    return 'Its weights are TensorFlow.js artifacts, which have no variants. Leave out the variant.';
   const binary = files.filter((file) => file.endsWith('.bin'));
   if (binary.length > 0) {
     return pickleRefusal(listed(binary, 3));

@@ -1,12 +1,11 @@
-/**
- * Writes a whole model as diffusers' `save_pretrained` does, out of memory or wherever tensors come
- * from.
- */
-import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+/** A whole model as diffusers' `save_pretrained` writes it. */
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { writeAtomically, writeFolderAtomically } from '../../files/atomic.ts';
-import { CheckpointError, causeOf } from '../errors.ts';
-import { type TensorToWrite, writeSafetensors } from '../safetensors/writer.ts';
+import { type OutputFile, textFile, writePieces } from '../../files/outputFile.ts';
+import { namingRefused } from '../errors.ts';
+import { tensorBytes } from '../safetensors/dtypes.ts';
+import { safetensorsFile, type TensorToWrite } from '../safetensors/writer.ts';
 import {
   type Component,
   componentNames,
@@ -14,9 +13,9 @@ import {
   type WeightedComponent,
   weightedComponents,
   weightFileAmong,
+  weightFileNames,
 } from './names.ts';
 import { shardsOf } from './shards.ts';
-import { diffusersFiles, type FileOptions } from './weightFiles.ts';
 
 /** Everything that a model in diffusers' layout consists of. */
 export interface ModelToWrite {
@@ -28,103 +27,133 @@ export interface ModelToWrite {
   weights: Record<WeightedComponent, Record<string, TensorToWrite>>;
 }
 
+/** How weights are named and split. */
+export interface FileOptions {
+  /** A word in the names of weight files, such as `fp16`. */
+  variant?: string;
+  /** Most bytes of tensors in a file; a larger tensor has a file of its own. Default 10 GB. */
+  maxShardSize?: number;
+}
+
 /**
- * What transformers wants written as a float, also where it is whole, which JavaScript cannot tell
- * from an integer.
+ * Numbers that transformers expects as floats. JavaScript cannot tell a whole one from an integer.
  */
 const WHOLE_FLOATS =
   /^( *"(?:initializer_factor|initializer_range|layer_norm_eps)": -?\d+)(?=,?$)/gm;
 
-/**
- * The text files of a model by their paths. `model_index.json`, which makes a folder a model, is
- * the last.
- */
-export function configTexts({
-  index,
-  configs,
-}: Pick<ModelToWrite, 'index' | 'configs'>): Record<string, string> {
-  const text = (json: unknown) =>
-    `${JSON.stringify(json, null, 2).replace(WHOLE_FLOATS, '$1.0')}\n`;
-  const texts = componentNames.map((name) => [
-    `${name}/${components[name].config}`,
-    text(configs[name]),
-  ]);
-  return { ...Object.fromEntries(texts), 'model_index.json': text(index) };
+const jsonText = (json: unknown) =>
+  `${JSON.stringify(json, null, 2).replace(WHOLE_FLOATS, '$1.0')}\n`;
+
+/** The configs of a model. `model_index.json`, which makes a folder a model, is the last. */
+export function configOutputs(
+  configs: ModelToWrite['configs'],
+  index: () => ModelToWrite['index'] | Promise<ModelToWrite['index']>,
+): OutputFile[] {
+  return [
+    ...componentNames.map((name) =>
+      textFile(`${name}/${components[name].config}`, () => jsonText(configs[name])),
+    ),
+    textFile('model_index.json', async () => jsonText(await index())),
+  ];
 }
 
 /**
- * Writes a model into `folder`. A new folder appears when it is complete; in one that is there,
- * each file does, and files that are not replaced stay, but for weights of the same variant.
+ * The weight files of a component: one, or shards and their index. Tensors are distributed in their
+ * order.
+ */
+export function weightOutputs(
+  component: WeightedComponent,
+  tensors: Record<string, TensorToWrite>,
+  { variant, maxShardSize = 10e9 }: FileOptions,
+): OutputFile[] {
+  const shards: Record<string, TensorToWrite>[] = [{}];
+  let [filled, total] = [0, 0];
+  for (const [name, tensor] of Object.entries(tensors)) {
+    const bytes = tensorBytes(tensor.dtype, tensor.shape)!;
+    if (filled > 0 && filled + bytes > maxShardSize) {
+      shards.push({});
+      filled = 0;
+    }
+    shards.at(-1)![name] = tensor;
+    filled += bytes;
+    total += bytes;
+  }
+  const { single, index } = weightFileNames(component, variant);
+  const number = (i: number) => String(i).padStart(5, '0');
+  const nameOf = (i: number) =>
+    shards.length === 1
+      ? single
+      : single.replace(
+          /\.safetensors$/,
+          `-${number(i + 1)}-of-${number(shards.length)}.safetensors`,
+        );
+  const files = shards.map((shard, i) =>
+    safetensorsFile(`${component}/${nameOf(i)}`, shard, { format: 'pt' }),
+  );
+  if (shards.length === 1) return files;
+  const map = shards
+    .flatMap((shard, i) => Object.keys(shard).map((name) => [name, nameOf(i)] as const))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  const json = { metadata: { total_size: total }, weight_map: Object.fromEntries(map) };
+  return [...files, textFile(`${component}/${index}`, () => jsonText(json))];
+}
+
+/**
+ * Writes a model into `folder`. A new folder appears when it is complete. In an existing folder,
+ * each file does; files that are not replaced stay, except weights of the same variant.
  * @throws CheckpointError if a file cannot be written; the signal's reason if that aborts.
  */
 export async function writeModelFolder(
   folder: string,
-  model: ModelToWrite,
+  { weights, configs, index }: ModelToWrite,
   { signal, ...options }: FileOptions & { signal?: AbortSignal } = {},
 ): Promise<void> {
   signal?.throwIfAborted();
   const fill = async (target: string) => {
-    for (const component of weightedComponents)
-      await writeWeights(target, component, model.weights[component], options, signal);
-    for (const [path, text] of Object.entries(configTexts(model)))
-      await writeText(join(target, path), text);
+    for (const component of weightedComponents) {
+      const files = weightOutputs(component, weights[component], options);
+      await writeFiles(target, files, signal);
+      const written = files.map(({ path }) => path.slice(component.length + 1));
+      await removeOthers(join(target, component), component, written, options.variant);
+    }
+    await writeFiles(
+      target,
+      configOutputs(configs, () => index),
+      signal,
+    );
   };
-  try {
-    if (await stat(folder).catch(() => undefined)) await fill(folder);
-    else await writeFolderAtomically(folder, fill);
-  } catch (error) {
-    const cause = (error as Error).cause ?? error;
-    const refused =
-      cause instanceof Error && 'syscall' in cause && !(error instanceof CheckpointError);
-    throw refused
-      ? new CheckpointError(`Cannot write ${folder}: ${causeOf(cause)}.`, { cause })
-      : error;
-  }
+  const exists = (await stat(folder).catch(() => undefined)) !== undefined;
+  await namingRefused(folder, () => (exists ? fill(folder) : writeFolderAtomically(folder, fill)));
 }
 
-async function writeWeights(
+async function writeFiles(
   folder: string,
-  component: WeightedComponent,
-  tensors: Record<string, TensorToWrite>,
-  options: FileOptions,
+  files: OutputFile[],
   signal?: AbortSignal,
 ): Promise<void> {
-  await mkdir(join(folder, component), { recursive: true });
-  const { files, texts } = diffusersFiles(component, tensors, options);
-  for (const [path, shard] of files)
-    await writeSafetensors(join(folder, path), stoppable(shard, signal), { format: 'pt' });
-  for (const [path, text] of Object.entries(texts)) await writeText(join(folder, path), text);
-  // One of the same variant that was split in another way would be found first, or never.
-  const written = new Set(
-    [...files.map(([path]) => path), ...Object.keys(texts)].map((path) =>
-      path.slice(component.length + 1),
-    ),
-  );
-  for (;;) {
-    const names = (await readdir(join(folder, component))).filter((name) => !written.has(name));
-    const old = weightFileAmong(names, component, options.variant);
-    if (old === undefined) return;
-    const shards = await shardsOf(join(folder, component, old)).catch(() => []);
-    for (const name of [old, ...shards])
-      if (!written.has(name)) await rm(join(folder, component, name), { force: true });
+  for (const file of files) {
+    const path = join(folder, file.path);
+    await mkdir(dirname(path), { recursive: true });
+    await writeAtomically(path, (temporary) => writePieces(temporary, file, { signal }));
   }
 }
 
-function stoppable(
-  tensors: Record<string, TensorToWrite>,
-  signal?: AbortSignal,
-): Record<string, TensorToWrite> {
-  const entries = Object.entries(tensors).map(([name, tensor]): [string, TensorToWrite] => {
-    const data = () => {
-      signal?.throwIfAborted();
-      return typeof tensor.data === 'function' ? tensor.data() : tensor.data;
-    };
-    return [name, { ...tensor, data }];
-  });
-  return Object.fromEntries(entries);
-}
-
-async function writeText(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  await writeAtomically(path, (temporary) => writeFile(temporary, text));
+/**
+ * Removes weights of the same variant that are split in another way: they would be found instead of
+ * the `written` ones, or never.
+ */
+async function removeOthers(
+  folder: string,
+  component: WeightedComponent,
+  written: string[],
+  variant?: string,
+): Promise<void> {
+  for (;;) {
+    const names = (await readdir(folder)).filter((name) => !written.includes(name));
+    const old = weightFileAmong(names, component, variant);
+    if (old === undefined) return;
+    const shards = await shardsOf(join(folder, old)).catch(() => []);
+    for (const name of [old, ...shards])
+      if (!written.includes(name)) await rm(join(folder, name), { force: true });
+  }
 }

@@ -1,7 +1,4 @@
-/**
- * Fetches one content of a repository into the cache: from where an earlier attempt has ended, and
- * checked against its hash.
- */
+/** Downloads a file of a repository into the cache, continues it, and checks its hash. */
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
@@ -21,10 +18,10 @@ export interface RemoteFile {
 }
 
 /**
- * Fetches a file into the folder of contents. `onBytes` is told of what comes, and of less than
- * nothing when something was in vain.
- * @throws CheckpointError if the server refuses, what it gives twice has another hash, or the disk
- * is full; what has come stays for later.
+ * Fetches a file into the folder of contents. `onBytes` is called with the bytes that have come, and
+ * with a negative number when bytes were wrong.
+ * @throws CheckpointError if the server refuses, the file has another hash twice, or the disk is
+ * full; what has come stays for the next time.
  */
 export async function fetchBlob(
   origin: Origin,
@@ -76,7 +73,7 @@ export async function bytesLeft(
   return most > size ? 0 : most;
 }
 
-/** Completes the file at `path` and gives its hash. */
+/** Completes the file at `path` and returns its hash. */
 async function fetchRest(
   origin: Origin,
   file: RemoteFile,

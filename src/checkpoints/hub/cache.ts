@@ -71,7 +71,7 @@ export class CachedRepository {
   private ref(revision: string): string {
     if (revision.split(/[/\\]/).some((part) => part === '' || part === '.' || part === '..')) {
       throw new CheckpointError(
-        `The revision "${revision}" can be none. Give a branch, a tag or a commit.`,
+        `"${revision}" is not a revision. Use a branch, a tag or a commit.`,
       );
     }
     return join(this.folder, 'refs', revision);
@@ -119,7 +119,7 @@ export class CachedRepository {
     );
   }
 
-  /** What a commit lacks of the files that the pipeline reads. */
+  /** The files of a commit that the pipeline reads and the cache lacks. */
   async missing(commit: string, variant?: string): Promise<string[]> {
     const { files, missing } = await this.filesOf(commit, variant);
     const absent = await Promise.all(
@@ -178,7 +178,7 @@ export class CachedRepository {
     return weights.filter((_, i) => found[i]?.isFile());
   }
 
-  /** What such a copy is remembered by; contents are by their SHA-256. */
+  /** The key of a copy in the record; that of a content is its SHA-256. */
   copyKey(commit: string, path: string): string {
     return `snapshots/${commit}/${path}`;
   }
@@ -226,7 +226,7 @@ export class CachedRepository {
     }
   }
 
-  /** What changes when content, or a copy, does. */
+  /** A text that changes when a content, or a copy, does. */
   private async stateOf(key: string): Promise<string> {
     const found = await stat(isSha256(key) ? join(this.blobs, key) : join(this.folder, key)).catch(
       () => undefined,

@@ -1,15 +1,16 @@
-/** Compares what is in the cache with the hashes that it has to have. */
+/** Compares files in the cache with their hashes. */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sha256OfFiles } from '../sha256.ts';
+import { sha256OfFiles } from '../../files/sha256.ts';
+import { unreadable } from '../errors.ts';
 import { gitHash } from './blob.ts';
 import type { CachedRepository, Content } from './cache.ts';
 
 /** Options of comparing. */
 export interface CompareOptions {
-  /** Compare also what is known to have its hash. */
+  /** Also compare files that are known to have their hashes. */
   verify?: boolean;
-  /** Told of the bytes that were read, of those that have to be. */
+  /** Called with the bytes that are read, and all bytes to read. */
   onProgress?: (progress: { stage: 'comparing'; step: number; steps: number }) => void;
   signal?: AbortSignal;
 }
@@ -35,8 +36,7 @@ export async function soundContents<T extends Content>(
 }
 
 /**
- * The same for files of a commit that are copies, no links to contents; `hash` is what the hub
- * says.
+ * The same for files of a commit that are copies, not links to contents; `hash` is from the hub.
  */
 export async function soundCopies<T extends Content>(
   repository: CachedRepository,
@@ -82,7 +82,7 @@ async function soundFiles<T>(
   return sound;
 }
 
-/** The hashes of files: of small ones git's, where the hub says that, or SHA-256. */
+/** The hashes of files: git's for small ones if the hub uses that, or SHA-256. */
 async function hashesOf(
   files: { at: string; hash: string }[],
   { onProgress, signal }: CompareOptions,
@@ -98,7 +98,7 @@ async function hashesOf(
     step += bytes;
     onProgress?.({ stage: 'comparing', step, steps });
   };
-  const read = await sha256OfFiles(large, { onBytes, signal });
+  const read = await sha256OfFiles(large, { onBytes, signal }).catch(unreadable);
   const hashes: string[] = [];
   for (const { at, hash } of files)
     hashes.push(hash.length === 64 ? read.shift()! : gitHash(await readFile(at)));

@@ -1,10 +1,11 @@
 /**
- * Models from the hub: only the files that the pipeline reads, in the cache that Python's
+ * Downloads models from the hub: only the files that the pipeline reads, into the cache that Python's
  * huggingface_hub uses, too.
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
+import { spaceProblem } from '../../files/diskSpace.ts';
 import {
   configFiles,
   variantsAmong,
@@ -13,7 +14,6 @@ import {
   weightFileNames,
 } from '../diffusers/names.ts';
 import { shardsOf } from '../diffusers/shards.ts';
-import { checkSpace } from '../diskSpace.ts';
 import { CheckpointError, causeOf, listed } from '../errors.ts';
 import { familyByPipeline, pickleRefusal } from '../otherModels.ts';
 import { readJson } from '../safetensors/sharded.ts';
@@ -35,20 +35,20 @@ export interface DownloadOptions extends HubOptions {
   /** Branch, tag or commit. Default `main`. */
   revision?: string;
   /**
-   * Compare all that is in the cache with its hash. What comes over the network, and what was left
-   * there by others, is compared in any case, once.
+   * Compare everything in the cache with its hash. Downloads, and files that others have left there,
+   * are compared once in any case.
    */
   verify?: boolean;
   /**
-   * Told of the bytes that have come, of those that had to, ten times a second, and of those that
-   * are compared with their hashes.
+   * Called ten times a second with the bytes that have been downloaded, or compared with their
+   * hashes, and with all bytes.
    */
   onProgress?: (progress: {
     stage: 'downloading' | 'comparing';
     step: number;
     steps: number;
   }) => void;
-  /** Stops the download; what has come stays for the next one. */
+  /** Stops the download; the next one continues it. */
   signal?: AbortSignal;
   /**
    * The first pause after a failed request in milliseconds; the next ones are twice as long.
@@ -63,14 +63,14 @@ export function isHubId(text: string): boolean {
 }
 
 /**
- * Brings the model `org/name` into the cache, as far as it is not there yet, and gives its folder.
+ * Downloads the files of the model `org/name` that the cache lacks, and returns its folder.
  * @throws CheckpointError if the hub refuses or cannot be reached, files are not there, or the disk
  * is full; the signal's reason.
  */
 export async function downloadModel(id: string, options: DownloadOptions = {}): Promise<string> {
   if (!isHubId(id))
     throw new CheckpointError(
-      `"${id}" is no name of a model on the hub. Give one of the form org/name.`,
+      `"${id}" is not the name of a model on the hub. Use the form org/name.`,
     );
   const { endpoint, cacheDir, token, offline } = await hubSettings(options);
   const { revision = 'main', variant, signal, pause } = options;
@@ -182,7 +182,7 @@ async function fetchCommit(
   const missing = configFiles.filter((file) => !entries.has(file));
   if (missing.length > 0) {
     throw new CheckpointError(
-      `${origin.id} lacks ${listed(missing)}: it is no Stable Video Diffusion model in diffusers' format.`,
+      `${origin.id} lacks ${listed(missing)}: it is not a Stable Video Diffusion model in diffusers' format.`,
     );
   }
   const weights = chooseWeights(origin.id, [...entries.keys()], options.variant);
@@ -203,8 +203,8 @@ async function fetchCommit(
 }
 
 /**
- * Fetches `model_index.json` alone and refuses other models by it, before anything is said of what
- * they lack.
+ * Fetches only `model_index.json` and refuses other models by it, before their missing files are
+ * reported.
  */
 async function checkFamily(
   repository: CachedRepository,
@@ -227,7 +227,7 @@ async function checkFamily(
   const family = familyByPipeline(index._class_name);
   if (family === undefined) return;
   throw new CheckpointError(
-    `${origin.id} is ${family}. Give a Stable Video Diffusion model, such as stabilityai/stable-video-diffusion-img2vid-xt.`,
+    `${origin.id} is ${family}. Use a Stable Video Diffusion model, such as stabilityai/stable-video-diffusion-img2vid-xt.`,
   );
 }
 
@@ -321,12 +321,11 @@ async function fetchFiles(
     toFetch.map(async (file) => file.size - (await bytesLeft(repository.blobs, names, file))),
   );
   const steps = sizes.reduce((sum, size) => sum + size, 0);
-  await checkSpace(
-    repository.folder,
-    steps,
-    'The download',
-    'Free space there, or choose another folder by --cache-dir or HF_HUB_CACHE.',
-  );
+  const problem = await spaceProblem(repository.folder, steps, 'The download');
+  if (problem)
+    throw new CheckpointError(
+      `${problem} Free space there, or choose another folder with --cache-dir or HF_HUB_CACHE.`,
+    );
 
   const failed = new AbortController();
   const stoppable = {

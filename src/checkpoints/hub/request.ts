@@ -1,4 +1,4 @@
-/** Requests to the hub that survive what networks do, and say what a refusal means. */
+/** Requests to the hub that survive failures of the network and explain refusals. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CheckpointError } from '../errors.ts';
 
@@ -8,7 +8,7 @@ const LONGEST_PAUSE = 300_000;
 /** Longest silence of a connection, in milliseconds. */
 const STALL = 60_000;
 
-/** What may be gone at the next try. */
+/** A failure that may be gone at the next try. */
 export class PassingError extends Error {
   /** Milliseconds that the server asks to wait. */
   readonly pause?: number;
@@ -19,10 +19,10 @@ export class PassingError extends Error {
   }
 }
 
-/** The hub could not be reached, or would not answer, however often it was tried. */
+/** The hub could not be reached, or did not answer, after several tries. */
 export class UnreachableError extends CheckpointError {}
 
-/** Who is asked for what, for requests and for messages. */
+/** The hub, the model and the revision, for requests and for messages. */
 export interface Origin {
   endpoint: string;
   /** `org/name`. */
@@ -139,7 +139,7 @@ function refusal({ endpoint, id, revision, token }: Origin, response: Response):
   }
   if (code === 'RevisionNotFound') {
     return new CheckpointError(
-      `${id} has no revision "${revision}". Give a branch, a tag or a commit of ${endpoint}/${id}, or leave it out.`,
+      `${id} has no revision "${revision}". Use a branch, a tag or a commit of ${endpoint}/${id}, or leave it out.`,
     );
   }
   if (status === 401 && token !== undefined && code !== 'RepoNotFound') {
@@ -158,7 +158,7 @@ function refusal({ endpoint, id, revision, token }: Origin, response: Response):
   }
   if (status === 403)
     return new CheckpointError(
-      `${endpoint} does not let this access token read ${id}. Give it the permission to read.`,
+      `${endpoint} does not let this access token read ${id}. Allow it to read.`,
     );
   return new CheckpointError(`${endpoint} refuses to give ${id}: status ${status}.`);
 }

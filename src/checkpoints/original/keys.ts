@@ -1,13 +1,13 @@
 /**
  * Names of weights in the original single-file checkpoints (`svd_xt.safetensors` and its like), by
- * their names in diffusers. One table of rules says both: it is read from diffusers' side, where a
- * model knows its names, and inverted for the other direction.
+ * their names in diffusers. One table of rules serves both directions: a model knows its names in
+ * diffusers.
  */
 
 import type { WeightedComponent } from '../diffusers/names.ts';
 import { CheckpointError, quoted } from '../errors.ts';
 
-/** What the numbers in original names depend on. */
+/** The sizes that the numbers in original names depend on. */
 export interface OriginalLayout {
   /**
    * Residual blocks of each level of the UNet, on the way down; there is one more on the way up.
@@ -19,13 +19,13 @@ export interface OriginalLayout {
   vaeLevels: number;
 }
 
-/** Where a weight is in an original file. */
+/** The place of a weight in an original file. */
 export interface OriginalPlace {
   /** Its name there; a second one if files differ. */
   names: string[];
   /** It is this third of the rows: queries, keys and values are one tensor there. */
   third?: 0 | 1 | 2;
-  /** Its two axes are the other way round there. */
+  /** Its two axes are transposed there. */
   transposed?: boolean;
   /** It is a linear map here and a convolution of size 1 there. */
   asConvolution?: boolean;
@@ -227,7 +227,7 @@ const rules: Record<WeightedComponent, Rule[]> = {
   ],
 };
 
-/** The layout that the JSON configs of the models say. */
+/** The layout of a model with these JSON configs. */
 export function originalLayout(
   unet: Record<string, unknown>,
   vae: Record<string, unknown>,
@@ -242,8 +242,8 @@ export function originalLayout(
 }
 
 /**
- * Where the weight `key` of a component is in an original file. @throws CheckpointError if no
- * Stable Video Diffusion model has such a weight.
+ * The place of the weight `key` of a component in an original file.
+ * @throws CheckpointError if no Stable Video Diffusion model has such a weight.
  */
 export function originalPlace(
   component: WeightedComponent,

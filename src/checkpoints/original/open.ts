@@ -20,7 +20,7 @@ import { type OriginalLayout, originalLayout, originalPlace } from './keys.ts';
 import { framesByName, publishedConfigs } from './publishedConfigs.ts';
 import { originalSource } from './source.ts';
 
-/** What an original file, which holds weights alone, does not say. */
+/** The configs of an original file, which holds only weights. */
 export interface SingleFileOptions {
   /**
    * A folder in diffusers' layout with the configs; weights in it are not read. Default: the
@@ -35,16 +35,16 @@ export interface SingleFileOptions {
 }
 
 /**
- * What the files hold besides: the text half of CLIP, and the decoder and encoder that the other
- * copy of the VAE has.
+ * Weights that are not used: the text half of CLIP, and the decoder and encoder that the other copy
+ * of the VAE has.
  */
 const UNUSED =
   /^(conditioner\.embedders\.0\.open_clip\.model\.(?!visual\.)|conditioner\.embedders\.3\.encoder\.(decoder|post_quant_conv)\.|first_stage_model\.(encoder|quant_conv|post_quant_conv)\.|model_ema\.)/;
 
 /**
  * Opens an original file.
- * @throws CheckpointError if it is of another model, its configs are not known, or it has weights
- * that they have no place for.
+ * @throws CheckpointError if it is of another model, its configs are not known, or they have no place
+ * for some of its weights.
  */
 export async function openOriginal(
   path: string,
@@ -55,15 +55,15 @@ export async function openOriginal(
     const family = familyByKeys(file.names());
     if (family !== undefined)
       throw new CheckpointError(
-        `${path} ${family} Give an original file of Stable Video Diffusion, such as svd_xt.safetensors.`,
+        `${path} ${family} Use an original file of Stable Video Diffusion, such as svd_xt.safetensors.`,
       );
-    const { index, configs, supposed: assumption } = await configsFor(path, options);
+    const { index, configs, assumption } = await configsFor(path, options);
     const layout = originalLayout(configs.unet, configs.vae);
     const files: Checkpoint = {
       path,
       format: 'original',
       index,
-      assumption: assumption,
+      assumption,
       config: (component) => structuredClone(configs[component]),
       weights: async (component) => originalSource(file, component, keys[component], layout),
       files: async () => [basename(path)],
@@ -95,7 +95,7 @@ function keysOf(files: Checkpoint, component: WeightedComponent): string[] {
 type Configs = {
   index: Record<string, unknown>;
   configs: Record<Component, Record<string, unknown>>;
-  supposed?: string;
+  assumption?: string;
 };
 
 async function configsFor(
@@ -110,11 +110,11 @@ async function configsFor(
   const frames = numFrames ?? framesByName(path);
   if (frames === undefined) {
     throw new CheckpointError(
-      `${path} does not say by its name how many frames the model was trained on. Give \`numFrames\` (--num-frames): 25 for svd_xt, 14 for svd; or \`config\` (--config), a folder with the configs.`,
+      `${path} does not say by its name how many frames the model was trained on. Pass \`numFrames\` (--num-frames): 25 for svd_xt, 14 for svd; or \`config\` (--config), a folder with the configs.`,
     );
   }
-  const supposed = `${basename(path)} is taken for a published model that was trained on ${frames} frames${numFrames === undefined ? ', by its name' : ''}.`;
-  return { ...publishedConfigs(frames), supposed };
+  const assumption = `${basename(path)} is assumed to be a published model that was trained on ${frames} frames${numFrames === undefined ? ', by its name' : ''}.`;
+  return { ...publishedConfigs(frames), assumption };
 }
 
 function checkSurplus(
@@ -131,6 +131,6 @@ function checkSurplus(
   const surplus = file.names().filter((name) => !known.has(name) && !UNUSED.test(name));
   if (surplus.length === 0) return;
   throw new CheckpointError(
-    `${path} has ${surplus.length} weights that a model of this config has no place for: ${listed(surplus, 5)}. Give the folder of its config.`,
+    `${path} has ${surplus.length} weights that a model of this config has no place for: ${listed(surplus, 5)}. Pass the folder of its config.`,
   );
 }

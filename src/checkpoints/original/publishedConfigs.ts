@@ -1,4 +1,4 @@
-/** The configs of the published models, for original files, which hold weights alone. */
+/** The configs of the published models, for original files, which hold only weights. */
 import { basename } from 'node:path';
 import type { Component } from '../diffusers/names.ts';
 

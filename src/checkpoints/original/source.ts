@@ -5,7 +5,7 @@
 
 import type { WeightedComponent } from '../diffusers/names.ts';
 import type { SafetensorsFile } from '../safetensors/reader.ts';
-import { bytesFromCheckpoint, valuesFromCheckpoint } from '../weights/layout.ts';
+import { reversalFromCheckpoint, reverseBytes, valuesFromCheckpoint } from '../weights/layout.ts';
 import { type TensorInfo, unknownTensor, type WeightSource } from '../weights/source.ts';
 import { type OriginalLayout, type OriginalPlace, originalPlace } from './keys.ts';
 
@@ -58,9 +58,11 @@ export function originalSource(
       const found = place(key);
       if (!found.transposed)
         return file.readBytes(found.name, target, (found.third ?? 0) * target.length);
-      bytesFromCheckpoint('linear', file.info(found.name).shape, await file.readRaw(found.name), {
-        take: () => target,
-      });
+      const bytes = await file.readRaw(found.name);
+      const transposed = new Uint8Array(bytes.length); // `target` may begin anywhere
+      const reversal = reversalFromCheckpoint('linear', file.info(found.name).shape)!;
+      reverseBytes(bytes, reversal, transposed);
+      target.set(transposed);
     },
     close: async () => {},
   };

@@ -42,7 +42,7 @@ export function isDtype(name: unknown): name is Dtype {
   return typeof name === 'string' && Object.hasOwn(dtypeBits, name);
 }
 
-/** Bytes of a tensor, or undefined if that is no whole number below 2^53. */
+/** Bytes of a tensor, or undefined if that is not a whole number below 2^53. */
 export function tensorBytes(dtype: Dtype, shape: readonly number[]): number | undefined {
   let elements = shape.includes(0) ? 0 : 1;
   for (const size of shape) {

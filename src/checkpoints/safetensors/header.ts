@@ -146,10 +146,10 @@ function checkEntry(name: string, value: unknown, dataStart: number, fail: Fail)
   const { dtype, shape, data_offsets: offsets } = value;
   if (!isDtype(dtype))
     throw fail(
-      `${quoted(name)} has the type ${quoted(dtype)}, which is none of ${Object.keys(dtypeBits).join(', ')}`,
+      `${quoted(name)} has the type ${quoted(dtype)}, which is not one of ${Object.keys(dtypeBits).join(', ')}`,
     );
   if (!Array.isArray(shape) || !shape.every(isSize))
-    throw fail(`${quoted(name)} has the shape ${quoted(shape)}, which is no list of sizes`);
+    throw fail(`${quoted(name)} has the shape ${quoted(shape)}, which is not a list of sizes`);
   if (
     !Array.isArray(offsets) ||
     offsets.length !== 2 ||
@@ -157,7 +157,7 @@ function checkEntry(name: string, value: unknown, dataStart: number, fail: Fail)
     offsets[0] > offsets[1]
   ) {
     throw fail(
-      `${quoted(name)} has the range ${quoted(offsets)}, which is no pair of ascending byte offsets`,
+      `${quoted(name)} has the range ${quoted(offsets)}, which is not a pair of ascending byte offsets`,
     );
   }
   const bytes = offsets[1] - offsets[0];

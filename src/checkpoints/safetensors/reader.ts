@@ -52,7 +52,7 @@ export async function readSafetensors(bytes: ByteReader): Promise<SafetensorsFil
       await bytes.read(target, position + start);
     } catch (error) {
       throw new CheckpointError(
-        `The tensor ${quoted(name)} is not to be had. ${(error as Error).message}`,
+        `Cannot read the tensor ${quoted(name)}. ${(error as Error).message}`,
         { cause: error },
       );
     }

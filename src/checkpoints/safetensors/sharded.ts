@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isFileName } from '../diffusers/names.ts';
-import { CheckpointError, causeOf, listed, quoted } from '../errors.ts';
+import { CheckpointError, causeOf, listed, quoted, unreadable } from '../errors.ts';
 import { unknownTensor, type WeightSource } from '../weights/source.ts';
 import { openSafetensors } from './file.ts';
 import type { SafetensorsFile } from './reader.ts';
@@ -60,12 +60,7 @@ export async function readIndex(path: string): Promise<Map<string, string>> {
 
 /** Reads a file that holds one JSON object. */
 export async function readJson(path: string): Promise<Record<string, unknown>> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    throw new CheckpointError(`Cannot read ${path}: ${causeOf(error)}.`, { cause: error });
-  }
+  const text = await readFile(path, 'utf8').catch(unreadable);
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -1,15 +1,12 @@
 /** Writes safetensors files, byte for byte as the Python library (0.8) does. */
-import { type FileHandle, open } from 'node:fs/promises';
 import { writeAtomically } from '../../files/atomic.ts';
-import { CheckpointError, causeOf, quoted } from '../errors.ts';
+import { type OutputFile, type Piece, writePieces } from '../../files/outputFile.ts';
+import { CheckpointError, namingRefused, quoted } from '../errors.ts';
 import { type Dtype, dtypeBits, floatDtypes, tensorBytes } from './dtypes.ts';
 import { toBF16, toF16 } from './halfFloat.ts';
 import { buildHeader } from './header.ts';
 
-/**
- * Float values, which are converted to the tensor's type, or its bytes as they shall be stored
- * (little-endian).
- */
+/** Float values, which are converted to the tensor's type, or its bytes as stored (little-endian). */
 export type TensorData = Float32Array | Uint8Array;
 
 /** One tensor for `writeSafetensors`. */
@@ -18,11 +15,10 @@ export interface TensorToWrite {
   dtype: Dtype;
   /** In PyTorch's axis order, as the data. */
   shape: number[];
-  /**
-   * A function is called when its tensor's turn comes, so that only one tensor is in memory at a
-   * time.
-   */
+  /** A function is called when its tensor's turn comes, so that few tensors are in memory. */
   data: TensorData | (() => TensorData | Promise<TensorData>);
+  /** Called with what `data` has returned, or its bytes, when they are written. */
+  release?(bytes: Uint8Array): void;
 }
 
 /**
@@ -36,72 +32,56 @@ export async function writeSafetensors(
   tensors: Record<string, TensorToWrite>,
   metadata?: Record<string, string>,
 ): Promise<void> {
-  const { header, entries } = layOut(tensors, path, metadata);
-  const write = async (temporary: string) => {
-    const file = await open(temporary, 'wx');
-    try {
-      await writeAll(file, header, 0);
-      let position = header.length;
-      for (const { bytes, encoded } of entries) {
-        await writeAll(file, await encoded(), position);
-        position += bytes;
-      }
-    } finally {
-      await file.close();
-    }
-  };
-  await writeAtomically(path, write).catch((error: Error) => {
-    const { cause } = error; // of the file system, if there is one
-    const refused =
-      cause instanceof Error && 'syscall' in cause && !(error instanceof CheckpointError);
-    throw refused
-      ? new CheckpointError(`Cannot write ${path}: ${causeOf(cause)}.`, { cause })
-      : error;
-  });
+  const file = safetensorsFile(path, tensors, metadata);
+  await namingRefused(path, () =>
+    writeAtomically(path, (temporary) => writePieces(temporary, file)),
+  );
 }
 
 /**
- * The header of a file at `path` with these tensors, and then, in their order, the tensors with
- * their sizes and what makes their bytes.
+ * A safetensors file. Its header is written last, so that metadata which is not known beforehand
+ * can be `completed`: it has to take as many bytes.
  */
-export function layOut(
-  tensors: Record<string, TensorToWrite>,
+export function safetensorsFile(
   path: string,
+  tensors: Record<string, TensorToWrite>,
   metadata?: Record<string, string>,
-): {
-  header: Uint8Array;
-  entries: { name: string; bytes: number; encoded: () => Promise<Uint8Array> }[];
-} {
+  completed?: () => Promise<Record<string, string>>,
+): OutputFile {
   const entries = inFileOrder(tensors).map(([name, tensor]) => ({
     name,
     tensor,
-    bytes: sizeOf(name, tensor, path),
+    bytes: bytesIn(name, tensor, path),
   }));
-  const header = buildHeader(
-    entries.map(({ name, tensor: { dtype, shape }, bytes }) => [name, { dtype, shape, bytes }]),
-    metadata,
+  const headerWith = (text?: Record<string, string>) =>
+    buildHeader(
+      entries.map(({ name, tensor: { dtype, shape }, bytes }) => [name, { dtype, shape, bytes }]),
+      text,
+    );
+  const { length } = headerWith(metadata);
+  let position = length;
+  const pieces = entries.map(({ name, tensor, bytes }): Piece => {
+    position += bytes;
+    const make = () => encodedTensor(name, tensor, path);
+    return { position: position - bytes, bytes, make, release: tensor.release };
+  });
+  const makeHeader = async () => headerWith(completed ? await completed() : metadata);
+  return { path, pieces: [...pieces, { position: 0, bytes: length, make: makeHeader }] };
+}
+
+/** The bytes of a tensor as a file at `path` has them. */
+export async function encodedTensor(
+  name: string,
+  tensor: TensorToWrite,
+  path: string,
+): Promise<Uint8Array> {
+  const { dtype, shape, data } = tensor;
+  const encoded = encode(typeof data === 'function' ? await data() : data, name, tensor, path);
+  const bytes = bytesIn(name, tensor, path);
+  if (encoded.length === bytes) return encoded;
+  throw new CheckpointError(
+    `Cannot write ${path}: ${quoted(name)} has ${encoded.length} bytes, but its type ${dtype} and shape [${shape}] need ${bytes}.`,
   );
-  const encoded = async ({ name, tensor, bytes }: (typeof entries)[number]) => {
-    const result = encode(
-      typeof tensor.data === 'function' ? await tensor.data() : tensor.data,
-      name,
-      tensor,
-      path,
-    );
-    if (result.length === bytes) return result;
-    const needed = `its type ${tensor.dtype} and shape [${tensor.shape}] need ${bytes}`;
-    throw new CheckpointError(
-      `Cannot write ${path}: ${quoted(name)} has ${result.length} bytes, but ${needed}.`,
-    );
-  };
-  return {
-    header,
-    entries: entries.map((entry) => ({
-      name: entry.name,
-      bytes: entry.bytes,
-      encoded: () => encoded(entry),
-    })),
-  };
 }
 
 /** Wide types first, so that all tensors are aligned, then by the bytes of the name. */
@@ -113,7 +93,7 @@ function inFileOrder(tensors: Record<string, TensorToWrite>): [string, TensorToW
   );
 }
 
-function sizeOf(name: string, { dtype, shape }: TensorToWrite, path: string): number {
+function bytesIn(name: string, { dtype, shape }: TensorToWrite, path: string): number {
   const bytes = tensorBytes(dtype, shape);
   if (bytes === undefined)
     throw new CheckpointError(
@@ -140,32 +120,11 @@ function encode(
       return bytesOf(Float64Array.from(data));
     default:
       throw new CheckpointError(
-        `Cannot write ${path}: ${quoted(name)} has float values, but its type ${dtype} is none of ${floatDtypes.join(', ')}.`,
+        `Cannot write ${path}: ${quoted(name)} has float values, but its type ${dtype} is not one of ${floatDtypes.join(', ')}.`,
       );
   }
 }
 
 function bytesOf(values: Float32Array | Float64Array | Uint16Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-}
-
-/** One system call writes at most 2^31 - 1 bytes. */
-const MOST_BYTES_AT_ONCE = 2 ** 30;
-
-/** Writes all bytes at a position of a file. */
-export async function writeAll(
-  file: FileHandle,
-  bytes: Uint8Array,
-  position: number,
-): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    done += (
-      await file.write(
-        bytes,
-        done,
-        Math.min(bytes.length - done, MOST_BYTES_AT_ONCE),
-        position + done,
-      )
-    ).bytesWritten;
-  }
 }

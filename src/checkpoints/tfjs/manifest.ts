@@ -7,8 +7,8 @@ import { isFileName } from '../diffusers/names.ts';
 import { CheckpointError, quoted } from '../errors.ts';
 
 /**
- * How the values of a weight are stored, if not as float32: as half precision, or as steps of
- * `scale` from `min` on.
+ * How the values of a weight are stored if not as float32: in half precision, or as steps of `scale`
+ * from `min` on.
  */
 export type Quantization =
   | { dtype: 'float16' }
@@ -20,7 +20,7 @@ export interface ManifestWeight {
   name: string;
   /** In TensorFlow.js's axis order. */
   shape: number[];
-  /** What it is after loading. */
+  /** Its type after loading. */
   dtype: 'float32';
   quantization?: Quantization;
 }
@@ -47,15 +47,15 @@ export function storedBytes({
 }
 
 /**
- * The manifest in the content of the `model.json` at `path`. @throws CheckpointError if there is
- * none, or something in it cannot be.
+ * The manifest in the content of the `model.json` at `path`.
+ * @throws CheckpointError if it is missing or malformed.
  */
 export function manifestOf(
   { weightsManifest }: Record<string, unknown>,
   path: string,
 ): ManifestGroup[] {
   const fail = (what: string) =>
-    new CheckpointError(`${path} is no valid TensorFlow.js artifact: ${what}.`);
+    new CheckpointError(`${path} is not a valid TensorFlow.js artifact: ${what}.`);
   if (!Array.isArray(weightsManifest)) throw fail('it has no `weightsManifest`');
   for (const group of weightsManifest as Partial<ManifestGroup>[]) {
     const { paths, weights } = Object(group);
@@ -75,7 +75,7 @@ function checkWeight(
 ): void {
   if (typeof name !== 'string') throw fail('a weight has no name');
   if (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
-    throw fail(`${quoted(name)} has the shape ${quoted(shape)}, which is no list of sizes`);
+    throw fail(`${quoted(name)} has the shape ${quoted(shape)}, which is not a list of sizes`);
   }
   if (dtype !== 'float32')
     throw fail(`${quoted(name)} is of the type ${quoted(dtype)} and not float32`);

@@ -3,22 +3,19 @@ import { CheckpointError, quoted } from '../errors.ts';
 import { halves, widenF16 } from '../safetensors/halfFloat.ts';
 import type { ByteReader } from '../safetensors/reader.ts';
 import { unknownTensor, type WeightSource } from '../weights/source.ts';
+import { dequantize } from './dequantize.ts';
 import { type ManifestGroup, type ManifestWeight, manifestOf, storedBytes } from './manifest.ts';
-import { dequantized } from './quantize.ts';
 
 /** Where a weight lies in the shards of its group. */
 type Place = ManifestWeight & { shards: ByteReader[]; position: number };
 
-/**
- * The key that a weight has in a checkpoint of diffusers. Its name has that of the model in front.
- */
+/** The key of a weight in diffusers: its name without that of the model. */
 const keyOf = (name: string) => name.split('/').slice(1).join('.');
 
 /**
- * The weights of an artifact, whose `model.json`, at `path`, has the content `json`, as `svd
- * convert` writes it; `open` opens the files beside it. Tensors are in our axis order.
- * @throws CheckpointError if it is malformed, or its files are missing or of other sizes than it
- * says.
+ * The weights of an artifact as `svd convert` writes it. `json` is the content of its `model.json`
+ * at `path`; `open` opens the files beside it.
+ * @throws CheckpointError if it is malformed, or files are missing or have the wrong sizes.
  */
 export async function tfjsSource(
   path: string,
@@ -58,7 +55,7 @@ export async function tfjsSource(
     const { quantization } = weight;
     const stored = await readStored(weight);
     if (quantization === undefined) return new Float32Array(stored.buffer);
-    if (quantization.dtype !== 'float16') return dequantized(stored, quantization);
+    if (quantization.dtype !== 'float16') return dequantize(stored, quantization);
     const values = new Float32Array(stored.length / 2);
     new Uint8Array(halves(values).buffer, halves(values).byteOffset, stored.length).set(stored);
     widenF16(values);
@@ -66,7 +63,7 @@ export async function tfjsSource(
   }
 
   return {
-    ours: true,
+    tfjsAxes: true,
     names: () => [...places.keys()],
     info(key) {
       const { shape, quantization } = entry(key);
@@ -102,7 +99,7 @@ function place(
     const key = keyOf(weight.name);
     if (places.has(key))
       throw new CheckpointError(
-        `${path} is no valid TensorFlow.js artifact: it has ${quoted(weight.name)} twice.`,
+        `${path} is not a valid TensorFlow.js artifact: it has ${quoted(weight.name)} twice.`,
       );
     places.set(key, { ...weight, shards, position });
     position += storedBytes(weight);

@@ -1,16 +1,16 @@
-/** A component's weights as they shall be written, one read at a time out of any format. */
+/** A component's weights as they are written, read one at a time from a checkpoint of any format. */
 
-import type { Parameter } from '../../layers/parameter.ts';
+import type { Layout, Parameter } from '../../layers/parameter.ts';
 import type { WeightedComponent } from '../diffusers/names.ts';
 import type { Dtype } from '../safetensors/dtypes.ts';
 import type { TensorToWrite } from '../safetensors/writer.ts';
-import { ownMemory, type TensorMemory } from './buffers.ts';
 import {
-  bytesForCheckpoint,
+  type Reversal,
+  reversalForCheckpoint,
   shapeInCheckpoint,
-  type TransposeMemory,
   valuesForCheckpoint,
 } from './layout.ts';
+import { BytePool } from './memory.ts';
 import type { WeightSource } from './source.ts';
 
 /** Float types that weights can be converted to, by their names in TensorFlow.js and PyTorch. */
@@ -32,59 +32,44 @@ export interface OpenComponent {
   parameters: readonly Parameter[];
 }
 
-/** Puts bytes into another order, in other memory, or returns them as they are. */
-export type Transpose = (bytes: Uint8Array, memory: TransposeMemory) => Uint8Array;
-
-/**
- * Bytes of a tensor, in `memory`: as the source has them, or in the order that `turn` puts them
- * into.
- */
-export async function bytesOf(
+/** The bytes of a tensor in memory of `pool`, with their axes reversed if `reversal` is given. */
+export async function readBytes(
   source: WeightSource,
   key: string,
-  memory: TensorMemory,
-  turn: Transpose = (bytes) => bytes,
+  pool: BytePool,
+  reversal?: Reversal,
 ): Promise<Uint8Array> {
-  const bytes = memory.take(source.info(key).bytes);
+  const bytes = pool.take(source.info(key).bytes);
   await source.readBytes!(key, bytes);
-  const result = turn(bytes, memory);
-  if (result !== bytes) memory.give(bytes);
-  return result;
+  if (reversal === undefined) return bytes;
+  return pool.reverse(bytes, reversal);
 }
 
 /**
- * The weights of a component in PyTorch's axis order; of another type than they have, if `dtype`
- * says so, else bit for bit. Whoever gives `memory` gives back to it what has been written.
+ * The weights of a component in PyTorch's axis order: converted to `dtype`, or bit for bit without
+ * it.
  */
 export function tensorsOf(
   { source, parameters }: Omit<OpenComponent, 'component'>,
   dtype?: Dtype,
-  memory = ownMemory,
+  pool = new BytePool(),
 ): Record<string, TensorToWrite> {
-  const layouts = new Map(parameters.map(({ key, layout }) => [key, layout]));
-  const entries = source
-    .names()
-    .filter((key) => layouts.has(key))
-    .map((key): [string, TensorToWrite] => {
-      const layout = layouts.get(key)!;
-      const { dtype: stored, shape } = source.info(key);
-      const data = async () => {
-        if (dtype === undefined || dtype === stored) {
-          const turn: Transpose = (bytes, target) =>
-            bytesForCheckpoint(layout, shape, bytes, target);
-          return bytesOf(source, key, memory, source.ours && turn);
-        }
-        const values = await source.read(key);
-        return source.ours ? valuesForCheckpoint(layout, shape, values) : values;
-      };
-      return [
-        key,
-        {
-          dtype: dtype ?? stored,
-          shape: source.ours ? shapeInCheckpoint(layout, shape) : shape,
-          data,
-        },
-      ];
-    });
-  return Object.fromEntries(entries);
+  const layouts = new Map<string, Layout>(
+    parameters.map(({ key, layout }) => [key, source.tfjsAxes ? layout : 'same']),
+  );
+  const keys = source.names().filter((key) => layouts.has(key));
+  const tensorOf = (key: string): TensorToWrite => {
+    const layout = layouts.get(key)!;
+    const { dtype: stored, shape } = source.info(key);
+    return {
+      dtype: dtype ?? stored,
+      shape: shapeInCheckpoint(layout, shape),
+      data: async () =>
+        (dtype ?? stored) === stored
+          ? readBytes(source, key, pool, reversalForCheckpoint(layout, shape))
+          : valuesForCheckpoint(layout, shape, await source.read(key)),
+      release: (bytes) => pool.give(bytes),
+    };
+  };
+  return Object.fromEntries(keys.map((key) => [key, tensorOf(key)]));
 }

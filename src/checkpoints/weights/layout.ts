@@ -1,46 +1,46 @@
 /**
- * The one table of how a weight's axes lie in a PyTorch checkpoint and in ours, and the copies
- * between the two.
+ * The one table of how a weight's axes lie in a PyTorch checkpoint and in a TensorFlow.js variable,
+ * and the copies between the two.
  */
 import type { Layout } from '../../layers/parameter.ts';
 
 /**
- * Every layout is one case: `[O, I, K]` in checkpoints, `[K, I, O]` here, where O are the output
- * and I the input channels and K the taps of the kernel. The table says how the axes of the real
- * shapes make up these three.
+ * Every layout is `[O, I, K]` in checkpoints and `[K, I, O]` in variables, where O are the output
+ * channels, I the input channels and K the taps of the kernel. The table says how the axes of the
+ * real shapes make up these three.
  */
 const layouts: Record<Exclude<Layout, 'same'>, LayoutCase> = {
-  linear: { toOurs: ([o, i]) => [i, o], toTheirs: ([i, o]) => [o, i], axes: [1, 0] },
+  linear: { toTfjs: ([o, i]) => [i, o], toPytorch: ([i, o]) => [o, i], axes: [1, 0] },
   conv2d: {
-    toOurs: ([o, i, kh, kw]) => [kh, kw, i, o],
-    toTheirs: ([kh, kw, i, o]) => [o, i, kh, kw],
+    toTfjs: ([o, i, kh, kw]) => [kh, kw, i, o],
+    toPytorch: ([kh, kw, i, o]) => [o, i, kh, kw],
     axes: [2, 3, 1, 0],
   },
   temporalConv: {
-    toOurs: ([o, i, kt]) => [kt, 1, i, o],
-    toTheirs: ([kt, , i, o]) => [o, i, kt, 1, 1],
+    toTfjs: ([o, i, kt]) => [kt, 1, i, o],
+    toPytorch: ([kt, , i, o]) => [o, i, kt, 1, 1],
     axes: [2, 3, 1, 0],
   },
 };
 
 interface LayoutCase {
-  toOurs(shape: number[]): number[];
-  toTheirs(shape: number[]): number[];
+  toTfjs(shape: number[]): number[];
+  toPytorch(shape: number[]): number[];
   /**
-   * The checkpoint's axis that becomes each of ours. Its last axis of a temporal convolution, of
-   * size 1, becomes none.
+   * The checkpoint's axis that becomes each axis of the variable. The last axis of a temporal
+   * convolution, of size 1, is dropped.
    */
   axes: number[];
 }
 
-/** The shape that our weight has for a checkpoint's `shape`. */
+/** The shape of the variable for a checkpoint's `shape`. */
 export function shapeFromCheckpoint(layout: Layout, shape: number[]): number[] {
-  return layout === 'same' ? [...shape] : layouts[layout].toOurs(shape);
+  return layout === 'same' ? [...shape] : layouts[layout].toTfjs(shape);
 }
 
 /**
- * The transposition from a checkpoint's `shape` to ours, if there is one to be done: of which axes,
- * and of which shape.
+ * The transposition from a checkpoint's `shape` to the variable's: the shape to transpose and, unless
+ * the two are the same, the permutation.
  */
 export function transpositionFromCheckpoint(
   layout: Layout,
@@ -51,119 +51,81 @@ export function transpositionFromCheckpoint(
   return { shape: shape.slice(0, axes.length), axes };
 }
 
-/** The shape that a checkpoint has for our weight's `shape`. */
+/** The shape in a checkpoint for a variable's `shape`. */
 export function shapeInCheckpoint(layout: Layout, shape: number[]): number[] {
-  return layout === 'same' ? [...shape] : layouts[layout].toTheirs(shape);
+  return layout === 'same' ? [...shape] : layouts[layout].toPytorch(shape);
+}
+
+/** Three axes `[A, B, C]` that become `[C, B, A]`. */
+export type Reversal = [a: number, b: number, c: number];
+
+const sizeOf = (shape: number[]) => shape.reduce((product, axis) => product * axis, 1);
+
+/** How values in a checkpoint's `shape` get into TensorFlow.js' axis order, if that is another. */
+export function reversalFromCheckpoint(layout: Layout, shape: number[]): Reversal | undefined {
+  const [o, i] = shape;
+  return layout === 'same' ? undefined : [o, i, sizeOf(shape) / (o * i)];
+}
+
+/** How values in a variable's `shape` get into a checkpoint's axis order, if that is another. */
+export function reversalForCheckpoint(layout: Layout, shape: number[]): Reversal | undefined {
+  const [i, o] = shape.slice(-2);
+  return layout === 'same' ? undefined : [sizeOf(shape) / (o * i), i, o];
 }
 
 /**
- * A checkpoint's values in our axis order. `shape` is the checkpoint's. A new array, except that
- * `same` returns `values` themselves.
+ * A checkpoint's values in TensorFlow.js' axis order. `shape` is the checkpoint's. Returns a new
+ * array, except that `same` returns `values` themselves.
  */
 export function valuesFromCheckpoint(
   layout: Layout,
   shape: number[],
   values: Float32Array,
 ): Float32Array {
-  if (layout === 'same') return values;
-  const [o, i] = shape;
-  return reversedValues(values, o, i, values.length / (o * i));
+  return reverseValues(values, reversalFromCheckpoint(layout, shape));
 }
 
 /**
- * Our values in a checkpoint's axis order. `shape` is ours. A new array, except that `same` returns
- * `values` themselves.
+ * A variable's values in a checkpoint's axis order. `shape` is the variable's. Returns a new array,
+ * except that `same` returns `values` themselves.
  */
 export function valuesForCheckpoint(
   layout: Layout,
   shape: number[],
   values: Float32Array,
 ): Float32Array {
-  if (layout === 'same') return values;
-  const [i, o] = shape.slice(-2);
-  return reversedValues(values, values.length / (o * i), i, o);
+  return reverseValues(values, reversalForCheckpoint(layout, shape));
 }
 
-/** Numbers of any type that has as many bytes. */
-export type Elements = Float32Array | Uint8Array | Uint16Array | Uint32Array;
-
-/** Where bytes go that are put into another order. */
-export interface TransposeMemory {
-  /** So many bytes, of any content, that begin where every element type may. */
-  take(bytes: number): Uint8Array;
-  /**
-   * Transposes a matrix if it can, and says whether it has: what is column `j` of the row that
-   * begins at `from[i]` becomes column `i` of the row that begins at `to[j]`.
-   */
-  transpose?(source: Elements, from: Uint32Array, result: Elements, to: Uint32Array): boolean;
+function reverseValues(values: Float32Array, reversal?: Reversal): Float32Array {
+  if (reversal === undefined) return values;
+  const result = new Float32Array(values.length);
+  transpose(values, result, ...rowsOf(reversal));
+  return result;
 }
-
-/** Memory that is new each time. */
-export const newMemory: TransposeMemory = { take: (bytes) => new Uint8Array(bytes) };
 
 /**
- * A checkpoint's values in our axis order, as bytes of whatever type they are: not a bit of them
- * changes. `shape` is the checkpoint's. They are put into `memory`, except that `same` returns
- * `bytes` themselves.
+ * Reverses the axes of values of any type, as bytes: no bit of them changes. The memory of both has
+ * to begin at a multiple of 8 bytes.
  */
-export function bytesFromCheckpoint(
-  layout: Layout,
-  shape: number[],
-  bytes: Uint8Array,
-  memory = newMemory,
-): Uint8Array {
-  if (layout === 'same') return bytes;
-  const [o, i] = shape;
-  return reversedBytes(bytes, o, i, sizeOf(shape) / (o * i), memory);
-}
-
-/** Our values in a checkpoint's axis order, in the same way. `shape` is ours. */
-export function bytesForCheckpoint(
-  layout: Layout,
-  shape: number[],
-  bytes: Uint8Array,
-  memory = newMemory,
-): Uint8Array {
-  if (layout === 'same') return bytes;
-  const [i, o] = shape.slice(-2);
-  return reversedBytes(bytes, sizeOf(shape) / (o * i), i, o, memory);
-}
-
-function reversedValues(values: Float32Array, a: number, b: number, c: number): Float32Array {
-  const result = new Float32Array(values.length);
-  const [from, to] = rows(a, b, c);
-  transpose(values, from, result, to);
-  return result;
-}
-
-const sizeOf = (shape: number[]) => shape.reduce((product, axis) => product * axis, 1);
-
-/** `bytes` and the target have to begin where an element of the type may. */
-function reversedBytes(
-  bytes: Uint8Array,
-  a: number,
-  b: number,
-  c: number,
-  memory: TransposeMemory,
-): Uint8Array {
-  const count = a * b * c;
+export function reverseBytes(bytes: Uint8Array, reversal: Reversal, target: Uint8Array): void {
+  const width = bytes.length / sizeOf(reversal);
+  const [from, to] = rowsOf(reversal);
   const View = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array, 8: BigUint64Array }[
-    bytes.length / count
+    width
   ] as typeof Uint32Array;
-  const elements = ({ buffer, byteOffset }: Uint8Array) =>
-    new View(buffer as ArrayBuffer, byteOffset, count);
-  const result = memory.take(bytes.length);
-  const [from, to] = rows(a, b, c);
-  const matrix = [elements(bytes), from, elements(result), to] as const;
-  if (!memory.transpose?.(...matrix)) transpose(...matrix);
-  return result;
+  const [source, result] = [bytes, target].map(
+    ({ buffer, byteOffset, byteLength }) =>
+      new View(buffer as ArrayBuffer, byteOffset, byteLength / View.BYTES_PER_ELEMENT),
+  );
+  transpose(source, result, from, to);
 }
 
 /**
  * `[A, B, C]` -> `[C, B, A]` as the transposition of a matrix: where its rows begin, and those of
  * the result.
  */
-function rows(a: number, b: number, c: number): [from: Uint32Array, to: Uint32Array] {
+export function rowsOf([a, b, c]: Reversal): [from: Uint32Array, to: Uint32Array] {
   // The shorter of the two axes that change places, which may have length 1, goes along with the
   // one in the middle.
   return a > c
@@ -189,7 +151,12 @@ const TILE_BYTES = 64;
  * Transposes a matrix: what is column `j` of the row that begins at `from[i]` becomes column `i` of
  * the row that begins at `to[j]`.
  */
-function transpose(source: Elements, from: Uint32Array, result: Elements, to: Uint32Array): void {
+function transpose(
+  source: Float32Array | Uint32Array,
+  result: Float32Array | Uint32Array,
+  from: Uint32Array,
+  to: Uint32Array,
+): void {
   const width = TILE_BYTES / source.BYTES_PER_ELEMENT;
   for (let top = 0; top < from.length; top += TILE_ROWS) {
     const bottom = Math.min(from.length, top + TILE_ROWS);

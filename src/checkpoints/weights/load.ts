@@ -14,8 +14,7 @@ import type { WeightSource } from './source.ts';
 /** Options of `loadWeights` and, the first three, of `checkWeights`. */
 export interface LoadWeightsOptions {
   /**
-   * What the block's keys start with in the source, such as `unet.`. Tensors that don't are then no
-   * concern of this block.
+   * The start of the block's keys in the source, such as `unet.`. Other tensors are ignored.
    */
   prefix?: string;
   /** Names the weights in messages, such as `unet`. Default: the block's name. */
@@ -28,7 +27,7 @@ export interface LoadWeightsOptions {
   /**
    * How weights are held in memory. `float32` (default), or `auto`: those of an F16 or BF16
    * checkpoint stay so on the tensorflow backend and are widened at each use. This halves their
-   * memory and gives the same results.
+   * memory and does not change the results.
    */
   weightDtype?: WeightDtype;
   /** Called after each tensor with the bytes read so far and the bytes to read in all. */
@@ -135,7 +134,7 @@ export function checkWeights(
     const parameter = parameters.get(name);
     if (parameter === undefined) continue;
     const { shape, dtype } = source.info(name);
-    const expected = source.ours ? parameter.variable.shape : checkpointShape(parameter);
+    const expected = source.tfjsAxes ? parameter.variable.shape : checkpointShape(parameter);
     if (shape.join() !== expected.join())
       misshaped.push(`${name} is [${shape}] instead of [${expected}]`);
     if (!floatDtypes.includes(dtype)) untyped.push(`${name} is ${dtype}`);

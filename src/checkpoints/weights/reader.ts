@@ -1,6 +1,6 @@
 /**
- * How one tensor of a source comes to the current backend: converted by libtensorflow where that is
- * the backend, else in JS.
+ * Brings tensors of a source to the current backend. Values are converted by libtensorflow if that
+ * is the backend, and in JS otherwise.
  */
 import * as tf from '@tensorflow/tfjs';
 import type { Layout } from '../../layers/parameter.ts';
@@ -14,12 +14,12 @@ import {
   transpositionFromCheckpoint,
   valuesFromCheckpoint,
 } from './layout.ts';
+import { type TensorMemory, uploadPool } from './memory.ts';
 import type { WeightSource } from './source.ts';
-import { type UploadMemory, uploadPool } from './uploadMemory.ts';
 
 /**
- * Reads a tensor. What it resolves to makes the tensor in our axis order, and is to be called once
- * or never.
+ * Reads a tensor. It resolves to a function that makes the tensor in TensorFlow.js' axis order, to
+ * be called at most once.
  */
 export type WeightReader = (name: string, layout: Layout) => Promise<() => tf.Tensor>;
 
@@ -44,7 +44,7 @@ export const staysHalf = (shape: number[]): boolean => tf.util.sizeFromShape(sha
 export function weightReader(
   source: WeightSource,
   weightDtype: WeightDtype = 'float32',
-  memory = uploadPool(),
+  memory: TensorMemory = uploadPool(),
 ): WeightReader {
   const [values, bytes] = [
     valuesReader(source),
@@ -55,7 +55,7 @@ export function weightReader(
     // libtensorflow takes the smallest numbers of half precision for zeros where it widens few
     // values at a time.
     const native = source.readBytes && takesBytes(dtype) && (dtype === 'F32' || staysHalf(shape));
-    return (native ? bytes : values)(name, source.ours ? 'same' : layout);
+    return (native ? bytes : values)(name, source.tfjsAxes ? 'same' : layout);
   };
 }
 
@@ -79,14 +79,14 @@ function valuesReader(source: WeightSource): WeightReader {
   };
 }
 
-function bytesReader(source: WeightSource, keepHalf: boolean, memory: UploadMemory): WeightReader {
+function bytesReader(source: WeightSource, keepHalf: boolean, memory: TensorMemory): WeightReader {
   return async (name, layout) => {
     const { dtype, shape, bytes } = source.info(name);
     const target = memory.take(bytes);
     await source.readBytes!(name, target);
     return () => {
-      const ours = transpositionFromCheckpoint(layout, shape);
-      const tensor = tensorFromBytes(target, dtype as NativeType, ours.shape, ours.axes, keepHalf);
+      const { shape: from, axes } = transpositionFromCheckpoint(layout, shape);
+      const tensor = tensorFromBytes(target, dtype as NativeType, from, axes, keepHalf);
       memory.give(target);
       return tensor;
     };

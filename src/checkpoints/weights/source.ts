@@ -1,16 +1,13 @@
-/**
- * Where weights come from: the interface that every checkpoint format implements, and weights in
- * memory.
- */
+/** The interface of weights that every checkpoint format implements, and weights in memory. */
 
 import { CheckpointError, quoted } from '../errors.ts';
 import type { Dtype } from '../safetensors/dtypes.ts';
 
-/** What is known of a tensor without reading it. */
+/** A tensor without its values. */
 export interface TensorInfo {
   /** The element type in the checkpoint. */
   dtype: Dtype;
-  /** As in the checkpoint, so in PyTorch's axis order, unless the source is in ours. */
+  /** As in the checkpoint: in PyTorch's axis order, unless the source says `tfjsAxes`. */
   shape: number[];
   /** Size in the checkpoint; of a quantised tensor, that of the values it stands for. */
   bytes: number;
@@ -26,10 +23,10 @@ export interface TensorInfo {
 /** A named set of tensors that are read one at a time. */
 export interface WeightSource {
   /**
-   * Tensors lie in the axis order of our layers, not in PyTorch's: their shapes, values and bytes
-   * are what the variables hold.
+   * Tensors are in the axis order of TensorFlow.js, not of PyTorch: their shapes, values and bytes
+   * are those of the layers' variables.
    */
-  readonly ours?: true;
+  readonly tfjsAxes?: true;
   /** Every tensor's name, in the order in which reading them is fastest. */
   names(): string[];
   /** @throws CheckpointError if there is no such tensor. */
@@ -43,7 +40,7 @@ export interface WeightSource {
   /**
    * Fills `target`, of the size that `info` tells, with the tensor's bytes as they are stored
    * (little-endian). Left out by sources that have no such bytes; backends that convert by
-   * themselves then take what `read` gives.
+   * themselves then take what `read` returns.
    * @throws CheckpointError if there is no such tensor or it cannot be read.
    */
   readBytes?(name: string, target: Uint8Array): Promise<void>;

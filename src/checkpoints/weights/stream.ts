@@ -7,9 +7,9 @@ import type { AnyBlock } from '../../layers/block.ts';
 import type { Parameter } from '../../layers/parameter.ts';
 import type { StepWeights } from '../../layers/steps.ts';
 import { releaseValues } from '../../layers/weights.ts';
+import { UploadArena } from './memory.ts';
 import { type WeightDtype, type WeightReader, weightReader } from './reader.ts';
 import type { WeightSource } from './source.ts';
-import { UploadArena } from './uploadMemory.ts';
 
 type Reading = ReturnType<WeightReader>;
 

@@ -412,7 +412,7 @@ describe('downloadModel', () => {
         () => download(),
         id,
         'is Stable Diffusion 1 or 2',
-        'Give a Stable Video Diffusion model',
+        'Use a Stable Video Diffusion model',
       );
       const files = Object.entries(others).filter(
         ([path]) => !/^image_encoder\/model.*safetensors/.test(path),
@@ -425,7 +425,7 @@ describe('downloadModel', () => {
       await expectError(
         () => download(),
         'image_encoder/pytorch_model.bin',
-        'executes code',
+        'runs code',
         '.safetensors',
       );
       hub.files = { 'svd_xt.safetensors': hub.files['svd_xt.safetensors'] };

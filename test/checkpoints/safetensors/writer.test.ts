@@ -78,7 +78,7 @@ describe('writeSafetensors', () => {
         () => writeSafetensors(path, { integer }),
         '"integer"',
         'I32',
-        'none of F32',
+        'not one of F32',
       );
       const impossible: TensorToWrite = { dtype: 'F32', shape: [1.5], data: new Float32Array(2) };
       await expectError(() => writeSafetensors(path, { impossible }), '"impossible"', '[1.5]');

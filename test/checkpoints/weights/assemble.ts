@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import wabt from 'wabt';
 
-const folder = new URL('../../../src/checkpoints/weights/', import.meta.url);
+const folder = new URL('../../../converters/transpose/', import.meta.url);
 
 /** `transpose.wat` as bytes. */
 export async function assembled(): Promise<Uint8Array> {

@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import {
-  bytesForCheckpoint,
-  bytesFromCheckpoint,
+  reversalForCheckpoint,
+  reversalFromCheckpoint,
+  reverseBytes,
   shapeFromCheckpoint,
   shapeInCheckpoint,
   valuesForCheckpoint,
@@ -18,6 +19,9 @@ const cases: [Layout, number[], number[], number[]][] = [
   ['same', [70], [0], [70]],
   ['linear', [130, 70], [1, 0], [70, 130]],
   ['linear', [72, 260], [1, 0], [260, 72]],
+  ['linear', [72, 133], [1, 0], [133, 72]],
+  ['conv2d', [72, 16, 3, 3], [2, 3, 1, 0], [3, 3, 16, 72]],
+  ['conv2d', [8, 70, 4, 4], [2, 3, 1, 0], [4, 4, 70, 8]],
   ['conv2d', [67, 33, 3, 2], [2, 3, 1, 0], [3, 2, 33, 67]],
   ['conv2d', [5, 3, 1, 1], [2, 3, 1, 0], [1, 1, 3, 5]],
   ['conv2d', [3, 4, 5, 2], [2, 3, 1, 0], [5, 2, 4, 3]],
@@ -44,11 +48,15 @@ describe('weight layouts', () => {
       const expected = valuesFromCheckpoint(layout, shape, values);
       for (const type of [Uint8Array, Uint16Array, Float32Array, Float64Array]) {
         const bytesOf = (numbers: Float32Array) => new Uint8Array(type.from(numbers).buffer);
-        const converted = bytesFromCheckpoint(layout, shape, bytesOf(values));
+        const reversed = (bytes: Uint8Array, reversal?: [number, number, number]) => {
+          const target = new Uint8Array(bytes.length);
+          if (reversal) reverseBytes(bytes, reversal, target);
+          return reversal ? target : bytes;
+        };
+        const converted = reversed(bytesOf(values), reversalFromCheckpoint(layout, shape));
         expect(converted, type.name).to.deep.equal(bytesOf(expected));
-        expect(bytesForCheckpoint(layout, ours, converted), type.name).to.deep.equal(
-          bytesOf(values),
-        );
+        const back = reversed(converted, reversalForCheckpoint(layout, ours));
+        expect(back, type.name).to.deep.equal(bytesOf(values));
       }
     });
   }

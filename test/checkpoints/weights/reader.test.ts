@@ -164,8 +164,6 @@ describe('weightReader', () => {
     broken = true;
     const error: Error = await weightReader(file)('first', 'same').catch((thrown) => thrown);
     expect(error).to.be.instanceOf(CheckpointError);
-    expect(error.message).to.equal(
-      'The tensor "first" is not to be had. Cannot read weights: gone.',
-    );
+    expect(error.message).to.equal('Cannot read the tensor "first". Cannot read weights: gone.');
   });
 });

@@ -1,14 +1,10 @@
-/**
- * SHA-256 of files, computed beside other work: files as large as a checkpoint keep a core busy for
- * seconds.
- */
+/** SHA-256 of large files, computed beside other work. */
 import { Worker } from 'node:worker_threads';
-import { CheckpointError, causeOf } from './errors.ts';
 
 /**
- * What the thread runs. As text, because a file would have to be found in sources and in builds and
- * be translated by what runs those. It reads so little at a time that the bytes stay in the
- * processor's cache: 7 GB/s where the system has the file in memory, and 2 with 4 MiB.
+ * The program of the thread. It is a text, because a file would have another place and language in
+ * sources and in builds. It reads so little at a time that the bytes stay in the processor's cache:
+ * 7 GB/s from the system's cache, and 2 GB/s with 4 MiB at a time.
  */
 const threadSource = `
 const { createHash } = require('node:crypto');
@@ -46,8 +42,9 @@ type Message =
 
 /**
  * The SHA-256 of each file in hexadecimal digits, as `sha256sum` prints it. Runs on a thread of its
- * own; `onBytes` is told of what it has read.
- * @throws CheckpointError if one cannot be read; the signal's reason if that aborts.
+ * own; `onBytes` is called with the bytes that it has read.
+ * @throws The system's error with its `path` if a file cannot be read; the signal's reason if that
+ * aborts.
  */
 export async function sha256OfFiles(
   paths: string[],
@@ -66,8 +63,7 @@ export async function sha256OfFiles(
       worker.on('message', (message: Message) => {
         if ('bytes' in message) onBytes?.(message.bytes);
         else if ('path' in message) {
-          const cause = Object.assign(new Error(message.message), { code: message.code });
-          reject(new CheckpointError(`Cannot read ${message.path}: ${causeOf(cause)}.`, { cause }));
+          reject(Object.assign(new Error(message.message), message));
         } else if (hashes.push(message.sha256) === paths.length) resolve(hashes);
       });
     });

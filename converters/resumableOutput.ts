@@ -1,0 +1,124 @@
+/**
+ * Writes an output so that the next run goes on where this one ended, whatever has ended it. Files
+ * are written into a hidden folder beside the target, `.TARGET.partial`. It holds
+ * - `output`: the files that are complete,
+ * - `writing`: the file that is being written,
+ * - `job.json`: what is converted, so that another conversion does not take its files over,
+ * - `lock`: the process that is writing.
+ *
+ * At the end, `output` takes the target's place in one step.
+ */
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { CheckpointError, namingRefused } from '../src/checkpoints/errors.ts';
+import { spaceProblem } from '../src/files/diskSpace.ts';
+import { type OutputFile, sizeOf, writePieces } from '../src/files/outputFile.ts';
+import { isAlive } from '../src/files/process.ts';
+
+/** Options of `writeResumably`. */
+export interface ResumableOptions {
+  /** Describes the work as JSON. Files of earlier runs are kept if theirs was the same. */
+  job: unknown;
+  /** Called with the bytes that are written. */
+  onProgress?: (done: number, total: number) => void;
+  /** Stops the work; the next call goes on where it ended. */
+  signal?: AbortSignal;
+}
+
+const exists = async (path: string) => (await stat(path).catch(() => undefined)) !== undefined;
+const partialOf = (target: string) => join(dirname(target), `.${basename(target)}.partial`);
+const taken = (target: string) =>
+  new CheckpointError(`${target} already exists. Remove it or choose another place.`);
+
+/** @throws CheckpointError if `target` exists and no interrupted run can have left it. */
+export async function checkFree(target: string): Promise<void> {
+  if ((await exists(target)) && !(await exists(partialOf(resolve(target))))) throw taken(target);
+}
+
+/**
+ * Writes a folder of files, or one file, at `target`.
+ * @throws CheckpointError if `target` exists, the disk is full, or another process writes it; what
+ * the files throw; the signal's reason.
+ */
+export async function writeResumably(
+  target: string,
+  files: OutputFile[],
+  options: ResumableOptions,
+): Promise<void> {
+  await checkFree(target);
+  const path = resolve(target);
+  const partial = partialOf(path);
+  const [output, jobFile] = ['output', 'job.json'].map((name) => join(partial, name));
+  const job = JSON.stringify(options.job);
+  const write = async () => {
+    const unlock = await lock(partial);
+    try {
+      const isSame = (await readFile(jobFile, 'utf8').catch(() => '')) === job;
+      if (await exists(path)) {
+        // The run that has made it may have ended just before it removed the rest.
+        if (!isSame || (await exists(output))) throw taken(target);
+      } else {
+        if (!isSame) await rm(output, { recursive: true, force: true });
+        await writeFile(jobFile, job);
+        await fill(partial, files, options);
+        await rename(output, path);
+      }
+    } finally {
+      await unlock();
+    }
+    await rm(partial, { recursive: true });
+  };
+  const advice = 'Run the same command again when that is solved: it keeps complete files.';
+  await namingRefused(target, write, ` ${advice}`);
+}
+
+/** Writes the files that are not complete. */
+async function fill(
+  partial: string,
+  files: OutputFile[],
+  { onProgress, signal }: ResumableOptions,
+): Promise<void> {
+  const [output, writing] = [join(partial, 'output'), join(partial, 'writing')];
+  await rm(writing, { force: true });
+  const sizes = await Promise.all(
+    files.map(({ path }) => stat(join(output, path)).catch(() => undefined)),
+  );
+  const missing = files.filter((file, i) => sizes[i]?.size !== sizeOf(file));
+  const sum = (list: OutputFile[]) => list.reduce((bytes, file) => bytes + sizeOf(file), 0);
+  const total = sum(files);
+  let done = total - sum(missing);
+  const problem = await spaceProblem(dirname(partial), total - done, 'The conversion');
+  if (problem) throw new CheckpointError(`${problem} Free space there or choose another place.`);
+  onProgress?.(done, total);
+  const onBytes = (bytes: number) => {
+    done += bytes;
+    onProgress?.(done, total);
+  };
+  for (const file of missing) {
+    await writePieces(writing, file, { onBytes, signal });
+    const path = join(output, file.path);
+    await mkdir(dirname(path), { recursive: true });
+    await rename(writing, path);
+  }
+  signal?.throwIfAborted();
+}
+
+/** The folders that this process is writing. */
+const locked = new Set<string>();
+
+/** Makes the folder and keeps other writers out of it until the function that it returns is called. */
+async function lock(partial: string): Promise<() => Promise<void>> {
+  await mkdir(partial, { recursive: true });
+  const file = join(partial, 'lock');
+  const owner = Number(await readFile(file, 'utf8').catch(() => '0'));
+  // A process that was killed may have had the number of this one.
+  const isWriting = owner === process.pid ? locked.has(partial) : owner > 0 && isAlive(owner);
+  if (isWriting)
+    throw new CheckpointError(`Process ${owner} is writing ${partial}. Wait until it has ended.`);
+  locked.add(partial);
+  await writeFile(file, String(process.pid));
+  return async () => {
+    locked.delete(partial);
+    await rm(file, { force: true });
+  };
+}
