@@ -22,7 +22,7 @@ export const convert = subcommand({
   ],
   examples: [
     'svd convert svd_xt.safetensors weights/svd-xt --to diffusers',
-    'svd convert weights/svd-xt web/svd-xt --to tfjs --quantize uint8 --shard-size 64MB',
+    'svd convert weights/svd-xt web/svd-xt --to tfjs \\\n  --quantize uint8 --shard-size 64MB',
     'svd convert web/svd-xt svd_xt.safetensors --to original',
   ],
   options: {
@@ -51,7 +51,7 @@ export const convert = subcommand({
       shardSize: {
         value: 'SIZE',
         read: byteCount,
-        help: 'Most bytes of a weight file: a number, also with kB, MB, GB, KiB, MiB or GiB behind it. Default: 10GB for diffusers, 256MiB for tfjs.',
+        help: 'The most bytes of a weight file: a number, also with kB, MB, GB, KiB, MiB or GiB behind it. Default: 10GB for diffusers, 256MiB for tfjs.',
       },
     }),
     ...pick(modelOptions, 'variant', 'config'),

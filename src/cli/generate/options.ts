@@ -137,7 +137,7 @@ export const generateOptions = {
       value: 'X',
       read: notNegative,
       default: callDefaults.maxGuidanceScale,
-      help: 'Guidance of the last frame, 0 or more. If both are 1 or less, guidance is off and the work is half.',
+      help: 'Guidance of the last frame, 0 or more. If both are 1 or less, guidance is off, which halves the work.',
     },
     seeds: {
       flag: 'seed',
@@ -163,7 +163,7 @@ export const generateOptions = {
       value: 'TYPE',
       choices: computeDtypes,
       default: 'float32',
-      help: 'Type that products and convolutions compute in, whatever the files hold: float32, or on the tensorflow backend float16 or bfloat16. All else is float32.',
+      help: 'Type that products and convolutions compute in, whatever the files hold: float32, or on the tensorflow backend float16 or bfloat16. Everything else is float32.',
     },
     tf32: {
       help: 'Let an NVIDIA card round the inputs of float32 products to TensorFloat-32: faster and less exact.',
@@ -208,7 +208,7 @@ export const generateOptions = {
     memory: {
       value: 'GIB',
       read: gibibytes,
-      help: 'Memory to count on, in GiB. What does not fit into it is refused before the work. Default: all that the machine has free.',
+      help: 'Memory that the process may use, in GiB. A call that does not fit is refused before the work. Default: all that the machine has free.',
     },
   }),
   ...group('Reporting', 'report', {

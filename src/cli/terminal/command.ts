@@ -52,12 +52,12 @@ export const commonOptions: Options = {
 /** The help text of a subcommand. */
 export function helpOf({ name, usage, about, options, examples }: Subcommand): string {
   const groups: Record<string, Options> = {};
-  let heading = 'Options';
   for (const [key, option] of Object.entries(options)) {
-    heading = option.heading ?? heading;
+    const heading = option.heading ?? 'Options';
     groups[heading] = { ...groups[heading], [key]: option };
   }
-  groups[heading] = { ...groups[heading], ...commonOptions };
+  const last = Object.keys(groups).at(-1) ?? 'Options';
+  groups[last] = { ...groups[last], ...commonOptions };
   const calls = usage.map((line) => `svd ${name} ${line}`);
   return formatHelp({ usage: calls, about, groups, examples });
 }

@@ -35,7 +35,7 @@ export const verifyOptions = {
   }),
   ...pick(generateOptions, 'threads', 'formulation', 'offload'),
   ...group('Reporting', 'report', {
-    ...jsonOption(", with the versions of all and the checkpoint's hashes"),
+    ...jsonOption(", with all versions and the checkpoint's hashes"),
     ...quietOption,
   }),
 };
