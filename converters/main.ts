@@ -6,9 +6,10 @@ import { type SavedDtype, savedDtypes } from '../src/checkpoints/weights/export.
 import { cachedFolderOf, modelOptions } from '../src/cli/hubModel.ts';
 import { jsonOption, quietOption, subcommand } from '../src/cli/terminal/command.ts';
 import { UsageError } from '../src/cli/terminal/errors.ts';
-import { either, group, pick } from '../src/cli/terminal/options.ts';
+import { group, pick } from '../src/cli/terminal/options.ts';
 import { runSession } from '../src/cli/terminal/session.ts';
 import { byteCount, wholeNumber } from '../src/cli/terminal/values.ts';
+import { either } from '../src/text/messages.ts';
 import type { Conversion } from './convertCheckpoint.ts';
 
 const dtypes = Object.keys(savedDtypes) as SavedDtype[];

@@ -2,11 +2,12 @@
  * `svd completion`: scripts by which shells complete commands, options, their values and files, made
  * from the tables of options.
  */
+import { either } from '../text/messages.ts';
 import { subcommands } from './subcommands.ts';
 import { commonOptions, subcommand } from './terminal/command.ts';
 import { UsageError } from './terminal/errors.ts';
 import { wrap } from './terminal/help.ts';
-import { either, flagOf, type Option, type Options } from './terminal/options.ts';
+import { flagOf, type Option, type Options } from './terminal/options.ts';
 
 /** A command, as scripts know it. */
 export interface CompletedCommand {

@@ -10,7 +10,7 @@ import {
   storedParts,
 } from './options.ts';
 
-/** What a run adds to the options that it was called with. */
+/** Settings that are known only once the call has run. */
 export interface KnownByRun {
   height: number;
   width: number;

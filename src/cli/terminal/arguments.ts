@@ -37,7 +37,7 @@ export function addOptions(command: Command, options: Options): () => Arguments 
     });
   for (const [name, option] of Object.entries(options)) {
     const short = option.short === undefined ? '' : `-${option.short}, `;
-    // Optional for commander, which then leaves the next option alone: a missing value is ''.
+    // Optional for commander, so that it does not take the next option for the value.
     const value = option.value === undefined ? '' : ' [value]';
     const collect = (text: string) => given.set(name, [...(given.get(name) ?? []), text]);
     command.addOption(

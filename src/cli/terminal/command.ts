@@ -10,7 +10,7 @@ export interface Subcommand {
   name: string;
   /** Lines that show how to call it, without `svd` and its name. */
   usage: string[];
-  /** What it does, as paragraphs. */
+  /** Paragraphs that say what it does. */
   about: string[];
   /** Complete command lines, one line or several each. */
   examples?: string[];
