@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { completedCommands, completionScript } from '../../src/cli/completion.ts';
+import { subcommands } from '../../src/cli/subcommands.ts';
 import { svd, workFolder } from './runs.ts';
 
 const execute = promisify(execFile);
@@ -13,7 +14,7 @@ describe('svd completion', () => {
   let folder: Awaited<ReturnType<typeof workFolder>>;
   before(async () => {
     folder = await workFolder();
-    const commands = await completedCommands();
+    const commands = await completedCommands(subcommands);
     for (const shell of ['bash', 'zsh', 'fish'])
       await writeFile(folder.path(`svd.${shell}`), completionScript(shell, commands));
     await mkdir(folder.path('pictures'));

@@ -1,9 +1,9 @@
 /** The frame of a subcommand: its table of options, its help, and its run. */
 import { Command } from 'commander';
-import { addOptions } from './arguments.ts';
+import { addOptions, readValues } from './arguments.ts';
 import { UsageError } from './errors.ts';
 import { formatHelp } from './help.ts';
-import { type Option, type Options, readValues, type Values } from './options.ts';
+import type { Option, Options, Values } from './options.ts';
 
 /** A subcommand. */
 export interface Subcommand {
@@ -24,6 +24,9 @@ export interface Subcommand {
    */
   run(values: object, operands: string[]): Promise<number>;
 }
+
+/** Subcommands by name, each with a line for the help of `svd`. They are loaded when needed. */
+export type Subcommands = Record<string, { about: string; load: () => Promise<Subcommand> }>;
 
 /** A subcommand whose `run` is called with the types that its table of options says. */
 export const subcommand = <const O extends Options>(

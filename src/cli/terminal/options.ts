@@ -3,9 +3,7 @@
  * its default, and what it is for. Parsing, types, help and completion follow from it.
  */
 import { kebabCase } from '../../text/cases.ts';
-import type { Arguments } from './arguments.ts';
-import { UsageError } from './errors.ts';
-import { oneOf, type Reader } from './values.ts';
+import type { Reader } from './values.ts';
 
 /** One option of a command. */
 export interface Option {
@@ -97,32 +95,3 @@ export function partOf<O extends Options, P extends string>(
 
 /** The name of an option on the command line, without dashes. */
 export const flagOf = (name: string, { flag }: Option): string => flag ?? kebabCase(name);
-
-/**
- * Reads the values of all options.
- * @throws UsageError if a value is not allowed, or a required option of `command` is missing.
- */
-export function readValues<O extends Options>(
-  given: Arguments,
-  options: O,
-  command: string,
-): Values<O> {
-  const values = Object.entries(options).map(([name, option]) => {
-    const flag = flagOf(name, option);
-    const { value, choices, read = (text: string) => text, required, many } = option;
-    if (value === undefined) {
-      return [name, given.has(name) || ('default' in option ? option.default : false)];
-    }
-    const all = given.values(name).map((text) => {
-      if (choices) oneOf(choices)(text, flag);
-      return read(text, flag);
-    });
-    if (many) return [name, all];
-    if (all.length === 0 && required !== undefined)
-      throw new UsageError(
-        `--${flag} ${value} is required: ${required}. See svd ${command} --help.`,
-      );
-    return [name, all.length > 0 ? all[0] : option.default];
-  });
-  return Object.fromEntries(values);
-}
