@@ -5,9 +5,10 @@ import { type SavedDtype, savedDtypes } from '../src/checkpoints/weights/export.
 import { cachedFolderOf, modelOptions } from '../src/cli/hubModel.ts';
 import { jsonOption, quietOption, subcommand } from '../src/cli/terminal/command.ts';
 import { UsageError } from '../src/cli/terminal/errors.ts';
-import { either, group, pick } from '../src/cli/terminal/options.ts';
+import { group, pick } from '../src/cli/terminal/options.ts';
 import { runSession } from '../src/cli/terminal/session.ts';
 import { byteCount, wholeNumber } from '../src/cli/terminal/values.ts';
+import { either } from '../src/text/messages.ts';
 import type { Conversion } from './convertCheckpoint.ts';
 import { quantizations } from './quantize.ts';
 
@@ -22,7 +23,7 @@ export const convert = subcommand({
   ],
   examples: [
     'svd convert svd_xt.safetensors weights/svd-xt --to diffusers',
-    'svd convert weights/svd-xt web/svd-xt --to tfjs --quantize uint8 --shard-size 64MB',
+    'svd convert weights/svd-xt web/svd-xt --to tfjs \\\n  --quantize uint8 --shard-size 64MB',
     'svd convert web/svd-xt svd_xt.safetensors --to original',
   ],
   options: {
@@ -51,7 +52,7 @@ export const convert = subcommand({
       shardSize: {
         value: 'SIZE',
         read: byteCount,
-        help: 'Most bytes of a weight file: a number, also with kB, MB, GB, KiB, MiB or GiB behind it. Default: 10GB for diffusers, 256MiB for tfjs.',
+        help: 'The most bytes of a weight file: a number, also with kB, MB, GB, KiB, MiB or GiB behind it. Default: 10GB for diffusers, 256MiB for tfjs.',
       },
     }),
     ...pick(modelOptions, 'variant', 'config'),

@@ -2,11 +2,16 @@
  * `svd completion`: scripts by which shells complete commands, options, their values and files, made
  * from the tables of options.
  */
-import { subcommands } from './subcommands.ts';
-import { commonOptions, subcommand } from './terminal/command.ts';
+import { either } from '../text/messages.ts';
+import {
+  commonOptions,
+  type Subcommand,
+  type Subcommands,
+  subcommand,
+} from './terminal/command.ts';
 import { UsageError } from './terminal/errors.ts';
 import { wrap } from './terminal/help.ts';
-import { either, flagOf, type Option, type Options } from './terminal/options.ts';
+import { flagOf, type Option, type Options } from './terminal/options.ts';
 
 /** A command, as scripts know it. */
 export interface CompletedCommand {
@@ -20,32 +25,34 @@ export interface CompletedCommand {
 const shells: Record<string, (commands: CompletedCommand[]) => string> = { bash, zsh, fish };
 const shellNames = Object.keys(shells);
 
-export const completion = subcommand({
-  name: 'completion',
-  usage: [shellNames.join('|')],
-  about: [
-    'Prints a script that completes commands, options, their values and files in a shell.',
-    `For bash and zsh, put the line of the example into ~/.bashrc or ~/.zshrc, there after compinit; for fish, save the script.`,
-  ],
-  examples: [
-    'source <(svd completion bash)',
-    'svd completion fish > ~/.config/fish/completions/svd.fish',
-  ],
-  options: {},
-  operands: { choices: shellNames },
-  async run(_, operands) {
-    const [shell] = operands;
-    if (operands.length !== 1 || !shellNames.includes(shell))
-      throw new UsageError(
-        `svd completion takes ${either(shellNames)} but is given "${operands.join(' ')}". See svd completion --help.`,
-      );
-    console.log(completionScript(shell, await completedCommands()));
-    return 0;
-  },
-});
+/** The subcommand that completes `subcommands`. */
+export const completionOf = (subcommands: Subcommands): Subcommand =>
+  subcommand({
+    name: 'completion',
+    usage: [shellNames.join('|')],
+    about: [
+      'Prints a script that completes commands, options, their values and files in a shell.',
+      'For bash and zsh, add the first line of the examples to ~/.bashrc or, after compinit, to ~/.zshrc.',
+    ],
+    examples: [
+      'source <(svd completion bash)',
+      'svd completion fish > ~/.config/fish/completions/svd.fish',
+    ],
+    options: {},
+    operands: { choices: shellNames },
+    async run(_, operands) {
+      const [shell] = operands;
+      if (operands.length !== 1 || !shellNames.includes(shell))
+        throw new UsageError(
+          `svd completion takes ${either(shellNames)} but is given "${operands.join(' ')}". See svd completion --help.`,
+        );
+      console.log(completionScript(shell, await completedCommands(subcommands)));
+      return 0;
+    },
+  });
 
 /** All commands with their tables of options. */
-export async function completedCommands(): Promise<CompletedCommand[]> {
+export async function completedCommands(subcommands: Subcommands): Promise<CompletedCommand[]> {
   const loaded = Object.entries(subcommands).map(
     async ([name, { about, load }]): Promise<CompletedCommand> => {
       const { options, operands } = await load();

@@ -62,23 +62,23 @@ export const requiredModel = {
  */
 export async function folderOf(
   model: string,
-  command: HubCommand,
-  session: Pick<DownloadOptions, 'signal' | 'onProgress'>,
+  { variant, revision, token, cacheDir, localFilesOnly }: HubCommand,
+  session: Pick<DownloadOptions, 'signal' | 'onProgress'> = {},
 ): Promise<string> {
-  const [given] = hubOnly.filter((name) => command[name] !== undefined);
-  if (given !== undefined && (isSingleFile(model) || (await isFolder(model)))) {
+  const options = { variant, revision, token, cacheDir, localFilesOnly };
+  const forHub = hubOnly.find((name) => options[name] !== undefined);
+  if (forHub !== undefined && (isSingleFile(model) || (await isFolder(model)))) {
     throw new UsageError(
-      `--${kebabCase(given)} is for models of the hub, such as org/name, but ${model} is not one.`,
+      `--${kebabCase(forHub)} is for models of the hub, such as org/name, but ${model} is not one.`,
     );
   }
-  const { variant, revision, token, cacheDir, localFilesOnly } = command;
-  return locateModel(model, { variant, revision, token, cacheDir, localFilesOnly, ...session });
+  return locateModel(model, { ...options, ...session });
 }
 
 /** The same for commands that fetch nothing: models of the hub have to be in the cache. */
 export async function cachedFolderOf(model: string, command: HubCommand): Promise<string> {
   const ofHub = isHubId(model) && !isSingleFile(model) && !(await isFolder(model));
-  return folderOf(model, ofHub ? { ...command, localFilesOnly: true } : command, {});
+  return folderOf(model, ofHub ? { ...command, localFilesOnly: true } : command);
 }
 
 /**

@@ -4,16 +4,17 @@
  */
 import { join } from 'node:path';
 import { camelCaseConfig, type OpenOptions, openCheckpoint } from '../checkpoints/index.ts';
+import { atEnd } from './terminal/session.ts';
 import { packageFolder } from './version.ts';
 
-/** The folder of the checkpoint that is taken if none is named. */
+/** The folder of the checkpoint that is used if none is named. */
 export const packagedModel = join(packageFolder, 'weights', 'tiny');
 
-/** What `svd generate` says when it takes that one. */
+/** The note of `svd generate` when it uses that one. */
 export const packagedNote =
-  'without --model, the small model of this package makes the video. For the official one accept its licence on the hub, then give --model stabilityai/stable-video-diffusion-img2vid-xt --variant fp16';
+  'without --model, the small model of this package makes the video. For the official one accept its licence on the hub, then pass --model stabilityai/stable-video-diffusion-img2vid-xt --variant fp16';
 
-/** What a checkpoint was trained for, as far as its configuration tells. */
+/** The size of video that a checkpoint was trained for, as far as its configuration says. */
 export interface TrainedFor {
   /** Side of a square with as many pixels as the training pictures. */
   side?: number;
@@ -23,21 +24,17 @@ export interface TrainedFor {
 /** Reads what the checkpoint `model`, a folder or an original file, was trained for. */
 export async function trainedFor(model: string, options: OpenOptions = {}): Promise<TrainedFor> {
   const files = await openCheckpoint(model, options);
-  const { sampleSize, numFrames } = camelCaseConfig(files.config('unet')) as {
-    sampleSize?: number | number[];
+  await using _files = atEnd(() => files.close());
+  const { sampleSize = 0, numFrames } = camelCaseConfig(files.config('unet')) as {
+    sampleSize?: number | number[] | null;
     numFrames?: number;
   };
   const { blockOutChannels = [] } = camelCaseConfig(files.config('vae')) as {
     blockOutChannels?: number[];
   };
-  await files.close();
-  const side = Math.sqrt(
-    [sampleSize ?? 0, sampleSize ?? 0]
-      .flat()
-      .slice(0, 2)
-      .reduce((a, b) => a * b),
-  ); // of latents
-  return { side: side > 0 ? side * 2 ** (blockOutChannels.length - 1) : undefined, numFrames };
+  const [height, width = height] = [sampleSize ?? 0].flat(); // of latents
+  const side = Math.sqrt(height * width) * 2 ** (blockOutChannels.length - 1);
+  return { side: side > 0 ? side : undefined, numFrames };
 }
 
 /**
@@ -48,15 +45,12 @@ export function unlikeTraining(
   { side, numFrames }: TrainedFor,
   video: { height: number; width: number; numFrames: number },
 ): string | undefined {
-  const far = (ratio: number) => ratio < 0.5 || ratio > 2;
-  const size = side !== undefined && far((video.height * video.width) / side ** 2);
-  const frames = numFrames !== undefined && far(video.numFrames / numFrames);
-  if (!size && !frames) return undefined;
-  const trained = [
-    numFrames && `${numFrames} frames`,
-    side && `about as many pixels as ${Math.round(side)}x${Math.round(side)}`,
-  ]
-    .filter(Boolean)
-    .join(' of ');
+  const far = (now: number, trained?: number) =>
+    trained !== undefined && (now / trained < 0.5 || now / trained > 2);
+  const pixels = side && side ** 2;
+  if (!far(video.height * video.width, pixels) && !far(video.numFrames, numFrames))
+    return undefined;
+  const size = side && `about as many pixels as ${Math.round(side)}x${Math.round(side)}`;
+  const trained = [numFrames && `${numFrames} frames`, size].filter(Boolean).join(' of ');
   return `the checkpoint was trained for ${trained}; ${video.numFrames} frames of ${video.height}x${video.width} may look worse`;
 }

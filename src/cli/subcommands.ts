@@ -1,11 +1,11 @@
 /** The subcommands of `svd`. */
-import type { Subcommand } from './terminal/command.ts';
+import type { Subcommands } from './terminal/command.ts';
 
 /**
- * Subcommands by name. Each is imported only when it is called, and the engine only when it works:
- * that one takes a second to start.
+ * Subcommands by name. Each is imported only when it is called, and TensorFlow.js only when the
+ * command works, because that takes a second to start.
  */
-export const subcommands: Record<string, { about: string; load: () => Promise<Subcommand> }> = {
+export const subcommands: Subcommands = {
   generate: {
     about: 'Make a video from a picture.',
     load: async () => (await import('./generate/command.ts')).generate,
@@ -36,6 +36,6 @@ export const subcommands: Record<string, { about: string; load: () => Promise<Su
   },
   completion: {
     about: 'Print a script that completes commands in a shell.',
-    load: async () => (await import('./completion.ts')).completion,
+    load: async () => (await import('./completion.ts')).completionOf(subcommands),
   },
 };

@@ -2,10 +2,9 @@
  * Choices and defaults of a sampling call. They stand apart from what uses them, so that the command
  * line can show them without loading TensorFlow.js.
  */
-import type { OutputType } from './types.ts';
 
 /** The forms that a result can have. */
-export const outputTypes: readonly OutputType[] = ['image', 'array', 'tensor', 'latent'];
+export const outputTypes = ['image', 'array', 'tensor', 'latent'] as const;
 
 /** What `generate` takes where an option is not given; `numFrames` and others depend on the model. */
 export const callDefaults = {

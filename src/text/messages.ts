@@ -10,3 +10,7 @@ export const firstLineOf = (error: unknown): string => messageOf(error).split('\
 /** A number of things: `1 frame`, `25 frames`. */
 export const counted = (count: number, noun: string): string =>
   `${count} ${noun}${count === 1 ? '' : 's'}`;
+
+/** Names to choose from: `a, b or c`. */
+export const either = (names: readonly string[]): string =>
+  `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;

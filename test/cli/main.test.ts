@@ -19,12 +19,16 @@ describe('svd', () => {
   ];
 
   it('shows its help and its version', async () => {
-    const [help, short, shown] = await Promise.all([svd('--help'), svd('-h'), svd('--version')]);
+    const [help, short, word, shown, letter] = await Promise.all(
+      ['--help', '-h', 'help', '--version', '-V'].map((arg) => svd(arg)),
+    );
     expect(help).to.include({ code: 0, stderr: '' });
     expect(help.stdout).to.match(/^Usage: svd COMMAND/);
     for (const name of [...names, '--debug', '130']) expect(help.stdout).to.contain(name);
     expect(short).to.deep.equal(help);
+    expect(word).to.deep.equal(help);
     expect(shown).to.deep.equal({ code: 0, stdout: `${version}\n`, stderr: '' });
+    expect(letter).to.deep.equal(shown);
   });
 
   it('shows the help of each command', async () => {
@@ -34,6 +38,16 @@ describe('svd', () => {
       expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
       expect(stdout).to.match(new RegExp(`^Usage: svd ${names[i]} `));
     }
+  });
+
+  it('shows the help of a command for svd help, -h, and beside wrong options', async () => {
+    const [help, ...others] = await Promise.all([
+      svd('setup', '--help'),
+      svd('help', 'setup'),
+      svd('setup', '-h'),
+      svd('setup', 'nonsense', '--gpu', '--wrong', '--help'),
+    ]);
+    for (const other of others) expect(other).to.deep.equal(help);
   });
 
   it('refuses wrong usage with exit code 2 and one sentence', async () => {
@@ -46,6 +60,15 @@ describe('svd', () => {
       [
         ['--colour'],
         `svd: there is no command "--colour". The commands are ${names.join(', ')}.\n`,
+      ],
+      [
+        ['help', 'genrate'],
+        `svd: there is no command "genrate". Did you mean svd generate? The commands are ${names.join(', ')}.\n`,
+      ],
+      [['backends', 'wasm'], 'svd: svd backends takes options only but is given "wasm".\n'],
+      [
+        ['generate', 'a.png', '--ouput', 'o.mp4'],
+        'svd: there is no option --ouput. Did you mean --output?\n',
       ],
       [
         ['generate'],

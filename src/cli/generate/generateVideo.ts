@@ -1,9 +1,9 @@
-/** The work of `svd generate`, from checking its output to writing it. */
+/** The work of `svd generate`, from the check of its output to the writing. */
 import { randomInt } from 'node:crypto';
 import { type BackendReport, useBackend } from '../../backends/index.ts';
 import { isSingleFile } from '../../checkpoints/diffusers/names.ts';
 import { type CheckpointIdentity, identifyCheckpoint } from '../../checkpoints/index.ts';
-import { outputFormat } from '../../media/output.ts';
+import { checkOutput, outputFormat } from '../../media/output.ts';
 import type { OffloadMode } from '../../memory/estimate.ts';
 import type { MemoryPlan } from '../../memory/plan.ts';
 import type { MemorySettings } from '../../memory/stages.ts';
@@ -20,12 +20,12 @@ import { partOf } from '../terminal/options.ts';
 import { atEnd, type Session } from '../terminal/session.ts';
 import { type Inputs, readInputs } from './inputs.ts';
 import { type GenerateCommand, generateOptions } from './options.ts';
-import { checkOutputs, outputPaths, type Result, writeResult, writeTensors } from './outputs.ts';
+import { outputPaths, type Result, writeResult, writeTensors } from './outputs.ts';
 import { Profile, type ProfileLine } from './profile.ts';
 import { StageRecorder } from './stages.ts';
 import { type StoredSettings, storedSettings } from './storedSettings.ts';
 
-/** What `--json` prints. */
+/** The report that `--json` prints. */
 export interface Report {
   /** Paths of the files and folders written. */
   output: string[];
@@ -35,13 +35,13 @@ export interface Report {
   timings: Record<string, number>;
   /** The most memory that the process has had, without that of a graphics card. */
   peakMemoryBytes: number;
-  /** What was expected of memory, and how the call ran so that it fits. */
+  /** The memory that was expected, and how the call ran so that it fits. */
   memory: {
     /** The expected peak of the process. */
     predictedBytes: number;
     /** The expected peak of WebAssembly's heap or of the graphics card. */
     deviceBytes?: number;
-    /** What saves memory and costs time or changes a little, in words. */
+    /** Choices that save memory and cost time or change a little, in words. */
     choices: string[];
   } & MemorySettings & { offload: OffloadMode };
   /** Time per block, if asked for. */
@@ -63,7 +63,7 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   using inputs = await unlessAborted(readInputs(command.images, command.latents), signal);
   const videos = inputs.pictures * command.numVideosPerPrompt;
   const paths = outputPaths(command.output, videos);
-  await checkOutputs(command.dump === undefined ? paths : [...paths, command.dump]);
+  for (const path of [...paths, command.dump ?? []].flat()) await checkOutput(path);
   const seeds = seedsFor(command, videos);
   if (command.seeds.length === 0) note(`the seed is ${seeds[0]}`);
 
@@ -117,27 +117,19 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   };
 }
 
-/** The checkpoint of a call, and the size of the video. */
-interface Model {
-  /** Its folder, or the file that it is. */
-  path: string;
-  /** How to open it if it is an original file. */
-  single: ReturnType<typeof singleFileOptions>;
-  trained: Awaited<ReturnType<typeof trainedFor>>;
-  height: number;
-  width: number;
-}
+type Model = Awaited<ReturnType<typeof findModel>>;
 
-/** Finds the checkpoint, bringing it into the cache first if it is of the hub. */
-async function findModel(
-  command: GenerateCommand,
-  { signal, progress, note }: Session,
-): Promise<Model> {
-  if (command.model === undefined) note(packagedNote);
+/**
+ * Finds the checkpoint, which it brings into the cache first if it is of the hub, and the size of the
+ * video.
+ */
+async function findModel(command: GenerateCommand, { signal, progress, note }: Session) {
+  const { model } = command;
+  if (model === undefined) note(packagedNote);
   const path =
-    command.model === undefined
+    model === undefined
       ? packagedModel
-      : await folderOf(command.model, command, { signal, onProgress: progress.update });
+      : await folderOf(model, command, { signal, onProgress: progress.update });
   const single = singleFileOptions(path, command);
   const trained = await trainedFor(path, single);
   const height = command.height ?? trained.side ?? callDefaults.height;

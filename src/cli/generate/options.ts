@@ -7,9 +7,10 @@ import { outputEndings } from '../../media/output.ts';
 import type { OffloadMode } from '../../memory/estimate.ts';
 import { computeDtypes, formulationSets } from '../../ops/choices.ts';
 import { callDefaults, outputTypes } from '../../pipelines/defaults.ts';
+import { either } from '../../text/messages.ts';
 import { modelOptions } from '../hubModel.ts';
 import { jsonOption, quietOption } from '../terminal/command.ts';
-import { either, group, type PartOf, type Values } from '../terminal/options.ts';
+import { group, type PartOf, type Values } from '../terminal/options.ts';
 import {
   type Reader,
   realNumber,
@@ -18,9 +19,10 @@ import {
   wholeNumber,
 } from '../terminal/values.ts';
 
-const atLeastOne = wholeNumber({ min: 1 });
-const notNegative = realNumber({ min: 0 });
-const pixels = wholeNumber({ min: 8, max: 8192, multipleOf: 8 });
+const count = { value: 'N', read: wholeNumber({ min: 1 }) } as const;
+const pixels = { value: 'N', read: wholeNumber({ min: 8, max: 8192, multipleOf: 8 }) } as const;
+const amount = { value: 'X', read: realNumber({ min: 0 }) } as const;
+const tensors = { value: 'FILE', files: ['.safetensors'], read: tensorFile } as const;
 const gibibytes: Reader<number> = (text, flag) =>
   Math.round(realNumber({ min: 0.1 })(text, flag) * 2 ** 30);
 
@@ -53,9 +55,7 @@ export const generateOptions = {
       help: 'The file to write: .mp4, .webp, .gif, a folder for PNG pictures (ends with /), or .safetensors with the float32 tensors frames [B,F,H,W,3] in [0,1] and latents [B,F,4,h,w]. Several videos get -0, -1, ... before the ending, except in .safetensors.',
     },
     dump: {
-      value: 'FILE',
-      files: ['.safetensors'],
-      read: tensorFile,
+      ...tensors,
       help: "Also write the tensors of every stage, in diffusers' axis order, into this .safetensors file.",
     },
   }),
@@ -67,27 +67,22 @@ export const generateOptions = {
       help: `${either(outputTypes)}. latent leaves out decoding and writes only the latents, into .safetensors; the others mean the same in a file.`,
     },
     latents: {
-      value: 'FILE',
-      files: ['.safetensors'],
-      read: tensorFile,
+      ...tensors,
       help: 'A .safetensors file whose tensor latents [B,F,4,h,w] is the start noise, of unit variance. Default: noise drawn by the seed.',
     },
   }),
   ...whichModel,
   ...group('Video', 'call', {
     height: {
-      value: 'N',
-      read: pixels,
+      ...pixels,
       help: `Height in pixels, 8 to 8192, divisible by 8. Default: ${callDefaults.height}; 64 without --model.`,
     },
     width: {
-      value: 'N',
-      read: pixels,
+      ...pixels,
       help: `Width in pixels, 8 to 8192, divisible by 8. Default: ${callDefaults.width}; 64 without --model.`,
     },
     numFrames: {
-      value: 'N',
-      read: atLeastOne,
+      ...count,
       help: 'Frames of the video, 1 or more. Default: as many as the checkpoint was trained on.',
     },
     fps: {
@@ -103,22 +98,19 @@ export const generateOptions = {
       help: 'Amount of motion, 0 or more; 0 to 255 in training.',
     },
     noiseAugStrength: {
-      value: 'X',
-      read: notNegative,
+      ...amount,
       default: callDefaults.noiseAugStrength,
       help: 'Noise added to the picture, as a standard deviation, 0 or more: more noise, less likeness, more motion.',
     },
     numVideosPerPrompt: {
-      value: 'N',
-      read: atLeastOne,
+      ...count,
       default: callDefaults.numVideosPerPrompt,
       help: 'Videos per picture, 1 or more.',
     },
   }),
   ...group('Sampling', 'call', {
     numInferenceSteps: {
-      value: 'N',
-      read: atLeastOne,
+      ...count,
       default: callDefaults.numInferenceSteps,
       help: 'Sampling steps, 1 or more.',
     },
@@ -128,16 +120,14 @@ export const generateOptions = {
       help: 'Noise levels of your own instead of steps: descending, the terminal level (0) last, 2 or more.',
     },
     minGuidanceScale: {
-      value: 'X',
-      read: notNegative,
+      ...amount,
       default: callDefaults.minGuidanceScale,
       help: 'Guidance of the first frame, 0 or more.',
     },
     maxGuidanceScale: {
-      value: 'X',
-      read: notNegative,
+      ...amount,
       default: callDefaults.maxGuidanceScale,
-      help: 'Guidance of the last frame, 0 or more. If both are 1 or less, guidance is off and the work is half.',
+      help: 'Guidance of the last frame, 0 or more. If both are 1 or less, guidance is off, which halves the work.',
     },
     seeds: {
       flag: 'seed',
@@ -163,7 +153,7 @@ export const generateOptions = {
       value: 'TYPE',
       choices: computeDtypes,
       default: 'float32',
-      help: 'Type that products and convolutions compute in, whatever the files hold: float32, or on the tensorflow backend float16 or bfloat16. All else is float32.',
+      help: 'Type that products and convolutions compute in, whatever the files hold: float32, or on the tensorflow backend float16 or bfloat16. Everything else is float32.',
     },
     tf32: {
       help: 'Let an NVIDIA card round the inputs of float32 products to TensorFloat-32: faster and less exact.',
@@ -186,8 +176,7 @@ export const generateOptions = {
       help: 'fastest runs each operation in the form that is fastest on its device; plain runs the plain form of all, for comparisons; gpu runs on a processor, with the tensorflow backend, the forms for a graphics card.',
     },
     forwardChunking: {
-      value: 'N',
-      read: atLeastOne,
+      ...count,
       help: 'Let the feed-forward layers work on N frames at a time, a divisor of the frames: less memory, same result. Default: all where they fit.',
     },
   }),
@@ -199,8 +188,7 @@ export const generateOptions = {
       help: 'yes runs both halves of guidance through the UNet as one batch; no runs one after the other, which takes less memory and longer. Default: yes where it fits.',
     },
     decodeChunkSize: {
-      value: 'N',
-      read: atLeastOne,
+      ...count,
       help: 'Frames decoded together, 1 or more. Fewer take less memory and may flicker at the seams. Default: as many as fit.',
     },
   }),
@@ -208,7 +196,7 @@ export const generateOptions = {
     memory: {
       value: 'GIB',
       read: gibibytes,
-      help: 'Memory to count on, in GiB. What does not fit into it is refused before the work. Default: all that the machine has free.',
+      help: 'Memory that the process may use, in GiB. A call that does not fit is refused before the work. Default: all that the machine has free.',
     },
   }),
   ...group('Reporting', 'report', {

@@ -1,11 +1,11 @@
-/** Writes what a run of `svd generate` gives: videos with their settings, or tensors. */
+/** Writes the result of `svd generate`: videos with their settings, or tensors. */
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, extname, join } from 'node:path';
-import { type TensorToWrite, writeSafetensors } from '../../checkpoints/safetensors/writer.ts';
+import { writeSafetensors } from '../../checkpoints/safetensors/writer.ts';
 import { exportToVideo } from '../../media/exportVideo.ts';
 import type { RgbImage } from '../../media/image.ts';
-import { checkOutput, outputFormat } from '../../media/output.ts';
+import { outputFormat } from '../../media/output.ts';
 import type { FloatArray } from '../../pipelines/types.ts';
 import { messageOf } from '../../text/messages.ts';
 import { asTexts, diffusersArguments, type StoredSettings } from './storedSettings.ts';
@@ -25,13 +25,8 @@ function numbered(output: string, index: number): string {
   return `${output.slice(0, output.length - ending.length)}-${index}${ending}`;
 }
 
-/** Checks that everything can be written. @throws Error with one sentence if not. */
-export async function checkOutputs(paths: string[]): Promise<void> {
-  for (const path of paths) await checkOutput(path);
-}
-
 /**
- * Writes a result to `paths` and gives them. If that fails, for example because the disk is full,
+ * Writes a result to `paths` and returns them. If that fails, for example because the disk is full,
  * the result goes into the system's folder for temporary files instead, so that the work is not
  * lost.
  * @throws Error that says what failed, and where the result is.
@@ -49,15 +44,13 @@ export async function writeResult(
   } catch (error) {
     signal.throwIfAborted();
     const folder = await mkdtemp(join(tmpdir(), 'svd-'));
-    const spare = paths.map(
-      (path) => join(folder, basename(path)) + (path.endsWith('/') ? '/' : ''),
-    );
+    const ending = (path: string) => (path.endsWith('/') ? '/' : '');
+    const spare = paths.map((path) => join(folder, basename(path)) + ending(path));
     await write(result, spare, settings, signal).catch(() => {
       throw error;
     });
-    throw new Error(`${messageOf(error)} The result is in ${spare.join(', ')} instead.`, {
-      cause: error,
-    });
+    const message = `${messageOf(error)} The result is in ${spare.join(', ')} instead.`;
+    throw new Error(message, { cause: error });
   }
 }
 
@@ -81,9 +74,8 @@ export async function writeTensors(
   path: string,
   settings: StoredSettings,
 ): Promise<void> {
-  const entries = Object.entries(tensors).map(([name, tensor]): [string, TensorToWrite] => [
-    name,
-    { dtype: 'F32', ...tensor },
+  const entries = Object.entries(tensors).map(([name, { data, shape }]) => [
+    ...[name, { dtype: 'F32', data, shape }],
   ]);
   const metadata = {
     format: 'pt',

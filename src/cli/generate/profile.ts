@@ -1,4 +1,5 @@
 /** Measures the time of a run by blocks of the models: `--profile`. */
+import { alignColumns } from '../terminal/help.ts';
 import { inSeconds, Stopwatch } from '../terminal/stopwatch.ts';
 
 /** One line of a profile. */
@@ -42,23 +43,12 @@ const nameOf = (path: string) => path.replace(/(encoder\.layers)\.\d+$/, '$1');
 
 /** A table for people, with a warning where the times are not those of the computation. */
 export function formatProfile(lines: ProfileLine[], backend: string): string {
-  const seconds = lines.reduce((sum, line) => sum + line.seconds, 0);
-  const calls = lines.reduce((sum, line) => sum + line.calls, 0);
-  const width = Math.max(...lines.map(({ block }) => block.length), 'block'.length);
-  const row = (block: string, ...cells: string[]) =>
-    [block.padEnd(width), ...cells.map((cell) => cell.padStart(9))].join('  ');
-  const line = (entry: ProfileLine) =>
-    row(
-      entry.block,
-      entry.seconds.toFixed(3),
-      `${(100 * entry.share).toFixed(1)} %`,
-      `${entry.calls}`,
-    );
-  const table = [
-    row('block', 'seconds', 'share', 'calls'),
-    ...lines.map(line),
-    line({ block: 'all', calls, seconds, share: 1 }),
-  ];
+  const sum = (name: 'seconds' | 'calls') => lines.reduce((total, line) => total + line[name], 0);
+  const all = { block: 'all', calls: sum('calls'), seconds: sum('seconds'), share: 1 };
+  const rows = [...lines, all].map(({ block, seconds, share, calls }) => [
+    ...[block, seconds.toFixed(3), `${(100 * share).toFixed(1)} %`, `${calls}`],
+  ]);
+  const table = alignColumns([['block', 'seconds', 'share', 'calls'], ...rows], true);
   // On graphics cards, operations are only queued until something waits for a result.
   if (backend === 'webgpu')
     table.push(

@@ -2,9 +2,9 @@
 import { type OutputFormat, outputFormat } from '../../media/output.ts';
 import { callDefaults } from '../../pipelines/defaults.ts';
 import { messageOf } from '../../text/messages.ts';
-import { readArguments } from '../terminal/arguments.ts';
+import { readArguments, readValues } from '../terminal/arguments.ts';
 import { UsageError } from '../terminal/errors.ts';
-import { readValues, type Values } from '../terminal/options.ts';
+import type { Values } from '../terminal/options.ts';
 import { type GenerateCommand, type GenerateOptions, generateOptions } from './options.ts';
 
 /**

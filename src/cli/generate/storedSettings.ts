@@ -10,7 +10,7 @@ import {
   storedParts,
 } from './options.ts';
 
-/** What a run adds to the options that it was called with. */
+/** Settings that are known only once the call has run. */
 export interface KnownByRun {
   height: number;
   width: number;
@@ -49,9 +49,12 @@ export function storedSettings(
  * The arguments of the call by diffusers' names, for files of stage tensors, which diffusers' own
  * can be compared with. `seeds` and `images` stand for its generators and pictures.
  */
-export function diffusersArguments(settings: StoredSettings): Record<string, unknown> {
+export function diffusersArguments(
+  settings: StoredSettings,
+  options = generateOptions,
+): Record<string, unknown> {
   // diffusers has other output types.
-  const { outputType, ...call } = partOf(settings, generateOptions, 'call');
+  const { outputType, ...call } = partOf(settings, options, 'call');
   const named = Object.entries({ images: settings.images, ...call });
   return Object.fromEntries(named.map(([name, value]) => [snakeCase(name), value]));
 }

@@ -2,7 +2,8 @@
 import { Command, type CommanderError, Option as CommanderOption } from 'commander';
 import { didYouMean } from '../../text/nearest.ts';
 import { UsageError } from './errors.ts';
-import { flagOf, type Options } from './options.ts';
+import { flagOf, type Options, type Values } from './options.ts';
+import { oneOf } from './values.ts';
 
 export type { Options };
 
@@ -37,7 +38,7 @@ export function addOptions(command: Command, options: Options): () => Arguments 
     });
   for (const [name, option] of Object.entries(options)) {
     const short = option.short === undefined ? '' : `-${option.short}, `;
-    // Optional for commander, which then leaves the next option alone: a missing value is ''.
+    // Optional for commander, so that it does not take the next option for the value.
     const value = option.value === undefined ? '' : ' [value]';
     const collect = (text: string) => given.set(name, [...(given.get(name) ?? []), text]);
     command.addOption(
@@ -74,6 +75,35 @@ export function readArguments(args: string[], options: Options): Arguments {
   const given = addOptions(command, options);
   command.parse(args, { from: 'user' });
   return given();
+}
+
+/**
+ * Reads the values of all options.
+ * @throws UsageError if a value is not allowed, or a required option of `command` is missing.
+ */
+export function readValues<O extends Options>(
+  given: Arguments,
+  options: O,
+  command: string,
+): Values<O> {
+  const values = Object.entries(options).map(([name, option]) => {
+    const flag = flagOf(name, option);
+    const { value, choices, read = (text: string) => text, required, many } = option;
+    if (value === undefined) {
+      return [name, given.has(name) || ('default' in option ? option.default : false)];
+    }
+    const all = given.values(name).map((text) => {
+      if (choices) oneOf(choices)(text, flag);
+      return read(text, flag);
+    });
+    if (many) return [name, all];
+    if (all.length === 0 && required !== undefined)
+      throw new UsageError(
+        `--${flag} ${value} is required: ${required}. See svd ${command} --help.`,
+      );
+    return [name, all.length > 0 ? all[0] : option.default];
+  });
+  return Object.fromEntries(values);
 }
 
 function unknownOption({ message }: CommanderError, flags: Map<string, unknown>): UsageError {

@@ -1,16 +1,16 @@
 /** The frame of a subcommand: its table of options, its help, and its run. */
 import { Command } from 'commander';
-import { addOptions } from './arguments.ts';
+import { addOptions, readValues } from './arguments.ts';
 import { UsageError } from './errors.ts';
 import { formatHelp } from './help.ts';
-import { type Option, type Options, readValues, type Values } from './options.ts';
+import type { Option, Options, Values } from './options.ts';
 
 /** A subcommand. */
 export interface Subcommand {
   name: string;
   /** Lines that show how to call it, without `svd` and its name. */
   usage: string[];
-  /** What it does, as paragraphs. */
+  /** Paragraphs that say what it does. */
   about: string[];
   /** Complete command lines, one line or several each. */
   examples?: string[];
@@ -24,6 +24,9 @@ export interface Subcommand {
    */
   run(values: object, operands: string[]): Promise<number>;
 }
+
+/** Subcommands by name, each with a line for the help of `svd`. They are loaded when needed. */
+export type Subcommands = Record<string, { about: string; load: () => Promise<Subcommand> }>;
 
 /** A subcommand whose `run` is called with the types that its table of options says. */
 export const subcommand = <const O extends Options>(
@@ -52,12 +55,12 @@ export const commonOptions: Options = {
 /** The help text of a subcommand. */
 export function helpOf({ name, usage, about, options, examples }: Subcommand): string {
   const groups: Record<string, Options> = {};
-  let heading = 'Options';
   for (const [key, option] of Object.entries(options)) {
-    heading = option.heading ?? heading;
+    const heading = option.heading ?? 'Options';
     groups[heading] = { ...groups[heading], [key]: option };
   }
-  groups[heading] = { ...groups[heading], ...commonOptions };
+  const last = Object.keys(groups).at(-1) ?? 'Options';
+  groups[last] = { ...groups[last], ...commonOptions };
   const calls = usage.map((line) => `svd ${name} ${line}`);
   return formatHelp({ usage: calls, about, groups, examples });
 }

@@ -1,9 +1,6 @@
-/**
- * How a command ends other than well: the errors that have an exit code of their own. All others
- * exit with 1.
- */
+/** Errors with exit codes of their own. All others exit with 1. */
 
-/** Something that the arguments alone show to be wrong: exit code 2. */
+/** The arguments are wrong: exit code 2. */
 export class UsageError extends Error {
   override name = 'UsageError';
 }

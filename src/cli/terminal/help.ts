@@ -10,7 +10,7 @@ const INDENT = 29;
 export interface HelpText {
   /** Lines that show how to call the command. */
   usage: string[];
-  /** What it does, as paragraphs. */
+  /** Paragraphs that say what it does. */
   about: string[];
   /** Options or other names with their explanations, by heading. */
   groups: Record<string, Options | Record<string, string>>;
@@ -44,7 +44,7 @@ function labelOf(name: string, option: Option): string {
   return `${short}--${flagOf(name, option)}${value}`;
 }
 
-/** What an option does, and its default. */
+/** The help of an option with its default. */
 function explanation({ help, default: value, required }: Option): string {
   if (required !== undefined) return `${help} Required.`;
   return value === undefined ? help : `${help} Default: ${value}.`;
@@ -71,4 +71,12 @@ export function wrap(text: string, width: number): string[] {
     else lines.push(word);
   }
   return lines;
+}
+
+/** Rows of cells as lines with aligned columns; from the second on to the right if `right`. */
+export function alignColumns(rows: string[][], right = false): string[] {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  const aligned = (cell: string, column: number) =>
+    right && column > 0 ? cell.padStart(widths[column]) : cell.padEnd(widths[column]);
+  return rows.map((row) => row.map(aligned).join('  ').trimEnd());
 }

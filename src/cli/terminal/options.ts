@@ -3,15 +3,13 @@
  * its default, and what it is for. Parsing, types, help and completion follow from it.
  */
 import { kebabCase } from '../../text/cases.ts';
-import type { Arguments } from './arguments.ts';
-import { UsageError } from './errors.ts';
-import { oneOf, type Reader } from './values.ts';
+import type { Reader } from './values.ts';
 
 /** One option of a command. */
 export interface Option {
-  /** What help calls its value, such as `N`. An option without one is a switch. */
+  /** The name of its value in the help, such as `N`. An option without one is a switch. */
   value?: string;
-  /** What it does, with unit and range. The default follows by itself. */
+  /** Sentences that say what it does, with unit and range. The default is added to them. */
   help: string;
   /** It may be passed several times. */
   many?: boolean;
@@ -27,11 +25,11 @@ export interface Option {
   read?: Reader<unknown>;
   /** Its value where it is not passed. */
   default?: unknown;
-  /** What it is, if the command cannot do without it. */
+  /** The command needs it: a few words that say what it is. */
   required?: string;
   /** The heading that help shows it under. Default: Options. */
   heading?: string;
-  /** What it is for. Each command that sorts its options by this has names of its own. */
+  /** Its purpose, for commands that sort their options by it. */
   part?: string;
 }
 
@@ -57,17 +55,17 @@ export type ValueOf<O> = O extends { value: string }
 
 type Optional<O> = { [K in keyof O]: undefined extends ValueOf<O[K]> ? K : never }[keyof O];
 
-/** The values of a table of options. What was not passed and has no default is undefined. */
+/** The values of a table of options. An option that is not passed and has no default is undefined. */
 export type Values<O> = { [K in Exclude<keyof O, Optional<O>>]: ValueOf<O[K]> } & {
   [K in Optional<O>]?: ValueOf<O[K]>;
 };
 
-/** The values of those options that are for one of the parts `P`. */
+/** The values of the options of some parts. */
 export type PartOf<O, P extends string> = Values<{
   [K in keyof O as O[K] extends { part: P } ? K : never]: O[K];
 }>;
 
-/** Puts options under a heading of the help and notes what they are for. */
+/** Puts options under a heading of the help and sets their part. */
 export function group<const O extends Options, const P extends string>(
   heading: string,
   part: P,
@@ -84,7 +82,7 @@ export function group<const O extends Options, const P extends string>(
 export const pick = <O extends object, K extends keyof O>(table: O, ...names: K[]): Pick<O, K> =>
   Object.fromEntries(names.map((name) => [name, table[name]])) as Pick<O, K>;
 
-/** The values of those options that are for one of `parts`. */
+/** Picks the values of the options of some parts. */
 export function partOf<O extends Options, P extends string>(
   values: Partial<Values<NoInfer<O>>>,
   options: O,
@@ -97,36 +95,3 @@ export function partOf<O extends Options, P extends string>(
 
 /** The name of an option on the command line, without dashes. */
 export const flagOf = (name: string, { flag }: Option): string => flag ?? kebabCase(name);
-
-/** Names as in a sentence: `a, b or c`. */
-export const either = (names: readonly string[]): string =>
-  `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
-
-/**
- * Reads the values of all options.
- * @throws UsageError if a value is not allowed, or a required option of `command` is missing.
- */
-export function readValues<O extends Options>(
-  given: Arguments,
-  options: O,
-  command: string,
-): Values<O> {
-  const values = Object.entries(options).map(([name, option]) => {
-    const flag = flagOf(name, option);
-    const { value, choices, read = (text: string) => text, required, many } = option;
-    if (value === undefined) {
-      return [name, given.has(name) || ('default' in option ? option.default : false)];
-    }
-    const all = given.values(name).map((text) => {
-      if (choices) oneOf(choices)(text, flag);
-      return read(text, flag);
-    });
-    if (many) return [name, all];
-    if (all.length === 0 && required !== undefined)
-      throw new UsageError(
-        `--${flag} ${value} is required: ${required}. See svd ${command} --help.`,
-      );
-    return [name, all.length > 0 ? all[0] : option.default];
-  });
-  return Object.fromEntries(values);
-}

@@ -35,7 +35,7 @@ export class ProgressLine {
     this.stageStart = this.stopwatch.lastTime;
   }
 
-  /** Takes note of what is done and shows it. */
+  /** Measures and shows what is done. */
   update = ({ stage, step, steps }: StageProgress): void => {
     const before = this.stopwatch.lastTime;
     // A report that a stage begins ends the work of the one before.

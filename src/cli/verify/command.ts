@@ -1,5 +1,6 @@
 /** `svd verify`: replays what diffusers computed, and compares every stage. */
 import { subcommand } from '../terminal/command.ts';
+import { alignColumns } from '../terminal/help.ts';
 import { runSession } from '../terminal/session.ts';
 import { version } from '../version.ts';
 import type { BackendResult } from './backends.ts';
@@ -13,7 +14,7 @@ export const verify = subcommand({
     'Exit code 0: all within tolerance. 1: a stage is not, or the comparison failed.',
   ],
   examples: [
-    'python node_modules/stable-video-diffusion-tfjs/dist/src/verification/dump_reference.py \\\n  rocket.jpg --model svd-xt --output reference.safetensors --height 320 --width 576 --num-frames 14 --decode-chunk-size 4',
+    'python node_modules/stable-video-diffusion-tfjs/dist/src/verification/dump_reference.py \\\n  rocket.jpg --model svd-xt --output reference.safetensors \\\n  --height 320 --width 576 --num-frames 14 --decode-chunk-size 4',
     'svd verify --model svd-xt --reference reference.safetensors --backend all',
   ],
   options: verifyOptions,
@@ -33,42 +34,27 @@ export const verify = subcommand({
 /** The results on one backend as a table whose first broken line is marked. */
 function table({ backend, device, version, problem, stages = [] }: BackendResult): string {
   if (problem !== undefined) return `${backend}: ${problem}`;
-  const header = ['stage', 'shape', 'max abs', 'relative L2', 'cosine', '8-bit equal', 'verdict'];
-  const firstBroken = stages.findIndex(({ within }) => !within);
-  const lines = stages.map(({ stage, tolerance, within, comparison, problem: why }, i) => {
-    const verdict = within
-      ? `within ${tolerance.toExponential()}`
-      : `ABOVE ${tolerance.toExponential()}${i === firstBroken ? '  <- the first' : ''}`;
-    if (!comparison)
-      return [stage, '', '', '', '', '', `${why}${i === firstBroken ? '  <- the first' : ''}`];
+  const broken = stages.filter(({ within }) => !within);
+  const rows = stages.map((result) => {
+    const { stage, tolerance, within, comparison, problem } = result;
+    const mark = result === broken[0] ? '  <- the first' : '';
+    if (!comparison) return [stage, '', '', '', '', '', `${problem}${mark}`];
     const { shape, maxAbs, relativeL2, cosine, equalBytes, largestByteDifference } = comparison;
-    const bytes =
-      stage === 'frames' ? `${(100 * equalBytes).toFixed(3)} % (${largestByteDifference})` : '';
+    const bytes = `${(100 * equalBytes).toFixed(3)} % (${largestByteDifference})`;
     return [
-      stage,
-      `[${shape}]`,
-      maxAbs.toExponential(1),
-      relativeL2.toExponential(1),
-      cosine.toFixed(9),
-      bytes,
-      verdict,
+      ...[stage, `[${shape}]`, maxAbs.toExponential(1), relativeL2.toExponential(1)],
+      ...[cosine.toFixed(9), stage === 'frames' ? bytes : ''],
+      `${within ? 'within' : 'ABOVE'} ${tolerance.toExponential()}${mark}`,
     ];
   });
-  const widths = header.map((_, column) =>
-    Math.max(...[header, ...lines].map((line) => line[column]!.length)),
-  );
-  const text = [header, ...lines].map((line) =>
-    line
-      .map((cell, column) => cell.padEnd(widths[column]!))
-      .join('  ')
-      .trimEnd(),
-  );
-  const broken = stages.filter(({ within }) => !within).length;
+  const header = ['stage', 'shape', 'max abs', 'relative L2', 'cosine', '8-bit equal', 'verdict'];
   const summary =
-    broken === 0
+    broken.length === 0
       ? 'All within tolerance.'
-      : `${broken} of ${stages.length} above tolerance, first ${stages[firstBroken]!.stage}.`;
-  return [`${backend} ${version ?? ''} on ${device ?? 'this machine'}`, ...text, summary].join(
-    '\n',
-  );
+      : `${broken.length} of ${stages.length} above tolerance, first ${broken[0].stage}.`;
+  return [
+    `${backend} ${version ?? ''} on ${device ?? 'this machine'}`,
+    ...alignColumns([header, ...rows]),
+    summary,
+  ].join('\n');
 }

@@ -1,9 +1,11 @@
 /** The options of `svd verify`. */
+
+import { either } from '../../text/messages.ts';
 import type { VerifyOptions } from '../../verification/verify.ts';
 import { generateOptions } from '../generate/options.ts';
 import { modelOptions, requiredModel } from '../hubModel.ts';
 import { jsonOption, quietOption } from '../terminal/command.ts';
-import { either, group, pick, type Values } from '../terminal/options.ts';
+import { group, pick, type Values } from '../terminal/options.ts';
 
 const backends = [...generateOptions.backend.choices, 'all'] as const;
 const stageInputs = ['own', 'reference'] as const satisfies VerifyOptions['stageInputs'][];
@@ -35,7 +37,7 @@ export const verifyOptions = {
   }),
   ...pick(generateOptions, 'threads', 'formulation', 'offload'),
   ...group('Reporting', 'report', {
-    ...jsonOption(", with the versions of all and the checkpoint's hashes"),
+    ...jsonOption(", with all versions and the checkpoint's hashes"),
     ...quietOption,
   }),
 };

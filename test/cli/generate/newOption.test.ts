@@ -1,0 +1,61 @@
+/** A new option of `svd generate` is one entry of its table. */
+import { expect } from 'chai';
+import { completionScript } from '../../../src/cli/completion.ts';
+import { generate } from '../../../src/cli/generate/command.ts';
+import { generateOptions } from '../../../src/cli/generate/options.ts';
+import { readGenerateCommand } from '../../../src/cli/generate/readCommand.ts';
+import { diffusersArguments, storedSettings } from '../../../src/cli/generate/storedSettings.ts';
+import { helpOf } from '../../../src/cli/terminal/command.ts';
+import { UsageError } from '../../../src/cli/terminal/errors.ts';
+import { group, partOf } from '../../../src/cli/terminal/options.ts';
+
+describe('one more entry in the table of svd generate', () => {
+  const options = {
+    ...generateOptions,
+    ...group('Sampling', 'call', {
+      noiseColour: {
+        value: 'NAME',
+        choices: ['white', 'blue'],
+        default: 'white',
+        help: 'Colour of the noise: white or blue.',
+      },
+    }),
+  };
+  const needed = ['a.png', '--output', 'o.mp4'];
+  const known = {
+    ...{ height: 8, width: 8, numFrames: 1, decodeChunkSize: 1, seeds: [1] },
+    ...({ backend: 'cpu', offload: 'none' } as const),
+  };
+
+  it('is read, with its default and its refusals', () => {
+    const read = (...args: string[]) => readGenerateCommand([...needed, ...args], options);
+    expect(read()).to.include({ noiseColour: 'white' });
+    expect(read('--noise-colour', 'blue')).to.include({ noiseColour: 'blue' });
+    expect(() => read('--noise-colour', 'bleu')).to.throw(
+      UsageError,
+      '--noise-colour has to be one of white, blue but is "bleu". Did you mean blue?',
+    );
+    expect(() => read('--noise-color=blue')).to.throw(UsageError, 'Did you mean --noise-colour?');
+  });
+
+  it('is in the help', () => {
+    const [, sampling] = helpOf({ ...generate, options }).split('Sampling:\n');
+    expect(sampling.split('\n\n')[0]).to.contain(
+      '\n  --noise-colour NAME        Colour of the noise: white or blue. Default: white.',
+    );
+  });
+
+  it('is completed', () => {
+    const command = { name: 'generate', about: '', options };
+    for (const shell of ['bash', 'zsh', 'fish'])
+      expect(completionScript(shell, [command])).to.match(/noise-colour.*white blue/);
+  });
+
+  it("is passed to the call and stored in the output, there also by diffusers' name", () => {
+    const command = readGenerateCommand([...needed, '--noise-colour', 'blue'], options);
+    expect(partOf(command, options, 'call')).to.include({ noiseColour: 'blue' });
+    const settings = storedSettings(command, known, options);
+    expect(settings).to.include({ noiseColour: 'blue' });
+    expect(diffusersArguments(settings, options)).to.include({ noise_colour: 'blue' });
+  });
+});
