@@ -84,7 +84,7 @@ describe('examples', () => {
 
   it('imageToVideo writes an MP4 and shows its progress', async () => {
     const video = join(folder, 'out.mp4');
-    const { stderr } = await example('imageToVideo', 'examples/rocket.jpg', video);
+    const { stderr } = await example('imageToVideo', 'examples/pictures/rocket.jpg', video);
     const bytes = await readFile(video);
     expect(bytes.subarray(4, 8).toString()).to.equal('ftyp');
     expect(stderr).to.match(/loading (\d+)\/\1\b/);
@@ -95,7 +95,7 @@ describe('examples', () => {
   it('streamingFrames writes frame after frame', async () => {
     const { stdout } = await example(
       'streamingFrames',
-      'examples/rocket.jpg',
+      'examples/pictures/rocket.jpg',
       join(folder, 'stream'),
     );
     expect(stdout.trim().split('\n')).to.deep.equal(
@@ -110,7 +110,7 @@ describe('examples', () => {
   it('latentPreviews shows the middle frame after each step but the first', async () => {
     const { stdout } = await example(
       'latentPreviews',
-      'examples/rocket.jpg',
+      'examples/pictures/rocket.jpg',
       join(folder, 'previews'),
     );
     expect(stdout.match(/^step \d/gm)).to.deep.equal(['step 1', 'step 2']);
@@ -134,14 +134,14 @@ describe('examples', () => {
 
   it('ownSchedule takes the ten levels of Align Your Steps, or another number on their curve', async () => {
     const [ten, two] = [join(folder, 'ten.webp'), join(folder, 'two.webp')];
-    const { stdout } = await example('ownSchedule', 'examples/toy-car.png', ten);
+    const { stdout } = await example('ownSchedule', 'examples/pictures/toy-car.png', ten);
     expect(stdout).to.contain(
       'noise levels 700, 54.5, 15.9, 7.98, 4.25, 1.79, 0.981, 0.403, 0.173, 0.0340, 0.00\n',
     );
-    expect((await example('ownSchedule', 'examples/toy-car.png', two, '2')).stdout).to.contain(
-      'noise levels 700, 0.0340, 0.00\n',
-    );
-    const picture = await sharp(`${root}examples/toy-car.png`)
+    expect(
+      (await example('ownSchedule', 'examples/pictures/toy-car.png', two, '2')).stdout,
+    ).to.contain('noise levels 700, 0.0340, 0.00\n');
+    const picture = await sharp(`${root}examples/pictures/toy-car.png`)
       .resize(96, 64)
       .removeAlpha()
       .raw()
@@ -158,8 +158,13 @@ describe('examples', () => {
   it('batchOfPictures writes the frames for each picture, the same in any batch', async () => {
     const alone = join(folder, 'alone');
     await mkdir(alone);
-    await example('batchOfPictures', folder, 'examples/rocket.jpg', 'examples/coffee.jpg');
-    await example('batchOfPictures', alone, 'examples/rocket.jpg');
+    await example(
+      'batchOfPictures',
+      folder,
+      'examples/pictures/rocket.jpg',
+      'examples/pictures/coffee.jpg',
+    );
+    await example('batchOfPictures', alone, 'examples/pictures/rocket.jpg');
     const framesOf = async (path: string) => {
       const names = (await readdir(path)).sort();
       return (await Promise.all(names.map((name) => pagesOf(join(path, name))))).flat();
@@ -182,7 +187,7 @@ describe('examples', () => {
 
   it('temporalDecoder writes an animation with a page per picture', async () => {
     const video = join(folder, 'out.gif');
-    const pictures = ['rocket', 'coffee', 'chelsea'].map((name) => `examples/${name}.jpg`);
+    const pictures = ['rocket', 'coffee', 'chelsea'].map((name) => `examples/pictures/${name}.jpg`);
     await example('temporalDecoder', video, ...pictures);
     const { width, pageHeight, pages } = await sharp(video, { animated: true }).metadata();
     expect({ width, pageHeight, pages }).to.deep.equal({ width: 96, pageHeight: 64, pages: 3 });
@@ -223,7 +228,7 @@ describe('examples', () => {
 
   it('motionBuckets puts pictures and their videos side by side', async () => {
     const gif = join(folder, 'buckets.gif');
-    await example('motionBuckets', gif, 'examples/toy-car.png');
+    await example('motionBuckets', gif, 'examples/pictures/toy-car.png');
     expect(await sharp(gif, { animated: true }).metadata()).to.include({
       width: 4 * 68 - 4,
       pageHeight: 64,

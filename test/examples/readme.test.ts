@@ -23,7 +23,7 @@ describe('README', () => {
       const imports = new RegExp(`'${packageName}(/\\w+)?'`, 'g');
       const path = join(folder, `block-${programs.length}.ts`);
       const own = code
-        .replaceAll('examples/rocket.jpg', `${root}examples/rocket.jpg`)
+        .replaceAll('examples/pictures/rocket.jpg', `${root}examples/pictures/rocket.jpg`)
         .replaceAll('weights/tiny', `${root}weights/tiny`);
       await writeFile(
         path,
