@@ -1,4 +1,4 @@
-/** The TypeScript in README.md, each block type-checked and run as a program of its own. */
+/** Type-checks each block of TypeScript in README.md and runs it as a program of its own. */
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ describe('README', () => {
   const programs: string[] = [];
   before(async () => {
     await mkdir(`${root}out`, { recursive: true });
-    // inside the checkout, where the engine and its types are found
+    // inside the repository, where TensorFlow.js and its types are
     folder = await mkdtemp(`${root}out/readme-`);
     const readme = await readFile(`${root}README.md`, 'utf8');
     for (const [, code] of readme.matchAll(/^```ts\n(.*?)^```$/gms)) {
@@ -34,7 +34,7 @@ describe('README', () => {
   });
   after(() => rm(folder, { recursive: true }));
 
-  it('holds programs whose types are right', () => {
+  it('has programs that compile', () => {
     const { config } = ts.readConfigFile(`${root}tsconfig.json`, ts.sys.readFile);
     const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, root);
     const problems = ts.getPreEmitDiagnostics(
@@ -45,7 +45,7 @@ describe('README', () => {
     ).to.deep.equal([]);
   });
 
-  it('holds programs that run', async () => {
+  it('has programs that run', async () => {
     const printed: string[] = [];
     for (const program of programs)
       printed.push(
