@@ -47,7 +47,7 @@ export function wholeCalls(names: string[], write: (rows: object[]) => void): vo
       const command = [
         builtCommand,
         'generate',
-        'examples/rocket.jpg',
+        'examples/pictures/rocket.jpg',
         '--output',
         join(folder, 'video.mp4'),
         ...given.split(' '),

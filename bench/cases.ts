@@ -55,7 +55,7 @@ export interface Case {
 
 const full = 'bench/checkpoints/full';
 const small = 'bench/checkpoints/small';
-const picture = 'examples/rocket.jpg';
+const picture = 'examples/pictures/rocket.jpg';
 
 /** The three levels of the full-size UNet that have attention, at 256x256 pixels. */
 const levels: Level[] = [

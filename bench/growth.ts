@@ -60,7 +60,7 @@ const all: Record<string, () => Point[]> = {
       work: {
         kind: 'pipeline',
         checkpoint,
-        picture: 'examples/rocket.jpg',
+        picture: 'examples/pictures/rocket.jpg',
         frames: 4,
         height: 128,
         width: 128,

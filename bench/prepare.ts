@@ -3,7 +3,7 @@
  * diffusers and checkpoints with random weights.
  */
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -35,8 +35,6 @@ export function compilePackage(): void {
     [`${root}/node_modules/typescript/bin/tsc`, '-p', here('tsconfig.json')],
     'Run `npm ci`.',
   );
-  // the command reads its version from it
-  copyFileSync(here('../package.json'), here('.built/package.json'));
 }
 
 /** A Python with the reference's packages: the one in PYTHON, or an environment in `bench/.venv`. */

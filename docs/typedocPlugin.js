@@ -1,4 +1,4 @@
-/** Explains what all layers have in common, for TypeDoc: it would want the same comment in each of them. */
+/** A TypeDoc plugin that documents `className`, which is the same in every layer. */
 import { Comment, Converter } from 'typedoc';
 
 const className = 'The name under which TensorFlow.js saves and loads layers of this class.';

@@ -1,7 +1,7 @@
 /**
  * From a picture to an MP4, with progress, a seed and Ctrl-C.
  *
- *     npx tsx examples/imageToVideo.ts examples/rocket.jpg out.mp4 [model folder]
+ *     npx tsx examples/imageToVideo.ts examples/pictures/rocket.jpg out.mp4 [model folder]
  */
 import {
   checkOutput,

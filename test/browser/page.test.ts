@@ -29,7 +29,7 @@ import { type Recorded, record, recorded, told } from './recording.ts';
 import { serve, type TestServer } from './serve.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const picture = join(root, 'examples/rocket.jpg');
+const picture = join(root, 'examples/pictures/rocket.jpg');
 
 /**
  * Drops a file on the page, and gives whether the page takes it rather than let the browser open

@@ -1,4 +1,4 @@
-/** The programs of examples/, each run in a process of its own as its first comment says. */
+/** Runs each program of examples/ in a process of its own, as its first comment says. */
 import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
@@ -21,11 +21,11 @@ import { inputValues } from '../harness/nameHash.ts';
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Runs an example in the checkout's folder and gives what it prints. */
+/** Runs an example in the root of the repository and returns its output. */
 const example = (name: string, ...args: string[]) =>
   run(process.execPath, ['--import', 'tsx', `examples/${name}.ts`, ...args], { cwd: root });
 
-/** The pixels of each page of an animation or picture, RGB in a row. */
+/** The RGB values of each page of an animation or picture. */
 async function pagesOf(path: string): Promise<Uint8Array[]> {
   const { data, info } = await sharp(path, { animated: true })
     .removeAlpha()
@@ -37,7 +37,7 @@ async function pagesOf(path: string): Promise<Uint8Array[]> {
   );
 }
 
-/** How far two pictures go up and down together: 1 for the same picture, about 0 for any two. */
+/** The correlation of two pictures: 1 for equal ones, about 0 for unrelated ones. */
 function correlation(a: ArrayLike<number>, b: ArrayLike<number>): number {
   const deviations = (x: ArrayLike<number>) => {
     const values = Array.from(x);
@@ -50,15 +50,15 @@ function correlation(a: ArrayLike<number>, b: ArrayLike<number>): number {
   );
 }
 
-/** The largest difference of two pictures' values. */
+/** The largest difference between the values of two pictures. */
 const difference = (a: Uint8Array, b: ArrayLike<number>) =>
   a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
 
-/** The mean difference of two pictures' values. */
+/** The mean difference between the values of two pictures. */
 const meanDifference = (a: Uint8Array, b: ArrayLike<number>) =>
   a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0) / a.length;
 
-/** The programs, by name. */
+/** The file names of the programs. */
 const programs = readdirSync(`${root}examples`).filter((name) => name.endsWith('.ts'));
 
 describe('examples', () => {
@@ -71,7 +71,7 @@ describe('examples', () => {
   });
   after(() => rm(folder, { recursive: true }));
 
-  it('are short and described in their README', async () => {
+  it('are short and listed in their README', async () => {
     const readme = await readFile(`${root}examples/README.md`, 'utf8');
     for (const name of programs) {
       expect(
@@ -84,7 +84,7 @@ describe('examples', () => {
 
   it('imageToVideo writes an MP4 and shows its progress', async () => {
     const video = join(folder, 'out.mp4');
-    const { stderr } = await example('imageToVideo', 'examples/rocket.jpg', video);
+    const { stderr } = await example('imageToVideo', 'examples/pictures/rocket.jpg', video);
     const bytes = await readFile(video);
     expect(bytes.subarray(4, 8).toString()).to.equal('ftyp');
     expect(stderr).to.match(/loading (\d+)\/\1\b/);
@@ -95,7 +95,7 @@ describe('examples', () => {
   it('streamingFrames writes frame after frame', async () => {
     const { stdout } = await example(
       'streamingFrames',
-      'examples/rocket.jpg',
+      'examples/pictures/rocket.jpg',
       join(folder, 'stream'),
     );
     expect(stdout.trim().split('\n')).to.deep.equal(
@@ -107,15 +107,15 @@ describe('examples', () => {
     });
   });
 
-  it('latentPreviews shows the middle frame after each step but the first', async () => {
+  it('latentPreviews shows the middle frame after each step except the first', async () => {
     const { stdout } = await example(
       'latentPreviews',
-      'examples/rocket.jpg',
+      'examples/pictures/rocket.jpg',
       join(folder, 'previews'),
     );
     expect(stdout.match(/^step \d/gm)).to.deep.equal(['step 1', 'step 2']);
     expect(stdout).to.contain('step 2: noise level 0.000');
-    // After the last step, the clean latents are the latents: the preview is the middle frame of
+    // After the last step, the latents are the clean ones. The preview is then the middle frame of
     // the video, decoded by itself.
     const [[early], [last], video] = await Promise.all(
       ['step-1/0000.png', 'step-2/0000.png', 'video.gif'].map((file) =>
@@ -132,16 +132,16 @@ describe('examples', () => {
       .and.to.be.above(0.9);
   });
 
-  it('ownSchedule takes the ten levels of Align Your Steps, or another number on their curve', async () => {
+  it('ownSchedule uses the ten levels of Align Your Steps, or another number on their curve', async () => {
     const [ten, two] = [join(folder, 'ten.webp'), join(folder, 'two.webp')];
-    const { stdout } = await example('ownSchedule', 'examples/toy-car.png', ten);
+    const { stdout } = await example('ownSchedule', 'examples/pictures/toy-car.png', ten);
     expect(stdout).to.contain(
       'noise levels 700, 54.5, 15.9, 7.98, 4.25, 1.79, 0.981, 0.403, 0.173, 0.0340, 0.00\n',
     );
-    expect((await example('ownSchedule', 'examples/toy-car.png', two, '2')).stdout).to.contain(
-      'noise levels 700, 0.0340, 0.00\n',
-    );
-    const picture = await sharp(`${root}examples/toy-car.png`)
+    expect(
+      (await example('ownSchedule', 'examples/pictures/toy-car.png', two, '2')).stdout,
+    ).to.contain('noise levels 700, 0.0340, 0.00\n');
+    const picture = await sharp(`${root}examples/pictures/toy-car.png`)
       .resize(96, 64)
       .removeAlpha()
       .raw()
@@ -149,46 +149,51 @@ describe('examples', () => {
     const [tenFrames, twoFrames] = await Promise.all([ten, two].map(pagesOf));
     for (const frames of [tenFrames!, twoFrames!]) {
       expect(frames).to.have.lengthOf(4);
-      // it begins with the picture, and then moves
+      // the video starts with the picture
       expect(correlation(frames[0]!, picture)).to.be.above(0.7);
     }
     expect(tenFrames).not.to.deep.equal(twoFrames);
   });
 
-  it('batchOfPictures writes the frames for each picture, the same in any batch', async () => {
-    const alone = join(folder, 'alone');
-    await mkdir(alone);
-    await example('batchOfPictures', folder, 'examples/rocket.jpg', 'examples/coffee.jpg');
-    await example('batchOfPictures', alone, 'examples/rocket.jpg');
+  it('batchOfPictures writes the frames of each picture, the same in any batch', async () => {
+    const single = join(folder, 'single');
+    await mkdir(single);
+    await example(
+      'batchOfPictures',
+      folder,
+      'examples/pictures/rocket.jpg',
+      'examples/pictures/coffee.jpg',
+    );
+    await example('batchOfPictures', single, 'examples/pictures/rocket.jpg');
     const framesOf = async (path: string) => {
       const names = (await readdir(path)).sort();
       return (await Promise.all(names.map((name) => pagesOf(join(path, name))))).flat();
     };
-    const paths = [join(folder, 'rocket'), join(folder, 'coffee'), join(alone, 'rocket')];
+    const paths = [join(folder, 'rocket'), join(folder, 'coffee'), join(single, 'rocket')];
     const [rocket, coffee, same] = await Promise.all(paths.map(framesOf));
     expect([rocket, coffee, same].map((frames) => frames!.length)).to.deep.equal([4, 4, 4]);
     for (const [i, frame] of rocket!.entries()) {
-      // few values are rounded otherwise
+      // rounding changes a few values
       expect(meanDifference(frame, same![i]!), `frame ${i}`).to.be.below(0.01);
       expect(correlation(frame, coffee![i]!)).to.be.below(0.5);
     }
   });
 
-  it('customVideoModel trains; that it learns is tested where the tensorflow backend is', async () => {
+  it('customVideoModel trains (a test on tensorflow checks that it learns)', async () => {
     const { stdout } = await example('customVideoModel', '2');
     expect(stdout).to.match(/loss 0\.\d+ -> 0\.\d+, accuracy [01]\.\d\d/);
     expect(stdout).to.contain('transformer_spatio_tempora');
   });
 
-  it('temporalDecoder writes an animation with a page per picture', async () => {
+  it('temporalDecoder writes an animation with a page for each picture', async () => {
     const video = join(folder, 'out.gif');
-    const pictures = ['rocket', 'coffee', 'chelsea'].map((name) => `examples/${name}.jpg`);
+    const pictures = ['rocket', 'coffee', 'chelsea'].map((name) => `examples/pictures/${name}.jpg`);
     await example('temporalDecoder', video, ...pictures);
     const { width, pageHeight, pages } = await sharp(video, { animated: true }).metadata();
     expect({ width, pageHeight, pages }).to.deep.equal({ width: 96, pageHeight: 64, pages: 3 });
   });
 
-  it('temporalDecoder takes the latents of another model, and gives what the decoder gives', async () => {
+  it('temporalDecoder decodes the latents of another model', async () => {
     const [latents, video] = [join(folder, 'latents.safetensors'), join(folder, 'decoded')];
     const shape = [2, 4, 8, 12];
     const { data } = inputValues('latents', shape);
@@ -221,9 +226,9 @@ describe('examples', () => {
     vae.dispose();
   });
 
-  it('motionBuckets puts pictures and their videos side by side', async () => {
+  it('motionBuckets puts each picture beside its videos', async () => {
     const gif = join(folder, 'buckets.gif');
-    await example('motionBuckets', gif, 'examples/toy-car.png');
+    await example('motionBuckets', gif, 'examples/pictures/toy-car.png');
     expect(await sharp(gif, { animated: true }).metadata()).to.include({
       width: 4 * 68 - 4,
       pageHeight: 64,

@@ -1,6 +1,6 @@
 /**
- * docs/layers.md: it has every layer, is as the comments say, and its examples are type-checked and
- * run.
+ * docs/layers.md has every layer and matches the comments in the code. Its examples are type-checked
+ * and run.
  */
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -32,7 +32,7 @@ describe('docs/layers.md', () => {
     expect(page === layersPage(), 'Run npx tsx docs/layers.ts.').to.equal(true);
   });
 
-  it('has a section for every layer, with its shapes, what it equals, its arguments and an example', () => {
+  it('has a section for every layer, with its shapes, its equal in diffusers, its arguments and an example', () => {
     const isLayer = ([, value]: [string, unknown]) =>
       typeof value === 'function' && value.prototype instanceof tf.layers.Layer;
     const names = Object.entries<unknown>({ ...layers, ...models })
@@ -42,7 +42,7 @@ describe('docs/layers.md', () => {
     const sections = page.split('\n### ').slice(1);
     expect(sections.map((section) => section.split('\n')[0])).to.deep.equal(documentedLayers);
     for (const section of sections) {
-      // what goes in, and what comes out
+      // the shapes of its inputs and outputs
       expect(section.split('\nEquals ')[0]).to.match(/`\[.+-> (`\[|the )/s);
       expect(section)
         .to.match(/^Equals `.+\.$/m)
@@ -51,8 +51,8 @@ describe('docs/layers.md', () => {
     }
   });
 
-  it('has examples whose types are right, that run, and whose shapes are those in their comments', async () => {
-    // the first one is the imports
+  it('has examples that compile, run, and have the shapes in their comments', async () => {
+    // the first block has the imports
     const [, ...examples] = [...page.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!);
     await mkdir(`${root}out`, { recursive: true });
     const folder = await mkdtemp(`${root}out/docs-`);
@@ -72,14 +72,14 @@ describe('docs/layers.md', () => {
       lines.push("await useBackend('wasm', { threads: 1 });");
       for (const code of examples) {
         // `const y = ...; // [1, 2]` prints the name, the comment and the shape.
-        const told = code.replace(
+        const printing = code.replace(
           /^(\s*const (\w+|\[[\w, ]+\]) = .*;) \/\/ (\[\d.*)$/gm,
           (_, line, names, shapes) => {
             const list = names.startsWith('[') ? names : `[${names}]`;
             return `${line}\nconsole.log('${shapes}', '=', ...${list}.map(({ shape }) => JSON.stringify(shape)));`;
           },
         );
-        lines.push(`{\n${told}}`);
+        lines.push(`{\n${printing}}`);
       }
       const program = join(folder, 'layers.ts');
       await writeFile(program, lines.join('\n'));

@@ -1,4 +1,4 @@
-/** The TypeScript in README.md, each block type-checked and run as a program of its own. */
+/** Type-checks each block of TypeScript in README.md and runs it as a program of its own. */
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,14 +16,14 @@ describe('README', () => {
   const programs: string[] = [];
   before(async () => {
     await mkdir(`${root}out`, { recursive: true });
-    // inside the checkout, where the engine and its types are found
+    // inside the repository, where TensorFlow.js and its types are
     folder = await mkdtemp(`${root}out/readme-`);
     const readme = await readFile(`${root}README.md`, 'utf8');
     for (const [, code] of readme.matchAll(/^```ts\n(.*?)^```$/gms)) {
       const imports = new RegExp(`'${packageName}(/\\w+)?'`, 'g');
       const path = join(folder, `block-${programs.length}.ts`);
       const own = code
-        .replaceAll('examples/rocket.jpg', `${root}examples/rocket.jpg`)
+        .replaceAll('examples/pictures/rocket.jpg', `${root}examples/pictures/rocket.jpg`)
         .replaceAll('weights/tiny', `${root}weights/tiny`);
       await writeFile(
         path,
@@ -34,7 +34,7 @@ describe('README', () => {
   });
   after(() => rm(folder, { recursive: true }));
 
-  it('holds programs whose types are right', () => {
+  it('has programs that compile', () => {
     const { config } = ts.readConfigFile(`${root}tsconfig.json`, ts.sys.readFile);
     const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, root);
     const problems = ts.getPreEmitDiagnostics(
@@ -45,7 +45,7 @@ describe('README', () => {
     ).to.deep.equal([]);
   });
 
-  it('holds programs that run', async () => {
+  it('has programs that run', async () => {
     const printed: string[] = [];
     for (const program of programs)
       printed.push(

@@ -25,7 +25,7 @@ describe('the checkpoint of the package against diffusers', () => {
     const pipe = await StableVideoDiffusionPipeline.fromPretrained(path('weights/tiny'), {
       backend: testBackend,
     });
-    const picture = await loadImage(path('examples/toy-rocket.png'));
+    const picture = await loadImage(path('examples/pictures/toy-rocket.png'));
     const shares: number[] = [];
     for (let seed = 0; seed < seeds; seed++) {
       const { frames } = await pipe.generate(picture, {

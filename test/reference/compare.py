@@ -26,7 +26,7 @@ from pipelines import DEEP, pipeline
 
 BASE = dict(height=72, width=104, num_frames=4, num_inference_steps=3)
 LATENTS = (1, 4, 4, 9, 13)
-TOY = ROOT / 'examples' / 'toy-rocket.png'
+TOY = ROOT / 'examples' / 'pictures' / 'toy-rocket.png'
 
 # Checkpoint, pictures, seeds, and the other arguments in diffusers' names; `latents` and `forward_chunking` stand for what they name.
 CASES: dict[str, tuple[str, list[str | Path], list[int], dict]] = {

@@ -103,13 +103,13 @@ def write_others(folder: Path) -> None:
 
 
 def write(folder: Path) -> None:
-    """Writes the pictures, and in pictures.json the size and SHA-256 of the RGB bytes of each of them and of those in examples/."""
+    """Writes the pictures, and in pictures.json the size and SHA-256 of the RGB bytes of each of them and of those in examples/pictures/."""
     folder = folder / 'media'
     folder.mkdir(parents=True, exist_ok=True)
     write_jpegs(folder)
     write_others(folder)
     kinds = ('.jpg', '.png', '.webp', '.gif', '.tif')
-    pictures = {f'examples/{path.name}': path for path in (ROOT / 'examples').glob('*.jpg')}
+    pictures = {f'examples/pictures/{path.name}': path for path in (ROOT / 'examples' / 'pictures').glob('*.jpg')}
     pictures |= {f'test/fixtures/media/{path.name}': path for path in folder.iterdir() if path.suffix in kinds}
     expected = {}
     for name, path in sorted(pictures.items()):

@@ -21,7 +21,7 @@ CALL = dict(height=64, width=64, num_frames=8, num_inference_steps=20, output_ty
 def main() -> None:
     pipe = StableVideoDiffusionPipeline.from_pretrained(ROOT / 'weights' / 'tiny', dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
-    picture = Image.open(ROOT / 'examples' / 'toy-rocket.png').convert('RGB')
+    picture = Image.open(ROOT / 'examples' / 'pictures' / 'toy-rocket.png').convert('RGB')
     videos = [pipe(picture, generator=torch.Generator().manual_seed(seed), **CALL).frames[0] for seed in range(SEEDS)]
     rows = np.round(np.concatenate([np.concatenate(list(video), 1) for video in videos]) * 255).astype(np.uint8)
     Image.fromarray(rows).save(FIXTURES / 'shipped-model.png', optimize=True)

@@ -12,7 +12,7 @@ import sys
 
 from common import ROOT
 
-COMMAND = 'examples/toy-rocket.png --model weights/tiny --seed 25 --height 8 --width 16 --num-frames 2 --num-inference-steps 3 --blocks'
+COMMAND = 'examples/pictures/toy-rocket.png --model weights/tiny --seed 25 --height 8 --width 16 --num-frames 2 --num-inference-steps 3 --blocks'
 
 
 def write(folder):
