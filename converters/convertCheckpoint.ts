@@ -54,11 +54,7 @@ export interface Conversion {
   errors: Partial<Record<WeightedComponent, ComponentError>>;
 }
 
-const targets: Record<Format, Target> = {
-  diffusers: toDiffusers,
-  original: toOriginal,
-  tfjs: toTfjs,
-};
+const targets: Target[] = [toDiffusers, toOriginal, toTfjs];
 
 /**
  * Converts the checkpoint at `input`, of any format, to another format at `output`, which appears
@@ -90,15 +86,19 @@ export async function convertCheckpoint(
     const components: OpenComponent[] = [];
     for (const component of [...weightedComponents].sort())
       components.push(await openComponent(checkpoint, component));
+    const sizes = components.flatMap(({ source }) =>
+      source.names().map((name) => source.info(name).bytes),
+    );
     const errors: Conversion['errors'] = {};
-    const files = targets[to].files(components, {
+    const target = targets.find(({ format }) => format === to)!;
+    const files = target.files(components, {
       checkpoint,
       identity,
       unhashed: await identifyCheckpoint(input, { ...opening, hashes: 'zeros' }),
       dtype: dtype && savedDtypes[dtype],
       quantize,
       shardSize,
-      pool: new TransposePool(largestOf(components)),
+      pool: new TransposePool(Math.max(...sizes)),
       onError: (component, error) => {
         errors[component] = error;
       },
@@ -137,11 +137,6 @@ function checkOptions({ to, dtype, quantize = 'none', shardSize }: ConvertOption
       `\`shardSize\` has to be a number of bytes but is ${shardSize}.`);
   if (problem) throw new CheckpointError(problem);
 }
-
-const largestOf = (components: OpenComponent[]): number =>
-  Math.max(
-    ...components.flatMap(({ source }) => source.names().map((name) => source.info(name).bytes)),
-  );
 
 /** Tells one input from another by the names, sizes and dates of its files. */
 async function fingerprint(checkpoint: Checkpoint): Promise<unknown> {

@@ -10,7 +10,6 @@ export type QuantizeTo = (typeof quantizations)[number];
 
 /** How far quantised values are from the exact ones. */
 export interface QuantizationError {
-  /** The sum of the squares of all differences, and of all values. */
   squaredDifference: number;
   squaredValues: number;
   /** The largest difference. */

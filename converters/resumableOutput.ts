@@ -1,12 +1,8 @@
 /**
- * Writes an output so that the next run goes on where this one ended, whatever has ended it. Files
- * are written into a hidden folder beside the target, `.TARGET.partial`. It holds
- * - `output`: the files that are complete,
- * - `writing`: the file that is being written,
- * - `job.json`: what is converted, so that another conversion does not take its files over,
- * - `lock`: the process that is writing.
- *
- * At the end, `output` takes the target's place in one step.
+ * Writes an output so that the next run keeps its complete files, whatever has ended this one. A
+ * hidden folder beside the target, `.TARGET.partial`, holds the complete files (`output`), the file
+ * in the making (`writing`), the description of the work (`job.json`) and the number of the process
+ * (`lock`). At the end, `output` takes the target's place in one step.
  */
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -21,7 +17,7 @@ export interface ResumableOptions {
   job: unknown;
   /** Called with the bytes that are written. */
   onProgress?: (done: number, total: number) => void;
-  /** Stops the work; the next call goes on where it ended. */
+  /** Stops the work; the next call keeps complete files. */
   signal?: AbortSignal;
 }
 
@@ -68,8 +64,11 @@ export async function writeResumably(
     }
     await rm(partial, { recursive: true });
   };
-  const advice = 'Run the same command again when that is solved: it keeps complete files.';
-  await namingRefused(target, write, ` ${advice}`);
+  await namingRefused(
+    target,
+    write,
+    ' When that is solved, run it again: it keeps complete files.',
+  );
 }
 
 /** Writes the files that are not complete. */
@@ -80,10 +79,11 @@ async function fill(
 ): Promise<void> {
   const [output, writing] = [join(partial, 'output'), join(partial, 'writing')];
   await rm(writing, { force: true });
-  const sizes = await Promise.all(
-    files.map(({ path }) => stat(join(output, path)).catch(() => undefined)),
-  );
-  const missing = files.filter((file, i) => sizes[i]?.size !== sizeOf(file));
+  const missing: OutputFile[] = [];
+  for (const file of files) {
+    const found = await stat(join(output, file.path)).catch(() => undefined);
+    if (found?.size !== sizeOf(file)) missing.push(file);
+  }
   const sum = (list: OutputFile[]) => list.reduce((bytes, file) => bytes + sizeOf(file), 0);
   const total = sum(files);
   let done = total - sum(missing);

@@ -1,6 +1,4 @@
-/**
- * A checkpoint as one file, with the names and the shapes of Stability AI's original files.
- */
+/** A checkpoint as one file with the names and shapes of Stability AI's original files. */
 import { CheckpointError } from '../src/checkpoints/errors.ts';
 import type { CheckpointIdentity } from '../src/checkpoints/identity.ts';
 import { originalLayout, originalPlace } from '../src/checkpoints/original/keys.ts';

@@ -27,9 +27,6 @@ export const toTfjs: Target = {
   ],
 };
 
-/** Bytes of a shard. */
-const SHARD_SIZE = 2 ** 28;
-
 /** The shards of a component, and the `model.json` that describes it. */
 function artifactFiles(open: OpenComponent, options: TargetOptions): OutputFile[] {
   const { component, source } = open;
@@ -38,7 +35,7 @@ function artifactFiles(open: OpenComponent, options: TargetOptions): OutputFile[
     .names()
     .filter((key) => parameters.has(key))
     .map((key) => storedWeight(open, key, parameters.get(key)!, options));
-  const shards = shardFiles(component, weights, options.shardSize ?? SHARD_SIZE);
+  const shards = shardFiles(component, weights, options.shardSize ?? 2 ** 28);
   const paths = shards.map(({ path }) => path.slice(component.length + 1));
   const modelJson = async () => {
     const manifest: ManifestWeight[] = [];
@@ -85,8 +82,7 @@ function storedWeight(
   const isQuantized = quantizeTo === 'float16' || variable.shape.length > 1;
   const same = dtype === 'F16' ? 'float16' : undefined;
   const stored = isQuantized && quantizeTo !== 'none' ? quantizeTo : same;
-  const isExact =
-    dtype === { float32: 'F32', float16: 'F16', uint8: '', uint16: '' }[stored ?? 'float32'];
+  const isExact = dtype === (stored === 'float16' ? 'F16' : 'F32') && !stored?.startsWith('u');
   let quantization = (stored && { dtype: stored }) as Quantization | undefined;
   let isKnown = isExact || stored === undefined;
   const entry = () => ({
@@ -156,14 +152,13 @@ function shardFiles(component: string, weights: StoredWeight[], shardSize: numbe
 }
 
 function errorOf(weights: StoredWeight[]): ComponentError | undefined {
-  let [difference, values] = [0, 0];
-  let worst: { largest: number; where: string } | undefined;
+  let [difference, values, largest, where] = [0, 0, -1, ''];
   for (const { key, error } of weights) {
     if (error === undefined) continue;
     difference += error.squaredDifference;
     values += error.squaredValues;
-    if (worst === undefined || error.largest > worst.largest)
-      worst = { largest: error.largest, where: key };
+    if (error.largest > largest) [largest, where] = [error.largest, key];
   }
-  return worst && { relative: values > 0 ? Math.sqrt(difference / values) : 0, ...worst };
+  const relative = values > 0 ? Math.sqrt(difference / values) : 0;
+  return where === '' ? undefined : { relative, largest, where };
 }

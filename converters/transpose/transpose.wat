@@ -1,4 +1,4 @@
-;; Transposes a matrix of values of two bytes, eight by eight: what is column j of the row that begins at from[i] becomes column i of the row
+;; Transposes a matrix of values of two bytes, eight by eight: column j of the row that begins at from[i] becomes column i of the row
 ;; that begins at to[j]. The rows may lie anywhere in memory, so that axes of a tensor can change places of which the matrix is made.
 ;; `npm run wasm` writes the module into transposeWasm.ts.
 (module

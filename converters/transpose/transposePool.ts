@@ -4,8 +4,7 @@ import { BytePool } from '../../src/checkpoints/weights/memory.ts';
 import { transposeWasm } from './transposeWasm.ts';
 
 const PAGE = 2 ** 16;
-/** As much as WebAssembly can address. The memory grows to what is in use at once. */
-const MOST_PAGES = 2 ** 16;
+const MOST_PAGES = 2 ** 16; // as much as WebAssembly can address
 /** Rows and columns that are transposed at once. */
 const BLOCK = 8;
 

@@ -247,7 +247,7 @@ describe('openCheckpoint', () => {
       await expectProblem((_, weight) => delete weight.name, 'has no name');
       await expectProblem(
         (_, weight) => Object.assign(weight, { shape: [-1] }),
-        'no list of sizes',
+        'not a list of sizes',
       );
       await expectProblem(
         (_, weight) => Object.assign(weight, { dtype: 'int32' }),

@@ -1,7 +1,5 @@
-/**
- * The element types of the safetensors format and their sizes (safetensors 0.8, `Dtype` in
- * `tensor.rs`).
- */
+/** The element types of the safetensors format (safetensors 0.8, `Dtype` in `tensor.rs`). */
+import { toBF16, toF16, widenBF16, widenF16 } from './halfFloat.ts';
 
 /**
  * Bits per element, in the order in which the format ranks types: files hold their tensors from the
@@ -35,8 +33,32 @@ export const dtypeBits = {
 /** An element type of the safetensors format. */
 export type Dtype = keyof typeof dtypeBits;
 
-/** The element types that are read as float32 values. */
-export const floatDtypes: readonly Dtype[] = ['F32', 'F16', 'BF16', 'F64'];
+/** How float32 values are stored as another type, and how halves are widened in place. */
+interface FloatType {
+  encode(values: Float32Array): Float32Array | Float64Array | Uint16Array;
+  widen?(values: Float32Array): void;
+}
+
+/** The element types that are read and written as float32 values. */
+export const floatTypes: Partial<Record<Dtype, FloatType>> = {
+  F32: { encode: (values) => values },
+  F16: { encode: toF16, widen: widenF16 },
+  BF16: { encode: toBF16, widen: widenBF16 },
+  F64: { encode: (values) => Float64Array.from(values) },
+};
+export const floatDtypes = Object.keys(floatTypes).join(', ');
+
+/** Float types that weights can be converted to, by their names in TensorFlow.js and PyTorch. */
+export const savedDtypes = {
+  /** 32 bits. */
+  float32: 'F32',
+  /** 16 bits, IEEE 754's half precision. */
+  float16: 'F16',
+  /** 16 bits, the upper half of float32. */
+  bfloat16: 'BF16',
+} as const satisfies Record<string, Dtype>;
+/** The name of one of them. */
+export type SavedDtype = keyof typeof savedDtypes;
 
 export function isDtype(name: unknown): name is Dtype {
   return typeof name === 'string' && Object.hasOwn(dtypeBits, name);

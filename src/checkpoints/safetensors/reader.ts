@@ -4,8 +4,8 @@
 
 import { CheckpointError, quoted } from '../errors.ts';
 import { unknownTensor, type WeightSource } from '../weights/source.ts';
-import { floatDtypes } from './dtypes.ts';
-import { halves, widenBF16, widenF16 } from './halfFloat.ts';
+import { floatDtypes, floatTypes } from './dtypes.ts';
+import { halves } from './halfFloat.ts';
 import { headerBytes, LENGTH_BYTES, parseHeader } from './header.ts';
 
 /** Bytes that can be read at any position: a file, a blob, memory. */
@@ -67,16 +67,16 @@ export async function readSafetensors(bytes: ByteReader): Promise<SafetensorsFil
   async function read(name: string): Promise<Float32Array> {
     const { dtype, shape } = entry(name);
     if (dtype === 'F64') return Float32Array.from(new Float64Array((await readRaw(name)).buffer));
-    if (!floatDtypes.includes(dtype)) {
+    const { [dtype]: type } = floatTypes;
+    if (type === undefined) {
       throw new CheckpointError(
-        `${bytes.label}: ${quoted(name)} is of type ${dtype} and not of ${floatDtypes.join(', ')}. Read its bytes by \`readRaw\`.`,
+        `${bytes.label}: ${quoted(name)} is of type ${dtype} and not of ${floatDtypes}. Read its bytes by \`readRaw\`.`,
       );
     }
     const values = new Float32Array(shape.reduce((product, axis) => product * axis, 1));
-    const target = dtype === 'F32' ? values : halves(values);
+    const target = type.widen ? halves(values) : values;
     await readBytes(name, new Uint8Array(target.buffer, target.byteOffset, target.byteLength));
-    if (dtype === 'F16') widenF16(values);
-    if (dtype === 'BF16') widenBF16(values);
+    type.widen?.(values);
     return values;
   }
 

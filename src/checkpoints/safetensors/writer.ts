@@ -2,8 +2,7 @@
 import { writeAtomically } from '../../files/atomic.ts';
 import { type OutputFile, type Piece, writePieces } from '../../files/outputFile.ts';
 import { CheckpointError, namingRefused, quoted } from '../errors.ts';
-import { type Dtype, dtypeBits, floatDtypes, tensorBytes } from './dtypes.ts';
-import { toBF16, toF16 } from './halfFloat.ts';
+import { type Dtype, dtypeBits, floatDtypes, floatTypes, tensorBytes } from './dtypes.ts';
 import { buildHeader } from './header.ts';
 
 /** Float values, which are converted to the tensor's type, or its bytes as stored (little-endian). */
@@ -109,22 +108,9 @@ function encode(
   path: string,
 ): Uint8Array {
   if (data instanceof Uint8Array) return data;
-  switch (dtype) {
-    case 'F32':
-      return bytesOf(data);
-    case 'F16':
-      return bytesOf(toF16(data));
-    case 'BF16':
-      return bytesOf(toBF16(data));
-    case 'F64':
-      return bytesOf(Float64Array.from(data));
-    default:
-      throw new CheckpointError(
-        `Cannot write ${path}: ${quoted(name)} has float values, but its type ${dtype} is not one of ${floatDtypes.join(', ')}.`,
-      );
-  }
-}
-
-function bytesOf(values: Float32Array | Float64Array | Uint16Array): Uint8Array {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  const values = floatTypes[dtype]?.encode(data);
+  if (values) return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  throw new CheckpointError(
+    `Cannot write ${path}: ${quoted(name)} has float values, but its type ${dtype} is not one of ${floatDtypes}.`,
+  );
 }

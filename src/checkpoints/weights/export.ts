@@ -13,17 +13,7 @@ import {
 import { BytePool } from './memory.ts';
 import type { WeightSource } from './source.ts';
 
-/** Float types that weights can be converted to, by their names in TensorFlow.js and PyTorch. */
-export const savedDtypes = {
-  /** 32 bits. */
-  float32: 'F32',
-  /** 16 bits, IEEE 754's half precision. */
-  float16: 'F16',
-  /** 16 bits, the upper half of float32. */
-  bfloat16: 'BF16',
-} as const satisfies Record<string, Dtype>;
-/** The name of one of them. */
-export type SavedDtype = keyof typeof savedDtypes;
+export { type SavedDtype, savedDtypes } from '../safetensors/dtypes.ts';
 
 /** An open component: its weights, and what its model knows of them. */
 export interface OpenComponent {

@@ -6,7 +6,12 @@
 import { type AnyBlock, weightOf } from '../../layers/block.ts';
 import type { Parameter } from '../../layers/parameter.ts';
 import { CheckpointError, listed, quoted } from '../errors.ts';
-import { floatDtypes } from '../safetensors/dtypes.ts';
+import {
+  floatDtypes,
+  floatTypes,
+  type SavedDtype,
+  type savedDtypes,
+} from '../safetensors/dtypes.ts';
 import { shapeInCheckpoint, valuesForCheckpoint } from './layout.ts';
 import { type WeightDtype, weightReader } from './reader.ts';
 import type { WeightSource } from './source.ts';
@@ -137,13 +142,13 @@ export function checkWeights(
     const expected = source.tfjsAxes ? parameter.variable.shape : checkpointShape(parameter);
     if (shape.join() !== expected.join())
       misshaped.push(`${name} is [${shape}] instead of [${expected}]`);
-    if (!floatDtypes.includes(dtype)) untyped.push(`${name} is ${dtype}`);
+    if (!(dtype in floatTypes)) untyped.push(`${name} is ${dtype}`);
   }
   const groups: [string, string[]][] = [
     ['missing', missing],
     ['surplus', surplus],
     ['of another shape', misshaped],
-    [`of a type other than ${floatDtypes.join(', ')}`, untyped],
+    [`of a type other than ${floatDtypes}`, untyped],
   ];
   const found = groups
     .filter(([, list]) => list.length > 0)
@@ -163,7 +168,7 @@ export function checkpointShape({ variable, layout }: Parameter): number[] {
 /** One weight as a checkpoint holds it; `data` reads it from its backend when it is wanted. */
 export interface BlockTensor {
   /** The element type to store. */
-  dtype: 'F32' | 'F16' | 'BF16';
+  dtype: (typeof savedDtypes)[SavedDtype];
   /** In PyTorch's axis order. */
   shape: number[];
   /** Reads the values, row-major. */

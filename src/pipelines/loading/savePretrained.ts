@@ -1,4 +1,4 @@
-/** Writing of a pipeline's parts in diffusers' layout. */
+/** Writes a pipeline's components in diffusers' layout. */
 import {
   blockTensors,
   type Checkpoint,
@@ -30,7 +30,7 @@ export interface SaveOptions {
   signal?: AbortSignal;
 }
 
-/** Writes all parts. Weights that are not in memory are read from where `reopen` leads. */
+/** Writes all components. Weights that are not in memory are read from the checkpoint of `reopen`. */
 export async function saveComponents(
   { unet, vae, imageEncoder, scheduler, featureExtractor, offload }: Components,
   folder: string,

@@ -432,7 +432,7 @@ describe('downloadModel', () => {
       await expectError(
         () => download(),
         'lacks model_index.json',
-        "no Stable Video Diffusion model in diffusers' format",
+        "not a Stable Video Diffusion model in diffusers' format",
       );
     });
 

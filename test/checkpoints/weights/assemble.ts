@@ -1,5 +1,5 @@
 /**
- * `npm run wasm`: assembles the WebAssembly by which weights are turned, and writes it into the
+ * `npm run wasm`: assembles the WebAssembly that transposes weights, and writes it into the
  * sources as text.
  */
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -12,8 +12,8 @@ import {
 import type { Layout } from '../../../src/layers/parameter.ts';
 
 /**
- * Checkpoint shapes larger than a tile in each axis, and the permutation that gives ours (an axis
- * of size 1 dropped from temporal kernels).
+ * Checkpoint shapes larger than a tile in each axis, and the permutation to the layers' axis order,
+ * which drops an axis of size 1 from temporal kernels.
  */
 const cases: [Layout, number[], number[], number[]][] = [
   ['same', [70], [0], [70]],
@@ -29,21 +29,21 @@ const cases: [Layout, number[], number[], number[]][] = [
 ];
 
 describe('weight layouts', () => {
-  for (const [layout, shape, permutation, ours] of cases) {
-    it(`${layout} [${shape}] becomes [${ours}] as tf.transpose gives it, and back`, async () => {
+  for (const [layout, shape, permutation, tfjsShape] of cases) {
+    it(`${layout} [${shape}] becomes [${tfjsShape}] as tf.transpose gives it, and back`, async () => {
       const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i);
-      expect(shapeFromCheckpoint(layout, shape)).to.deep.equal(ours);
-      expect(shapeInCheckpoint(layout, ours)).to.deep.equal(shape);
+      expect(shapeFromCheckpoint(layout, shape)).to.deep.equal(tfjsShape);
+      expect(shapeInCheckpoint(layout, tfjsShape)).to.deep.equal(shape);
       const transposed = tf.tidy(() =>
         tf.transpose(tf.tensor(values, shape.slice(0, permutation.length)), permutation),
       );
       const converted = valuesFromCheckpoint(layout, shape, values);
       expect(converted).to.deep.equal(await transposed.data());
-      expect(valuesForCheckpoint(layout, ours, converted)).to.deep.equal(values);
+      expect(valuesForCheckpoint(layout, tfjsShape, converted)).to.deep.equal(values);
       transposed.dispose();
     });
 
-    it(`${layout} [${shape}] becomes [${ours}] and back in bytes as in values`, () => {
+    it(`${layout} [${shape}] becomes [${tfjsShape}] and back in bytes as in values`, () => {
       const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i);
       const expected = valuesFromCheckpoint(layout, shape, values);
       for (const type of [Uint8Array, Uint16Array, Float32Array, Float64Array]) {
@@ -55,7 +55,7 @@ describe('weight layouts', () => {
         };
         const converted = reversed(bytesOf(values), reversalFromCheckpoint(layout, shape));
         expect(converted, type.name).to.deep.equal(bytesOf(expected));
-        const back = reversed(converted, reversalForCheckpoint(layout, ours));
+        const back = reversed(converted, reversalForCheckpoint(layout, tfjsShape));
         expect(back, type.name).to.deep.equal(bytesOf(values));
       }
     });

@@ -73,7 +73,7 @@ const untouched = [
 ];
 
 describe('loadWeights', () => {
-  it('puts a PyTorch checkpoint into every weight, in our axis order, without a leak', async () => {
+  it('puts a PyTorch checkpoint into every weight, in the axis order of layers, without a leak', async () => {
     const source = await openSafetensors(fixture('sharded/whole.safetensors'));
     const before = tf.memory().numTensors;
     const block = standin();

@@ -65,7 +65,7 @@ const bitsOf = (values: Float32Array) => Array.from(new Uint32Array(values.slice
 
 describe('weightReader', () => {
   for (const dtype of ['F16', 'BF16', 'F32', 'F64'] as const) {
-    it(`gives ${dtype} tensors in our axis order, equal to the bit to those converted in JS, and leaves nothing else`, async () => {
+    it(`returns ${dtype} tensors in the axis order of layers, equal to the bit to those converted in JS, and leaves nothing else`, async () => {
       const file = await source(dtype);
       const before = { tensors: tf.memory().numTensors, native: nativeHandleCount() };
       const read = weightReader(file);
