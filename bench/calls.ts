@@ -10,7 +10,10 @@ import { builtCommand, prepareCheckpoint, pythonWithDiffusers } from './prepare.
 import { gib, markdown, seconds } from './table.ts';
 
 const checkpoint = 'bench/checkpoints/full';
-const common = `--model ${checkpoint} --num-frames 14 --num-inference-steps 1 --max-guidance-scale 1 --decode-chunk-size 2 --seed 0 --json`;
+const common = [
+  `--model ${checkpoint} --num-frames 14 --num-inference-steps 1`,
+  '--max-guidance-scale 1 --decode-chunk-size 2 --seed 0 --json',
+].join(' ');
 const at256 = '--height 256 --width 256';
 
 /** The options that differ between calls: place and type of the weights, or the size. */

@@ -85,7 +85,7 @@ const layers = Object.fromEntries(
     levels.map((level, i): [string, Case] => [
       `${kind}-${level.channels}`,
       {
-        what: `${names[kind]} of the full-size UNet, ${level.channels} channels at ${level.side}x${level.side}, 14 frames`,
+        what: `${names[kind]} at full size, ${level.channels} channels, 14 frames of ${level.side}x${level.side}`,
         work: { kind, checkpoint: full, prefix: prefixes[kind](i), ...level } as Work,
       },
     ]),
@@ -116,17 +116,17 @@ export const cases: Record<string, Case> = {
     work: { kind: 'clip', checkpoint: full, height: 224, width: 224 },
   },
   load: {
-    what: 'a new process until it has loaded the full checkpoint and computed the CLIP embedding of a picture',
+    what: 'a new process until it has loaded the checkpoint and embedded a picture with CLIP',
     work: { kind: 'load', checkpoint: full, picture },
     fresh: 'start',
   },
   'load-float32': {
-    what: "all weights of the full UNet from its float16 file as float32 tensors; against safetensors and torch's `.float()`",
+    what: "the UNet's float16 weights as float32 tensors; against safetensors and torch's `.float()`",
     work: { kind: 'load-float32', checkpoint: full },
     fresh: 'round',
   },
   'pipeline-tiny': {
-    what: 'the whole pipeline after loading, tiny checkpoint, 8 frames of 64x96, 10 steps with guidance',
+    what: 'a whole call after loading, tiny checkpoint, 8 frames of 64x96, 10 guided steps',
     work: {
       kind: 'pipeline',
       checkpoint: 'weights/tiny',
@@ -139,7 +139,7 @@ export const cases: Record<string, Case> = {
   },
   ...layers,
   'unet-small-wasm': {
-    what: 'one guided UNet evaluation of a small model (64 and 128 channels), 8 frames of 128x128, on wasm; against tensorflow',
+    what: 'one guided UNet evaluation of a small model on wasm, 8 frames of 128x128; against tensorflow',
     work: { kind: 'unet', checkpoint: small, frames: 8, height: 128, width: 128 },
     backend: 'wasm',
     peer: 'tensorflow',

@@ -37,7 +37,7 @@ export function compilePackage(): void {
   );
 }
 
-/** A Python with the reference's packages: the one in PYTHON, or an environment in `bench/.venv`. */
+/** A Python with the reference's packages: the one in PYTHON, or the one of `bench/.venv`. */
 export function pythonWithDiffusers(): string {
   if (process.env.PYTHON) return process.env.PYTHON;
   const [folder, requirements] = [here('.venv'), here('../test/reference/requirements.txt')];

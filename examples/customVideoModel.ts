@@ -51,6 +51,5 @@ const { history } = await model.fit(pixels.toTensor(), labels.toTensor(), {
   ...{ batchSize: videos * numFrames, shuffle: false }, // a batch holds whole videos
 });
 const [loss, accuracy] = [history.loss as number[], history.acc as number[]];
-console.log(
-  `loss ${loss[0]!.toFixed(3)} -> ${loss.at(-1)!.toFixed(3)}, accuracy ${accuracy.at(-1)!.toFixed(2)}`,
-);
+const [first, last] = [loss[0]!.toFixed(3), loss.at(-1)!.toFixed(3)];
+console.log(`loss ${first} -> ${last}, accuracy ${accuracy.at(-1)!.toFixed(2)}`);

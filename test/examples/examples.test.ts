@@ -132,7 +132,7 @@ describe('examples', () => {
       .and.to.be.above(0.9);
   });
 
-  it('ownSchedule uses the ten levels of Align Your Steps, or another number on their curve', async () => {
+  it('ownSchedule uses the levels of Align Your Steps, or another number of them', async () => {
     const [ten, two] = [join(folder, 'ten.webp'), join(folder, 'two.webp')];
     const { stdout } = await example('ownSchedule', 'examples/pictures/toy-car.png', ten);
     expect(stdout).to.contain(

@@ -1,6 +1,6 @@
 /**
- * docs/layers.md has every layer and matches the comments in the code. Its examples are type-checked
- * and run.
+ * docs/layers.md has every layer and matches the comments in the code. Its examples are
+ * type-checked and run.
  */
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -32,7 +32,7 @@ describe('docs/layers.md', () => {
     expect(page === layersPage(), 'Run npx tsx docs/layers.ts.').to.equal(true);
   });
 
-  it('has a section for every layer, with its shapes, its equal in diffusers, its arguments and an example', () => {
+  it('describes every layer with its shapes, equal in diffusers, arguments and an example', () => {
     const isLayer = ([, value]: [string, unknown]) =>
       typeof value === 'function' && value.prototype instanceof tf.layers.Layer;
     const names = Object.entries<unknown>({ ...layers, ...models })
