@@ -2,10 +2,10 @@
 import * as tf from '@tensorflow/tfjs';
 import {
   attention,
-  inSlices,
   type Projections,
   queryScale,
   reshapeTo,
+  selfAttention,
   temporalAttention,
 } from '../ops/index.ts';
 import { type AnyBlock, Block, firstShape, type Inputs, type LayerArgs } from './block.ts';
@@ -128,10 +128,9 @@ export class Attention extends Block<AttentionArgs> {
       this.toOut.call(
         attention(this.projections(queries, source), this.config.heads, this.scoreBytes),
       );
-    // Items attend to themselves alone, so queries, keys and values of a few are enough at a time.
     const attended = context
       ? attend(normed, repeatContexts(context as tf.Tensor3D, x.shape[0]))
-      : inSlices([normed], 4 * 4 * tokens.shape[1] * this.innerDim, ([part]) => attend(part, part));
+      : selfAttention(normed, this.innerDim, (items) => attend(items, items));
     const y = reshapeTo(attended, x.shape);
     return this.config.residualConnection ? tf.add(y, x) : y;
   }

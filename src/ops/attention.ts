@@ -3,7 +3,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
-import { sliceBytes } from './slices.ts';
+import { inSlices, sliceBytes } from './slices.ts';
 import { batchMatMulInHalf } from './tensorflow/halfPrecision.ts';
 import { kernels, planOnce } from './tensorflow/kernels.ts';
 
@@ -111,6 +111,19 @@ export function attention(
 ): tf.Tensor3D {
   // [B*h, N, d] between
   return attendExchanged(projections, ([b, n, c]) => [b, n, heads, c / heads], scoreBytes);
+}
+
+/**
+ * `attend` on a few items of x `[B, N, C]` at a time, since each attends only to itself: queries,
+ * keys and values of all together would take more memory than the result.
+ * @param channels Those of queries, keys and values.
+ */
+export function selfAttention(
+  x: tf.Tensor3D,
+  channels: number,
+  attend: (items: tf.Tensor) => tf.Tensor,
+): tf.Tensor {
+  return inSlices([x], 4 * 4 * x.shape[1] * channels, ([items]) => attend(items));
 }
 
 /**

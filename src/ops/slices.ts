@@ -14,6 +14,20 @@ export const sliceBytes = (device = deviceName()) =>
 export const pictureBytes = () => 16 * sliceBytes();
 
 /**
+ * `compute` on as many pictures `[N, H, W, C]` at a time as fit into `pictureBytes`, and on the
+ * entries of other `inputs` that belong to them.
+ * @param valuesPerPixel Numbers that `compute` holds for one pixel.
+ */
+export function inPictures(
+  inputs: tf.Tensor[],
+  valuesPerPixel: number,
+  compute: (pictures: tf.Tensor[]) => tf.Tensor,
+): tf.Tensor {
+  const [, height, width] = inputs[0].shape;
+  return inSlices(inputs, 4 * valuesPerPixel * height * width, compute, pictureBytes());
+}
+
+/**
  * `compute` on slices of the first axis of all `inputs`, joined. It has to treat the entries of
  * that axis one by one.
  * @param entryBytes What `compute` allocates for one entry.

@@ -1,7 +1,7 @@
 /** Nearest-neighbour upsampling by two followed by a 3x3 convolution. */
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from '../formulations.ts';
-import { inSlices, pictureBytes } from '../slices.ts';
+import { inPictures } from '../slices.ts';
 import { conv2d, padEvenly } from './convolution.ts';
 import { upsampleTwice } from './resize.ts';
 
@@ -60,16 +60,10 @@ export function upsampleConv2d(
   filter: tf.Tensor4D,
   bias: tf.Tensor1D,
 ): tf.Tensor4D {
-  const [, height, width] = x.shape;
   const upsampled = formulationOf('upsampleConv2d', upsampleConv2dFormulations);
   // The four results and the pairs of them take twice what they make together.
-  const bytes = 3 * 4 * 4 * height * width * filter.shape[3];
+  const values = 3 * 4 * filter.shape[3];
   return tf.tidy(() =>
-    inSlices(
-      [x],
-      bytes,
-      ([pictures]) => upsampled(pictures as tf.Tensor4D, filter, bias),
-      pictureBytes(),
-    ),
-  );
+    inPictures([x], values, ([few]) => upsampled(few as tf.Tensor4D, filter, bias)),
+  ) as tf.Tensor4D;
 }
