@@ -15,7 +15,7 @@ export interface FeedForwardArgs extends LayerArgs {
   dimOut?: number;
   /** Inner width as a multiple of `dim`. Default 4. */
   mult?: number;
-  /** `geglu` (default): value times GELU of a gate. `gelu`: GELU alone. */
+  /** `geglu` (default): value times GELU of a gate. `gelu`: only GELU. */
   activationFn?: 'geglu' | 'gelu';
 }
 
@@ -90,8 +90,9 @@ export interface Chunking {
 }
 
 /**
- * Runs `feedForward` on slices of x along `chunking.dim`, which takes less memory and changes
- * nothing else.
+ * Runs `feedForward` on slices of x along `chunking.dim`, which takes less memory and has the same
+ * result.
+ * @throws Error if the size of a slice does not divide the axis.
  */
 export function chunkedFeedForward(
   feedForward: FeedForward,

@@ -37,8 +37,8 @@ export const attend = {
   }) as Attend,
 
   /**
-   * Half the operations of `plain`, all of which cost time on the processor while a graphics card
-   * waits.
+   * Half the operations of `plain`, each of which costs time on the processor while a graphics
+   * card waits.
    */
   direct: ((q, k, v) =>
     kernels.usualBatchMatMul(tf.softmax(kernels.usualBatchMatMul(q, k, true)), v)) as Attend,
@@ -53,8 +53,8 @@ export const attend = {
 };
 
 /**
- * Runs `attend` over slices of matrices, and of query rows where one matrix alone exceeds the
- * budget of `scoreBytes`: at 576x1024 and 25 frames, all scores together would take 79 GiB.
+ * Runs `attend` over slices of matrices, and of query rows where even one matrix exceeds
+ * `scoreBytes`: at 576x1024 and 25 frames, all scores together would take 79 GiB.
  */
 export function attendInSlices(
   q: tf.Tensor3D,
@@ -92,12 +92,12 @@ export function attendInSlices(
 }
 
 /**
- * Makes queries, keys and values one by one, so that each is freed as soon as it is in another
- * order.
+ * Functions that compute queries, keys and values one by one, so that each is freed as soon as its
+ * axes are in another order.
  */
 export type Projections = Record<'q' | 'k' | 'v', () => tf.Tensor>;
 
-/** What queries are multiplied by for keys of this many channels. */
+/** The factor on queries for keys of `headSize` channels. */
 export const queryScale = (headSize: number) => 1 / Math.sqrt(headSize);
 
 /**
@@ -146,8 +146,8 @@ export function temporalAttention(
 }
 
 /**
- * Attention whose queries, keys and values have the two middle axes of `apart` exchanged meanwhile,
- * as has the result.
+ * Attention that exchanges the two middle axes of `apart` in queries, keys and values, and back in
+ * the result.
  */
 function attendExchanged(
   { q, k, v }: Projections,

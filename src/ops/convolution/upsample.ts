@@ -16,8 +16,8 @@ export const upsampleConv2dFormulations = {
   half: convolveUpsampled,
 
   /**
-   * Each of the four output pixels under an input pixel sees just 2x2 input pixels: four small
-   * convolutions, with filter rows and columns added up that fall on the same pixel, do 4/9 of the
+   * Each of the four output pixels under an input pixel sees only 2x2 input pixels. Filter rows and
+   * columns that fall on the same pixel are added up, so that four small convolutions do 4/9 of the
    * multiplications.
    */
   fourConvs: ((x, filter, bias) => {
