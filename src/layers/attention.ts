@@ -136,8 +136,8 @@ export class Attention extends Block<AttentionArgs> {
   }
 
   /**
-   * Attention to a context of one token. It is the same for every query, as the softmax of one score
-   * is 1: context `[b, 1, crossAttentionDim]` -> `[b, 1, queryDim]`, the sum for every token.
+   * Attention to a context of one token. It is the same for every query, as the softmax of one
+   * score is 1: context `[b, 1, crossAttentionDim]` -> `[b, 1, queryDim]`, the sum for every token.
    * Computes neither queries nor keys.
    */
   attendToOne(context: tf.Tensor): tf.Tensor {

@@ -40,8 +40,7 @@ export function* prefixed<T>(name: string, steps: Steps<T>): Steps<T> {
       yield `${name}.${value}`;
     }
   } finally {
-    // A `return` at the yield above has to reach the inner computation too. After its end, it has no
-    // effect.
+    // A `return` at the yield above has to reach the inner computation too. Later it has no effect.
     steps.return(undefined as T);
   }
 }
