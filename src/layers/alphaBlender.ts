@@ -66,7 +66,7 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
     );
   }
 
-  /** The weight of the spatial branch, in a shape that spreads over a tensor of `rank` axes. */
+  /** The weight of the spatial branch, in a shape that broadcasts to a tensor of `rank` axes. */
   private alpha(indicator: tf.Tensor | undefined, rank: number): tf.Tensor {
     const { mergeStrategy, switchSpatialToTemporalMix } = this.config;
     let alpha: tf.Tensor = weightOf(this.mixFactor);

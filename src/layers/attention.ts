@@ -2,10 +2,10 @@
 import * as tf from '@tensorflow/tfjs';
 import {
   attention,
-  inSlices,
   type Projections,
   queryScale,
   reshapeTo,
+  selfAttention,
   temporalAttention,
 } from '../ops/index.ts';
 import { type AnyBlock, Block, firstShape, type Inputs, type LayerArgs } from './block.ts';
@@ -60,7 +60,7 @@ export class Attention extends Block<AttentionArgs> {
   private readonly toOut: Linear;
   private readonly innerDim: number;
   /**
-   * Bytes that scores may take at a time; undefined: as `attendInSlices` chooses. See
+   * Bytes that scores may take at a time; undefined: the default of `attendInSlices`. See
    * `limitScores`.
    */
   scoreBytes?: number;
@@ -106,7 +106,7 @@ export class Attention extends Block<AttentionArgs> {
     };
   }
 
-  /** What makes queries, ready for the scores, and keys and values. */
+  /** Computes queries, scaled for the scores, keys and values. */
   private projections(x: tf.Tensor, source: tf.Tensor): Projections {
     const scale = queryScale(this.config.dimHead);
     return {
@@ -128,18 +128,17 @@ export class Attention extends Block<AttentionArgs> {
       this.toOut.call(
         attention(this.projections(queries, source), this.config.heads, this.scoreBytes),
       );
-    // Items attend to themselves alone, so queries, keys and values of a few are enough at a time.
     const attended = context
       ? attend(normed, repeatContexts(context as tf.Tensor3D, x.shape[0]))
-      : inSlices([normed], 4 * 4 * tokens.shape[1] * this.innerDim, ([part]) => attend(part, part));
+      : selfAttention(normed, this.innerDim, (items) => attend(items, items));
     const y = reshapeTo(attended, x.shape);
     return this.config.residualConnection ? tf.add(y, x) : y;
   }
 
   /**
-   * What attention to a context of one token gives, whatever the query, since the softmax of one
-   * score is 1: context `[b, 1, crossAttentionDim]` -> `[b, 1, queryDim]`, to be added to every
-   * token. Neither queries nor keys are computed.
+   * Attention to a context of one token. It is the same for every query, as the softmax of one
+   * score is 1: context `[b, 1, crossAttentionDim]` -> `[b, 1, queryDim]`, the sum for every token.
+   * Computes neither queries nor keys.
    */
   attendToOne(context: tf.Tensor): tf.Tensor {
     return tf.tidy(() => this.toOut.call(this.toV.call(context)));
@@ -168,8 +167,8 @@ export const attentionsIn = (block: AnyBlock): Attention[] => [
 
 /**
  * Lets the scores of every `Attention` in `block` take at most `bytes` at a time (softmax needs as
- * much again); `undefined` for what suits the device. Slices give the same result; small ones take
- * longer.
+ * much again); `undefined` for the amount that suits the device. The result is the same; small
+ * slices take longer.
  */
 export function limitScores(block: AnyBlock, bytes: number | undefined): void {
   for (const attention of attentionsIn(block)) attention.scoreBytes = bytes;

@@ -25,12 +25,12 @@ export interface BasicTransformerBlockArgs extends LayerArgs {
   numAttentionHeads: number;
   /** Channels per head. */
   attentionHeadDim: number;
-  /** Width of the context; left out: the block attends to itself alone. */
+  /** Width of the context; left out: the block has only self-attention. */
   crossAttentionDim?: number;
 }
 
 /**
- * What the two blocks share: self-attention, attention to a context, feed-forward, each with a
+ * The base class of both blocks: self-attention, attention to a context, feed-forward, each with a
  * normalisation in front.
  */
 export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> {
@@ -134,6 +134,8 @@ tf.serialization.registerClass(BasicTransformerBlock);
 export interface TemporalBasicTransformerBlockArgs extends BasicTransformerBlockArgs, FramesArgs {}
 
 /**
+ * A transformer block over the frames at each pixel.
+ *
  * Inputs `[x [B*F, N, dim], context [B or B*N, L, crossAttentionDim]]` (one context per video, or
  * per pixel as in diffusers), kwargs `{ numFrames }` -> `[B*F, N, dim]`.
  *
@@ -188,7 +190,7 @@ export class TemporalBasicTransformerBlock extends TransformerBlock {
   }
 
   /**
-   * As `attendToContext`; a context of its own for every pixel needs the pixels in the first axis.
+   * As `attendToContext`. One context per pixel needs the pixels in the first axis.
    */
   private attendOverFrames(
     h: tf.Tensor,

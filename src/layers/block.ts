@@ -1,5 +1,5 @@
 /**
- * The base class of every layer here: it owns named child layers, so that weights nest and carry
+ * The base class of every layer here. It owns named child layers, so that weights nest and have
  * their checkpoint keys.
  */
 import * as tf from '@tensorflow/tfjs';
@@ -17,13 +17,13 @@ export type LayerArgs = NonNullable<ConstructorParameters<typeof tf.layers.Layer
 /** Arguments of the layers that mix the frames of a video. */
 export interface FramesArgs extends LayerArgs {
   /**
-   * Frames per video where a call does not say `{ numFrames }`, as in `tf.sequential`, which hands
-   * nothing on.
+   * Frames per video for calls without `{ numFrames }`, as in `tf.sequential`, which passes no call
+   * arguments on.
    */
   numFrames?: number;
 }
 
-/** Call arguments besides the tensors, which are the inputs. A layer ignores those of others. */
+/** Call arguments other than tensors, which are inputs. A layer ignores those it does not use. */
 export interface CallArgs {
   /** Frames per video; it has to divide the batch of frames. */
   numFrames?: number;
@@ -53,8 +53,8 @@ export abstract class Block<
   private childBlocks?: AnyBlock[];
   private scope = '';
   /**
-   * The call arguments while `apply` runs, for what TensorFlow.js doesn't tell them: the name of
-   * weights and `computeOutputShape`.
+   * The call arguments while `apply` runs. TensorFlow.js does not pass them to `build` and
+   * `computeOutputShape`.
    */
   protected applying?: CallArgs;
   private chosenComputeDtype: ComputeDtype = 'float32';
@@ -87,7 +87,7 @@ export abstract class Block<
     return this.childBlocks ?? [];
   }
 
-  /** Declares one weight. To be called in `buildSelf`. */
+  /** Declares one weight. Call it in `buildSelf`. */
   protected parameter(
     key: string,
     shape: number[],
@@ -117,8 +117,8 @@ export abstract class Block<
 
   override build(_inputShape?: tf.Shape | tf.Shape[]): void {
     if (this.built) return;
-    // `apply` puts the layer's name in front of its weights' names. Without it they would meet
-    // those of other layers in one model.
+    // `apply` puts the layer's name in front of its weights' names. A direct `build` has to do it,
+    // as other layers of a model have weights of the same names.
     if (!this.applying && this.scope === '') this.scope = `${this.name}/`;
     this.buildSelf();
     for (const child of this.children) {
@@ -146,8 +146,8 @@ export abstract class Block<
   }
 
   /**
-   * The values of every weight. What is held in half precision is held in float32 from then on, as
-   * TensorFlow.js reads nothing else.
+   * The values of every weight. Weights in half precision become float32 for good, as TensorFlow.js
+   * reads nothing else.
    */
   override getWeights(trainableOnly = false): tf.Tensor[] {
     for (const variable of this.weights) holdInFloat32(variable);
@@ -158,8 +158,7 @@ export abstract class Block<
   protected abstract forward(inputs: tf.Tensor[], kwargs: CallArgs): Output;
 
   /**
-   * The tensors that the layer takes, by name, in order, with their axes: `apply` says so if it
-   * gets others.
+   * The tensors that the layer takes, by name, in order, with their axes. `apply` checks them.
    */
   get inputAxes(): Inputs | undefined {
     return undefined;
@@ -180,8 +179,9 @@ export abstract class Block<
   }
 
   /**
-   * Calls the layer: tensors give tensors, symbolic tensors give symbolic ones, for `tf.model`.
-   * @throws Error that says what the layer `takes` and what it is given.
+   * Calls the layer. It returns tensors for tensors, and symbolic tensors, for `tf.model`, for
+   * symbolic ones.
+   * @throws Error if the inputs do not fit `inputAxes`.
    */
   override apply(inputs: tf.Tensor | tf.Tensor[], kwargs?: CallArgs): Output;
   override apply(
@@ -218,9 +218,9 @@ export abstract class Block<
   }
 
   /**
-   * What products and convolutions of this block and its children compute in; weights, inputs,
-   * outputs and all else stay float32. Default `float32`; `float16` and `bfloat16` need the
-   * tensorflow backend. While gradients are recorded, all is float32.
+   * The type in which products and convolutions of this block and its children compute. Weights,
+   * inputs, outputs and all else stay float32. Default `float32`; `float16` and `bfloat16` need the
+   * tensorflow backend. While gradients are recorded, everything is float32.
    */
   get computeDtype(): ComputeDtype {
     return this.chosenComputeDtype;
@@ -236,9 +236,9 @@ export abstract class Block<
   }
 
   /**
-   * Call arguments where a call does not say them: those of construction, and over them those that
-   * the layer got when it was put into a `tf.model`, whose `predict` does not hand them on. None if
-   * it was put there several times with different ones.
+   * Defaults of the call arguments: those of construction, overridden by those with which the layer
+   * was put into a `tf.model`, whose `predict` does not pass them on. None if it was put there
+   * several times with different ones.
    */
   private get defaultKwargs(): CallArgs {
     const { numFrames } = this.args as FramesArgs;
@@ -299,22 +299,22 @@ export abstract class Block<
 export type AnyBlock = Block<LayerArgs, tf.Tensor | tf.Tensor[]>;
 
 /**
- * PyTorch's default for a weight or bias that `fanIn` inputs meet: uniform within `1 /
- * sqrt(fanIn)`.
+ * PyTorch's default for weights and biases: uniform within `1 / sqrt(fanIn)`, where `fanIn` counts
+ * the inputs of an output.
  */
 export function uniformFor(fanIn: number): Initializer {
   const bound = 1 / Math.sqrt(fanIn);
   return tf.initializers.randomUniform({ minval: -bound, maxval: bound });
 }
 
-/** The shape of the first input, given those of all inputs or of the only one. */
+/** The shape of the first or only input. */
 export function firstShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
   return (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tf.Shape;
 }
 
 /**
- * The number of frames that a call or the layer was told of, which has to divide the batch of
- * frames.
+ * The number of frames per video of a call.
+ * @throws Error if it does not divide the batch of frames.
  */
 export function framesOf({ numFrames }: CallArgs, frames: tf.Tensor): number {
   if (

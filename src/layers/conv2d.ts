@@ -1,4 +1,4 @@
-/** The convolutions of the SVD networks: over space, and over time alone. */
+/** The convolutions of the SVD networks: over space, and over time. */
 import * as tf from '@tensorflow/tfjs';
 import {
   type Bias,
@@ -106,8 +106,8 @@ export class Conv2d extends Block<Conv2dArgs> {
 tf.serialization.registerClass(Conv2d);
 
 /**
- * Bias `[O]` and shift `[N, O]`, whichever there are, as one: a single pass over the convolution's
- * result adds both.
+ * The sum of bias `[O]` and shift `[N, O]`, so that one pass over the convolution's result adds
+ * both. Either may be missing.
  */
 function shifted(
   bias: tf.LayerVariable | undefined,

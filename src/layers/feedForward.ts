@@ -3,7 +3,7 @@
  * `models/attention.py`.
  */
 import * as tf from '@tensorflow/tfjs';
-import { geglu, gelu, inSlices, linear, reshapeTo, sliceBytes } from '../ops/index.ts';
+import { gegluFeedForward, gelu, reshapeTo, sequential } from '../ops/index.ts';
 import { Block, type Inputs, type LayerArgs } from './block.ts';
 import { Linear } from './linear.ts';
 
@@ -15,7 +15,7 @@ export interface FeedForwardArgs extends LayerArgs {
   dimOut?: number;
   /** Inner width as a multiple of `dim`. Default 4. */
   mult?: number;
-  /** `geglu` (default): value times GELU of a gate. `gelu`: GELU alone. */
+  /** `geglu` (default): value times GELU of a gate. `gelu`: only GELU. */
   activationFn?: 'geglu' | 'gelu';
 }
 
@@ -53,60 +53,23 @@ export class FeedForward extends Block<FeedForwardArgs> {
   }
 
   protected forward([x]: tf.Tensor[]): tf.Tensor {
-    const tokens = reshapeTo(x, [-1, this.args.dim]); // flat, so that neither map has to reshape
-    const y =
-      this.config.activationFn === 'gelu'
-        ? this.out.call(tf.tidy(() => gelu(this.proj.call(tokens))))
-        : this.gated(tokens);
-    return reshapeTo(y, this.computeOutputShape(x.shape) as number[]);
-  }
-
-  /**
-   * The network with `geglu`, for a part of the inner values after the other where the maps are
-   * large, and for a slice of tokens after the other where what is between the maps outweighs
-   * these.
-   */
-  private gated(tokens: tf.Tensor): tf.Tensor {
-    const { dim, mult } = this.config;
+    const { dim, mult, activationFn } = this.config;
     const inner = dim * mult;
-    const mapBytes = 3 * 4 * dim * inner;
-    const width = Math.ceil(inner / Math.ceil(mapBytes / (1.5 * sliceBytes())));
-    const [tokenBytes, budget] = [4 * 4 * width, Math.max(sliceBytes(), 2 * mapBytes)];
-    // Made once where there are several slices of tokens, else when they are needed.
-    const ready = <T>(make: () => T) =>
-      tokens.shape[0] * tokenBytes > budget
-        ? (
-            (made) => () =>
-              made
-          )(make())
-        : make;
-    const parts = Array.from({ length: Math.ceil(inner / width) }, (_, i) => {
-      const [first, count] = [i * width, Math.min(width, inner - i * width)];
-      const [value, gate] = [0, inner].map((start) =>
-        ready(() => this.proj.outputs(start + first, count)),
-      );
-      return { value, gate, out: ready(() => this.out.inputs(first, count)) };
-    });
-    const transform = (slice: tf.Tensor, { value, gate, out }: (typeof parts)[number]) =>
-      tf.tidy(() => {
-        const between = geglu(slice, value, gate);
-        const { weight, bias } = out();
-        return linear(between, weight, bias);
-      });
-    return inSlices(
-      [tokens],
-      tokenBytes,
-      ([slice]) =>
-        tf.tidy(() =>
-          parts
-            .slice(1)
-            .reduce(
-              (sum, part) => tf.tidy(() => tf.add(sum, transform(slice, part))),
-              transform(slice, parts[0]),
-            ),
-        ),
-      budget,
-    );
+    const tokens = reshapeTo(x, [-1, dim]); // flat, so that neither map has to reshape
+    const y =
+      activationFn === 'gelu'
+        ? sequential(
+            tokens,
+            (h) => this.proj.call(h),
+            gelu,
+            (h) => this.out.call(h),
+          )
+        : gegluFeedForward(tokens, inner, {
+            value: (first, count) => this.proj.outputs(first, count),
+            gate: (first, count) => this.proj.outputs(inner + first, count),
+            out: (first, count) => this.out.inputs(first, count),
+          });
+    return reshapeTo(y, this.computeOutputShape(x.shape) as number[]);
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape {
@@ -127,8 +90,9 @@ export interface Chunking {
 }
 
 /**
- * Runs `feedForward` on slices of x along `chunking.dim`, which takes less memory and changes
- * nothing else.
+ * Runs `feedForward` on slices of x along `chunking.dim`, which takes less memory and has the same
+ * result.
+ * @throws Error if the size of a slice does not divide the axis.
  */
 export function chunkedFeedForward(
   feedForward: FeedForward,

@@ -1,10 +1,10 @@
-/** What tensors a layer takes, and the one sentence for a caller who gives others. */
+/** The tensors that a layer takes, and the error for others. */
 import type * as tf from '@tensorflow/tfjs';
 
 /**
  * The axes of a tensor: a number where the length is fixed, a letter where it is not, `...` for any
- * axes. Capital letters and `...` stand for the same lengths in all inputs of a call, `B*F` for the
- * product of B and F; other letters are for the reader alone.
+ * axes. A capital letter or `...` means the same lengths in all inputs of a call, and `B*F` the
+ * product of B and F. Other letters are only names.
  */
 export type Axes = readonly (number | string)[];
 
@@ -16,7 +16,7 @@ export type Inputs = Readonly<Record<string, Axes>>;
 
 /**
  * Compares the shapes of a call with those that the layer takes.
- * @throws Error that names the input, what it has to be, and what it is.
+ * @throws Error if one does not fit.
  */
 export function checkInputs(layer: string, takes: Inputs, shapes: readonly tf.Shape[]): void {
   const names = Object.keys(takes);
@@ -88,9 +88,9 @@ function fits(axes: Axes, shape: tf.Shape, lengths: Map<string, number>): boolea
 }
 
 /**
- * Compares the number of contexts with that of the items that they are for, as some backends
- * compute nonsense where one does not divide the other.
- * @throws Error that names both.
+ * Checks the number of contexts, as some backends compute nonsense where it does not divide the
+ * number of items.
+ * @throws Error if it does not.
  */
 export function checkContexts(context: tf.Tensor, batch: number): void {
   const [contexts] = context.shape;

@@ -53,8 +53,7 @@ export class Linear extends Block<LinearArgs> {
   }
 
   /**
-   * This map times `factor`, which is multiplied into the weights, since these are fewer than the
-   * results.
+   * This map times `factor`. It multiplies the weights, which are fewer than the results.
    */
   scaled(x: tf.Tensor, factor: number): tf.Tensor {
     return tf.tidy(() => {
@@ -72,8 +71,8 @@ export class Linear extends Block<LinearArgs> {
   }
 
   /**
-   * What `width` of its inputs, from number `first` on, add to its outputs: the bias comes with the
-   * first.
+   * The map from `width` of its inputs, from number `first` on. The results of all ranges add up to
+   * the output: the first one has the bias.
    */
   inputs(first: number, width: number): Omit<LinearMap, 'bias'> & Partial<LinearMap> {
     const weight = weightSlice<tf.Tensor2D>(

@@ -1,6 +1,6 @@
 /** Residual block over space, mirroring `ResnetBlock2D` of diffusers' `models/resnet.py`. */
 import * as tf from '@tensorflow/tfjs';
-import { inSlices, pictureBytes, sequential, silu } from '../ops/index.ts';
+import { inPictures, sequential, silu } from '../ops/index.ts';
 import { Block, firstShape, type Inputs, type LayerArgs } from './block.ts';
 import { Conv2d } from './conv2d.ts';
 import { Linear } from './linear.ts';
@@ -79,12 +79,11 @@ export class ResnetBlock2D extends Block<ResnetBlock2DArgs> {
   }
 
   protected forward(inputs: tf.Tensor[]): tf.Tensor {
-    const [, height, width] = inputs[0].shape;
     const { inChannels, outChannels } = this.config;
     // Few pictures at a time where they are large: their normalised copies would be the most that
     // decoding has in memory.
-    const bytes = 4 * 4 * height * width * Math.max(inChannels, outChannels);
-    return inSlices(inputs, bytes, (pictures) => this.transform(pictures), pictureBytes());
+    const values = 4 * Math.max(inChannels, outChannels);
+    return inPictures(inputs, values, (pictures) => this.transform(pictures));
   }
 
   private transform([x, temb]: tf.Tensor[]): tf.Tensor {

@@ -6,8 +6,8 @@ import type * as tf from '@tensorflow/tfjs';
 import { Block, type CallArgs, type LayerArgs } from './block.ts';
 
 /**
- * A computation that yields the path of each block that it runs next, and returns its result. It
- * needs the weights of no other block then.
+ * A computation that yields the path of each block before it runs it, and returns its result. Until
+ * the next path, it needs only the weights of that block.
  */
 export type Steps<T> = Generator<string, T, void>;
 
@@ -40,24 +40,23 @@ export function* prefixed<T>(name: string, steps: Steps<T>): Steps<T> {
       yield `${name}.${value}`;
     }
   } finally {
-    // A `return` at the yield above has to reach the inner computation too; after its end this does
-    // nothing.
+    // A `return` at the yield above has to reach the inner computation too. Later it has no effect.
     steps.return(undefined as T);
   }
 }
 
-/** Weights that are in memory only while their block is at work. */
+/** Weights that are in memory only while their block runs. */
 export interface StepWeights {
   /**
-   * Brings the weights of the block at `path` into memory. Rejects with the signal's reason if that
-   * aborts.
+   * Loads the weights of the block at `path` into memory. Rejects with the signal's reason when the
+   * signal aborts.
    */
   load(path: string, signal?: AbortSignal): Promise<void>;
   /** Frees them. */
   release(path: string): void;
 }
 
-/** How a long computation is watched and stopped. */
+/** Options of a long computation. */
 export interface StepOptions {
   /** Stops the computation before its next step; the promise rejects with the signal's reason. */
   signal?: AbortSignal;
@@ -67,13 +66,13 @@ export interface StepOptions {
   weights?: StepWeights;
 }
 
-// Node's timers wait a millisecond at least; small models have thousands of steps.
+// Node's timers wait for at least a millisecond, and small models have thousands of steps.
 const nextTurn = () =>
   new Promise<void>((resolve) =>
     'setImmediate' in globalThis ? setImmediate(resolve) : setTimeout(resolve),
   );
 
-/** Runs `steps` to the end, giving the event loop a turn after each step. */
+/** Runs `steps` to the end. The event loop has a turn after each step. */
 export async function runSteps<T>(
   steps: Steps<T>,
   { signal, onStep, weights }: StepOptions = {},

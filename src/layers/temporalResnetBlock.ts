@@ -19,7 +19,7 @@ export interface TemporalResnetBlockArgs extends FramesArgs {
 }
 
 /**
- * A residual block whose convolutions run over frames alone and whose normalisations run over all
+ * A residual block whose convolutions run only over frames and whose normalisations run over all
  * frames jointly.
  *
  * Inputs `[x [B*F, H, W, inChannels], temb [B*F, tembChannels]]` (temb only with `tembChannels`),
@@ -85,7 +85,7 @@ export class TemporalResnetBlock extends Block<TemporalResnetBlockArgs> {
     return tf.add(this.convShortcut ? this.convShortcut.call(x, { numFrames }) : x, change);
   }
 
-  /** What the block adds to its (projected) input: `[B*F, H, W, outChannels]`. */
+  /** The change that the block adds to its (projected) input: `[B*F, H, W, outChannels]`. */
   change([x, temb]: tf.Tensor[], { numFrames }: CallArgs): tf.Tensor {
     return tf.tidy(() => {
       const shift = this.timeEmbProj ? [this.timeEmbProj.call(silu(temb))] : []; // [B*F, O]

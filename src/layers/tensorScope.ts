@@ -6,7 +6,7 @@ import { prefixed, type Steps, StepwiseBlock } from './steps.ts';
 // Browsers before 2025 lack it.
 (Symbol as { dispose: symbol }).dispose ??= Symbol.for('Symbol.dispose');
 
-/** What a block puts out. */
+/** The output of a block. */
 type OutputOf<B> = B extends { call(...args: never): infer Output } ? Output : never;
 
 /**

@@ -85,7 +85,7 @@ export class UpBlockSpatioTemporal<
     return { numLayers: 1, resnetEps: 1e-6, addUpsample: true, ...this.args };
   }
 
-  /** What is in front of the skips in the inputs. */
+  /** The inputs in front of the skips. */
   protected get contextAxes(): Inputs {
     return {};
   }

@@ -1,12 +1,12 @@
 /**
- * Where the values of a layer's weights are: on the backend, in float32 or half precision, or
+ * The values of a layer's weights, which are on the backend, in float32 or half precision, or
  * nowhere.
  */
 import * as tf from '@tensorflow/tfjs';
 import { isHalf, widened, widenedSlice } from '../ops/index.ts';
 import type { Parameter } from './parameter.ts';
 
-/** A backend that stores nothing and says why. */
+/** A backend that stores nothing. Reading from it throws the reason. */
 class MetaBackend {
   private readonly references = new WeakMap<object, number>();
   private readonly why: string;
@@ -27,12 +27,12 @@ class MetaBackend {
   }
 }
 
-/** What `withoutWeights` gives to new weights. */
+/** The backend of weights that `withoutWeights` declares. */
 const declared = new MetaBackend(
   'This layer was built without weights. Load a checkpoint into it before using it.',
 );
 
-/** What weights that were freed become. */
+/** The backend of weights that were freed. */
 const released = new MetaBackend(
   'The weights of this layer are not in memory. Load a checkpoint into it before using it. ' +
     'A model that is offloaded has weights only inside the calls of its pipeline.',
@@ -54,7 +54,7 @@ export function withoutWeights<T>(build: () => T): T {
   }
 }
 
-/** Whether layers that are built now shall declare their weights alone. */
+/** Whether layers that are built now only declare their weights. */
 export const isMeta = (): boolean => building === 'shapes';
 
 /** Runs `declare` with an engine whose new tensors have a shape and no memory. */
@@ -71,21 +71,20 @@ export function onMeta<T>(declare: () => T, place = declared): T {
   }
 }
 
-/** A tensor without values. To be called inside `withoutMemory`. */
+/** A tensor without values. Call it inside `onMeta`. */
 export const metaTensor = (shape: number[]) =>
   tf.engine().makeTensorFromTensorInfo({ dataId: {}, shape, dtype: 'float32' });
 
 /**
- * The value of a weight as a tensor of known rank. If it is held in half precision, its float32
- * values, for the surrounding `tf.tidy` to free; while it is being trained, it is held in float32
- * from then on.
+ * The value of a weight as a tensor of known rank. If it is in half precision, returns its float32
+ * values, which the surrounding `tf.tidy` frees. Training turns the weight itself into float32.
  */
 export function weightOf<T extends tf.Tensor>(variable: tf.LayerVariable): T {
   if (variable.trainable && tf.engine().isTapeOn()) holdInFloat32(variable);
   return widened(variable.read()) as T;
 }
 
-/** A range of the value of a weight, as `tf.slice` takes it; else as `weightOf`. */
+/** As `weightOf`, for a range of the value, as `tf.slice` takes it. */
 export function weightSlice<T extends tf.Tensor>(
   variable: tf.LayerVariable,
   begin: number[],

@@ -3,14 +3,14 @@
 /** One value, or one per block. */
 export type PerBlock<T> = T | T[];
 
-/** Spreads a value over the blocks, checking that a list has one entry per block. */
+/** Repeats a value for each block. A list has to have one entry per block. */
 export function perBlock<T>(name: string, value: PerBlock<T>, blockTypes: string[]): T[] {
   if (!Array.isArray(value)) return blockTypes.map(() => value);
   requireSameLength({ [name]: value }, { downBlockTypes: blockTypes });
   return value;
 }
 
-/** Throws diffusers' message unless the two named lists have the same length. */
+/** @throws Error with diffusers' message if the two named lists have different lengths. */
 export function requireSameLength(
   one: Record<string, unknown[]>,
   other: Record<string, unknown[]>,

@@ -1,4 +1,4 @@
-/** Configurations out of saved TensorFlow.js models. */
+/** Configurations in saved TensorFlow.js models. */
 import type * as tf from '@tensorflow/tfjs';
 import { activations } from '../ops/index.ts';
 
@@ -15,15 +15,15 @@ const plain = (name: string) => name.replaceAll('_', '').toLowerCase();
 const byPlain = new Map(names.map((name) => [plain(name), name]));
 
 /**
- * TensorFlow.js writes texts in snake_case and reads them in camelCase, those of a configuration as
- * well: the names of types are found again.
+ * Restores the names of types: TensorFlow.js writes strings in snake_case and reads them in
+ * camelCase, also those of a configuration.
  */
 function restored(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(restored);
   return typeof value === 'string' ? (byPlain.get(plain(value)) ?? value) : value;
 }
 
-/** Makes a layer of a saved configuration. */
+/** Makes a layer from a saved configuration. */
 export function fromSavedConfig<T extends tf.serialization.Serializable>(
   cls: tf.serialization.SerializableConstructor<T>,
   config: tf.serialization.ConfigDict,

@@ -107,7 +107,7 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
       downBlockTypes,
     );
     const tembChannels = 4 * blockOutChannels[0];
-    /** What the attention blocks of level i need. */
+    /** The arguments of the attention blocks of level i. */
     const attention = (i: number) => ({
       transformerLayersPerBlock: transformerLayers[i],
       numAttentionHeads: heads[i],
@@ -207,7 +207,7 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
   }
 
   /**
-   * Evaluates feed-forwards in slices, which takes less memory and gives the same result.
+   * Evaluates feed-forwards in slices, which takes less memory. The result is the same.
    *
    * @param chunkSize Entries per slice; it has to divide the dimension. Default 1.
    * @param dim 0: slices of frames, 1: slices of tokens. Temporal blocks always take slices of

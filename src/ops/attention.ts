@@ -4,7 +4,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { planOnce } from './device.ts';
 import { formulationOf } from './formulations.ts';
-import { sliceBytes } from './slices.ts';
+import { inSlices, sliceBytes } from './slices.ts';
 import { batchMatMulInHalf } from './tensorflow/halfPrecision.ts';
 import { kernels } from './tensorflow/kernels.ts';
 
@@ -38,8 +38,8 @@ export const attend = {
   }) as Attend,
 
   /**
-   * Half the operations of `plain`, all of which cost time on the processor while a graphics card
-   * waits.
+   * Half the operations of `plain`, each of which costs time on the processor while a graphics
+   * card waits.
    */
   direct: ((q, k, v) =>
     kernels.usualBatchMatMul(tf.softmax(kernels.usualBatchMatMul(q, k, true)), v)) as Attend,
@@ -54,8 +54,8 @@ export const attend = {
 };
 
 /**
- * Runs `attend` over slices of matrices, and of query rows where one matrix alone exceeds the
- * budget of `scoreBytes`: at 576x1024 and 25 frames, all scores together would take 79 GiB.
+ * Runs `attend` over slices of matrices, and of query rows where even one matrix exceeds
+ * `scoreBytes`: at 576x1024 and 25 frames, all scores together would take 79 GiB.
  */
 export function attendInSlices(
   q: tf.Tensor3D,
@@ -93,12 +93,12 @@ export function attendInSlices(
 }
 
 /**
- * Makes queries, keys and values one by one, so that each is freed as soon as it is in another
- * order.
+ * Functions that compute queries, keys and values one by one, so that each is freed as soon as its
+ * axes are in another order.
  */
 export type Projections = Record<'q' | 'k' | 'v', () => tf.Tensor>;
 
-/** What queries are multiplied by for keys of this many channels. */
+/** The factor on queries for keys of `headSize` channels. */
 export const queryScale = (headSize: number) => 1 / Math.sqrt(headSize);
 
 /**
@@ -112,6 +112,19 @@ export function attention(
 ): tf.Tensor3D {
   // [B*h, N, d] between
   return attendExchanged(projections, ([b, n, c]) => [b, n, heads, c / heads], scoreBytes);
+}
+
+/**
+ * `attend` on a few items of x `[B, N, C]` at a time, since each attends only to itself: queries,
+ * keys and values of all together would take more memory than the result.
+ * @param channels Those of queries, keys and values.
+ */
+export function selfAttention(
+  x: tf.Tensor3D,
+  channels: number,
+  attend: (items: tf.Tensor) => tf.Tensor,
+): tf.Tensor {
+  return inSlices([x], 4 * 4 * x.shape[1] * channels, ([items]) => attend(items));
 }
 
 /**
@@ -134,8 +147,8 @@ export function temporalAttention(
 }
 
 /**
- * Attention whose queries, keys and values have the two middle axes of `apart` exchanged meanwhile,
- * as has the result.
+ * Attention that exchanges the two middle axes of `apart` in queries, keys and values, and back in
+ * the result.
  */
 function attendExchanged(
   { q, k, v }: Projections,

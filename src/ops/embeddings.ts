@@ -20,8 +20,8 @@ export const sinCos = {
   plain: ((angles) => [tf.sin(angles), tf.cos(angles)]) as SinCos,
 
   /**
-   * Reduction to a quarter turn by a three-part pi/2 and polynomials: a few float32 roundings,
-   * whatever the device's own sine is worth.
+   * Reduction to a quarter turn by a three-part pi/2, then polynomials. The error is a few float32
+   * roundings, however inexact the device's own sine is.
    */
   polynomial: ((angles) => {
     const quarters = tf.round(tf.mul(angles, 2 / Math.PI));

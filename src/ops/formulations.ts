@@ -1,6 +1,6 @@
 /**
- * One meaning, several formulations: which one of an operation's formulations a device runs
- * fastest.
+ * The choice of an operation's formulation: several compute the same, and each device runs another
+ * one fastest.
  *
  * Every operation has a `plain` formulation in differentiable TensorFlow.js ops. Faster ones stand
  * beside it in the same file under the name used here, and the tests hold each of them against the
@@ -14,7 +14,7 @@ import { hasKernel, type KernelName } from './tensorflow/probes.ts';
 
 interface Choice {
   name: string;
-  /** Kernels that it calls by name. Without them, the plain formulation runs. */
+  /** Kernels that it calls by name. Where one is missing, the plain formulation runs. */
   needs?: KernelName[];
 }
 
@@ -39,7 +39,7 @@ const fastest: Record<string, Record<string, Choice>> = {
   },
   conv2d: {
     'tensorflow-cpu': { name: 'winograd', needs: ['batchMatMul', 'matMul', 'conv2d'] },
-    // cuDNN pads by itself and has Winograd kernels of its own.
+    // cuDNN pads by itself and has its own Winograd kernels.
     'tensorflow-gpu': { name: 'explicit' },
     wasm: { name: 'explicit' },
   },
@@ -74,22 +74,22 @@ export { type FormulationSet, formulationSets } from './choices.ts';
 let used: FormulationSet = 'fastest';
 
 /**
- * Makes every operation run its formulation of this set. Default: `fastest`. `gpu` is for trying on
- * a processor what a graphics card runs.
+ * Makes every operation run its formulation of this set. Default: `fastest`. `gpu` runs on a
+ * processor what a graphics card would run, for tests.
  */
 export function useFormulations(set: FormulationSet): void {
   used = set;
 }
 
-/** The set that is used. */
+/** The set in use. */
 export const formulationsInUse = (): FormulationSet => used;
 
 /** The device whose formulations run. */
 const device = () => (used === 'gpu' ? 'tensorflow-gpu' : deviceName());
 
 /**
- * Picks from `formulations` what the current device runs fastest; while gradients are recorded, the
- * plain one. Those called `half` compute in the half precision that is set, on any device.
+ * Picks the one of `formulations` that the current device runs fastest. While gradients are
+ * recorded, picks the plain one; in half precision, the one called `half`, on any device.
  */
 export function formulationOf<F>(
   operation: string,

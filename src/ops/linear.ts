@@ -8,15 +8,15 @@ import { oneDnnWins } from './tensorflow/probes.ts';
 
 type Linear = (x: tf.Tensor2D, weight: tf.Tensor2D, bias?: tf.Tensor1D) => tf.Tensor2D;
 
-/** Of fewer rows, which of two kernels is faster depends on the processor. */
+/** With fewer rows, it depends on the processor which of two kernels is faster. */
 const FEW_ROWS = 280;
 
 export const linearFormulations = {
   plain: ((x, weight, bias) => tf.fused.matMul({ a: x, b: weight, bias })) as Linear,
 
   /**
-   * Up to 1.2 times faster where the input is wide and has few rows, and without the third axis
-   * that TensorFlow.js gives to every matrix.
+   * Up to 1.2 times faster where the input is wide and has few rows. It does not add the third axis
+   * that TensorFlow.js adds to every matrix.
    */
   oneDNN: ((x, weight, bias) => {
     if (x.shape[0] < FEW_ROWS && !oneDnnWins('productOfFewRows'))
@@ -26,7 +26,7 @@ export const linearFormulations = {
   }) as Linear,
 
   /**
-   * Three operations less than `plain`, all of which cost time on the processor while a graphics
+   * Three operations fewer than `plain`, each of which costs time on the processor while a graphics
    * card waits.
    */
   direct: ((x, weight, bias) => {

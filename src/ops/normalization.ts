@@ -132,7 +132,7 @@ function overGroups(ofChannels: tf.Tensor2D, groups: number): tf.Tensor3D {
  * gain and bias `[C]` per channel.
  *
  * In two passes: E[x^2] - E[x]^2 loses all digits where the mean is large against the deviation. To
- * normalise over all frames of a video jointly, give x with the frames in the second axis.
+ * normalise over all frames of a video jointly, pass x with the frames in the second axis.
  */
 export function groupNorm<T extends tf.Tensor>(
   x: T,

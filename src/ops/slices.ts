@@ -1,23 +1,36 @@
-/** Work on a part of the first axis at a time, so that what is between its steps stays small. */
+/** Computing a part of the first axis at a time, so that intermediate tensors stay small. */
 import * as tf from '@tensorflow/tfjs';
 import { deviceName, planOnce } from './device.ts';
 
 /**
- * Bytes that the tensors between two steps may take, where computing in slices gives the same. Of
- * slices that fit into its cache, a processor is not much slower; on others, each costs more than
- * it saves.
+ * Bytes that intermediate tensors may take where slices have the same result. A processor is not
+ * much slower with slices that fit into its cache; elsewhere, each slice costs more than it saves.
  */
 export const sliceBytes = (device = deviceName()) =>
   (device === 'tensorflow-cpu' ? 16 : 256) * 2 ** 20;
 
-/** The same where every slice reads filters anew. */
+/** As `sliceBytes`, where every slice reads the filters again. */
 export const pictureBytes = () => 16 * sliceBytes();
+
+/**
+ * `compute` on as many pictures `[N, H, W, C]` at a time as fit into `pictureBytes`, and on the
+ * entries of other `inputs` that belong to them.
+ * @param valuesPerPixel Numbers that `compute` holds for one pixel.
+ */
+export function inPictures(
+  inputs: tf.Tensor[],
+  valuesPerPixel: number,
+  compute: (pictures: tf.Tensor[]) => tf.Tensor,
+): tf.Tensor {
+  const [, height, width] = inputs[0].shape;
+  return inSlices(inputs, 4 * valuesPerPixel * height * width, compute, pictureBytes());
+}
 
 /**
  * `compute` on slices of the first axis of all `inputs`, joined. It has to treat the entries of
  * that axis one by one.
- * @param entryBytes What `compute` allocates for one entry.
- * @param budget What it may allocate for a slice.
+ * @param entryBytes Bytes that `compute` allocates for one entry.
+ * @param budget Bytes that it may allocate for a slice.
  */
 export function inSlices<T extends tf.Tensor>(
   inputs: tf.Tensor[],

@@ -129,7 +129,7 @@ tf.serialization.registerClass(UNetMidBlock2D);
 
 /**
  * The residual blocks of a part of the decoder, the first of which changes the channels: a learned
- * blend whose weight belongs to the temporal branch, with an epsilon of its own there.
+ * blend whose weight belongs to the temporal branch, which has its own epsilon.
  */
 const decoderResnets = ({
   inChannels,

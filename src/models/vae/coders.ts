@@ -28,7 +28,7 @@ import { advance, type Chain } from './chain.ts';
 export interface CoderArgs extends LayerArgs {
   /** Channels of the input. */
   inChannels: number;
-  /** Channels of the output; the encoder gives twice as many, means and logarithms of variances. */
+  /** Channels of the output; the encoder has twice as many, means and logarithms of variances. */
   outChannels: number;
   /** Channels from the full resolution down. */
   blockOutChannels: number[];
@@ -36,7 +36,7 @@ export interface CoderArgs extends LayerArgs {
   layersPerBlock: number;
 }
 
-/** What both halves do: a convolution, blocks, then normalisation, SiLU and a convolution. */
+/** The base class of both halves: convolution, blocks, normalisation, SiLU, convolution. */
 abstract class Coder extends StepwiseBlock<CoderArgs> {
   /** The convolution in front. */
   protected abstract readonly convIn: Conv2d;

@@ -15,7 +15,7 @@ export const padEvenly = (n: number): Padding => [
   [n, n],
 ];
 
-/** What is added to each output channel: `[O]`, or `[N, O]` if every image has its own. */
+/** The number added to each output channel: `[O]`, or `[N, O]` if every image has its own. */
 export type Bias = tf.Tensor1D | tf.Tensor2D;
 
 /** One column on either side. */
@@ -32,7 +32,7 @@ type Conv2d = (
   stride: number,
 ) => tf.Tensor4D;
 
-/** Convolution by TensorFlow.js' own kernels, which know one bias for all images. */
+/** Convolution by TensorFlow.js' own kernels, which take one bias for all images. */
 function fusedConv2d(
   x: tf.Tensor4D,
   filter: tf.Tensor4D,
@@ -72,8 +72,8 @@ export const conv2dFormulations = {
   }) as Conv2d,
 
   /**
-   * Up to 1.6 times faster, and the bias is added on the way. With few pixels, packing the filter
-   * at each call takes more than it saves, the sooner the more channels there are.
+   * Up to 1.6 times faster, and the kernel adds the bias. With few pixels, packing the filter at
+   * each call costs more than it saves; with more channels, it does so up to more pixels.
    */
   oneDNN: ((x, filter, bias, padding, stride) => {
     const pixels = (x.shape[0] * x.shape[1] * x.shape[2]) / stride ** 2;
@@ -129,7 +129,7 @@ export function conv2d(
 }
 
 /**
- * Convolution over time alone, PyTorch's Conv3d with a `(kt, 1, 1)` kernel and zero padding to the
+ * Convolution only over time, PyTorch's Conv3d with a `(kt, 1, 1)` kernel and zero padding to the
  * same length: x `[B*F, H, W, I]`, filter `[kt, 1, I, O]`, bias `[O]` or `[B*F, O]` -> `[B*F, H, W,
  * O]`.
  *

@@ -1,7 +1,7 @@
 /** Nearest-neighbour upsampling by two followed by a 3x3 convolution. */
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from '../formulations.ts';
-import { inSlices, pictureBytes } from '../slices.ts';
+import { inPictures } from '../slices.ts';
 import { conv2d, padEvenly } from './convolution.ts';
 import { upsampleTwice } from './resize.ts';
 
@@ -16,8 +16,8 @@ export const upsampleConv2dFormulations = {
   half: convolveUpsampled,
 
   /**
-   * Each of the four output pixels under an input pixel sees just 2x2 input pixels: four small
-   * convolutions, with filter rows and columns added up that fall on the same pixel, do 4/9 of the
+   * Each of the four output pixels under an input pixel sees only 2x2 input pixels. Filter rows and
+   * columns that fall on the same pixel are added up, so that four small convolutions do 4/9 of the
    * multiplications.
    */
   fourConvs: ((x, filter, bias) => {
@@ -60,16 +60,10 @@ export function upsampleConv2d(
   filter: tf.Tensor4D,
   bias: tf.Tensor1D,
 ): tf.Tensor4D {
-  const [, height, width] = x.shape;
   const upsampled = formulationOf('upsampleConv2d', upsampleConv2dFormulations);
   // The four results and the pairs of them take twice what they make together.
-  const bytes = 3 * 4 * 4 * height * width * filter.shape[3];
+  const values = 3 * 4 * filter.shape[3];
   return tf.tidy(() =>
-    inSlices(
-      [x],
-      bytes,
-      ([pictures]) => upsampled(pictures as tf.Tensor4D, filter, bias),
-      pictureBytes(),
-    ),
-  );
+    inPictures([x], values, ([few]) => upsampled(few as tf.Tensor4D, filter, bias)),
+  ) as tf.Tensor4D;
 }

@@ -57,7 +57,7 @@ interface Band {
 
 /**
  * 3x3 convolution with zero padding to the same size: x `[N, H, W, I]`, filter `[3, 3, I, O]`, bias
- * `[O]` or, of its own for each image, `[N, O]` -> `[N, H, W, O]`. About 1e-6 relative error.
+ * `[O]` or, one per image, `[N, O]` -> `[N, H, W, O]`. About 1e-6 relative error.
  *
  * The transforms of input and output are products with small constant matrices over the height,
  * which contain the padding, cut off the rows of the last tile beyond H, and add the bias. High
@@ -94,8 +94,8 @@ export function winogradConv3x3(
 }
 
 /**
- * The rows of a band: the most, up to `BAND`, that make whole tiles and divide the height; all, if
- * they are no number of whole tiles.
+ * The rows of a band: the most, up to `BAND`, that make whole tiles and divide the height. If the
+ * height is not a multiple of the tile, all rows.
  */
 function bandHeight(height: number): number {
   if (height % OUT !== 0) return height;
@@ -158,8 +158,8 @@ function transformed(filter: tf.Tensor4D, ks: number[]): tf.Tensor4D[] {
 }
 
 /**
- * Rows that each band reads: its own and, unless it is the whole image, one on either side, which
- * beyond the image's edge may be any.
+ * Rows that each band reads: its own and, unless it is the whole image, one on either side. The
+ * values of rows beyond the image's edge do not matter.
  */
 function rowsOf(bands: Band[], height: number, imageHeight: number): number[][] {
   const halo = height === imageHeight ? 0 : 1;
