@@ -69,10 +69,12 @@ export const convert = subcommand({
       ...quietOption,
     }),
   },
-  operands: { files: ['/', '.safetensors'] },
-  async run(values, [input, output, ...more]) {
-    if (output === undefined || more.length > 0)
-      throw new UsageError('svd convert takes an INPUT and an OUTPUT. See svd convert --help.');
+  operands: {
+    files: ['/', '.safetensors'],
+    takes: 'an INPUT and an OUTPUT',
+    valid: (operands) => operands.length === 2,
+  },
+  async run(values, [input, output]) {
     if (values.config !== undefined && values.numFrames !== undefined)
       throw new UsageError('--config says the frames, too. Use it without --num-frames.');
     const result = await runSession(values, async ({ signal, progress, note }) => {

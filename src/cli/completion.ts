@@ -2,14 +2,13 @@
  * `svd completion`: scripts by which shells complete commands, options, their values and files, made
  * from the tables of options.
  */
-import { either } from '../text/messages.ts';
 import {
   commonOptions,
+  oneOperand,
   type Subcommand,
   type Subcommands,
   subcommand,
 } from './terminal/command.ts';
-import { UsageError } from './terminal/errors.ts';
 import { wrap } from './terminal/help.ts';
 import { flagOf, type Option, type Options } from './terminal/options.ts';
 
@@ -39,13 +38,8 @@ export const completionOf = (subcommands: Subcommands): Subcommand =>
       'svd completion fish > ~/.config/fish/completions/svd.fish',
     ],
     options: {},
-    operands: { choices: shellNames },
-    async run(_, operands) {
-      const [shell] = operands;
-      if (operands.length !== 1 || !shellNames.includes(shell))
-        throw new UsageError(
-          `svd completion takes ${either(shellNames)} but is given "${operands.join(' ')}". See svd completion --help.`,
-        );
+    operands: oneOperand(shellNames),
+    async run(_, [shell]) {
       console.log(completionScript(shell, await completedCommands(subcommands)));
       return 0;
     },

@@ -2,7 +2,6 @@
 import { downloadModel, isHubId } from '../checkpoints/hub/download.ts';
 import { modelOptions } from './hubModel.ts';
 import { jsonOption, quietOption, subcommand } from './terminal/command.ts';
-import { UsageError } from './terminal/errors.ts';
 import { group, pick } from './terminal/options.ts';
 import { runSession } from './terminal/session.ts';
 
@@ -22,14 +21,11 @@ export const download = subcommand({
       ...quietOption,
     }),
   },
-  operands: {},
-  async run(values, operands) {
-    const [model, ...more] = operands;
-    if (model === undefined || more.length > 0 || !isHubId(model)) {
-      throw new UsageError(
-        `svd download takes one model of the hub, such as org/name, but is given "${operands.join(' ')}". See svd download --help.`,
-      );
-    }
+  operands: {
+    takes: 'one model of the hub, such as org/name,',
+    valid: (operands) => operands.length === 1 && isHubId(operands[0]),
+  },
+  async run(values, [model]) {
     const { json, quiet, ...asked } = values;
     const report = await runSession(values, async ({ signal, progress }) => {
       const onProgress = progress.update;

@@ -1,7 +1,6 @@
 /** `svd setup tensorflow`: sets up the tensorflow backend, or removes it. */
 import { removeTensorflow, setUpTensorflow } from '../backends/tensorflow/setup.ts';
-import { subcommand } from './terminal/command.ts';
-import { UsageError } from './terminal/errors.ts';
+import { oneOperand, subcommand } from './terminal/command.ts';
 
 export const setup = subcommand({
   name: 'setup',
@@ -14,13 +13,8 @@ export const setup = subcommand({
     gpu: { help: 'With CUDA 12 and its libraries, for NVIDIA graphics cards: 3 GB to download.' },
     remove: { help: 'Remove what was set up; with --gpu only the variant for graphics cards.' },
   },
-  operands: { choices: ['tensorflow'] },
-  async run({ gpu, remove }, operands) {
-    if (operands.length !== 1 || operands[0] !== 'tensorflow') {
-      throw new UsageError(
-        `svd setup can set up tensorflow and nothing else but is given "${operands.join(' ')}". See svd setup --help.`,
-      );
-    }
+  operands: oneOperand(['tensorflow']),
+  async run({ gpu, remove }) {
     const log = (line: string) => console.log(line);
     if (!remove) await setUpTensorflow({ gpu, log });
     else if ((await removeTensorflow({ gpu, log })).length === 0) log('Nothing is set up.');

@@ -13,4 +13,4 @@ export const counted = (count: number, noun: string): string =>
 
 /** Names to choose from: `a, b or c`. */
 export const either = (names: readonly string[]): string =>
-  `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
+  names.join(', ').replace(/, ([^,]*)$/, ' or $1');

@@ -65,7 +65,10 @@ describe('svd', () => {
         ['help', 'genrate'],
         `svd: there is no command "genrate". Did you mean svd generate? The commands are ${names.join(', ')}.\n`,
       ],
-      [['backends', 'wasm'], 'svd: svd backends takes options only but is given "wasm".\n'],
+      [
+        ['backends', 'wasm'],
+        'svd: svd backends takes only options but is given "wasm". See svd backends --help.\n',
+      ],
       [
         ['generate', 'a.png', '--ouput', 'o.mp4'],
         'svd: there is no option --ouput. Did you mean --output?\n',

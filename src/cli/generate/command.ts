@@ -21,6 +21,7 @@ export const generate = subcommand({
   ],
   options: generateOptions,
   operands: {
+    takes: 'one IMAGE or several',
     files: ['.png', '.jpg', '.jpeg', '.webp', '.gif', '.tiff', '.avif', '.svg', '.safetensors'],
   },
   async run(values, images) {

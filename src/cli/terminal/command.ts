@@ -1,9 +1,18 @@
 /** The frame of a subcommand: its table of options, its help, and its run. */
 import { Command } from 'commander';
+import { either } from '../../text/messages.ts';
 import { addOptions, readValues } from './arguments.ts';
 import { UsageError } from './errors.ts';
 import { formatHelp } from './help.ts';
 import type { Option, Options, Values } from './options.ts';
+
+/** The arguments of a subcommand that are not options. `choices` and `files` are for completion. */
+export interface Operands extends Pick<Option, 'choices' | 'files'> {
+  /** What the subcommand takes, as in "svd convert takes ...". */
+  takes: string;
+  /** Whether it takes these. Default: it takes any. */
+  valid?(operands: string[]): boolean;
+}
 
 /** A subcommand. */
 export interface Subcommand {
@@ -15,8 +24,8 @@ export interface Subcommand {
   /** Complete command lines, one line or several each. */
   examples?: string[];
   options: Options;
-  /** The arguments that are not options, for completion. Default: it takes none. */
-  operands?: Pick<Option, 'choices' | 'files'>;
+  /** The arguments that are not options. Default: it takes none. */
+  operands?: Operands;
   /**
    * Does the work with the values of the options.
    * @returns The exit code.
@@ -52,6 +61,18 @@ export const commonOptions: Options = {
   help: { short: 'h', help: 'Show this text.' },
 };
 
+const noOperands: Operands = {
+  takes: 'only options',
+  valid: (operands) => operands.length === 0,
+};
+
+/** One operand, out of `choices`. */
+export const oneOperand = (choices: readonly string[]): Operands => ({
+  choices,
+  takes: either(choices),
+  valid: (operands) => operands.length === 1 && choices.includes(operands[0]),
+});
+
 /** The help text of a subcommand. */
 export function helpOf({ name, usage, about, options, examples }: Subcommand): string {
   const groups: Record<string, Options> = {};
@@ -67,13 +88,16 @@ export function helpOf({ name, usage, about, options, examples }: Subcommand): s
 
 /** The subcommand for commander. `done` is called with its exit code. */
 export function commandOf(definition: Subcommand, done: (code: number) => void): Command {
-  const { name, options, operands, run } = definition;
+  const { name, options, run } = definition;
+  const { takes, valid = () => true } = definition.operands ?? noOperands;
   const command = new Command(name).configureHelp({ formatHelp: () => `${helpOf(definition)}\n` });
   const given = addOptions(command, options);
   return command.action(async () => {
     const { positionals } = given();
-    if (operands === undefined && positionals.length > 0)
-      throw new UsageError(`svd ${name} takes options only but is given "${positionals[0]}".`);
+    if (!valid(positionals))
+      throw new UsageError(
+        `svd ${name} takes ${takes} but is given "${positionals.join(' ')}". See svd ${name} --help.`,
+      );
     done(await run(readValues(given(), options, name), positionals));
   });
 }
