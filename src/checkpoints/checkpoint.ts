@@ -11,9 +11,6 @@ export const formats = ['diffusers', 'original', 'tfjs'] as const;
  */
 export type Format = (typeof formats)[number];
 
-// Browsers before 2025 lack it.
-(Symbol as { asyncDispose: symbol }).asyncDispose ??= Symbol.for('Symbol.asyncDispose');
-
 /**
  * An open checkpoint: its configs, and its weights when they are asked for. `await using` closes
  * it.

@@ -79,12 +79,9 @@ export class MemoryPlanner {
 
   /** The number of parameters of each model. */
   parameterCounts(): Record<ModelName, number> {
-    const count = (name: ModelName) => this.models.parameterCount(name);
-    try {
-      return { unet: count('unet'), vae: count('vae'), imageEncoder: count('imageEncoder') };
-    } finally {
-      this.models.release();
-    }
+    using models = this.models;
+    const count = (name: ModelName) => models.parameterCount(name);
+    return { unet: count('unet'), vae: count('vae'), imageEncoder: count('imageEncoder') };
   }
 
   /**
@@ -93,20 +90,14 @@ export class MemoryPlanner {
    * read from disk when they are needed.
    */
   plan(request: MemoryRequest): MemoryPlan {
-    try {
-      return this.choose(request);
-    } finally {
-      this.models.release();
-    }
+    using _declared = this.models;
+    return this.choose(request);
   }
 
   /** The plan that takes the least memory, whatever it costs in time. */
   least(request: MemoryRequest): MemoryPlan {
-    try {
-      return this.leastWith(request, last(offloads(request)));
-    } finally {
-      this.models.release();
-    }
+    using _declared = this.models;
+    return this.leastWith(request, last(offloads(request)));
   }
 
   private leastWith(request: MemoryRequest, offload: OffloadMode): MemoryPlan {

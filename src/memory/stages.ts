@@ -64,9 +64,10 @@ export interface StageMemory extends Allocations {
 
 /**
  * Models without weights, from which the memory of each stage is found. The first time, a stage
- * takes about a tenth of a second. Models are declared when they are needed, until `release`.
+ * takes about a tenth of a second. Models are declared when they are needed, until they are
+ * disposed of.
  */
-export class StageModels {
+export class StageModels implements Disposable {
   private readonly configs: ModelConfigs;
   private declared?: Models;
   private readonly known = new Map<string, StageMemory>();
@@ -81,8 +82,8 @@ export class StageModels {
     return this.declared;
   }
 
-  /** Frees the models. Results found so far stay. */
-  release(): void {
+  /** Frees the models, which the next use declares again. Results found so far stay. */
+  [Symbol.dispose](): void {
     for (const model of Object.values(this.declared ?? {})) model.dispose();
     this.declared = undefined;
   }

@@ -31,17 +31,17 @@ export type CallSettings = ReturnType<typeof checkCall>;
  * @throws Error if a value is not allowed. It names the option, its value, the allowed values and,
  * if there is one, the nearest allowed value.
  */
-export function checkCall(image: ImageInput, options: GenerateOptions, facts: CallConstraints) {
+export function checkCall(image: ImageInput, options: GenerateOptions, model: CallConstraints) {
   const batch = batchOf(image);
   // As in diffusers: 0 or null stands for the size that the UNet was trained on.
-  const native = facts.sampleSize === null ? undefined : facts.sampleSize * facts.scaleFactor;
+  const native = model.sampleSize === null ? undefined : model.sampleSize * model.scaleFactor;
   const sizeOf = (given: number | null | undefined, usual: number) =>
     given === 0 || given === null ? (native ?? usual) : (given ?? usual);
   const settings = {
     batch,
     height: sizeOf(options.height, callDefaults.height),
     width: sizeOf(options.width, callDefaults.width),
-    numFrames: options.numFrames ?? facts.numFrames,
+    numFrames: options.numFrames ?? model.numFrames,
     numInferenceSteps: options.numInferenceSteps ?? callDefaults.numInferenceSteps,
     sigmas: options.sigmas,
     minGuidanceScale: options.minGuidanceScale ?? callDefaults.minGuidanceScale,
@@ -50,7 +50,7 @@ export function checkCall(image: ImageInput, options: GenerateOptions, facts: Ca
     fps: options.fps ?? callDefaults.fps,
     motionBucketId: options.motionBucketId ?? callDefaults.motionBucketId,
     noiseAugStrength: options.noiseAugStrength ?? callDefaults.noiseAugStrength,
-    decodeChunkSize: options.decodeChunkSize ?? options.numFrames ?? facts.numFrames,
+    decodeChunkSize: options.decodeChunkSize ?? options.numFrames ?? model.numFrames,
     numVideosPerPrompt: options.numVideosPerPrompt ?? callDefaults.numVideosPerPrompt,
     generator: options.generator ?? new Generator(),
     latents: options.latents,
@@ -104,7 +104,7 @@ export function checkCall(image: ImageInput, options: GenerateOptions, facts: Ca
     );
   }
   if (latents) {
-    const shape = latentShape(settings, facts);
+    const shape = latentShape(settings, model);
     if (!tf.util.arraysEqual(latents.shape, shape)) {
       throw new Error(
         `\`latents\` has to be of shape [${shape}] (videos, frames, height, width, channels) for these settings but is [${latents.shape}].`,

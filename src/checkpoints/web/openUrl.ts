@@ -17,6 +17,9 @@ import { tfjsSource } from '../tfjs/source.ts';
 import type { WeightSource } from '../weights/source.ts';
 import { type WebOptions, webExists, webFile, webJson } from './files.ts';
 
+// Browsers before 2025 lack it.
+(Symbol as { asyncDispose: symbol }).asyncDispose ??= Symbol.for('Symbol.asyncDispose');
+
 /** Options of `openUrl`. */
 export interface OpenUrlOptions extends WebOptions {
   /** Weight file variant, such as `fp16`. */

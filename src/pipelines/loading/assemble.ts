@@ -75,10 +75,12 @@ export async function assemble(
   const models = declareModels(configs);
   try {
     let sources = remote ? undefined : await openSources(models, files);
+    const sizes = Object.values(models).map((model) => float32Bytes(model));
+    // Where all weights have to stay in memory, no smaller video would help.
+    if (!offloads) checkWasmLimit(sum(sizes), wasmAdvice);
     const forced = offloads ? {} : ({ offload: 'none' } as const);
     const planner = limits && callPlanner(configs, device, limits, forced);
     const mode = planOffload(models, options, planner) ?? 'none';
-    const sizes = Object.values(models).map((model) => float32Bytes(model));
     if (mode === 'none') checkWasmLimit(sum(sizes), wasmAdvice);
     if (mode === 'model') checkWasmLimit(Math.max(...sizes), wasmAdvice);
     sources ??= await openSources(models, files);

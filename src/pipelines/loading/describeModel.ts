@@ -81,46 +81,42 @@ export async function describeModel(
 ): Promise<ModelDescription> {
   const numFrames = isSingleFile(path) ? options.numFrames : undefined;
   const opening = { variant: options.variant, config: options.config, numFrames };
-  const files = await openCheckpoint(path, opening);
-  try {
-    const identity = identifyCheckpoint(path, opening);
-    identity.catch(() => {}); // looked at below
-    const inspection = await inspectModel(files);
-    const { unet } = await modelConfigs(files, 'cpu');
-    const call = sizeOfCall(options, unet.numFrames);
-    const models: Partial<Record<ModelName, ModelSummary>> = {};
-    const counts = new MemoryPlanner(await modelConfigs(files, 'cpu')).parameterCounts();
-    for (const [name, component] of Object.entries(componentOf)) {
-      const source = await files.weights(component);
-      const infos = source.names().map((key) => {
-        const info = source.info(key);
-        return info.stored ?? info;
-      });
-      const bytes = infos.reduce((sum, info) => sum + info.bytes, 0);
-      models[name as ModelName] = {
-        parameters: counts[name as ModelName],
-        bytes,
-        dtypes: [...new Set(infos.map(({ dtype }) => dtype))],
-      };
-    }
-    const plans: DevicePlan[] = [];
-    for (const device of devices) {
-      // Only libtensorflow computes in half precision.
-      const dtype = device.startsWith('tensorflow') ? options.dtype : 'float32';
-      const planner = new MemoryPlanner(await modelConfigs(files, device, { ...options, dtype }));
-      plans.push(planFor(planner, device, call, options));
-    }
-    return {
-      format: files.format,
-      ...inspection,
-      checkpoint: await identity,
-      models: models as Record<ModelName, ModelSummary>,
-      call,
-      plans,
+  await using files = await openCheckpoint(path, opening);
+  const identity = identifyCheckpoint(path, opening);
+  identity.catch(() => {}); // awaited below
+  const inspection = await inspectModel(files);
+  const { unet } = await modelConfigs(files, 'cpu');
+  const call = sizeOfCall(options, unet.numFrames);
+  const models: Partial<Record<ModelName, ModelSummary>> = {};
+  const counts = new MemoryPlanner(await modelConfigs(files, 'cpu')).parameterCounts();
+  for (const [name, component] of Object.entries(componentOf)) {
+    const source = await files.weights(component);
+    const infos = source.names().map((key) => {
+      const info = source.info(key);
+      return info.stored ?? info;
+    });
+    const bytes = infos.reduce((sum, info) => sum + info.bytes, 0);
+    models[name as ModelName] = {
+      parameters: counts[name as ModelName],
+      bytes,
+      dtypes: [...new Set(infos.map(({ dtype }) => dtype))],
     };
-  } finally {
-    await files.close();
   }
+  const plans: DevicePlan[] = [];
+  for (const device of devices) {
+    // Only libtensorflow computes in half precision.
+    const dtype = device.startsWith('tensorflow') ? options.dtype : 'float32';
+    const planner = new MemoryPlanner(await modelConfigs(files, device, { ...options, dtype }));
+    plans.push(planFor(planner, device, call, options));
+  }
+  return {
+    format: files.format,
+    ...inspection,
+    checkpoint: await identity,
+    models: models as Record<ModelName, ModelSummary>,
+    call,
+    plans,
+  };
 }
 
 function planFor(
