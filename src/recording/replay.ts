@@ -44,14 +44,18 @@ const MOST_GRAPHS = 8;
 /** The time spent on an evaluation that is not recorded. */
 const NEVER = Number.POSITIVE_INFINITY;
 
+/** A recorded evaluation, the paths of its steps, and whether its result is a single tensor. */
+interface Replay {
+  graph: RecordedGraph;
+  paths: string[];
+  single: boolean;
+}
+
 /** The evaluations of one pipeline's models, some of them recorded. */
 export class Replays {
   private readonly record: RecordGraph;
   private readonly spent = new Map<string, number>();
-  private readonly graphs = new Map<
-    string,
-    { graph: RecordedGraph; paths: string[]; single: boolean }
-  >();
+  private readonly replays = new Map<string, Replay>();
   private readonly parameters = new Map<AnyBlock, Parameter[]>();
   private readonly limits: Required<ReplayLimits>;
 
@@ -66,30 +70,29 @@ export class Replays {
     options: StepOptions,
   ): Promise<T> {
     const { inputs, steps } = evaluation;
-    const key = this.keyOf(evaluation);
-    const known = this.graphs.get(key);
-    if (known) {
-      options.signal?.throwIfAborted();
-      const results = known.graph.run(inputs);
-      for (const path of known.paths) options.onStep?.(path);
-      return (known.single ? results[0] : results) as T;
-    }
-    const spent = this.spent.get(key) ?? 0;
     const { worthwhileMs, longestMs } = this.limits;
-    if (spent >= worthwhileMs && spent < NEVER) return this.recordAs(key, evaluation, options);
-    const start = performance.now();
-    const result = await runSteps(steps(inputs), options);
-    const took = performance.now() - start;
-    this.spent.set(key, took > longestMs ? NEVER : spent + took);
-    return result;
+    const key = this.keyOf(evaluation);
+    const known = this.replays.get(key);
+    const spent = this.spent.get(key) ?? 0;
+    if (!known && (spent < worthwhileMs || spent === NEVER)) {
+      const start = performance.now();
+      const result = await runSteps(steps(inputs), options);
+      const took = performance.now() - start;
+      this.spent.set(key, took > longestMs ? NEVER : spent + took);
+      return result;
+    }
+    options.signal?.throwIfAborted();
+    const { results, paths, single } = known
+      ? { ...known, results: known.graph.run(inputs) }
+      : this.recordAs(key, evaluation);
+    for (const path of paths) options.onStep?.(path);
+    return (single ? results[0] : results) as T;
   }
 
   private recordAs<T extends tf.Tensor | tf.Tensor[]>(
     key: string,
     { model, inputs, steps }: Evaluation<T>,
-    options: StepOptions,
-  ): T {
-    options.signal?.throwIfAborted();
+  ): Replay & { results: tf.Tensor[] } {
     const paths: string[] = [];
     let single = true;
     const weights = this.parametersOf(model).map(({ variable }) => variable);
@@ -105,16 +108,15 @@ export class Replays {
         }
       }
     });
-    const [oldest] = this.graphs.keys();
-    if (this.graphs.size === MOST_GRAPHS) this.forget(oldest);
-    this.graphs.set(key, { graph, paths, single });
-    for (const path of paths) options.onStep?.(path);
-    return (single ? results[0] : results) as T;
+    const [oldest] = this.replays.keys();
+    if (this.replays.size === MOST_GRAPHS) this.forget(oldest);
+    this.replays.set(key, { graph, paths, single });
+    return { graph, paths, single, results };
   }
 
   private forget(key: string): void {
-    this.graphs.get(key)?.graph.dispose();
-    this.graphs.delete(key);
+    this.replays.get(key)?.graph.dispose();
+    this.replays.delete(key);
     this.spent.delete(key);
   }
 
@@ -141,6 +143,6 @@ export class Replays {
 
   /** Frees all recordings. */
   dispose(): void {
-    for (const key of [...this.graphs.keys()]) this.forget(key);
+    for (const key of [...this.replays.keys()]) this.forget(key);
   }
 }

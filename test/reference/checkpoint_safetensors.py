@@ -1,4 +1,4 @@
-"""Writes test/fixtures/checkpoints/dtypes*.safetensors and half.json: what safetensors and torch make of the checkpoint types."""
+"""Writes test/fixtures/checkpoints/dtypes*.safetensors and half.json: the values of checkpoint types in safetensors and torch."""
 
 import hashlib
 import json
@@ -62,7 +62,7 @@ def write(folder):
     floating = {k: v.float() for k, v in tensors.items() if v.is_floating_point()}
     save_file(floating, out / "dtypes-as-float32.safetensors")
 
-    # Digests of conversions far too many to store. Not-a-number is made one value first, because payloads are nobody's promise.
+    # Digests of conversions far too many to store. Not-a-number becomes one value first, because no library promises its payload.
     result = {
         "widenF16": widened(torch.float16),
         "widenBF16": widened(torch.bfloat16),

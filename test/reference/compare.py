@@ -49,7 +49,7 @@ CASES: dict[str, tuple[str, list[str | Path], list[int], dict]] = {
     'given-latents': ('single', [CAT], [6], {**BASE, 'latents': LATENTS}),
     'forward-chunking': ('single', [ROCKET], [42], {**BASE, 'forward_chunking': 1}),
     'latent-output': ('single', [ROCKET], [2**40 + 7], {**BASE, 'output_type': 'latent'}),
-    # Trained weights have another spread than random ones: ten seeds of the checkpoint of the package, as it is meant to be used.
+    # Trained weights have another spread than random ones: ten seeds of the checkpoint of the package, as users run it.
     **{
         f'tiny-{seed}': ('tiny', [TOY], [seed], {'height': 64, 'width': 64, 'num_frames': 8, 'num_inference_steps': 20})
         for seed in range(10)

@@ -30,7 +30,7 @@ def modules() -> dict[str, list[str]]:
 
 
 def differences(stored: Path, fresh: Path) -> list[str]:
-    """What differs between two versions of one fixture, in words."""
+    """The differences between two versions of one fixture, in words."""
     if stored.read_bytes() == fresh.read_bytes():
         return []
     if stored.suffix != '.safetensors':

@@ -60,7 +60,7 @@ def check(ours: Path, theirs: Path, requests) -> None:
     assert repository.repo_id == MODEL and list(repository.refs) == ['main'], repository
     pipe = StableVideoDiffusionPipeline.from_pretrained(MODEL, cache_dir=ours, local_files_only=True)
     assert pipe.unet.config.num_frames == json.loads((FOLDER / 'unet/config.json').read_text())['num_frames']
-    # And when they may ask, they find nothing left to fetch.
+    # With the network, it finds nothing left to fetch.
     assert snapshot_download(MODEL, cache_dir=ours, allow_patterns=files) == folder
     assert requests() == before, 'huggingface_hub has fetched again'
 

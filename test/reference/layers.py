@@ -76,7 +76,7 @@ def write(folder: Path) -> None:
     for name, case in CASES.items():
         module = with_hashed_weights(CLASSES[case.layer](**case.config))
         inputs = {key: value(f'{name}.{key}', spec, case.range) for key, spec in case.inputs.items()}
-        # Most layers read the number of frames off the indicator's shape; it is stored for readers without indicators.
+        # Most layers read the number of frames off the indicator's shape. It is stored for readers without indicators.
         implied = 'image_only_indicator' in inputs and case.layer != 'TemporalDecoder'
         arguments = {**inputs, **{key: option for key, option in case.kwargs.items() if key != 'num_frames' or not implied}}
         given = {f'input.{key}': tensor for key, tensor in inputs.items() if tensor is not None}

@@ -1,4 +1,4 @@
-"""Small pictures of every kind that `loadImage` reads, and what Pillow makes of them. All are cut out of scikit-image's free pictures."""
+"""Small pictures of every kind that `loadImage` reads, and Pillow's bytes of them. All are cut out of scikit-image's free pictures."""
 import hashlib
 import io
 import json
@@ -32,7 +32,7 @@ def write_jpegs(folder: Path) -> None:
     save(crop('color.png', 100, 100), 'jpeg_rgb', quality=85, keep_rgb=True)
     save(crop('logo.png', 200, 100), 'jpeg_restarts', quality=85, restart_marker_blocks=3)
     swapped = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
-    swapped = swapped[:24] + bytes(12) + swapped[36:]  # the time it was made at
+    swapped = swapped[:24] + bytes(12) + swapped[36:]  # the time of creation
     swapped = swapped.replace(b'rXYZ', b'tmpX').replace(b'bXYZ', b'rXYZ').replace(b'tmpX', b'bXYZ')
     save(crop('rocket.jpg', 300, 150), 'jpeg_profile', quality=90, icc_profile=swapped)
     save(crop('brick.png', 10, 10, 7, 5), 'jpeg_tiny', quality=85)

@@ -1,4 +1,4 @@
-"""What Pillow, torch and diffusers make of small pictures: resizing, preprocessing and conversion to bytes."""
+"""Results of Pillow, torch and diffusers for small pictures: resizing, preprocessing and conversion to bytes."""
 import base64
 import json
 from pathlib import Path

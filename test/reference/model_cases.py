@@ -30,7 +30,7 @@ def unet(
 
 
 def blocks(levels: int, attention: list[bool] | None = None) -> dict:
-    """Block types as published: attention on all levels but the last, or as told from the outer to the inner level."""
+    """Block types with attention on the levels that a list names, the outermost first. Default: as published, on all levels but the last."""
     attention = attention or [True] * (levels - 1) + [False]
     return {
         'down_block_types': [f'{"CrossAttn" if cross else ""}DownBlockSpatioTemporal' for cross in attention],

@@ -49,7 +49,7 @@ def runner(method: str, kwargs: dict):
 
 
 def record_stages(model: torch.nn.Module, stages: dict[str, torch.Tensor]) -> list:
-    """Makes the model's next runs leave what its top-level modules put out in `stages`; returns the hooks, to be removed."""
+    """Stores the outputs of the model's top-level modules in `stages` in its next runs. Returns the hooks, which the caller removes."""
 
     def keep(name: str):
         def hook(_module, _inputs, output):

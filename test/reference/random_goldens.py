@@ -44,7 +44,7 @@ def write(folder: Path) -> None:
             'shape': BIG,
             'picked': picked,
             'values': bits(large[picked]),
-            # The sum of the bit patterns tells every last bit.
+            # The sum of the bit patterns shows a difference in any bit.
             'checksum': str(int(large.view(torch.int32).to(torch.int64).sum())),
         },
         'tensors': [

@@ -116,7 +116,7 @@ def schedules() -> tuple[dict, dict]:
 
 
 def training_tables() -> tuple[dict, dict]:
-    """Betas and what they lead to, of each training schedule, correctly rounded."""
+    """Betas, alphas and sigmas of each training schedule, correctly rounded."""
     tensors = {}
     for number, config in enumerate(TRAINING):
         with correctly_rounded():
