@@ -41,7 +41,7 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
       limits: known ? browserMemoryLimits : undefined,
       wasmAdvice: 'Use the webgpu backend or a smaller model.',
     };
-    const options = { plannedFor, signal: web.signal };
+    const options = { plannedFor, weightDtype: 'float32', signal: web.signal } as const;
     return new StableVideoDiffusionPipeline(await assemble(files, environment, options));
   }
 }

@@ -34,6 +34,7 @@ describe('loading a pipeline from URLs', () => {
     });
     const fromDisk = await StableVideoDiffusionPipeline.fromPretrained(tiny, {
       backend: testBackend,
+      weightDtype: 'float32',
     });
     for (const name of ['imageEncoder', 'unet', 'vae'] as const) {
       expect(fromUrl[name].config).to.deep.equal(fromDisk[name].config);
