@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 import { useBackend } from '../../src/backends/index.ts';
-import { channelsFirst } from '../../src/pipelines/axes.ts';
+import { channelsFirst } from '../../src/pipelines/sampling/axes.ts';
 import type { Work } from '../cases.ts';
 import { type Workload, workloads } from './workloads.ts';
 

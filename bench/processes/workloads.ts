@@ -22,8 +22,8 @@ import {
   CLIPVisionModelWithProjection,
   UNetSpatioTemporalConditionModel,
 } from '../../src/models/index.ts';
-import { guidanceScales, guide } from '../../src/pipelines/guidance.ts';
 import { StableVideoDiffusionPipeline } from '../../src/pipelines/node.ts';
+import { guidanceScales, guide } from '../../src/pipelines/sampling/guidance.ts';
 import { Generator } from '../../src/random/index.ts';
 import { randnTensor } from '../../src/random/randnTensor.ts';
 import type { Work } from '../cases.ts';

@@ -77,19 +77,3 @@ export class TensorScope {
     this.free(...this.tensors);
   }
 }
-
-/** @deprecated The names that `TensorScope` had before. */
-export class Held extends TensorScope {
-  hold<T extends tf.Tensor | tf.Tensor[]>(compute: () => T): T {
-    return this.tidy(compute);
-  }
-  adopt<T extends tf.Tensor | tf.Tensor[]>(tensors: T): T {
-    return this.keep(tensors);
-  }
-  give<T extends tf.Tensor | tf.Tensor[]>(tensors: T): T {
-    return this.release(tensors);
-  }
-  freeAll(): void {
-    this[Symbol.dispose]();
-  }
-}

@@ -1,6 +1,11 @@
-/** The activation functions of the SVD networks, as exact as PyTorch's. */
+/**
+ * The activation functions of the SVD networks, as exact as PyTorch's, and the feed-forward that is
+ * gated by GELU. Source of the gate: Shazeer 2020.
+ */
 import * as tf from '@tensorflow/tfjs';
 import { formulationOf } from './formulations.ts';
+import { linear } from './linear.ts';
+import { inSlices, sliceBytes } from './slices.ts';
 import { kernels } from './tensorflow/kernels.ts';
 
 type Pointwise = (x: tf.Tensor) => tf.Tensor;
@@ -30,3 +35,116 @@ export function quickGelu<T extends tf.Tensor>(x: T): T {
 export const activations = { silu, gelu, quick_gelu: quickGelu };
 
 export type ActivationName = keyof typeof activations;
+
+/** A linear map: weight `[I, O]`, bias `[O]`. */
+export interface LinearMap {
+  weight: tf.Tensor2D;
+  bias: tf.Tensor1D;
+}
+
+/** Makes a map when it is needed, so that it is freed once it has been used. */
+export type MakeMap = () => LinearMap;
+
+type Geglu = (x: tf.Tensor, value: MakeMap, gate: MakeMap) => tf.Tensor;
+
+export const gegluFormulations = {
+  plain: ((x, value, gate) => {
+    const gated = tf.tidy(() => gelu(mapped(x, gate)));
+    return tf.mul(mapped(x, value), gated);
+  }) as Geglu,
+
+  /** With the constants of GELU in x and the biases: 1.5 times faster at [14336, 320]. */
+  folded: ((x, value, gate) => {
+    const scaled = tf.mul(x, Math.SQRT1_2);
+    const gated = tf.tidy(() => {
+      const g = mapped(scaled, gate, Math.SQRT1_2);
+      return tf.mul(
+        g,
+        tf.tidy(() => tf.add(tf.erf(g), 1)),
+      );
+    });
+    return tf.mul(mapped(scaled, value, Math.SQRT1_2), gated);
+  }) as Geglu,
+
+  /**
+   * As `folded`, with a pass less over memory: of -gate/sqrt(2), erfc takes the place of 1 + erf.
+   */
+  complementary: ((x, value, gate) => {
+    const scaled = tf.mul(x, -Math.SQRT1_2);
+    const gated = tf.tidy(() => {
+      const g = mapped(scaled, gate, -Math.SQRT1_2);
+      return tf.mul(g, kernels.erfc(g));
+    });
+    return tf.mul(mapped(scaled, value, -Math.SQRT1_2), gated);
+  }) as Geglu,
+};
+
+/** A map of x, whose bias is multiplied by `factor`. */
+function mapped(x: tf.Tensor, map: MakeMap, factor?: number): tf.Tensor {
+  return tf.tidy(() => {
+    const { weight, bias } = map();
+    return linear(x, weight, factor === undefined ? bias : (tf.mul(bias, factor) as tf.Tensor1D));
+  });
+}
+
+/** Values of x `[..., I]` times GELU of its gates: `[..., O]`. Both maps are `[I, O]`. */
+export function geglu(x: tf.Tensor, value: MakeMap, gate: MakeMap): tf.Tensor {
+  return tf.tidy(() => formulationOf('geglu', gegluFormulations)(x, value, gate));
+}
+
+/**
+ * The two maps of a feed-forward, by ranges of the features between them: `count` features from
+ * number `first` on.
+ */
+export interface GegluMaps {
+  /** The map to the features. */
+  value(first: number, count: number): LinearMap;
+  /** The map to their gates. */
+  gate(first: number, count: number): LinearMap;
+  /** The map from them, with the bias only in the range that begins at 0. */
+  out(first: number, count: number): Pick<LinearMap, 'weight'> & Partial<LinearMap>;
+}
+
+/**
+ * The feed-forward `out(value(x) * gelu(gate(x)))` of x `[N, C]` with `features` features between
+ * -> `[N, O]`.
+ *
+ * Large maps are taken one range of features after the other, and many tokens in slices, so that
+ * the features of few tokens are in memory at a time.
+ */
+export function gegluFeedForward(x: tf.Tensor, features: number, maps: GegluMaps): tf.Tensor {
+  const mapBytes = 3 * 4 * x.shape[1]! * features;
+  const width = Math.ceil(features / Math.ceil(mapBytes / (1.5 * sliceBytes())));
+  const [tokenBytes, budget] = [4 * 4 * width, Math.max(sliceBytes(), 2 * mapBytes)];
+  // Several slices of tokens share the maps. A single one makes each when it is needed.
+  const isShared = x.shape[0] * tokenBytes > budget;
+  const shared = <T>(make: () => T): (() => T) => {
+    if (!isShared) return make;
+    const made = make();
+    return () => made;
+  };
+  const ranges = Array.from({ length: Math.ceil(features / width) }, (_, i) => {
+    const [first, count] = [i * width, Math.min(width, features - i * width)];
+    return {
+      value: shared(() => maps.value(first, count)),
+      gate: shared(() => maps.gate(first, count)),
+      out: shared(() => maps.out(first, count)),
+    };
+  });
+  const throughRange = (tokens: tf.Tensor, { value, gate, out }: (typeof ranges)[number]) =>
+    tf.tidy(() => {
+      const between = geglu(tokens, value, gate);
+      const { weight, bias } = out();
+      return linear(between, weight, bias);
+    });
+  const throughAll = ([tokens]: tf.Tensor[]) =>
+    tf.tidy(() =>
+      ranges
+        .slice(1)
+        .reduce(
+          (sum, range) => tf.tidy(() => tf.add(sum, throughRange(tokens, range))),
+          throughRange(tokens, ranges[0]),
+        ),
+    );
+  return inSlices([x], tokenBytes, throughAll, budget);
+}

@@ -6,7 +6,6 @@ export * from './convolution/resize.ts';
 export * from './convolution/upsample.ts';
 export * from './embeddings.ts';
 export * from './formulations.ts';
-export * from './geglu.ts';
 export * from './linear.ts';
 export * from './normalization.ts';
 export * from './reshapeTo.ts';

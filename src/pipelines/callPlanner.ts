@@ -13,7 +13,7 @@ import {
 import type { Device } from '../memory/shapes/allocators.ts';
 import type { ModelConfigs, VideoSize } from '../memory/stages.ts';
 import type { CallPlanner } from './components.ts';
-import { guidanceScales } from './guidance.ts';
+import { guidanceScales } from './sampling/guidance.ts';
 import { callDefaults } from './settings.ts';
 import type { PlannedCall } from './types.ts';
 

@@ -7,14 +7,14 @@ import { TensorScope } from '../layers/index.ts';
 import { clipPixelValues, framesToImages, vaePixelValues } from '../media/preprocess.ts';
 import { DiagonalGaussianDistribution } from '../models/index.ts';
 import { randnTensor } from '../random/randnTensor.ts';
-import { channelsFirst } from './axes.ts';
 import type { Components } from './components.ts';
 import { fitIntoMemory } from './fitIntoMemory.ts';
-import { type Condition, guidanceHalves, guidanceScales, guide } from './guidance.ts';
-import { addedTimeIds, hostPictures, repeatEach, startLatents } from './inputs.ts';
-import { type CallWatch, ModelRunner } from './modelRunner.ts';
+import { channelsFirst } from './sampling/axes.ts';
+import { type Condition, guidanceHalves, guidanceScales, guide } from './sampling/guidance.ts';
+import { addedTimeIds, hostPictures, repeatEach, startLatents } from './sampling/inputs.ts';
+import { type CallWatch, ModelRunner } from './sampling/modelRunner.ts';
+import { asVideos, callBack, checkFinite } from './sampling/stepCallback.ts';
 import { type CallConstraints, type CallSettings, checkCall, latentShape } from './settings.ts';
-import { asVideos, callBack, checkFinite } from './stepCallback.ts';
 import type {
   CallingPipeline,
   FloatArray,

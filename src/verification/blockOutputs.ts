@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { AnyBlock } from '../layers/index.ts';
 import type { FloatArray } from '../media/image.ts';
-import { channelsFirst } from '../pipelines/axes.ts';
+import { channelsFirst } from '../pipelines/sampling/axes.ts';
 import type { SamplingPipeline } from '../pipelines/stableVideoDiffusion.ts';
 import type { Reference } from './reference.ts';
 

@@ -10,7 +10,7 @@ import {
   resizeWithAntialiasing,
 } from '../../src/media/resample.ts';
 import { gelu, quickGelu, resizeNearest, silu, timestepEmbedding } from '../../src/ops/index.ts';
-import { guidanceScales } from '../../src/pipelines/guidance.ts';
+import { guidanceScales } from '../../src/pipelines/sampling/guidance.ts';
 import { toOurs, toTheirs } from '../harness/fixtures.ts';
 import { expectNumbers, expectSummary, golden, goldenNames } from '../harness/goldens.ts';
 import { inputValues, lcg, uniforms } from '../harness/nameHash.ts';

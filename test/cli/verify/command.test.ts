@@ -10,7 +10,7 @@ import { ProgressLine } from '../../../src/cli/terminal/progress.ts';
 import { verifyBackends } from '../../../src/cli/verify/backends.ts';
 import type { VerifyCommand } from '../../../src/cli/verify/options.ts';
 import { loadImage } from '../../../src/media/loadImage.ts';
-import { channelsFirst } from '../../../src/pipelines/axes.ts';
+import { channelsFirst } from '../../../src/pipelines/sampling/axes.ts';
 import { imageOf, optionsOf } from '../../harness/calls.ts';
 import { type Fixture, readFixture } from '../../harness/fixtures.ts';
 import { pipelineByName } from '../../harness/pipelines.ts';

@@ -3,7 +3,7 @@ import { TransposePool } from '../../../converters/transpose/transposePool.ts';
 import { transposeWasm } from '../../../converters/transpose/transposeWasm.ts';
 import type { Reversal } from '../../../src/checkpoints/weights/layout.ts';
 import { BytePool } from '../../../src/checkpoints/weights/memory.ts';
-import { assembled } from '../../checkpoints/weights/assemble.ts';
+import { assembled } from './assemble.ts';
 
 /** Fills memory with bytes that tell its places apart. */
 const numbered = (bytes: Uint8Array): Uint8Array => {

@@ -1,11 +1,11 @@
 /** Runs the models of a pipeline: with their weights in memory, watched, and stopped in time. */
 import type * as tf from '@tensorflow/tfjs';
-import { runSteps, type StepOptions, type StepWeights } from '../layers/index.ts';
-import type { ModelName } from '../models/names.ts';
-import type { Evaluation } from '../recording/replay.ts';
-import type { Components } from './components.ts';
-import { componentOf } from './loading/modelConfigs.ts';
-import type { GenerateOptions } from './types.ts';
+import { runSteps, type StepOptions, type StepWeights } from '../../layers/index.ts';
+import type { ModelName } from '../../models/names.ts';
+import type { Evaluation } from '../../recording/replay.ts';
+import type { Components } from '../components.ts';
+import { componentOf } from '../loading/modelConfigs.ts';
+import type { GenerateOptions } from '../types.ts';
 
 /**
  * How a part of a sampling call is watched and stopped, and where the weights of its model come

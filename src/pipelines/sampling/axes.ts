@@ -1,7 +1,7 @@
 /** Tensors of a sampling call in diffusers' axis order, for dumps and comparisons. */
 import * as tf from '@tensorflow/tfjs';
-import { TensorScope } from '../layers/index.ts';
-import type { FloatArray } from './types.ts';
+import { TensorScope } from '../../layers/index.ts';
+import type { FloatArray } from '../types.ts';
 
 /**
  * Reads a channels-last tensor `[..., H, W, C]` as `[..., C, H, W]`; lower ranks as they are.

@@ -1,10 +1,10 @@
 /** The inputs of a sampling call, made ready for the models. */
 import * as tf from '@tensorflow/tfjs';
-import type { RgbImage } from '../media/image.ts';
-import type { UNetSpatioTemporalConditionModel } from '../models/index.ts';
-import { randnTensor } from '../random/randnTensor.ts';
-import type { CallSettings } from './settings.ts';
-import type { FloatArray, ImageInput } from './types.ts';
+import type { RgbImage } from '../../media/image.ts';
+import type { UNetSpatioTemporalConditionModel } from '../../models/index.ts';
+import { randnTensor } from '../../random/randnTensor.ts';
+import type { CallSettings } from '../settings.ts';
+import type { FloatArray, ImageInput } from '../types.ts';
 
 /** Pictures, or the values of a tensor of pictures, on the host. */
 export async function hostPictures(image: ImageInput): Promise<RgbImage[] | FloatArray> {

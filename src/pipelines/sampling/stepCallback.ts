@@ -1,8 +1,8 @@
 /** Checks the latents after each sampling step, and hands them to the caller's callback. */
 import * as tf from '@tensorflow/tfjs';
-import type { ComputeDtype, TensorScope } from '../layers/index.ts';
-import type { CallSettings } from './settings.ts';
-import type { CallbackTensors, CallingPipeline, GenerateOptions } from './types.ts';
+import type { ComputeDtype, TensorScope } from '../../layers/index.ts';
+import type { CallSettings } from '../settings.ts';
+import type { CallbackTensors, CallingPipeline, GenerateOptions } from '../types.ts';
 
 async function allFinite(x: tf.Tensor): Promise<boolean> {
   const finite = tf.tidy(() => tf.all(tf.isFinite(x)));
