@@ -85,7 +85,9 @@ const layers = Object.fromEntries(
     levels.map((level, i): [string, Case] => [
       `${kind}-${level.channels}`,
       {
-        what: `${names[kind]} at full size, ${level.channels} channels, 14 frames of ${level.side}x${level.side}`,
+        what:
+          `${names[kind]} at full size, ${level.channels} channels, 14 frames of ` +
+          `${level.side}x${level.side}`,
         work: { kind, checkpoint: full, prefix: prefixes[kind](i), ...level } as Work,
       },
     ]),
@@ -121,7 +123,7 @@ export const cases: Record<string, Case> = {
     fresh: 'start',
   },
   'load-float32': {
-    what: "the UNet's float16 weights as float32 tensors; against safetensors and torch's `.float()`",
+    what: "the UNet's float16 weights as float32; against safetensors and torch's `.float()`",
     work: { kind: 'load-float32', checkpoint: full },
     fresh: 'round',
   },
@@ -139,7 +141,9 @@ export const cases: Record<string, Case> = {
   },
   ...layers,
   'unet-small-wasm': {
-    what: 'one guided UNet evaluation of a small model on wasm, 8 frames of 128x128; against tensorflow',
+    what:
+      'one guided UNet evaluation of a small model on wasm, 8 frames of 128x128; against ' +
+      'tensorflow',
     work: { kind: 'unet', checkpoint: small, frames: 8, height: 128, width: 128 },
     backend: 'wasm',
     peer: 'tensorflow',

@@ -122,7 +122,8 @@ export async function growth(
     });
     write(rows);
     console.error(
-      `${point.series}: ${point.label}: ${measured.seconds.toFixed(2)} s, peak ${gib(measured.peak_bytes)} GiB`,
+      `${point.series}: ${point.label}: ${measured.seconds.toFixed(2)} s, peak ` +
+        `${gib(measured.peak_bytes)} GiB`,
     );
   }
   const lines = rows.map((row) => [

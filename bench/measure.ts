@@ -160,7 +160,8 @@ export async function measure(
   let count = 0;
   const report: Report = ([ours, theirs]) =>
     console.error(
-      `${name} round ${++count}/${rounds}: ours ${ours.toFixed(3)} s, ${peer ?? 'diffusers'} ${theirs.toFixed(3)} s`,
+      `${name} round ${++count}/${rounds}: ours ${ours.toFixed(3)} s, ${peer ?? 'diffusers'} ` +
+        `${theirs.toFixed(3)} s`,
     );
   const folder = mkdtempSync(join(tmpdir(), 'svd-bench-'));
   try {

@@ -71,7 +71,8 @@ export function prepareCheckpoint(path: string, python: () => string): void {
   if (!path.startsWith('bench/checkpoints/')) throw new Error(`There is no checkpoint in ${path}.`);
   const small = path.endsWith('/small');
   console.error(
-    `Writing a checkpoint with random weights into ${path}, once${small ? '' : '; it takes 4.5 GB'}.`,
+    `Writing a checkpoint with random weights into ${path}, ` +
+      `once${small ? '' : '; it takes 4.5 GB'}.`,
   );
   const args = [
     here('../test/reference/full_checkpoint.py'),

@@ -34,7 +34,7 @@ const options: Options = {
     help: `Measure whole calls at full size. The values of --case are then ${calls.join(', ')}.`,
   },
   conversions: {
-    help: `Measure conversions and copies. The values of --case are then ${conversions.join(', ')}.`,
+    help: `Measure conversions and copies. --case then takes ${conversions.join(', ')}.`,
   },
   help: { short: 'h', help: 'Show this text.' },
 };

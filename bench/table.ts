@@ -7,8 +7,13 @@ export function markdown(heads: string[], lines: string[][]): string {
     Math.max(head.length, ...lines.map((line) => line[i].length)),
   );
   const row = (cells: string[]) =>
-    `| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join(' | ')} |`;
-  const rule = `| ${widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`)).join(' | ')} |`;
+    '| ' +
+    `${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join(' | ')} ` +
+    '|';
+  const rule =
+    '| ' +
+    `${widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`)).join(' | ')} ` +
+    '|';
   return [row(heads), rule, ...lines.map(row)].join('\n');
 }
 

@@ -18,8 +18,11 @@ export const convert = subcommand({
   name: 'convert',
   usage: ['INPUT OUTPUT --to FORMAT [options]'],
   about: [
-    'Converts a checkpoint, a few tensors at a time, and without --dtype and --quantize bit for bit. INPUT is a folder, an original file, or a model of the hub that is in the cache.',
-    'OUTPUT appears when it is complete and must not exist before. After an interruption, run the same command again: it keeps the files that are complete, which are in the hidden folder .OUTPUT.partial beside OUTPUT.',
+    'Converts a checkpoint, a few tensors at a time, and without --dtype and --quantize bit ' +
+      'for bit. INPUT is a folder, an original file, or a model of the hub that is in the cache.',
+    'OUTPUT appears when it is complete and must not exist before. After an interruption, run ' +
+      'the same command again: it keeps the files that are complete, which are in the hidden ' +
+      'folder .OUTPUT.partial beside OUTPUT.',
   ],
   examples: [
     'svd convert svd_xt.safetensors weights/svd-xt --to diffusers',
@@ -32,27 +35,35 @@ export const convert = subcommand({
         value: 'FORMAT',
         choices: formats,
         required: formats.join(', '),
-        help: 'diffusers, a folder of safetensors; original, one safetensors file with the names of svd_xt.safetensors; or tfjs, a folder of TensorFlow.js artifacts.',
+        help:
+          'diffusers, a folder of safetensors; original, one safetensors file with the names of ' +
+          'svd_xt.safetensors; or tfjs, a folder of TensorFlow.js artifacts.',
       },
       from: {
         value: 'FORMAT',
         choices: formats,
-        help: `Format that INPUT has to be of: ${either(formats)}. Default: any, recognised by its files.`,
+        help:
+          `Format that INPUT has to be of: ${either(formats)}. Default: any, recognised by its ` +
+          'files.',
       },
       dtype: {
         value: 'TYPE',
         choices: dtypes,
-        help: `Store weights as ${either(dtypes)}. For diffusers and original. Default: as they are.`,
+        help: `Store weights as ${either(dtypes)}; not for tfjs. Default: as they are.`,
       },
       quantize: {
         value: 'TYPE',
         choices: quantizations,
-        help: `For tfjs: ${either(quantizations)}. The error against the exact weights is printed. Default: none, which keeps weights as they are, also in half precision.`,
+        help:
+          `For tfjs: ${either(quantizations)}. The error against the exact weights is printed. ` +
+          'Default: none, which keeps weights as they are, also in half precision.',
       },
       shardSize: {
         value: 'SIZE',
         read: byteCount,
-        help: 'The most bytes of a weight file: a number, also with kB, MB, GB, KiB, MiB or GiB behind it. Default: 10GB for diffusers, 256MiB for tfjs.',
+        help:
+          'The most bytes of a weight file: a number, also with kB, MB, GB, KiB, MiB or GiB ' +
+          'behind it. Default: 10GB for diffusers, 256MiB for tfjs.',
       },
     }),
     ...pick(modelOptions, 'variant', 'config'),
@@ -60,7 +71,9 @@ export const convert = subcommand({
       numFrames: {
         value: 'N',
         read: wholeNumber({ min: 1 }),
-        help: 'For original files: frames that the model was trained on. Default: by the name of the file, 25 for svd_xt and 14 for svd.',
+        help:
+          'For original files: frames that the model was trained on. Default: by the name of ' +
+          'the file, 25 for svd_xt and 14 for svd.',
       },
     }),
     ...pick(modelOptions, 'revision', 'cacheDir'),
@@ -98,6 +111,7 @@ export const convert = subcommand({
 function errorLines({ errors }: Conversion): string[] {
   return Object.entries(errors).map(
     ([component, { relative, largest, where }]) =>
-      `${component}: relative error ${relative.toExponential(1)}, largest ${largest.toExponential(1)} in ${where}`,
+      `${component}: relative error ${relative.toExponential(1)}, largest ` +
+      `${largest.toExponential(1)} in ${where}`,
   );
 }

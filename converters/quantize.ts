@@ -41,7 +41,8 @@ function quantizeToHalf(values: Float32Array, name: string): Quantized {
   const beyond = values.find((exact, i) => Number.isFinite(exact) && (half[i] & 0x7fff) === 0x7c00);
   if (beyond !== undefined)
     throw new CheckpointError(
-      `${quoted(name)} holds ${beyond}, but the largest value of half precision is 65504. Quantise to uint16, or not at all.`,
+      `${quoted(name)} holds ${beyond}, but the largest value of half precision is 65504. ` +
+        'Quantise to uint16, or not at all.',
     );
   const stored = new Float32Array(values.length);
   halves(stored).set(half);

@@ -106,7 +106,9 @@ async function fill(
 /** The folders that this process is writing. */
 const locked = new Set<string>();
 
-/** Makes the folder and keeps other writers out of it until the function that it returns is called. */
+/**
+ * Makes the folder and keeps other writers out of it until the function that it returns is called.
+ */
 async function lock(partial: string): Promise<() => Promise<void>> {
   await mkdir(partial, { recursive: true });
   const file = join(partial, 'lock');

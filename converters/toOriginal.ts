@@ -56,7 +56,8 @@ function joined(name: string, thirds: TensorToWrite[], pool: BytePool): TensorTo
   const other = thirds.find((third) => third.dtype !== dtype);
   if (other)
     throw new CheckpointError(
-      `The parts of ${name} are of the types ${dtype} and ${other.dtype}. Convert all weights to one type.`,
+      `The parts of ${name} are of the types ${dtype} and ${other.dtype}. Convert all weights ` +
+        'to one type.',
     );
   const data = async () => {
     const whole = pool.take(3 * tensorBytes(dtype, shape)!);

@@ -47,7 +47,8 @@ export class MeasuredProcess {
       const { value, done } = await this.lines.next();
       if (done)
         throw new Error(
-          `${this.name} ended early${this.failure ? `: ${this.failure.message}` : '; its own message is above'}.`,
+          `${this.name} ended ` +
+            `early${this.failure ? `: ${this.failure.message}` : '; its own message is above'}.`,
         );
       if (value.startsWith('{')) return JSON.parse(value);
     }

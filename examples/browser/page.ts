@@ -92,7 +92,8 @@ function showProgress({ stage, step, steps }: Progress): void {
   const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
   const bytes = stage === 'downloading' || stage === 'loading';
   say(
-    `${stage[0].toUpperCase()}${stage.slice(1)} ${bytes ? mib(step) : step} of ${bytes ? mib(steps) : steps}`,
+    `${stage[0].toUpperCase()}${stage.slice(1)} ${bytes ? mib(step) : step} of ` +
+      `${bytes ? mib(steps) : steps}`,
   );
 }
 

@@ -52,7 +52,8 @@ export async function useBrowserBackend(
     }
   }
   throw new Error(
-    `No backend can be used: ${refused.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}.`,
+    'No backend can be used: ' +
+      `${refused.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}.`,
   );
 }
 

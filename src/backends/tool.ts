@@ -31,7 +31,8 @@ export function runTool(
       if (code === 0) return resolve(printed.stdout);
       reject(
         new Error(
-          `\`${command} ${args.slice(0, 3).join(' ')} ...\` failed (${signal ?? `exit code ${code}`}): ${lastWords(printed)}`,
+          `\`${command} ${args.slice(0, 3).join(' ')} ...\` failed ` +
+            `(${signal ?? `exit code ${code}`}): ${lastWords(printed)}`,
         ),
       );
     });

@@ -30,7 +30,8 @@ export function componentModel(checkpoint: Checkpoint, component: WeightedCompon
     });
   } catch (error) {
     throw new CheckpointError(
-      `The config of ${component} in ${checkpoint.path} is not that of a Stable Video Diffusion model. ${(error as Error).message}`,
+      `The config of ${component} in ${checkpoint.path} is not that of a Stable Video ` +
+        `Diffusion model. ${(error as Error).message}`,
       {
         cause: error,
       },

@@ -64,7 +64,9 @@ export function familyByKeys(names: string[]): string | undefined {
       return what;
   }
   if (names.some((name) => name.startsWith('model.diffusion_model.'))) return undefined;
-  return 'is not an original checkpoint of Stable Video Diffusion: it has no model.diffusion_model.';
+  return (
+    'is not an original checkpoint of Stable Video Diffusion: it has no ' + 'model.diffusion_model.'
+  );
 }
 
 /** Other pipelines of diffusers by their classes. */
@@ -100,13 +102,16 @@ export function familyByBlocks(types: readonly unknown[]): string | undefined {
   );
   if (other === undefined) return undefined;
   const what = byBlock.find(([pattern]) => pattern.test(String(other)))?.[1];
-  return `its blocks are of the type ${JSON.stringify(other)}${what ? `, as in ${what}` : ', which Stable Video Diffusion does not have'}`;
+  const where = what ? `as in ${what}` : 'which Stable Video Diffusion does not have';
+  return `its blocks are of the type ${JSON.stringify(other)}, ${where}`;
 }
 
 /** Why files that hold pickled Python objects are not read, and the way out. */
 export function pickleRefusal(path: string): string {
   return (
-    `${path} is a pickle file of PyTorch, which runs code of its maker when it is loaded: it is not read. ` +
-    `Use the .safetensors file of the same model, or, if you trust the file, convert it with diffusers' \`save_pretrained(folder, safe_serialization=True)\`.`
+    `${path} is a pickle file of PyTorch, which runs code of its maker when it is loaded: it ` +
+    'is not read. ' +
+    'Use the .safetensors file of the same model, or, if you trust the file, convert it with ' +
+    `diffusers' \`save_pretrained(folder, safe_serialization=True)\`.`
   );
 }

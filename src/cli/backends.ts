@@ -10,7 +10,8 @@ export const backends = subcommand({
   name: 'backends',
   usage: ['[--json]'],
   about: [
-    'Lists the backends in the order in which they are tried, each with its version and device, or why it cannot be used.',
+    'Lists the backends in the order in which they are tried, each with its version and ' +
+      'device, or why it cannot be used.',
   ],
   options: jsonOption(),
   async run({ json }) {

@@ -1,6 +1,6 @@
 /**
- * `svd completion`: scripts by which shells complete commands, options, their values and files, made
- * from the tables of options.
+ * `svd completion`: scripts by which shells complete commands, options, their values and files,
+ * made from the tables of options.
  */
 import {
   commonOptions,
@@ -31,7 +31,8 @@ export const completionOf = (subcommands: Subcommands): Subcommand =>
     usage: [shellNames.join('|')],
     about: [
       'Prints a script that completes commands, options, their values and files in a shell.',
-      'For bash and zsh, add the first line of the examples to ~/.bashrc or, after compinit, to ~/.zshrc.',
+      'For bash and zsh, add the first line of the examples to ~/.bashrc or, after compinit, ' +
+        'to ~/.zshrc.',
     ],
     examples: [
       'source <(svd completion bash)',

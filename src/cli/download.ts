@@ -9,9 +9,13 @@ export const download = subcommand({
   name: 'download',
   usage: ['ORG/NAME [options]'],
   about: [
-    'Brings a Stable Video Diffusion model from the hub into the cache and prints its folder. Only the files that are read are fetched.',
-    "The cache is that of Python's huggingface_hub: what one has fetched is there for the other. An interrupted download goes on where it ended. Every file is compared with its hash, also those that were there already.",
-    'HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_TOKEN and HF_HUB_OFFLINE in the environment mean what they mean for huggingface_hub.',
+    'Brings a Stable Video Diffusion model from the hub into the cache and prints its folder. ' +
+      'Only the files that are read are fetched.',
+    "The cache is that of Python's huggingface_hub: what one has fetched is there for the " +
+      'other. An interrupted download goes on where it ended. Every file is compared with its ' +
+      'hash, also those that were there already.',
+    'HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_TOKEN and HF_HUB_OFFLINE in the environment mean ' +
+      'what they mean for huggingface_hub.',
   ],
   examples: ['svd download stabilityai/stable-video-diffusion-img2vid-xt --variant fp16'],
   options: {

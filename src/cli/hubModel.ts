@@ -17,7 +17,10 @@ export const modelOptions = {
     model: {
       value: 'DIR',
       files: ['/', '.safetensors'],
-      help: 'The checkpoint: a folder in diffusers format, with its model_index.json, or of TensorFlow.js artifacts; an original file, such as svd_xt.safetensors; or the name org/name of a model of the hub.',
+      help:
+        'The checkpoint: a folder in diffusers format, with its model_index.json, or of ' +
+        'TensorFlow.js artifacts; an original file, such as svd_xt.safetensors; or the name ' +
+        'org/name of a model of the hub.',
     },
     variant: {
       value: 'NAME',
@@ -26,7 +29,9 @@ export const modelOptions = {
     config: {
       value: 'DIR',
       files: ['/'],
-      help: 'For an original file: folder in diffusers format with the configs. Default: those of the published models.',
+      help:
+        'For an original file: folder in diffusers format with the configs. Default: those of ' +
+        'the published models.',
     },
     revision: {
       value: 'NAME',
@@ -37,15 +42,21 @@ export const modelOptions = {
     cacheDir: {
       value: 'DIR',
       files: ['/'],
-      help: 'Folder of the cache for models of the hub. Default: $HF_HUB_CACHE or ~/.cache/huggingface/hub.',
+      help:
+        'Folder of the cache for models of the hub. Default: $HF_HUB_CACHE or ' +
+        '~/.cache/huggingface/hub.',
     },
     token: {
       value: 'TEXT',
-      help: 'Access token for the hub; other users of the machine can see it here. Default: $HF_TOKEN, or what hf auth login has stored.',
+      help:
+        'Access token for the hub; other users of the machine can see it here. Default: ' +
+        '$HF_TOKEN, or what hf auth login has stored.',
     },
     localFilesOnly: {
       default: undefined,
-      help: 'Use a model of the hub as it is in the cache, without asking the hub. So does HF_HUB_OFFLINE=1.',
+      help:
+        'Use a model of the hub as it is in the cache, without asking the hub. So does ' +
+        'HF_HUB_OFFLINE=1.',
     },
   }),
 };

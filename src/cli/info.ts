@@ -4,6 +4,7 @@
  */
 import type { DevicePlan, ModelDescription } from '../pipelines/loading/describeModel.ts';
 import { formatBytes } from '../text/bytes.ts';
+import { snakeCase } from '../text/cases.ts';
 import { counted } from '../text/messages.ts';
 import { generateOptions } from './generate/options.ts';
 import { cachedFolderOf, modelOptions, requiredModel, singleFileOptions } from './hubModel.ts';
@@ -15,7 +16,10 @@ export const info = subcommand({
   name: 'info',
   usage: ['--model DIR|ORG/NAME [options]'],
   about: [
-    'Describes a checkpoint: its format, its models, what is wrong with it, and the memory that a video of this size needs on each backend, with the free memory of this machine or with --memory. Loads no weights and fetches nothing: a model of the hub has to be in the cache.',
+    'Describes a checkpoint: its format, its models, what is wrong with it, and the memory ' +
+      'that a video of this size needs on each backend, with the free memory of this machine or ' +
+      'with --memory. Loads no weights and fetches nothing: a model of the hub has to be in the ' +
+      'cache.',
     'The exit code is 1 if something is wrong with the checkpoint.',
     'Before each backend: + it fits, - it does not, ? nothing is known of the card.',
   ],
@@ -62,12 +66,14 @@ function describe({
 }: ModelDescription): string {
   const parts = Object.entries(models).map(
     ([name, { parameters, bytes, dtypes }]) =>
-      `  ${(name === 'imageEncoder' ? 'image_encoder' : name).padEnd(14)}${parameters.toLocaleString('en').padStart(15)} parameters, ${formatBytes(bytes).padStart(7)} of ${dtypes.join(', ')}`,
+      `  ${snakeCase(name).padEnd(14)}${parameters.toLocaleString('en').padStart(15)} parameters, ` +
+      `${formatBytes(bytes).padStart(7)} of ${dtypes.join(', ')}`,
   );
   const guidance = call.guided ? 'with guidance' : 'without guidance';
   const videos = call.videos === 1 ? '' : `${call.videos} videos of `;
   return [
-    `${checkpoint.id}${checkpoint.revision === undefined ? '' : ` at ${checkpoint.revision}`}, in the format ${format}: ${recognised}.`,
+    `${checkpoint.id}${checkpoint.revision === undefined ? '' : ` at ${checkpoint.revision}`}, ` +
+      `in the format ${format}: ${recognised}.`,
     '',
     'Models:',
     ...parts,
@@ -83,7 +89,8 @@ function describe({
     ...Object.entries(checkpoint.files).map(([file, hash]) => `  ${hash}  ${file}`),
     `  ${checkpoint.hash}  all of these`,
     '',
-    `Memory for ${videos}${counted(call.numFrames, 'frame')} of ${call.width}x${call.height}, ${guidance}:`,
+    `Memory for ${videos}${counted(call.numFrames, 'frame')} of ${call.width}x${call.height}, ` +
+      `${guidance}:`,
     ...plans.flatMap(describePlan),
   ].join('\n');
 }

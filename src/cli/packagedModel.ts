@@ -12,7 +12,9 @@ export const packagedModel = join(packageFolder, 'weights', 'tiny');
 
 /** The note of `svd generate` when it uses that one. */
 export const packagedNote =
-  'without --model, the small model of this package makes the video. For the official one accept its licence on the hub, then pass --model stabilityai/stable-video-diffusion-img2vid-xt --variant fp16';
+  'without --model, the small model of this package makes the video. For the official one ' +
+  'accept its licence on the hub, then pass --model ' +
+  'stabilityai/stable-video-diffusion-img2vid-xt --variant fp16';
 
 /** The size of video that a checkpoint was trained for, as far as its configuration says. */
 export interface TrainedFor {
@@ -52,5 +54,8 @@ export function unlikeTraining(
     return undefined;
   const size = side && `about as many pixels as ${Math.round(side)}x${Math.round(side)}`;
   const trained = [numFrames && `${numFrames} frames`, size].filter(Boolean).join(' of ');
-  return `the checkpoint was trained for ${trained}; ${video.numFrames} frames of ${video.height}x${video.width} may look worse`;
+  return (
+    `the checkpoint was trained for ${trained}; ${video.numFrames} frames of ` +
+    `${video.height}x${video.width} may look worse`
+  );
 }

@@ -6,8 +6,10 @@ export const setup = subcommand({
   name: 'setup',
   usage: ['tensorflow [--gpu] [--remove]'],
   about: [
-    'Links tfjs-node with a current TensorFlow from the Python package index, in a folder of the user. Needs Linux on x64, python3 with pip, and g++.',
-    'The folder is stable-video-diffusion-tfjs in $XDG_DATA_HOME (~/.local/share), or $SVD_TENSORFLOW_DIR.',
+    'Links tfjs-node with a current TensorFlow from the Python package index, in a folder of ' +
+      'the user. Needs Linux on x64, python3 with pip, and g++.',
+    'The folder is stable-video-diffusion-tfjs in $XDG_DATA_HOME (~/.local/share), or ' +
+      '$SVD_TENSORFLOW_DIR.',
   ],
   options: {
     gpu: { help: 'With CUDA 12 and its libraries, for NVIDIA graphics cards: 3 GB to download.' },

@@ -10,5 +10,8 @@ export async function spaceProblem(
 ): Promise<string | undefined> {
   const { bavail, bsize } = await statfs(folder);
   if (needed <= bavail * bsize) return undefined;
-  return `${work} needs ${formatFileSize(needed)} in ${folder}, where ${formatFileSize(bavail * bsize)} are free.`;
+  return (
+    `${work} needs ${formatFileSize(needed)} in ${folder}, where ` +
+    `${formatFileSize(bavail * bsize)} are free.`
+  );
 }

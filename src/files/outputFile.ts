@@ -63,7 +63,8 @@ export async function writePieces(
       await writing;
       writing = write(made, piece);
       making = pieces[i + 1]?.make();
-      for (const ahead of [writing, making]) ahead?.catch(() => {}); // looked at when its turn comes
+      // looked at when its turn comes
+      for (const ahead of [writing, making]) ahead?.catch(() => {});
     }
     await writing;
   } finally {

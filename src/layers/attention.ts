@@ -45,10 +45,16 @@ export interface AttentionArgs extends LayerArgs {
  *
  * @example
  * ```ts
- * const attention = new Attention({ queryDim: 64, crossAttentionDim: 1024, heads: 4, dimHead: 16 });
+ * const attention = new Attention({
+ *   queryDim: 64,
+ *   crossAttentionDim: 1024,
+ *   heads: 4,
+ *   dimHead: 16,
+ * });
  * const [tokens, context] = [tf.randomNormal([2, 96, 64]), tf.randomNormal([2, 5, 1024])];
  * const y = attention.apply([tokens, context]); // [2, 96, 64]
- * const itself = new Attention({ queryDim: 64, heads: 4, dimHead: 16 }).apply(tokens); // [2, 96, 64]
+ * // [2, 96, 64]
+ * const itself = new Attention({ queryDim: 64, heads: 4, dimHead: 16 }).apply(tokens);
  * ```
  */
 export class Attention extends Block<AttentionArgs> {

@@ -100,8 +100,14 @@ export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> 
  *
  * @example
  * ```ts
- * const block = new BasicTransformerBlock({ dim: 64, numAttentionHeads: 4, attentionHeadDim: 16, crossAttentionDim: 1024 });
- * const y = block.apply([tf.randomNormal([2, 96, 64]), tf.randomNormal([2, 1, 1024])]); // [2, 96, 64]
+ * const block = new BasicTransformerBlock({
+ *   dim: 64,
+ *   numAttentionHeads: 4,
+ *   attentionHeadDim: 16,
+ *   crossAttentionDim: 1024,
+ * });
+ * // [2, 96, 64]
+ * const y = block.apply([tf.randomNormal([2, 96, 64]), tf.randomNormal([2, 1, 1024])]);
  * ```
  */
 export class BasicTransformerBlock extends TransformerBlock {
@@ -146,7 +152,12 @@ export interface TemporalBasicTransformerBlockArgs extends BasicTransformerBlock
  *
  * @example
  * ```ts
- * const block = new TemporalBasicTransformerBlock({ dim: 64, numAttentionHeads: 4, attentionHeadDim: 16, crossAttentionDim: 1024 });
+ * const block = new TemporalBasicTransformerBlock({
+ *   dim: 64,
+ *   numAttentionHeads: 4,
+ *   attentionHeadDim: 16,
+ *   crossAttentionDim: 1024,
+ * });
  * const frames = tf.randomNormal([2 * 7, 96, 64]); // two videos of seven frames of 8 x 12 tokens
  * const y = block.apply([frames, tf.randomNormal([2, 1, 1024])], { numFrames: 7 }); // [14, 96, 64]
  * ```

@@ -98,7 +98,8 @@ export abstract class Block<
     if (!shape.every((length) => Number.isInteger(length) && length > 0)) {
       const given = JSON.stringify(this.args);
       throw new Error(
-        `${this.label} cannot be built: its ${key} would have the shape [${shape}]. Check its arguments, ${given}.`,
+        `${this.label} cannot be built: its ${key} would have the shape [${shape}]. Check its ` +
+          `arguments, ${given}.`,
       );
     }
     const add = (init: Initializer) =>
@@ -324,7 +325,8 @@ export function framesOf({ numFrames }: CallArgs, frames: tf.Tensor): number {
     frames.shape[0] % numFrames !== 0
   ) {
     throw new Error(
-      `\`numFrames\` has to be a whole number that divides the batch of ${frames.shape[0]} frames but is ${numFrames}.`,
+      `\`numFrames\` has to be a whole number that divides the batch of ${frames.shape[0]} ` +
+        `frames but is ${numFrames}.`,
     );
   }
   return numFrames;

@@ -35,9 +35,14 @@ export interface DownBlockSpatioTemporalArgs extends FramesArgs {
  *
  * @example
  * ```ts
- * const block = new DownBlockSpatioTemporal({ inChannels: 32, outChannels: 64, tembChannels: 128 });
+ * const block = new DownBlockSpatioTemporal({
+ *   inChannels: 32,
+ *   outChannels: 64,
+ *   tembChannels: 128,
+ * });
  * const [frames, temb] = [tf.randomNormal([2 * 7, 8, 12, 32]), tf.randomNormal([2 * 7, 128])];
- * const [skip, hidden] = block.apply([frames, temb], { numFrames: 7 }); // [14, 8, 12, 64] [14, 4, 6, 64]
+ * // [14, 8, 12, 64] [14, 4, 6, 64]
+ * const [skip, hidden] = block.apply([frames, temb], { numFrames: 7 });
  * ```
  */
 export class DownBlockSpatioTemporal<
@@ -121,7 +126,11 @@ export interface CrossAttnDownBlockSpatioTemporalArgs
  *   ...{ inChannels: 32, outChannels: 64, tembChannels: 128 },
  *   ...{ numAttentionHeads: 4, crossAttentionDim: 1024 },
  * });
- * const inputs = [tf.randomNormal([2 * 7, 8, 12, 32]), tf.randomNormal([2 * 7, 128]), tf.randomNormal([2, 1, 1024])];
+ * const inputs = [
+ *   tf.randomNormal([2 * 7, 8, 12, 32]),
+ *   tf.randomNormal([2 * 7, 128]),
+ *   tf.randomNormal([2, 1, 1024]),
+ * ];
  * const [skip, hidden] = block.apply(inputs, { numFrames: 7 }); // [14, 8, 12, 64] [14, 4, 6, 64]
  * ```
  */

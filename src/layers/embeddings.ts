@@ -67,7 +67,8 @@ export interface TimestepEmbeddingArgs extends LayerArgs {
  * @example
  * ```ts
  * const embedding = new TimestepEmbedding({ inChannels: 320, timeEmbedDim: 1280 });
- * const y = embedding.apply(new Timesteps({ numChannels: 320 }).apply(tf.tensor1d([0.5, 1.6]))); // [2, 1280]
+ * // [2, 1280]
+ * const y = embedding.apply(new Timesteps({ numChannels: 320 }).apply(tf.tensor1d([0.5, 1.6])));
  * ```
  */
 export class TimestepEmbedding extends Block<TimestepEmbeddingArgs> {

@@ -104,7 +104,8 @@ export function chunkedFeedForward(
   const length = x.shape[dim] as number;
   if (length % size !== 0) {
     throw new Error(
-      `\`hidden_states\` dimension to be chunked: ${length} has to be divisible by chunk size: ${size}. ` +
+      `\`hidden_states\` dimension to be chunked: ${length} has to be divisible by chunk ` +
+        `size: ${size}. ` +
         'Make sure to set an appropriate `chunkSize` when calling `unet.enableForwardChunking`.',
     );
   }

@@ -25,10 +25,12 @@ export function checkInputs(layer: string, takes: Inputs, shapes: readonly tf.Sh
     const given = shapes.length === 1 ? `one tensor [${shapes[0]}]` : `${shapes.length} tensors`;
     const inputs = names.map(
       (name) =>
-        `${name.replace('?', '')} [${takes[name]!.join(', ')}]${name.endsWith('?') ? ' (optional)' : ''}`,
+        `${name.replace('?', '')} ` +
+        `[${takes[name]!.join(', ')}]${name.endsWith('?') ? ' (optional)' : ''}`,
     );
     throw new Error(
-      `${layer} takes ${names.length > 1 ? 'the array of ' : ''}${inputs.join(', ')} but is given ${given}.`,
+      `${layer} takes ${names.length > 1 ? 'the array of ' : ''}${inputs.join(', ')} but is ` +
+        `given ${given}.`,
     );
   }
   const lengths = new Map<string, number>();
@@ -53,7 +55,8 @@ export function checkInputs(layer: string, takes: Inputs, shapes: readonly tf.Sh
     }
     const where = bound.length > 0 ? ` with ${bound.join(', ')}` : '';
     throw new Error(
-      `${layer}: ${names[i]!.replace('?', '')} has to be of shape [${axes.join(', ')}]${where} but is [${shape}].`,
+      `${layer}: ${names[i]!.replace('?', '')} has to be of shape ` +
+        `[${axes.join(', ')}]${where} but is [${shape}].`,
     );
   }
 }
@@ -96,6 +99,7 @@ export function checkContexts(context: tf.Tensor, batch: number): void {
   const [contexts] = context.shape;
   if (batch % contexts === 0) return;
   throw new Error(
-    `The number of contexts has to divide the ${batch} items that attend to them but is ${contexts}.`,
+    `The number of contexts has to divide the ${batch} items that attend to them but is ` +
+      `${contexts}.`,
   );
 }

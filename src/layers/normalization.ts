@@ -46,7 +46,8 @@ export class GroupNormalization extends Block<GroupNormalizationArgs> {
     const { numChannels, numGroups } = this.config;
     if (numChannels % numGroups !== 0) {
       throw new Error(
-        `\`numChannels\` has to be divisible by \`numGroups\` but they are ${numChannels} and ${numGroups}.`,
+        `\`numChannels\` has to be divisible by \`numGroups\` but they are ${numChannels} and ` +
+          `${numGroups}.`,
       );
     }
   }

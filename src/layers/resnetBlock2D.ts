@@ -31,8 +31,10 @@ export interface ResnetBlock2DArgs extends LayerArgs {
  * @example
  * ```ts
  * const block = new ResnetBlock2D({ inChannels: 32, outChannels: 64, tembChannels: 128 });
- * const y = block.apply([tf.randomNormal([2, 8, 12, 32]), tf.randomNormal([2, 128])]); // [2, 8, 12, 64]
- * const without = new ResnetBlock2D({ inChannels: 32 }).apply(tf.randomNormal([2, 8, 12, 32])); // [2, 8, 12, 32]
+ * // [2, 8, 12, 64]
+ * const y = block.apply([tf.randomNormal([2, 8, 12, 32]), tf.randomNormal([2, 128])]);
+ * // [2, 8, 12, 32]
+ * const without = new ResnetBlock2D({ inChannels: 32 }).apply(tf.randomNormal([2, 8, 12, 32]));
  * ```
  */
 export class ResnetBlock2D extends Block<ResnetBlock2DArgs> {

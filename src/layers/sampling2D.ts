@@ -88,7 +88,8 @@ export interface Upsample2DArgs extends LayerArgs {
  * ```ts
  * const upsample = new Upsample2D({ channels: 32, outChannels: 16 });
  * const y = upsample.apply(tf.randomNormal([2, 5, 6, 32])); // [2, 10, 12, 16]
- * const sized = upsample.apply(tf.randomNormal([2, 5, 6, 32]), { outputSize: [9, 12] }); // [2, 9, 12, 16]
+ * // [2, 9, 12, 16]
+ * const sized = upsample.apply(tf.randomNormal([2, 5, 6, 32]), { outputSize: [9, 12] });
  * ```
  */
 export class Upsample2D extends Block<Upsample2DArgs> {

@@ -36,7 +36,12 @@ export interface TransformerSpatioTemporalModelArgs extends FramesArgs {
  *
  * @example
  * ```ts
- * const transformer = new TransformerSpatioTemporalModel({ inChannels: 64, numAttentionHeads: 4, attentionHeadDim: 16, crossAttentionDim: 1024 });
+ * const transformer = new TransformerSpatioTemporalModel({
+ *   inChannels: 64,
+ *   numAttentionHeads: 4,
+ *   attentionHeadDim: 16,
+ *   crossAttentionDim: 1024,
+ * });
  * const [frames, context] = [tf.randomNormal([2 * 7, 8, 12, 64]), tf.randomNormal([2, 1, 1024])];
  * const y = transformer.apply([frames, context], { numFrames: 7 }); // [14, 8, 12, 64]
  * ```
@@ -118,7 +123,8 @@ export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTempo
     const batch = n / numFrames;
     if (context.shape[0] !== batch && context.shape[0] !== n) {
       throw new Error(
-        `The number of contexts has to be that of videos, ${batch}, or that of frames, ${n}, but is ${context.shape[0]}.`,
+        `The number of contexts has to be that of videos, ${batch}, or that of frames, ${n}, ` +
+          `but is ${context.shape[0]}.`,
       );
     }
     const firstFrames =

@@ -35,8 +35,17 @@ export interface UNetMidBlockSpatioTemporalArgs extends FramesArgs, Transformers
  *
  * @example
  * ```ts
- * const block = new UNetMidBlockSpatioTemporal({ inChannels: 64, tembChannels: 128, numAttentionHeads: 4, crossAttentionDim: 1024 });
- * const inputs = [tf.randomNormal([2 * 7, 4, 6, 64]), tf.randomNormal([2 * 7, 128]), tf.randomNormal([2, 1, 1024])];
+ * const block = new UNetMidBlockSpatioTemporal({
+ *   inChannels: 64,
+ *   tembChannels: 128,
+ *   numAttentionHeads: 4,
+ *   crossAttentionDim: 1024,
+ * });
+ * const inputs = [
+ *   tf.randomNormal([2 * 7, 4, 6, 64]),
+ *   tf.randomNormal([2 * 7, 128]),
+ *   tf.randomNormal([2, 1, 1024]),
+ * ];
  * const y = block.apply(inputs, { numFrames: 7 }); // [14, 4, 6, 64]
  * ```
  */

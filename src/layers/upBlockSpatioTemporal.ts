@@ -45,8 +45,17 @@ export interface UpBlockSpatioTemporalArgs extends FramesArgs {
  *
  * @example
  * ```ts
- * const block = new UpBlockSpatioTemporal({ inChannels: 32, prevOutputChannel: 64, outChannels: 64, tembChannels: 128 });
- * const [hidden, temb, skip] = [tf.randomNormal([2 * 7, 4, 6, 64]), tf.randomNormal([2 * 7, 128]), tf.randomNormal([2 * 7, 4, 6, 32])];
+ * const block = new UpBlockSpatioTemporal({
+ *   inChannels: 32,
+ *   prevOutputChannel: 64,
+ *   outChannels: 64,
+ *   tembChannels: 128,
+ * });
+ * const [hidden, temb, skip] = [
+ *   tf.randomNormal([2 * 7, 4, 6, 64]),
+ *   tf.randomNormal([2 * 7, 128]),
+ *   tf.randomNormal([2 * 7, 4, 6, 32]),
+ * ];
  * const y = block.apply([hidden, temb, skip], { numFrames: 7 }); // [14, 8, 12, 64]
  * ```
  */
@@ -150,8 +159,13 @@ export interface CrossAttnUpBlockSpatioTemporalArgs
  *   ...{ inChannels: 32, prevOutputChannel: 64, outChannels: 64, tembChannels: 128 },
  *   ...{ numAttentionHeads: 4, crossAttentionDim: 1024 },
  * });
- * const [hidden, temb, skip] = [tf.randomNormal([2 * 7, 4, 6, 64]), tf.randomNormal([2 * 7, 128]), tf.randomNormal([2 * 7, 4, 6, 32])];
- * const y = block.apply([hidden, temb, tf.randomNormal([2, 1, 1024]), skip], { numFrames: 7 }); // [14, 8, 12, 64]
+ * const [hidden, temb, skip] = [
+ *   tf.randomNormal([2 * 7, 4, 6, 64]),
+ *   tf.randomNormal([2 * 7, 128]),
+ *   tf.randomNormal([2 * 7, 4, 6, 32]),
+ * ];
+ * // [14, 8, 12, 64]
+ * const y = block.apply([hidden, temb, tf.randomNormal([2, 1, 1024]), skip], { numFrames: 7 });
  * ```
  */
 export class CrossAttnUpBlockSpatioTemporal extends UpBlockSpatioTemporal<CrossAttnUpBlockSpatioTemporalArgs> {

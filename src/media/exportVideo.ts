@@ -62,7 +62,8 @@ export async function exportToVideo(
     if (format === 'mp4')
       return encodeMp4(nodeEncoder(), frames, { fps, quality, comment, signal });
     throw new Error(
-      `The output "${path}" is for tensors, not for pictures. Use .mp4, .webp, .gif or / for a folder of PNG pictures.`,
+      `The output "${path}" is for tensors, not for pictures. Use .mp4, .webp, .gif or / for ` +
+        'a folder of PNG pictures.',
     );
   }
 }
@@ -99,12 +100,14 @@ function checkFrames(frames: readonly RgbImage[]): void {
   for (const [i, { width, height, data }] of frames.entries()) {
     if (width !== first.width || height !== first.height) {
       throw new Error(
-        `All frames have to be ${first.width} x ${first.height} pixels like the first, but frame ${i} is ${width} x ${height}.`,
+        `All frames have to be ${first.width} x ${first.height} pixels like the first, but ` +
+          `frame ${i} is ${width} x ${height}.`,
       );
     }
     if (data.length !== width * height * 3) {
       throw new Error(
-        `Frame ${i} of ${width} x ${height} pixels has to have ${width * height * 3} bytes but has ${data.length}.`,
+        `Frame ${i} of ${width} x ${height} pixels has to have ${width * height * 3} bytes ` +
+          `but has ${data.length}.`,
       );
     }
   }

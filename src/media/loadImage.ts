@@ -111,7 +111,10 @@ async function decode(bytes: Uint8Array, name: string): Promise<RgbImage> {
 function explain(error: Error, name: string): string {
   const reason = error.message.split('\n')[0]!.trim();
   if (reason.includes('unsupported image format')) {
-    return `The file ${name} is not a picture of a known kind. Use PNG, JPEG, WebP, GIF, TIFF or AVIF.`;
+    return (
+      `The file ${name} is not a picture of a known kind. Use PNG, JPEG, WebP, GIF, TIFF or ` +
+      'AVIF.'
+    );
   }
   if (reason.includes('exceeds pixel limit'))
     return `The picture ${name} has more than 268 million pixels. Scale it down first.`;
@@ -128,7 +131,8 @@ async function decodeCmyk(picture: Sharp): Promise<RgbImage> {
     const light = 255 - inks[from + 3]!;
     for (let c = 0; c < 3; c++) {
       const product = inks[from + c]! * light + 128;
-      data[to++] = Math.max(0, light - (((product >> 8) + product) >> 8)); // Pillow's rounded division by 255
+      // Pillow's rounded division by 255
+      data[to++] = Math.max(0, light - (((product >> 8) + product) >> 8));
     }
   }
   return { width: info.width, height: info.height, data };
@@ -150,7 +154,8 @@ async function decodeGrey16(picture: Sharp, name: string): Promise<RgbImage> {
   });
   if (cutOff) {
     console.warn(
-      `The picture ${name} is 16-bit grey: values above 255 became white, as in Pillow. Save it with 8 bits to keep its tones.`,
+      `The picture ${name} is 16-bit grey: values above 255 became white, as in Pillow. Save ` +
+        'it with 8 bits to keep its tones.',
     );
   }
   return { width: info.width, height: info.height, data: new Uint8Array(data.buffer) };

@@ -28,7 +28,8 @@ export function outputFormat(path: string): OutputFormat {
   const ending = outputEndings.find((known) => path.toLowerCase().endsWith(known));
   if (ending) return ENDINGS[ending]!;
   throw new Error(
-    `The output "${path}" ends in none of the known ways. Use .mp4, .webp, .gif, .safetensors, or / for a folder of PNG pictures.`,
+    `The output "${path}" ends in none of the known ways. Use .mp4, .webp, .gif, ` +
+      '.safetensors, or / for a folder of PNG pictures.',
   );
 }
 
@@ -51,7 +52,8 @@ export async function checkOutput(path: string): Promise<void> {
   if (format !== 'png') {
     if (existing.isDirectory())
       throw new Error(
-        `The output "${path}" is a folder. Use the name of a file, or end it with / for PNG pictures.`,
+        `The output "${path}" is a folder. Use the name of a file, or end it with / for PNG ` +
+          'pictures.',
       );
     return;
   }
@@ -60,7 +62,8 @@ export async function checkOutput(path: string): Promise<void> {
   const other = (await readdir(path)).find((name) => !FRAME_NAME.test(name));
   if (other !== undefined) {
     throw new Error(
-      `The output folder "${path}" holds "${other}", and frames would replace it all. Use a new or an empty folder.`,
+      `The output folder "${path}" holds "${other}", and frames would replace it all. Use a ` +
+        'new or an empty folder.',
     );
   }
 }
@@ -79,7 +82,8 @@ async function checkFolder(folder: string, path: string): Promise<void> {
     await access(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new Error(
-      `The output "${path}" cannot be written: the folder ${folder} is not writable. Use another path.`,
+      `The output "${path}" cannot be written: the folder ${folder} is not writable. Use ` +
+        'another path.',
       { cause: error },
     );
   }

@@ -97,7 +97,8 @@ export function vaePixelValues(
   const lowest = resized.data.reduce((least, value) => Math.min(least, value), 0);
   if (lowest < 0) {
     console.warn(
-      `The image values go down to ${lowest}, so they are taken as values in [-1, 1]. Pass values in [0, 1] instead.`,
+      `The image values go down to ${lowest}, so they are taken as values in [-1, 1]. Pass ` +
+        'values in [0, 1] instead.',
     );
     return resized;
   }
@@ -165,7 +166,8 @@ function checkValues({ data, shape }: FloatArray): number[] {
   const count = shape.reduce((product, axis) => product * axis, 1);
   if (count !== data.length)
     throw new Error(
-      `Image values of shape [${shape.join(', ')}] have to be ${count} numbers but are ${data.length}.`,
+      `Image values of shape [${shape.join(', ')}] have to be ${count} numbers but are ` +
+        `${data.length}.`,
     );
   return [shape[0]!, shape[1]!, shape[2]!];
 }

@@ -161,7 +161,8 @@ export function resizeWithAntialiasing(
   checkSize(height, width);
   if (h < 2 || w < 2) {
     throw new Error(
-      `A picture of ${w} x ${h} pixels is too small: the antialiasing mirrors it at its borders. Both sides need 2 pixels or more.`,
+      `A picture of ${w} x ${h} pixels is too small: the antialiasing mirrors it at its ` +
+        'borders. Both sides need 2 pixels or more.',
     );
   }
   const across = bicubicTaps(w, width);

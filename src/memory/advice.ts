@@ -21,7 +21,10 @@ export function refusal(
 ): string {
   const { numFrames, height, width } = request;
   const what = `${frames(numFrames)} of ${width}x${height}`;
-  return `${what} do not fit into memory: ${shortage(request, plan)}. ${advice(planner, request, forcedSettings)}`;
+  return (
+    `${what} do not fit into memory: ${shortage(request, plan)}. ` +
+    `${advice(planner, request, forcedSettings)}`
+  );
 }
 
 /** What would fit: the same call with given settings left out, or a smaller video. */
@@ -40,13 +43,16 @@ function advice(
     names.length > 0 &&
     planner.least({ ...request, givenSettings: { guidanceTogether, ...forcedSettings } }).fits
   ) {
-    return `They fit if ${names.join(' and ')} ${names.length === 1 ? 'is' : 'are'} left out, to be chosen by the memory there is.`;
+    return (
+      `They fit if ${names.join(' and ')} ${names.length === 1 ? 'is' : 'are'} left out, to be ` +
+      'chosen by the memory there is.'
+    );
   }
   const fitting = [fewerFrames(planner, request), smallerSize(planner, request)].filter(
     (found) => found !== undefined,
   );
-  if (fitting.length > 0)
-    return `${fitting.map((one) => `${frames(one.numFrames)} of ${one.width}x${one.height}`).join(' or ')} would fit.`;
+  const sizes = fitting.map((one) => `${frames(one.numFrames)} of ${one.width}x${one.height}`);
+  if (sizes.length > 0) return `${sizes.join(' or ')} would fit.`;
   return 'No size fits. Try another backend, or a machine with more memory.';
 }
 
@@ -75,14 +81,23 @@ function shortage(request: MemoryRequest, plan: MemoryPlan): string {
     plan.stages.reduce((a, b) => (of(b) > of(a) ? b : a));
   const { largestBytes } = most((one) => one.largestBytes);
   if (largestBytes > tensorBytes)
-    return `a tensor takes ${formatBytes(largestBytes)} and the device has buffers of ${formatBytes(tensorBytes)}`;
+    return (
+      `a tensor takes ${formatBytes(largestBytes)} and the device has buffers of ` +
+      `${formatBytes(tensorBytes)}`
+    );
   const onDevice = most((one) => one.deviceBytes ?? 0);
   if ((onDevice.deviceBytes ?? 0) > USABLE_SHARE * room) {
     const where = device === 'wasm' ? 'WebAssembly has' : 'the graphics card has';
-    return `${onDevice.stage} needs ${amount(onDevice, onDevice.deviceBytes!)} and ${where} ${formatBytes(room)}`;
+    return (
+      `${onDevice.stage} needs ${amount(onDevice, onDevice.deviceBytes!)} and ${where} ` +
+      `${formatBytes(room)}`
+    );
   }
   const stage = most((one) => one.processBytes);
-  return `${stage.stage} needs ${amount(stage, stage.processBytes)} and there are ${formatBytes(processBytes)}`;
+  return (
+    `${stage.stage} needs ${amount(stage, stage.processBytes)} and there are ` +
+    `${formatBytes(processBytes)}`
+  );
 }
 
 const amount = ({ more }: StageEstimate, bytes: number) =>

@@ -31,9 +31,11 @@ const processBytes: Record<Device, number> = {
 
 /** The memory that a backend takes on its device besides tensors. */
 const deviceBytes: Partial<Record<Device, number>> = {
-  'tensorflow-gpu': 1024 * MiB, // an estimate: CUDA's context and cuDNN's workspace have not been measured
+  // An estimate: CUDA's context and cuDNN's workspace have not been measured.
+  'tensorflow-gpu': 1024 * MiB,
   webgpu: 64 * MiB, // an estimate
-  wasm: 65 * MiB, // emscripten's static data, and half of the 96 MiB that its heap grows ahead at most
+  // emscripten's static data, and half of the 96 MiB that its heap grows ahead at most.
+  wasm: 65 * MiB,
 };
 
 /**

@@ -74,7 +74,8 @@ function controlGroupRoom(root: string): number {
     pages: RegExp,
   ) => {
     for (let at = path; ; at = dirname(at)) {
-      const limit = Number(text(join(root, folder, at, names.limit)) ?? Number.NaN); // NaN for 'max'
+      // NaN for 'max'.
+      const limit = Number(text(join(root, folder, at, names.limit)) ?? Number.NaN);
       const used = Number(text(join(root, folder, at, names.used)) ?? Number.NaN);
       const files = [...(text(join(root, folder, at, 'memory.stat')) ?? '').matchAll(pages)].reduce(
         (sum, [, bytes]) => sum + Number(bytes),

@@ -3,6 +3,7 @@
  * computed.
  */
 
+import type { Chunking } from '../layers/index.ts';
 import type { ModelName } from '../models/names.ts';
 import { sliceBytes } from '../ops/slices.ts';
 import { formatBytes } from '../text/bytes.ts';
@@ -157,11 +158,11 @@ function choicesOf(
 ): string[] {
   const { guidanceTogether, attentionBytes, forwardChunking, decodeChunkSize } = settings;
   const frames = (count: number) => counted(count, 'frame');
+  const chunk = ({ size, dim }: Chunking) => (dim === 0 ? frames(size) : `${size} tokens`);
   const choices = [
     guided && !guidanceTogether && 'the halves of guidance in turn',
     attentionBytes < sliceBytes(device) && `attention in slices of ${formatBytes(attentionBytes)}`,
-    forwardChunking &&
-      `feed-forward layers on ${forwardChunking.dim === 0 ? frames(forwardChunking.size) : `${forwardChunking.size} tokens`} at a time`,
+    forwardChunking && `feed-forward layers on ${chunk(forwardChunking)} at a time`,
     decoded && decodeChunkSize < numFrames && `${frames(decodeChunkSize)} decoded at a time`,
     offload !== 'none' && `offload ${offload}`,
   ];

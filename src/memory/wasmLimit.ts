@@ -21,7 +21,8 @@ export function float32Bytes(...blocks: AnyBlock[]): number {
 export function checkWasmLimit(weightBytes: number, wayOut: string): void {
   if (tf.getBackend() === 'wasm' && 2 * weightBytes > 3.5 * 2 ** 30) {
     throw new MemoryError(
-      `The weights take ${formatBytes(2 * weightBytes)} on the wasm backend, whose memory ends at 4 GiB. ${wayOut}`,
+      `The weights take ${formatBytes(2 * weightBytes)} on the wasm backend, whose memory ` +
+        `ends at 4 GiB. ${wayOut}`,
     );
   }
 }

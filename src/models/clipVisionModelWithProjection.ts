@@ -198,12 +198,14 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
     const { hiddenAct, layerNormEps: eps, projectionDim } = this.config;
     if (!(hiddenAct in activations)) {
       throw new Error(
-        `\`hiddenAct\` has to be one of ${Object.keys(activations).join(', ')} but is ${hiddenAct}.`,
+        `\`hiddenAct\` has to be one of ${Object.keys(activations).join(', ')} but is ` +
+          `${hiddenAct}.`,
       );
     }
     if (hiddenSize % numAttentionHeads !== 0) {
       throw new Error(
-        `\`hiddenSize\` has to be divisible by \`numAttentionHeads\` but they are ${hiddenSize} and ${numAttentionHeads}.`,
+        '`hiddenSize` has to be divisible by `numAttentionHeads` but they are ' +
+          `${hiddenSize} and ${numAttentionHeads}.`,
       );
     }
     this.embeddings = this.child(

@@ -309,7 +309,8 @@ function downBlock(
     return new CrossAttnDownBlockSpatioTemporal(args);
   if (type === 'DownBlockSpatioTemporal') return new DownBlockSpatioTemporal(args);
   throw new Error(
-    `\`downBlockTypes\` may hold CrossAttnDownBlockSpatioTemporal and DownBlockSpatioTemporal but holds ${type}.`,
+    '`downBlockTypes` may hold CrossAttnDownBlockSpatioTemporal and DownBlockSpatioTemporal ' +
+      `but holds ${type}.`,
   );
 }
 
@@ -320,7 +321,8 @@ function upBlock(
   if (type === 'CrossAttnUpBlockSpatioTemporal') return new CrossAttnUpBlockSpatioTemporal(args);
   if (type === 'UpBlockSpatioTemporal') return new UpBlockSpatioTemporal(args);
   throw new Error(
-    `\`upBlockTypes\` may hold CrossAttnUpBlockSpatioTemporal and UpBlockSpatioTemporal but holds ${type}.`,
+    '`upBlockTypes` may hold CrossAttnUpBlockSpatioTemporal and UpBlockSpatioTemporal but ' +
+      `holds ${type}.`,
   );
 }
 

@@ -12,8 +12,8 @@ export const formulationSets = ['fastest', 'gpu', 'plain'] as const;
 export type FormulationSet = (typeof formulationSets)[number];
 
 /**
- * What products and convolutions compute in. Everything else, norms and softmax above all, is always
- * float32.
+ * What products and convolutions compute in. Everything else, norms and softmax above all, is
+ * always float32.
  */
 export const computeDtypes = ['float32', 'float16', 'bfloat16'] as const;
 /** The name of one of them. */

@@ -1,12 +1,14 @@
 /**
- * Choices and defaults of a sampling call. They stand apart from what uses them, so that the command
- * line can show them without loading TensorFlow.js.
+ * Choices and defaults of a sampling call. They stand apart from what uses them, so that the
+ * command line can show them without loading TensorFlow.js.
  */
 
 /** The forms that a result can have. */
 export const outputTypes = ['image', 'array', 'tensor', 'latent'] as const;
 
-/** What `generate` takes where an option is not given; `numFrames` and others depend on the model. */
+/**
+ * What `generate` takes where an option is not given; `numFrames` and others depend on the model.
+ */
 export const callDefaults = {
   height: 576,
   width: 1024,

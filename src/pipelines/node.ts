@@ -111,7 +111,8 @@ function environmentOf({ memory }: LoadOptions): Environment {
     // weights there.
     recordGraph: device === 'tensorflow-cpu' ? recordGraph : undefined,
     wasmAdvice:
-      "Use the tensorflow backend (`svd setup tensorflow`), `offload: 'sequential'` (`--offload sequential`), or a smaller model.",
+      "Use the tensorflow backend (`svd setup tensorflow`), `offload: 'sequential'` " +
+      '(`--offload sequential`), or a smaller model.',
   };
 }
 

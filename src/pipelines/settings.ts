@@ -92,14 +92,16 @@ export function checkCall(image: ImageInput, options: GenerateOptions, model: Ca
   );
   if (unknown) {
     throw new Error(
-      `\`callbackOnStepEndTensorInputs\` may name ${callbackTensorNames.join(', ')} but names ${unknown}.`,
+      `\`callbackOnStepEndTensorInputs\` may name ${callbackTensorNames.join(', ')} but names ` +
+        `${unknown}.`,
     );
   }
   const videos = batch * settings.numVideosPerPrompt;
   const { generator, latents } = settings;
   if (Array.isArray(generator) && generator.length !== 1 && generator.length !== videos) {
     throw new Error(
-      `You have passed a list of generators of length ${generator.length}, but requested an effective batch size of ${videos}. ` +
+      `You have passed a list of generators of length ${generator.length}, but requested an ` +
+        `effective batch size of ${videos}. ` +
         'Make sure the batch size matches the length of the generators.',
     );
   }
@@ -107,7 +109,8 @@ export function checkCall(image: ImageInput, options: GenerateOptions, model: Ca
     const shape = latentShape(settings, model);
     if (!tf.util.arraysEqual(latents.shape, shape)) {
       throw new Error(
-        `\`latents\` has to be of shape [${shape}] (videos, frames, height, width, channels) for these settings but is [${latents.shape}].`,
+        `\`latents\` has to be of shape [${shape}] (videos, frames, height, width, channels) ` +
+          `for these settings but is [${latents.shape}].`,
       );
     }
   }
@@ -135,7 +138,8 @@ function checkSize(height: number, width: number): void {
   // the smaller one, where two are as near
   const near = (n: number) => Math.max(8, Math.ceil(n / 8 - 0.5) * 8);
   throw new Error(
-    `\`height\` and \`width\` have to be divisible by 8 but are ${height} and ${width}. Try ${near(height)} and ${near(width)}.`,
+    `\`height\` and \`width\` have to be divisible by 8 but are ${height} and ${width}. Try ` +
+      `${near(height)} and ${near(width)}.`,
   );
 }
 
@@ -159,12 +163,14 @@ function batchOf(image: ImageInput): number {
   for (const one of images) {
     if (!isImage(one)) {
       throw new Error(
-        `\`image\` has to be a picture of \`loadImage\`, a list of them or a tensor but is ${describe(one)}.`,
+        '`image` has to be a picture of `loadImage`, a list of them or a tensor but is ' +
+          `${describe(one)}.`,
       );
     }
     if (one.data.length !== one.width * one.height * 3) {
       throw new Error(
-        `A picture of ${one.width}x${one.height} pixels has to hold ${one.width * one.height * 3} bytes of RGB but holds ${one.data.length}.`,
+        `A picture of ${one.width}x${one.height} pixels has to hold ` +
+          `${one.width * one.height * 3} bytes of RGB but holds ${one.data.length}.`,
       );
     }
   }

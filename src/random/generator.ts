@@ -16,7 +16,8 @@ function toUint64(seed: number | bigint): bigint {
   const integer = typeof seed === 'bigint' || Number.isInteger(seed);
   if (!integer || BigInt(seed) < LOWEST_SEED || BigInt(seed) > HIGHEST_SEED) {
     throw new Error(
-      `\`seed\` has to be a whole number from -2^63 to 2^64 - 1 but is ${seed}. Numbers above 2^53 are exact only as bigint.`,
+      `\`seed\` has to be a whole number from -2^63 to 2^64 - 1 but is ${seed}. Numbers above ` +
+        '2^53 are exact only as bigint.',
     );
   }
   return BigInt.asUintN(64, BigInt(seed));

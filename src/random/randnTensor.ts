@@ -37,7 +37,8 @@ function draw(generator: Generator | readonly Generator[], shape: readonly numbe
   const [batch, ...item] = shape as [number, ...number[]];
   if (generator.length < batch) {
     throw new Error(
-      `You have passed a list of generators of length ${generator.length}, but requested an effective batch size of ${batch}. ` +
+      `You have passed a list of generators of length ${generator.length}, but requested an ` +
+        `effective batch size of ${batch}. ` +
         'Make sure the batch size matches the length of the generators.',
     );
   }

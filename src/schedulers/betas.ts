@@ -67,7 +67,8 @@ export function trainingBetas(config: EulerDiscreteSchedulerConfig): Float32Arra
       return cosineBetas(numTrainTimesteps);
     default:
       throw new Error(
-        `${betaSchedule} is not implemented for EulerDiscreteScheduler. Choose \`betaSchedule\` from 'linear', 'scaled_linear' and 'squaredcos_cap_v2'.`,
+        `${betaSchedule} is not implemented for EulerDiscreteScheduler. Choose ` +
+          `\`betaSchedule\` from 'linear', 'scaled_linear' and 'squaredcos_cap_v2'.`,
       );
   }
 }

@@ -96,7 +96,8 @@ export class EulerDiscreteScheduler {
         .length > 1
     ) {
       throw new Error(
-        'Only one of `config.useBetaSigmas`, `config.useExponentialSigmas`, `config.useKarrasSigmas` can be used.',
+        'Only one of `config.useBetaSigmas`, `config.useExponentialSigmas`, ' +
+          '`config.useKarrasSigmas` can be used.',
       );
     }
     const betas = trainingBetas(config);
@@ -185,7 +186,8 @@ export class EulerDiscreteScheduler {
     const first = values.indexOf(timestep);
     if (first < 0) {
       throw new Error(
-        `The timestep ${timestep} is not in the schedule. Make sure to pass one of the \`scheduler.timesteps\` as a timestep.`,
+        `The timestep ${timestep} is not in the schedule. Make sure to pass one of the ` +
+          '`scheduler.timesteps` as a timestep.',
       );
     }
     const second = values.indexOf(timestep, first + 1);
@@ -224,7 +226,8 @@ export class EulerDiscreteScheduler {
     this.refuseIndices('step', [timestep]);
     if (!this.inputWasScaled) {
       this.warnOnce(
-        'The `scaleModelInput` function should be called before `step` to ensure correct denoising.',
+        'The `scaleModelInput` function should be called before `step` to ensure correct ' +
+          'denoising.',
       );
     }
     const index = this.currentOrFirst(timestep);
@@ -305,7 +308,8 @@ export class EulerDiscreteScheduler {
     const sigma = this.sigmas[index];
     if (sigma === undefined) {
       throw new Error(
-        `index ${index} is out of bounds for dimension 0 with size ${this.sigmas.length}: the schedule has ended. ` +
+        `index ${index} is out of bounds for dimension 0 with size ${this.sigmas.length}: the ` +
+          'schedule has ended. ' +
           'Call `setTimesteps` for another run, and use a schedule whose timesteps all differ.',
       );
     }
@@ -316,7 +320,8 @@ export class EulerDiscreteScheduler {
   private refuseIndices(method: string, timesteps: number[]): void {
     if (timesteps.some((t) => Number.isInteger(t) && !this.timesteps.includes(t))) {
       throw new Error(
-        `Passing integer indices (e.g. from \`enumerate(timesteps)\`) as timesteps to \`EulerDiscreteScheduler.${method}()\` is not supported. ` +
+        'Passing integer indices (e.g. from `enumerate(timesteps)`) as timesteps to ' +
+          `\`EulerDiscreteScheduler.${method}()\` is not supported. ` +
           'Make sure to pass one of the `scheduler.timesteps` as a timestep.',
       );
     }

@@ -129,7 +129,8 @@ function complete(
     const [description, test] = CHECKS[key];
     if (!test(value))
       throw new Error(
-        `\`${nameOf(key)}\` of the scheduler has to be ${description} but is ${JSON.stringify(value)}.`,
+        `\`${nameOf(key)}\` of the scheduler has to be ${description} but is ` +
+          `${JSON.stringify(value)}.`,
       );
     config[key] = value;
   }

@@ -39,7 +39,8 @@ export function isContinuous({
 }: EulerDiscreteSchedulerConfig): boolean {
   if (timestepType !== 'continuous' && timestepType !== 'discrete') {
     throw new Error(
-      `${timestepType} is not supported. Please make sure to choose timestepType 'discrete' or 'continuous'.`,
+      `${timestepType} is not supported. Please make sure to choose timestepType 'discrete' ` +
+        `or 'continuous'.`,
     );
   }
   return timestepType === 'continuous' && predictionType === 'v_prediction';
@@ -100,7 +101,8 @@ function checkRequest(
   if (kind) throw new Error(`Cannot set \`timesteps\` with \`config.${kind} = true\`.`);
   if (isContinuous(config)) {
     throw new Error(
-      "Cannot set `timesteps` with `config.timestepType = 'continuous'` and `config.predictionType = 'v_prediction'`.",
+      "Cannot set `timesteps` with `config.timestepType = 'continuous'` and " +
+        "`config.predictionType = 'v_prediction'`.",
     );
   }
   checkNumbers('timesteps', timesteps, Number.NEGATIVE_INFINITY, 1, 'one or more finite numbers');
@@ -119,7 +121,8 @@ function spacedTimesteps(
       return trailingTimesteps(steps, numTrainTimesteps);
     default:
       throw new Error(
-        `${timestepSpacing} is not supported. Please make sure to choose one of 'linspace', 'leading' or 'trailing'.`,
+        `${timestepSpacing} is not supported. Please make sure to choose one of 'linspace', ` +
+          `'leading' or 'trailing'.`,
       );
   }
 }
@@ -137,7 +140,8 @@ function plainSigmas(
       return logLinearSigmas(steps, table);
     default:
       throw new Error(
-        `${interpolationType} is not implemented. Please specify interpolationType to either 'linear' or 'log_linear'`,
+        `${interpolationType} is not implemented. Please specify interpolationType to either ` +
+          `'linear' or 'log_linear'`,
       );
   }
 }
@@ -213,13 +217,15 @@ export function scheduleWarnings(sigmas: readonly number[]): string[] {
   const found: string[] = [];
   if (sigmas.some((sigma, i) => i > 0 && sigma >= sigmas[i - 1]!)) {
     found.push(
-      `\`sigmas\` should descend but are [${sigmas.join(', ')}]: steps to a higher or equal noise level spoil the result.`,
+      `\`sigmas\` should descend but are [${sigmas.join(', ')}]: steps to a higher or equal ` +
+        'noise level spoil the result.',
     );
   }
   const last = sigmas[sigmas.length - 1]!;
   if (last !== 0) {
     found.push(
-      `\`sigmas\` should end with the terminal value 0 but end with ${last}: the result keeps that much noise. Append 0 to remove it.`,
+      `\`sigmas\` should end with the terminal value 0 but end with ${last}: the result keeps ` +
+        'that much noise. Append 0 to remove it.',
     );
   }
   return found;

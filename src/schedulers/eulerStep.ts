@@ -52,7 +52,8 @@ export function predictOriginalSample(
     }
     default:
       throw new Error(
-        `predictionType given as ${predictionType} must be one of \`epsilon\`, \`sample\`, or \`v_prediction\`.`,
+        `predictionType given as ${predictionType} must be one of \`epsilon\`, \`sample\`, or ` +
+          '`v_prediction`.',
       );
   }
 }

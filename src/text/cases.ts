@@ -1,4 +1,6 @@
-/** The spellings of one name: `numFrames` in code, `num_frames` in configs, `num-frames` as option. */
+/**
+ * The spellings of one name: `numFrames` in code, `num_frames` in configs, `num-frames` as option.
+ */
 
 /** `num_frames` as `numFrames`. */
 export const camelCase = (name: string): string =>

@@ -84,7 +84,8 @@ export async function readReference(file: SafetensorsFile, label: string): Promi
       continue;
     const axes = expected.map((length) => length ?? '?');
     throw new CheckpointError(
-      `${label}: ${name} has the shape [${shape}] but its arguments mean [${axes}]. Make the reference again.`,
+      `${label}: ${name} has the shape [${shape}] but its arguments mean [${axes}]. Make the ` +
+        'reference again.',
     );
   }
   const pictures = await Promise.all(
@@ -137,6 +138,7 @@ export function checkSameCheckpoint(reference: Reference, files: Record<string, 
     .map(([name]) => `${name} ${files[name] === undefined ? 'is missing' : 'differs'}`)
     .join(', ');
   throw new CheckpointError(
-    `The reference was made from another checkpoint, ${reference.checkpoint.id}: ${listed}. Make one from this checkpoint.`,
+    `The reference was made from another checkpoint, ${reference.checkpoint.id}: ${listed}. ` +
+      'Make one from this checkpoint.',
   );
 }

@@ -73,7 +73,8 @@ describe('useBackend', () => {
     const nothingSetUp = mkdtempSync(join(tmpdir(), 'svd-'));
     const driver = existsSync(swiftShader) ? swiftShader : '/nonexistent.json';
     const [chosen, named] = await inFreshProcess<string[]>(
-      `const chosen = (await useBackend()).name; give([chosen, await messageOf(() => useBackend('webgpu'))]);`,
+      'const chosen = (await useBackend()).name; give([chosen, await messageOf(() => ' +
+        `useBackend('webgpu'))]);`,
       { SVD_TENSORFLOW_DIR: nothingSetUp, VK_ICD_FILENAMES: driver },
     );
     rmSync(nothingSetUp, { recursive: true });
@@ -85,7 +86,8 @@ describe('useBackend', () => {
   it('says how to get tensorflow where it is not set up', async () => {
     const nothingSetUp = mkdtempSync(join(tmpdir(), 'svd-'));
     const message = await inFreshProcess<string>(
-      `give(await messageOf(async () => { throw new Error((await useBackend('tensorflow')).package); }));`,
+      'give(await messageOf(async () => { throw new Error((await ' +
+        `useBackend('tensorflow')).package); }));`,
       { SVD_TENSORFLOW_DIR: nothingSetUp },
     );
     rmSync(nothingSetUp, { recursive: true });
@@ -145,7 +147,8 @@ describe('tf32', () => {
       }
       expect(result[1]).to.equal(seen);
       expect(result[2]).to.equal(
-        `The tensorflow backend already runs with \`tf32\` ${seen !== '0'}. Choose it when the backend is first used.`,
+        `The tensorflow backend already runs with \`tf32\` ${seen !== '0'}. Choose it when ` +
+          'the backend is first used.',
       );
     });
   }

@@ -226,44 +226,48 @@ describe('the browser example', () => {
     expect(videos[1]).to.deep.equal(videos[0]);
   });
 
-  it('keeps files of another site in the cache, and downloads anew what has changed there or may have', async () => {
-    const shard = readdirSync(join(scratch, 'elsewhere/unet')).find((name) =>
-      name.endsWith('.bin'),
-    )!;
-    const path = join(scratch, 'elsewhere/unet', shard);
-    const videos: unknown[] = [];
-    /** The shards that a visit downloads. */
-    const downloads = async () => {
-      await page.goto(server.address);
-      elsewhere.requests = [];
-      await page.selectOption('[name=backend]', 'wasm');
-      await fill({
-        model: elsewhere.address,
-        numInferenceSteps: '1',
-        numFrames: '2',
-        width: '32',
-        height: '32',
-      });
-      await start();
-      await ended(/^Done/);
-      videos.push((await told(page, 'done'))[0].frames);
-      return elsewhere.requests.filter((request) => /^GET .*\.bin$/.test(request));
-    };
-    elsewhere.headers = { 'Access-Control-Allow-Origin': '*' };
-    const all = await downloads();
-    expect(all).to.have.length.above(3);
-    expect(await downloads()).to.deep.equal([]);
-    expect(videos[1]).to.deep.equal(videos[0]);
+  it(
+    'keeps files of another site in the cache, and downloads anew what has changed there or may ' +
+      'have',
+    async () => {
+      const shard = readdirSync(join(scratch, 'elsewhere/unet')).find((name) =>
+        name.endsWith('.bin'),
+      )!;
+      const path = join(scratch, 'elsewhere/unet', shard);
+      const videos: unknown[] = [];
+      /** The shards that a visit downloads. */
+      const downloads = async () => {
+        await page.goto(server.address);
+        elsewhere.requests = [];
+        await page.selectOption('[name=backend]', 'wasm');
+        await fill({
+          model: elsewhere.address,
+          numInferenceSteps: '1',
+          numFrames: '2',
+          width: '32',
+          height: '32',
+        });
+        await start();
+        await ended(/^Done/);
+        videos.push((await told(page, 'done'))[0].frames);
+        return elsewhere.requests.filter((request) => /^GET .*\.bin$/.test(request));
+      };
+      elsewhere.headers = { 'Access-Control-Allow-Origin': '*' };
+      const all = await downloads();
+      expect(all).to.have.length.above(3);
+      expect(await downloads()).to.deep.equal([]);
+      expect(videos[1]).to.deep.equal(videos[0]);
 
-    // As long as it was, like other weights of the same model.
-    writeFileSync(path, new Uint8Array(readFileSync(path).length));
-    utimesSync(path, new Date(), new Date(Date.now() + 60_000));
-    expect(await downloads()).to.deep.equal([`GET /unet/${shard}`]);
-    expect(videos[2]).not.to.deep.equal(videos[0]);
+      // As long as it was, like other weights of the same model.
+      writeFileSync(path, new Uint8Array(readFileSync(path).length));
+      utimesSync(path, new Date(), new Date(Date.now() + 60_000));
+      expect(await downloads()).to.deep.equal([`GET /unet/${shard}`]);
+      expect(videos[2]).not.to.deep.equal(videos[0]);
 
-    elsewhere.versions = false;
-    expect(await downloads()).to.deep.equal(all);
-  });
+      elsewhere.versions = false;
+      expect(await downloads()).to.deep.equal(all);
+    },
+  );
 
   it('chooses wasm where there is no graphics card, and says why', async () => {
     await fill({ numInferenceSteps: '1', numFrames: '2', width: '32', height: '32' });
@@ -326,51 +330,61 @@ describe('the browser example', () => {
     expect(await page.isDisabled('#start')).to.equal(true);
   });
 
-  it('refuses a model that wasm has no room for before it downloads any weights, and makes a video of another one then', async () => {
-    await page.selectOption('[name=backend]', 'wasm');
-    await fill({
-      model: './large',
-      numInferenceSteps: '1',
-      numFrames: '2',
-      width: '32',
-      height: '32',
-    });
-    await start();
-    await ended(
-      /^The weights take 16\.8 GiB on the wasm backend, whose memory ends at 4 GiB\. Use the webgpu backend or a smaller model\.$/,
-    );
-    expect(await page.getAttribute('#status', 'class')).to.equal('error');
-    expect(server.requests).to.include('GET /large/unet/config.json');
-    expect(server.requests.filter((request) => request.endsWith('.safetensors'))).to.deep.equal([]);
-    expect(await page.getAttribute('canvas', 'width')).to.equal('0');
-    expect(await page.isVisible('#download')).to.equal(false);
-    await fill({ model: './model' });
-    await page.click('#start:enabled');
-    await ended(/^Done/);
-  });
-
-  it('refuses at once a size that wasm has no room for, whether the model is there already or not, and names one that it has', async () => {
-    const message =
-      /^8 frames of 16384x16384 do not fit into memory: encoding needs more than \d+\.\d GiB and WebAssembly has 4\.0 GiB\. 8 frames of (\d+)x\1 would fit\.$/;
-    await page.selectOption('[name=backend]', 'wasm');
-    for (const loaded of [false, true]) {
-      const before = (await told(page, 'progress')).length;
-      await fill({ numFrames: '8', width: '16384', height: '16384' });
-      const begun = performance.now();
+  it(
+    'refuses a model that wasm has no room for before it downloads any weights, and makes a ' +
+      'video of another one then',
+    async () => {
+      await page.selectOption('[name=backend]', 'wasm');
+      await fill({
+        model: './large',
+        numInferenceSteps: '1',
+        numFrames: '2',
+        width: '32',
+        height: '32',
+      });
       await start();
-      await ended(message);
-      expect(performance.now() - begun, 'milliseconds').to.be.below(20_000);
+      await ended(
+        /^The weights take 16\.8 GiB on the wasm backend, whose memory ends at 4 GiB\. Use the webgpu backend or a smaller model\.$/,
+      );
       expect(await page.getAttribute('#status', 'class')).to.equal('error');
-      expect((await told(page, 'progress')).length, 'progress').to.equal(before);
-      if (!loaded)
-        expect(server.requests.filter((request) => request.endsWith('.safetensors'))).to.deep.equal(
-          [],
-        );
-      await fill({ numInferenceSteps: '1', numFrames: '2', width: '32', height: '32' });
+      expect(server.requests).to.include('GET /large/unet/config.json');
+      expect(server.requests.filter((request) => request.endsWith('.safetensors'))).to.deep.equal(
+        [],
+      );
+      expect(await page.getAttribute('canvas', 'width')).to.equal('0');
+      expect(await page.isVisible('#download')).to.equal(false);
+      await fill({ model: './model' });
       await page.click('#start:enabled');
       await ended(/^Done/);
-    }
-  });
+    },
+  );
+
+  it(
+    'refuses at once a size that wasm has no room for, whether the model is there already or ' +
+      'not, and names one that it has',
+    async () => {
+      const message =
+        /^8 frames of 16384x16384 do not fit into memory: encoding needs more than \d+\.\d GiB and WebAssembly has 4\.0 GiB\. 8 frames of (\d+)x\1 would fit\.$/;
+      await page.selectOption('[name=backend]', 'wasm');
+      for (const loaded of [false, true]) {
+        const before = (await told(page, 'progress')).length;
+        await fill({ numFrames: '8', width: '16384', height: '16384' });
+        const begun = performance.now();
+        await start();
+        await ended(message);
+        expect(performance.now() - begun, 'milliseconds').to.be.below(20_000);
+        expect(await page.getAttribute('#status', 'class')).to.equal('error');
+        expect((await told(page, 'progress')).length, 'progress').to.equal(before);
+        if (!loaded)
+          expect(
+            server.requests.filter((request) => request.endsWith('.safetensors')),
+          ).to.deep.equal([]);
+        await fill({ numInferenceSteps: '1', numFrames: '2', width: '32', height: '32' });
+        await page.click('#start:enabled');
+        await ended(/^Done/);
+      }
+    },
+  );
 
   it('says so if there is no model at the address, or it is not to be had', async () => {
     const cases = [

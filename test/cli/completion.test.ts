@@ -34,7 +34,8 @@ describe('svd completion', () => {
   const bash = (...words: string[]) =>
     offered(
       'bash',
-      `source svd.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _svd; printf '%s\\n' "\${COMPREPLY[@]}"`,
+      `source svd.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _svd; printf '%s\\n' ` +
+        `"\${COMPREPLY[@]}"`,
       ['svd', ...words],
     );
 
@@ -96,7 +97,8 @@ describe('svd completion', () => {
       code: 2,
       stdout: '',
       stderr:
-        'svd: svd completion takes bash, zsh or fish but is given "tcsh". See svd completion --help.\n',
+        'svd: svd completion takes bash, zsh or fish but is given "tcsh". See svd completion ' +
+        '--help.\n',
     });
   });
 });

@@ -167,7 +167,8 @@ describe('svd info', () => {
       [['here'], 'svd: svd info takes only options but is given "here". See svd info --help.\n'],
       [
         ['--model', model, '--width', '100'],
-        'svd: --width has to be a whole number from 8 to 8192 and divisible by 8 but is "100". Try 96.\n',
+        'svd: --width has to be a whole number from 8 to 8192 and divisible by 8 but is ' +
+          '"100". Try 96.\n',
       ],
       [
         ['--model', model, '--offload', 'disk'],

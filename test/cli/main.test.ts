@@ -55,7 +55,8 @@ describe('svd', () => {
       [[], `svd: a command is required: ${names.join(', ')}. See svd --help.\n`],
       [
         ['genrate'],
-        `svd: there is no command "genrate". Did you mean svd generate? The commands are ${names.join(', ')}.\n`,
+        'svd: there is no command "genrate". Did you mean svd generate? The commands are ' +
+          `${names.join(', ')}.\n`,
       ],
       [
         ['--colour'],
@@ -63,7 +64,8 @@ describe('svd', () => {
       ],
       [
         ['help', 'genrate'],
-        `svd: there is no command "genrate". Did you mean svd generate? The commands are ${names.join(', ')}.\n`,
+        'svd: there is no command "genrate". Did you mean svd generate? The commands are ' +
+          `${names.join(', ')}.\n`,
       ],
       [
         ['backends', 'wasm'],
@@ -79,11 +81,13 @@ describe('svd', () => {
       ],
       [
         ['generate', 'a.png', '--model', 'm', '--output', 'o.mp4', '--height', '20'],
-        'svd: --height has to be a whole number from 8 to 8192 and divisible by 8 but is "20". Try 16.\n',
+        'svd: --height has to be a whole number from 8 to 8192 and divisible by 8 but is ' +
+          '"20". Try 16.\n',
       ],
       [
         ['generate', 'a.png', '--model', 'm', '--output', 'o.avi'],
-        'svd: The output "o.avi" ends in none of the known ways. Use .mp4, .webp, .gif, .safetensors, or / for a folder of PNG pictures.\n',
+        'svd: The output "o.avi" ends in none of the known ways. Use .mp4, .webp, .gif, ' +
+          '.safetensors, or / for a folder of PNG pictures.\n',
       ],
     ];
     const results = await Promise.all(cases.map(([args]) => svd(...args)));

@@ -50,7 +50,8 @@ describe('unlikeTraining', () => {
 
   it('tells what it was trained for otherwise', () => {
     expect(unlikeTraining(trained, { height: 576, width: 1024, numFrames: 8 })).to.equal(
-      'the checkpoint was trained for 8 frames of about as many pixels as 64x64; 8 frames of 576x1024 may look worse',
+      'the checkpoint was trained for 8 frames of about as many pixels as 64x64; 8 frames of ' +
+        '576x1024 may look worse',
     );
     expect(unlikeTraining(trained, { height: 64, width: 64, numFrames: 25 })).to.contain(
       '25 frames of 64x64 may look worse',

@@ -124,33 +124,37 @@ describe('convertCheckpoint', () => {
       );
     }));
 
-  it("takes the decoder's last convolution over time in both places, and passes over what is not used", () =>
-    withModel('float32', async (model, path) => {
-      await convertCheckpoint(model, path('published.safetensors'), { to: 'original' });
-      const unused = { dtype: 'F32' as const, shape: [2], data: new Float32Array(2) };
-      await rewrite(
-        path('published.safetensors'),
-        path('other.safetensors'),
-        (name) => name.replace('conv_out.time_mix_conv', 'time_mix_conv'),
-        {
-          'conditioner.embedders.0.open_clip.model.ln_final.weight': unused,
-          'first_stage_model.encoder.conv_in.bias': unused,
-        },
-      );
-      const namesOf = async (name: string) => {
-        const file = await openSafetensors(path(name));
-        await file.close();
-        return file.names();
-      };
-      const names = [await namesOf('published.safetensors'), await namesOf('other.safetensors')];
-      expect(names[0]).to.include('first_stage_model.decoder.conv_out.time_mix_conv.weight');
-      expect(names[1]).to.include('first_stage_model.decoder.time_mix_conv.weight');
-      await convertCheckpoint(path('other.safetensors'), path('back'), {
-        to: 'diffusers',
-        config: model,
-      });
-      await expectSameWeights(model, path('back'));
-    }));
+  it(
+    "takes the decoder's last convolution over time in both places, and passes over what is not " +
+      'used',
+    () =>
+      withModel('float32', async (model, path) => {
+        await convertCheckpoint(model, path('published.safetensors'), { to: 'original' });
+        const unused = { dtype: 'F32' as const, shape: [2], data: new Float32Array(2) };
+        await rewrite(
+          path('published.safetensors'),
+          path('other.safetensors'),
+          (name) => name.replace('conv_out.time_mix_conv', 'time_mix_conv'),
+          {
+            'conditioner.embedders.0.open_clip.model.ln_final.weight': unused,
+            'first_stage_model.encoder.conv_in.bias': unused,
+          },
+        );
+        const namesOf = async (name: string) => {
+          const file = await openSafetensors(path(name));
+          await file.close();
+          return file.names();
+        };
+        const names = [await namesOf('published.safetensors'), await namesOf('other.safetensors')];
+        expect(names[0]).to.include('first_stage_model.decoder.conv_out.time_mix_conv.weight');
+        expect(names[1]).to.include('first_stage_model.decoder.time_mix_conv.weight');
+        await convertCheckpoint(path('other.safetensors'), path('back'), {
+          to: 'diffusers',
+          config: model,
+        });
+        await expectSameWeights(model, path('back'));
+      }),
+  );
 
   it('carries the hashes of what it is made from', () =>
     withModel('float32', async (model, path) => {

@@ -183,7 +183,9 @@ describe('interrupted conversions', () => {
       const script = fileURLToPath(new URL('convertInProcess.ts', import.meta.url));
       // No file of this process may grow beyond 400 KiB: for the writer, that is a disk without
       // room.
-      const command = `ulimit -f 400; trap '' XFSZ; exec "$0" --import tsx "${script}" "${model}" "${path('a')}" '{"to":"tfjs"}'`;
+      const command =
+        `ulimit -f 400; trap '' XFSZ; exec "$0" --import tsx "${script}" "${model}" ` +
+        `"${path('a')}" '{"to":"tfjs"}'`;
       const child = spawn('bash', ['-c', command.replace('"$0"', `"${process.execPath}"`)]);
       let stderr = '';
       child.stderr.on('data', (data) => {

@@ -67,85 +67,103 @@ const valuesOf = (outputs: tf.Tensor | tf.Tensor[]) =>
 
 describe('TensorFlow.js artifacts', () => {
   for (const quantize of ['none', 'uint8'] as const) {
-    it(`are read by tf.loadLayersModel with the outputs that this package gives, quantised to ${quantize}`, () =>
-      withModel('float16', async (model, path) => {
-        await convertCheckpoint(model, path('tfjs'), { to: 'tfjs', quantize, shardSize: 150_000 });
-        const { url, server } = await serve(path('tfjs'));
-        try {
-          for (const component of ['unet', 'vae', 'image_encoder'] as const) {
-            const ours = await loaded(path('tfjs'), component);
-            const stock = await tf.loadLayersModel(`${url}/${component}/model.json`);
-            expect(stock.layers.at(-1)!.getClassName()).to.equal(ours.getClassName());
-            const { inputs, kwargs } = inputsFor(component, ours);
-            const given = inputs.length === 1 ? inputs[0] : inputs;
-            const [expected, found] = [
-              ours.apply(given, kwargs as Record<string, unknown>),
-              stock.apply(given, kwargs) as tf.Tensor | tf.Tensor[],
-            ];
-            expect(await valuesOf(found)).to.deep.equal(await valuesOf(expected));
-            tf.dispose([inputs, expected, found]);
-            stock.dispose();
-            ours.dispose();
+    it(
+      'are read by tf.loadLayersModel with the outputs that this package gives, quantised to ' +
+        `${quantize}`,
+      () =>
+        withModel('float16', async (model, path) => {
+          await convertCheckpoint(model, path('tfjs'), {
+            to: 'tfjs',
+            quantize,
+            shardSize: 150_000,
+          });
+          const { url, server } = await serve(path('tfjs'));
+          try {
+            for (const component of ['unet', 'vae', 'image_encoder'] as const) {
+              const ours = await loaded(path('tfjs'), component);
+              const stock = await tf.loadLayersModel(`${url}/${component}/model.json`);
+              expect(stock.layers.at(-1)!.getClassName()).to.equal(ours.getClassName());
+              const { inputs, kwargs } = inputsFor(component, ours);
+              const given = inputs.length === 1 ? inputs[0] : inputs;
+              const [expected, found] = [
+                ours.apply(given, kwargs as Record<string, unknown>),
+                stock.apply(given, kwargs) as tf.Tensor | tf.Tensor[],
+              ];
+              expect(await valuesOf(found)).to.deep.equal(await valuesOf(expected));
+              tf.dispose([inputs, expected, found]);
+              stock.dispose();
+              ours.dispose();
+            }
+          } finally {
+            server.close();
           }
-        } finally {
-          server.close();
-        }
-      }));
+        }),
+    );
   }
 
-  it('quantise with the steps that the manifest says, and print how far that is from the exact weights', () =>
-    withModel('float32', async (model, path) => {
-      for (const [quantize, most] of [
-        ['uint8', 1e-2],
-        ['uint16', 1e-4],
-        ['float16', 5e-4],
-      ] as const) {
-        const { errors } = await convertCheckpoint(model, path(quantize), { to: 'tfjs', quantize });
-        const { weightsManifest } = JSON.parse(
-          await readFile(path(`${quantize}/vae/model.json`), 'utf8'),
-        );
-        const [{ paths, weights }] = weightsManifest as tf.io.WeightsManifestConfig;
-        const bytes = await readFile(path(`${quantize}/vae/${paths[0]}`));
-        const stock = tf.io.decodeWeights(
-          bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length),
-          weights,
-        );
-        const [exact, stored] = [await openCheckpoint(model), await openCheckpoint(path(quantize))];
-        const [exactVae, storedVae] = [await exact.weights('vae'), await stored.weights('vae')];
-        let [difference, squares, largest] = [0, 0, 0];
-        for (const [i, { name, quantization }] of weights.entries()) {
-          const key = storedVae.names()[i];
-          const values = await storedVae.read(key);
-          expect(await stock[name].data(), name).to.deep.equal(values);
-          if (quantize !== 'float16' && stock[name].rank < 2)
-            expect(quantization).to.equal(undefined);
-          if (quantization === undefined) continue;
-          expect(quantization.dtype).to.equal(quantize);
-          const sorted = async (array: Float32Array) => array.slice().sort();
-          // monotonous, so the order of the axes does not matter
-          const [a, b] = [await sorted(await exactVae.read(key)), await sorted(values)];
-          if (quantize !== 'float16') {
-            const { scale } = quantization as { scale: number };
-            expect(Math.max(...a.map((value, j) => Math.abs(value - b[j])))).to.be.at.most(
-              0.500001 * scale + 1e-7,
-            );
+  it(
+    'quantise with the steps that the manifest says, and print how far that is from the exact ' +
+      'weights',
+    () =>
+      withModel('float32', async (model, path) => {
+        for (const [quantize, most] of [
+          ['uint8', 1e-2],
+          ['uint16', 1e-4],
+          ['float16', 5e-4],
+        ] as const) {
+          const { errors } = await convertCheckpoint(model, path(quantize), {
+            to: 'tfjs',
+            quantize,
+          });
+          const { weightsManifest } = JSON.parse(
+            await readFile(path(`${quantize}/vae/model.json`), 'utf8'),
+          );
+          const [{ paths, weights }] = weightsManifest as tf.io.WeightsManifestConfig;
+          const bytes = await readFile(path(`${quantize}/vae/${paths[0]}`));
+          const stock = tf.io.decodeWeights(
+            bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length),
+            weights,
+          );
+          const [exact, stored] = [
+            await openCheckpoint(model),
+            await openCheckpoint(path(quantize)),
+          ];
+          const [exactVae, storedVae] = [await exact.weights('vae'), await stored.weights('vae')];
+          let [difference, squares, largest] = [0, 0, 0];
+          for (const [i, { name, quantization }] of weights.entries()) {
+            const key = storedVae.names()[i];
+            const values = await storedVae.read(key);
+            expect(await stock[name].data(), name).to.deep.equal(values);
+            if (quantize !== 'float16' && stock[name].rank < 2)
+              expect(quantization).to.equal(undefined);
+            if (quantization === undefined) continue;
+            expect(quantization.dtype).to.equal(quantize);
+            const sorted = async (array: Float32Array) => array.slice().sort();
+            // monotonous, so the order of the axes does not matter
+            const [a, b] = [await sorted(await exactVae.read(key)), await sorted(values)];
+            if (quantize !== 'float16') {
+              const { scale } = quantization as { scale: number };
+              expect(Math.max(...a.map((value, j) => Math.abs(value - b[j])))).to.be.at.most(
+                0.500001 * scale + 1e-7,
+              );
+            }
+            for (const [j, value] of a.entries()) {
+              difference += (value - b[j]) ** 2;
+              squares += value ** 2;
+              largest = Math.max(largest, Math.abs(value - b[j]));
+            }
           }
-          for (const [j, value] of a.entries()) {
-            difference += (value - b[j]) ** 2;
-            squares += value ** 2;
-            largest = Math.max(largest, Math.abs(value - b[j]));
-          }
+          expect(errors.vae!.relative)
+            .to.be.closeTo(Math.sqrt(difference / squares), 1e-9)
+            .and.below(most)
+            .and.above(0);
+          expect(errors.vae!.largest).to.be.closeTo(largest, 1e-9);
+          tf.dispose(stock);
+          await exact.close();
+          await stored.close();
         }
-        expect(errors.vae!.relative)
-          .to.be.closeTo(Math.sqrt(difference / squares), 1e-9)
-          .and.below(most)
-          .and.above(0);
-        expect(errors.vae!.largest).to.be.closeTo(largest, 1e-9);
-        tf.dispose(stock);
-        await exact.close();
-        await stored.close();
-      }
-    }));
+      }),
+  );
 
   it('refuse values that cannot be quantised', () =>
     withModel('float32', async (model, path) => {

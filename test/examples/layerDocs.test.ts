@@ -71,12 +71,17 @@ describe('docs/layers.md', () => {
       }
       lines.push("await useBackend('wasm', { threads: 1 });");
       for (const code of examples) {
-        // `const y = ...; // [1, 2]` prints the name, the comment and the shape.
-        const printing = code.replace(
+        // `const y = ...; // [1, 2]` prints the comment and the shape. A long line has its shape in
+        // the line above.
+        const inLine = code.replace(/^\s*\/\/ (\[\d.*)\n(\s*const .*;)$/gm, '$2 // $1');
+        const printing = inLine.replace(
           /^(\s*const (\w+|\[[\w, ]+\]) = .*;) \/\/ (\[\d.*)$/gm,
           (_, line, names, shapes) => {
             const list = names.startsWith('[') ? names : `[${names}]`;
-            return `${line}\nconsole.log('${shapes}', '=', ...${list}.map(({ shape }) => JSON.stringify(shape)));`;
+            return (
+              `${line}\nconsole.log('${shapes}', '=', ...${list}.map(({ shape }) => ` +
+              'JSON.stringify(shape)));'
+            );
           },
         );
         lines.push(`{\n${printing}}`);

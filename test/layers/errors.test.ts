@@ -74,7 +74,8 @@ describe('layers that cannot be built', () => {
     const missing = { name: 'mine', inFeatures: 4 } as LinearArgs;
     expectError(
       () => new Linear(missing).build(),
-      'Linear "mine" cannot be built: its weight would have the shape [4,]. Check its arguments, {"name":"mine","inFeatures":4}.',
+      'Linear "mine" cannot be built: its weight would have the shape [4,]. Check its ' +
+        'arguments, {"name":"mine","inFeatures":4}.',
     );
     expectError(
       () => new Conv2d({ inChannels: 3, outChannels: -1 }).build(),
@@ -100,7 +101,8 @@ describe('wrong inputs of layers', () => {
     for (const numFrames of [4, 0, -2, 1.5, Number.NaN, '3', undefined]) {
       expectError(
         () => conv.apply(frames(), { numFrames: numFrames as number }),
-        `\`numFrames\` has to be a whole number that divides the batch of 6 frames but is ${numFrames}.`,
+        '`numFrames` has to be a whole number that divides the batch of 6 frames but is ' +
+          `${numFrames}.`,
       );
     }
     conv.dispose();
@@ -135,18 +137,21 @@ describe('wrong inputs of layers', () => {
     );
     expectError(
       () => block.apply(x()),
-      'ResnetBlock2D "mine" takes the array of x [N, H, W, 32], temb [N, 8] but is given one tensor [2,4,4,32].',
+      'ResnetBlock2D "mine" takes the array of x [N, H, W, 32], temb [N, 8] but is given one ' +
+        'tensor [2,4,4,32].',
     );
     expectError(
       () => block.apply([x(), temb(), temb()]),
-      'ResnetBlock2D "mine" takes the array of x [N, H, W, 32], temb [N, 8] but is given 3 tensors.',
+      'ResnetBlock2D "mine" takes the array of x [N, H, W, 32], temb [N, 8] but is given 3 ' +
+        'tensors.',
     );
     expectError(
       () =>
         new SpatioTemporalResBlock({ name: 'video', inChannels: 32 }).apply([x(), x(), x()], {
           numFrames: 1,
         }),
-      'SpatioTemporalResBlock "video" takes the array of x [B*F, H, W, 32], imageOnlyIndicator [B, F] (optional) but is given 3 tensors.',
+      'SpatioTemporalResBlock "video" takes the array of x [B*F, H, W, 32], ' +
+        'imageOnlyIndicator [B, F] (optional) but is given 3 tensors.',
     );
     // In a model too, where lengths may be unknown.
     expect(() => block.apply([tf.input({ shape: [4, 4, 3] }), tf.input({ shape: [8] })])).to.throw(
@@ -160,15 +165,18 @@ describe('wrong inputs of layers', () => {
     const frames = (...shape: number[]) => tf.zeros(shape);
     expectError(
       () => blend.apply([frames(4, 2, 3, 8), frames(4, 6, 8)]),
-      'AlphaBlender "mine": temporal has to be of shape [B*F, 2, 3, C] with B*F = 4, C = 8 but is [4,6,8].',
+      'AlphaBlender "mine": temporal has to be of shape [B*F, 2, 3, C] with B*F = 4, C = 8 ' +
+        'but is [4,6,8].',
     );
     expectError(
       () => blend.apply([frames(4, 2, 3, 8), frames(4, 2, 1, 8)]),
-      'AlphaBlender "mine": temporal has to be of shape [B*F, 2, 3, C] with B*F = 4, C = 8 but is [4,2,1,8].',
+      'AlphaBlender "mine": temporal has to be of shape [B*F, 2, 3, C] with B*F = 4, C = 8 ' +
+        'but is [4,2,1,8].',
     );
     expectError(
       () => blend.apply([frames(4, 6, 8), frames(4, 6, 8), frames(3, 2)]),
-      'AlphaBlender "mine": imageOnlyIndicator has to be of shape [B, F] with B*F = 4 but is [3,2].',
+      'AlphaBlender "mine": imageOnlyIndicator has to be of shape [B, F] with B*F = 4 but is ' +
+        '[3,2].',
     );
     expect(() =>
       blend.apply([tf.input({ shape: [null, 8] }), tf.input({ shape: [5, 7] })]),
@@ -248,7 +256,8 @@ describe('wrong inputs of layers', () => {
   it('slices that do not divide the axis', () => {
     const args = { dim: 8, numAttentionHeads: 2, attentionHeadDim: 4 };
     const message = (length: number, size: number) =>
-      `\`hidden_states\` dimension to be chunked: ${length} has to be divisible by chunk size: ${size}. ` +
+      `\`hidden_states\` dimension to be chunked: ${length} has to be divisible by chunk ` +
+      `size: ${size}. ` +
       'Make sure to set an appropriate `chunkSize` when calling `unet.enableForwardChunking`.';
     const block = new BasicTransformerBlock(args);
     block.build();

@@ -155,49 +155,57 @@ describe('gradients of layers', () => {
   for (const file of fixtureNames('gradients')) {
     // On tensorflow, what runs without gradients are other formulations than what is
     // differentiated.
-    it(`${file.replace('.safetensors', '')} agrees with finite differences of what runs without gradients`, async () => {
-      const { layer, golden, inputs, rest, loss, free } = await caseOf(file);
-      const weights = layer.trainableWeights.map((weight) => weight.read() as tf.Variable);
-      const gradients = gradientsOf(layer, inputs, () => loss([...inputs, ...rest]));
-      const directions = [...inputs, ...weights].map((x, i) =>
-        toOurs({ ...inputValues(`${golden.name}.${i}`, x.shape), axes: '' }),
-      );
-      const terms = tf.tidy(() =>
-        tf.concat(
-          gradients.flatMap((gradient, i) =>
-            gradient ? tf.reshape(tf.mul(gradient, directions[i]!), [-1]) : [],
-          ),
-        ),
-      );
-      const [slope, usual] = tf.tidy(() => [
-        tf.sum(terms).dataSync()[0]!,
-        tf.norm(terms).dataSync()[0]!,
-      ]);
-      const step = 2 ** -9; // small against the values of each tensor, large against their rounding
-      const moved = async (sign: number) => {
-        const values = weights.map((weight) => tf.clone(weight));
-        for (const [i, weight] of weights.entries()) {
-          const shift = tf.tidy(() =>
-            tf.add(weight, tf.mul(directions[inputs.length + i]!, sign * step)),
-          );
-          weight.assign(shift);
-          shift.dispose();
-        }
-        const result = tf.tidy(() =>
-          loss([...inputs.map((x, i) => tf.add(x, tf.mul(directions[i]!, sign * step))), ...rest]),
+    it(
+      `${file.replace('.safetensors', '')} agrees with finite differences of what runs without ` +
+        'gradients',
+      async () => {
+        const { layer, golden, inputs, rest, loss, free } = await caseOf(file);
+        const weights = layer.trainableWeights.map((weight) => weight.read() as tf.Variable);
+        const gradients = gradientsOf(layer, inputs, () => loss([...inputs, ...rest]));
+        const directions = [...inputs, ...weights].map((x, i) =>
+          toOurs({ ...inputValues(`${golden.name}.${i}`, x.shape), axes: '' }),
         );
-        for (const [i, weight] of weights.entries()) weight.assign(values[i]!);
-        const [value] = await result.data();
-        tf.dispose([result, values]);
-        return value!;
-      };
-      const quotient = ((await moved(1)) - (await moved(-1))) / (2 * step);
-      // In units of what a slope in a random direction usually is, as this one may happen to be
-      // near 0.
-      expect(Math.abs(quotient - slope) / usual, golden.name).to.be.at.most(QUOTIENT_TOLERANCE);
-      tf.dispose([gradients.filter(Boolean), directions, terms]);
-      free();
-    });
+        const terms = tf.tidy(() =>
+          tf.concat(
+            gradients.flatMap((gradient, i) =>
+              gradient ? tf.reshape(tf.mul(gradient, directions[i]!), [-1]) : [],
+            ),
+          ),
+        );
+        const [slope, usual] = tf.tidy(() => [
+          tf.sum(terms).dataSync()[0]!,
+          tf.norm(terms).dataSync()[0]!,
+        ]);
+        // small against the values of each tensor, large against their rounding
+        const step = 2 ** -9;
+        const moved = async (sign: number) => {
+          const values = weights.map((weight) => tf.clone(weight));
+          for (const [i, weight] of weights.entries()) {
+            const shift = tf.tidy(() =>
+              tf.add(weight, tf.mul(directions[inputs.length + i]!, sign * step)),
+            );
+            weight.assign(shift);
+            shift.dispose();
+          }
+          const result = tf.tidy(() =>
+            loss([
+              ...inputs.map((x, i) => tf.add(x, tf.mul(directions[i]!, sign * step))),
+              ...rest,
+            ]),
+          );
+          for (const [i, weight] of weights.entries()) weight.assign(values[i]!);
+          const [value] = await result.data();
+          tf.dispose([result, values]);
+          return value!;
+        };
+        const quotient = ((await moved(1)) - (await moved(-1))) / (2 * step);
+        // In units of what a slope in a random direction usually is, as this one may happen to be
+        // near 0.
+        expect(Math.abs(quotient - slope) / usual, golden.name).to.be.at.most(QUOTIENT_TOLERANCE);
+        tf.dispose([gradients.filter(Boolean), directions, terms]);
+        free();
+      },
+    );
   }
 
   it('are checked for every layer', async () => {

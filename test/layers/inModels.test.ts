@@ -153,29 +153,33 @@ describe('every layer in a model', () => {
       layer.dispose();
     });
 
-    it(`${name}: told \`numFrames\` at construction, it needs no call arguments, in \`tf.sequential\` or elsewhere`, async function () {
-      const { layer, sample, inputs } = await filled(name);
-      if (sample.kwargs.numFrames === undefined) this.skip();
-      const expected = await valuesOf(tf.tidy(() => layer.apply(inputs, sample.kwargs)));
-      const told = await toldAtConstruction(layer, sample);
-      const model =
-        sample.shapes.length === 1
-          ? sequentialOf(sample, told)
-          : modelOf({ ...sample, kwargs: {} }, told);
-      const loaded = await throughStorage(model);
-      const eager = tf.tidy(() => told.apply(inputs));
-      const predicted = [model, loaded].map((one) =>
-        one.predict(oneOrAll(inputs), { batchSize: BATCH }),
-      );
-      for (const outputs of [eager, ...predicted])
-        expect(await valuesOf(outputs)).to.deep.equal(expected);
-      // A call may still say otherwise.
-      const alone = tf.tidy(() => told.apply(inputs, { numFrames: 1 }));
-      expect(await valuesOf(alone)).not.to.deep.equal(expected);
-      for (const used of [model, loaded]) used.dispose();
-      tf.dispose([inputs, eager, predicted, alone]);
-      layer.dispose();
-    });
+    it(
+      `${name}: told \`numFrames\` at construction, it needs no call arguments, in ` +
+        '`tf.sequential` or elsewhere',
+      async function () {
+        const { layer, sample, inputs } = await filled(name);
+        if (sample.kwargs.numFrames === undefined) this.skip();
+        const expected = await valuesOf(tf.tidy(() => layer.apply(inputs, sample.kwargs)));
+        const told = await toldAtConstruction(layer, sample);
+        const model =
+          sample.shapes.length === 1
+            ? sequentialOf(sample, told)
+            : modelOf({ ...sample, kwargs: {} }, told);
+        const loaded = await throughStorage(model);
+        const eager = tf.tidy(() => told.apply(inputs));
+        const predicted = [model, loaded].map((one) =>
+          one.predict(oneOrAll(inputs), { batchSize: BATCH }),
+        );
+        for (const outputs of [eager, ...predicted])
+          expect(await valuesOf(outputs)).to.deep.equal(expected);
+        // A call may still say otherwise.
+        const alone = tf.tidy(() => told.apply(inputs, { numFrames: 1 }));
+        expect(await valuesOf(alone)).not.to.deep.equal(expected);
+        for (const used of [model, loaded]) used.dispose();
+        tf.dispose([inputs, eager, predicted, alone]);
+        layer.dispose();
+      },
+    );
 
     it(`${name}: its weights are listed under the layer's name and their keys`, () => {
       const sample = layerSamples[name]!;

@@ -79,40 +79,47 @@ describe('layers above what they take at a time', () => {
   }
 
   for (const [name, { create, entry, entryBytes, budget, rows }] of Object.entries(cases)) {
-    it(`${name}: one entry too many is taken in two slices, with the same result as entry by entry`, async () => {
-      const layer = create();
-      await fillByName(layer);
-      const atOnce = Math.floor(budget() / entryBytes);
-      expect(atOnce).to.be.at.least(1);
-      for (const [n, slices] of [
-        [atOnce, []],
-        [atOnce + 1, [Math.ceil((atOnce + 1) / 2), Math.floor((atOnce + 1) / 2)]],
-      ] as const) {
-        const inputs = [named('x', [n, ...entry]), ...(rows ? [named('rows', [n, ...rows])] : [])];
-        expect(
-          await slicesOf(() => layer.call(inputs), entry, atOnce),
-          `${n} entries`,
-        ).to.deep.equal(slices);
-        if (slices.length > 0) {
-          // Of entries that are small, thousands make the threshold: some at a time are as good as
-          // one.
-          const few = Math.ceil(n / 5);
-          const part = (i: number) =>
-            inputs.map((x) => tf.slice(x, i * few, Math.min(few, n - i * few)));
-          await expectSame(
-            () => layer.call(inputs) as tf.Tensor,
-            () =>
-              tf.concat(
-                Array.from({ length: Math.ceil(n / few) }, (_, i) =>
-                  tf.tidy(() => layer.call(part(i)) as tf.Tensor),
+    it(
+      `${name}: one entry too many is taken in two slices, with the same result as entry by ` +
+        'entry',
+      async () => {
+        const layer = create();
+        await fillByName(layer);
+        const atOnce = Math.floor(budget() / entryBytes);
+        expect(atOnce).to.be.at.least(1);
+        for (const [n, slices] of [
+          [atOnce, []],
+          [atOnce + 1, [Math.ceil((atOnce + 1) / 2), Math.floor((atOnce + 1) / 2)]],
+        ] as const) {
+          const inputs = [
+            named('x', [n, ...entry]),
+            ...(rows ? [named('rows', [n, ...rows])] : []),
+          ];
+          expect(
+            await slicesOf(() => layer.call(inputs), entry, atOnce),
+            `${n} entries`,
+          ).to.deep.equal(slices);
+          if (slices.length > 0) {
+            // Of entries that are small, thousands make the threshold: some at a time are as good
+            // as one.
+            const few = Math.ceil(n / 5);
+            const part = (i: number) =>
+              inputs.map((x) => tf.slice(x, i * few, Math.min(few, n - i * few)));
+            await expectSame(
+              () => layer.call(inputs) as tf.Tensor,
+              () =>
+                tf.concat(
+                  Array.from({ length: Math.ceil(n / few) }, (_, i) =>
+                    tf.tidy(() => layer.call(part(i)) as tf.Tensor),
+                  ),
                 ),
-              ),
-          );
+            );
+          }
+          tf.dispose(inputs);
         }
-        tf.dispose(inputs);
-      }
-      layer.dispose();
-    });
+        layer.dispose();
+      },
+    );
   }
 });
 

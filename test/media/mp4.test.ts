@@ -58,7 +58,8 @@ describe('muxMp4', () => {
     };
     walk(muxMp4(stream, 7, 'comment'));
     expect(seen.join(' ')).to.equal(
-      'ftyp moov mvhd trak tkhd mdia mdhd hdlr minf vmhd dinf dref url  stbl stsd avc1 avcC colr stts stss stsc stsz stco udta meta hdlr ilst \xa9cmt data mdat',
+      'ftyp moov mvhd trak tkhd mdia mdhd hdlr minf vmhd dinf dref url  stbl stsd avc1 avcC ' +
+        'colr stts stss stsc stsz stco udta meta hdlr ilst \xa9cmt data mdat',
     );
   });
 });

@@ -252,7 +252,8 @@ describe('callPlanner', () => {
 
   it('says which given settings stand in the way', () => {
     expect(() => planner(2 * GiB).plan(size, { offload: 'none', decodeChunkSize: 14 })).to.throw(
-      'They fit if `offload` and `decodeChunkSize` are left out, to be chosen by the memory there is.',
+      'They fit if `offload` and `decodeChunkSize` are left out, to be chosen by the memory ' +
+        'there is.',
     );
   });
 

@@ -31,35 +31,43 @@ describe('wrong configurations of the UNet', () => {
   const cases: Record<string, [UNetSpatioTemporalConditionConfig, string]> = {
     'as many up as down blocks': [
       { upBlockTypes: [crossUp] },
-      `Must provide the same number of \`downBlockTypes\` as \`upBlockTypes\`. \`downBlockTypes\`: ${downTypes}. \`upBlockTypes\`: ["${crossUp}"].`,
+      'Must provide the same number of `downBlockTypes` as `upBlockTypes`. ' +
+        `\`downBlockTypes\`: ${downTypes}. \`upBlockTypes\`: ["${crossUp}"].`,
     ],
     'a width for each block': [
       { blockOutChannels: [32] },
-      `Must provide the same number of \`blockOutChannels\` as \`downBlockTypes\`. \`blockOutChannels\`: [32]. \`downBlockTypes\`: ${downTypes}.`,
+      'Must provide the same number of `blockOutChannels` as `downBlockTypes`. ' +
+        `\`blockOutChannels\`: [32]. \`downBlockTypes\`: ${downTypes}.`,
     ],
     'heads for each block': [
       { numAttentionHeads: [2, 2, 2] },
-      `Must provide the same number of \`numAttentionHeads\` as \`downBlockTypes\`. \`numAttentionHeads\`: [2,2,2]. \`downBlockTypes\`: ${downTypes}.`,
+      'Must provide the same number of `numAttentionHeads` as `downBlockTypes`. ' +
+        `\`numAttentionHeads\`: [2,2,2]. \`downBlockTypes\`: ${downTypes}.`,
     ],
     'context widths for each block': [
       { crossAttentionDim: [8] },
-      `Must provide the same number of \`crossAttentionDim\` as \`downBlockTypes\`. \`crossAttentionDim\`: [8]. \`downBlockTypes\`: ${downTypes}.`,
+      'Must provide the same number of `crossAttentionDim` as `downBlockTypes`. ' +
+        `\`crossAttentionDim\`: [8]. \`downBlockTypes\`: ${downTypes}.`,
     ],
     'layers for each block': [
       { layersPerBlock: [1, 1, 1] },
-      `Must provide the same number of \`layersPerBlock\` as \`downBlockTypes\`. \`layersPerBlock\`: [1,1,1]. \`downBlockTypes\`: ${downTypes}.`,
+      'Must provide the same number of `layersPerBlock` as `downBlockTypes`. ' +
+        `\`layersPerBlock\`: [1,1,1]. \`downBlockTypes\`: ${downTypes}.`,
     ],
     'transformer layers for each block': [
       { transformerLayersPerBlock: [1] },
-      `Must provide the same number of \`transformerLayersPerBlock\` as \`downBlockTypes\`. \`transformerLayersPerBlock\`: [1]. \`downBlockTypes\`: ${downTypes}.`,
+      'Must provide the same number of `transformerLayersPerBlock` as `downBlockTypes`. ' +
+        `\`transformerLayersPerBlock\`: [1]. \`downBlockTypes\`: ${downTypes}.`,
     ],
     'known down blocks': [
       { downBlockTypes: [crossDown, 'DownBlock2D'] },
-      '`downBlockTypes` may hold CrossAttnDownBlockSpatioTemporal and DownBlockSpatioTemporal but holds DownBlock2D.',
+      '`downBlockTypes` may hold CrossAttnDownBlockSpatioTemporal and DownBlockSpatioTemporal ' +
+        'but holds DownBlock2D.',
     ],
     'known up blocks': [
       { upBlockTypes: ['UpBlock3D', crossUp] },
-      '`upBlockTypes` may hold CrossAttnUpBlockSpatioTemporal and UpBlockSpatioTemporal but holds UpBlock3D.',
+      '`upBlockTypes` may hold CrossAttnUpBlockSpatioTemporal and UpBlockSpatioTemporal but ' +
+        'holds UpBlock3D.',
     ],
     'widths that the groups divide': [
       { blockOutChannels: [32, 48] },
@@ -142,7 +150,8 @@ describe('wrong configurations of the other networks', () => {
       '`downBlockTypes` may only hold DownEncoderBlock2D but holds DownBlock2D.',
     );
     expect(() => new AutoencoderKLTemporalDecoder({ blockOutChannels: [32, 64] })).to.throw(
-      'Must provide the same number of `blockOutChannels` as `downBlockTypes`. `blockOutChannels`: [32,64]. `downBlockTypes`: ["DownEncoderBlock2D"].',
+      'Must provide the same number of `blockOutChannels` as `downBlockTypes`. ' +
+        '`blockOutChannels`: [32,64]. `downBlockTypes`: ["DownEncoderBlock2D"].',
     );
   });
 

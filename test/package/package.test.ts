@@ -122,18 +122,22 @@ describe('the packed package', () => {
     );
   });
 
-  it('compiles and runs it in TypeScript, with declarations that are right by themselves under every subpath', async () => {
-    const { exports } = JSON.parse(await readFile(`${root}package.json`, 'utf8'));
-    const subpaths = Object.keys(exports).filter((subpath) => subpath !== './package.json');
-    const imports = subpaths.map(
-      (subpath, i) => `export type * as m${i} from '${NAME}${subpath.slice(1)}';`,
-    );
-    await writeFile(join(folder, 'newcomer.ts'), [typed, ...imports].join('\n'));
-    // The declarations of TensorFlow.js and WebGPU contradict each other and TypeScript's own; in
-    // ours there is nothing to skip.
-    expect(problemsIn(folder, 'newcomer.ts')).to.deep.equal([]);
-    expect((await run(process.execPath, ['newcomer.js'], { cwd: folder })).stdout).to.match(
-      PRINTED,
-    );
-  });
+  it(
+    'compiles and runs it in TypeScript, with declarations that are right by themselves under ' +
+      'every subpath',
+    async () => {
+      const { exports } = JSON.parse(await readFile(`${root}package.json`, 'utf8'));
+      const subpaths = Object.keys(exports).filter((subpath) => subpath !== './package.json');
+      const imports = subpaths.map(
+        (subpath, i) => `export type * as m${i} from '${NAME}${subpath.slice(1)}';`,
+      );
+      await writeFile(join(folder, 'newcomer.ts'), [typed, ...imports].join('\n'));
+      // The declarations of TensorFlow.js and WebGPU contradict each other and TypeScript's own; in
+      // ours there is nothing to skip.
+      expect(problemsIn(folder, 'newcomer.ts')).to.deep.equal([]);
+      expect((await run(process.execPath, ['newcomer.js'], { cwd: folder })).stdout).to.match(
+        PRINTED,
+      );
+    },
+  );
 });

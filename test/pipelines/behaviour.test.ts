@@ -202,13 +202,17 @@ describe('guidance', () => {
     [1, 3, 1, 1],
     [2, 3, 1, 2],
   ] as const) {
-    it(`from ${min} to ${max} over ${frames} frames evaluates ${halves} of its halves, as one batch or in turn`, async () => {
-      const call = { minGuidanceScale: min, maxGuidanceScale: max, numFrames: frames };
-      expect(await unetRuns(call)).to.deep.equal([halves, halves]);
-      expect(await unetRuns({ ...call, guidanceTogether: false })).to.deep.equal(
-        Array(2 * halves).fill(1),
-      );
-    });
+    it(
+      `from ${min} to ${max} over ${frames} frames evaluates ${halves} of its halves, as one ` +
+        'batch or in turn',
+      async () => {
+        const call = { minGuidanceScale: min, maxGuidanceScale: max, numFrames: frames };
+        expect(await unetRuns(call)).to.deep.equal([halves, halves]);
+        expect(await unetRuns({ ...call, guidanceTogether: false })).to.deep.equal(
+          Array(2 * halves).fill(1),
+        );
+      },
+    );
   }
 
   it('gives the same with its halves in turn', async () => {

@@ -96,7 +96,9 @@ describe('half precision', () => {
             [stage, relativeL2(stages[stage]!.data, fixture.tensors[stage]!.data)] as const,
         );
         console.log(
-          `      ${distances.map(([stage, distance]) => `${stage} ${(distance / limits[stage]!).toFixed(2)}`).join(', ')} of diffusers'`,
+          '      ' +
+            `${distances.map(([stage, distance]) => `${stage} ${(distance / limits[stage]!).toFixed(2)}`).join(', ')} ` +
+            `of diffusers'`,
         );
         expect(
           distances.filter(([stage, distance]) => !(distance <= limits[stage]!)),

@@ -68,7 +68,8 @@ describe('sampling calls against diffusers', () => {
   after(() => {
     const { latents, frames, unequal } = largest;
     console.log(
-      `      largest distance: latents ${latents.toExponential(1)}, frames ${frames.toExponential(1)}; ` +
+      `      largest distance: latents ${latents.toExponential(1)}, frames ` +
+        `${frames.toExponential(1)}; ` +
         `8-bit values that differ: ${(100 * unequal).toFixed(2)} %`,
     );
   });

@@ -129,7 +129,8 @@ describe('wrong options of the sampling call', () => {
       [3, 1024, '8 and 1024'],
     ] as const) {
       expect(() => checkCall(picture, { height, width }, facts)).to.throw(
-        `\`height\` and \`width\` have to be divisible by 8 but are ${height} and ${width}. Try ${near}.`,
+        `\`height\` and \`width\` have to be divisible by 8 but are ${height} and ${width}. ` +
+          `Try ${near}.`,
       );
     }
   });
@@ -138,11 +139,13 @@ describe('wrong options of the sampling call', () => {
     outputType: ['pil', '`outputType` has to be one of image, array, tensor, latent but is pil.'],
     callbackOnStepEndTensorInputs: [
       ['latents', 'prompt'],
-      '`callbackOnStepEndTensorInputs` may name latents, imageEmbeddings, imageLatents, addedTimeIds but names prompt.',
+      '`callbackOnStepEndTensorInputs` may name latents, imageEmbeddings, imageLatents, ' +
+        'addedTimeIds but names prompt.',
     ],
     generator: [
       [new Generator(1), new Generator(2), new Generator(3)],
-      'You have passed a list of generators of length 3, but requested an effective batch size of 2. ' +
+      'You have passed a list of generators of length 3, but requested an effective batch ' +
+        'size of 2. ' +
         'Make sure the batch size matches the length of the generators.',
     ],
   };
@@ -163,7 +166,8 @@ describe('wrong options of the sampling call', () => {
     const latents = tf.zeros([1, 2, 4, 8, 4]);
     const options = { latents, numFrames: 2, height: 32, width: 72 };
     expect(() => checkCall(picture, options, facts)).to.throw(
-      '`latents` has to be of shape [1,2,4,9,4] (videos, frames, height, width, channels) for these settings but is [1,2,4,8,4].',
+      '`latents` has to be of shape [1,2,4,9,4] (videos, frames, height, width, channels) for ' +
+        'these settings but is [1,2,4,8,4].',
     );
     expect(checkCall(picture, { ...options, width: 64 }, facts).latents).to.equal(latents);
     latents.dispose();

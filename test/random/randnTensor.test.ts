@@ -14,15 +14,19 @@ function floats(base64: string): Float32Array {
 
 describe('randnTensor', () => {
   for (const { seeds, list, shape, values } of tensors) {
-    it(`draws [${shape}] in diffusers' order from ${list ? `a list of ${seeds.length}` : 'one generator'}`, async () => {
-      const before = tf.memory().numTensors;
-      const generators = seeds.map((seed: number) => new Generator(seed));
-      const noise = randnTensor(list ? generators : generators[0], shape);
-      expect(toChannelsFirst(noise.shape)).to.deep.equal(shape);
-      expect(await noise.data()).to.deep.equal(floats(values));
-      noise.dispose();
-      expect(tf.memory().numTensors).to.equal(before);
-    });
+    it(
+      `draws [${shape}] in diffusers' order from ` +
+        `${list ? `a list of ${seeds.length}` : 'one generator'}`,
+      async () => {
+        const before = tf.memory().numTensors;
+        const generators = seeds.map((seed: number) => new Generator(seed));
+        const noise = randnTensor(list ? generators : generators[0], shape);
+        expect(toChannelsFirst(noise.shape)).to.deep.equal(shape);
+        expect(await noise.data()).to.deep.equal(floats(values));
+        noise.dispose();
+        expect(tf.memory().numTensors).to.equal(before);
+      },
+    );
   }
 
   it('leaves surplus generators of a list untouched', () => {
@@ -34,7 +38,8 @@ describe('randnTensor', () => {
 
   it('refuses a list that is too short', () => {
     expect(() => randnTensor([new Generator(0), new Generator(1)], [3, 4, 2, 2])).to.throw(
-      'You have passed a list of generators of length 2, but requested an effective batch size of 3. ' +
+      'You have passed a list of generators of length 2, but requested an effective batch ' +
+        'size of 3. ' +
         'Make sure the batch size matches the length of the generators.',
     );
     expect(() => randnTensor([], [1, 4, 2, 2])).to.throw(

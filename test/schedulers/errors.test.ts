@@ -107,7 +107,8 @@ describe('errors of EulerDiscreteScheduler', () => {
   it('a whole number that is not a timestep, in getVelocity too', () => {
     withOnes((x) => {
       expect(() => scheduled({}, 4).getVelocity(x, x, [1])).to.throw(
-        'Passing integer indices (e.g. from `enumerate(timesteps)`) as timesteps to `EulerDiscreteScheduler.getVelocity()` is not supported. ' +
+        'Passing integer indices (e.g. from `enumerate(timesteps)`) as timesteps to ' +
+          '`EulerDiscreteScheduler.getVelocity()` is not supported. ' +
           'Make sure to pass one of the `scheduler.timesteps` as a timestep.',
       );
     });

@@ -73,7 +73,8 @@ describe('configuration of EulerDiscreteScheduler', () => {
     const wrong: [Record<string, unknown>, string][] = [
       [
         { num_train_timesteps: '1000' },
-        '`num_train_timesteps` of the scheduler has to be a whole number of at least 1 but is "1000".',
+        '`num_train_timesteps` of the scheduler has to be a whole number of at least 1 but is ' +
+          '"1000".',
       ],
       [
         { num_train_timesteps: 0 },
@@ -98,7 +99,8 @@ describe('configuration of EulerDiscreteScheduler', () => {
       [{ prediction_type: 1 }, '`prediction_type` of the scheduler has to be a string but is 1.'],
       [
         { trained_betas: [0.1, 'x'] },
-        '`trained_betas` of the scheduler has to be a list of two or more finite numbers but is [0.1,"x"].',
+        '`trained_betas` of the scheduler has to be a list of two or more finite numbers but ' +
+          'is [0.1,"x"].',
       ],
     ];
     for (const [json, message] of wrong)

@@ -200,28 +200,34 @@ describe('published numbers of the Euler scheduler', () => {
   for (const prediction_type of ['epsilon', 'sample', 'v_prediction']) {
     for (const interpolation_type of ['linear', 'log_linear']) {
       for (const final_sigmas_type of ['zero', 'sigma_min']) {
-        it(`custom timesteps and sigmas repeat the plain run: ${prediction_type}, ${interpolation_type}, ${final_sigmas_type}`, async () => {
-          const config = { ...TESTS, prediction_type, interpolation_type, final_sigmas_type };
-          const plain = EulerDiscreteScheduler.fromConfig(config);
-          plain.setTimesteps(10);
-          const byTimesteps = EulerDiscreteScheduler.fromConfig(config);
-          byTimesteps.setTimesteps(null, { timesteps: Array.from(plain.timesteps) });
-          const bySigmas = EulerDiscreteScheduler.fromConfig(config, () => {});
-          bySigmas.setTimesteps(null, { sigmas: Array.from(plain.sigmas) });
-          // Log-linear schedules have one level too many, so their sigmas make another run, in
-          // diffusers too.
-          expect(bySigmas.timesteps).to.have.length(interpolation_type === 'linear' ? 10 : 11);
-          const runs = interpolation_type === 'linear' ? [byTimesteps, bySigmas] : [byTimesteps];
-          const tensors = tf.memory().numTensors;
-          const expected = fullRun(plain);
-          for (const scheduler of runs) {
-            const difference = tf.tidy(() => tf.sum(tf.abs(tf.sub(fullRun(scheduler), expected))));
-            expect((await difference.data())[0]).to.be.below(1e-5);
-            difference.dispose();
-          }
-          expected.dispose();
-          expect(tf.memory().numTensors).to.equal(tensors);
-        });
+        it(
+          `custom timesteps and sigmas repeat the plain run: ${prediction_type}, ` +
+            `${interpolation_type}, ${final_sigmas_type}`,
+          async () => {
+            const config = { ...TESTS, prediction_type, interpolation_type, final_sigmas_type };
+            const plain = EulerDiscreteScheduler.fromConfig(config);
+            plain.setTimesteps(10);
+            const byTimesteps = EulerDiscreteScheduler.fromConfig(config);
+            byTimesteps.setTimesteps(null, { timesteps: Array.from(plain.timesteps) });
+            const bySigmas = EulerDiscreteScheduler.fromConfig(config, () => {});
+            bySigmas.setTimesteps(null, { sigmas: Array.from(plain.sigmas) });
+            // Log-linear schedules have one level too many, so their sigmas make another run, in
+            // diffusers too.
+            expect(bySigmas.timesteps).to.have.length(interpolation_type === 'linear' ? 10 : 11);
+            const runs = interpolation_type === 'linear' ? [byTimesteps, bySigmas] : [byTimesteps];
+            const tensors = tf.memory().numTensors;
+            const expected = fullRun(plain);
+            for (const scheduler of runs) {
+              const difference = tf.tidy(() =>
+                tf.sum(tf.abs(tf.sub(fullRun(scheduler), expected))),
+              );
+              expect((await difference.data())[0]).to.be.below(1e-5);
+              difference.dispose();
+            }
+            expected.dispose();
+            expect(tf.memory().numTensors).to.equal(tensors);
+          },
+        );
       }
     }
   }

@@ -142,60 +142,68 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
     expect(order.indexOf('block.unet.conv_out')).to.equal(order.indexOf('latents_step_0') - 1);
   });
 
-  it("is nearer still where every stage works on the reference's, and lists in JSON what was compared", async () => {
-    const { code, stdout, stderr } = await verify(
-      reference,
-      ...here,
-      '--stage-inputs',
-      'reference',
-      '--json',
-    );
-    expect([code, stderr]).to.deep.equal([0, '']);
-    expect(stdout.trimEnd()).not.to.contain('\n');
-    const { checkpoint, referenceVersions, results, ...told } = JSON.parse(stdout);
-    expect(told).to.deep.equal({
-      model,
-      reference,
-      stageInputs: 'reference',
-      within: true,
-      version,
-    });
-    const made = JSON.parse(metadata.checkpoint!);
-    expect([checkpoint.id, checkpoint.files]).to.deep.equal(['tiny', made.files]);
-    expect(checkpoint.hash).to.match(/^[0-9a-f]{64}$/);
-    expect(referenceVersions).to.have.all.keys('diffusers', 'torch', 'transformers');
-    const [result, ...rest] = results as BackendResult[];
-    expect(rest).to.deep.equal([]);
-    expect(result)
-      .to.include({ backend: testBackend, within: true })
-      .and.not.have.property('firstBroken');
-    expect(result!.version).to.match(/^\d+\.\d+\.\d+/);
-    expect(result!.stages!.map(({ stage }) => stage)).to.have.members(stages);
-    for (const { stage, within, tolerance, comparison } of result!.stages!) {
-      expect(within, stage).to.equal(true);
-      expect(comparison!.shape, stage).to.deep.equal(tensors[stage]!.shape);
-      expect(comparison!.relativeL2, stage).to.be.at.most(
-        stage.startsWith('block.') ? 1e-5 : tolerance,
+  it(
+    "is nearer still where every stage works on the reference's, and lists in JSON what was " +
+      'compared',
+    async () => {
+      const { code, stdout, stderr } = await verify(
+        reference,
+        ...here,
+        '--stage-inputs',
+        'reference',
+        '--json',
       );
-    }
-  });
+      expect([code, stderr]).to.deep.equal([0, '']);
+      expect(stdout.trimEnd()).not.to.contain('\n');
+      const { checkpoint, referenceVersions, results, ...told } = JSON.parse(stdout);
+      expect(told).to.deep.equal({
+        model,
+        reference,
+        stageInputs: 'reference',
+        within: true,
+        version,
+      });
+      const made = JSON.parse(metadata.checkpoint!);
+      expect([checkpoint.id, checkpoint.files]).to.deep.equal(['tiny', made.files]);
+      expect(checkpoint.hash).to.match(/^[0-9a-f]{64}$/);
+      expect(referenceVersions).to.have.all.keys('diffusers', 'torch', 'transformers');
+      const [result, ...rest] = results as BackendResult[];
+      expect(rest).to.deep.equal([]);
+      expect(result)
+        .to.include({ backend: testBackend, within: true })
+        .and.not.have.property('firstBroken');
+      expect(result!.version).to.match(/^\d+\.\d+\.\d+/);
+      expect(result!.stages!.map(({ stage }) => stage)).to.have.members(stages);
+      for (const { stage, within, tolerance, comparison } of result!.stages!) {
+        expect(within, stage).to.equal(true);
+        expect(comparison!.shape, stage).to.deep.equal(tensors[stage]!.shape);
+        expect(comparison!.relativeL2, stage).to.be.at.most(
+          stage.startsWith('block.') ? 1e-5 : tolerance,
+        );
+      }
+    },
+  );
 
-  it('marks a block that is not as in the reference as the first and only one that breaks, and exits with 1', async () => {
-    const name = 'block.unet.mid_block.attentions.0';
-    const tensor = tensors[name]!;
-    const flipped = { ...tensor, data: (tensor.data as Float32Array).map((value) => -value) };
-    const { code, stdout } = await verify(
-      await changed('flipped', { tensor: { [name]: flipped } }),
-      ...here,
-    );
-    expect(code).to.equal(1);
-    const broken = [...rowsOf(stdout)].filter(([, line]) => !/ within \S+$/.test(line));
-    expect(broken.map(([stage]) => stage)).to.deep.equal([name]);
-    expect(broken[0]![1]).to.match(/ 2\.0e\+0 +-1\.0{9} +ABOVE 3e-5 {2}<- the first$/);
-    expect(stdout).to.match(
-      new RegExp(`\n1 of ${stages.length} above tolerance, first ${name}\\.\n$`),
-    );
-  });
+  it(
+    'marks a block that is not as in the reference as the first and only one that breaks, and ' +
+      'exits with 1',
+    async () => {
+      const name = 'block.unet.mid_block.attentions.0';
+      const tensor = tensors[name]!;
+      const flipped = { ...tensor, data: (tensor.data as Float32Array).map((value) => -value) };
+      const { code, stdout } = await verify(
+        await changed('flipped', { tensor: { [name]: flipped } }),
+        ...here,
+      );
+      expect(code).to.equal(1);
+      const broken = [...rowsOf(stdout)].filter(([, line]) => !/ within \S+$/.test(line));
+      expect(broken.map(([stage]) => stage)).to.deep.equal([name]);
+      expect(broken[0]![1]).to.match(/ 2\.0e\+0 +-1\.0{9} +ABOVE 3e-5 {2}<- the first$/);
+      expect(stdout).to.match(
+        new RegExp(`\n1 of ${stages.length} above tolerance, first ${name}\\.\n$`),
+      );
+    },
+  );
 
   it('goes over all backends, and passes over those that cannot be used, with a sentence', async () => {
     // No adapter is found where there is no driver, whatever else the machine has.
@@ -248,8 +256,10 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
     );
     expect([code, stdout]).to.deep.equal([1, '']);
     expect(stderr).to.equal(
-      'svd: The reference was made from another checkpoint, weights/tiny: image_encoder/model.safetensors differs, ' +
-        'unet/diffusion_pytorch_model.safetensors differs, vae/diffusion_pytorch_model.safetensors differs. Make one from this checkpoint.\n',
+      'svd: The reference was made from another checkpoint, weights/tiny: ' +
+        'image_encoder/model.safetensors differs, ' +
+        'unet/diffusion_pytorch_model.safetensors differs, ' +
+        'vae/diffusion_pytorch_model.safetensors differs. Make one from this checkpoint.\n',
     );
   });
 
@@ -258,7 +268,8 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
     const { code, stdout, stderr } = await verify(wider, ...here);
     expect([code, stdout]).to.deep.equal([1, '']);
     expect(stderr).to.equal(
-      `svd: ${wider}: frames has the shape [1,2,8,16,3] but its arguments mean [1,2,8,24,3]. Make the reference again.\n`,
+      `svd: ${wider}: frames has the shape [1,2,8,16,3] but its arguments mean [1,2,8,24,3]. ` +
+        'Make the reference again.\n',
     );
   });
 });

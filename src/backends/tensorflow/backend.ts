@@ -29,7 +29,8 @@ const environment: Record<string, string> = {
 };
 
 const howToGet =
-  '`svd setup tensorflow` (or `svd setup tensorflow --gpu` for CUDA) sets it up; `npm install @tensorflow/tfjs-node` also works where its download host can be reached.';
+  '`svd setup tensorflow` (or `svd setup tensorflow --gpu` for CUDA) sets it up; `npm install ' +
+  '@tensorflow/tfjs-node` also works where its download host can be reached.';
 
 /**
  * The installations of tfjs-node in the order in which they are tried, with their names in reports
@@ -137,7 +138,8 @@ export async function prepareTensorflow({ tf32 }: BackendOptions): Promise<Prepa
   if (current) {
     if (tf32 !== undefined && tf32 !== current.tf32) {
       throw new Error(
-        `The tensorflow backend already runs with \`tf32\` ${current.tf32}. Choose it when the backend is first used.`,
+        `The tensorflow backend already runs with \`tf32\` ${current.tf32}. Choose it when ` +
+          'the backend is first used.',
       );
     }
     return current.prepared;
@@ -154,7 +156,9 @@ export async function prepareTensorflow({ tf32 }: BackendOptions): Promise<Prepa
     }
   }
   throw new Error(
-    `The tensorflow backend is ${refusals.length > 0 ? `unusable (${refusals.join('; ')})` : 'not installed'}. ${howToGet}`,
+    'The tensorflow backend is ' +
+      `${refusals.length > 0 ? `unusable (${refusals.join('; ')})` : 'not installed'}. ` +
+      `${howToGet}`,
   );
 }
 

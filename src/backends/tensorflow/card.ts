@@ -29,5 +29,8 @@ function obstacle(): string {
   if (!hasDriver()) return 'no NVIDIA driver is loaded';
   if (existsSync(cards) && readdirSync(cards).length === 0)
     return 'the NVIDIA driver finds no card';
-  return 'TensorFlow could not use the card: set TF_CPP_MIN_LOG_LEVEL=0 for `svd generate` to see its reasons, such as a driver too old for CUDA 12';
+  return (
+    'TensorFlow could not use the card: set TF_CPP_MIN_LOG_LEVEL=0 for `svd generate` to see ' +
+    'its reasons, such as a driver too old for CUDA 12'
+  );
 }

@@ -48,7 +48,9 @@ const tools = [
 async function checkRequirements(): Promise<void> {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new Error(
-      `\`svd setup tensorflow\` works on Linux on x64 processors, but this is ${process.platform} on ${process.arch}. Try \`npm install @tensorflow/tfjs-node@${tfjsNodeVersion}\`, or another backend.`,
+      '`svd setup tensorflow` works on Linux on x64 processors, but this is ' +
+        `${process.platform} on ${process.arch}. Try \`npm install ` +
+        `@tensorflow/tfjs-node@${tfjsNodeVersion}\`, or another backend.`,
     );
   }
   for (const { name, args, remedy } of tools) {
@@ -60,7 +62,8 @@ async function checkRequirements(): Promise<void> {
   }
   await runTool('python3', ['-m', 'pip', '--version']).catch(() => {
     throw new Error(
-      '`svd setup tensorflow` needs pip for python3, which is not installed. Install it, for instance by `apt-get install python3-pip`.',
+      '`svd setup tensorflow` needs pip for python3, which is not installed. Install it, for ' +
+        'instance by `apt-get install python3-pip`.',
     );
   });
 }
@@ -159,7 +162,8 @@ export async function setUpTensorflow({
   const partial = `${folder}.partial`;
   await mkdir(partial, { recursive: true }).catch((error) => {
     throw new Error(
-      `${partial} cannot be made (${firstLineOf(error)}). Set SVD_TENSORFLOW_DIR to another folder.`,
+      `${partial} cannot be made (${firstLineOf(error)}). Set SVD_TENSORFLOW_DIR to another ` +
+        'folder.',
     );
   });
   await rm(folder, { recursive: true, force: true });

@@ -90,7 +90,8 @@ export async function fetchTensorflow(
     ]);
 
   log(
-    `Downloading ${packages[variant]} ${tensorflowVersion} with pip (${variant === 'cpu' ? '274' : '573'} MB)`,
+    `Downloading ${packages[variant]} ${tensorflowVersion} with pip ` +
+      `(${variant === 'cpu' ? '274' : '573'} MB)`,
   );
   await download([`${packages[variant]}==${tensorflowVersion}`]);
   if (variant === 'gpu') {

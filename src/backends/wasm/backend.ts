@@ -38,7 +38,8 @@ export async function prepareWasm({ threads }: BackendOptions): Promise<Prepared
   if (current) {
     if (threads !== undefined && threads !== current.threads) {
       throw new Error(
-        `The wasm backend already runs with \`threads\` ${current.threads}, so it cannot get ${threads}. Choose the number when it is first used.`,
+        `The wasm backend already runs with \`threads\` ${current.threads}, so it cannot get ` +
+          `${threads}. Choose the number when it is first used.`,
       );
     }
     return current.prepared;
@@ -61,7 +62,8 @@ export async function prepareWasm({ threads }: BackendOptions): Promise<Prepared
       await settleWorkers(wasm);
       count = getThreadsCount();
     } catch (error) {
-      reason = `It runs on one thread, because ${count} could not be started (${firstLineOf(error)}).`;
+      const why = firstLineOf(error);
+      reason = `It runs on one thread, because ${count} could not be started (${why}).`;
       count = 1;
     }
   }

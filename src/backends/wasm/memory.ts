@@ -20,7 +20,8 @@ export interface WasmModule {
 
 function outOfMemory(request: string): Error {
   return new Error(
-    `The wasm backend is out of memory: WebAssembly has 4 GiB, and ${request} did not fit. Try a smaller size, fewer frames, a smaller decode chunk, or another backend.`,
+    `The wasm backend is out of memory: WebAssembly has 4 GiB, and ${request} did not fit. ` +
+      'Try a smaller size, fewer frames, a smaller decode chunk, or another backend.',
   );
 }
 
@@ -79,7 +80,8 @@ export function guardMemory(wasm: WasmModule, warnings: Warnings): void {
     const failure = () => {
       if (wasm.HEAPU8.length >= nearlyFull) return outOfMemory(`what ${name} needed for itself`);
       return new Error(
-        `The wasm backend could not compute ${name}, for the reason that it has printed. Try another backend.`,
+        `The wasm backend could not compute ${name}, for the reason that it has printed. Try ` +
+          'another backend.',
       );
     };
     return (...args) => {

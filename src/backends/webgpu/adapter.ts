@@ -35,7 +35,8 @@ export async function requestAdapter(gpu: Gpu, allowSoftware: boolean): Promise<
     /swiftshader|llvmpipe|software|basic render/i.test(`${name} ${adapter.info.architecture}`);
   if (isSoftware && !allowSoftware)
     throw new Error(
-      `its only adapter is software, ${name}, which is slower than wasm and has to be asked for by name`,
+      `its only adapter is software, ${name}, which is slower than wasm and has to be asked ` +
+        'for by name',
     );
   return adapter;
 }

@@ -16,7 +16,9 @@ import {
 } from './guard.ts';
 
 const backendPackage = '@tensorflow/tfjs-backend-webgpu';
-const howToGet = `\`npm install webgpu@0.6.2 ${backendPackage}@4.22.0\` installs it. It needs a Vulkan, Metal or Direct3D 12 driver.`;
+const howToGet =
+  `\`npm install webgpu@0.6.2 ${backendPackage}@4.22.0\` installs it. It needs a Vulkan, Metal ` +
+  'or Direct3D 12 driver.';
 
 /** The limits that are raised from the guaranteed minimum to those of the adapter. */
 const raisedLimits = [

@@ -55,7 +55,8 @@ export function guardDevice(device: Device): () => void {
         (bytes / 2 ** 20).toFixed(0),
       );
       throw new Error(
-        `The webgpu device takes tensors of at most ${allowed} MiB but one of ${wanted} MiB is needed. ${wayOut}`,
+        `The webgpu device takes tensors of at most ${allowed} MiB but one of ${wanted} MiB ` +
+          `is needed. ${wayOut}`,
       );
     }
     return createBuffer(descriptor);
@@ -81,7 +82,8 @@ export function guardReads(backend: WebgpuBackend, check: () => void): void {
   backend.readSync = (dataId) => {
     if (backend.tensorMap.get(dataId).values == null) {
       throw new Error(
-        'The webgpu backend cannot read a tensor synchronously. Use `await tensor.data()` instead of `dataSync()`.',
+        'The webgpu backend cannot read a tensor synchronously. Use `await tensor.data()` ' +
+          'instead of `dataSync()`.',
       );
     }
     return readSync.call(backend, dataId);

@@ -23,7 +23,8 @@ export async function checkInside(folder: string, files: string[]): Promise<void
     const target = await realpath(join(folder, file)).catch(() => undefined);
     if (target === undefined || target.startsWith(root)) continue;
     throw new CheckpointError(
-      `${join(folder, file)} leads out of its folder, to ${quoted(target)}: it is not read. Put the file itself there if it belongs to the model.`,
+      `${join(folder, file)} leads out of its folder, to ${quoted(target)}: it is not read. ` +
+        'Put the file itself there if it belongs to the model.',
     );
   }
 }

@@ -78,14 +78,17 @@ async function readModelIndex(path: string): Promise<Record<string, unknown>> {
   const files = await list(path);
   if (!files.includes('model_index.json')) {
     throw new CheckpointError(
-      `${path} has no model_index.json. Use a folder that diffusers' \`save_pretrained\` has written.`,
+      `${path} has no model_index.json. Use a folder that diffusers' \`save_pretrained\` has ` +
+        'written.',
     );
   }
   const index = await readJson(join(path, 'model_index.json'));
   if (index._class_name !== 'StableVideoDiffusionPipeline') {
     const family = familyByPipeline(index._class_name);
     throw new CheckpointError(
-      `${path} holds a model for ${quoted(index._class_name)}${family ? `, which is ${family}` : ''}, not for "StableVideoDiffusionPipeline". Use a Stable Video Diffusion model.`,
+      `${path} holds a model for ` +
+        `${quoted(index._class_name)}${family ? `, which is ${family}` : ''}, not for ` +
+        '"StableVideoDiffusionPipeline". Use a Stable Video Diffusion model.',
     );
   }
   return index;
@@ -109,7 +112,8 @@ function checkComponents(path: string, index: Record<string, unknown>): void {
   const missing = componentNames.filter((name) => classOf(name) === undefined);
   if (missing.length > 0) {
     throw new CheckpointError(
-      `${path}/model_index.json lacks ${missing.join(', ')}: a model needs all of ${componentNames.join(', ')}.`,
+      `${path}/model_index.json lacks ${missing.join(', ')}: a model needs all of ` +
+        `${componentNames.join(', ')}.`,
     );
   }
   for (const name of componentNames) {
@@ -117,7 +121,8 @@ function checkComponents(path: string, index: Record<string, unknown>): void {
     const found = classOf(name)!;
     if (allowed.includes(found)) continue;
     throw new CheckpointError(
-      `${path}/model_index.json: ${name} is of the class ${quoted(found)}, but has to be ${allowed.join(' or ')}.`,
+      `${path}/model_index.json: ${name} is of the class ${quoted(found)}, but has to be ` +
+        `${allowed.join(' or ')}.`,
     );
   }
 }
@@ -154,7 +159,8 @@ function checkBlocks(
   const family = familyByBlocks([down, up].flat());
   if (family !== undefined) {
     throw new CheckpointError(
-      `${path}/unet is not a UNet of Stable Video Diffusion: ${family}. Use a Stable Video Diffusion model.`,
+      `${path}/unet is not a UNet of Stable Video Diffusion: ${family}. Use a Stable Video ` +
+        'Diffusion model.',
     );
   }
 }
@@ -212,7 +218,7 @@ function advice(files: string[], component: WeightedComponent): string {
   const variants = variantsAmong(files, component);
   if (variants.length > 0) return `The variants are: ${variants.join(', ')}. Choose one of them.`;
   if (files.includes(TFJS))
-    return 'Its weights are TensorFlow.js artifacts, which have no variants. Leave out the variant.';
+    return 'Its weights are TensorFlow.js artifacts. Leave out the variant: they have none.';
   const binary = files.filter((file) => file.endsWith('.bin'));
   if (binary.length > 0) {
     return pickleRefusal(listed(binary, 3));

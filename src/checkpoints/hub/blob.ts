@@ -18,8 +18,8 @@ export interface RemoteFile {
 }
 
 /**
- * Fetches a file into the folder of contents. `onBytes` is called with the bytes that have come, and
- * with a negative number when bytes were wrong.
+ * Fetches a file into the folder of contents. `onBytes` is called with the bytes that have come,
+ * and with a negative number when bytes were wrong.
  * @throws CheckpointError if the server refuses, the file has another hash twice, or the disk is
  * full; what has come stays for the next time.
  */
@@ -53,7 +53,8 @@ export async function fetchBlob(
     onBytes(-came);
     if (wrong === 1) {
       throw new CheckpointError(
-        `${file.path} of ${origin.id} has come with wrong bytes twice (its hash is ${digest} instead of ${file.hash}). Try again later or over another network.`,
+        `${file.path} of ${origin.id} has come with wrong bytes twice (its hash is ${digest} ` +
+          `instead of ${file.hash}). Try again later or over another network.`,
       );
     }
     console.warn(`${file.path} has come with wrong bytes: it is fetched again.`);
@@ -161,7 +162,8 @@ async function openForWriting(path: string): Promise<FileHandle> {
     return await open(path, 'r+').catch(() => open(path, 'w'));
   } catch (error) {
     throw new CheckpointError(
-      `${path} cannot be written: ${causeOf(error)}. Choose another folder by --cache-dir or HF_HUB_CACHE.`,
+      `${path} cannot be written: ${causeOf(error)}. Choose another folder by --cache-dir or ` +
+        'HF_HUB_CACHE.',
     );
   }
 }
@@ -194,7 +196,8 @@ async function write(
       done += (await file.write(part, done, part.length - done, position + done)).bytesWritten;
   } catch (error) {
     throw new CheckpointError(
-      `${path} cannot be written: ${causeOf(error)}. Free space there, or choose another folder by --cache-dir or HF_HUB_CACHE; what has come stays.`,
+      `${path} cannot be written: ${causeOf(error)}. Free space there, or choose another ` +
+        'folder by --cache-dir or HF_HUB_CACHE; what has come stays.',
       { cause: error },
     );
   }

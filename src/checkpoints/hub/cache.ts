@@ -207,7 +207,8 @@ export class CachedRepository {
     } catch (error) {
       // A cache may be for reading only: its models can be used all the same.
       console.warn(
-        `${this.record} cannot be written (${causeOf(error)}), so that every start compares the weights with their hashes. ` +
+        `${this.record} cannot be written (${causeOf(error)}), so that every start compares ` +
+          'the weights with their hashes. ' +
           'Run `svd download` once as a user who may write there.',
       );
     }

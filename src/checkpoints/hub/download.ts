@@ -1,6 +1,6 @@
 /**
- * Downloads models from the hub: only the files that the pipeline reads, into the cache that Python's
- * huggingface_hub uses, too.
+ * Downloads models from the hub: only the files that the pipeline reads, into the cache that
+ * Python's huggingface_hub uses, too.
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -35,8 +35,8 @@ export interface DownloadOptions extends HubOptions {
   /** Branch, tag or commit. Default `main`. */
   revision?: string;
   /**
-   * Compare everything in the cache with its hash. Downloads, and files that others have left there,
-   * are compared once in any case.
+   * Compare everything in the cache with its hash. Downloads, and files that others have left
+   * there, are compared once in any case.
    */
   verify?: boolean;
   /**
@@ -106,9 +106,14 @@ async function cached(
   if (commit !== undefined) await removeCorrupt(repository, commit, options);
   const missing = commit === undefined ? undefined : await repository.missing(commit, variant);
   if (commit !== undefined && missing?.length === 0) return repository.snapshot(commit);
-  const command = `svd download ${id}${variant === undefined ? '' : ` --variant ${variant}`}${revision === 'main' ? '' : ` --revision ${revision}`}`;
+  const command = [
+    `svd download ${id}`,
+    ...(variant === undefined ? [] : [`--variant ${variant}`]),
+    ...(revision === 'main' ? [] : [`--revision ${revision}`]),
+  ].join(' ');
+  const lacking = missing ? listed(missing, 5) : `the revision "${revision}"`;
   throw new CheckpointError(
-    `${missing === undefined ? `The cache has no revision "${revision}" of ${id}` : `The cache lacks ${listed(missing, 5)} of ${id}`} ` +
+    `The cache lacks ${lacking} of ${id} ` +
       `(${repository.folder}), and nothing may be fetched. Run \`${command}\` online first.`,
   );
 }
@@ -182,7 +187,8 @@ async function fetchCommit(
   const missing = configFiles.filter((file) => !entries.has(file));
   if (missing.length > 0) {
     throw new CheckpointError(
-      `${origin.id} lacks ${listed(missing)}: it is not a Stable Video Diffusion model in diffusers' format.`,
+      `${origin.id} lacks ${listed(missing)}: it is not a Stable Video Diffusion model in ` +
+        `diffusers' format.`,
     );
   }
   const weights = chooseWeights(origin.id, [...entries.keys()], options.variant);
@@ -227,7 +233,8 @@ async function checkFamily(
   const family = familyByPipeline(index._class_name);
   if (family === undefined) return;
   throw new CheckpointError(
-    `${origin.id} is ${family}. Use a Stable Video Diffusion model, such as stabilityai/stable-video-diffusion-img2vid-xt.`,
+    `${origin.id} is ${family}. Use a Stable Video Diffusion model, such as ` +
+      'stabilityai/stable-video-diffusion-img2vid-xt.',
   );
 }
 
@@ -374,7 +381,8 @@ function systemError(error: unknown, cacheDir: string): unknown {
   if (!(error instanceof Error && 'syscall' in error) || error instanceof CheckpointError)
     return error;
   return new CheckpointError(
-    `The cache ${cacheDir} cannot be written: ${causeOf(error)}. Choose another folder by --cache-dir or HF_HUB_CACHE.`,
+    `The cache ${cacheDir} cannot be written: ${causeOf(error)}. Choose another folder by ` +
+      '--cache-dir or HF_HUB_CACHE.',
     {
       cause: error,
     },

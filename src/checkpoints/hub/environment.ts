@@ -42,7 +42,8 @@ export async function hubSettings(
     (env.HF_TOKEN || env.HUGGING_FACE_HUB_TOKEN || (await storedToken(env.HF_TOKEN_PATH, home)));
   if (token !== undefined && !/^hf_\w+$/.test(token)) {
     throw new CheckpointError(
-      'The access token has to be "hf_" with letters and digits after it. Copy it from the settings of your account.',
+      'The access token has to be "hf_" with letters and digits after it. Copy it from the ' +
+        'settings of your account.',
     );
   }
   return {

@@ -24,6 +24,7 @@ export async function locateModel(model: string, options: DownloadOptions = {}):
   const given = hubOnly.filter((name) => options[name] !== undefined);
   if (given.length === 0) return model;
   throw new CheckpointError(
-    `${given.join(', ')} can be given for a model of the hub (org/name) only, but "${model}" is none.`,
+    `${given.join(', ')} can be given for a model of the hub (org/name) only, but "${model}" ` +
+      'is none.',
   );
 }

@@ -58,7 +58,8 @@ export async function persistently<T>(
         const later =
           wait > LONGEST_PAUSE ? ` It asks to wait ${Math.ceil(wait / 60_000)} minutes.` : '';
         throw new UnreachableError(
-          `${endpoint} cannot be reached: ${error.message}.${later} Check the connection and run the same again: what is there stays.`,
+          `${endpoint} cannot be reached: ${error.message}.${later} Check the connection and ` +
+            'run the same again: what is there stays.',
           { cause: error },
         );
       }
@@ -139,12 +140,14 @@ function refusal({ endpoint, id, revision, token }: Origin, response: Response):
   }
   if (code === 'RevisionNotFound') {
     return new CheckpointError(
-      `${id} has no revision "${revision}". Use a branch, a tag or a commit of ${endpoint}/${id}, or leave it out.`,
+      `${id} has no revision "${revision}". Use a branch, a tag or a commit of ` +
+        `${endpoint}/${id}, or leave it out.`,
     );
   }
   if (status === 401 && token !== undefined && code !== 'RepoNotFound') {
     return new CheckpointError(
-      `${endpoint} does not accept the access token. Make a new one in the settings of your account.`,
+      `${endpoint} does not accept the access token. Make a new one in the settings of your ` +
+        'account.',
     );
   }
   if (status === 401 || status === 404) {
@@ -153,7 +156,8 @@ function refusal({ endpoint, id, revision, token }: Origin, response: Response):
         ? 'pass an access token (--token, HF_TOKEN) if it is private'
         : 'or let the account of your token see it';
     return new CheckpointError(
-      `There is no model ${id} on ${endpoint}, and no folder of that name here. Check the name, ${hint}.`,
+      `There is no model ${id} on ${endpoint}, and no folder of that name here. Check the ` +
+        `name, ${hint}.`,
     );
   }
   if (status === 403)

@@ -63,6 +63,10 @@ const firstBlock = ({ layersPerBlock }: OriginalLayout, level: number) =>
 const firstUp = (layout: OriginalLayout, level: number) =>
   firstBlock({ ...layout, layersPerBlock: [...layout.layersPerBlock].reverse() }, level);
 
+/** The number of the block that holds layer `j` of level `i` on the way down. */
+const inputBlock = (layout: OriginalLayout, i: string, j: string) =>
+  1 + firstBlock(layout, Number(i)) + Number(j);
+
 function unetResnet(rest: string): string {
   const [, temporal, part, leaf] = /^(spatial|temporal)_res_block\.(\w+)\.(\w+)$/.exec(rest) ?? [];
   return part === undefined
@@ -144,12 +148,12 @@ const rules: Record<WeightedComponent, Rule[]> = {
     [
       /^down_blocks\.(\d+)\.resnets\.(\d+)\.(.+)$/,
       ([, i, j, rest], layout) =>
-        `${UNET}input_blocks.${1 + firstBlock(layout, Number(i)) + Number(j)}.0.${unetResnet(rest)}`,
+        `${UNET}input_blocks.${inputBlock(layout, i, j)}.0.${unetResnet(rest)}`,
     ],
     [
       /^down_blocks\.(\d+)\.attentions\.(\d+)\.(.+)$/,
       ([, i, j, rest], layout) =>
-        `${UNET}input_blocks.${1 + firstBlock(layout, Number(i)) + Number(j)}.1.${unetAttention(rest)}`,
+        `${UNET}input_blocks.${inputBlock(layout, i, j)}.1.${unetAttention(rest)}`,
     ],
     [
       /^down_blocks\.(\d+)\.downsamplers\.0\.conv\.(\w+)$/,
@@ -168,8 +172,10 @@ const rules: Record<WeightedComponent, Rule[]> = {
     ],
     [
       /^up_blocks\.(\d+)\.upsamplers\.0\.conv\.(\w+)$/,
-      ([, i, leaf], layout) =>
-        `${UNET}output_blocks.${firstUp(layout, Number(i) + 1) - 1}.${layout.attentionUp[Number(i)] ? 2 : 1}.conv.${leaf}`,
+      ([, i, leaf], layout) => {
+        const place = layout.attentionUp[Number(i)] ? 2 : 1; // behind the attention, if it has one
+        return `${UNET}output_blocks.${firstUp(layout, Number(i) + 1) - 1}.${place}.conv.${leaf}`;
+      },
     ],
   ],
   vae: [

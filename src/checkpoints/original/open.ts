@@ -43,8 +43,8 @@ const UNUSED =
 
 /**
  * Opens an original file.
- * @throws CheckpointError if it is of another model, its configs are not known, or they have no place
- * for some of its weights.
+ * @throws CheckpointError if it is of another model, its configs are not known, or they have no
+ * place for some of its weights.
  */
 export async function openOriginal(
   path: string,
@@ -55,7 +55,8 @@ export async function openOriginal(
     const family = familyByKeys(file.names());
     if (family !== undefined)
       throw new CheckpointError(
-        `${path} ${family} Use an original file of Stable Video Diffusion, such as svd_xt.safetensors.`,
+        `${path} ${family} Use an original file of Stable Video Diffusion, such as ` +
+          'svd_xt.safetensors.',
       );
     const { index, configs, assumption } = await configsFor(path, options);
     const layout = originalLayout(configs.unet, configs.vae);
@@ -110,10 +111,14 @@ async function configsFor(
   const frames = numFrames ?? framesByName(path);
   if (frames === undefined) {
     throw new CheckpointError(
-      `${path} does not say by its name how many frames the model was trained on. Pass \`numFrames\` (--num-frames): 25 for svd_xt, 14 for svd; or \`config\` (--config), a folder with the configs.`,
+      `${path} does not say by its name how many frames the model was trained on. Pass ` +
+        '`numFrames` (--num-frames): 25 for svd_xt, 14 for svd; or `config` (--config), a ' +
+        'folder with the configs.',
     );
   }
-  const assumption = `${basename(path)} is assumed to be a published model that was trained on ${frames} frames${numFrames === undefined ? ', by its name' : ''}.`;
+  const assumption =
+    `${basename(path)} is assumed to be a published model that was trained on ${frames} ` +
+    `frames${numFrames === undefined ? ', by its name' : ''}.`;
   return { ...publishedConfigs(frames), assumption };
 }
 
@@ -131,6 +136,7 @@ function checkSurplus(
   const surplus = file.names().filter((name) => !known.has(name) && !UNUSED.test(name));
   if (surplus.length === 0) return;
   throw new CheckpointError(
-    `${path} has ${surplus.length} weights that a model of this config has no place for: ${listed(surplus, 5)}. Pass the folder of its config.`,
+    `${path} has ${surplus.length} weights that a model of this config has no place for: ` +
+      `${listed(surplus, 5)}. Pass the folder of its config.`,
   );
 }

@@ -33,20 +33,23 @@ export function headerBytes(start: Uint8Array, fileBytes: number, file: string):
     throw new CheckpointError(`${file} is not a safetensors file: it has only ${fileBytes} bytes.`);
   if (String.fromCharCode(...start) === 'version ') {
     throw new CheckpointError(
-      `${file} is a Git LFS pointer and not the weights themselves. Fetch them by \`git lfs pull\`.`,
+      `${file} is a Git LFS pointer and not the weights themselves. Fetch them by \`git lfs ` +
+        'pull`.',
     );
   }
   const length = new DataView(start.buffer, start.byteOffset, LENGTH_BYTES).getBigUint64(0, true);
   if (length > MAX_HEADER_BYTES) {
     const limit = `more than the ${MAX_HEADER_BYTES} allowed`;
     throw new CheckpointError(
-      `${file} is not a safetensors file: its first 8 bytes announce a header of ${length} bytes, ${limit}.`,
+      `${file} is not a safetensors file: its first 8 bytes announce a header of ${length} ` +
+        `bytes, ${limit}.`,
     );
   }
   const missing = LENGTH_BYTES + Number(length) - fileBytes;
   if (missing > 0) {
     throw new CheckpointError(
-      `${file} is truncated: ${missing} bytes of its header of ${length} bytes are missing. Copy or download it again.`,
+      `${file} is truncated: ${missing} bytes of its header of ${length} bytes are missing. ` +
+        'Copy or download it again.',
     );
   }
   return Number(length);
@@ -146,7 +149,8 @@ function checkEntry(name: string, value: unknown, dataStart: number, fail: Fail)
   const { dtype, shape, data_offsets: offsets } = value;
   if (!isDtype(dtype))
     throw fail(
-      `${quoted(name)} has the type ${quoted(dtype)}, which is not one of ${Object.keys(dtypeBits).join(', ')}`,
+      `${quoted(name)} has the type ${quoted(dtype)}, which is not one of ` +
+        `${Object.keys(dtypeBits).join(', ')}`,
     );
   if (!Array.isArray(shape) || !shape.every(isSize))
     throw fail(`${quoted(name)} has the shape ${quoted(shape)}, which is not a list of sizes`);
@@ -157,14 +161,16 @@ function checkEntry(name: string, value: unknown, dataStart: number, fail: Fail)
     offsets[0] > offsets[1]
   ) {
     throw fail(
-      `${quoted(name)} has the range ${quoted(offsets)}, which is not a pair of ascending byte offsets`,
+      `${quoted(name)} has the range ${quoted(offsets)}, which is not a pair of ascending ` +
+        'byte offsets',
     );
   }
   const bytes = offsets[1] - offsets[0];
   const expected = tensorBytes(dtype, shape);
   if (bytes !== expected) {
     throw fail(
-      `${quoted(name)} takes ${bytes} bytes, but its type ${dtype} and shape ${quoted(shape)} need ${expected ?? 'an impossible number of'}`,
+      `${quoted(name)} takes ${bytes} bytes, but its type ${dtype} and shape ${quoted(shape)} ` +
+        `need ${expected ?? 'an impossible number of'}`,
     );
   }
   return { dtype, shape, bytes, position: dataStart + offsets[0] };

@@ -70,7 +70,8 @@ export async function readSafetensors(bytes: ByteReader): Promise<SafetensorsFil
     const { [dtype]: type } = floatTypes;
     if (type === undefined) {
       throw new CheckpointError(
-        `${bytes.label}: ${quoted(name)} is of type ${dtype} and not of ${floatDtypes}. Read its bytes by \`readRaw\`.`,
+        `${bytes.label}: ${quoted(name)} is of type ${dtype} and not of ${floatDtypes}. Read ` +
+          'its bytes by `readRaw`.',
       );
     }
     const values = new Float32Array(shape.reduce((product, axis) => product * axis, 1));

@@ -52,7 +52,8 @@ export async function readIndex(path: string): Promise<Map<string, string>> {
   const wrong = entries.find(([, file]) => !isFileName(file));
   if (wrong !== undefined) {
     throw new CheckpointError(
-      `${path}: the file of ${quoted(wrong[0])} has to be a name in the same folder, but is ${quoted(wrong[1])}.`,
+      `${path}: the file of ${quoted(wrong[0])} has to be a name in the same folder, but is ` +
+        `${quoted(wrong[1])}.`,
     );
   }
   return new Map(entries as [string, string][]);
@@ -90,7 +91,8 @@ async function openShards(
   }
   if (missing.length > 0) {
     throw new CheckpointError(
-      `${missing.length} of the ${files.size} files of ${indexPath} are missing: ${listed(missing)}. Copy or download them.`,
+      `${missing.length} of the ${files.size} files of ${indexPath} are missing: ` +
+        `${listed(missing)}. Copy or download them.`,
     );
   }
 }

@@ -5,7 +5,9 @@ import { CheckpointError, namingRefused, quoted } from '../errors.ts';
 import { type Dtype, dtypeBits, floatDtypes, floatTypes, tensorBytes } from './dtypes.ts';
 import { buildHeader } from './header.ts';
 
-/** Float values, which are converted to the tensor's type, or its bytes as stored (little-endian). */
+/**
+ * Float values, which are converted to the tensor's type, or its bytes as stored (little-endian).
+ */
 export type TensorData = Float32Array | Uint8Array;
 
 /** One tensor for `writeSafetensors`. */
@@ -79,7 +81,8 @@ export async function encodedTensor(
   const bytes = bytesIn(name, tensor, path);
   if (encoded.length === bytes) return encoded;
   throw new CheckpointError(
-    `Cannot write ${path}: ${quoted(name)} has ${encoded.length} bytes, but its type ${dtype} and shape [${shape}] need ${bytes}.`,
+    `Cannot write ${path}: ${quoted(name)} has ${encoded.length} bytes, but its type ${dtype} ` +
+      `and shape [${shape}] need ${bytes}.`,
   );
 }
 
@@ -111,6 +114,7 @@ function encode(
   const values = floatTypes[dtype]?.encode(data);
   if (values) return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   throw new CheckpointError(
-    `Cannot write ${path}: ${quoted(name)} has float values, but its type ${dtype} is not one of ${floatDtypes}.`,
+    `Cannot write ${path}: ${quoted(name)} has float values, but its type ${dtype} is not one ` +
+      `of ${floatDtypes}.`,
   );
 }

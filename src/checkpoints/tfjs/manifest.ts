@@ -7,8 +7,8 @@ import { isFileName } from '../diffusers/names.ts';
 import { CheckpointError, quoted } from '../errors.ts';
 
 /**
- * How the values of a weight are stored if not as float32: in half precision, or as steps of `scale`
- * from `min` on.
+ * How the values of a weight are stored if not as float32: in half precision, or as steps of
+ * `scale` from `min` on.
  */
 export type Quantization =
   | { dtype: 'float16' }

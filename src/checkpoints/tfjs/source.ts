@@ -107,7 +107,8 @@ function place(
   const size = shards.reduce((sum, shard) => sum + shard.size, 0);
   if (size === position) return;
   throw new CheckpointError(
-    `The files of ${path} have ${size} bytes instead of ${position}: ${paths[0]} to ${paths.at(-1)}. Copy, download or convert them again.`,
+    `The files of ${path} have ${size} bytes instead of ${position}: ${paths[0]} to ` +
+      `${paths.at(-1)}. Copy, download or convert them again.`,
   );
 }
 

@@ -96,13 +96,17 @@ export async function reach(url: string, init: RequestInit): Promise<Response> {
   } catch (error) {
     init.signal?.throwIfAborted();
     throw new CheckpointError(
-      `${url} cannot be reached. Check the address and the connection; another site has to allow its use here (CORS).`,
+      `${url} cannot be reached. Check the address and the connection; another site has to ` +
+        'allow its use here (CORS).',
       { cause: error },
     );
   }
   if (!response.ok)
     throw new CheckpointError(
-      `${url} cannot be downloaded: the server answers ${response.status} ${response.statusText}.`.trim(),
+      (
+        `${url} cannot be downloaded: the server answers ${response.status} ` +
+        `${response.statusText}.`
+      ).trim(),
     );
   return response;
 }

@@ -50,7 +50,8 @@ async function openSources(
     const source = await openWeights(url, url, open, web);
     if (!isOriginal(source)) return [{ source }];
     throw new CheckpointError(
-      `${url} is an original file, whose names are translated only in Node. Convert it with \`svd convert\`.`,
+      `${url} is an original file, whose names are translated only in Node. Convert it with ` +
+        '`svd convert`.',
     );
   }
   const base = folderUrl(checkpoint);

@@ -41,7 +41,8 @@ export async function openUrl(url: string, options: OpenUrlOptions = {}): Promis
   const index = await webJson(`${base}model_index.json`, web);
   if (index._class_name !== 'StableVideoDiffusionPipeline') {
     throw new CheckpointError(
-      `${base} does not hold a Stable Video Diffusion model. Use the address of a folder with its model_index.json.`,
+      `${base} does not hold a Stable Video Diffusion model. Use the address of a folder with ` +
+        'its model_index.json.',
     );
   }
   const configs = Object.fromEntries(
@@ -105,7 +106,8 @@ export async function weightUrl(
   if (found !== undefined) return found;
   const names = weightNames(component, options.variant).join(' or ');
   throw new CheckpointError(
-    `${folder} has no ${names}. Use the address of a model in the format of diffusers or TensorFlow.js.`,
+    `${folder} has no ${names}. Use the address of a model in the format of diffusers or ` +
+      'TensorFlow.js.',
   );
 }
 

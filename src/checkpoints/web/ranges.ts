@@ -40,7 +40,8 @@ async function request(
   if (response.status === 206) return response;
   await response.body?.cancel();
   throw new CheckpointError(
-    `The server of ${url} does not send parts of files (HTTP range requests), so one layer cannot be read by itself. Use a server that does, or load the whole model.`,
+    `The server of ${url} does not send parts of files (HTTP range requests), so one layer ` +
+      'cannot be read by itself. Use a server that does, or load the whole model.',
   );
 }
 

@@ -1,4 +1,6 @@
-/** A component's weights as they are written, read one at a time from a checkpoint of any format. */
+/**
+ * A component's weights as they are written, read one at a time from a checkpoint of any format.
+ */
 
 import type { Layout, Parameter } from '../../layers/parameter.ts';
 import type { WeightedComponent } from '../diffusers/names.ts';

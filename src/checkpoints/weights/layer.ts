@@ -38,7 +38,8 @@ export async function fillLayer(
   if (found.length > 1) {
     const names = found.map(({ name }) => `"${name}.${path}"`);
     throw new CheckpointError(
-      `${label} has the layer "${path}" more than once. Say which one is meant: ${names.join(' or ')}.`,
+      `${label} has the layer "${path}" more than once. Say which one is meant: ` +
+        `${names.join(' or ')}.`,
     );
   }
   const [{ source, prefix }] = found;

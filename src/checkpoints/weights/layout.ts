@@ -39,8 +39,8 @@ export function shapeFromCheckpoint(layout: Layout, shape: number[]): number[] {
 }
 
 /**
- * The transposition from a checkpoint's `shape` to the variable's: the shape to transpose and, unless
- * the two are the same, the permutation.
+ * The transposition from a checkpoint's `shape` to the variable's: the shape to transpose and,
+ * unless the two are the same, the permutation.
  */
 export function transpositionFromCheckpoint(
   layout: Layout,

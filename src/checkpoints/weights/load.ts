@@ -155,7 +155,8 @@ export function checkWeights(
     .map(([what, list]) => `${list.length} ${what} (${listed(list)})`);
   if (found.length > 0) {
     throw new CheckpointError(
-      `The weights don't fit ${quoted(label)}: ${found.join('; ')}. Use the weights and the config of the same model.`,
+      `The weights don't fit ${quoted(label)}: ${found.join('; ')}. Use the weights and the ` +
+        'config of the same model.',
     );
   }
 }

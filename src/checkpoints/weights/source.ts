@@ -69,7 +69,8 @@ export function memorySource(
     const size = shape.reduce((product, axis) => product * axis, 1);
     if (data.length !== size) {
       throw new CheckpointError(
-        `${label}: ${quoted(name)} has ${data.length} values, but its shape [${shape}] needs ${size}.`,
+        `${label}: ${quoted(name)} has ${data.length} values, but its shape [${shape}] needs ` +
+          `${size}.`,
       );
     }
   }

@@ -10,14 +10,17 @@ export const generate = subcommand({
   usage: ['IMAGE... [--model DIR] --output FILE [options]'],
   about: [
     'Makes a video from a picture.',
-    'IMAGE is the path or URL of a picture (PNG, JPEG, WebP, ...), or a .safetensors file with a tensor image [N,3,H,W] in [0,1]. Several are animated as one batch.',
+    'IMAGE is the path or URL of a picture (PNG, JPEG, WebP, ...), or a .safetensors file ' +
+      'with a tensor image [N,3,H,W] in [0,1]. Several are animated as one batch.',
   ],
   examples: [
     'svd generate rocket.jpg --output rocket.mp4',
     'svd generate rocket.jpg --model svd-xt --output rocket.mp4',
-    'svd generate rocket.jpg --model svd-xt --output rocket.mp4 --seed 42 \\\n  --height 320 --width 576 --num-frames 14 --decode-chunk-size 4',
+    'svd generate rocket.jpg --model svd-xt --output rocket.mp4 --seed 42 \\\n  --height 320 ' +
+      '--width 576 --num-frames 14 --decode-chunk-size 4',
     'svd generate a.png b.png --model svd-xt --output clips.gif --seed 1 --seed 2',
-    'svd generate rocket.jpg --model svd-xt --output rocket.safetensors \\\n  --dump stages.safetensors --backend tensorflow --json',
+    'svd generate rocket.jpg --model svd-xt --output rocket.safetensors \\\n  --dump ' +
+      'stages.safetensors --backend tensorflow --json',
   ],
   options: generateOptions,
   operands: {

@@ -50,8 +50,8 @@ export interface Report {
 
 /**
  * Makes the video or videos.
- * @throws Error with one sentence; Interrupted, with nothing half-written, once `session.signal` has
- * been aborted.
+ * @throws Error with one sentence; Interrupted, with nothing half-written, once `session.signal`
+ * has been aborted.
  */
 export async function generateVideo(command: GenerateCommand, session: Session): Promise<Report> {
   const { signal, progress, note } = session;
@@ -120,8 +120,8 @@ export async function generateVideo(command: GenerateCommand, session: Session):
 type Model = Awaited<ReturnType<typeof findModel>>;
 
 /**
- * Finds the checkpoint, which it brings into the cache first if it is of the hub, and the size of the
- * video.
+ * Finds the checkpoint, which it brings into the cache first if it is of the hub, and the size of
+ * the video.
  */
 async function findModel(command: GenerateCommand, { signal, progress, note }: Session) {
   const { model } = command;
@@ -166,7 +166,9 @@ async function loadPipeline(
   return { pipe, plan: plan! };
 }
 
-/** The hashes of the checkpoint. Without them, a note says so and the video is made all the same. */
+/**
+ * The hashes of the checkpoint. Without them, a note says so and the video is made all the same.
+ */
 async function identify(
   { path, single }: Model,
   { variant }: GenerateCommand,
@@ -205,7 +207,8 @@ function seedsFor({ seeds }: GenerateCommand, videos: number): number[] {
   if (seeds.length === 0) return [randomInt(2 ** 32)];
   if (seeds.length > 1 && seeds.length !== videos) {
     throw new UsageError(
-      `--seed is given ${seeds.length} times for ${counted(videos, 'video')}. Pass it once, or once per video.`,
+      `--seed is given ${seeds.length} times for ${counted(videos, 'video')}. Pass it once, ` +
+        'or once per video.',
     );
   }
   return seeds;

@@ -64,7 +64,8 @@ async function readTensor(
   await using _file = atEnd(() => file.close());
   if (!file.names().includes(name))
     throw new Error(
-      `${path} has to hold a tensor \`${name}\` ${layout} but holds ${file.names().join(', ') || 'none'}.`,
+      `${path} has to hold a tensor \`${name}\` ${layout} but holds ` +
+        `${file.names().join(', ') || 'none'}.`,
     );
   const { shape } = file.info(name);
   if (

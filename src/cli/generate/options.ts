@@ -52,11 +52,16 @@ export const generateOptions = {
       short: 'o',
       files: outputEndings,
       required: 'the video to write',
-      help: 'The file to write: .mp4, .webp, .gif, a folder for PNG pictures (ends with /), or .safetensors with the float32 tensors frames [B,F,H,W,3] in [0,1] and latents [B,F,4,h,w]. Several videos get -0, -1, ... before the ending, except in .safetensors.',
+      help:
+        'The file to write: .mp4, .webp, .gif, a folder for PNG pictures (ends with /), or ' +
+        '.safetensors with the float32 tensors frames [B,F,H,W,3] in [0,1] and latents ' +
+        '[B,F,4,h,w]. Several videos get -0, -1, ... before the ending, except in .safetensors.',
     },
     dump: {
       ...tensors,
-      help: "Also write the tensors of every stage, in diffusers' axis order, into this .safetensors file.",
+      help:
+        "Also write the tensors of every stage, in diffusers' axis order, into this " +
+        '.safetensors file.',
     },
   }),
   ...group('Files', 'call', {
@@ -64,22 +69,30 @@ export const generateOptions = {
       value: 'TYPE',
       choices: outputTypes,
       default: callDefaults.outputType,
-      help: `${either(outputTypes)}. latent leaves out decoding and writes only the latents, into .safetensors; the others mean the same in a file.`,
+      help:
+        `${either(outputTypes)}. latent leaves out decoding and writes only the latents, into ` +
+        '.safetensors; the others mean the same in a file.',
     },
     latents: {
       ...tensors,
-      help: 'A .safetensors file whose tensor latents [B,F,4,h,w] is the start noise, of unit variance. Default: noise drawn by the seed.',
+      help:
+        'A .safetensors file whose tensor latents [B,F,4,h,w] is the start noise, of unit ' +
+        'variance. Default: noise drawn by the seed.',
     },
   }),
   ...whichModel,
   ...group('Video', 'call', {
     height: {
       ...pixels,
-      help: `Height in pixels, 8 to 8192, divisible by 8. Default: ${callDefaults.height}; 64 without --model.`,
+      help:
+        `Height in pixels, 8 to 8192, divisible by 8. Default: ${callDefaults.height}; 64 ` +
+        'without --model.',
     },
     width: {
       ...pixels,
-      help: `Width in pixels, 8 to 8192, divisible by 8. Default: ${callDefaults.width}; 64 without --model.`,
+      help:
+        `Width in pixels, 8 to 8192, divisible by 8. Default: ${callDefaults.width}; 64 without ` +
+        '--model.',
     },
     numFrames: {
       ...count,
@@ -89,7 +102,9 @@ export const generateOptions = {
       value: 'N',
       read: wholeNumber({ min: 1, max: 240 }),
       default: callDefaults.fps,
-      help: 'Frames per second, 1 to 240, for .gif 1 to 50: the motion is made for it and the video plays at it.',
+      help:
+        'Frames per second, 1 to 240, for .gif 1 to 50: the motion is made for it and the video ' +
+        'plays at it.',
     },
     motionBucketId: {
       value: 'N',
@@ -100,7 +115,9 @@ export const generateOptions = {
     noiseAugStrength: {
       ...amount,
       default: callDefaults.noiseAugStrength,
-      help: 'Noise added to the picture, as a standard deviation, 0 or more: more noise, less likeness, more motion.',
+      help:
+        'Noise added to the picture, as a standard deviation, 0 or more: more noise, less ' +
+        'likeness, more motion.',
     },
     numVideosPerPrompt: {
       ...count,
@@ -117,7 +134,9 @@ export const generateOptions = {
     sigmas: {
       value: 'X,X,...',
       read: realNumbers({ min: 0 }, 2),
-      help: 'Noise levels of your own instead of steps: descending, the terminal level (0) last, 2 or more.',
+      help:
+        'Noise levels of your own instead of steps: descending, the terminal level (0) last, 2 ' +
+        'or more.',
     },
     minGuidanceScale: {
       ...amount,
@@ -127,14 +146,19 @@ export const generateOptions = {
     maxGuidanceScale: {
       ...amount,
       default: callDefaults.maxGuidanceScale,
-      help: 'Guidance of the last frame, 0 or more. If both are 1 or less, guidance is off, which halves the work.',
+      help:
+        'Guidance of the last frame, 0 or more. If both are 1 or less, guidance is off, which ' +
+        'halves the work.',
     },
     seeds: {
       flag: 'seed',
       value: 'N',
       many: true,
       read: wholeNumber({ min: 0, max: Number.MAX_SAFE_INTEGER }),
-      help: 'Seed of the noise, 0 to 9007199254740991; the same as torch.Generator().manual_seed(N). Once for all videos, or once per video. Default: a random one, which is printed.',
+      help:
+        'Seed of the noise, 0 to 9007199254740991; the same as ' +
+        'torch.Generator().manual_seed(N). Once for all videos, or once per video. Default: a ' +
+        'random one, which is printed.',
     },
   }),
   ...group('Running', 'loading', {
@@ -153,31 +177,46 @@ export const generateOptions = {
       value: 'TYPE',
       choices: computeDtypes,
       default: 'float32',
-      help: 'Type that products and convolutions compute in, whatever the files hold: float32, or on the tensorflow backend float16 or bfloat16. Everything else is float32.',
+      help:
+        'Type that products and convolutions compute in, whatever the files hold: float32, or ' +
+        'on the tensorflow backend float16 or bfloat16. Everything else is float32.',
     },
     tf32: {
-      help: 'Let an NVIDIA card round the inputs of float32 products to TensorFloat-32: faster and less exact.',
+      help:
+        'Let an NVIDIA card round the inputs of float32 products to TensorFloat-32: faster and ' +
+        'less exact.',
     },
     offload: {
       value: 'WHAT',
       choices: offloads,
-      help: 'none keeps all weights in memory; model reads those of a model before its part of the work and frees them after it; sequential reads those of each block while the one before it computes. Default: none where it fits.',
+      help:
+        'none keeps all weights in memory; model reads those of a model before its part of the ' +
+        'work and frees them after it; sequential reads those of each block while the one ' +
+        'before it computes. Default: none where it fits.',
     },
     weightDtype: {
       value: 'TYPE',
       choices: ['auto', 'float32'],
       default: 'auto',
-      help: 'Weights in memory: auto leaves those of an F16 or BF16 checkpoint in half precision on the tensorflow backend, half the memory with the same results; float32 widens them once, about 1 % faster.',
+      help:
+        'Weights in memory: auto leaves those of an F16 or BF16 checkpoint in half precision on ' +
+        'the tensorflow backend, half the memory with the same results; float32 widens them ' +
+        'once, about 1 % faster.',
     },
     formulation: {
       value: 'WHICH',
       choices: formulationSets,
       default: 'fastest',
-      help: 'fastest runs each operation in the form that is fastest on its device; plain runs the plain form of all, for comparisons; gpu runs on a processor, with the tensorflow backend, the forms for a graphics card.',
+      help:
+        'fastest runs each operation in the form that is fastest on its device; plain runs the ' +
+        'plain form of all, for comparisons; gpu runs on a processor, with the tensorflow ' +
+        'backend, the forms for a graphics card.',
     },
     forwardChunking: {
       ...count,
-      help: 'Let the feed-forward layers work on N frames at a time, a divisor of the frames: less memory, same result. Default: all where they fit.',
+      help:
+        'Let the feed-forward layers work on N frames at a time, a divisor of the frames: less ' +
+        'memory, same result. Default: all where they fit.',
     },
   }),
   ...group('Running', 'call', {
@@ -185,24 +224,32 @@ export const generateOptions = {
       value: 'WHETHER',
       choices: ['yes', 'no'],
       read: (text) => text === 'yes',
-      help: 'yes runs both halves of guidance through the UNet as one batch; no runs one after the other, which takes less memory and longer. Default: yes where it fits.',
+      help:
+        'yes runs both halves of guidance through the UNet as one batch; no runs one after the ' +
+        'other, which takes less memory and longer. Default: yes where it fits.',
     },
     decodeChunkSize: {
       ...count,
-      help: 'Frames decoded together, 1 or more. Fewer take less memory and may flicker at the seams. Default: as many as fit.',
+      help:
+        'Frames decoded together, 1 or more. Fewer take less memory and may flicker at the ' +
+        'seams. Default: as many as fit.',
     },
   }),
   ...group('Running', 'machine', {
     memory: {
       value: 'GIB',
       read: gibibytes,
-      help: 'Memory that the process may use, in GiB. A call that does not fit is refused before the work. Default: all that the machine has free.',
+      help:
+        'Memory that the process may use, in GiB. A call that does not fit is refused before ' +
+        'the work. Default: all that the machine has free.',
     },
   }),
   ...group('Reporting', 'report', {
     ...jsonOption(': files, settings, backend, seconds per stage, peak memory'),
     profile: {
-      help: 'Print the time that each block of the models took to standard error, and with --json into the line as well.',
+      help:
+        'Print the time that each block of the models took to standard error, and with --json ' +
+        'into the line as well.',
     },
     ...quietOption,
   }),
@@ -212,8 +259,8 @@ export const generateOptions = {
 export type GenerateOptions = typeof generateOptions;
 
 /**
- * A call of `svd generate`. Options that were not passed are undefined where the checkpoint or chance
- * decides.
+ * A call of `svd generate`. Options that were not passed are undefined where the checkpoint or
+ * chance decides.
  */
 export type GenerateCommand = Values<GenerateOptions> & {
   /** Paths or URLs of pictures, or one `.safetensors` file. */

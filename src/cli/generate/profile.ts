@@ -52,7 +52,8 @@ export function formatProfile(lines: ProfileLine[], backend: string): string {
   // On graphics cards, operations are only queued until something waits for a result.
   if (backend === 'webgpu')
     table.push(
-      'On webgpu, work is handed over and done later: a time here is that of handing over work, or of waiting for results.',
+      'On webgpu, work is handed over and done later: a time here is that of handing over ' +
+        'work, or of waiting for results.',
     );
   return table.join('\n');
 }

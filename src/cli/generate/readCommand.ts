@@ -17,7 +17,8 @@ export function readGenerateCommand(args: string[], options = generateOptions): 
 }
 
 /**
- * The call that options and pictures make. Without a model, the size is that of the package's model.
+ * The call that options and pictures make. Without a model, the size is that of the package's
+ * model.
  * @throws UsageError if they do not go together.
  */
 export function generateCommand(

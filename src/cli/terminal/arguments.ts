@@ -22,8 +22,8 @@ export interface Arguments {
 /**
  * Adds options to a command of commander.
  * @returns A function to call once the command has been parsed, for what it was passed. It throws
- * UsageError if a value is missing or an option is passed twice. The parsing itself throws UsageError
- * for an unknown option and for a switch with a value.
+ * UsageError if a value is missing or an option is passed twice. The parsing itself throws
+ * UsageError for an unknown option and for a switch with a value.
  */
 export function addOptions(command: Command, options: Options): () => Arguments {
   const given = new Map<string, string[]>();

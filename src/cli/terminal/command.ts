@@ -96,7 +96,8 @@ export function commandOf(definition: Subcommand, done: (code: number) => void):
     const { positionals } = given();
     if (!valid(positionals))
       throw new UsageError(
-        `svd ${name} takes ${takes} but is given "${positionals.join(' ')}". See svd ${name} --help.`,
+        `svd ${name} takes ${takes} but is given "${positionals.join(' ')}". See svd ${name} ` +
+          '--help.',
       );
     done(await run(readValues(given(), options, name), positionals));
   });

@@ -55,7 +55,9 @@ export type ValueOf<O> = O extends { value: string }
 
 type Optional<O> = { [K in keyof O]: undefined extends ValueOf<O[K]> ? K : never }[keyof O];
 
-/** The values of a table of options. An option that is not passed and has no default is undefined. */
+/**
+ * The values of a table of options. An option that is not passed and has no default is undefined.
+ */
 export type Values<O> = { [K in Exclude<keyof O, Optional<O>>]: ValueOf<O[K]> } & {
   [K in Optional<O>]?: ValueOf<O[K]>;
 };

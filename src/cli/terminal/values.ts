@@ -1,6 +1,6 @@
 /**
- * Readers of option values: from the text of a value to a number or a file, with errors that say what
- * is allowed.
+ * Readers of option values: from the text of a value to a number or a file, with errors that say
+ * what is allowed.
  */
 import { didYouMean } from '../../text/nearest.ts';
 import { UsageError } from './errors.ts';

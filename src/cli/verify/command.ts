@@ -10,11 +10,15 @@ export const verify = subcommand({
   name: 'verify',
   usage: ['--model DIR|ORG/NAME --reference FILE [options]'],
   about: [
-    "Replays the call of a reference with the same pictures and random draws, and compares every stage with diffusers': largest difference, relative L2 distance, cosine, and for frames the share of equal 8-bit values.",
+    'Replays the call of a reference with the same pictures and random draws, and compares ' +
+      "every stage with diffusers': largest difference, relative L2 distance, cosine, and for " +
+      'frames the share of equal 8-bit values.',
     'Exit code 0: all within tolerance. 1: a stage is not, or the comparison failed.',
   ],
   examples: [
-    'python node_modules/stable-video-diffusion-tfjs/dist/src/verification/dump_reference.py \\\n  rocket.jpg --model svd-xt --output reference.safetensors \\\n  --height 320 --width 576 --num-frames 14 --decode-chunk-size 4',
+    'python node_modules/stable-video-diffusion-tfjs/dist/src/verification/dump_reference.py ' +
+      '\\\n  rocket.jpg --model svd-xt --output reference.safetensors \\\n  --height 320 ' +
+      '--width 576 --num-frames 14 --decode-chunk-size 4',
     'svd verify --model svd-xt --reference reference.safetensors --backend all',
   ],
   options: verifyOptions,

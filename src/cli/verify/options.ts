@@ -32,7 +32,9 @@ export const verifyOptions = {
       value: 'WHOSE',
       choices: stageInputs,
       default: 'own',
-      help: 'own: each stage works on the result of the one before it, as in any call. reference: each works on what the reference has of it, and shows only its own error.',
+      help:
+        'own: each stage works on the result of the one before it, as in any call. reference: ' +
+        'each works on what the reference has of it, and shows only its own error.',
     },
   }),
   ...pick(generateOptions, 'threads', 'formulation', 'offload'),

@@ -174,7 +174,8 @@ const named = (names: string, kernel: Kernel) =>
 /** The kernels by name. */
 export const shapeKernels: Record<string, Kernel> = {
   ...named(
-    'Abs Ceil ClipByValue Cos Elu Erf Exp Floor Log Neg Reciprocal Relu Round Rsqrt Sigmoid Sign Sin Softmax Sqrt Square',
+    'Abs Ceil ClipByValue Cos Elu Erf Exp Floor Log Neg Reciprocal Relu Round Rsqrt Sigmoid ' +
+      'Sign Sin Softmax Sqrt Square',
     same,
   ),
   ...named('AddN OnesLike Softplus Tanh ZerosLike', same),

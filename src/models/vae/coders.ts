@@ -79,7 +79,12 @@ const last = <T>(list: T[]): T => list[list.length - 1];
  *
  * @example
  * ```ts
- * const encoder = new Encoder({ inChannels: 3, outChannels: 4, blockOutChannels: [32, 32], layersPerBlock: 1 });
+ * const encoder = new Encoder({
+ *   inChannels: 3,
+ *   outChannels: 4,
+ *   blockOutChannels: [32, 32],
+ *   layersPerBlock: 1,
+ * });
  * const moments = encoder.apply(tf.randomNormal([2, 16, 24, 3])); // [2, 8, 12, 8]
  * ```
  */
@@ -140,7 +145,12 @@ export interface TemporalDecoderArgs extends CoderArgs, FramesArgs {}
  *
  * @example
  * ```ts
- * const decoder = new TemporalDecoder({ inChannels: 4, outChannels: 3, blockOutChannels: [32, 32], layersPerBlock: 1 });
+ * const decoder = new TemporalDecoder({
+ *   inChannels: 4,
+ *   outChannels: 3,
+ *   blockOutChannels: [32, 32],
+ *   layersPerBlock: 1,
+ * });
  * const frames = decoder.apply(tf.randomNormal([3, 8, 12, 4]), { numFrames: 3 }); // [3, 16, 24, 3]
  * ```
  */

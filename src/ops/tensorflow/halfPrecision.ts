@@ -69,7 +69,8 @@ function inHalf<T extends tf.Tensor>(
   if (planned) return planned as T;
   if (tf.getBackend() !== 'tensorflow') {
     throw new Error(
-      `Computing in ${current} needs the tensorflow backend but the backend is ${tf.getBackend()}, which has only float32.`,
+      `Computing in ${current} needs the tensorflow backend but the backend is ` +
+        `${tf.getBackend()}, which has only float32.`,
     );
   }
   const backend = nodeBackend();

@@ -114,7 +114,8 @@ function checkComputeDtype(dtype: ComputeDtype): void {
       ? ''
       : ' float16 and bfloat16 need the tensorflow backend.';
   throw new Error(
-    `\`dtype\` has to be ${possible.join(' or ')} on the ${backend} backend but is ${dtype}.${elsewhere}`,
+    `\`dtype\` has to be ${possible.join(' or ')} on the ${backend} backend but is ` +
+      `${dtype}.${elsewhere}`,
   );
 }
 

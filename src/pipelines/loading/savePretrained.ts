@@ -30,7 +30,9 @@ export interface SaveOptions {
   signal?: AbortSignal;
 }
 
-/** Writes all components. Weights that are not in memory are read from the checkpoint of `reopen`. */
+/**
+ * Writes all components. Weights that are not in memory are read from the checkpoint of `reopen`.
+ */
 export async function saveComponents(
   { unet, vae, imageEncoder, scheduler, featureExtractor, offload }: Components,
   folder: string,

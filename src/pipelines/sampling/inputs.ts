@@ -23,7 +23,8 @@ export function addedTimeIds(
   const given = additionTimeEmbedDim * ids.length;
   if (given !== expected) {
     throw new Error(
-      `Model expects an added time embedding vector of length ${expected}, but a vector of ${given} was created. ` +
+      `Model expects an added time embedding vector of length ${expected}, but a vector of ` +
+        `${given} was created. ` +
         'The model has an incorrect config. Please check `unet.config.additionTimeEmbedDim`.',
     );
   }

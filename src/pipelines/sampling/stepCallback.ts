@@ -62,7 +62,8 @@ export async function callBack(
   scope.keep(replaced);
   if (!tf.util.arraysEqual(replaced.shape, shown.shape)) {
     throw new Error(
-      `\`callbackOnStepEnd\` has to return latents of shape [${shown.shape}] but returned [${replaced.shape}].`,
+      `\`callbackOnStepEnd\` has to return latents of shape [${shown.shape}] but returned ` +
+        `[${replaced.shape}].`,
     );
   }
   if (!(await allFinite(replaced))) {

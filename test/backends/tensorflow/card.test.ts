@@ -17,7 +17,8 @@ describe('whyNoCard', () => {
     it(`names the variable that hides cards, "${hidden}"`, () => {
       process.env.CUDA_VISIBLE_DEVICES = hidden;
       expect(whyNoCard()).to.equal(
-        `It computes on the processor, because CUDA_VISIBLE_DEVICES is "${hidden}", which hides every card.`,
+        `It computes on the processor, because CUDA_VISIBLE_DEVICES is "${hidden}", which ` +
+          'hides every card.',
       );
     });
   }

@@ -35,7 +35,8 @@ const wheels: Record<string, Record<string, string>> = {
       'Name: tensorflow',
       'Requires-Dist: numpy>=1.26.0',
       'Requires-Dist: nvidia-cuda-runtime-cu12<13.0,>=12.5.82; extra == "and-cuda"',
-      "Requires-Dist: nvidia-cusolver-cu12<12.0,>=11.6.3.83 ; (sys_platform == 'linux') and extra == 'and-cuda'",
+      "Requires-Dist: nvidia-cusolver-cu12<12.0,>=11.6.3.83 ; (sys_platform == 'linux') and " +
+        "extra == 'and-cuda'",
       'Requires-Dist: tensorflow-gcs; extra == "gcs-filesystem"',
       '',
     ].join('\n'),
@@ -133,11 +134,13 @@ describe('setUpTensorflow for graphics cards', () => {
     // Node would refuse the addon, which is a text.
     writeFileSync(
       path('addon.mjs'),
-      `import Module from 'node:module';\nModule._extensions['.node'] = (module) => { module.exports = {}; };\n`,
+      `import Module from 'node:module';\nModule._extensions['.node'] = (module) => { ` +
+        'module.exports = {}; };\n',
     );
     standIn(
       'npm',
-      `[ "$1" = --version ] || { mkdir -p node_modules/@tensorflow && cp -r ${path('tfjs-node')} node_modules/@tensorflow/; }`,
+      '[ "$1" = --version ] || { mkdir -p node_modules/@tensorflow && cp -r ' +
+        `${path('tfjs-node')} node_modules/@tensorflow/; }`,
     );
     // Of `pip download`, the requirements come after --dest FOLDER; a wheel is found by its name,
     // which ends where its versions begin.
@@ -175,47 +178,51 @@ describe('setUpTensorflow for graphics cards', () => {
       .filter((name) => !lstatSync(join(at, name)).isDirectory())
       .sort();
 
-  it('takes the build for cards and the libraries that its metadata names, and says what it computes on', async () => {
-    const { at, lines } = await setUp(true);
-    expect(at).to.equal(
-      path(`data/tfjs-node-${tfjsNodeVersion}-tensorflow-${tensorflowVersion}-gpu`),
-    );
-    const requirements =
-      'nvidia-cuda-runtime-cu12<13.0,>=12.5.82 nvidia-cusolver-cu12<12.0,>=11.6.3.83';
-    const downloads = calls('python3 -m pip download');
-    expect(downloads.map((line) => line.replace(/^.* --dest \S+ /, ''))).to.deep.equal([
-      `tensorflow==${tensorflowVersion}`,
-      requirements,
-    ]);
-    for (const line of downloads) {
-      expect(line)
-        .to.contain('--no-deps --only-binary=:all: --python-version 3.12 ')
-        .and.contain('--platform manylinux2014_x86_64');
-    }
-    expect(lines).to.deep.equal([
-      `Setting up in ${at}`,
-      `Installing @tensorflow/tfjs-node ${tfjsNodeVersion} with npm, without its install script`,
-      `Downloading tensorflow ${tensorflowVersion} with pip (573 MB)`,
-      `Downloading the CUDA libraries it names with pip (about 2.5 GB): ${requirements}`,
-      'Unpacking the libraries and headers',
-      `Compiling its addon against TensorFlow ${tensorflowVersion}`,
-      'Multiplying two matrices',
-      `Done: ${onProcessor}`,
-    ]);
-    expect(filesIn(join(at, 'site'))).to.deep.equal([
-      'nvidia/cuda_runtime/lib/libcudart.so.12',
-      'nvidia/cuda_runtime/lib/libcusolver.so.11',
-      'nvidia/cusolver/lib/libcusolver.so.11',
-      'tensorflow/libtensorflow_cc.so.2',
-      'tensorflow/libtensorflow_framework.so.2',
-    ]);
-    expect(existsSync(join(at, 'wheels')), 'wheels that are unpacked').to.equal(false);
-    expect(readdirSync(path('data')), 'besides it').to.have.lengthOf(1);
+  it(
+    'takes the build for cards and the libraries that its metadata names, and says what it ' +
+      'computes on',
+    async () => {
+      const { at, lines } = await setUp(true);
+      expect(at).to.equal(
+        path(`data/tfjs-node-${tfjsNodeVersion}-tensorflow-${tensorflowVersion}-gpu`),
+      );
+      const requirements =
+        'nvidia-cuda-runtime-cu12<13.0,>=12.5.82 nvidia-cusolver-cu12<12.0,>=11.6.3.83';
+      const downloads = calls('python3 -m pip download');
+      expect(downloads.map((line) => line.replace(/^.* --dest \S+ /, ''))).to.deep.equal([
+        `tensorflow==${tensorflowVersion}`,
+        requirements,
+      ]);
+      for (const line of downloads) {
+        expect(line)
+          .to.contain('--no-deps --only-binary=:all: --python-version 3.12 ')
+          .and.contain('--platform manylinux2014_x86_64');
+      }
+      expect(lines).to.deep.equal([
+        `Setting up in ${at}`,
+        `Installing @tensorflow/tfjs-node ${tfjsNodeVersion} with npm, without its install script`,
+        `Downloading tensorflow ${tensorflowVersion} with pip (573 MB)`,
+        `Downloading the CUDA libraries it names with pip (about 2.5 GB): ${requirements}`,
+        'Unpacking the libraries and headers',
+        `Compiling its addon against TensorFlow ${tensorflowVersion}`,
+        'Multiplying two matrices',
+        `Done: ${onProcessor}`,
+      ]);
+      expect(filesIn(join(at, 'site'))).to.deep.equal([
+        'nvidia/cuda_runtime/lib/libcudart.so.12',
+        'nvidia/cuda_runtime/lib/libcusolver.so.11',
+        'nvidia/cusolver/lib/libcusolver.so.11',
+        'tensorflow/libtensorflow_cc.so.2',
+        'tensorflow/libtensorflow_framework.so.2',
+      ]);
+      expect(existsSync(join(at, 'wheels')), 'wheels that are unpacked').to.equal(false);
+      expect(readdirSync(path('data')), 'besides it').to.have.lengthOf(1);
 
-    const again = await setUp(true);
-    expect(again).to.deep.equal({ at, lines: [`Already set up in ${at}: ${onProcessor}`] });
-    expect(calls('python3 -m pip download')).to.have.lengthOf(2);
-  });
+      const again = await setUp(true);
+      expect(again).to.deep.equal({ at, lines: [`Already set up in ${at}: ${onProcessor}`] });
+      expect(calls('python3 -m pip download')).to.have.lengthOf(2);
+    },
+  );
 
   it('links libraries so that they are found without LD_LIBRARY_PATH, wherever the folder is', async () => {
     const { at } = await setUp(true);

@@ -48,7 +48,8 @@ describe('setUpTensorflow', () => {
     process.env.SVD_TENSORFLOW_DIR = join(folder, 'data');
     standIn(
       'npm',
-      '[ "$1" = --version ] || mkdir -p node_modules/@tensorflow/tfjs-node node_modules/@tensorflow/tfjs',
+      '[ "$1" = --version ] || mkdir -p node_modules/@tensorflow/tfjs-node ' +
+        'node_modules/@tensorflow/tfjs',
     );
     // The wheels' libraries come from `python3 -c SCRIPT WHEELS SITE`.
     standIn('python3', '[ "$1" != -c ] || [ -z "$4" ] || mkdir -p "$4/tensorflow/include"');

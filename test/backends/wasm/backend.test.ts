@@ -50,7 +50,8 @@ describe('wasm threads', () => {
       give(await messageOf(() => useBackend('wasm', { threads: 3 })));
     `);
     expect(message).to.equal(
-      'The wasm backend already runs with `threads` 2, so it cannot get 3. Choose the number when it is first used.',
+      'The wasm backend already runs with `threads` 2, so it cannot get 3. Choose the number ' +
+        'when it is first used.',
     );
   });
 
@@ -81,11 +82,13 @@ describe('wasm memory', () => {
       give([full, huge, (await tf.ones([1000]).sum().data())[0]]);
     `);
     expect(full).to.equal(
-      `The wasm backend is out of memory: WebAssembly has 4 GiB, and a tensor of 512 MiB did not fit. ${advice}`,
+      'The wasm backend is out of memory: WebAssembly has 4 GiB, and a tensor of 512 MiB did ' +
+        `not fit. ${advice}`,
     );
     // 6 GiB is 2 GiB modulo 4 GiB, which would fit.
     expect(huge).to.equal(
-      `The wasm backend is out of memory: WebAssembly has 4 GiB, and a tensor of 6144 MiB did not fit. ${advice}`,
+      'The wasm backend is out of memory: WebAssembly has 4 GiB, and a tensor of 6144 MiB did ' +
+        `not fit. ${advice}`,
     );
     expect(sum).to.equal(1000);
   });
@@ -108,30 +111,36 @@ describe('wasm memory', () => {
           give(await messageOf(() => ${operation}.dataSync()));
         `);
         expect(message).to.equal(
-          `The wasm backend is out of memory: WebAssembly has 4 GiB, and what ${kernel} needed for itself did not fit. ${advice}`,
+          `The wasm backend is out of memory: WebAssembly has 4 GiB, and what ${kernel} ` +
+            `needed for itself did not fit. ${advice}`,
         );
       });
     }
   }
 
-  it('blames a kernel for what is printed while it runs, and for nothing that a video encoder prints before', () => {
-    const warnings = { count: 0 };
-    const print = () => {
-      warnings.count++;
-    };
-    const wasm: WasmModule = {
-      HEAPU8: new Uint8Array(8),
-      _malloc: () => 8,
-      _free: () => {},
-      cwrap: (name) => (name === 'Refused' ? print : () => {}),
-    };
-    guardMemory(wasm, warnings);
-    const [add, refused] = ['Add', 'Refused'].map((name) => wasm.cwrap(name));
-    print();
-    add();
-    expect(refused).to.throw(
-      'The wasm backend could not compute Refused, for the reason that it has printed. Try another backend.',
-    );
-    add();
-  });
+  it(
+    'blames a kernel for what is printed while it runs, and for nothing that a video encoder ' +
+      'prints before',
+    () => {
+      const warnings = { count: 0 };
+      const print = () => {
+        warnings.count++;
+      };
+      const wasm: WasmModule = {
+        HEAPU8: new Uint8Array(8),
+        _malloc: () => 8,
+        _free: () => {},
+        cwrap: (name) => (name === 'Refused' ? print : () => {}),
+      };
+      guardMemory(wasm, warnings);
+      const [add, refused] = ['Add', 'Refused'].map((name) => wasm.cwrap(name));
+      print();
+      add();
+      expect(refused).to.throw(
+        'The wasm backend could not compute Refused, for the reason that it has printed. Try ' +
+          'another backend.',
+      );
+      add();
+    },
+  );
 });

@@ -11,7 +11,8 @@ const driver = existsSync(swiftShader) ? swiftShader : '/nonexistent.json';
 /** Runs `code` on webgpu and expects its result, or, without a driver, that the backend says so. */
 async function expectOnWebgpu(code: string, check: (result: never) => void): Promise<void> {
   const result = await inFreshProcess<unknown>(
-    `const absence = await messageOf(() => useBackend('webgpu')); if (absence === 'nothing was thrown') { ${code} } else give(absence);`,
+    `const absence = await messageOf(() => useBackend('webgpu')); if (absence === 'nothing ` +
+      `was thrown') { ${code} } else give(absence);`,
     { VK_ICD_FILENAMES: driver },
   );
   if (driver === swiftShader) check(result as never);
@@ -29,7 +30,8 @@ describe('webgpu', () => {
       `give(await messageOf(() => tf.add(tf.ones([1, 18000, 1]), tf.ones([1, 1, 18000]))));`,
       (message) => {
         expect(message).to.equal(
-          `The webgpu device takes tensors of at most 1024 MiB but one of 1236 MiB is needed. ${wayOut}`,
+          'The webgpu device takes tensors of at most 1024 MiB but one of 1236 MiB is needed. ' +
+            `${wayOut}`,
         );
       },
     ));
@@ -58,7 +60,8 @@ describe('webgpu', () => {
       `,
       (result) => {
         expect(result).to.deep.equal([
-          'The webgpu backend cannot read a tensor synchronously. Use `await tensor.data()` instead of `dataSync()`.',
+          'The webgpu backend cannot read a tensor synchronously. Use `await tensor.data()` ' +
+            'instead of `dataSync()`.',
           2,
         ]);
       },

@@ -612,26 +612,30 @@ describe('downloadModel', () => {
       return folder;
     }
 
-    it('compares copies with the hashes of the hub before their first use, and once, and fetches only what is corrupt', async () => {
-      const folder = await withoutLinks();
-      const seen: { stage: string; step: number; steps: number }[] = [];
-      expect(await download({ onProgress: (progress) => seen.push(progress) })).to.equal(folder);
-      expect(hub.largeRequests()).to.deep.equal([]);
-      const total = needed('.fp16').filter((path) => path.endsWith('.safetensors'));
-      const bytes = total.reduce((sum, path) => sum + hub.files[path].length, 0);
-      expect(seen.at(-1)).to.deep.equal({ stage: 'comparing', step: bytes, steps: bytes });
-      seen.length = 0;
-      await download({ onProgress: (progress) => seen.push(progress) });
-      expect(seen).to.deep.equal([]);
+    it(
+      'compares copies with the hashes of the hub before their first use, and once, and fetches ' +
+        'only what is corrupt',
+      async () => {
+        const folder = await withoutLinks();
+        const seen: { stage: string; step: number; steps: number }[] = [];
+        expect(await download({ onProgress: (progress) => seen.push(progress) })).to.equal(folder);
+        expect(hub.largeRequests()).to.deep.equal([]);
+        const total = needed('.fp16').filter((path) => path.endsWith('.safetensors'));
+        const bytes = total.reduce((sum, path) => sum + hub.files[path].length, 0);
+        expect(seen.at(-1)).to.deep.equal({ stage: 'comparing', step: bytes, steps: bytes });
+        seen.length = 0;
+        await download({ onProgress: (progress) => seen.push(progress) });
+        expect(seen).to.deep.equal([]);
 
-      const wrong = Buffer.from(hub.files[LARGE]);
-      wrong[500_000] ^= 1;
-      await writeFile(join(folder, LARGE), wrong);
-      await download();
-      expect(warnings.join()).to.include(`${LARGE} is corrupt`).and.include(join(folder, LARGE));
-      expect((await readFile(join(folder, LARGE))).equals(hub.files[LARGE])).to.equal(true);
-      expect(hub.largeRequests().map(({ path }) => path)).to.deep.equal([LARGE]);
-    });
+        const wrong = Buffer.from(hub.files[LARGE]);
+        wrong[500_000] ^= 1;
+        await writeFile(join(folder, LARGE), wrong);
+        await download();
+        expect(warnings.join()).to.include(`${LARGE} is corrupt`).and.include(join(folder, LARGE));
+        expect((await readFile(join(folder, LARGE))).equals(hub.files[LARGE])).to.equal(true);
+        expect(hub.largeRequests().map(({ path }) => path)).to.deep.equal([LARGE]);
+      },
+    );
 
     it('compares copies again with `verify`, and does not fetch those that are sound', async () => {
       await withoutLinks();

@@ -65,24 +65,29 @@ const bitsOf = (values: Float32Array) => Array.from(new Uint32Array(values.slice
 
 describe('weightReader', () => {
   for (const dtype of ['F16', 'BF16', 'F32', 'F64'] as const) {
-    it(`returns ${dtype} tensors in the axis order of layers, equal to the bit to those converted in JS, and leaves nothing else`, async () => {
-      const file = await source(dtype);
-      const before = { tensors: tf.memory().numTensors, native: nativeHandleCount() };
-      const read = weightReader(file);
-      const taken = await Promise.all(shapes.map(([layout], i) => read(`${i}`, layout)));
-      for (const [i, [layout, shape]] of shapes.entries()) {
-        const tensor = taken[i]();
-        const expected = valuesFromCheckpoint(layout, shape, await file.read(`${i}`));
-        expect(tensor.dtype).to.equal('float32');
-        expect(bitsOf((await tensor.data()) as Float32Array), `${layout} [${shape}]`).to.deep.equal(
-          bitsOf(expected),
+    it(
+      `returns ${dtype} tensors in the axis order of layers, equal to the bit to those ` +
+        'converted in JS, and leaves nothing else',
+      async () => {
+        const file = await source(dtype);
+        const before = { tensors: tf.memory().numTensors, native: nativeHandleCount() };
+        const read = weightReader(file);
+        const taken = await Promise.all(shapes.map(([layout], i) => read(`${i}`, layout)));
+        for (const [i, [layout, shape]] of shapes.entries()) {
+          const tensor = taken[i]();
+          const expected = valuesFromCheckpoint(layout, shape, await file.read(`${i}`));
+          expect(tensor.dtype).to.equal('float32');
+          expect(
+            bitsOf((await tensor.data()) as Float32Array),
+            `${layout} [${shape}]`,
+          ).to.deep.equal(bitsOf(expected));
+          tensor.dispose();
+        }
+        expect({ tensors: tf.memory().numTensors, native: nativeHandleCount() }).to.deep.equal(
+          before,
         );
-        tensor.dispose();
-      }
-      expect({ tensors: tf.memory().numTensors, native: nativeHandleCount() }).to.deep.equal(
-        before,
-      );
-    });
+      },
+    );
   }
 
   for (const [dtype, weightDtype] of [
@@ -91,59 +96,67 @@ describe('weightReader', () => {
     ['F16', 'float32'],
     ['F32', 'float32'],
   ] as const) {
-    it(`keeps ${dtype} tensors that are not transposed apart from the memory for the next (${weightDtype})`, async () => {
-      const width = widths[dtype]!;
-      const shape = [300, 300];
-      const entries = ['0', '1', '2'].map(
-        (name) => [name, { dtype, shape, bytes: 90000 * width }] as const,
-      );
-      const data = Buffer.alloc(3 * 90000 * width);
-      for (let i = 0; i < 3; i++)
-        data.fill([0x11, 0x22, 0x33][i], i * 90000 * width, (i + 1) * 90000 * width);
-      const file = await readSafetensors(
-        memoryBytes(
-          Buffer.concat([buildHeader(entries.map(([name, info]) => [name, info])), data]),
-        ),
-      );
-      const read = weightReader(file, weightDtype);
-      const tensors: tf.Tensor[] = [];
-      for (const [name] of entries) tensors.push((await read(name, 'same'))());
-      for (const [i, tensor] of tensors.entries()) {
-        const value = widened(tensor);
-        expect((await value.data())[77]).to.equal((await file.read(`${i}`))[0]);
-        tf.dispose([tensor, value]);
-      }
-    });
+    it(
+      `keeps ${dtype} tensors that are not transposed apart from the memory for the next ` +
+        `(${weightDtype})`,
+      async () => {
+        const width = widths[dtype]!;
+        const shape = [300, 300];
+        const entries = ['0', '1', '2'].map(
+          (name) => [name, { dtype, shape, bytes: 90000 * width }] as const,
+        );
+        const data = Buffer.alloc(3 * 90000 * width);
+        for (let i = 0; i < 3; i++)
+          data.fill([0x11, 0x22, 0x33][i], i * 90000 * width, (i + 1) * 90000 * width);
+        const file = await readSafetensors(
+          memoryBytes(
+            Buffer.concat([buildHeader(entries.map(([name, info]) => [name, info])), data]),
+          ),
+        );
+        const read = weightReader(file, weightDtype);
+        const tensors: tf.Tensor[] = [];
+        for (const [name] of entries) tensors.push((await read(name, 'same'))());
+        for (const [i, tensor] of tensors.entries()) {
+          const value = widened(tensor);
+          expect((await value.data())[77]).to.equal((await file.read(`${i}`))[0]);
+          tf.dispose([tensor, value]);
+        }
+      },
+    );
   }
 
-  it('lets libtensorflow convert the bytes of large tensors, and takes values where there are few or a source has nothing else', async () => {
-    const file = await source('F16');
-    const calls: string[] = [];
-    const spied: WeightSource = {
-      ...file,
-      read: (name) => {
-        calls.push('read');
-        return file.read(name);
-      },
-      readBytes: (name, target) => {
-        calls.push('readBytes');
-        return file.readBytes!(name, target);
-      },
-    };
-    const values = async (from: WeightSource, name = LARGE) => {
-      const tensor = (await weightReader(from)(name, 'conv2d'))();
-      const result = await tensor.data();
-      tensor.dispose();
-      return result;
-    };
-    expect(await values(spied)).to.deep.equal(await values({ ...spied, readBytes: undefined }));
-    await values(spied, '4');
-    expect(calls).to.deep.equal([
-      testBackend === 'tensorflow' ? 'readBytes' : 'read',
-      'read',
-      'read',
-    ]);
-  });
+  it(
+    'lets libtensorflow convert the bytes of large tensors, and takes values where there are ' +
+      'few or a source has nothing else',
+    async () => {
+      const file = await source('F16');
+      const calls: string[] = [];
+      const spied: WeightSource = {
+        ...file,
+        read: (name) => {
+          calls.push('read');
+          return file.read(name);
+        },
+        readBytes: (name, target) => {
+          calls.push('readBytes');
+          return file.readBytes!(name, target);
+        },
+      };
+      const values = async (from: WeightSource, name = LARGE) => {
+        const tensor = (await weightReader(from)(name, 'conv2d'))();
+        const result = await tensor.data();
+        tensor.dispose();
+        return result;
+      };
+      expect(await values(spied)).to.deep.equal(await values({ ...spied, readBytes: undefined }));
+      await values(spied, '4');
+      expect(calls).to.deep.equal([
+        testBackend === 'tensorflow' ? 'readBytes' : 'read',
+        'read',
+        'read',
+      ]);
+    },
+  );
 
   it('names the tensor that cannot be read', async () => {
     const reader = memoryBytes(

@@ -93,57 +93,65 @@ const inMemory = (block: Model) =>
 
 describe('WeightStream', () => {
   for (const weightDtype of ['auto', 'float32'] as const) {
-    it(`brings each block's weights in for its turn alone, again and again, and reads the next ahead (${weightDtype})`, async () => {
-      const { source, asked } = await checkpoint();
-      const whole = model();
-      await loadWeights(whole, source, { weightDtype: 'float32' });
-      const streamed = model();
-      const before = held();
-      asked.length = 0;
-      const stream = new WeightStream(streamed, source, [order], weightDtype);
-      expect(asked).to.deep.equal([]);
-      // The last order is another than was announced.
-      for (const [round, paths] of [order, order, [...order].reverse()].entries()) {
-        for (const [i, path] of paths.entries()) {
-          asked.length = 0;
-          await stream.load(path);
-          if (round < 2)
-            expect(blocksOf(asked)).to.deep.equal(
-              round === 0 && i === 0 ? order.slice(0, 2) : [order[(i + 1) % 3]],
-            );
-          const index = order.indexOf(path);
-          const x = tf.randomNormal([4, streamed.layers[index].args.inFeatures]);
-          const [ours, expected] = [streamed, whole].map((block) => block.layers[index].call(x));
-          expect(await ours.data()).to.deep.equal(await expected.data());
-          tf.dispose([x, ours, expected]);
-          expect(inMemory(streamed)).to.deep.equal(order.map((other) => other === path));
-          stream.release(path);
+    it(
+      `brings each block's weights in for its turn alone, again and again, and reads the next ` +
+        `ahead (${weightDtype})`,
+      async () => {
+        const { source, asked } = await checkpoint();
+        const whole = model();
+        await loadWeights(whole, source, { weightDtype: 'float32' });
+        const streamed = model();
+        const before = held();
+        asked.length = 0;
+        const stream = new WeightStream(streamed, source, [order], weightDtype);
+        expect(asked).to.deep.equal([]);
+        // The last order is another than was announced.
+        for (const [round, paths] of [order, order, [...order].reverse()].entries()) {
+          for (const [i, path] of paths.entries()) {
+            asked.length = 0;
+            await stream.load(path);
+            if (round < 2)
+              expect(blocksOf(asked)).to.deep.equal(
+                round === 0 && i === 0 ? order.slice(0, 2) : [order[(i + 1) % 3]],
+              );
+            const index = order.indexOf(path);
+            const x = tf.randomNormal([4, streamed.layers[index].args.inFeatures]);
+            const [ours, expected] = [streamed, whole].map((block) => block.layers[index].call(x));
+            expect(await ours.data()).to.deep.equal(await expected.data());
+            tf.dispose([x, ours, expected]);
+            expect(inMemory(streamed)).to.deep.equal(order.map((other) => other === path));
+            stream.release(path);
+          }
         }
-      }
-      await stream.close();
-      expect(held()).to.deep.equal(before);
-      for (const block of [streamed, whole]) block.dispose();
-    });
+        await stream.close();
+        expect(held()).to.deep.equal(before);
+        for (const block of [streamed, whole]) block.dispose();
+      },
+    );
   }
 
-  it('ends with the name of a tensor that cannot be read, when its block comes, and leaves nothing', async () => {
-    const { source } = await checkpoint('layers.1.weight');
-    const streamed = model();
-    const before = held();
-    const stream = new WeightStream(streamed, source, [order]);
-    await stream.load('layers.0');
-    stream.release('layers.0');
-    for (const _ of [1, 2]) {
-      const error: Error = await stream.load('layers.1').catch((thrown) => thrown);
-      expect(error).to.be.instanceOf(CheckpointError);
-      expect(error.message).to.equal('The tensor "layers.1.weight" is not to be had.');
-    }
-    await stream.load('layers.2');
-    stream.release('layers.2');
-    await stream.close();
-    expect(held()).to.deep.equal(before);
-    streamed.dispose();
-  });
+  it(
+    'ends with the name of a tensor that cannot be read, when its block comes, and leaves ' +
+      'nothing',
+    async () => {
+      const { source } = await checkpoint('layers.1.weight');
+      const streamed = model();
+      const before = held();
+      const stream = new WeightStream(streamed, source, [order]);
+      await stream.load('layers.0');
+      stream.release('layers.0');
+      for (const _ of [1, 2]) {
+        const error: Error = await stream.load('layers.1').catch((thrown) => thrown);
+        expect(error).to.be.instanceOf(CheckpointError);
+        expect(error.message).to.equal('The tensor "layers.1.weight" is not to be had.');
+      }
+      await stream.load('layers.2');
+      stream.release('layers.2');
+      await stream.close();
+      expect(held()).to.deep.equal(before);
+      streamed.dispose();
+    },
+  );
 
   it('stops with the reason of a signal, and can go on', async () => {
     const { source } = await checkpoint();

@@ -19,13 +19,17 @@ describe('Profile', () => {
     return profile;
   }
 
-  it('adds up the time of each block since it was made, and takes the layers of the image encoder together', () => {
-    expect(measured().lines()).to.deep.equal([
-      { block: 'image_encoder.vision_model.encoder.layers', calls: 2, seconds: 3, share: 0.3 },
-      { block: 'unet.conv_in', calls: 2, seconds: 3, share: 0.3 },
-      { block: 'unet.mid_block.resnets.0', calls: 1, seconds: 4, share: 0.4 },
-    ]);
-  });
+  it(
+    'adds up the time of each block since it was made, and takes the layers of the image ' +
+      'encoder together',
+    () => {
+      expect(measured().lines()).to.deep.equal([
+        { block: 'image_encoder.vision_model.encoder.layers', calls: 2, seconds: 3, share: 0.3 },
+        { block: 'unet.conv_in', calls: 2, seconds: 3, share: 0.3 },
+        { block: 'unet.mid_block.resnets.0', calls: 1, seconds: 4, share: 0.4 },
+      ]);
+    },
+  );
 
   it('is printed as a table, with a warning on webgpu', () => {
     const text = formatProfile(measured().lines(), 'tensorflow');

@@ -146,26 +146,30 @@ describe('svd verify', () => {
     };
   }
 
-  it('finds every stage and block within tolerance, in the order of the computation, and leaves no tensor', async () => {
-    const path = await reference('good');
-    for (const stageInputs of ['own', 'reference'] as const) {
-      const before = tf.memory().numTensors;
-      const { within, stages, firstBroken } = await verify(path, { stageInputs });
-      expect(tf.memory().numTensors - before, 'tensors left').to.equal(0);
-      expect([within, firstBroken]).to.deep.equal([true, undefined]);
-      const names = stages!.map(({ stage }) => stage);
-      expect([...names].sort()).to.deep.equal(
-        Object.keys(tensors)
-          .filter((name) => !name.startsWith('input.'))
-          .sort(),
-      );
-      expect(names.indexOf('block.unet.conv_in')).to.be.greaterThan(
-        names.indexOf('initial_latents'),
-      );
-      expect(names.indexOf('block.unet.conv_out')).to.equal(names.indexOf('latents_step_0') - 1);
-      expect(stages!.at(-1)!.stage).to.equal('frames');
-    }
-  });
+  it(
+    'finds every stage and block within tolerance, in the order of the computation, and leaves ' +
+      'no tensor',
+    async () => {
+      const path = await reference('good');
+      for (const stageInputs of ['own', 'reference'] as const) {
+        const before = tf.memory().numTensors;
+        const { within, stages, firstBroken } = await verify(path, { stageInputs });
+        expect(tf.memory().numTensors - before, 'tensors left').to.equal(0);
+        expect([within, firstBroken]).to.deep.equal([true, undefined]);
+        const names = stages!.map(({ stage }) => stage);
+        expect([...names].sort()).to.deep.equal(
+          Object.keys(tensors)
+            .filter((name) => !name.startsWith('input.'))
+            .sort(),
+        );
+        expect(names.indexOf('block.unet.conv_in')).to.be.greaterThan(
+          names.indexOf('initial_latents'),
+        );
+        expect(names.indexOf('block.unet.conv_out')).to.equal(names.indexOf('latents_step_0') - 1);
+        expect(stages!.at(-1)!.stage).to.equal('frames');
+      }
+    },
+  );
 
   it("sees the VAE's blocks, also those that it runs in parts", async () => {
     const paths = [
@@ -187,19 +191,23 @@ describe('svd verify', () => {
     }
   });
 
-  it('marks the first stage that breaks; fed with the reference, only those that are off themselves', async () => {
-    const path = await reference('moved', {
-      ...moved('image_latents'),
-      ...moved('block.unet.mid_block.attentions.0'),
-    });
-    const own = await verify(path);
-    expect(own.firstBroken).to.equal('image_latents');
-    expect(own.broken).to.deep.equal(['image_latents', 'block.unet.mid_block.attentions.0']);
-    // What is off in the reference is off in what the next stages are fed with.
-    const fed = await verify(path, { stageInputs: 'reference' });
-    expect(fed.firstBroken).to.equal('image_latents');
-    expect(fed.broken).to.include('block.unet.conv_in').and.not.include('frames');
-  });
+  it(
+    'marks the first stage that breaks; fed with the reference, only those that are off ' +
+      'themselves',
+    async () => {
+      const path = await reference('moved', {
+        ...moved('image_latents'),
+        ...moved('block.unet.mid_block.attentions.0'),
+      });
+      const own = await verify(path);
+      expect(own.firstBroken).to.equal('image_latents');
+      expect(own.broken).to.deep.equal(['image_latents', 'block.unet.mid_block.attentions.0']);
+      // What is off in the reference is off in what the next stages are fed with.
+      const fed = await verify(path, { stageInputs: 'reference' });
+      expect(fed.firstBroken).to.equal('image_latents');
+      expect(fed.broken).to.include('block.unet.conv_in').and.not.include('frames');
+    },
+  );
 
   it('exits with 1 above tolerance and 0 within it, as a table and as one line of JSON', async () => {
     const broken = await reference('broken', moved('latents_step_1'));
@@ -244,7 +252,8 @@ describe('svd verify', () => {
       { checkpoint: JSON.stringify({ id: 'svd-xt', variant: null, files }) },
     );
     expect(await failure(other)).to.equal(
-      'The reference was made from another checkpoint, svd-xt: unet/diffusion_pytorch_model.safetensors differs. Make one from this checkpoint.',
+      'The reference was made from another checkpoint, svd-xt: ' +
+        'unet/diffusion_pytorch_model.safetensors differs. Make one from this checkpoint.',
     );
     const longer = JSON.stringify({ ...JSON.parse(metadata.args!), num_frames: 5 });
     expect(await failure(await reference('longer', {}, { args: longer }))).to.match(
@@ -252,13 +261,15 @@ describe('svd verify', () => {
     );
     const none = await reference('none', {}, { args: 'null' });
     expect(await failure(none)).to.equal(
-      `${none} is not a reference. This script writes one: node_modules/stable-video-diffusion-tfjs/dist/src/verification/dump_reference.py`,
+      `${none} is not a reference. This script writes one: ` +
+        'node_modules/stable-video-diffusion-tfjs/dist/src/verification/dump_reference.py',
     );
     expect(await failure(folder.path('missing.safetensors'))).to.contain('missing.safetensors');
     const usage = await svd('verify', '--model', model);
     expect([usage.code, usage.stderr]).to.deep.equal([
       2,
-      'svd: --reference FILE is required: the file that dump_reference.py wrote. See svd verify --help.\n',
+      'svd: --reference FILE is required: the file that dump_reference.py wrote. See svd ' +
+        'verify --help.\n',
     ]);
   });
 });

@@ -127,37 +127,41 @@ describe('on a graphics card', () => {
     for (const weightDtype of dtype === 'float32'
       ? (['auto'] as const)
       : (['auto', 'float32'] as const)) {
-      it(`every operation of streaming ${dtype} weights, held as ${weightDtype}, has a kernel, and none reads back`, async () => {
-        const folder = await mkdtemp(join(tmpdir(), 'svd-test-'));
-        const restore = asOnCard();
-        try {
-          const shipped = await StableVideoDiffusionPipeline.fromPretrained(tiny, {
-            backend: 'tensorflow',
-          });
-          await shipped.savePretrained(folder, { dtype });
-          shipped.dispose();
-          const load = { backend: 'tensorflow', offload: 'sequential', weightDtype } as const;
-          const pipe = await StableVideoDiffusionPipeline.fromPretrained(folder, load);
-          const options = { height: 32, width: 32, numFrames: 2, numInferenceSteps: 1 };
-          const { ops, reads } = await issuedOps(() =>
-            pipe.generate(inputPicture('picture', 20, 12), options),
-          );
-          // Moved before they are widened, which is less to move.
-          expect(ops).to.deep.include.members([
-            { name: 'Bitcast', types: { T: 'uint8', type: native[dtype] } },
-            { name: 'Transpose', types: { T: native[dtype], Tperm: 'int32' } },
-          ]);
-          expect(
-            ops.filter(({ name }) => name === 'Cast').map(({ types }) => types.SrcT),
-          ).to.include(native[dtype]);
-          expectKernels(ops, Object.keys(known));
-          expect(reads, 'whether latents are finite, and the frames').to.equal(2);
-          pipe.dispose();
-        } finally {
-          restore();
-          await rm(folder, { recursive: true });
-        }
-      });
+      it(
+        `every operation of streaming ${dtype} weights, held as ${weightDtype}, has a kernel, ` +
+          'and none reads back',
+        async () => {
+          const folder = await mkdtemp(join(tmpdir(), 'svd-test-'));
+          const restore = asOnCard();
+          try {
+            const shipped = await StableVideoDiffusionPipeline.fromPretrained(tiny, {
+              backend: 'tensorflow',
+            });
+            await shipped.savePretrained(folder, { dtype });
+            shipped.dispose();
+            const load = { backend: 'tensorflow', offload: 'sequential', weightDtype } as const;
+            const pipe = await StableVideoDiffusionPipeline.fromPretrained(folder, load);
+            const options = { height: 32, width: 32, numFrames: 2, numInferenceSteps: 1 };
+            const { ops, reads } = await issuedOps(() =>
+              pipe.generate(inputPicture('picture', 20, 12), options),
+            );
+            // Moved before they are widened, which is less to move.
+            expect(ops).to.deep.include.members([
+              { name: 'Bitcast', types: { T: 'uint8', type: native[dtype] } },
+              { name: 'Transpose', types: { T: native[dtype], Tperm: 'int32' } },
+            ]);
+            expect(
+              ops.filter(({ name }) => name === 'Cast').map(({ types }) => types.SrcT),
+            ).to.include(native[dtype]);
+            expectKernels(ops, Object.keys(known));
+            expect(reads, 'whether latents are finite, and the frames').to.equal(2);
+            pipe.dispose();
+          } finally {
+            restore();
+            await rm(folder, { recursive: true });
+          }
+        },
+      );
     }
   }
 });
