@@ -6,6 +6,7 @@ import type { Quantization } from '../src/checkpoints/tfjs/manifest.ts';
 
 /** The types to store weights in. `none` keeps them as they are, also in half precision. */
 export const quantizations = ['none', 'float16', 'uint8', 'uint16'] as const;
+/** One of them. */
 export type QuantizeTo = (typeof quantizations)[number];
 
 /** How far quantised values are from the exact ones. */

@@ -8,7 +8,8 @@ import { Downsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
 import { TensorScope } from './tensorScope.ts';
-import { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
+import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
+import { makeTransformers, type TransformersArgs, transformerDefaults } from './transformers.ts';
 
 /** Arguments of `DownBlockSpatioTemporal`. */
 export interface DownBlockSpatioTemporalArgs extends FramesArgs {
@@ -77,7 +78,7 @@ export class DownBlockSpatioTemporal<
       );
   }
 
-  override get config() {
+  override get config(): Record<'numLayers', number> & Record<'addDownsample', boolean> & Args {
     return { numLayers: 1, addDownsample: true, ...this.args };
   }
 
@@ -152,40 +153,3 @@ export class CrossAttnDownBlockSpatioTemporal extends DownBlockSpatioTemporal<Cr
   }
 }
 tf.serialization.registerClass(CrossAttnDownBlockSpatioTemporal);
-
-/** Arguments of the UNet's blocks that have transformers. */
-export interface TransformersArgs {
-  /** Layers of each transformer: one number, or one per transformer. Default 1. */
-  transformerLayersPerBlock?: number | number[];
-  /** Default 1. */
-  numAttentionHeads?: number;
-  /** Default 1280. */
-  crossAttentionDim?: number;
-}
-
-/** The defaults of `TransformersArgs`. */
-export const transformerDefaults = {
-  transformerLayersPerBlock: 1,
-  numAttentionHeads: 1,
-  crossAttentionDim: 1280,
-};
-
-/** The transformers of a UNet block of `numLayers` layers. */
-export function makeTransformers(
-  channels: number,
-  config: Required<TransformersArgs> & { numLayers: number },
-): TransformerSpatioTemporalModel[] {
-  const { numLayers, transformerLayersPerBlock: layers, numAttentionHeads } = config;
-  return Array.from(
-    { length: numLayers },
-    (_, i) =>
-      new TransformerSpatioTemporalModel({
-        name: `attentions.${i}`,
-        numAttentionHeads,
-        attentionHeadDim: Math.floor(channels / numAttentionHeads),
-        inChannels: channels,
-        numLayers: typeof layers === 'number' ? layers : layers[i],
-        crossAttentionDim: config.crossAttentionDim,
-      }),
-  );
-}

@@ -4,15 +4,11 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { CallArgs, FramesArgs, Inputs } from './block.ts';
-import {
-  makeTransformers,
-  type TransformersArgs,
-  transformerDefaults,
-} from './downBlockSpatioTemporal.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
 import { TensorScope } from './tensorScope.ts';
 import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
+import { makeTransformers, type TransformersArgs, transformerDefaults } from './transformers.ts';
 
 /** Arguments of `UNetMidBlockSpatioTemporal`. */
 export interface UNetMidBlockSpatioTemporalArgs extends FramesArgs, TransformersArgs {

@@ -4,16 +4,12 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { CallArgs, FramesArgs, Inputs } from './block.ts';
-import {
-  makeTransformers,
-  type TransformersArgs,
-  transformerDefaults,
-} from './downBlockSpatioTemporal.ts';
 import { Upsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
 import { TensorScope } from './tensorScope.ts';
 import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
+import { makeTransformers, type TransformersArgs, transformerDefaults } from './transformers.ts';
 
 /** Arguments of `UpBlockSpatioTemporal`. */
 export interface UpBlockSpatioTemporalArgs extends FramesArgs {
@@ -90,7 +86,9 @@ export class UpBlockSpatioTemporal<
       this.upsampler = this.child(new Upsample2D({ name: 'upsamplers.0', channels: outChannels }));
   }
 
-  override get config() {
+  override get config(): Record<'numLayers' | 'resnetEps', number> &
+    Record<'addUpsample', boolean> &
+    Args {
     return { numLayers: 1, resnetEps: 1e-6, addUpsample: true, ...this.args };
   }
 

@@ -1,0 +1,39 @@
+/** The transformers of the UNet's blocks, which the down, middle and up blocks share. */
+import { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
+
+/** Arguments of the UNet's blocks that have transformers. */
+export interface TransformersArgs {
+  /** Layers of each transformer: one number, or one per transformer. Default 1. */
+  transformerLayersPerBlock?: number | number[];
+  /** Default 1. */
+  numAttentionHeads?: number;
+  /** Default 1280. */
+  crossAttentionDim?: number;
+}
+
+/** The defaults of `TransformersArgs`. */
+export const transformerDefaults = {
+  transformerLayersPerBlock: 1,
+  numAttentionHeads: 1,
+  crossAttentionDim: 1280,
+};
+
+/** The transformers of a UNet block of `numLayers` layers. */
+export function makeTransformers(
+  channels: number,
+  config: Required<TransformersArgs> & { numLayers: number },
+): TransformerSpatioTemporalModel[] {
+  const { numLayers, transformerLayersPerBlock: layers, numAttentionHeads } = config;
+  return Array.from(
+    { length: numLayers },
+    (_, i) =>
+      new TransformerSpatioTemporalModel({
+        name: `attentions.${i}`,
+        numAttentionHeads,
+        attentionHeadDim: Math.floor(channels / numAttentionHeads),
+        inChannels: channels,
+        numLayers: typeof layers === 'number' ? layers : layers[i],
+        crossAttentionDim: config.crossAttentionDim,
+      }),
+  );
+}
