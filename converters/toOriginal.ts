@@ -60,11 +60,11 @@ function joined(name: string, thirds: TensorToWrite[], pool: BytePool): TensorTo
         'to one type.',
     );
   const data = async () => {
-    const whole = pool.take(3 * tensorBytes(dtype, shape)!);
+    const whole = pool.acquire(3 * tensorBytes(dtype, shape)!);
     for (const [i, third] of thirds.entries()) {
       const part = await encodedTensor(name, third, name);
       whole.set(part, i * part.length);
-      pool.give(part);
+      pool.release(part);
     }
     return whole;
   };

@@ -119,7 +119,7 @@ function storedWeight(
       },
       release() {
         if (to < weight.bytes) return;
-        pool.give(whole!);
+        pool.release(whole!);
         whole = undefined;
       },
     }),

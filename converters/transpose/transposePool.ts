@@ -43,12 +43,12 @@ export class TransposePool extends BytePool {
     const addresses = [this.addresses(from, bytes), this.addresses(to, target)];
     const [rows, columns] = addresses.map(({ byteOffset }) => byteOffset);
     this.run(rows, from.length, columns, to.length);
-    for (const list of addresses) this.lists.give(list);
+    for (const list of addresses) this.lists.release(list);
   }
 
   /** The addresses of elements of `matrix`, in this memory. */
   private addresses(elements: Uint32Array, { byteOffset }: Uint8Array): Uint8Array {
-    const bytes = this.lists.take(elements.byteLength);
+    const bytes = this.lists.acquire(elements.byteLength);
     new Uint32Array(bytes.buffer, bytes.byteOffset, elements.length).set(
       elements.map((element) => byteOffset + 2 * element),
     );

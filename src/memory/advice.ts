@@ -27,7 +27,7 @@ export function refusal(
   );
 }
 
-/** What would fit: the same call with given settings left out, or a smaller video. */
+/** A call that would fit: the same one with given settings left out, or a smaller video. */
 function advice(
   planner: MemoryPlanner,
   request: MemoryRequest,
@@ -67,8 +67,8 @@ function otherOffload(planner: MemoryPlanner, request: MemoryRequest): OffloadMo
 }
 
 /**
- * What needs more memory than there is. Amounts include a part that stays free, because predictions
- * can be too low.
+ * The part of the call that lacks memory. Amounts include a part that stays free, because
+ * predictions can be too low.
  */
 function shortage(request: MemoryRequest, plan: MemoryPlan): string {
   const {

@@ -104,9 +104,9 @@ export function estimateMemory(
   const stages = models.stages(device, size, settings);
   const arena = new Arena(behaviours[device].allocator);
   const load = (name: ModelName, path?: string) =>
-    models.weightsOf(name, path).map(({ bytes }) => arena.take(bytes));
+    models.weightsOf(name, path).map(({ bytes }) => arena.allocate(bytes));
   const free = (addresses: number[]) => {
-    for (const address of addresses) if (address >= 0) arena.give(address);
+    for (const address of addresses) if (address >= 0) arena.free(address);
   };
   const uploads =
     device.startsWith('tensorflow') && offload !== 'sequential'

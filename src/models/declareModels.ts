@@ -22,7 +22,7 @@ export interface NetworkConfigs {
   vae: AutoencoderKLTemporalDecoderConfig;
   /** `image_encoder/config.json`. */
   imageEncoder: CLIPVisionConfig;
-  /** What the UNet and the VAE compute in. Default float32. */
+  /** The type that the UNet and the VAE compute in. Default float32. */
   dtype?: ComputeDtype;
 }
 

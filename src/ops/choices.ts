@@ -1,5 +1,5 @@
 /**
- * What operations can be asked to run as. The names stand apart from the operations, so that the
+ * The names of what operations can run as. They stand apart from the operations, so that the
  * command line can show them without loading TensorFlow.js.
  */
 
@@ -12,8 +12,8 @@ export const formulationSets = ['fastest', 'gpu', 'plain'] as const;
 export type FormulationSet = (typeof formulationSets)[number];
 
 /**
- * What products and convolutions compute in. Everything else, norms and softmax above all, is
- * always float32.
+ * The types that products and convolutions can compute in. Everything else, norms and softmax
+ * above all, is always float32.
  */
 export const computeDtypes = ['float32', 'float16', 'bfloat16'] as const;
 /** The name of one of them. */

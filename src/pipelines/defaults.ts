@@ -6,9 +6,7 @@
 /** The forms that a result can have. */
 export const outputTypes = ['image', 'array', 'tensor', 'latent'] as const;
 
-/**
- * What `generate` takes where an option is not given; `numFrames` and others depend on the model.
- */
+/** The defaults of `generate` that do not depend on the model. */
 export const callDefaults = {
   height: 576,
   width: 1024,

@@ -27,17 +27,17 @@ async function sizesOf(path: string): Promise<{ total: number; largest: number }
  * back.
  */
 async function handedOut(work: () => Promise<unknown>): Promise<{ most: number; left: number }> {
-  const { take, give } = BytePool.prototype;
+  const { acquire: take, release: give } = BytePool.prototype;
   const sizes = new Map<Uint8Array, number>();
   let most = 0;
   const sum = () => [...sizes.values()].reduce((total, size) => total + size, 0);
-  BytePool.prototype.take = function (bytes) {
+  BytePool.prototype.acquire = function (bytes) {
     const taken = take.call(this, bytes);
     sizes.set(taken, bytes);
     most = Math.max(most, sum());
     return taken;
   };
-  BytePool.prototype.give = function (memory) {
+  BytePool.prototype.release = function (memory) {
     sizes.delete(memory);
     give.call(this, memory);
   };

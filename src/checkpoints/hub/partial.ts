@@ -1,7 +1,7 @@
 /**
- * Contents that have not come whole yet. A process writes to a file of its own,
- * `BLOB.PID-RANDOM.incomplete`, and gives it back as `BLOB.incomplete` when it stops. What a killed
- * process has left is taken over by the next one.
+ * Incomplete downloads. A process writes to a file of its own, `BLOB.PID-RANDOM.incomplete`, and
+ * renames it to `BLOB.incomplete` when it stops. The next process takes over the file of a killed
+ * one.
  */
 import { randomBytes } from 'node:crypto';
 import { readdir, rename, rm, stat } from 'node:fs/promises';

@@ -31,7 +31,7 @@ export async function readBytes(
   pool: BytePool,
   reversal?: Reversal,
 ): Promise<Uint8Array> {
-  const bytes = pool.take(source.info(key).bytes);
+  const bytes = pool.acquire(source.info(key).bytes);
   await source.readBytes!(key, bytes);
   if (reversal === undefined) return bytes;
   return pool.reverse(bytes, reversal);
@@ -60,7 +60,7 @@ export function tensorsOf(
         (dtype ?? stored) === stored
           ? readBytes(source, key, pool, reversalForCheckpoint(layout, shape))
           : valuesForCheckpoint(layout, shape, await source.read(key)),
-      release: (bytes) => pool.give(bytes),
+      release: (bytes) => pool.release(bytes),
     };
   };
   return Object.fromEntries(keys.map((key) => [key, tensorOf(key)]));

@@ -5,10 +5,10 @@ import { type Reversal, reverseBytes } from './layout.ts';
 
 /** Lends memory for the bytes of a tensor. */
 export interface TensorMemory {
-  /** So many bytes, of any content. */
-  take(bytes: number): Uint8Array;
-  /** Takes back what `take` has returned, which nobody uses any more. */
-  give(memory: Uint8Array): void;
+  /** Returns memory of so many bytes, of any content. */
+  acquire(bytes: number): Uint8Array;
+  /** Takes back memory that `acquire` returned and nobody uses any more. */
+  release(memory: Uint8Array): void;
 }
 
 /**
@@ -36,7 +36,7 @@ export class BytePool implements TensorMemory {
     this.smallest = smallest;
   }
 
-  take(bytes: number): Uint8Array {
+  acquire(bytes: number): Uint8Array {
     const found = this.free.findIndex((memory) => memory.length >= bytes);
     const memory =
       found < 0 ? this.allocate(Math.max(bytes, this.smallest)) : this.free.splice(found, 1)[0];
@@ -51,7 +51,7 @@ export class BytePool implements TensorMemory {
   }
 
   /** Other memory than what is lent is ignored. */
-  give(part: Uint8Array): void {
+  release(part: Uint8Array): void {
     const memory = this.whole.get(part);
     if (memory === undefined) return;
     this.whole.delete(part);
@@ -60,11 +60,11 @@ export class BytePool implements TensorMemory {
     this.free.splice(0, this.free.length - this.most);
   }
 
-  /** Gives `bytes` back and returns them with their axes reversed. */
+  /** Takes `bytes` back and returns them with their axes reversed. */
   reverse(bytes: Uint8Array, reversal: Reversal): Uint8Array {
-    const result = this.take(bytes.length);
+    const result = this.acquire(bytes.length);
     this.transpose(bytes, reversal, result);
-    this.give(bytes);
+    this.release(bytes);
     return result;
   }
 
@@ -95,7 +95,7 @@ export class UploadArena implements TensorMemory {
     return sizes.reduce((sum, bytes) => sum + rounded(bytes), 0);
   }
 
-  take(bytes: number): Uint8Array {
+  acquire(bytes: number): Uint8Array {
     this.memory ??= uploadBuffer(this.bytes);
     const start = this.used;
     if (start + rounded(bytes) > this.memory.length) return uploadBuffer(bytes);
@@ -103,9 +103,9 @@ export class UploadArena implements TensorMemory {
     return this.memory.subarray(start, start + bytes);
   }
 
-  give(): void {}
+  release(): void {}
 
-  /** Everything taken so far is free again. */
+  /** Makes everything acquired so far free again. */
   reset(): void {
     this.used = 0;
   }

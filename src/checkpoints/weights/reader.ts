@@ -82,12 +82,12 @@ function valuesReader(source: WeightSource): WeightReader {
 function bytesReader(source: WeightSource, keepHalf: boolean, memory: TensorMemory): WeightReader {
   return async (name, layout) => {
     const { dtype, shape, bytes } = source.info(name);
-    const target = memory.take(bytes);
+    const target = memory.acquire(bytes);
     await source.readBytes!(name, target);
     return () => {
       const { shape: from, axes } = transpositionFromCheckpoint(layout, shape);
       const tensor = tensorFromBytes(target, dtype as NativeType, from, axes, keepHalf);
-      memory.give(target);
+      memory.release(target);
       return tensor;
     };
   };

@@ -8,7 +8,7 @@ import type { Option, Options, Values } from './options.ts';
 
 /** The arguments of a subcommand that are not options. `choices` and `files` are for completion. */
 export interface Operands extends Pick<Option, 'choices' | 'files'> {
-  /** What the subcommand takes, as in "svd convert takes ...". */
+  /** Their description, as in "svd convert takes ...". */
   takes: string;
   /** Whether it takes these. Default: it takes any. */
   valid?(operands: string[]): boolean;

@@ -60,7 +60,7 @@ export class Arena {
   }
 
   /** Allocates, and returns the address. */
-  take(bytes: number): number {
+  allocate(bytes: number): number {
     const { granule, wholeBelow = 0 } = this.rules;
     const size = Math.max(1, Math.ceil(bytes / granule)) * granule;
     const index = this.smallestGap(size) ?? this.grow(size);
@@ -78,7 +78,7 @@ export class Arena {
   }
 
   /** Frees what lies at an address. */
-  give(at: number): void {
+  free(at: number): void {
     const size = this.sizes.get(at)!;
     this.sizes.delete(at);
     let index = this.gaps.findIndex((gap) => gap.at > at);
@@ -104,7 +104,7 @@ export class Arena {
   run(trace: Trace, addresses: number[] = [], from = 0, to = trace.length): number[] {
     for (let i = from; i < to; i++) {
       const event = trace[i];
-      if (event >= 0) addresses.push(this.take(event));
+      if (event >= 0) addresses.push(this.allocate(event));
       else this.release(addresses, ~event);
     }
     return addresses;
@@ -112,7 +112,7 @@ export class Arena {
 
   /** Frees one of the allocations of a trace, unless it has been. */
   release(addresses: number[], allocation: number): void {
-    if (addresses[allocation] >= 0) this.give(addresses[allocation]);
+    if (addresses[allocation] >= 0) this.free(addresses[allocation]);
     addresses[allocation] = -1;
   }
 

@@ -49,12 +49,12 @@ class ShapeBackend extends tf.KernelBackend {
     this.simulatedDevice = device;
   }
 
-  private take(bytes: number): number {
+  private allocate(bytes: number): number {
     this.allocations.trace.push(bytes);
     return this.allocationCount++;
   }
 
-  private give(allocation: number): void {
+  private free(allocation: number): void {
     this.allocations.trace.push(~allocation);
   }
 
@@ -70,7 +70,7 @@ class ShapeBackend extends tf.KernelBackend {
     const bytes = tf.util.sizeFromShape(shape) * tf.util.bytesPerElement(dtype);
     this.allocations.largestBytes = Math.max(this.allocations.largestBytes, bytes);
     const dataId = {};
-    this.storages.set(dataId, { allocation: this.take(bytes), users: 1 });
+    this.storages.set(dataId, { allocation: this.allocate(bytes), users: 1 });
     this.references.set(dataId, 1);
     return dataId;
   }
@@ -88,7 +88,7 @@ class ShapeBackend extends tf.KernelBackend {
   private keep({ dataId }: tf.TensorInfo, bytes: number): void {
     const storage = this.storageOf(dataId);
     if (this.kept.has(storage)) return;
-    const copy = this.take(bytes);
+    const copy = this.allocate(bytes);
     this.kept.set(storage, copy);
     if (storage.allocation === undefined) this.allocations.kept.push(copy);
   }
@@ -143,9 +143,9 @@ class ShapeBackend extends tf.KernelBackend {
     if (copy) this.keep(copy.input, copy.bytes);
     const bytes = scratchBytes + scratch(call);
     if (bytes === 0) return allocate();
-    const scratched = this.take(bytes);
+    const scratched = this.allocate(bytes);
     const outputs = allocate();
-    this.give(scratched);
+    this.free(scratched);
     return outputs;
   }
 
@@ -165,9 +165,9 @@ class ShapeBackend extends tf.KernelBackend {
     this.references.delete(dataId);
     this.storages.delete(dataId);
     if (storage?.allocation !== undefined && --storage.users === 0) {
-      this.give(storage.allocation);
+      this.free(storage.allocation);
       const copy = this.kept.get(storage);
-      if (copy !== undefined) this.give(copy);
+      if (copy !== undefined) this.free(copy);
       this.kept.delete(storage);
     }
     return true;

@@ -44,7 +44,7 @@ describe('TransposePool', () => {
       };
       Object.assign(pool, { run: counted });
       const count = reversal.reduce((product, axis) => product * axis, 1);
-      const bytes = numbered(pool.take(width * count));
+      const bytes = numbered(pool.acquire(width * count));
       const expected = new BytePool().reverse(bytes.slice(), reversal);
       const reversed = pool.reverse(bytes, reversal);
       expect([...reversed]).to.deep.equal([...expected]);
@@ -57,11 +57,11 @@ describe('TransposePool', () => {
 
   it('keeps what is in its memory while that grows, and uses again what was given back', () => {
     const pool = new TransposePool();
-    const taken = [1, 100_000, 7, 3_000_000, 64].map((bytes) => numbered(pool.take(bytes)));
+    const taken = [1, 100_000, 7, 3_000_000, 64].map((bytes) => numbered(pool.acquire(bytes)));
     for (const view of taken)
       expect(Buffer.compare(view, numbered(new Uint8Array(view.length)))).to.equal(0);
-    for (const view of taken) pool.give(view);
-    expect(pool.take(3_000_000).byteOffset).to.equal(taken[3].byteOffset);
+    for (const view of taken) pool.release(view);
+    expect(pool.acquire(3_000_000).byteOffset).to.equal(taken[3].byteOffset);
   });
 
   it('reverses other memory in JavaScript', () => {

@@ -6,12 +6,12 @@ const MiB = 2 ** 20;
 describe('Arena', () => {
   it('rounds sizes up and takes the smallest gap that is large enough', () => {
     const arena = new Arena({ granule: 16 });
-    const [large, , small] = [100, 1, 60, 1].map((bytes) => arena.take(bytes));
+    const [large, , small] = [100, 1, 60, 1].map((bytes) => arena.allocate(bytes));
     expect(arena.touchedBytes).to.equal(112 + 16 + 64 + 16);
-    arena.give(large);
-    arena.give(small);
-    expect(arena.take(64)).to.equal(small);
-    expect(arena.take(64)).to.equal(large);
+    arena.free(large);
+    arena.free(small);
+    expect(arena.allocate(64)).to.equal(small);
+    expect(arena.allocate(64)).to.equal(large);
     expect(arena.touchedBytes, 'nothing new').to.equal(208);
   });
 
@@ -23,18 +23,18 @@ describe('Arena', () => {
       [1, 0, 2],
     ]) {
       const arena = new Arena({ granule: 1 });
-      const at = [10, 20, 30, 5].map((bytes) => arena.take(bytes));
-      for (const i of order) arena.give(at[i]);
-      expect(arena.take(60), `${order}`).to.equal(at[0]);
+      const at = [10, 20, 30, 5].map((bytes) => arena.allocate(bytes));
+      for (const i of order) arena.free(at[i]);
+      expect(arena.allocate(60), `${order}`).to.equal(at[0]);
     }
   });
 
   it('cannot use gaps that lie apart, which is what fragmentation costs', () => {
     const arena = new Arena({ granule: 1 });
-    const at = [10, 10, 10, 10].map((bytes) => arena.take(bytes));
-    arena.give(at[0]);
-    arena.give(at[2]);
-    arena.take(20);
+    const at = [10, 10, 10, 10].map((bytes) => arena.allocate(bytes));
+    arena.free(at[0]);
+    arena.free(at[2]);
+    arena.allocate(20);
     expect(arena.touchedBytes).to.equal(60);
   });
 
@@ -42,11 +42,11 @@ describe('Arena', () => {
     const rules = { granule: 1, wholeBelow: 100 };
     const takenAfter = (gap: number, bytes: number) => {
       const arena = new Arena(rules);
-      const at = arena.take(gap);
-      arena.take(1);
-      arena.give(at);
-      arena.take(bytes);
-      return arena.take(gap - bytes) === at + bytes;
+      const at = arena.allocate(gap);
+      arena.allocate(1);
+      arena.free(at);
+      arena.allocate(bytes);
+      return arena.allocate(gap - bytes) === at + bytes;
     };
     expect(takenAfter(100, 60), 'the rest of a gap taken whole').to.equal(false);
     expect(takenAfter(100, 50), 'twice as large').to.equal(true);
@@ -55,11 +55,11 @@ describe('Arena', () => {
 
   it('counts of regions, which double, only what was in use', () => {
     const arena = new Arena({ granule: 1, firstRegion: MiB });
-    arena.take(MiB - 1000);
-    arena.take(2000); // in a region of 2 MiB
+    arena.allocate(MiB - 1000);
+    arena.allocate(2000); // in a region of 2 MiB
     expect(arena.touchedBytes).to.equal(MiB + 1000);
-    arena.take(3 * MiB); // in a region of 4 MiB
-    arena.take(MiB); // fits into the second and the third: the smaller gap is that of the third
+    arena.allocate(3 * MiB); // in a region of 4 MiB
+    arena.allocate(MiB); // fits into the second and the third: the smaller gap is that of the third
     expect(arena.touchedBytes).to.equal(5 * MiB + 1000);
   });
 
@@ -72,7 +72,7 @@ describe('Arena', () => {
     expect(addresses).to.deep.equal([-1, -1, -1, 0]);
     arena.release(addresses, 3);
     arena.release(addresses, 3);
-    expect(arena.take(150), 'all is free').to.equal(0);
+    expect(arena.allocate(150), 'all is free').to.equal(0);
     expect(arena.touchedBytes).to.equal(150);
   });
 });
