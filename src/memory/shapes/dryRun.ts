@@ -49,7 +49,7 @@ class ShapeBackend extends tf.KernelBackend {
     this.simulatedDevice = device;
   }
 
-  private allocate(bytes: number): number {
+  private record(bytes: number): number {
     this.allocations.trace.push(bytes);
     return this.allocationCount++;
   }
@@ -70,7 +70,7 @@ class ShapeBackend extends tf.KernelBackend {
     const bytes = tf.util.sizeFromShape(shape) * tf.util.bytesPerElement(dtype);
     this.allocations.largestBytes = Math.max(this.allocations.largestBytes, bytes);
     const dataId = {};
-    this.storages.set(dataId, { allocation: this.allocate(bytes), users: 1 });
+    this.storages.set(dataId, { allocation: this.record(bytes), users: 1 });
     this.references.set(dataId, 1);
     return dataId;
   }
@@ -88,7 +88,7 @@ class ShapeBackend extends tf.KernelBackend {
   private keep({ dataId }: tf.TensorInfo, bytes: number): void {
     const storage = this.storageOf(dataId);
     if (this.kept.has(storage)) return;
-    const copy = this.allocate(bytes);
+    const copy = this.record(bytes);
     this.kept.set(storage, copy);
     if (storage.allocation === undefined) this.allocations.kept.push(copy);
   }
@@ -143,7 +143,7 @@ class ShapeBackend extends tf.KernelBackend {
     if (copy) this.keep(copy.input, copy.bytes);
     const bytes = scratchBytes + scratch(call);
     if (bytes === 0) return allocate();
-    const scratched = this.allocate(bytes);
+    const scratched = this.record(bytes);
     const outputs = allocate();
     this.free(scratched);
     return outputs;
