@@ -18,8 +18,8 @@ export const verify = subcommand({
     'Exit code 0: all within tolerance. 1: a stage is not, or the comparison failed.',
   ],
   examples: [
-    'python dump_reference.py rocket.jpg --model svd-xt --output reference.safetensors \\\n' +
-      '  --height 320 --width 576 --num-frames 14 --decode-chunk-size 4',
+    'python dump_reference.py rocket.jpg --model svd-xt --height 320 --width 576 \\\n' +
+      '  --num-frames 14 --decode-chunk-size 4 --output reference.safetensors',
     'svd verify --model svd-xt --reference reference.safetensors --backend all',
   ],
   options: verifyOptions,
