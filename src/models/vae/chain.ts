@@ -53,6 +53,5 @@ export function* advance(
   if (!(layer instanceof SpatioTemporalResBlock))
     return scope.replace(x, yield* scope.run(layer, [x], kwargs));
   yield layer.name;
-  const spatial = scope.map(x, (h) => layer.overSpace(h));
-  return scope.map(spatial, (h) => layer.overTime(h, kwargs));
+  return layer.callIn(scope, x, kwargs);
 }
