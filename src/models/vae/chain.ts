@@ -50,8 +50,9 @@ export function* advance(
     const output = yield* prefixed(layer.name, layer.stepsIn(scope, x, kwargs));
     return scope.map(output, (h) => layer.emit(h));
   }
-  if (!(layer instanceof SpatioTemporalResBlock))
-    return scope.replace(x, yield* scope.run(layer, [x], kwargs));
-  yield layer.name;
-  return layer.callIn(scope, x, kwargs);
+  if (layer instanceof SpatioTemporalResBlock) {
+    yield layer.name;
+    return layer.callIn(scope, x, kwargs);
+  }
+  return scope.replace(x, yield* scope.run(layer, [x], kwargs));
 }
