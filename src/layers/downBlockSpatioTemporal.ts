@@ -1,7 +1,4 @@
-/**
- * The UNet's down blocks, mirroring `DownBlockSpatioTemporal` and
- * `CrossAttnDownBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`.
- */
+/** The UNet's down blocks. */
 import * as tf from '@tensorflow/tfjs';
 import type { CallArgs, Inputs } from './block.ts';
 import { Downsample2D } from './sampling2D.ts';

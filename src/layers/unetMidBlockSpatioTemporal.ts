@@ -1,7 +1,4 @@
-/**
- * The UNet's middle, mirroring `UNetMidBlockSpatioTemporal` of diffusers'
- * `models/unets/unet_3d_blocks.py`.
- */
+/** The UNet's middle. */
 import * as tf from '@tensorflow/tfjs';
 import type { CallArgs, Inputs } from './block.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
@@ -87,10 +84,6 @@ export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatio
       h = scope.replace(h, yield* scope.run(this.resnets[i + 1], [h, temb], { numFrames }));
     }
     return scope.release(h);
-  }
-
-  override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape {
-    return inputShapes[0] as tf.Shape;
   }
 }
 tf.serialization.registerClass(UNetMidBlockSpatioTemporal);

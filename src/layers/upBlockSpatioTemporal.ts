@@ -1,7 +1,4 @@
-/**
- * The UNet's up blocks, mirroring `UpBlockSpatioTemporal` and `CrossAttnUpBlockSpatioTemporal` of
- * diffusers' `models/unets/unet_3d_blocks.py`.
- */
+/** The UNet's up blocks. */
 import * as tf from '@tensorflow/tfjs';
 import type { CallArgs, Inputs } from './block.ts';
 import { Upsample2D } from './sampling2D.ts';

@@ -30,7 +30,7 @@ export abstract class Chain<Args extends LayerArgs> extends StepwiseBlock<Args> 
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
     return this.chain.reduce(
-      (shape, layer) => layer.computeOutputShape(shape) as tf.Shape,
+      (shape, layer) => layer.computeOutputShape(shape),
       inputShape as tf.Shape,
     );
   }

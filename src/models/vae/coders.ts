@@ -1,7 +1,4 @@
-/**
- * The two halves of the VAE, mirroring `Encoder` of diffusers' `models/autoencoders/vae.py` and
- * `TemporalDecoder` of `autoencoder_kl_temporal_decoder.py`.
- */
+/** The two halves of the VAE. */
 import * as tf from '@tensorflow/tfjs';
 import {
   type CallArgs,
@@ -70,10 +67,7 @@ abstract class Coder extends StepwiseBlock<CoderArgs> {
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape {
-    const coded = this.blocks.reduce(
-      (shape, block) => block.computeOutputShape(shape) as tf.Shape,
-      inputShape,
-    );
+    const coded = this.blocks.reduce((shape, block) => block.computeOutputShape(shape), inputShape);
     return this.convOut.computeOutputShape(coded);
   }
 }
