@@ -88,7 +88,7 @@ export function exampleOf(name: string): string {
   return ts.displayPartsToString(tag?.text).replace(/^```ts\n|\n```$/g, '');
 }
 
-/** The arguments of a layer, those of every layer left out. */
+/** The arguments of a layer, required ones first, those of every layer left out. */
 function argumentsOf(name: string): ts.Symbol[] {
   const { symbol } = exported.get(name)!;
   const type = checker.getTypeOfSymbolAtLocation(symbol, symbol.valueDeclaration!);
@@ -96,14 +96,19 @@ function argumentsOf(name: string): ts.Symbol[] {
   const properties = checker
     .getTypeOfSymbolAtLocation(args!, symbol.valueDeclaration!)
     .getProperties();
-  return properties.filter((property) =>
-    property.declarations!.every((node) => node.getSourceFile().fileName.startsWith(`${root}src/`)),
-  );
+  return properties
+    .filter((property) =>
+      property.declarations!.every((node) =>
+        node.getSourceFile().fileName.startsWith(`${root}src/`),
+      ),
+    )
+    .sort((a, b) => Number(isOptional(a)) - Number(isOptional(b)));
 }
+
+const isOptional = (property: ts.Symbol) => (property.flags & ts.SymbolFlags.Optional) !== 0;
 
 function rowOf(property: ts.Symbol): string {
   const declaration = property.valueDeclaration as ts.PropertySignature;
-  const optional = declaration.questionToken !== undefined;
   const type = checker.typeToString(
     checker.getNonNullableType(checker.getTypeOfSymbol(property)),
     declaration,
@@ -112,7 +117,7 @@ function rowOf(property: ts.Symbol): string {
   const cells = [
     `\`${property.name}\``,
     `\`${type}\``,
-    optional ? '' : 'required',
+    isOptional(property) ? '' : 'required',
     textOf(property),
   ];
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;

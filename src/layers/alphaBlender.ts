@@ -1,7 +1,4 @@
-/**
- * Blend of a spatial and a temporal branch, mirroring `AlphaBlender` of diffusers'
- * `models/resnet.py`.
- */
+/** The blend of a spatial and a temporal branch. */
 import * as tf from '@tensorflow/tfjs';
 import { Block, type Inputs, type LayerArgs, weightOf } from './block.ts';
 
@@ -100,10 +97,6 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
     return tf.tidy(() =>
       tf.add(spatial, tf.mul(change, tf.sub(1, this.alpha(indicator, spatial.rank)))),
     );
-  }
-
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return inputShape[0] as tf.Shape;
   }
 }
 tf.serialization.registerClass(AlphaBlender);

@@ -1,4 +1,4 @@
-/** Multi-head attention, mirroring `Attention` of diffusers' `models/attention_processor.py`. */
+/** Multi-head attention. */
 import * as tf from '@tensorflow/tfjs';
 import {
   attention,
@@ -8,7 +8,7 @@ import {
   selfAttention,
   temporalAttention,
 } from '../ops/index.ts';
-import { type AnyBlock, Block, firstShape, type Inputs, type LayerArgs } from './block.ts';
+import { type AnyBlock, Block, type Inputs, type LayerArgs } from './block.ts';
 import { checkContexts } from './inputs.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
@@ -157,10 +157,6 @@ export class Attention extends Block<AttentionArgs> {
         temporalAttention(this.projections(x, x), this.config.heads, numFrames, this.scoreBytes),
       ),
     );
-  }
-
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return firstShape(inputShape);
   }
 }
 tf.serialization.registerClass(Attention);

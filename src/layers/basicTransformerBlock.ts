@@ -1,14 +1,10 @@
-/**
- * The transformer blocks over space and over time, mirroring `BasicTransformerBlock` and
- * `TemporalBasicTransformerBlock` of diffusers' `models/attention.py`.
- */
+/** The transformer blocks over space and over time. */
 import * as tf from '@tensorflow/tfjs';
 import { Attention } from './attention.ts';
 import {
   Block,
   type CallArgs,
   type FramesArgs,
-  firstShape,
   framesOf,
   type Inputs,
   type LayerArgs,
@@ -84,10 +80,6 @@ export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> 
       const shift = attn2.attendToOne(context); // [b, 1, C]
       return tf.reshape(tf.add(tf.reshape(x, [b, -1, this.args.dim]), shift), x.shape);
     });
-  }
-
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return firstShape(inputShape);
   }
 }
 
@@ -200,9 +192,7 @@ export class TemporalBasicTransformerBlock extends TransformerBlock {
     return feedForward(this.ff, this.norm3, h);
   }
 
-  /**
-   * As `attendToContext`. One context per pixel needs the pixels in the first axis.
-   */
+  /** As `attendToContext`. One context per pixel needs the pixels in the first axis. */
   private attendOverFrames(
     h: tf.Tensor,
     context: tf.Tensor | undefined,

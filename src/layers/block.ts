@@ -1,7 +1,4 @@
-/**
- * The base class of every layer here. It owns named child layers, so that weights nest and have
- * their checkpoint keys.
- */
+/** The base class of every layer. */
 import * as tf from '@tensorflow/tfjs';
 import { type ComputeDtype, computeDtypes, computeIn } from '../ops/index.ts';
 import { checkInputs, type Inputs } from './inputs.ts';
@@ -35,6 +32,7 @@ export interface CallArgs {
 
 type Initializer = ReturnType<typeof tf.initializers.zeros>;
 type AnyTensors = tf.Tensor | tf.Tensor[] | tf.SymbolicTensor | tf.SymbolicTensor[];
+type ShapeOf<Output> = Output extends tf.Tensor[] ? tf.Shape[] : tf.Shape;
 type Symbolic<Output> = Output extends tf.Tensor[] ? tf.SymbolicTensor[] : tf.SymbolicTensor;
 
 /**
@@ -158,9 +156,7 @@ export abstract class Block<
   /** The computation, on tensors in an array. Runs inside `tf.tidy`. */
   protected abstract forward(inputs: tf.Tensor[], kwargs: CallArgs): Output;
 
-  /**
-   * The tensors that the layer takes, by name, in order, with their axes. `apply` checks them.
-   */
+  /** The tensors that the layer takes, by name, in order, with their axes. `apply` checks them. */
   get inputAxes(): Inputs | undefined {
     return undefined;
   }
@@ -249,6 +245,11 @@ export abstract class Block<
     );
     if (given.size === 0) return own;
     return given.size === 1 ? JSON.parse([...given][0]) : {};
+  }
+
+  /** The shape of the output: that of the first input, if a layer does not say otherwise. */
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): ShapeOf<Output> {
+    return firstShape(inputShape) as ShapeOf<Output>;
   }
 
   override getConfig(): tf.serialization.ConfigDict {

@@ -1,26 +1,26 @@
-/**
- * The UNet's down blocks, mirroring `DownBlockSpatioTemporal` and
- * `CrossAttnDownBlockSpatioTemporal` of diffusers' `models/unets/unet_3d_blocks.py`.
- */
+/** The UNet's down blocks. */
 import * as tf from '@tensorflow/tfjs';
-import type { CallArgs, FramesArgs, Inputs } from './block.ts';
+import type { CallArgs, Inputs } from './block.ts';
 import { Downsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
 import { TensorScope } from './tensorScope.ts';
 import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
-import { makeTransformers, type TransformersArgs, transformerDefaults } from './transformers.ts';
+import {
+  makeTransformers,
+  type TransformersArgs,
+  transformerDefaults,
+  type UNetBlockArgs,
+} from './unetBlocks.ts';
 
 /** Arguments of `DownBlockSpatioTemporal`. */
-export interface DownBlockSpatioTemporalArgs extends FramesArgs {
+export interface DownBlockSpatioTemporalArgs extends UNetBlockArgs {
   /** Channels of the input. */
   inChannels: number;
   /** Channels of every output. */
   outChannels: number;
-  /** Width of the time embedding. */
-  tembChannels: number;
-  /** Default 1. */
-  numLayers?: number;
+  /** Epsilon of the residual blocks. Default 1e-5, with transformers 1e-6. */
+  resnetEps?: number;
   /** Default true. */
   addDownsample?: boolean;
 }
@@ -51,16 +51,14 @@ export class DownBlockSpatioTemporal<
 > extends StepwiseBlock<Args, tf.Tensor[]> {
   static className = 'DownBlockSpatioTemporal';
   private readonly resnets: SpatioTemporalResBlock[];
-  /** Epsilon of the residual blocks: it differs by block type, as in diffusers. */
-  protected static readonly eps: number = 1e-5;
   /** The transformer behind each residual block, where there is one. */
   protected attentions: TransformerSpatioTemporalModel[] = [];
   private readonly downsampler?: Downsample2D;
 
   constructor(args: Args) {
     super(args);
-    const { inChannels, outChannels, tembChannels, numLayers, addDownsample } = this.config;
-    const { eps } = this.constructor as typeof DownBlockSpatioTemporal;
+    const { inChannels, outChannels, tembChannels, numLayers } = this.config;
+    const { resnetEps: eps, addDownsample } = this.config;
     this.resnets = Array.from({ length: numLayers }, (_, i) =>
       this.child(
         new SpatioTemporalResBlock({
@@ -78,8 +76,10 @@ export class DownBlockSpatioTemporal<
       );
   }
 
-  override get config(): Record<'numLayers', number> & Record<'addDownsample', boolean> & Args {
-    return { numLayers: 1, addDownsample: true, ...this.args };
+  override get config(): Record<'numLayers' | 'resnetEps', number> &
+    Record<'addDownsample', boolean> &
+    Args {
+    return { numLayers: 1, resnetEps: 1e-5, addDownsample: true, ...this.args };
   }
 
   override get inputAxes(): Inputs {
@@ -124,8 +124,11 @@ export interface CrossAttnDownBlockSpatioTemporalArgs
  * @example
  * ```ts
  * const block = new CrossAttnDownBlockSpatioTemporal({
- *   ...{ inChannels: 32, outChannels: 64, tembChannels: 128 },
- *   ...{ numAttentionHeads: 4, crossAttentionDim: 1024 },
+ *   inChannels: 32,
+ *   outChannels: 64,
+ *   tembChannels: 128,
+ *   numAttentionHeads: 4,
+ *   crossAttentionDim: 1024,
  * });
  * const inputs = [
  *   tf.randomNormal([2 * 7, 8, 12, 32]),
@@ -137,7 +140,6 @@ export interface CrossAttnDownBlockSpatioTemporalArgs
  */
 export class CrossAttnDownBlockSpatioTemporal extends DownBlockSpatioTemporal<CrossAttnDownBlockSpatioTemporalArgs> {
   static override className = 'CrossAttnDownBlockSpatioTemporal';
-  protected static override readonly eps = 1e-6;
 
   constructor(args: CrossAttnDownBlockSpatioTemporalArgs) {
     super(args);
@@ -145,7 +147,7 @@ export class CrossAttnDownBlockSpatioTemporal extends DownBlockSpatioTemporal<Cr
   }
 
   override get config() {
-    return { ...transformerDefaults, ...super.config };
+    return { ...super.config, ...transformerDefaults, resnetEps: 1e-6, ...this.args };
   }
 
   override get inputAxes(): Inputs {

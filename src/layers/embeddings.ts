@@ -1,7 +1,4 @@
-/**
- * Embeddings of scalars, mirroring `Timesteps` and `TimestepEmbedding` of diffusers'
- * `models/embeddings.py`.
- */
+/** Embeddings of scalars. */
 import * as tf from '@tensorflow/tfjs';
 import { silu, timestepEmbedding } from '../ops/index.ts';
 import { Block, type Inputs, type LayerArgs } from './block.ts';

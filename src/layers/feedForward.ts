@@ -1,7 +1,4 @@
-/**
- * The feed-forward network of transformer blocks, mirroring `FeedForward` of diffusers'
- * `models/attention.py`.
- */
+/** The feed-forward network of transformer blocks. */
 import * as tf from '@tensorflow/tfjs';
 import { gegluFeedForward, gelu, reshapeTo, sequential } from '../ops/index.ts';
 import { Block, type Inputs, type LayerArgs } from './block.ts';

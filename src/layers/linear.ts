@@ -52,9 +52,7 @@ export class Linear extends Block<LinearArgs> {
     return linear(x, weightOf(this.weight), this.bias && weightOf(this.bias));
   }
 
-  /**
-   * This map times `factor`. It multiplies the weights, which are fewer than the results.
-   */
+  /** This map times `factor`. It multiplies the weights, which are fewer than the results. */
   scaled(x: tf.Tensor, factor: number): tf.Tensor {
     return tf.tidy(() => {
       const bias = this.bias && (tf.mul(weightOf(this.bias), factor) as tf.Tensor1D);

@@ -11,6 +11,19 @@ import {
   weightOf,
 } from './block.ts';
 
+/** A normalisation with a factor and a shift per channel. */
+abstract class Normalization<Args extends LayerArgs & { numChannels: number }> extends Block<Args> {
+  /** Factors `[C]`. */
+  protected weight!: tf.LayerVariable;
+  /** Shifts `[C]`. */
+  protected bias!: tf.LayerVariable;
+
+  protected override buildSelf(): void {
+    this.weight = this.parameter('weight', [this.args.numChannels], 'same', tf.initializers.ones());
+    this.bias = this.parameter('bias', [this.args.numChannels], 'same', tf.initializers.zeros());
+  }
+}
+
 /** Arguments of `GroupNormalization`. */
 export interface GroupNormalizationArgs extends FramesArgs {
   /** Channels, divisible by `numGroups`. */
@@ -36,10 +49,8 @@ export interface GroupNormalizationArgs extends FramesArgs {
  * const jointly = norm.apply(frames, { numFrames: 7 }); // [14, 8, 12, 64]
  * ```
  */
-export class GroupNormalization extends Block<GroupNormalizationArgs> {
+export class GroupNormalization extends Normalization<GroupNormalizationArgs> {
   static className = 'GroupNormalization';
-  private weight!: tf.LayerVariable;
-  private bias!: tf.LayerVariable;
 
   constructor(args: GroupNormalizationArgs) {
     super(args);
@@ -56,11 +67,6 @@ export class GroupNormalization extends Block<GroupNormalizationArgs> {
     return { numGroups: 32, eps: 1e-5, ...this.args };
   }
 
-  protected override buildSelf(): void {
-    this.weight = this.parameter('weight', [this.args.numChannels], 'same', tf.initializers.ones());
-    this.bias = this.parameter('bias', [this.args.numChannels], 'same', tf.initializers.zeros());
-  }
-
   override get inputAxes(): Inputs {
     return { x: ['N', '...', this.args.numChannels] };
   }
@@ -73,10 +79,6 @@ export class GroupNormalization extends Block<GroupNormalizationArgs> {
       groupNorm(videos, weightOf(this.weight), weightOf(this.bias), numGroups, eps),
       x.shape,
     );
-  }
-
-  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
-    return inputShape;
   }
 }
 tf.serialization.registerClass(GroupNormalization);
@@ -100,18 +102,11 @@ export interface LayerNormArgs extends LayerArgs {
  * const y = norm.apply(tf.randomNormal([2, 96, 320])); // [2, 96, 320]
  * ```
  */
-export class LayerNorm extends Block<LayerNormArgs> {
+export class LayerNorm extends Normalization<LayerNormArgs> {
   static className = 'LayerNorm';
-  private weight!: tf.LayerVariable;
-  private bias!: tf.LayerVariable;
 
   override get config() {
     return { eps: 1e-5, ...this.args };
-  }
-
-  protected override buildSelf(): void {
-    this.weight = this.parameter('weight', [this.args.numChannels], 'same', tf.initializers.ones());
-    this.bias = this.parameter('bias', [this.args.numChannels], 'same', tf.initializers.zeros());
   }
 
   override get inputAxes(): Inputs {
@@ -120,10 +115,6 @@ export class LayerNorm extends Block<LayerNormArgs> {
 
   protected forward([x]: tf.Tensor[]): tf.Tensor {
     return layerNorm(x, weightOf(this.weight), weightOf(this.bias), this.config.eps);
-  }
-
-  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
-    return inputShape;
   }
 }
 tf.serialization.registerClass(LayerNorm);

@@ -1,7 +1,4 @@
-/**
- * Changes of resolution, mirroring `Downsample2D` and `Upsample2D` of diffusers'
- * `models/downsampling.py` and `models/upsampling.py`.
- */
+/** Changes of resolution. */
 import * as tf from '@tensorflow/tfjs';
 import { type Padding, resizeNearest } from '../ops/index.ts';
 import { Block, type CallArgs, type Inputs, type LayerArgs } from './block.ts';

@@ -1,21 +1,14 @@
-/**
- * A spatial and a temporal residual block, blended, mirroring `SpatioTemporalResBlock` of
- * diffusers' `models/resnet.py`.
- */
+/** A spatial and a temporal residual block, blended. */
 import * as tf from '@tensorflow/tfjs';
 import { AlphaBlender, type AlphaBlenderArgs } from './alphaBlender.ts';
 import { Block, type CallArgs, type FramesArgs, type Inputs } from './block.ts';
+import type { ResidualBlockArgs } from './residualBlock.ts';
 import { ResnetBlock2D } from './resnetBlock2D.ts';
 import { TemporalResnetBlock } from './temporalResnetBlock.ts';
+import type { TensorScope } from './tensorScope.ts';
 
 /** Arguments of `SpatioTemporalResBlock`. */
-export interface SpatioTemporalResBlockArgs extends FramesArgs {
-  /** Channels of the input. */
-  inChannels: number;
-  /** Default: `inChannels`. */
-  outChannels?: number;
-  /** Width of the time embedding; left out: the block takes none. */
-  tembChannels?: number;
+export interface SpatioTemporalResBlockArgs extends ResidualBlockArgs, FramesArgs {
   /** Epsilon of the spatial block. Default 1e-6. */
   eps?: number;
   /** Epsilon of the temporal block. Default: `eps`. */
@@ -82,32 +75,23 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
     return { x: ['B*F', 'H', 'W', inChannels], ...temb, 'imageOnlyIndicator?': ['B', 'F'] };
   }
 
-  protected forward(inputs: tf.Tensor[], kwargs: CallArgs): tf.Tensor {
-    const temb = this.args.tembChannels ? [inputs[1]] : [];
-    const spatial = this.spatialResBlock.call([inputs[0], ...temb]); // [B*F, H, W, O]
-    return this.blend(spatial, temb, kwargs, inputs[1 + temb.length]);
+  protected forward([x, ...rest]: tf.Tensor[], kwargs: CallArgs): tf.Tensor {
+    const temb = rest.splice(0, this.args.tembChannels ? 1 : 0);
+    const spatial = this.spatialResBlock.call([x, ...temb]); // [B*F, H, W, O]
+    return this.blend([spatial, ...temb], kwargs, rest[0]);
   }
 
-  private blend(
-    spatial: tf.Tensor,
-    temb: tf.Tensor[],
-    { numFrames }: CallArgs,
-    indicator?: tf.Tensor,
-  ): tf.Tensor {
+  private blend(inputs: tf.Tensor[], { numFrames }: CallArgs, indicator?: tf.Tensor): tf.Tensor {
     // The temporal branch is `spatial + change`, hence the blend `spatial + (1 - a) * change`: two
     // passes over memory instead of four.
-    const change = this.temporalResBlock.change([spatial, ...temb], { numFrames });
-    return this.timeMixer.addChange(spatial, change, indicator);
+    const change = this.temporalResBlock.change(inputs, { numFrames });
+    return this.timeMixer.addChange(inputs[0], change, indicator);
   }
 
-  /** The first half of the block without a time embedding: x -> `[B*F, H, W, outChannels]`. */
-  overSpace(x: tf.Tensor): tf.Tensor {
-    return this.spatialResBlock.call(x);
-  }
-
-  /** The second half, which takes the result of the first and does not need x. */
-  overTime(spatial: tf.Tensor, kwargs: CallArgs): tf.Tensor {
-    return tf.tidy(() => this.emit(this.blend(spatial, [], kwargs)));
+  /** As `call` on x without a time embedding, within `scope`, which frees x before the second half. */
+  callIn(scope: TensorScope, x: tf.Tensor, kwargs: CallArgs): tf.Tensor {
+    const spatial = scope.map(x, (h) => this.spatialResBlock.call(h));
+    return scope.map(spatial, (h) => this.emit(this.blend([h], kwargs)));
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {

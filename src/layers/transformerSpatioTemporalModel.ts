@@ -1,7 +1,4 @@
-/**
- * A transformer over space and time, mirroring `TransformerSpatioTemporalModel` of diffusers'
- * `models/transformers/transformer_temporal.py`.
- */
+/** A transformer over space and time. */
 import * as tf from '@tensorflow/tfjs';
 import { AlphaBlender } from './alphaBlender.ts';
 import { BasicTransformerBlock, TemporalBasicTransformerBlock } from './basicTransformerBlock.ts';
@@ -151,10 +148,6 @@ export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTempo
       });
     }
     return tf.add(tf.reshape(this.projOut.call(h), x.shape), x);
-  }
-
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return inputShape[0] as tf.Shape;
   }
 }
 tf.serialization.registerClass(TransformerSpatioTemporalModel);

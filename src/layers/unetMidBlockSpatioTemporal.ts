@@ -1,23 +1,25 @@
-/**
- * The UNet's middle, mirroring `UNetMidBlockSpatioTemporal` of diffusers'
- * `models/unets/unet_3d_blocks.py`.
- */
+/** The UNet's middle. */
 import * as tf from '@tensorflow/tfjs';
-import type { CallArgs, FramesArgs, Inputs } from './block.ts';
+import type { CallArgs, Inputs } from './block.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
 import { TensorScope } from './tensorScope.ts';
 import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
-import { makeTransformers, type TransformersArgs, transformerDefaults } from './transformers.ts';
+import {
+  makeTransformers,
+  type TransformersArgs,
+  transformerDefaults,
+  type UNetBlockArgs,
+} from './unetBlocks.ts';
 
 /** Arguments of `UNetMidBlockSpatioTemporal`. */
-export interface UNetMidBlockSpatioTemporalArgs extends FramesArgs, TransformersArgs {
+export interface UNetMidBlockSpatioTemporalArgs extends UNetBlockArgs, TransformersArgs {
   /** Channels of input and output. */
   inChannels: number;
-  /** Width of the time embedding. */
-  tembChannels: number;
   /** Transformers, each between two residual blocks. Default 1. */
   numLayers?: number;
+  /** Epsilon of the residual blocks. Default 1e-5. */
+  resnetEps?: number;
 }
 
 /**
@@ -52,17 +54,17 @@ export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatio
 
   constructor(args: UNetMidBlockSpatioTemporalArgs) {
     super(args);
-    const { inChannels, tembChannels, numLayers } = this.config;
+    const { inChannels, tembChannels, numLayers, resnetEps: eps } = this.config;
     this.attentions = makeTransformers(inChannels, this.config).map((t) => this.child(t));
     this.resnets = Array.from({ length: numLayers + 1 }, (_, i) =>
       this.child(
-        new SpatioTemporalResBlock({ name: `resnets.${i}`, inChannels, tembChannels, eps: 1e-5 }),
+        new SpatioTemporalResBlock({ name: `resnets.${i}`, inChannels, tembChannels, eps }),
       ),
     );
   }
 
   override get config() {
-    return { numLayers: 1, ...transformerDefaults, ...this.args };
+    return { numLayers: 1, resnetEps: 1e-5, ...transformerDefaults, ...this.args };
   }
 
   override get inputAxes(): Inputs {
@@ -82,10 +84,6 @@ export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatio
       h = scope.replace(h, yield* scope.run(this.resnets[i + 1], [h, temb], { numFrames }));
     }
     return scope.release(h);
-  }
-
-  override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape {
-    return inputShapes[0] as tf.Shape;
   }
 }
 tf.serialization.registerClass(UNetMidBlockSpatioTemporal);

@@ -1,28 +1,26 @@
-/**
- * The UNet's up blocks, mirroring `UpBlockSpatioTemporal` and `CrossAttnUpBlockSpatioTemporal` of
- * diffusers' `models/unets/unet_3d_blocks.py`.
- */
+/** The UNet's up blocks. */
 import * as tf from '@tensorflow/tfjs';
-import type { CallArgs, FramesArgs, Inputs } from './block.ts';
+import type { CallArgs, Inputs } from './block.ts';
 import { Upsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
 import { TensorScope } from './tensorScope.ts';
 import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
-import { makeTransformers, type TransformersArgs, transformerDefaults } from './transformers.ts';
+import {
+  makeTransformers,
+  type TransformersArgs,
+  transformerDefaults,
+  type UNetBlockArgs,
+} from './unetBlocks.ts';
 
 /** Arguments of `UpBlockSpatioTemporal`. */
-export interface UpBlockSpatioTemporalArgs extends FramesArgs {
+export interface UpBlockSpatioTemporalArgs extends UNetBlockArgs {
   /** Channels of the last skip connection. */
   inChannels: number;
   /** Channels of the hidden state that comes in. */
   prevOutputChannel: number;
   /** Channels of the output. */
   outChannels: number;
-  /** Width of the time embedding. */
-  tembChannels: number;
-  /** Default 1. */
-  numLayers?: number;
   /** Epsilon of the residual blocks. Default 1e-6. */
   resnetEps?: number;
   /** Default true. */
@@ -154,8 +152,12 @@ export interface CrossAttnUpBlockSpatioTemporalArgs
  * @example
  * ```ts
  * const block = new CrossAttnUpBlockSpatioTemporal({
- *   ...{ inChannels: 32, prevOutputChannel: 64, outChannels: 64, tembChannels: 128 },
- *   ...{ numAttentionHeads: 4, crossAttentionDim: 1024 },
+ *   inChannels: 32,
+ *   prevOutputChannel: 64,
+ *   outChannels: 64,
+ *   tembChannels: 128,
+ *   numAttentionHeads: 4,
+ *   crossAttentionDim: 1024,
  * });
  * const [hidden, temb, skip] = [
  *   tf.randomNormal([2 * 7, 4, 6, 64]),

@@ -163,10 +163,6 @@ class CLIPEncoderLayer extends Block<EncoderLayerArgs> {
       this.fc2.call(activation(this.fc1.call(this.layerNorm2.call(attended)))),
     );
   }
-
-  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
-    return inputShape;
-  }
 }
 tf.serialization.registerClass(CLIPEncoderLayer);
 

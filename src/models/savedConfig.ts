@@ -3,13 +3,12 @@ import type * as tf from '@tensorflow/tfjs';
 import { activations } from '../ops/index.ts';
 
 const names = [
-  ...[
-    'CrossAttnDownBlockSpatioTemporal',
-    'DownBlockSpatioTemporal',
-    'UpBlockSpatioTemporal',
-    'CrossAttnUpBlockSpatioTemporal',
-  ],
-  ...['DownEncoderBlock2D', ...Object.keys(activations)],
+  'CrossAttnDownBlockSpatioTemporal',
+  'DownBlockSpatioTemporal',
+  'UpBlockSpatioTemporal',
+  'CrossAttnUpBlockSpatioTemporal',
+  'DownEncoderBlock2D',
+  ...Object.keys(activations),
 ];
 const plain = (name: string) => name.replaceAll('_', '').toLowerCase();
 const byPlain = new Map(names.map((name) => [plain(name), name]));

@@ -9,7 +9,9 @@ import {
   type Chunking,
   Conv2d,
   CrossAttnDownBlockSpatioTemporal,
+  type CrossAttnDownBlockSpatioTemporalArgs,
   CrossAttnUpBlockSpatioTemporal,
+  type CrossAttnUpBlockSpatioTemporalArgs,
   DownBlockSpatioTemporal,
   framesOf,
   GroupNormalization,
@@ -62,7 +64,7 @@ export interface UNetSpatioTemporalConditionConfig extends LayerArgs {
  * Predicts the velocity of noisy latents.
  *
  * Inputs `[sample [B*F, h, w, inChannels], timestep [B], context [B, L, crossAttentionDim],
- * addedTimeIds [B, 3]]`, kwargs `{ numFrames }` (default: the configuration's, if it says so) ->
+ * addedTimeIds [B, 3]]`, kwargs `{ numFrames }` (default: `numFrames` of the constructor) ->
  * `[B*F, h, w, outChannels]`. `timestep` may hold one value for the whole batch. The batch is
  * ordered by video, frames in a row.
  */
@@ -220,7 +222,7 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
     setChunks(this, this.chunking.size, dim);
   }
 
-  /** Evaluates feed-forwards at once again. */
+  /** Stops chunking: each feed-forward layer runs in one pass again. */
   disableForwardChunking(): void {
     this.chunking = undefined;
     setChunks(this, undefined, 0);
@@ -299,11 +301,9 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
 }
 tf.serialization.registerClass(UNetSpatioTemporalConditionModel);
 
-type BlockArgs<T extends abstract new (args: never) => unknown> = ConstructorParameters<T>[0];
-
 function downBlock(
   type: string,
-  args: BlockArgs<typeof CrossAttnDownBlockSpatioTemporal>,
+  args: CrossAttnDownBlockSpatioTemporalArgs,
 ): DownBlockSpatioTemporal {
   if (type === 'CrossAttnDownBlockSpatioTemporal')
     return new CrossAttnDownBlockSpatioTemporal(args);
@@ -314,10 +314,7 @@ function downBlock(
   );
 }
 
-function upBlock(
-  type: string,
-  args: BlockArgs<typeof CrossAttnUpBlockSpatioTemporal>,
-): UpBlockSpatioTemporal {
+function upBlock(type: string, args: CrossAttnUpBlockSpatioTemporalArgs): UpBlockSpatioTemporal {
   if (type === 'CrossAttnUpBlockSpatioTemporal') return new CrossAttnUpBlockSpatioTemporal(args);
   if (type === 'UpBlockSpatioTemporal') return new UpBlockSpatioTemporal(args);
   throw new Error(

@@ -1,7 +1,4 @@
-/**
- * The blocks of the VAE, mirroring `DownEncoderBlock2D`, `UNetMidBlock2D`,
- * `MidBlockTemporalDecoder` and `UpBlockTemporalDecoder` of diffusers' `models/unets`.
- */
+/** The blocks of the VAE. */
 import * as tf from '@tensorflow/tfjs';
 import {
   Attention,

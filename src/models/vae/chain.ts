@@ -30,7 +30,7 @@ export abstract class Chain<Args extends LayerArgs> extends StepwiseBlock<Args> 
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
     return this.chain.reduce(
-      (shape, layer) => layer.computeOutputShape(shape) as tf.Shape,
+      (shape, layer) => layer.computeOutputShape(shape),
       inputShape as tf.Shape,
     );
   }
@@ -50,9 +50,9 @@ export function* advance(
     const output = yield* prefixed(layer.name, layer.stepsIn(scope, x, kwargs));
     return scope.map(output, (h) => layer.emit(h));
   }
-  if (!(layer instanceof SpatioTemporalResBlock))
-    return scope.replace(x, yield* scope.run(layer, [x], kwargs));
-  yield layer.name;
-  const spatial = scope.map(x, (h) => layer.overSpace(h));
-  return scope.map(spatial, (h) => layer.overTime(h, kwargs));
+  if (layer instanceof SpatioTemporalResBlock) {
+    yield layer.name;
+    return layer.callIn(scope, x, kwargs);
+  }
+  return scope.replace(x, yield* scope.run(layer, [x], kwargs));
 }

@@ -1,7 +1,4 @@
-/**
- * The two halves of the VAE, mirroring `Encoder` of diffusers' `models/autoencoders/vae.py` and
- * `TemporalDecoder` of `autoencoder_kl_temporal_decoder.py`.
- */
+/** The two halves of the VAE. */
 import * as tf from '@tensorflow/tfjs';
 import {
   type CallArgs,
@@ -24,7 +21,7 @@ import {
 } from './blocks.ts';
 import { advance, type Chain } from './chain.ts';
 
-/** Arguments of `Encoder`. */
+/** Arguments of both halves of the VAE. */
 export interface CoderArgs extends LayerArgs {
   /** Channels of the input. */
   inChannels: number;
@@ -38,16 +35,27 @@ export interface CoderArgs extends LayerArgs {
 
 /** The base class of both halves: convolution, blocks, normalisation, SiLU, convolution. */
 abstract class Coder extends StepwiseBlock<CoderArgs> {
-  /** The convolution in front. */
-  protected abstract readonly convIn: Conv2d;
-  /** The blocks between. */
-  protected abstract readonly blocks: Chain<LayerArgs>[];
-  /** The normalisation behind the blocks. */
-  protected abstract readonly convNormOut: GroupNormalization;
-  /** The convolution at the end. */
-  protected abstract readonly convOut: Conv2d;
-  /** The decoder's convolution over time, behind all others. */
-  protected readonly timeConvOut?: TemporalConv;
+  private readonly convIn: Conv2d;
+  private readonly blocks: Chain<LayerArgs>[];
+  private readonly convNormOut: GroupNormalization;
+  private readonly convOut: Conv2d;
+
+  /** `channels` are those of the levels in order of execution. */
+  constructor(args: CoderArgs, channels: number[], outChannels: number) {
+    super(args);
+    const [first, last] = [channels[0], channels[channels.length - 1]];
+    const conv = (name: string, from: number, to: number) =>
+      this.child(new Conv2d({ name, inChannels: from, outChannels: to, padding: 1 }));
+    this.convIn = conv('conv_in', args.inChannels, first);
+    this.blocks = this.makeBlocks(channels).map((block) => this.child(block));
+    this.convNormOut = this.child(
+      new GroupNormalization({ name: 'conv_norm_out', numChannels: last, eps: 1e-6 }),
+    );
+    this.convOut = conv('conv_out', last, outChannels);
+  }
+
+  /** The blocks between `convIn` and `convNormOut`. */
+  protected abstract makeBlocks(channels: number[]): Chain<LayerArgs>[];
 
   *steps([x]: tf.Tensor[], kwargs: CallArgs): Steps<tf.Tensor> {
     using scope = new TensorScope();
@@ -55,21 +63,14 @@ abstract class Coder extends StepwiseBlock<CoderArgs> {
     for (const block of this.blocks) h = yield* advance(scope, block, h, kwargs);
     h = yield* advance(scope, this.convNormOut, h);
     h = scope.map(h, silu);
-    h = yield* advance(scope, this.convOut, h); // [N, H', W', O]
-    if (this.timeConvOut) h = yield* advance(scope, this.timeConvOut, h, kwargs);
-    return scope.release(h);
+    return scope.release(yield* advance(scope, this.convOut, h)); // [N, H', W', O]
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape {
-    const coded = this.blocks.reduce(
-      (shape, block) => block.computeOutputShape(shape) as tf.Shape,
-      inputShape,
-    );
+    const coded = this.blocks.reduce((shape, block) => block.computeOutputShape(shape), inputShape);
     return this.convOut.computeOutputShape(coded);
   }
 }
-
-const last = <T>(list: T[]): T => list[list.length - 1];
 
 /**
  * Pictures to moments: `[N, H, W, inChannels]` -> `[N, h, w, 2 * outChannels]`, h = H / 2^(levels -
@@ -90,46 +91,28 @@ const last = <T>(list: T[]): T => list[list.length - 1];
  */
 export class Encoder extends Coder {
   static className = 'Encoder';
-  protected readonly convIn: Conv2d;
-  protected readonly blocks: Chain<LayerArgs>[];
-  protected readonly convNormOut: GroupNormalization;
-  protected readonly convOut: Conv2d;
-
-  override get inputAxes(): Inputs {
-    return { x: ['N', 'H', 'W', this.args.inChannels] };
-  }
 
   constructor(args: CoderArgs) {
-    super(args);
-    const { inChannels, outChannels, blockOutChannels: channels, layersPerBlock } = args;
-    const deepest = last(channels);
-    this.convIn = this.child(
-      new Conv2d({ name: 'conv_in', inChannels, outChannels: channels[0], padding: 1 }),
-    );
-    const downBlocks = channels.map((width, i) =>
-      this.child(
+    super(args, args.blockOutChannels, 2 * args.outChannels);
+  }
+
+  protected makeBlocks(channels: number[]): Chain<LayerArgs>[] {
+    const downBlocks = channels.map(
+      (outChannels, i) =>
         new DownEncoderBlock2D({
           name: `down_blocks.${i}`,
           inChannels: channels[Math.max(0, i - 1)],
-          outChannels: width,
-          numLayers: layersPerBlock,
+          outChannels,
+          numLayers: this.args.layersPerBlock,
           addDownsample: i < channels.length - 1,
         }),
-      ),
     );
-    const midBlock = this.child(new UNetMidBlock2D({ name: 'mid_block', inChannels: deepest }));
-    this.blocks = [...downBlocks, midBlock];
-    this.convNormOut = this.child(
-      new GroupNormalization({ name: 'conv_norm_out', numChannels: deepest, eps: 1e-6 }),
-    );
-    this.convOut = this.child(
-      new Conv2d({
-        name: 'conv_out',
-        inChannels: deepest,
-        outChannels: 2 * outChannels,
-        padding: 1,
-      }),
-    );
+    const inChannels = channels[channels.length - 1];
+    return [...downBlocks, new UNetMidBlock2D({ name: 'mid_block', inChannels })];
+  }
+
+  override get inputAxes(): Inputs {
+    return { x: ['N', 'H', 'W', this.args.inChannels] };
   }
 }
 tf.serialization.registerClass(Encoder);
@@ -156,52 +139,48 @@ export interface TemporalDecoderArgs extends CoderArgs, FramesArgs {}
  */
 export class TemporalDecoder extends Coder {
   static className = 'TemporalDecoder';
-  protected readonly convIn: Conv2d;
-  protected readonly blocks: Chain<LayerArgs>[];
-  protected readonly convNormOut: GroupNormalization;
-  protected readonly convOut: Conv2d;
-  protected override readonly timeConvOut: TemporalConv;
+  private readonly timeConvOut: TemporalConv;
+
+  constructor(args: TemporalDecoderArgs) {
+    const { outChannels, blockOutChannels } = args;
+    super(args, [...blockOutChannels].reverse(), outChannels);
+    this.timeConvOut = this.child(
+      new TemporalConv({ name: 'time_conv_out', inChannels: outChannels, outChannels }),
+    );
+  }
+
+  protected makeBlocks(channels: number[]): Chain<LayerArgs>[] {
+    const numLayers = this.args.layersPerBlock;
+    const [first] = channels;
+    const upBlocks = channels.map(
+      (outChannels, i) =>
+        new UpBlockTemporalDecoder({
+          name: `up_blocks.${i}`,
+          inChannels: channels[Math.max(0, i - 1)],
+          outChannels,
+          numLayers: numLayers + 1,
+          addUpsample: i < channels.length - 1,
+        }),
+    );
+    return [
+      new MidBlockTemporalDecoder({
+        name: 'mid_block',
+        inChannels: first,
+        outChannels: first,
+        numLayers,
+      }),
+      ...upBlocks,
+    ];
+  }
 
   override get inputAxes(): Inputs {
     return { x: ['B*F', 'H', 'W', this.args.inChannels] };
   }
 
-  constructor(args: TemporalDecoderArgs) {
-    super(args);
-    const { inChannels, outChannels, blockOutChannels, layersPerBlock } = args;
-    const channels = [...blockOutChannels].reverse();
-    this.convIn = this.child(
-      new Conv2d({ name: 'conv_in', inChannels, outChannels: channels[0], padding: 1 }),
-    );
-    const midBlock = this.child(
-      new MidBlockTemporalDecoder({
-        name: 'mid_block',
-        inChannels: channels[0],
-        outChannels: channels[0],
-        numLayers: layersPerBlock,
-      }),
-    );
-    const upBlocks = channels.map((width, i) =>
-      this.child(
-        new UpBlockTemporalDecoder({
-          name: `up_blocks.${i}`,
-          inChannels: channels[Math.max(0, i - 1)],
-          outChannels: width,
-          numLayers: layersPerBlock + 1,
-          addUpsample: i < channels.length - 1,
-        }),
-      ),
-    );
-    this.blocks = [midBlock, ...upBlocks];
-    this.convNormOut = this.child(
-      new GroupNormalization({ name: 'conv_norm_out', numChannels: last(channels), eps: 1e-6 }),
-    );
-    this.convOut = this.child(
-      new Conv2d({ name: 'conv_out', inChannels: last(channels), outChannels, padding: 1 }),
-    );
-    this.timeConvOut = this.child(
-      new TemporalConv({ name: 'time_conv_out', inChannels: outChannels, outChannels }),
-    );
+  override *steps(inputs: tf.Tensor[], kwargs: CallArgs): Steps<tf.Tensor> {
+    using scope = new TensorScope();
+    const h = scope.keep(yield* super.steps(inputs, kwargs));
+    return scope.release(yield* advance(scope, this.timeConvOut, h, kwargs)); // [B*F, H, W, O]
   }
 }
 tf.serialization.registerClass(TemporalDecoder);

@@ -1,5 +1,14 @@
-/** The transformers of the UNet's blocks, which the down, middle and up blocks share. */
+/** What the down, middle and up blocks of the UNet share. */
+import type { FramesArgs } from './block.ts';
 import { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
+
+/** Arguments of every block of the UNet. */
+export interface UNetBlockArgs extends FramesArgs {
+  /** Width of the time embedding. */
+  tembChannels: number;
+  /** Default 1. */
+  numLayers?: number;
+}
 
 /** Arguments of the UNet's blocks that have transformers. */
 export interface TransformersArgs {
