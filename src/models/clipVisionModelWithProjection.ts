@@ -266,6 +266,11 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
     return { pixels: ['N', 'H', 'W', this.config.numChannels] };
   }
 
+  /** The number of blocks that `steps` runs. */
+  get numSteps(): number {
+    return this.children.length;
+  }
+
   *steps([pixels]: tf.Tensor[], _kwargs: CallArgs = {}): Steps<tf.Tensor[]> {
     using scope = new TensorScope();
     let h = pixels;

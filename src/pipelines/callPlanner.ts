@@ -13,7 +13,7 @@ import {
 import type { Device } from '../memory/shapes/allocators.ts';
 import type { ModelConfigs, VideoSize } from '../memory/stages.ts';
 import type { CallPlanner } from './components.ts';
-import { guidanceScales } from './sampling/guidance.ts';
+import { guidanceScales, isGuided } from './sampling/guidance.ts';
 import { callDefaults } from './settings.ts';
 import type { PlannedCall } from './types.ts';
 
@@ -67,7 +67,7 @@ export function sizeOfCall(call: PlannedCall, numFramesOfUnet = 25): VideoSize {
   return {
     ...{ height, width, numFrames, pictures },
     videos: pictures * numVideosPerPrompt,
-    guided: scales.some((scale) => scale > 1),
+    guided: isGuided(scales),
     decoded: outputType !== 'latent',
   };
 }
