@@ -2,7 +2,8 @@
 
 import { formatBytes } from '../text/bytes.ts';
 import { counted } from '../text/messages.ts';
-import type { OffloadMode, StageEstimate } from './estimate.ts';
+import type { StageEstimate } from './estimate.ts';
+import type { OffloadMode } from './offloadModes.ts';
 import type { GivenSettings, MemoryPlan, MemoryPlanner, MemoryRequest } from './plan.ts';
 import { deviceLimit, USABLE_SHARE } from './plan.ts';
 

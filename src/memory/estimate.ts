@@ -4,15 +4,10 @@
  */
 
 import type { ModelName } from '../models/names.ts';
+import type { OffloadMode } from './offloadModes.ts';
 import { behaviours, type Device } from './shapes/allocators.ts';
 import { Arena } from './shapes/arena.ts';
 import type { MemorySettings, StageMemory, StageModels, VideoSize } from './stages.ts';
-
-/**
- * Where weights are while they are not used: in memory (`none`), or on disk by models or by blocks
- * (`model`, `sequential`).
- */
-export type OffloadMode = 'none' | 'model' | 'sequential';
 
 const MiB = 2 ** 20;
 

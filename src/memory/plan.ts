@@ -13,9 +13,9 @@ import {
   type Estimate,
   estimateMemory,
   leastMemory,
-  type OffloadMode,
   type StageEstimate,
 } from './estimate.ts';
+import { type OffloadMode, offloadModes } from './offloadModes.ts';
 import type { Device } from './shapes/allocators.ts';
 import { type MemorySettings, type ModelConfigs, StageModels, type VideoSize } from './stages.ts';
 
@@ -98,14 +98,14 @@ export class MemoryPlanner {
   /** The plan that takes the least memory, whatever it costs in time. */
   least(request: MemoryRequest): MemoryPlan {
     using _declared = this.models;
-    return this.leastWith(request, last(offloads(request)));
+    return this.leastWith(request, offloads(request).at(-1)!);
   }
 
   private leastWith(request: MemoryRequest, offload: OffloadMode): MemoryPlan {
     return this.evaluate(
       request,
-      last(samplingSettings(request)),
-      last(chunkSizes(request, offload)),
+      samplingSettings(request).at(-1)!,
+      chunkSizes(request, offload).at(-1)!,
       offload,
     );
   }
@@ -169,8 +169,6 @@ function choicesOf(
   return choices.filter((choice) => typeof choice === 'string');
 }
 
-const last = <T>(list: T[]): T => list[list.length - 1];
-
 /** The memory for tensors on the device. */
 export function deviceLimit({ device, deviceBytes }: MemoryRequest): number {
   return deviceBytes ?? (device === 'wasm' ? WASM_BYTES : Number.POSITIVE_INFINITY);
@@ -186,8 +184,8 @@ function fits(stage: StageEstimate, request: MemoryRequest): boolean {
   );
 }
 
-function offloads({ givenSettings }: MemoryRequest): OffloadMode[] {
-  return givenSettings?.offload ? [givenSettings.offload] : ['none', 'model', 'sequential'];
+function offloads({ givenSettings }: MemoryRequest): readonly OffloadMode[] {
+  return givenSettings?.offload ? [givenSettings.offload] : offloadModes;
 }
 
 /** Settings of sampling from the fastest to the smallest. */

@@ -2,8 +2,8 @@
 
 import { refusal } from '../memory/advice.ts';
 import { MemoryError } from '../memory/errors.ts';
-import type { OffloadMode } from '../memory/estimate.ts';
 import type { MemoryLimits } from '../memory/limits.ts';
+import type { OffloadMode } from '../memory/offloadModes.ts';
 import {
   type GivenSettings,
   type MemoryPlan,

@@ -2,6 +2,8 @@
 import * as tf from '@tensorflow/tfjs';
 import type { RgbImage } from '../media/image.ts';
 import { Generator } from '../random/generator.ts';
+import { wrongGeneratorCount } from '../random/randnTensor.ts';
+import { checkOneOf } from '../text/messages.ts';
 import { callDefaults, outputTypes } from './defaults.ts';
 import type { GenerateOptions, ImageInput } from './types.ts';
 
@@ -82,11 +84,7 @@ export function checkCall(image: ImageInput, options: GenerateOptions, model: Ca
       throw new Error(`\`${name}\` has to be a finite number but is ${settings[name]}.`);
   }
   checkSize(settings.height, settings.width);
-  if (!outputTypes.includes(settings.outputType)) {
-    throw new Error(
-      `\`outputType\` has to be one of ${outputTypes.join(', ')} but is ${settings.outputType}.`,
-    );
-  }
+  checkOneOf('outputType', settings.outputType, outputTypes);
   const unknown = settings.callbackOnStepEndTensorInputs.find(
     (name) => !callbackTensorNames.includes(name),
   );
@@ -99,11 +97,7 @@ export function checkCall(image: ImageInput, options: GenerateOptions, model: Ca
   const videos = batch * settings.numVideosPerPrompt;
   const { generator, latents } = settings;
   if (Array.isArray(generator) && generator.length !== 1 && generator.length !== videos) {
-    throw new Error(
-      `You have passed a list of generators of length ${generator.length}, but requested an ` +
-        `effective batch size of ${videos}. ` +
-        'Make sure the batch size matches the length of the generators.',
-    );
+    throw wrongGeneratorCount(generator, videos);
   }
   if (latents) {
     const shape = latentShape(settings, model);

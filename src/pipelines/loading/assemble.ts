@@ -12,6 +12,7 @@ import {
 import type { AnyBlock } from '../../layers/index.ts';
 import { CLIP_MEAN, CLIP_STD } from '../../media/preprocess.ts';
 import type { MemoryLimits } from '../../memory/limits.ts';
+import type { OffloadMode } from '../../memory/offloadModes.ts';
 import type { Device } from '../../memory/shapes/allocators.ts';
 import { checkWasmLimit, float32Bytes } from '../../memory/wasmLimit.ts';
 import { declareModels, type Models } from '../../models/declareModels.ts';
@@ -124,7 +125,7 @@ function planOffload(
   { unet }: Models,
   { plannedFor, offload, onPlan }: AssembleOptions,
   planner?: CallPlanner,
-): LoadOptions['offload'] {
+): OffloadMode | undefined {
   if (!planner || !plannedFor) return offload;
   const size = sizeOfCall(plannedFor, unet.config.numFrames);
   const plan = planner.plan(size, givenSettings(plannedFor, offload));
