@@ -43,17 +43,9 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
     model: string,
     options: LoadOptions = {},
   ): Promise<StableVideoDiffusionPipeline> {
-    const { variant, revision, token, cacheDir, localFilesOnly, onProgress, signal } = options;
-    const path = await locateModel(model, {
-      variant,
-      revision,
-      token,
-      cacheDir,
-      localFilesOnly,
-      onProgress,
-      signal,
-    });
-    return StableVideoDiffusionPipeline.load(await openCheckpoint(path, { variant }), options);
+    const path = await locateModel(model, options);
+    const checkpoint = await openCheckpoint(path, { variant: options.variant });
+    return StableVideoDiffusionPipeline.load(checkpoint, options);
   }
 
   /**
@@ -105,10 +97,7 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
 function environmentOf({ memory }: LoadOptions): Environment {
   const device = deviceName() as Device;
   return {
-    limits: () => ({
-      ...memoryLimits(device),
-      ...(memory !== undefined && { processBytes: memory }),
-    }),
+    limits: () => memoryLimits(device, memory),
     offloads,
     // A session takes its inputs from the processor's memory: on a card, every run would move the
     // weights there.

@@ -19,8 +19,6 @@ export interface CallConstraints {
   latentChannels: number;
 }
 
-export { callDefaults };
-
 /** Tensors that `callbackOnStepEnd` can ask for. */
 export const callbackTensorNames = ['latents', 'imageEmbeddings', 'imageLatents', 'addedTimeIds'];
 
