@@ -11,6 +11,8 @@ import type { MemorySettings, StageMemory, StageModels, VideoSize } from './stag
 
 const MiB = 2 ** 20;
 
+const modelNames = ['imageEncoder', 'unet', 'vae'] as const;
+
 /**
  * The memory of a process without any model, in bytes: Node, this package, and the libraries of the
  * backend once they have computed something. Measured as VmHWM of a small call on Linux,
@@ -107,7 +109,7 @@ export function estimateMemory(
     device.startsWith('tensorflow') && offload !== 'sequential'
       ? UPLOADS * largestWeight(models)
       : 0;
-  if (offload === 'none') for (const name of ['imageEncoder', 'unet', 'vae'] as const) load(name);
+  if (offload === 'none') for (const name of modelNames) load(name);
   const estimates = stages.map((stage) => {
     let read = 0;
     if (offload === 'sequential') {
@@ -156,7 +158,7 @@ function highest(stages: StageEstimate[]): Omit<Estimate, 'stages'> {
 }
 
 function largestWeight(models: StageModels): number {
-  const all = (['imageEncoder', 'unet', 'vae'] as const).flatMap((name) => models.weightsOf(name));
+  const all = modelNames.flatMap((name) => models.weightsOf(name));
   return all.reduce((most, { bytes }) => Math.max(most, bytes), 0);
 }
 
@@ -179,11 +181,9 @@ function runInBlocks(
     free(weights);
     for (const allocation of kept)
       if (allocation < addresses.length) arena.release(addresses, allocation);
-    const next = models.weightsOf(model, parts[i + 1]?.name ?? '');
-    ahead = Math.max(
-      ahead,
-      next.reduce((sum, { bytes }) => sum + bytes, 0),
-    );
+    let next = 0;
+    for (const { bytes } of models.weightsOf(model, parts[i + 1]?.name ?? '')) next += bytes;
+    ahead = Math.max(ahead, next);
   }
   free(addresses);
   return ahead;

@@ -22,6 +22,15 @@ export interface CallConstraints {
 /** Tensors that `callbackOnStepEnd` can ask for. */
 export const callbackTensorNames = ['latents', 'imageEmbeddings', 'imageLatents', 'addedTimeIds'];
 
+const wholeNumbers = [
+  ...(['numFrames', 'numInferenceSteps', 'decodeChunkSize', 'numVideosPerPrompt'] as const),
+  ...(['height', 'width'] as const),
+];
+const finiteNumbers = [
+  ...(['minGuidanceScale', 'maxGuidanceScale', 'fps', 'motionBucketId'] as const),
+  'noiseAugStrength' as const,
+];
+
 /** Sampling options with every default filled in. */
 export type CallSettings = ReturnType<typeof checkCall>;
 
@@ -57,27 +66,14 @@ export function checkCall(image: ImageInput, options: GenerateOptions, model: Ca
     outputType: options.outputType ?? callDefaults.outputType,
     callbackOnStepEndTensorInputs: options.callbackOnStepEndTensorInputs ?? ['latents'],
   };
-  for (const name of [
-    'numFrames',
-    'numInferenceSteps',
-    'decodeChunkSize',
-    'numVideosPerPrompt',
-    'height',
-    'width',
-  ] as const) {
+  for (const name of wholeNumbers) {
     if (!Number.isInteger(settings[name]) || settings[name] < 1) {
       throw new Error(
         `\`${name}\` has to be a whole number of at least 1 but is ${settings[name]}.`,
       );
     }
   }
-  for (const name of [
-    'minGuidanceScale',
-    'maxGuidanceScale',
-    'fps',
-    'motionBucketId',
-    'noiseAugStrength',
-  ] as const) {
+  for (const name of finiteNumbers) {
     if (!Number.isFinite(settings[name]))
       throw new Error(`\`${name}\` has to be a finite number but is ${settings[name]}.`);
   }
@@ -111,13 +107,7 @@ export function checkCall(image: ImageInput, options: GenerateOptions, model: Ca
 
 /** The shape of the latents of a call: `[videos, frames, height, width, channels]`. */
 export function latentShape(
-  settings: {
-    batch: number;
-    numVideosPerPrompt: number;
-    numFrames: number;
-    height: number;
-    width: number;
-  },
+  settings: Record<'batch' | 'numVideosPerPrompt' | 'numFrames' | 'height' | 'width', number>,
   { scaleFactor, latentChannels }: CallConstraints,
 ): [number, number, number, number, number] {
   const size = (pixels: number) => Math.floor(pixels / scaleFactor);

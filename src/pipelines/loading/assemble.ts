@@ -32,20 +32,19 @@ export interface Environment {
   limits?: () => Partial<MemoryLimits>;
   /** Whether weights are downloaded, so that calls are planned before weights are asked for. */
   remote?: boolean;
-  /** Keeps weights on disk, by the option `offload`. Without it, all stay in memory. */
-  offloads?: Record<Offload['mode'], MakeOffload>;
+  /**
+   * Makes the offload of each mode, which reads weights from the checkpoint opened anew. Without it,
+   * all weights stay in memory.
+   */
+  offloads?: Record<
+    Offload['mode'],
+    (checkpoint: Checkpoint, models: Models, options: AssembleOptions) => Offload
+  >;
   /** Records the graphs of models that are called again and again. */
   recordGraph?: RecordGraph;
   /** A sentence about what to do if the weights do not fit into WebAssembly's memory. */
   wasmAdvice: string;
 }
-
-/** Makes an offload of a mode, which reads weights from the checkpoint opened anew. */
-export type MakeOffload = (
-  checkpoint: Checkpoint,
-  models: Models,
-  options: Pick<LoadOptions, 'weightDtype'>,
-) => Offload;
 
 /** The options of `fromPretrained` that do not depend on where the pipeline runs. */
 export type AssembleOptions = Pick<

@@ -28,23 +28,16 @@ export async function checkFinite(
   throw new Error(`The latents are not finite after step ${step}. ${advice}`);
 }
 
-/** A step of the sampling call that has just ended. */
-export interface EndedStep {
-  /** Its number, from 0 on. */
-  step: number;
-  timestep: number;
-  /** Every tensor that the callback can ask for. The latents are `[videos*F, h, w, C]`. */
-  tensors: CallbackTensors;
-}
-
 /**
  * Calls `callbackOnStepEnd`, if there is one, with the tensors of a step, and returns the latents
  * to go on with, which `scope` keeps.
+ * @param ended The step, from 0 on, with every tensor that the callback can ask for. Its latents are
+ * `[videos*F, h, w, C]`.
  * @throws Error if the callback returns latents of another shape or that are not finite.
  */
 export async function runStepCallback(
   pipe: CallingPipeline,
-  { step, timestep, tensors }: EndedStep,
+  { step, timestep, tensors }: { step: number; timestep: number; tensors: CallbackTensors },
   { numFrames, callbackOnStepEndTensorInputs: names }: CallSettings,
   { callbackOnStepEnd }: GenerateOptions,
   scope: TensorScope,
