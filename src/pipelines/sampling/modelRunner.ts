@@ -1,4 +1,4 @@
-/** Runs the models of a pipeline: with their weights in memory, watched, and stopped in time. */
+/** Runs the models of a pipeline with their weights in memory, reports blocks, and can be stopped. */
 import type * as tf from '@tensorflow/tfjs';
 import { runSteps, type StepOptions, type StepWeights } from '../../layers/index.ts';
 import type { ModelName } from '../../models/names.ts';
@@ -18,7 +18,7 @@ export class ModelRunner {
     this.components = components;
   }
 
-  /** Does `work` with the weights of a model in memory, or with what brings them there. */
+  /** Does `work` with the weights of a model in memory, or with their source in its options. */
   async withWeights<T>(
     model: ModelName,
     options: RunOptions,
