@@ -39,7 +39,8 @@ export {
   vaePixelValues,
 } from './media/index.ts';
 export { MemoryError } from './memory/errors.ts';
-export type { Estimate, OffloadMode, StageEstimate } from './memory/estimate.ts';
+export type { Estimate, StageEstimate } from './memory/estimate.ts';
+export type { OffloadMode } from './memory/offloadModes.ts';
 export {
   type GivenSettings,
   type MemoryPlan,

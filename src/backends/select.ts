@@ -1,6 +1,6 @@
 /** Chooses a backend, prepares it and makes it the current one of TensorFlow.js. */
 import * as tf from '@tensorflow/tfjs';
-import { firstLineOf } from '../text/messages.ts';
+import { checkOneOf, firstLineOf } from '../text/messages.ts';
 import { prepareCpu } from './cpu.ts';
 import { prepareTensorflow, tensorflowHandleCount } from './tensorflow/backend.ts';
 import {
@@ -54,11 +54,7 @@ export async function useBackend(
     );
   }
   if (choice !== 'auto') {
-    if (!backendNames.includes(choice)) {
-      throw new Error(
-        `\`backend\` has to be one of auto, ${backendNames.join(', ')} but is ${String(choice)}.`,
-      );
-    }
+    checkOneOf('backend', choice, ['auto', ...backendNames]);
     return select(choice, { ...options, allowSoftware: true });
   }
   const refusals: string[] = [];

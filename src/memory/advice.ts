@@ -2,9 +2,10 @@
 
 import { formatBytes } from '../text/bytes.ts';
 import { counted } from '../text/messages.ts';
-import type { OffloadMode, StageEstimate } from './estimate.ts';
+import type { StageEstimate } from './estimate.ts';
+import type { OffloadMode } from './offloadModes.ts';
 import type { GivenSettings, MemoryPlan, MemoryPlanner, MemoryRequest } from './plan.ts';
-import { deviceLimit, USABLE_SHARE } from './plan.ts';
+import { limitsOf, USABLE_SHARE } from './plan.ts';
 
 const frames = (count: number) => counted(count, 'frame');
 
@@ -71,12 +72,7 @@ function otherOffload(planner: MemoryPlanner, request: MemoryRequest): OffloadMo
  * predictions can be too low.
  */
 function shortage(request: MemoryRequest, plan: MemoryPlan): string {
-  const {
-    device,
-    processBytes = Number.POSITIVE_INFINITY,
-    tensorBytes = Number.POSITIVE_INFINITY,
-  } = request;
-  const room = deviceLimit(request);
+  const { processBytes, deviceBytes, tensorBytes } = limitsOf(request);
   const most = (of: (stage: StageEstimate) => number) =>
     plan.stages.reduce((a, b) => (of(b) > of(a) ? b : a));
   const { largestBytes } = most((one) => one.largestBytes);
@@ -86,11 +82,11 @@ function shortage(request: MemoryRequest, plan: MemoryPlan): string {
       `${formatBytes(tensorBytes)}`
     );
   const onDevice = most((one) => one.deviceBytes ?? 0);
-  if ((onDevice.deviceBytes ?? 0) > USABLE_SHARE * room) {
-    const where = device === 'wasm' ? 'WebAssembly has' : 'the graphics card has';
+  if ((onDevice.deviceBytes ?? 0) > USABLE_SHARE * deviceBytes) {
+    const where = request.device === 'wasm' ? 'WebAssembly has' : 'the graphics card has';
     return (
       `${onDevice.stage} needs ${amount(onDevice, onDevice.deviceBytes!)} and ${where} ` +
-      `${formatBytes(room)}`
+      `${formatBytes(deviceBytes)}`
     );
   }
   const stage = most((one) => one.processBytes);
@@ -104,12 +100,11 @@ const amount = ({ more }: StageEstimate, bytes: number) =>
   `${more ? 'more than ' : ''}${formatBytes(bytes / USABLE_SHARE)}`;
 
 /** The most frames that fit at this size. */
-function fewerFrames(planner: MemoryPlanner, request: MemoryRequest): MemoryRequest | undefined {
-  return largest(request.numFrames - 1, (numFrames) => fitting(planner, { ...request, numFrames }));
-}
+const fewerFrames = (planner: MemoryPlanner, request: MemoryRequest) =>
+  largest(request.numFrames - 1, (numFrames) => fitting(planner, { ...request, numFrames }));
 
 /** The largest size of about these proportions that fits with all frames, in steps of 64 pixels. */
-function smallerSize(planner: MemoryPlanner, request: MemoryRequest): MemoryRequest | undefined {
+function smallerSize(planner: MemoryPlanner, request: MemoryRequest) {
   const { height, width } = request;
   const steps = Math.ceil(Math.max(height, width) / 64) - 1;
   const scaled = (n: number, step: number) =>
@@ -119,9 +114,8 @@ function smallerSize(planner: MemoryPlanner, request: MemoryRequest): MemoryRequ
   );
 }
 
-function fitting(planner: MemoryPlanner, request: MemoryRequest): MemoryRequest | undefined {
-  return planner.least(request).fits ? request : undefined;
-}
+const fitting = (planner: MemoryPlanner, request: MemoryRequest) =>
+  planner.least(request).fits ? request : undefined;
 
 /**
  * The result of `find` for the largest number up to `most` for which it has one, by halving: it has

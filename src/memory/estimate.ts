@@ -4,17 +4,14 @@
  */
 
 import type { ModelName } from '../models/names.ts';
+import type { OffloadMode } from './offloadModes.ts';
 import { behaviours, type Device } from './shapes/allocators.ts';
 import { Arena } from './shapes/arena.ts';
 import type { MemorySettings, StageMemory, StageModels, VideoSize } from './stages.ts';
 
-/**
- * Where weights are while they are not used: in memory (`none`), or on disk by models or by blocks
- * (`model`, `sequential`).
- */
-export type OffloadMode = 'none' | 'model' | 'sequential';
-
 const MiB = 2 ** 20;
+
+const modelNames = ['imageEncoder', 'unet', 'vae'] as const;
 
 /**
  * The memory of a process without any model, in bytes: Node, this package, and the libraries of the
@@ -112,7 +109,7 @@ export function estimateMemory(
     device.startsWith('tensorflow') && offload !== 'sequential'
       ? UPLOADS * largestWeight(models)
       : 0;
-  if (offload === 'none') for (const name of ['imageEncoder', 'unet', 'vae'] as const) load(name);
+  if (offload === 'none') for (const name of modelNames) load(name);
   const estimates = stages.map((stage) => {
     let read = 0;
     if (offload === 'sequential') {
@@ -161,7 +158,7 @@ function highest(stages: StageEstimate[]): Omit<Estimate, 'stages'> {
 }
 
 function largestWeight(models: StageModels): number {
-  const all = (['imageEncoder', 'unet', 'vae'] as const).flatMap((name) => models.weightsOf(name));
+  const all = modelNames.flatMap((name) => models.weightsOf(name));
   return all.reduce((most, { bytes }) => Math.max(most, bytes), 0);
 }
 
@@ -184,11 +181,9 @@ function runInBlocks(
     free(weights);
     for (const allocation of kept)
       if (allocation < addresses.length) arena.release(addresses, allocation);
-    const next = models.weightsOf(model, parts[i + 1]?.name ?? '');
-    ahead = Math.max(
-      ahead,
-      next.reduce((sum, { bytes }) => sum + bytes, 0),
-    );
+    let next = 0;
+    for (const { bytes } of models.weightsOf(model, parts[i + 1]?.name ?? '')) next += bytes;
+    ahead = Math.max(ahead, next);
   }
   free(addresses);
   return ahead;

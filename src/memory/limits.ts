@@ -6,13 +6,16 @@ import { dirname, join } from 'node:path';
 import { largestWebgpuBuffer } from '../backends/webgpu/backend.ts';
 import type { Device } from './shapes/allocators.ts';
 
-/** Memory that a call may take. Limits that are not known are left out. */
+/**
+ * Memory that a call may take. A limit that is left out is not known and taken as infinite, that of
+ * WebAssembly's heap as its 4 GiB.
+ */
 export interface MemoryLimits {
   /** Bytes for the process, including those that it has already. */
   processBytes: number;
-  /** Bytes for tensors on the graphics card. */
+  /** Bytes for tensors on the graphics card or in WebAssembly's heap. */
   deviceBytes?: number;
-  /** Bytes of the largest tensor. */
+  /** Bytes of the largest tensor that the device takes. */
   tensorBytes?: number;
 }
 
@@ -22,20 +25,14 @@ export interface MemoryLimits {
  */
 const CARD_TENSOR_BYTES = 4 * (2 ** 31 - 1);
 
-/** Finds out what memory there is for a device. */
-export function memoryLimits(device: Device): MemoryLimits {
-  const deviceBytes = device === 'tensorflow-gpu' ? freeCardBytes() : undefined;
-  const tensorBytes =
-    device === 'webgpu'
-      ? largestWebgpuBuffer()
-      : device === 'tensorflow-gpu'
-        ? CARD_TENSOR_BYTES
-        : undefined;
-  return {
-    processBytes: processLimit('/'),
-    ...(deviceBytes !== undefined && { deviceBytes }),
-    ...(tensorBytes !== undefined && { tensorBytes }),
-  };
+/**
+ * Finds out what memory there is for a device.
+ * @param processBytes What the process may take. Default: what it has and can still get.
+ */
+export function memoryLimits(device: Device, processBytes = processLimit('/')): MemoryLimits {
+  if (device === 'webgpu') return { processBytes, tensorBytes: largestWebgpuBuffer() };
+  if (device !== 'tensorflow-gpu') return { processBytes };
+  return { processBytes, deviceBytes: freeCardBytes(), tensorBytes: CARD_TENSOR_BYTES };
 }
 
 /**
@@ -70,31 +67,27 @@ function controlGroupRoom(root: string): number {
   const visit = (
     folder: string,
     path: string,
-    names: Record<'limit' | 'used', string>,
+    limitName: string,
+    usedName: string,
     pages: RegExp,
   ) => {
     for (let at = path; ; at = dirname(at)) {
+      const read = (name: string) => text(join(root, folder, at, name));
       // NaN for 'max'.
-      const limit = Number(text(join(root, folder, at, names.limit)) ?? Number.NaN);
-      const used = Number(text(join(root, folder, at, names.used)) ?? Number.NaN);
-      const files = [...(text(join(root, folder, at, 'memory.stat')) ?? '').matchAll(pages)].reduce(
-        (sum, [, bytes]) => sum + Number(bytes),
-        0,
-      );
+      const [limit, used] = [limitName, usedName].map((name) => Number(read(name) ?? Number.NaN));
+      let files = 0;
+      for (const [, bytes] of (read('memory.stat') ?? '').matchAll(pages)) files += Number(bytes);
       if (Number.isFinite(limit) && Number.isFinite(used)) rooms.push(limit - used + files);
       if (at === '/' || at === '.') return;
     }
   };
-  if (second !== undefined)
-    visit(
-      'sys/fs/cgroup',
-      second,
-      { limit: 'memory.max', used: 'memory.current' },
-      /^(?:in)?active_file (\d+)$/gm,
-    );
+  if (second !== undefined) {
+    const pages = /^(?:in)?active_file (\d+)$/gm;
+    visit('sys/fs/cgroup', second, 'memory.max', 'memory.current', pages);
+  }
   if (first !== undefined) {
-    const names = { limit: 'memory.limit_in_bytes', used: 'memory.usage_in_bytes' };
-    visit('sys/fs/cgroup/memory', first, names, /^total_(?:in)?active_file (\d+)$/gm);
+    const names = ['memory.limit_in_bytes', 'memory.usage_in_bytes'] as const;
+    visit('sys/fs/cgroup/memory', first, ...names, /^total_(?:in)?active_file (\d+)$/gm);
   }
   return Math.max(0, Math.min(...rooms));
 }

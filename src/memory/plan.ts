@@ -13,25 +13,17 @@ import {
   type Estimate,
   estimateMemory,
   leastMemory,
-  type OffloadMode,
   type StageEstimate,
 } from './estimate.ts';
+import type { MemoryLimits } from './limits.ts';
+import { type OffloadMode, offloadModes } from './offloadModes.ts';
 import type { Device } from './shapes/allocators.ts';
 import { type MemorySettings, type ModelConfigs, StageModels, type VideoSize } from './stages.ts';
 
 /** A call to plan: its size, its device, the memory there is and the settings already given. */
-export interface MemoryRequest extends VideoSize {
+export interface MemoryRequest extends VideoSize, Partial<MemoryLimits> {
   /** The device. */
   device: Device;
-  /** Memory that the process may take altogether, in bytes. Default: without limit. */
-  processBytes?: number;
-  /**
-   * Memory that tensors may take on the graphics card, in bytes. Default: without limit; for wasm 4
-   * GiB.
-   */
-  deviceBytes?: number;
-  /** The largest tensor that the device takes, in bytes. Default: without limit. */
-  tensorBytes?: number;
   /** Settings that the planner does not choose. */
   givenSettings?: GivenSettings;
 }
@@ -65,9 +57,7 @@ export const USABLE_SHARE = 0.9;
 /** WebAssembly with 32-bit addresses. */
 const WASM_BYTES = 4 * 2 ** 30;
 
-/**
- * Frames decoded together in upstream's examples. Fewer are chosen only with offload.
- */
+/** Frames decoded together in upstream's examples. Fewer are chosen only with offload. */
 const USUAL_CHUNK = 8;
 
 /** Plans calls of models by their configurations, without their weights. */
@@ -81,8 +71,7 @@ export class MemoryPlanner {
   /** The number of parameters of each model. */
   parameterCounts(): Record<ModelName, number> {
     using models = this.models;
-    const count = (name: ModelName) => models.parameterCount(name);
-    return { unet: count('unet'), vae: count('vae'), imageEncoder: count('imageEncoder') };
+    return models.parameterCounts();
   }
 
   /**
@@ -98,14 +87,14 @@ export class MemoryPlanner {
   /** The plan that takes the least memory, whatever it costs in time. */
   least(request: MemoryRequest): MemoryPlan {
     using _declared = this.models;
-    return this.leastWith(request, last(offloads(request)));
+    return this.leastWith(request, offloads(request).at(-1)!);
   }
 
   private leastWith(request: MemoryRequest, offload: OffloadMode): MemoryPlan {
     return this.evaluate(
       request,
-      last(samplingSettings(request)),
-      last(chunkSizes(request, offload)),
+      samplingSettings(request).at(-1)!,
+      chunkSizes(request, offload).at(-1)!,
       offload,
     );
   }
@@ -169,25 +158,27 @@ function choicesOf(
   return choices.filter((choice) => typeof choice === 'string');
 }
 
-const last = <T>(list: T[]): T => list[list.length - 1];
-
-/** The memory for tensors on the device. */
-export function deviceLimit({ device, deviceBytes }: MemoryRequest): number {
-  return deviceBytes ?? (device === 'wasm' ? WASM_BYTES : Number.POSITIVE_INFINITY);
+/** The limits of a request, infinite where they are not known. */
+export function limitsOf({
+  device,
+  processBytes = Number.POSITIVE_INFINITY,
+  deviceBytes = device === 'wasm' ? WASM_BYTES : Number.POSITIVE_INFINITY,
+  tensorBytes = Number.POSITIVE_INFINITY,
+}: MemoryRequest): Required<MemoryLimits> {
+  return { processBytes, deviceBytes, tensorBytes };
 }
 
 function fits(stage: StageEstimate, request: MemoryRequest): boolean {
-  const { processBytes = Number.POSITIVE_INFINITY, tensorBytes = Number.POSITIVE_INFINITY } =
-    request;
+  const { processBytes, deviceBytes, tensorBytes } = limitsOf(request);
   return (
     stage.processBytes <= USABLE_SHARE * processBytes &&
-    (stage.deviceBytes ?? 0) <= USABLE_SHARE * deviceLimit(request) &&
+    (stage.deviceBytes ?? 0) <= USABLE_SHARE * deviceBytes &&
     stage.largestBytes <= tensorBytes
   );
 }
 
-function offloads({ givenSettings }: MemoryRequest): OffloadMode[] {
-  return givenSettings?.offload ? [givenSettings.offload] : ['none', 'model', 'sequential'];
+function offloads({ givenSettings }: MemoryRequest): readonly OffloadMode[] {
+  return givenSettings?.offload ? [givenSettings.offload] : offloadModes;
 }
 
 /** Settings of sampling from the fastest to the smallest. */
@@ -197,10 +188,8 @@ function samplingSettings({
   numFrames,
   givenSettings,
 }: MemoryRequest): SamplingSettings[] {
-  const divisors = Array.from({ length: numFrames }, (_, i) => i + 1).filter(
-    (n) => numFrames % n === 0,
-  );
-  const half = Math.max(...divisors.filter((n) => n <= Math.max(1, numFrames / 2)));
+  let half = Math.max(1, Math.floor(numFrames / 2));
+  while (numFrames % half !== 0) half--;
   const usual = sliceBytes(device);
   const ladder: SamplingSettings[] = [
     { guidanceTogether: guided, attentionBytes: usual },
@@ -210,10 +199,9 @@ function samplingSettings({
     { guidanceTogether: false, attentionBytes: usual / 4, forwardChunking: { size: half, dim: 0 } },
     { guidanceTogether: false, attentionBytes: usual / 8, forwardChunking: { size: 1, dim: 0 } },
   ];
-  const settings = ladder.map((step) => ({
-    ...step,
-    ...given(givenSettings, ['guidanceTogether', 'attentionBytes', 'forwardChunking']),
-  }));
+  const { guidanceTogether, attentionBytes, forwardChunking } = givenSettings ?? {};
+  const given = defined({ guidanceTogether, attentionBytes, forwardChunking });
+  const settings = ladder.map((step) => ({ ...step, ...given }));
   return settings.filter(
     (step, i) => i === 0 || JSON.stringify(step) !== JSON.stringify(settings[i - 1]),
   );
@@ -231,21 +219,15 @@ function chunkSizes(
       ? Math.min(USUAL_CHUNK, numFrames)
       : 1;
   const parts = [1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, numFrames];
-  return [...new Set(parts.map((count) => Math.max(least, Math.ceil(numFrames / count))))].sort(
-    (a, b) => b - a,
-  );
+  const sizes = parts.map((count) => Math.max(least, Math.ceil(numFrames / count)));
+  return [...new Set(sizes)].sort((a, b) => b - a);
 }
 
-/** Those of `names` that are set in `from`. */
-function given<T extends object, K extends keyof T>(
-  from: T | undefined,
-  names: K[],
-): Partial<Pick<T, K>> {
-  const entries = names
-    .filter((name) => from?.[name] !== undefined)
-    .map((name) => [name, from![name]]);
-  return Object.fromEntries(entries) as Partial<Pick<T, K>>;
-}
+/** `options` without those that are undefined, so that they can be spread over defaults. */
+export const defined = <T extends object>(options: T) =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]: NonNullable<T[K]>;
+  };
 
 /**
  * Chooses how a call runs so that it fits into memory. Only configurations and sizes are used:

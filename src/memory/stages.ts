@@ -48,10 +48,7 @@ export interface MemorySettings {
 }
 
 /** A weight by its key, and its bytes in memory. */
-export interface WeightBytes {
-  key: string;
-  bytes: number;
-}
+type WeightBytes = { key: string; bytes: number };
 
 /** The memory that one stage takes besides weights. */
 export interface StageMemory extends Allocations {
@@ -92,7 +89,7 @@ export class StageModels implements Disposable {
   stages(device: Device, size: VideoSize, settings: MemorySettings): StageMemory[] {
     const stages = [
       this.encodingImage(device, size),
-      this.encodingPicture(device, size, settings),
+      this.encodingVaeImage(device, size, settings),
       this.sampling(device, size, settings),
     ];
     return size.decoded ? [...stages, this.decoding(device, size, settings)] : stages;
@@ -113,18 +110,19 @@ export class StageModels implements Disposable {
     });
   }
 
-  /** The number of parameters of a model. */
-  parameterCount(name: ModelName): number {
-    return this.models[name].countParams();
+  /** The number of parameters of each model. */
+  parameterCounts(): Record<ModelName, number> {
+    const { unet, vae, imageEncoder } = this.models;
+    return {
+      unet: unet.countParams(),
+      vae: vae.countParams(),
+      imageEncoder: imageEncoder.countParams(),
+    };
   }
 
   /** The bytes of features of pictures or frames at full size, which the VAE has in one tensor. */
   featureBytes({ height, width }: VideoSize, pictures: number): number {
     return 4 * pictures * height * width * (this.configs.vae.blockOutChannels?.[0] ?? 64);
-  }
-
-  private get latentFactor(): number {
-    return 2 ** ((this.configs.vae.blockOutChannels?.length ?? 1) - 1);
   }
 
   private encodingImage(device: Device, { pictures }: VideoSize): StageMemory {
@@ -138,19 +136,17 @@ export class StageModels implements Disposable {
     });
   }
 
-  private encodingPicture(
+  private encodingVaeImage(
     device: Device,
-    { pictures, height, width }: VideoSize,
+    size: VideoSize,
     { attentionBytes }: MemorySettings,
   ): StageMemory {
+    const { pictures, height, width } = size;
     return this.once(['encoding picture', device, pictures, height, width, attentionBytes], () => {
       const { vae } = this.models;
       limitScores(vae, attentionBytes);
-      const picture = [
-        pictures,
-        ...this.latentSize(height, width).map((n) => n * vae.scaleFactor),
-        vae.config.inChannels,
-      ];
+      const [h, w] = this.latentSize(size).map((n) => n * vae.scaleFactor);
+      const picture = [pictures, h, w, vae.config.inChannels];
       return {
         stage: 'encoding',
         model: 'vae',
@@ -166,44 +162,26 @@ export class StageModels implements Disposable {
     { guidanceTogether, attentionBytes, forwardChunking }: MemorySettings,
   ): StageMemory {
     const { height, width, numFrames, videos, guided } = size;
-    const halves = guided && guidanceTogether ? 2 : 1;
-    return this.once(
-      [
-        'sampling',
-        device,
-        height,
-        width,
-        numFrames,
-        videos,
-        guided,
-        halves,
-        attentionBytes,
-        JSON.stringify(forwardChunking),
-      ],
-      () => {
-        const { unet, imageEncoder } = this.models;
-        limitScores(unet, attentionBytes);
-        if (forwardChunking) unet.enableForwardChunking(forwardChunking.size, forwardChunking.dim);
-        else unet.disableForwardChunking();
-        const { inChannels, outChannels } = unet.config;
-        const frames = [videos * numFrames, ...this.latentSize(height, width)];
-        const allocation = dryRun(device, (input, begin) => {
-          // Kept through the evaluations: latents, the picture for both halves, and the velocity of
-          // the first half.
-          for (let i = 0; i < (guided ? 4 : 3); i++) input(...frames, outChannels);
-          const [, ...rest] = frames;
-          const context = input(halves * videos, 1, imageEncoder.config.projectionDim);
-          const inputs = [
-            input(halves * frames[0], ...rest, inChannels),
-            input(1),
-            context,
-            input(halves * videos, 3),
-          ];
-          drain(unet.steps(inputs, { numFrames }), begin);
-        });
-        return { stage: 'sampling', model: 'unet', hostBytes: 0, ...allocation };
-      },
-    );
+    const copies = guided && guidanceTogether ? 2 : 1;
+    const key = ['sampling', device, height, width, numFrames, videos, guided, copies];
+    return this.once([...key, attentionBytes, JSON.stringify(forwardChunking)], () => {
+      const { unet, imageEncoder } = this.models;
+      limitScores(unet, attentionBytes);
+      if (forwardChunking) unet.enableForwardChunking(forwardChunking.size, forwardChunking.dim);
+      else unet.disableForwardChunking();
+      const { inChannels, outChannels } = unet.config;
+      const [frames, [h, w]] = [videos * numFrames, this.latentSize(size)];
+      const allocation = dryRun(device, (input, begin) => {
+        // Kept through the evaluations: latents, the picture for both halves, and the velocity of
+        // the first half.
+        for (let i = 0; i < (guided ? 4 : 3); i++) input(frames, h, w, outChannels);
+        const context = input(copies * videos, 1, imageEncoder.config.projectionDim);
+        const latents = input(copies * frames, h, w, inChannels);
+        const inputs = [latents, input(1), context, input(copies * videos, 3)];
+        drain(unet.steps(inputs, { numFrames }), begin);
+      });
+      return { stage: 'sampling', model: 'unet', hostBytes: 0, ...allocation };
+    });
   }
 
   private decoding(
@@ -213,32 +191,26 @@ export class StageModels implements Disposable {
   ): StageMemory {
     const { height, width, numFrames, videos } = size;
     const count = Math.min(decodeChunkSize, numFrames);
-    return this.once(
-      ['decoding', device, height, width, numFrames, videos, count, attentionBytes],
-      () => {
-        const { vae } = this.models;
-        limitScores(vae, attentionBytes);
-        const { latentChannels, outChannels } = vae.config;
-        const [h, w] = this.latentSize(height, width);
-        const frame = h * w * vae.scaleFactor ** 2 * outChannels;
-        const allocation = dryRun(device, (input, begin) => {
-          input(videos * numFrames, h, w, latentChannels);
-          const frames = drain(vae.decodeSteps(input(count, h, w, latentChannels), count), begin);
-          tf.clipByValue(tf.add(tf.div(frames, 2), 0.5), 0, 1);
-        });
-        // All frames as float32 numbers, the chunk just read from the backend, and 8-bit pictures.
-        return {
-          stage: 'decoding',
-          model: 'vae',
-          hostBytes: frame * (4 * videos * numFrames + 4 * count + videos * numFrames),
-          ...allocation,
-        };
-      },
-    );
+    const key = ['decoding', device, height, width, numFrames, videos, count, attentionBytes];
+    return this.once(key, () => {
+      const { vae } = this.models;
+      limitScores(vae, attentionBytes);
+      const { latentChannels, outChannels } = vae.config;
+      const [h, w] = this.latentSize(size);
+      const frame = h * w * vae.scaleFactor ** 2 * outChannels;
+      const allocation = dryRun(device, (input, begin) => {
+        input(videos * numFrames, h, w, latentChannels);
+        const frames = drain(vae.decodeSteps(input(count, h, w, latentChannels), count), begin);
+        tf.clipByValue(tf.add(tf.div(frames, 2), 0.5), 0, 1);
+      });
+      // All frames as float32 numbers, the chunk just read from the backend, and 8-bit pictures.
+      const hostBytes = frame * (4 * videos * numFrames + 4 * count + videos * numFrames);
+      return { stage: 'decoding', model: 'vae', hostBytes, ...allocation };
+    });
   }
 
-  private latentSize(height: number, width: number): number[] {
-    return [height, width].map((n) => Math.floor(n / this.latentFactor));
+  private latentSize({ height, width }: VideoSize): number[] {
+    return [height, width].map((n) => Math.floor(n / this.models.vae.scaleFactor));
   }
 
   /** Finds a result once for each key. */

@@ -17,6 +17,7 @@ import {
   weightOf,
 } from '../layers/index.ts';
 import { type ActivationName, activations, attention, queryScale } from '../ops/index.ts';
+import { checkOneOf } from '../text/messages.ts';
 import { fromSavedConfig } from './savedConfig.ts';
 
 /**
@@ -192,12 +193,7 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
       patchSize,
     } = this.config;
     const { hiddenAct, layerNormEps: eps, projectionDim } = this.config;
-    if (!(hiddenAct in activations)) {
-      throw new Error(
-        `\`hiddenAct\` has to be one of ${Object.keys(activations).join(', ')} but is ` +
-          `${hiddenAct}.`,
-      );
-    }
+    checkOneOf('hiddenAct', hiddenAct, Object.keys(activations));
     if (hiddenSize % numAttentionHeads !== 0) {
       throw new Error(
         '`hiddenSize` has to be divisible by `numAttentionHeads` but they are ' +
@@ -260,6 +256,11 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
 
   override get inputAxes(): Inputs {
     return { pixels: ['N', 'H', 'W', this.config.numChannels] };
+  }
+
+  /** The number of blocks that `steps` runs. */
+  get numSteps(): number {
+    return this.children.length;
   }
 
   *steps([pixels]: tf.Tensor[], _kwargs: CallArgs = {}): Steps<tf.Tensor[]> {

@@ -2,9 +2,10 @@
 
 import { refusal } from '../memory/advice.ts';
 import { MemoryError } from '../memory/errors.ts';
-import type { OffloadMode } from '../memory/estimate.ts';
 import type { MemoryLimits } from '../memory/limits.ts';
+import type { OffloadMode } from '../memory/offloadModes.ts';
 import {
+  defined,
   type GivenSettings,
   type MemoryPlan,
   MemoryPlanner,
@@ -13,8 +14,8 @@ import {
 import type { Device } from '../memory/shapes/allocators.ts';
 import type { ModelConfigs, VideoSize } from '../memory/stages.ts';
 import type { CallPlanner } from './components.ts';
-import { guidanceScales } from './sampling/guidance.ts';
-import { callDefaults } from './settings.ts';
+import { callDefaults } from './defaults.ts';
+import { guidanceScales, isGuided } from './sampling/guidance.ts';
 import type { PlannedCall } from './types.ts';
 
 /**
@@ -67,7 +68,7 @@ export function sizeOfCall(call: PlannedCall, numFramesOfUnet = 25): VideoSize {
   return {
     ...{ height, width, numFrames, pictures },
     videos: pictures * numVideosPerPrompt,
-    guided: scales.some((scale) => scale > 1),
+    guided: isGuided(scales),
     decoded: outputType !== 'latent',
   };
 }
@@ -78,9 +79,3 @@ export function givenSettings(call: PlannedCall, offload?: OffloadMode): GivenSe
   const forwardChunking = size === undefined ? undefined : ({ size, dim: 0 } as const);
   return { offload, guidanceTogether, decodeChunkSize, forwardChunking };
 }
-
-/** `options` without those that are undefined, so that they can be spread over defaults. */
-const defined = <T extends object>(options: T): { [K in keyof T]: NonNullable<T[K]> } =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]: NonNullable<T[K]>;
-  };

@@ -1,5 +1,6 @@
 /** The parts of a pipeline. */
 import type { StepWeights } from '../layers/index.ts';
+import type { OffloadMode } from '../memory/offloadModes.ts';
 import type { GivenSettings, MemoryPlan } from '../memory/plan.ts';
 import type { VideoSize } from '../memory/stages.ts';
 import type {
@@ -44,7 +45,7 @@ export interface Components {
 /** Keeps the weights of models out of memory while they are not needed. */
 export interface Offload {
   /** Whether whole models or single blocks are brought in. */
-  readonly mode: 'model' | 'sequential';
+  readonly mode: Exclude<OffloadMode, 'none'>;
   /**
    * Brings the weights of a model into memory, or returns what brings in those of each of its
    * blocks when it runs.

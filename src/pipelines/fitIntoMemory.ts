@@ -5,22 +5,16 @@ import type { Components } from './components.ts';
 import type { CallSettings } from './settings.ts';
 import type { GenerateOptions } from './types.ts';
 
-/** A call that fits, until it is disposed of. */
-export interface FittedCall extends Disposable {
-  /** The settings of the call, with those that the plan has chosen. */
-  settings: CallSettings;
-}
-
 /**
- * Plans the call and sets its models up for it. Settings that were given stay. Disposing of the
- * result sets the models back.
+ * Plans the call and sets its models up for it, until the result is disposed of.
+ * @returns The settings of the call, with those that the plan has chosen. Given settings stay.
  * @throws MemoryError that names the nearest sizes that fit, if the call does not fit.
  */
 export function fitIntoMemory(
   { planner, offload, unet, vae }: Components,
   settings: CallSettings,
   options: GenerateOptions,
-): FittedCall {
+): { settings: CallSettings } & Disposable {
   if (!planner) return { settings, [Symbol.dispose]: () => {} };
   const given = unet.forwardChunking;
   const { attentionBytes, forwardChunking, ...chosen } = planner.plan(

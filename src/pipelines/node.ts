@@ -7,9 +7,11 @@ import {
   type SingleFileOptions,
 } from '../checkpoints/index.ts';
 import { memoryLimits } from '../memory/limits.ts';
+import { offloadModes } from '../memory/offloadModes.ts';
 import type { Device } from '../memory/shapes/allocators.ts';
 import { deviceName } from '../ops/device.ts';
 import { recordGraph } from '../recording/recordGraph.ts';
+import { checkOneOf } from '../text/messages.ts';
 import { assemble, type Environment } from './loading/assemble.ts';
 import { offloadBlocks, offloadModels } from './loading/offload.ts';
 import { type SaveOptions, saveComponents } from './loading/savePretrained.ts';
@@ -41,17 +43,9 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
     model: string,
     options: LoadOptions = {},
   ): Promise<StableVideoDiffusionPipeline> {
-    const { variant, revision, token, cacheDir, localFilesOnly, onProgress, signal } = options;
-    const path = await locateModel(model, {
-      variant,
-      revision,
-      token,
-      cacheDir,
-      localFilesOnly,
-      onProgress,
-      signal,
-    });
-    return StableVideoDiffusionPipeline.load(await openCheckpoint(path, { variant }), options);
+    const path = await locateModel(model, options);
+    const checkpoint = await openCheckpoint(path, { variant: options.variant });
+    return StableVideoDiffusionPipeline.load(checkpoint, options);
   }
 
   /**
@@ -76,9 +70,10 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
     options: LoadOptions,
   ): Promise<StableVideoDiffusionPipeline> {
     await using files = checkpoint;
-    checkOption('offload', options.offload, ['none', ...Object.keys(offloads)]);
-    checkOption('weightDtype', options.weightDtype, ['auto', 'float32']);
-    await useBackend(options.backend ?? 'auto', { threads: options.threads, tf32: options.tf32 });
+    const { offload = 'none', weightDtype = 'auto', backend = 'auto', threads, tf32 } = options;
+    checkOneOf('offload', offload, offloadModes);
+    checkOneOf('weightDtype', weightDtype, ['auto', 'float32']);
+    await useBackend(backend, { threads, tf32 });
     const pipe = new StableVideoDiffusionPipeline(
       await assemble(files, environmentOf(options), options),
     );
@@ -102,10 +97,7 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
 function environmentOf({ memory }: LoadOptions): Environment {
   const device = deviceName() as Device;
   return {
-    limits: () => ({
-      ...memoryLimits(device),
-      ...(memory !== undefined && { processBytes: memory }),
-    }),
+    limits: () => memoryLimits(device, memory),
     offloads,
     // A session takes its inputs from the processor's memory: on a card, every run would move the
     // weights there.
@@ -114,10 +106,4 @@ function environmentOf({ memory }: LoadOptions): Environment {
       "Use the tensorflow backend (`svd setup tensorflow`), `offload: 'sequential'` " +
       '(`--offload sequential`), or a smaller model.',
   };
-}
-
-function checkOption(name: string, value: string | undefined, allowed: string[]): void {
-  if (value !== undefined && !allowed.includes(value)) {
-    throw new Error(`\`${name}\` has to be one of ${allowed.join(', ')} but is ${value}.`);
-  }
 }

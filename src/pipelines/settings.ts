@@ -2,6 +2,8 @@
 import * as tf from '@tensorflow/tfjs';
 import type { RgbImage } from '../media/image.ts';
 import { Generator } from '../random/generator.ts';
+import { wrongGeneratorCount } from '../random/randnTensor.ts';
+import { checkOneOf } from '../text/messages.ts';
 import { callDefaults, outputTypes } from './defaults.ts';
 import type { GenerateOptions, ImageInput } from './types.ts';
 
@@ -17,10 +19,17 @@ export interface CallConstraints {
   latentChannels: number;
 }
 
-export { callDefaults };
-
 /** Tensors that `callbackOnStepEnd` can ask for. */
 export const callbackTensorNames = ['latents', 'imageEmbeddings', 'imageLatents', 'addedTimeIds'];
+
+const wholeNumbers = [
+  ...(['numFrames', 'numInferenceSteps', 'decodeChunkSize', 'numVideosPerPrompt'] as const),
+  ...(['height', 'width'] as const),
+];
+const finiteNumbers = [
+  ...(['minGuidanceScale', 'maxGuidanceScale', 'fps', 'motionBucketId'] as const),
+  'noiseAugStrength' as const,
+];
 
 /** Sampling options with every default filled in. */
 export type CallSettings = ReturnType<typeof checkCall>;
@@ -57,36 +66,19 @@ export function checkCall(image: ImageInput, options: GenerateOptions, model: Ca
     outputType: options.outputType ?? callDefaults.outputType,
     callbackOnStepEndTensorInputs: options.callbackOnStepEndTensorInputs ?? ['latents'],
   };
-  for (const name of [
-    'numFrames',
-    'numInferenceSteps',
-    'decodeChunkSize',
-    'numVideosPerPrompt',
-    'height',
-    'width',
-  ] as const) {
+  for (const name of wholeNumbers) {
     if (!Number.isInteger(settings[name]) || settings[name] < 1) {
       throw new Error(
         `\`${name}\` has to be a whole number of at least 1 but is ${settings[name]}.`,
       );
     }
   }
-  for (const name of [
-    'minGuidanceScale',
-    'maxGuidanceScale',
-    'fps',
-    'motionBucketId',
-    'noiseAugStrength',
-  ] as const) {
+  for (const name of finiteNumbers) {
     if (!Number.isFinite(settings[name]))
       throw new Error(`\`${name}\` has to be a finite number but is ${settings[name]}.`);
   }
   checkSize(settings.height, settings.width);
-  if (!outputTypes.includes(settings.outputType)) {
-    throw new Error(
-      `\`outputType\` has to be one of ${outputTypes.join(', ')} but is ${settings.outputType}.`,
-    );
-  }
+  checkOneOf('outputType', settings.outputType, outputTypes);
   const unknown = settings.callbackOnStepEndTensorInputs.find(
     (name) => !callbackTensorNames.includes(name),
   );
@@ -99,11 +91,7 @@ export function checkCall(image: ImageInput, options: GenerateOptions, model: Ca
   const videos = batch * settings.numVideosPerPrompt;
   const { generator, latents } = settings;
   if (Array.isArray(generator) && generator.length !== 1 && generator.length !== videos) {
-    throw new Error(
-      `You have passed a list of generators of length ${generator.length}, but requested an ` +
-        `effective batch size of ${videos}. ` +
-        'Make sure the batch size matches the length of the generators.',
-    );
+    throw wrongGeneratorCount(generator, videos);
   }
   if (latents) {
     const shape = latentShape(settings, model);
@@ -119,13 +107,7 @@ export function checkCall(image: ImageInput, options: GenerateOptions, model: Ca
 
 /** The shape of the latents of a call: `[videos, frames, height, width, channels]`. */
 export function latentShape(
-  settings: {
-    batch: number;
-    numVideosPerPrompt: number;
-    numFrames: number;
-    height: number;
-    width: number;
-  },
+  settings: Record<'batch' | 'numVideosPerPrompt' | 'numFrames' | 'height' | 'width', number>,
   { scaleFactor, latentChannels }: CallConstraints,
 ): [number, number, number, number, number] {
   const size = (pixels: number) => Math.floor(pixels / scaleFactor);

@@ -10,10 +10,16 @@ import { randnTensor } from '../random/randnTensor.ts';
 import type { Components } from './components.ts';
 import { fitIntoMemory } from './fitIntoMemory.ts';
 import { channelsFirst } from './sampling/axes.ts';
-import { type Condition, guidanceHalves, guidanceScales, guide } from './sampling/guidance.ts';
+import {
+  type Condition,
+  conditionBatches,
+  guidanceScales,
+  guide,
+  isGuided,
+} from './sampling/guidance.ts';
 import { addedTimeIds, hostPictures, repeatEach, startLatents } from './sampling/inputs.ts';
-import { type CallWatch, ModelRunner } from './sampling/modelRunner.ts';
-import { asVideos, callBack, checkFinite } from './sampling/stepCallback.ts';
+import { ModelRunner, type RunOptions } from './sampling/modelRunner.ts';
+import { asVideos, checkFinite, runStepCallback } from './sampling/stepCallback.ts';
 import { type CallConstraints, type CallSettings, checkCall, latentShape } from './settings.ts';
 import type {
   CallingPipeline,
@@ -24,9 +30,6 @@ import type {
   OutputType,
   Videos,
 } from './types.ts';
-
-/** The options of a call, with where the weights of the model at work come from. */
-type Watched = GenerateOptions & CallWatch;
 
 /**
  * The sampling call, without loading: one still picture in, a short video out. It runs anywhere;
@@ -96,21 +99,21 @@ export class SamplingPipeline implements CallingPipeline {
     using scope = new TensorScope();
 
     const imageEmbeddings = scope.keep(
-      await this.runner.withWeights('imageEncoder', options, (watched) =>
-        this.encodeImage(image, settings, watched),
+      await this.runner.withWeights('imageEncoder', options, (options) =>
+        this.encodeImage(image, settings, options),
       ),
     );
     const imageLatents = scope.keep(
-      await this.runner.withWeights('vae', options, (watched) =>
-        this.encodePicture(image, settings, watched),
+      await this.runner.withWeights('vae', options, (options) =>
+        this.encodeVaeImage(image, settings, options),
       ),
     );
     const ids = scope.tidy(() => addedTimeIds(settings, this.unet.config));
     await options.onStage?.('added_time_ids', await channelsFirst(ids));
     const conditions = { imageEmbeddings, imageLatents, addedTimeIds: ids };
     const latents = scope.keep(
-      await this.runner.withWeights('unet', options, (watched) =>
-        this.denoise(conditions, settings, watched),
+      await this.runner.withWeights('unet', options, (options) =>
+        this.denoise(conditions, settings, options),
       ),
     );
     const frames = await this.output(latents, settings, options);
@@ -121,24 +124,23 @@ export class SamplingPipeline implements CallingPipeline {
   protected async encodeImage(
     image: ImageInput,
     { batch }: CallSettings,
-    options: Watched,
+    options: RunOptions,
   ): Promise<tf.Tensor> {
     const { imageEncoder } = this;
-    const { imageSize, numHiddenLayers } = imageEncoder.config;
+    const { imageSize } = imageEncoder.config;
     const { imageMean, imageStd } = this.components.featureExtractor;
     using scope = new TensorScope();
     const values = clipPixelValues(await hostPictures(image), imageSize, imageMean, imageStd);
     const pixels = scope.tidy(() => tf.tensor(values.data, values.shape));
     options.onBlock?.('preprocess');
-    // Besides the layers: embeddings, two normalisations and the projection.
-    const steps = numHiddenLayers + 4;
+    const { numSteps } = imageEncoder;
     let done = 0;
     const [embeds] = scope.keep(
       await this.runner.evaluate(
         'imageEncoder',
-        { inputs: [pixels], settings: [], steps: (inputs) => imageEncoder.steps(inputs) },
+        { inputs: [pixels], replayKey: [], steps: (inputs) => imageEncoder.steps(inputs) },
         options,
-        () => options.onProgress?.({ stage: 'encoding', step: ++done, steps }),
+        () => options.onProgress?.({ stage: 'encoding', step: ++done, steps: numSteps }),
       ),
     );
     const embeddings = scope.tidy(() => tf.reshape(embeds, [batch, 1, -1]));
@@ -150,10 +152,10 @@ export class SamplingPipeline implements CallingPipeline {
    * Latents `[B, h, w, C]` of the pictures at the size of the video, with noise added. Takes the
    * first draw.
    */
-  protected async encodePicture(
+  protected async encodeVaeImage(
     image: ImageInput,
     { height, width, generator, noiseAugStrength, batch }: CallSettings,
-    options: Watched,
+    options: RunOptions,
   ): Promise<tf.Tensor> {
     const { vae } = this;
     const round = (n: number) => n - (n % vae.scaleFactor);
@@ -169,7 +171,7 @@ export class SamplingPipeline implements CallingPipeline {
     options.onBlock?.('preprocess');
     const moments = await this.runner.evaluate(
       'vae',
-      { inputs: [noisy], settings: ['encode'], steps: ([x]) => vae.encodeSteps(x) },
+      { inputs: [noisy], replayKey: ['encode'], steps: ([x]) => vae.encodeSteps(x) },
       options,
     );
     const posterior = new DiagonalGaussianDistribution(moments);
@@ -183,20 +185,23 @@ export class SamplingPipeline implements CallingPipeline {
   private async denoise(
     conditions: Record<'imageEmbeddings' | 'imageLatents' | 'addedTimeIds', tf.Tensor>,
     settings: CallSettings,
-    options: Watched,
+    options: RunOptions,
   ): Promise<tf.Tensor> {
     const { scheduler } = this;
+    const { addedTimeIds } = conditions;
     const { numFrames, numVideosPerPrompt, minGuidanceScale, maxGuidanceScale } = settings;
     const scales = guidanceScales(minGuidanceScale, maxGuidanceScale, numFrames);
-    const guided = scales.some((scale) => scale > 1);
+    const guided = isGuided(scales);
     using scope = new TensorScope();
     const conditional = scope.keep([
       repeatEach(conditions.imageEmbeddings, numVideosPerPrompt),
       repeatEach(conditions.imageLatents, numVideosPerPrompt * numFrames),
     ]) as Condition;
-    const halves = guided ? guidanceHalves(conditional, settings.guidanceTogether) : [conditional];
-    scope.keep(halves.flat());
-    const shown = { ...conditions, imageEmbeddings: conditional[0] };
+    const evaluations = guided
+      ? conditionBatches(conditional, settings.guidanceTogether)
+      : [conditional];
+    scope.keep(evaluations.flat());
+    const callbackTensors = { ...conditions, imageEmbeddings: conditional[0] };
 
     let latents = scope.tidy(() =>
       startLatents(settings, latentShape(settings, this.constraints), scheduler.initNoiseSigma),
@@ -206,10 +211,10 @@ export class SamplingPipeline implements CallingPipeline {
     options.onProgress?.({ stage: 'sampling', step: 0, steps: timesteps.length });
     for (const [step, timestep] of timesteps.entries()) {
       const velocities: tf.Tensor[] = [];
-      for (const half of halves) {
+      for (const condition of evaluations) {
         velocities.push(
           scope.keep(
-            await this.predict(latents, timestep, half, conditions.addedTimeIds, settings, options),
+            await this.predict(latents, timestep, condition, addedTimeIds, settings, options),
           ),
         );
       }
@@ -222,16 +227,16 @@ export class SamplingPipeline implements CallingPipeline {
       await checkFinite(latents, `${step + 1} of ${timesteps.length}`, this.unet.computeDtype);
       options.onBlock?.('scheduler');
       await options.onStage?.(`latents_step_${step}`, await channelsFirst(latents, numFrames));
-      const ended = { step, timestep, tensors: { ...shown, latents } };
-      latents = await callBack(this, ended, settings, options, scope);
+      const ended = { step, timestep, tensors: { ...callbackTensors, latents } };
+      latents = await runStepCallback(this, ended, settings, options, scope);
       options.onProgress?.({ stage: 'sampling', step: step + 1, steps: timesteps.length });
     }
     return scope.release(latents);
   }
 
   /**
-   * The UNet's velocity for latents `[videos*F, h, w, C]` under a condition. For both halves of
-   * guidance, they follow one another in the first axis.
+   * The UNet's velocity `[copies*videos*F, h, w, C]` for latents `[videos*F, h, w, C]`, of which
+   * `condition` takes one copy, or two with both halves of guidance.
    */
   private async predict(
     latents: tf.Tensor,
@@ -239,21 +244,21 @@ export class SamplingPipeline implements CallingPipeline {
     [context, picture]: Condition,
     ids: tf.Tensor,
     { numFrames }: CallSettings,
-    options: Watched,
+    options: RunOptions,
   ): Promise<tf.Tensor> {
     const { unet, scheduler } = this;
-    const halves = picture.shape[0] / latents.shape[0];
+    const copies = picture.shape[0] / latents.shape[0];
     using scope = new TensorScope();
     const input = scope.tidy(() => {
       const scaled = scheduler.scaleModelInput(latents, timestep);
-      return tf.concat([tf.tile(scaled, [halves, 1, 1, 1]), picture], -1);
+      return tf.concat([tf.tile(scaled, [copies, 1, 1, 1]), picture], -1);
     });
-    const [time, allIds] = scope.tidy(() => [tf.tensor1d([timestep]), tf.tile(ids, [halves, 1])]);
+    const [time, allIds] = scope.tidy(() => [tf.tensor1d([timestep]), tf.tile(ids, [copies, 1])]);
     return await this.runner.evaluate(
       'unet',
       {
         inputs: [input, time, context, allIds],
-        settings: [numFrames, unet.forwardChunking],
+        replayKey: [numFrames, unet.forwardChunking],
         steps: (inputs) => unet.steps(inputs, { numFrames }),
       },
       options,
@@ -288,20 +293,20 @@ export class SamplingPipeline implements CallingPipeline {
     latents: tf.Tensor4D,
     numFrames: number,
     decodeChunkSize: number,
-    options: CallWatch = {},
+    options: RunOptions = {},
   ): Promise<FloatArray> {
-    return this.runner.withWeights('vae', options, async (watched) => {
+    return this.runner.withWeights('vae', options, async (options) => {
       const [total, h, w] = latents.shape;
       const { scaleFactor, config } = this.vae;
       const size = [h * scaleFactor, w * scaleFactor, config.outChannels];
       const data = new Float32Array(total * tf.util.sizeFromShape(size));
       const perFrame = data.length / total;
-      watched.onProgress?.({ stage: 'decoding', step: 0, steps: total });
+      options.onProgress?.({ stage: 'decoding', step: 0, steps: total });
       for (let video = 0; video < total; video += numFrames) {
         for (let start = video; start < video + numFrames; start += decodeChunkSize) {
           const count = Math.min(decodeChunkSize, video + numFrames - start);
-          data.set(await this.decodeFrames(latents, start, count, watched), start * perFrame);
-          watched.onProgress?.({ stage: 'decoding', step: start + count, steps: total });
+          data.set(await this.decodeFrames(latents, start, count, options), start * perFrame);
+          options.onProgress?.({ stage: 'decoding', step: start + count, steps: total });
         }
       }
       return { data, shape: [total / numFrames, numFrames, ...size] };
@@ -312,7 +317,7 @@ export class SamplingPipeline implements CallingPipeline {
     latents: tf.Tensor4D,
     start: number,
     count: number,
-    options: CallWatch,
+    options: RunOptions,
   ): Promise<Float32Array> {
     const { vae } = this;
     using scope = new TensorScope();
@@ -324,7 +329,7 @@ export class SamplingPipeline implements CallingPipeline {
         'vae',
         {
           inputs: [scaled],
-          settings: ['decode', count],
+          replayKey: ['decode', count],
           steps: ([z]) => vae.decodeSteps(z, count),
         },
         options,

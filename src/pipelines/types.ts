@@ -6,6 +6,7 @@ import type * as tf from '@tensorflow/tfjs';
 import type { WeightDtype } from '../checkpoints/index.ts';
 import type { ComputeDtype } from '../layers/index.ts';
 import type { FloatArray, RgbImage } from '../media/image.ts';
+import type { OffloadMode } from '../memory/offloadModes.ts';
 import type { MemoryPlan } from '../memory/plan.ts';
 import type { Generator } from '../random/generator.ts';
 import type { Components } from './components.ts';
@@ -203,7 +204,7 @@ export interface LoadOptions {
    * every evaluation of the UNet. Results are the same. With `plannedFor`, the default is the
    * fastest mode that fits into memory.
    */
-  offload?: 'none' | 'model' | 'sequential';
+  offload?: OffloadMode;
   /**
    * A call that is going to be made: if it cannot fit into memory, loading refuses at once. The
    * names are those of `generate`.

@@ -27,6 +27,13 @@ function toChannelsLast(values: Float32Array, channels: number, pixels: number):
   return result;
 }
 
+/** The error for a list of generators that does not suit the batch, in diffusers' words. */
+export const wrongGeneratorCount = ({ length }: readonly Generator[], batch: number): Error =>
+  new Error(
+    `You have passed a list of generators of length ${length}, but requested an effective batch ` +
+      `size of ${batch}. Make sure the batch size matches the length of the generators.`,
+  );
+
 /**
  * The values of one draw for the whole batch from a single generator, or of a draw for each item
  * from its own generator.
@@ -36,11 +43,7 @@ function draw(generator: Generator | readonly Generator[], shape: readonly numbe
   if (generator.length === 1) return generator[0]!.randn(shape);
   const [batch, ...item] = shape as [number, ...number[]];
   if (generator.length < batch) {
-    throw new Error(
-      `You have passed a list of generators of length ${generator.length}, but requested an ` +
-        `effective batch size of ${batch}. ` +
-        'Make sure the batch size matches the length of the generators.',
-    );
+    throw wrongGeneratorCount(generator, batch);
   }
   const size = item.reduce((product, length) => product * length, 1);
   const values = new Float32Array(batch * size);

@@ -16,11 +16,12 @@ import type { RecordedGraph, recordGraph } from './recordGraph.ts';
 /** Runs a computation, whose inputs and weights may differ the next time, and records it. */
 export type RecordGraph = typeof recordGraph;
 
-/** A computation of a model: its inputs, and its settings besides those of the model. */
+/** A computation of a model. */
 export interface Evaluation<T extends tf.Tensor | tf.Tensor[]> {
   model: AnyBlock;
   inputs: tf.Tensor[];
-  settings: unknown[];
+  /** The settings that change what `steps` computes, besides those of the model. */
+  replayKey: unknown[];
   steps: (inputs: tf.Tensor[]) => Steps<T>;
 }
 
@@ -127,13 +128,13 @@ export class Replays {
   }
 
   /** A key that is equal for two evaluations if a recording of one serves the other. */
-  private keyOf({ model, inputs, settings }: Evaluation<tf.Tensor | tf.Tensor[]>): string {
+  private keyOf({ model, inputs, replayKey }: Evaluation<tf.Tensor | tf.Tensor[]>): string {
     const inHalf = this.parametersOf(model).map(({ variable }) =>
       isHalf(variable.read()) ? 'h' : 'f',
     );
     return JSON.stringify([
       model.name,
-      settings,
+      replayKey,
       inputs.map(({ shape }) => shape),
       model.computeDtype,
       formulationsInUse(),

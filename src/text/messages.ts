@@ -14,3 +14,12 @@ export const counted = (count: number, noun: string): string =>
 /** Names to choose from: `a, b or c`. */
 export const either = (names: readonly string[]): string =>
   names.join(', ').replace(/, ([^,]*)$/, ' or $1');
+
+/** Says that an option has a value that it cannot have. */
+export const notOneOf = (name: string, value: unknown, allowed: readonly string[]): string =>
+  `\`${name}\` has to be one of ${allowed.join(', ')} but is ${String(value)}.`;
+
+/** @throws Error if an option has a value that is not `allowed`. */
+export function checkOneOf(name: string, value: unknown, allowed: readonly string[]): void {
+  if (!allowed.includes(value as string)) throw new Error(notOneOf(name, value, allowed));
+}

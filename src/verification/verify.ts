@@ -160,9 +160,9 @@ class ReferenceFedPipeline extends SamplingPipeline {
   ): Promise<tf.Tensor> {
     return this.substitute(await super.encodeImage(...call), 'image_embeddings');
   }
-  protected override async encodePicture(
-    ...call: Parameters<SamplingPipeline['encodePicture']>
+  protected override async encodeVaeImage(
+    ...call: Parameters<SamplingPipeline['encodeVaeImage']>
   ): Promise<tf.Tensor> {
-    return this.substitute(await super.encodePicture(...call), 'image_latents');
+    return this.substitute(await super.encodeVaeImage(...call), 'image_latents');
   }
 }

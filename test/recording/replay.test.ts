@@ -45,7 +45,7 @@ describe('Replays', () => {
    */
   async function evaluate(
     replays: Replays,
-    { size = 3, settings = [] as unknown[], signal = undefined as AbortSignal | undefined } = {},
+    { size = 3, replayKey = [] as unknown[], signal = undefined as AbortSignal | undefined } = {},
   ) {
     const paths: string[] = [];
     const x = tf.fill([size, 2], 4);
@@ -56,7 +56,7 @@ describe('Replays', () => {
     };
     try {
       const result = await replays.run(
-        { model: layer, inputs: [x], settings, steps },
+        { model: layer, inputs: [x], replayKey, steps },
         { signal, onStep: (path) => paths.push(path) },
       );
       const [value] = result.dataSync();
@@ -99,7 +99,7 @@ describe('Replays', () => {
   it('keeps other shapes, settings, weights and precisions apart', async () => {
     const { log, record } = recorder();
     const replays = new Replays(record, { worthwhileMs: 0 });
-    const variants = [{}, { size: 4 }, { settings: [2] }];
+    const variants = [{}, { size: 4 }, { replayKey: [2] }];
     for (const variant of variants) await evaluate(replays, variant);
     layer.computeDtype = testBackend === 'tensorflow' ? 'bfloat16' : 'float32';
     await evaluate(replays);

@@ -4,7 +4,7 @@ import { type BackendReport, useBackend } from '../../backends/index.ts';
 import { isSingleFile } from '../../checkpoints/diffusers/names.ts';
 import { type CheckpointIdentity, identifyCheckpoint } from '../../checkpoints/index.ts';
 import { checkOutput, outputFormat } from '../../media/output.ts';
-import type { OffloadMode } from '../../memory/estimate.ts';
+import type { OffloadMode } from '../../memory/offloadModes.ts';
 import type { MemoryPlan } from '../../memory/plan.ts';
 import type { MemorySettings } from '../../memory/stages.ts';
 import { useFormulations } from '../../ops/index.ts';

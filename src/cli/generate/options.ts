@@ -4,7 +4,7 @@
  */
 import { backendNames } from '../../backends/types.ts';
 import { outputEndings } from '../../media/output.ts';
-import type { OffloadMode } from '../../memory/estimate.ts';
+import type { OffloadMode } from '../../memory/offloadModes.ts';
 import { computeDtypes, formulationSets } from '../../ops/choices.ts';
 import { callDefaults, outputTypes } from '../../pipelines/defaults.ts';
 import { either } from '../../text/messages.ts';

@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { behaviours, type Call, type Device } from './allocators.ts';
 import type { Trace } from './arena.ts';
-import { shapeKernels } from './kernels.ts';
+import { type Inputs, shapeKernels } from './kernels.ts';
 
 /** The allocations of a computation, in order. */
 export interface Allocations {
@@ -100,33 +100,26 @@ class ShapeBackend extends tf.KernelBackend {
 
   /** A tensor without values. */
   empty(shape: number[], dtype: tf.DataType = 'float32'): tf.Tensor {
-    return tf
-      .engine()
-      .makeTensorFromTensorInfo({ dataId: this.allocate(shape, dtype), shape, dtype });
+    const dataId = this.allocate(shape, dtype);
+    return tf.engine().makeTensorFromTensorInfo({ dataId, shape, dtype });
   }
 
   /** Runs a stock kernel. */
   follow(
     kernel: string,
-    inputs: Record<string, tf.TensorInfo>,
+    inputs: Inputs,
     attributes: Record<string, unknown>,
   ): tf.TensorInfo | tf.TensorInfo[] {
     const { sharesRanges } = behaviours[this.simulatedDevice];
     const planned = shapeKernels[kernel](inputs, attributes);
     const list = [planned].flat();
-    const outputs = this.besides(
-      { kernel, inputs: Object.values(inputs), shape: list[0].shape },
-      () =>
-        list.map(({ shape, dtype = 'float32', view }) => {
-          const shared = view === 'whole' || (view === 'range' && sharesRanges);
-          return {
-            dataId: shared
-              ? this.share(Object.values(inputs)[0].dataId)
-              : this.allocate(shape, dtype),
-            shape,
-            dtype,
-          };
-        }),
+    const operands = Object.values(inputs);
+    const outputs = this.besides({ kernel, inputs: operands, shape: list[0].shape }, () =>
+      list.map(({ shape, dtype = 'float32', view }) => {
+        const shared = view === 'whole' || (view === 'range' && sharesRanges);
+        const dataId = shared ? this.share(operands[0].dataId) : this.allocate(shape, dtype);
+        return { dataId, shape, dtype };
+      }),
     );
     return Array.isArray(planned) ? outputs : outputs[0];
   }
@@ -200,16 +193,9 @@ function registerKernels(): void {
   if (registered) return;
   registered = true;
   for (const kernelName of Object.keys(shapeKernels)) {
-    tf.registerKernel({
-      kernelName,
-      backendName: name,
-      kernelFunc: ({ inputs, attrs, backend }) =>
-        (backend as ShapeBackend).follow(
-          kernelName,
-          inputs as Record<string, tf.TensorInfo>,
-          attrs ?? {},
-        ),
-    });
+    const kernelFunc: tf.KernelFunc = ({ inputs, attrs, backend }) =>
+      (backend as ShapeBackend).follow(kernelName, inputs as Inputs, attrs ?? {});
+    tf.registerKernel({ kernelName, backendName: name, kernelFunc });
   }
 }
 
@@ -235,10 +221,8 @@ export function dryRun(
   engine.backendName = name;
   try {
     tf.tidy(() => {
-      compute(
-        (...shape) => backend.empty(shape),
-        (part) => backend.begin(part),
-      );
+      const input = (...shape: number[]) => backend.empty(shape);
+      compute(input, (part) => backend.begin(part));
     });
   } finally {
     engine.backendInstance = backendInstance;

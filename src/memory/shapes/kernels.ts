@@ -15,20 +15,23 @@ export interface Output {
 
 // biome-ignore lint/suspicious/noExplicitAny: each op passes attributes of its own form
 type Attributes = Record<string, any>;
-type Inputs = Record<string, tf.TensorInfo>;
+/** The inputs of a kernel by name. */
+export type Inputs = Record<string, tf.TensorInfo>;
 type Kernel = (inputs: Inputs, attributes: Attributes) => Output | Output[];
 
 const first = (inputs: Inputs) => Object.values(inputs)[0];
 
-const same: Kernel = (inputs) => ({ shape: first(inputs).shape, dtype: first(inputs).dtype });
+/** An output with the type of an input. */
+function like({ dtype }: tf.TensorInfo, shape: number[], view?: Output['view']): Output {
+  return { shape, dtype, view };
+}
+
+const same: Kernel = (inputs) => like(first(inputs), first(inputs).shape);
 
 const viewed =
   (shapeOf: (x: tf.TensorInfo, attributes: Attributes) => number[]): Kernel =>
-  (inputs, attributes) => ({
-    shape: shapeOf(first(inputs), attributes),
-    dtype: first(inputs).dtype,
-    view: 'whole',
-  });
+  (inputs, attributes) =>
+    like(first(inputs), shapeOf(first(inputs), attributes), 'whole');
 
 const broadcast =
   (dtype?: tf.DataType): Kernel =>
@@ -46,17 +49,10 @@ const reduced =
   };
 
 const product: Kernel = ({ a, b }, { transposeA, transposeB }) => {
-  const batch = tf.broadcast_util.assertAndGetBroadcastShape(
-    a.shape.slice(0, -2),
-    b.shape.slice(0, -2),
-  );
-  return {
-    shape: [
-      ...batch,
-      a.shape[a.shape.length - (transposeA ? 1 : 2)],
-      b.shape[b.shape.length - (transposeB ? 2 : 1)],
-    ],
-  };
+  const [ofA, ofB] = [a.shape.slice(0, -2), b.shape.slice(0, -2)];
+  const batch = tf.broadcast_util.assertAndGetBroadcastShape(ofA, ofB);
+  const [rows, columns] = [a.shape.at(transposeA ? -1 : -2)!, b.shape.at(transposeB ? -2 : -1)!];
+  return { shape: [...batch, rows, columns] };
 };
 
 type Four = [number, number, number, number];
@@ -85,69 +81,56 @@ const pooled: Kernel = ({ x }, { filterSize, strides, pad, dimRoundingMode }) =>
 
 const slice: Kernel = ({ x }, { begin, size }) => {
   const [, shape] = tf.slice_util.parseSliceParams(x, begin, size);
-  return {
-    shape,
-    dtype: x.dtype,
-    view: shape.every((n, i) => i === 0 || n === x.shape[i]) ? 'range' : undefined,
-  };
+  const isRange = shape.every((n, i) => i === 0 || n === x.shape[i]);
+  return like(x, shape, isRange ? 'range' : undefined);
 };
 
 const split: Kernel = ({ x }, { numOrSizeSplits, axis }) => {
   const [along] = tf.util.parseAxisParam(axis, x.shape);
   const sizes = tf.backend_util.prepareSplitSize(x as tf.Tensor, numOrSizeSplits, along);
-  const view = along === 0 ? 'range' : undefined;
-  return sizes.map((size) => ({
-    shape: x.shape.map((n, i) => (i === along ? size : n)),
-    dtype: x.dtype,
-    view,
-  }));
+  const shapeOf = (size: number) => x.shape.map((n, i) => (i === along ? size : n));
+  return sizes.map((size) => like(x, shapeOf(size), along === 0 ? 'range' : undefined));
 };
 
 const unstacked: Kernel = ({ value }, { axis }) => {
   const [along] = tf.util.parseAxisParam(axis, value.shape);
   const shape = value.shape.filter((_, i) => i !== along);
-  return Array.from({ length: value.shape[along] }, () => ({ shape, dtype: value.dtype }));
+  return Array.from({ length: value.shape[along] }, () => like(value, shape));
 };
 
 const concatenated: Kernel = (inputs, { axis }) => {
   const parts = Object.values(inputs);
   const [along] = tf.util.parseAxisParam(axis, parts[0].shape);
   const length = parts.reduce((sum, { shape }) => sum + shape[along], 0);
-  return { shape: parts[0].shape.map((n, i) => (i === along ? length : n)), dtype: parts[0].dtype };
+  const shape = parts[0].shape.map((n, i) => (i === along ? length : n));
+  return like(parts[0], shape);
 };
 
-const stacked: Kernel = (inputs, { axis }) => {
-  const [{ shape, dtype }] = Object.values(inputs);
+/** A shape with one more axis. */
+function inserted(shape: number[], axis: number, length: number): number[] {
   const along = axis < 0 ? axis + shape.length + 1 : axis;
-  return {
-    shape: [...shape.slice(0, along), Object.keys(inputs).length, ...shape.slice(along)],
-    dtype,
-  };
+  return [...shape.slice(0, along), length, ...shape.slice(along)];
+}
+
+const stacked: Kernel = (inputs, { axis }) => {
+  const parts = Object.values(inputs);
+  return like(parts[0], inserted(parts[0].shape, axis, parts.length));
 };
 
 /** A permutation that leaves the order of all axes longer than 1 moves nothing. */
 const transposed: Kernel = ({ x }, { perm }) => {
   const moved = (perm as number[]).filter((axis) => x.shape[axis] > 1);
   const still = moved.every((axis, i) => i === 0 || axis > moved[i - 1]);
-  return {
-    shape: perm.map((axis: number) => x.shape[axis]),
-    dtype: x.dtype,
-    view: still ? 'whole' : undefined,
-  };
+  const shape = perm.map((axis: number) => x.shape[axis]);
+  return like(x, shape, still ? 'whole' : undefined);
 };
 
 const gathered: Kernel = ({ x, indices }, { axis }) => {
   const [along] = tf.util.parseAxisParam(axis ?? 0, x.shape);
-  return {
-    shape: [...x.shape.slice(0, along), ...indices.shape, ...x.shape.slice(along + 1)],
-    dtype: x.dtype,
-  };
+  return like(x, [...x.shape.slice(0, along), ...indices.shape, ...x.shape.slice(along + 1)]);
 };
 
-const expanded = ({ shape }: tf.TensorInfo, { dim }: Attributes) => {
-  const along = dim < 0 ? dim + shape.length + 1 : dim;
-  return [...shape.slice(0, along), 1, ...shape.slice(along)];
-};
+const expanded = ({ shape }: tf.TensorInfo, { dim }: Attributes) => inserted(shape, dim, 1);
 
 const reshaped = (x: tf.TensorInfo, { shape }: Attributes) =>
   tf.util.inferFromImplicitShape(shape, tf.util.sizeFromShape(x.shape));
@@ -208,7 +191,7 @@ export const shapeKernels: Record<string, Kernel> = {
     dtype,
   }),
   Reshape: viewed(reshaped),
-  Select: ({ t }) => ({ shape: t.shape, dtype: t.dtype }),
+  Select: ({ t }) => like(t, t.shape),
   Slice: slice,
   SplitV: split,
   Tile: ({ x }, { reps }) => ({ shape: x.shape.map((n, i) => n * reps[i]), dtype: x.dtype }),

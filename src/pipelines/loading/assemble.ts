@@ -12,6 +12,7 @@ import {
 import type { AnyBlock } from '../../layers/index.ts';
 import { CLIP_MEAN, CLIP_STD } from '../../media/preprocess.ts';
 import type { MemoryLimits } from '../../memory/limits.ts';
+import type { OffloadMode } from '../../memory/offloadModes.ts';
 import type { Device } from '../../memory/shapes/allocators.ts';
 import { checkWasmLimit, float32Bytes } from '../../memory/wasmLimit.ts';
 import { declareModels, type Models } from '../../models/declareModels.ts';
@@ -31,20 +32,19 @@ export interface Environment {
   limits?: () => Partial<MemoryLimits>;
   /** Whether weights are downloaded, so that calls are planned before weights are asked for. */
   remote?: boolean;
-  /** Keeps weights on disk, by the option `offload`. Without it, all stay in memory. */
-  offloads?: Record<Offload['mode'], MakeOffload>;
+  /**
+   * Makes the offload of each mode, which reads weights from the checkpoint opened anew. Without it,
+   * all weights stay in memory.
+   */
+  offloads?: Record<
+    Offload['mode'],
+    (checkpoint: Checkpoint, models: Models, options: AssembleOptions) => Offload
+  >;
   /** Records the graphs of models that are called again and again. */
   recordGraph?: RecordGraph;
   /** A sentence about what to do if the weights do not fit into WebAssembly's memory. */
   wasmAdvice: string;
 }
-
-/** Makes an offload of a mode, which reads weights from the checkpoint opened anew. */
-export type MakeOffload = (
-  checkpoint: Checkpoint,
-  models: Models,
-  options: Pick<LoadOptions, 'weightDtype'>,
-) => Offload;
 
 /** The options of `fromPretrained` that do not depend on where the pipeline runs. */
 export type AssembleOptions = Pick<
@@ -124,7 +124,7 @@ function planOffload(
   { unet }: Models,
   { plannedFor, offload, onPlan }: AssembleOptions,
   planner?: CallPlanner,
-): LoadOptions['offload'] {
+): OffloadMode | undefined {
   if (!planner || !plannedFor) return offload;
   const size = sizeOfCall(plannedFor, unet.config.numFrames);
   const plan = planner.plan(size, givenSettings(plannedFor, offload));

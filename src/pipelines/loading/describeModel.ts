@@ -11,12 +11,7 @@ import {
 } from '../../checkpoints/index.ts';
 import { refusal } from '../../memory/advice.ts';
 import { memoryLimits } from '../../memory/limits.ts';
-import {
-  deviceLimit,
-  type MemoryPlan,
-  MemoryPlanner,
-  type MemoryRequest,
-} from '../../memory/plan.ts';
+import { limitsOf, type MemoryPlan, MemoryPlanner, type MemoryRequest } from '../../memory/plan.ts';
 import { type Device, devices } from '../../memory/shapes/allocators.ts';
 import type { VideoSize } from '../../memory/stages.ts';
 import type { ModelName } from '../../models/names.ts';
@@ -127,17 +122,17 @@ function planFor(
 ): DevicePlan {
   const request: MemoryRequest = {
     ...call,
-    ...memoryLimits(device),
-    ...(options.memory !== undefined && { processBytes: options.memory }),
+    ...memoryLimits(device, options.memory),
     device,
     givenSettings: givenSettings(options, options.offload),
   };
   const plan = planner.plan(request);
+  const { processBytes, deviceBytes } = limitsOf(request);
   return {
     device,
     ...plan,
-    availableBytes: request.processBytes!,
-    deviceKnown: Number.isFinite(deviceLimit(request)),
+    availableBytes: processBytes,
+    deviceKnown: Number.isFinite(deviceBytes),
     ...(!plan.fits && { advice: refusal(planner, request, plan) }),
   };
 }

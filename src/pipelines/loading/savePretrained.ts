@@ -13,6 +13,7 @@ import {
   writeModelFolder,
 } from '../../checkpoints/index.ts';
 import type { AnyBlock } from '../../layers/index.ts';
+import { notOneOf } from '../../text/messages.ts';
 import type { Components } from '../components.ts';
 
 /** Options of `savePretrained`. */
@@ -40,9 +41,7 @@ export async function saveComponents(
   reopen?: Checkpoint['reopen'],
 ): Promise<void> {
   if (!Object.hasOwn(savedDtypes, dtype)) {
-    throw new CheckpointError(
-      `\`dtype\` has to be one of ${Object.keys(savedDtypes).join(', ')} but is ${dtype}.`,
-    );
+    throw new CheckpointError(notOneOf('dtype', dtype, Object.keys(savedDtypes)));
   }
   const models: Record<WeightedComponent, AnyBlock> = { unet, vae, image_encoder: imageEncoder };
   const { index, configs } = publishedConfigs(unet.config.numFrames);

@@ -14,15 +14,18 @@ export function guidanceScales(min: number, max: number, count: number): number[
   );
 }
 
+/** Whether guidance is on, so that the UNet is evaluated twice per step. */
+export const isGuided = (scales: number[]): boolean => scales.some((scale) => scale > 1);
+
 /**
- * The conditions of the UNet's evaluations in one step. Both halves of guidance come as one batch,
- * the unconditional half first, or each by itself.
+ * The condition of each evaluation of the UNet in a guided step: one for both halves of guidance,
+ * the unconditional half first, or one for each half.
  */
-export function guidanceHalves(conditional: Condition, together: boolean): Condition[] {
-  const half = (make: (x: tf.Tensor) => tf.Tensor) =>
+export function conditionBatches(conditional: Condition, together: boolean): Condition[] {
+  const batch = (make: (x: tf.Tensor) => tf.Tensor) =>
     conditional.map((x) => tf.tidy(() => make(x))) as Condition;
-  if (!together) return [half((x) => tf.zerosLike(x)), conditional];
-  return [half((x) => tf.concat([tf.zerosLike(x), x]))];
+  if (!together) return [batch((x) => tf.zerosLike(x)), conditional];
+  return [batch((x) => tf.concat([tf.zerosLike(x), x]))];
 }
 
 /**

@@ -1,4 +1,4 @@
-/** Runs the models of a pipeline: with their weights in memory, watched, and stopped in time. */
+/** Runs the models of a pipeline with their weights in memory, reports blocks, and can be stopped. */
 import type * as tf from '@tensorflow/tfjs';
 import { runSteps, type StepOptions, type StepWeights } from '../../layers/index.ts';
 import type { ModelName } from '../../models/names.ts';
@@ -7,13 +7,8 @@ import type { Components } from '../components.ts';
 import { componentOf } from '../loading/modelConfigs.ts';
 import type { GenerateOptions } from '../types.ts';
 
-/**
- * How a part of a sampling call is watched and stopped, and where the weights of its model come
- * from if they are not in memory.
- */
-export type CallWatch = Pick<GenerateOptions, 'signal' | 'onProgress' | 'onBlock'> & {
-  weights?: StepWeights;
-};
+/** Call options plus the weight source of the model that is running. */
+export type RunOptions = GenerateOptions & { weights?: StepWeights };
 
 /** Runs the models of a pipeline. */
 export class ModelRunner {
@@ -23,18 +18,18 @@ export class ModelRunner {
     this.components = components;
   }
 
-  /** Does `work` with the weights of a model in memory, or with what brings them there. */
-  async withWeights<T, W extends CallWatch>(
+  /** Does `work` with the weights of a model in memory, or with their source in its options. */
+  async withWeights<T>(
     model: ModelName,
-    watch: W,
-    work: (watch: W) => Promise<T>,
+    options: RunOptions,
+    work: (options: RunOptions) => Promise<T>,
   ): Promise<T> {
     const { offload } = this.components;
-    if (!offload) return work(watch);
+    if (!offload) return work(options);
     await using _weights = { [Symbol.asyncDispose]: () => offload.release(model) };
-    const weights = await offload.load(model, watch.signal);
-    watch.onBlock?.('offload');
-    return await work({ ...watch, weights });
+    const weights = await offload.load(model, options.signal);
+    options.onBlock?.('offload');
+    return await work({ ...options, weights });
   }
 
   /**
@@ -44,13 +39,13 @@ export class ModelRunner {
   evaluate<T extends tf.Tensor | tf.Tensor[]>(
     model: ModelName,
     evaluation: Omit<Evaluation<T>, 'model'>,
-    watch: CallWatch,
+    options: RunOptions,
     onStep?: () => void,
   ): Promise<T> {
     const { replays, [model]: block } = this.components;
-    const options = stepOptions(watch, componentOf[model], onStep);
-    if (replays && !watch.onBlock) return replays.run({ model: block, ...evaluation }, options);
-    return runSteps(evaluation.steps(evaluation.inputs), options);
+    const steps = stepOptions(options, componentOf[model], onStep);
+    if (replays && !options.onBlock) return replays.run({ model: block, ...evaluation }, steps);
+    return runSteps(evaluation.steps(evaluation.inputs), steps);
   }
 }
 
@@ -59,7 +54,7 @@ export class ModelRunner {
  * with `path` in front.
  */
 function stepOptions(
-  { signal, onBlock, weights }: CallWatch,
+  { signal, onBlock, weights }: RunOptions,
   path: string,
   onStep?: () => void,
 ): StepOptions {

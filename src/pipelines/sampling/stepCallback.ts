@@ -28,41 +28,34 @@ export async function checkFinite(
   throw new Error(`The latents are not finite after step ${step}. ${advice}`);
 }
 
-/** A step of the sampling call that has just ended. */
-export interface EndedStep {
-  /** Its number, from 0 on. */
-  step: number;
-  timestep: number;
-  /** Every tensor that the callback can ask for. The latents are `[videos*F, h, w, C]`. */
-  tensors: CallbackTensors;
-}
-
 /**
- * Shows the tensors of a step to `callbackOnStepEnd`, if there is one, and returns the latents to
- * go on with, which `scope` keeps.
+ * Calls `callbackOnStepEnd`, if there is one, with the tensors of a step, and returns the latents
+ * to go on with, which `scope` keeps.
+ * @param ended The step, from 0 on, with every tensor that the callback can ask for. Its latents are
+ * `[videos*F, h, w, C]`.
  * @throws Error if the callback returns latents of another shape or that are not finite.
  */
-export async function callBack(
+export async function runStepCallback(
   pipe: CallingPipeline,
-  { step, timestep, tensors }: EndedStep,
+  { step, timestep, tensors }: { step: number; timestep: number; tensors: CallbackTensors },
   { numFrames, callbackOnStepEndTensorInputs: names }: CallSettings,
   { callbackOnStepEnd }: GenerateOptions,
   scope: TensorScope,
 ): Promise<tf.Tensor> {
   const { latents } = tensors;
   if (!callbackOnStepEnd) return latents;
-  const shown = scope.tidy(() => asVideos(latents, numFrames));
-  const all: CallbackTensors = { ...tensors, latents: shown };
+  const offered = scope.tidy(() => asVideos(latents, numFrames));
+  const all: CallbackTensors = { ...tensors, latents: offered };
   const chosen = Object.fromEntries(names.map((name) => [name, all[name]]));
   const replaced = (await callbackOnStepEnd(pipe, step, timestep, chosen))?.latents;
-  if (!replaced || replaced === shown) {
-    scope.free(shown);
+  if (!replaced || replaced === offered) {
+    scope.free(offered);
     return latents;
   }
   scope.keep(replaced);
-  if (!tf.util.arraysEqual(replaced.shape, shown.shape)) {
+  if (!tf.util.arraysEqual(replaced.shape, offered.shape)) {
     throw new Error(
-      `\`callbackOnStepEnd\` has to return latents of shape [${shown.shape}] but returned ` +
+      `\`callbackOnStepEnd\` has to return latents of shape [${offered.shape}] but returned ` +
         `[${replaced.shape}].`,
     );
   }
@@ -72,7 +65,7 @@ export async function callBack(
     );
   }
   const next = scope.tidy(() => tf.reshape(replaced, latents.shape));
-  scope.free(latents, shown, replaced);
+  scope.free(latents, offered, replaced);
   return next;
 }
 
