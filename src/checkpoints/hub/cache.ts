@@ -28,7 +28,7 @@ import {
 } from '../diffusers/names.ts';
 import { shardsOf } from '../diffusers/shards.ts';
 import { CheckpointError, causeOf } from '../errors.ts';
-import type { RemoteFile } from './blob.ts';
+import type { RemoteFile } from './fetchBlob.ts';
 
 /** Whether a revision is a commit, whose content never changes. */
 export const isCommit = (revision: string) => /^[0-9a-f]{40}$/.test(revision);

@@ -3,8 +3,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sha256OfFiles } from '../../files/sha256.ts';
 import { unreadable } from '../errors.ts';
-import { gitHash } from './blob.ts';
 import type { CachedRepository, Content } from './cache.ts';
+import { gitHash } from './fetchBlob.ts';
 
 /** Options of comparing. */
 export interface CompareOptions {

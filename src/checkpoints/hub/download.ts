@@ -17,10 +17,10 @@ import { shardsOf } from '../diffusers/shards.ts';
 import { CheckpointError, causeOf, listed } from '../errors.ts';
 import { familyByPipeline, pickleRefusal } from '../otherModels.ts';
 import { readJson } from '../safetensors/sharded.ts';
-import { bytesLeft, fetchBlob, type RemoteFile } from './blob.ts';
 import { CachedRepository, isCommit } from './cache.ts';
 import { soundContents, soundCopies } from './compare.ts';
 import { type HubOptions, hubSettings } from './environment.ts';
+import { bytesLeft, fetchBlob, type RemoteFile } from './fetchBlob.ts';
 import { type Origin, persistentFetch, UnreachableError } from './request.ts';
 
 const INDEX = 'model_index.json';

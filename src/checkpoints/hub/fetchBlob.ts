@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CheckpointError, causeOf } from '../errors.ts';
-import { claimPartial, finishPartial, releasePartial } from './partial.ts';
+import { claimPartial, finishPartial, releasePartial } from './incomplete.ts';
 import { networkError, type Origin, PassingError, persistently, request } from './request.ts';
 
 /** A file of a repository. Its hash is the name of its content in the cache. */
