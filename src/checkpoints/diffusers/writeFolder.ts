@@ -31,7 +31,7 @@ export interface ModelToWrite {
 export interface FileOptions {
   /** A word in the names of weight files, such as `fp16`. */
   variant?: string;
-  /** Most bytes of tensors in a file; a larger tensor has a file of its own. Default 10 GB. */
+  /** Maximum bytes of tensors in a file; a larger tensor has a file of its own. Default 10 GB. */
   maxShardSize?: number;
 }
 
