@@ -5,7 +5,7 @@ import { messageOf } from '../../text/messages.ts';
 import { readArguments, readValues } from '../terminal/arguments.ts';
 import { UsageError } from '../terminal/errors.ts';
 import type { Values } from '../terminal/options.ts';
-import { type GenerateCommand, type GenerateOptions, generateOptions } from './options.ts';
+import { type GenerateCommand, generateOptions } from './options.ts';
 
 /**
  * Reads the arguments of `svd generate`.
@@ -22,7 +22,7 @@ export function readGenerateCommand(args: string[], options = generateOptions): 
  * @throws UsageError if they do not go together.
  */
 export function generateCommand(
-  values: Values<GenerateOptions>,
+  values: Values<typeof generateOptions>,
   images: string[],
 ): GenerateCommand {
   const { height, width } = values.model === undefined ? {} : callDefaults;
