@@ -218,7 +218,7 @@ function advice(files: string[], component: WeightedComponent): string {
   const variants = variantsAmong(files, component);
   if (variants.length > 0) return `The variants are: ${variants.join(', ')}. Choose one of them.`;
   if (files.includes(TFJS))
-    return 'Its weights are TensorFlow.js artifacts. Leave out the variant: they have none.';
+    return 'Its weights are TensorFlow.js artifacts, which have no variants. Leave it out.';
   const binary = files.filter((file) => file.endsWith('.bin'));
   if (binary.length > 0) {
     return pickleRefusal(listed(binary, 3));

@@ -13,12 +13,13 @@ export const verify = subcommand({
     'Replays the call of a reference with the same pictures and random draws, and compares ' +
       "every stage with diffusers': largest difference, relative L2 distance, cosine, and for " +
       'frames the share of equal 8-bit values.',
+    'dump_reference.py, which writes the reference in Python with diffusers, is in ' +
+      'node_modules/stable-video-diffusion-tfjs/dist/src/verification.',
     'Exit code 0: all within tolerance. 1: a stage is not, or the comparison failed.',
   ],
   examples: [
-    'python node_modules/stable-video-diffusion-tfjs/dist/src/verification/dump_reference.py ' +
-      '\\\n  rocket.jpg --model svd-xt --output reference.safetensors \\\n  --height 320 ' +
-      '--width 576 --num-frames 14 --decode-chunk-size 4',
+    'python dump_reference.py rocket.jpg --model svd-xt --height 320 --width 576 \\\n' +
+      '  --num-frames 14 --decode-chunk-size 4 --output reference.safetensors',
     'svd verify --model svd-xt --reference reference.safetensors --backend all',
   ],
   options: verifyOptions,

@@ -145,14 +145,14 @@ describe('openModelFolder', () => {
         () => weights('bf16'),
         unet,
         'diffusion_pytorch_model.bf16.safetensors',
-        'there are: fp16, none, sharded, sharded16.',
+        'variants are: fp16, none, sharded, sharded16.',
       );
       const name = join(unet, 'diffusion_pytorch_model');
       await rename(`${name}.safetensors`, `${name}.bin`);
       await expectError(
         () => weights(),
         'diffusion_pytorch_model.safetensors',
-        'there are: fp16, sharded, sharded16.',
+        'variants are: fp16, sharded, sharded16.',
       );
       await rm(`${name}.fp16.safetensors`);
       for (const variant of ['sharded', 'sharded16'])

@@ -451,7 +451,7 @@ describe('downloadModel', () => {
       await expectError(
         () => download({ localFilesOnly: true }),
         `svd download ${id} --variant fp16`,
-        'no revision "main"',
+        'the revision "main"',
       );
       hub.fault = (path) => (path === LARGE ? { status: 403 } : undefined);
       await expectError(() => download(), 'let');
