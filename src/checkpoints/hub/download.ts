@@ -3,7 +3,6 @@
  * Python's huggingface_hub uses, too.
  */
 import { join } from 'node:path';
-import type { ListFileEntry } from '@huggingface/hub';
 import { configFiles } from '../diffusers/names.ts';
 import { shardsOf } from '../diffusers/shards.ts';
 import { CheckpointError, causeOf, listed } from '../errors.ts';
@@ -12,8 +11,8 @@ import { readJson } from '../safetensors/sharded.ts';
 import { CachedRepository, isCommit } from './cache.ts';
 import { soundContents, soundCopies } from './compare.ts';
 import { type HubOptions, hubSettings } from './environment.ts';
-import { type FetchOptions, fetchFiles } from './fetchFiles.ts';
-import { chooseWeights, commitOf, entriesOf, remoteFile } from './remoteFiles.ts';
+import { type CommitDownload, type FetchOptions, fetchFiles } from './fetchFiles.ts';
+import { chooseWeights, commitOf, listRemoteFiles, type RemoteFiles } from './remoteFiles.ts';
 import { type Origin, UnreachableError } from './request.ts';
 
 const INDEX = 'model_index.json';
@@ -51,10 +50,11 @@ export async function downloadModel(id: string, options: DownloadOptions = {}): 
   try {
     if (offline) return await cached(repository, origin, options);
     const commit = isCommit(revision) ? revision : await commitOf(origin);
+    const download: CommitDownload = { repository, origin, commit, options };
     if (!options.verify) await removeCorrupt(repository, commit, options);
-    await removeCorruptCopies(repository, origin, commit, options);
+    await removeCorruptCopies(download);
     if (options.verify || (await repository.missing(commit, variant)).length > 0)
-      await fetchCommit(repository, origin, commit, options);
+      await fetchCommit(download);
     await repository.rememberCommit(revision, commit);
     return repository.snapshot(commit);
   } catch (error) {
@@ -99,11 +99,8 @@ async function removeCorrupt(
   commit: string,
   options: DownloadOptions,
 ): Promise<void> {
-  const sound = await soundContents(
-    repository,
-    await repository.largeContents(commit, options.variant),
-    options,
-  );
+  const contents = await repository.largeContents(commit, options.variant);
+  const sound = await soundContents(repository, contents, options);
   await repository.rememberChecked([...sound].map(({ hash }) => hash));
 }
 
@@ -111,80 +108,50 @@ async function removeCorrupt(
  * The same for weights that are copies, whose names say nothing of their hashes: the hub does, so
  * that without it they are taken as they are.
  */
-async function removeCorruptCopies(
-  repository: CachedRepository,
-  origin: Origin,
-  commit: string,
-  options: DownloadOptions,
-): Promise<void> {
+async function removeCorruptCopies(download: CommitDownload): Promise<void> {
+  const { repository, origin, commit, options } = download;
   const paths: string[] = [];
   for (const path of await repository.copies(commit, options.variant)) {
     if (options.verify || !(await repository.isChecked(repository.copyKey(commit, path))))
       paths.push(path);
   }
   if (paths.length === 0) return;
-  const entries = await entriesOf(origin, commit);
-  const copies = paths
-    .filter((path) => entries.has(path))
-    .map((path) => remoteFile(origin, commit, path, entries.get(path)));
+  const remote = await listRemoteFiles(origin, commit);
+  const copies = paths.filter((path) => remote.paths.includes(path)).map(remote.file);
   const sound = await soundCopies(repository, commit, copies, options);
   await repository.rememberChecked([...sound].map(({ path }) => repository.copyKey(commit, path)));
 }
 
-async function fetchCommit(
-  repository: CachedRepository,
-  origin: Origin,
-  commit: string,
-  options: DownloadOptions,
-): Promise<void> {
-  const entries = await entriesOf(origin, commit);
+async function fetchCommit(download: CommitDownload): Promise<void> {
+  const { repository, origin, commit, options } = download;
+  const remote = await listRemoteFiles(origin, commit);
   await repository.prepare(commit);
-  if (entries.has(INDEX)) await checkFamily(repository, origin, commit, entries, options);
-  const missing = configFiles.filter((file) => !entries.has(file));
+  if (remote.paths.includes(INDEX)) await checkFamily(download, remote);
+  const missing = configFiles.filter((file) => !remote.paths.includes(file));
   if (missing.length > 0) {
     throw new CheckpointError(
       `${origin.id} lacks ${listed(missing)}: it is not a Stable Video Diffusion model in ` +
         `diffusers' format.`,
     );
   }
-  const weights = chooseWeights(origin.id, [...entries.keys()], options.variant);
+  const weights = chooseWeights(origin.id, remote.paths, options.variant);
   const indices = weights.filter((file) => file.endsWith('.json'));
-  const fetch = (files: string[]) =>
-    fetchFiles(
-      repository,
-      origin,
-      commit,
-      files.map((file) => remoteFile(origin, commit, file, entries.get(file))),
-      options,
-    );
-  await fetch([...configFiles, ...indices]);
+  await fetchFiles(download, [...configFiles, ...indices].map(remote.file));
   const shards = await Promise.all(
     indices.map((file) => shardPathsOf(repository.snapshot(commit), file)),
   );
-  await fetch([...weights.filter((file) => !indices.includes(file)), ...shards.flat()]);
+  const rest = [...weights.filter((file) => !indices.includes(file)), ...shards.flat()];
+  await fetchFiles(download, rest.map(remote.file));
 }
 
 /**
  * Fetches only `model_index.json` and refuses other models by it, before their missing files are
  * reported.
  */
-async function checkFamily(
-  repository: CachedRepository,
-  origin: Origin,
-  commit: string,
-  entries: Map<string, ListFileEntry>,
-  options: DownloadOptions,
-): Promise<void> {
-  await fetchFiles(
-    repository,
-    origin,
-    commit,
-    [remoteFile(origin, commit, INDEX, entries.get(INDEX))],
-    {
-      ...options,
-      onProgress: undefined,
-    },
-  );
+async function checkFamily(download: CommitDownload, remote: RemoteFiles): Promise<void> {
+  const { repository, origin, commit, options } = download;
+  const silent = { ...download, options: { ...options, onProgress: undefined } };
+  await fetchFiles(silent, [remote.file(INDEX)]);
   const index = await readJson(join(repository.snapshot(commit), INDEX));
   const family = familyByPipeline(index._class_name);
   if (family === undefined) return;
@@ -206,8 +173,6 @@ function systemError(error: unknown, cacheDir: string): unknown {
   return new CheckpointError(
     `The cache ${cacheDir} cannot be written: ${causeOf(error)}. Choose another folder by ` +
       '--cache-dir or HF_HUB_CACHE.',
-    {
-      cause: error,
-    },
+    { cause: error },
   );
 }

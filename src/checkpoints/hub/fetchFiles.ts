@@ -33,18 +33,23 @@ export interface FetchOptions {
   signal?: AbortSignal;
 }
 
+/** A commit, the cache that it comes into, and the hub that it comes from. */
+export interface CommitDownload {
+  repository: CachedRepository;
+  origin: Origin;
+  commit: string;
+  options: FetchOptions;
+}
+
 /**
  * Fetches the files that the cache lacks, several at a time, and gives all of them their places in
  * the commit.
  */
 export async function fetchFiles(
-  repository: CachedRepository,
-  origin: Origin,
-  commit: string,
+  { repository, origin, commit, options }: CommitDownload,
   all: RemoteFile[],
-  options: FetchOptions,
 ): Promise<void> {
-  const { onProgress, signal } = options;
+  const { onProgress, signal, variant } = options;
   const files: RemoteFile[] = [];
   const present: RemoteFile[] = [];
   for (const file of all) {
@@ -99,7 +104,7 @@ export async function fetchFiles(
   if (steps > 0) onProgress?.({ stage: 'downloading', step: steps, steps });
   for (const file of files) await repository.name(file.hash, commit, file.path);
   // What has come was compared with its hash on the way, and what was copied of it is the same.
-  const copies = (await repository.copies(commit, options.variant)).filter((copy) =>
+  const copies = (await repository.copies(commit, variant)).filter((copy) =>
     files.some(({ path }) => path === copy),
   );
   await repository.rememberChecked([

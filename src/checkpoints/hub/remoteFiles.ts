@@ -14,37 +14,37 @@ import { type Origin, persistentFetch } from './request.ts';
 
 /** The commit that the revision of `origin` is now. */
 export async function commitOf(origin: Origin): Promise<string> {
-  const { endpoint, id, revision } = origin;
-  const found = await modelInfo({
-    name: id,
-    revision,
-    hubUrl: endpoint,
-    additionalFields: ['sha'],
-    fetch: persistentFetch(origin),
-  });
+  const { endpoint: hubUrl, id: name, revision } = origin;
+  const additionalFields: ['sha'] = ['sha'];
+  const fetch = persistentFetch(origin);
+  const found = await modelInfo({ name, revision, hubUrl, additionalFields, fetch });
   if (!isCommit(found.sha))
     throw new CheckpointError(
-      `${endpoint} does not tell the commit of ${id}. Is it the address of a hub?`,
+      `${hubUrl} does not tell the commit of ${name}. Is it the address of a hub?`,
     );
   return found.sha;
 }
 
-/** All files of a commit by their paths. */
-export async function entriesOf(
-  origin: Origin,
-  commit: string,
-): Promise<Map<string, ListFileEntry>> {
+/** The files of a commit on the hub. */
+export interface RemoteFiles {
+  paths: string[];
+  /**
+   * What fetching a file takes.
+   * @throws CheckpointError if the hub does not have it or does not tell its hash.
+   */
+  file(path: string): RemoteFile;
+}
+
+export async function listRemoteFiles(origin: Origin, commit: string): Promise<RemoteFiles> {
   const entries = new Map<string, ListFileEntry>();
   const where = {
-    repo: origin.id,
-    revision: commit,
-    recursive: true,
-    hubUrl: origin.endpoint,
-    fetch: persistentFetch(origin),
+    ...{ repo: origin.id, revision: commit, recursive: true },
+    ...{ hubUrl: origin.endpoint, fetch: persistentFetch(origin) },
   };
   for await (const entry of listFiles(where))
     if (entry.type === 'file') entries.set(entry.path, entry);
-  return entries;
+  const file = (path: string) => remoteFile(origin, commit, path, entries.get(path));
+  return { paths: [...entries.keys()], file };
 }
 
 /** The weight files of the variant, or their index files. */
@@ -69,11 +69,7 @@ export function chooseWeights(id: string, paths: string[], variant?: string): st
   });
 }
 
-/**
- * What fetching a file takes.
- * @throws CheckpointError if the hub does not have it or does not tell its hash.
- */
-export function remoteFile(
+function remoteFile(
   { endpoint, id }: Origin,
   commit: string,
   path: string,
