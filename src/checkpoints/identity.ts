@@ -56,7 +56,9 @@ export async function nameCheckpoint(path: string, options: OpenOptions): Promis
   const identityWith = (hashes: string[]): CheckpointIdentity => ({
     ...name,
     files: Object.fromEntries(files.map((file, i) => [file, hashes[i]])),
-    hash: listHash(files, hashes),
+    hash: createHash('sha256')
+      .update(files.map((file, i) => `${hashes[i]}  ${file}\n`).join(''))
+      .digest('hex'),
   });
   return {
     unhashed: identityWith(named.map((hash) => hash ?? '0'.repeat(64))),
@@ -66,13 +68,6 @@ export async function nameCheckpoint(path: string, options: OpenOptions): Promis
       return identityWith(named.map((hash) => hash ?? read.shift()!));
     },
   };
-}
-
-/** The SHA-256 of what `sha256sum` prints for `files`. */
-export function listHash(files: string[], hashes: string[]): string {
-  return createHash('sha256')
-    .update(files.map((file, i) => `${hashes[i]}  ${file}\n`).join(''))
-    .digest('hex');
 }
 
 const resolved = (path: string): Promise<string> => realpath(path).catch(unreadable);
