@@ -9,7 +9,7 @@ import { CheckpointError, causeOf, listed } from '../errors.ts';
 import { familyByPipeline } from '../otherModels.ts';
 import { readJson } from '../safetensors/sharded.ts';
 import { CachedRepository, isCommit } from './cache.ts';
-import { soundContents, soundCopies } from './compare.ts';
+import { soundFiles } from './compare.ts';
 import { type HubOptions, hubSettings } from './environment.ts';
 import { type CommitDownload, type FetchOptions, fetchFiles } from './fetchFiles.ts';
 import { chooseWeights, commitOf, listRemoteFiles, type RemoteFiles } from './remoteFiles.ts';
@@ -100,7 +100,7 @@ async function removeCorrupt(
   options: DownloadOptions,
 ): Promise<void> {
   const contents = await repository.largeContents(commit, options.variant);
-  const sound = await soundContents(repository, contents, options);
+  const sound = await soundFiles(repository, contents, options);
   await repository.rememberChecked([...sound].map(({ hash }) => hash));
 }
 
@@ -110,16 +110,15 @@ async function removeCorrupt(
  */
 async function removeCorruptCopies(download: CommitDownload): Promise<void> {
   const { repository, origin, commit, options } = download;
+  const keyOf = ({ path }: { path: string }) => repository.copyKey(commit, path);
   const paths: string[] = [];
-  for (const path of await repository.copies(commit, options.variant)) {
-    if (options.verify || !(await repository.isChecked(repository.copyKey(commit, path))))
-      paths.push(path);
-  }
+  for (const path of await repository.copies(commit, options.variant))
+    if (options.verify || !(await repository.isChecked(keyOf({ path })))) paths.push(path);
   if (paths.length === 0) return;
   const remote = await listRemoteFiles(origin, commit);
   const copies = paths.filter((path) => remote.paths.includes(path)).map(remote.file);
-  const sound = await soundCopies(repository, commit, copies, options);
-  await repository.rememberChecked([...sound].map(({ path }) => repository.copyKey(commit, path)));
+  const sound = await soundFiles(repository, copies, options, keyOf);
+  await repository.rememberChecked([...sound].map(keyOf));
 }
 
 async function fetchCommit(download: CommitDownload): Promise<void> {

@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { spaceProblem } from '../../files/diskSpace.ts';
 import { CheckpointError } from '../errors.ts';
 import type { CachedRepository } from './cache.ts';
-import { soundContents } from './compare.ts';
+import { soundFiles } from './compare.ts';
 import { bytesLeft, fetchBlob, type RemoteFile } from './fetchBlob.ts';
 import type { Origin } from './request.ts';
 
@@ -58,7 +58,7 @@ export async function fetchFiles(
     files.push(file);
     if (await repository.has(file)) present.push(file);
   }
-  const sound = await soundContents(repository, present, options);
+  const sound = await soundFiles(repository, present, options);
   const toFetch = files.filter((file) => !sound.has(file));
   const names = await readdir(repository.blobs);
   const sizes = await Promise.all(
