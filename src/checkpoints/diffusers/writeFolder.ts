@@ -116,11 +116,8 @@ export async function writeModelFolder(
       const written = files.map(({ path }) => path.slice(component.length + 1));
       await removeOthers(join(target, component), component, written, options.variant);
     }
-    await writeFiles(
-      target,
-      configOutputs(configs, () => index),
-      signal,
-    );
+    const files = configOutputs(configs, () => index);
+    await writeFiles(target, files, signal);
   };
   const exists = (await stat(folder).catch(() => undefined)) !== undefined;
   await namingRefused(folder, () => (exists ? fill(folder) : writeFolderAtomically(folder, fill)));
