@@ -5,7 +5,7 @@ import { type Checkpoint, type Format, formats } from '../src/checkpoints/checkp
 import { openComponent } from '../src/checkpoints/components.ts';
 import { type WeightedComponent, weightedComponents } from '../src/checkpoints/diffusers/names.ts';
 import { CheckpointError } from '../src/checkpoints/errors.ts';
-import { type CheckpointIdentity, identifyCheckpoint } from '../src/checkpoints/identity.ts';
+import { type CheckpointIdentity, nameCheckpoint } from '../src/checkpoints/identity.ts';
 import { type OpenOptions, openCheckpoint } from '../src/checkpoints/openCheckpoint.ts';
 import {
   type OpenComponent,
@@ -34,8 +34,8 @@ export interface ConvertOptions extends OpenOptions {
    */
   quantize?: QuantizeTo;
   /**
-   * Most bytes of a weight file. Default: 10 GB for `diffusers`, 256 MiB for `tfjs`; an original
-   * checkpoint is always one file.
+   * Maximum size of a weight file in bytes. Default: 10 GB for `diffusers`, 256 MiB for `tfjs`; an
+   * original checkpoint is always one file.
    */
   shardSize?: number;
   /** Called with the bytes that are written. */
@@ -54,7 +54,11 @@ export interface Conversion {
   errors: Partial<Record<WeightedComponent, ComponentError>>;
 }
 
-const targets: Target[] = [toDiffusers, toOriginal, toTfjs];
+const targets: Record<Format, Target> = {
+  diffusers: toDiffusers,
+  original: toOriginal,
+  tfjs: toTfjs,
+};
 
 /**
  * Converts the checkpoint at `input`, of any format, to another format at `output`, which appears
@@ -76,31 +80,18 @@ export async function convertCheckpoint(
   try {
     if (from !== undefined && checkpoint.format !== from)
       throw new CheckpointError(`${input} is in the format ${checkpoint.format}, not ${from}.`);
-    // Beside the conversion, which takes the components in the same order: the bytes are read once
-    // from the disk.
-    const identity = identifyCheckpoint(input, {
-      ...opening,
-      signal: signal ? AbortSignal.any([signal, hashing.signal]) : hashing.signal,
-    });
-    identity.catch(() => {}); // looked at when it is needed
-    const components: OpenComponent[] = [];
-    for (const component of [...weightedComponents].sort())
-      components.push(await openComponent(checkpoint, component));
-    const sizes = components.flatMap(({ source }) =>
-      source.names().map((name) => source.info(name).bytes),
-    );
-    const errors: Conversion['errors'] = {};
-    const target = targets.find(({ format }) => format === to)!;
-    const files = target.files(components, {
-      checkpoint,
-      identity,
-      unhashed: await identifyCheckpoint(input, { ...opening, hashes: 'zeros' }),
+    const { unhashed, hash } = await nameCheckpoint(input, opening);
+    // Hash while converting, in the same file order, so that each file is read from disk only once.
+    const identity = hash(signal ? AbortSignal.any([signal, hashing.signal]) : hashing.signal);
+    identity.catch(() => {}); // awaited where it is needed
+    const components = await openComponents(checkpoint);
+    const quantizationErrors: Conversion['errors'] = {};
+    const files = targets[to].files(components, {
+      ...{ checkpoint, identity, unhashed, quantize, shardSize },
       dtype: dtype && savedDtypes[dtype],
-      quantize,
-      shardSize,
-      pool: new TransposePool(Math.max(...sizes)),
+      pool: new TransposePool(largestTensor(components)),
       onError: (component, error) => {
-        errors[component] = error;
+        quantizationErrors[component] = error;
       },
     });
     const { config, numFrames } = opening;
@@ -110,32 +101,45 @@ export async function convertCheckpoint(
       signal,
       onProgress: (step, steps) => onProgress?.({ stage: 'converting', step, steps }),
     });
-    return { source: await identity, assumption: checkpoint.assumption, errors };
+    const { assumption } = checkpoint;
+    return { source: await identity, assumption, errors: quantizationErrors };
   } finally {
     hashing.abort();
     await checkpoint.close();
   }
 }
 
+async function openComponents(checkpoint: Checkpoint): Promise<OpenComponent[]> {
+  const components: OpenComponent[] = [];
+  for (const component of [...weightedComponents].sort())
+    components.push(await openComponent(checkpoint, component));
+  return components;
+}
+
+/** The bytes of the largest tensor. */
+const largestTensor = (components: OpenComponent[]): number =>
+  Math.max(
+    ...components.flatMap(({ source }) => source.names().map((name) => source.info(name).bytes)),
+  );
+
 function checkOptions({ to, dtype, quantize = 'none', shardSize }: ConvertOptions): void {
-  const oneOf = (name: string, value: string, allowed: readonly string[]) =>
-    !allowed.includes(value) &&
-    `\`${name}\` has to be one of ${allowed.join(', ')} but is ${value}.`;
-  const problem =
-    oneOf('to', to, formats) ||
-    (dtype && oneOf('dtype', dtype, Object.keys(savedDtypes))) ||
-    oneOf('quantize', quantize, quantizations) ||
-    (to === 'tfjs' && dtype && '`dtype` is not for tfjs. Use `quantize`.') ||
-    (to !== 'tfjs' &&
-      quantize !== 'none' &&
-      '`quantize` is only for tfjs. Use `dtype` for half precision.') ||
-    (to === 'original' &&
-      shardSize !== undefined &&
-      '`shardSize` is not for original checkpoints, which are one file.') ||
-    (shardSize !== undefined &&
-      !(Number.isSafeInteger(shardSize) && shardSize > 0) &&
-      `\`shardSize\` has to be a number of bytes but is ${shardSize}.`);
-  if (problem) throw new CheckpointError(problem);
+  const refuse = (why: string): never => {
+    throw new CheckpointError(why);
+  };
+  const oneOf = (name: string, value: string, allowed: readonly string[]) => {
+    if (!allowed.includes(value))
+      refuse(`\`${name}\` has to be one of ${allowed.join(', ')} but is ${value}.`);
+  };
+  oneOf('to', to, formats);
+  if (dtype) oneOf('dtype', dtype, Object.keys(savedDtypes));
+  oneOf('quantize', quantize, quantizations);
+  if (to === 'tfjs' && dtype) refuse('`dtype` is not for tfjs. Use `quantize`.');
+  if (to !== 'tfjs' && quantize !== 'none')
+    refuse('`quantize` is only for tfjs. Use `dtype` for half precision.');
+  if (shardSize === undefined) return;
+  if (to === 'original') refuse('`shardSize` is not for original checkpoints, which are one file.');
+  if (!(Number.isSafeInteger(shardSize) && shardSize > 0))
+    refuse(`\`shardSize\` has to be a number of bytes but is ${shardSize}.`);
 }
 
 /** Tells one input from another by the names, sizes and dates of its files. */

@@ -62,7 +62,7 @@ export const convert = subcommand({
         value: 'SIZE',
         read: byteCount,
         help:
-          'The most bytes of a weight file: a number, also with kB, MB, GB, KiB, MiB or GiB ' +
+          'Maximum size of a weight file: bytes, or a number with kB, MB, GB, KiB, MiB or GiB ' +
           'behind it. Default: 10GB for diffusers, 256MiB for tfjs.',
       },
     }),

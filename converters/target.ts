@@ -1,5 +1,5 @@
 /** The interface of the formats to convert to. */
-import type { Checkpoint, Format } from '../src/checkpoints/checkpoint.ts';
+import type { Checkpoint } from '../src/checkpoints/checkpoint.ts';
 import type { WeightedComponent } from '../src/checkpoints/diffusers/names.ts';
 import type { CheckpointIdentity } from '../src/checkpoints/identity.ts';
 import type { Dtype } from '../src/checkpoints/safetensors/dtypes.ts';
@@ -10,7 +10,6 @@ import type { QuantizeTo } from './quantize.ts';
 
 /** A format to convert to. */
 export interface Target {
-  format: Format;
   /** The files of the output, in the order in which they are written. */
   files(components: OpenComponent[], options: TargetOptions): OutputFile[];
 }
@@ -21,13 +20,13 @@ export interface TargetOptions {
   checkpoint: Checkpoint;
   /** Its identity, once its files are hashed. */
   identity: Promise<CheckpointIdentity>;
-  /** The identity with other hashes: it has the same length. */
+  /** The identity with zeros for hashes: it has the same length. */
   unhashed: CheckpointIdentity;
   /** The type to store weights in; not for `tfjs`. Default: the one that they have. */
   dtype?: Dtype;
   /** The type to store weights in for `tfjs`. */
   quantize: QuantizeTo;
-  /** Most bytes of a weight file. */
+  /** Maximum size of a weight file in bytes. */
   shardSize?: number;
   /** Memory for weights. */
   pool: BytePool;

@@ -6,7 +6,6 @@ import type { OutputFile } from '../src/files/outputFile.ts';
 import type { Target, TargetOptions } from './target.ts';
 
 export const toDiffusers: Target = {
-  format: 'diffusers',
   files: (components, options) => [
     ...components.flatMap((component) =>
       weightOutputs(component.component, tensorsOf(component, options.dtype, options.pool), {

@@ -14,7 +14,6 @@ import type { BytePool } from '../src/checkpoints/weights/memory.ts';
 import type { Target } from './target.ts';
 
 export const toOriginal: Target = {
-  format: 'original',
   files(components, { checkpoint, identity, unhashed, dtype, pool }) {
     const layout = originalLayout(checkpoint.config('unet'), checkpoint.config('vae'));
     const tensors: Record<string, TensorToWrite> = {};

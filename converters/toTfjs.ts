@@ -20,7 +20,6 @@ import { convertedConfigs } from './toDiffusers.ts';
 import { artifactOf } from './topology.ts';
 
 export const toTfjs: Target = {
-  format: 'tfjs',
   files: (components, options) => [
     ...components.flatMap((component) => artifactFiles(component, options)),
     ...convertedConfigs(options),

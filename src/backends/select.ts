@@ -8,11 +8,11 @@ import {
   type BackendOptions,
   type BackendReport,
   backendNames,
+  maxThreads,
   type Prepared,
   type Request,
 } from './types.ts';
 import { prepareWasm } from './wasm/backend.ts';
-import { maxThreads } from './wasm/threads.ts';
 import { prepareWebgpu, releaseWebgpu } from './webgpu/backend.ts';
 
 const preparations: Record<BackendName, (request: Request) => Promise<Prepared>> = {

@@ -11,6 +11,9 @@ export const backendNames = ['tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
  */
 export type BackendName = (typeof backendNames)[number];
 
+/** The number of workers that the wasm backend starts. Its thread pool cannot grow beyond them. */
+export const maxThreads = 8;
+
 /** Options of `useBackend`. */
 export interface BackendOptions {
   /**

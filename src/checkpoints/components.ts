@@ -24,17 +24,13 @@ const classes = {
  */
 export function componentModel(checkpoint: Checkpoint, component: WeightedComponent): AnyBlock {
   try {
-    return new classes[component]({
-      ...camelCaseConfig(checkpoint.config(component)),
-      name: component,
-    });
+    const config = camelCaseConfig(checkpoint.config(component));
+    return new classes[component]({ ...config, name: component });
   } catch (error) {
     throw new CheckpointError(
       `The config of ${component} in ${checkpoint.path} is not that of a Stable Video ` +
         `Diffusion model. ${(error as Error).message}`,
-      {
-        cause: error,
-      },
+      { cause: error },
     );
   }
 }

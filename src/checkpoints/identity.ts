@@ -24,13 +24,6 @@ export interface CheckpointIdentity {
   hash: string;
 }
 
-/** Options of `identifyCheckpoint`. */
-export interface IdentifyOptions extends OpenOptions {
-  /** `zeros` reads no files: each hash is zeros. */
-  hashes?: 'zeros';
-  signal?: AbortSignal;
-}
-
 /**
  * Identifies a checkpoint: the configs and the weights of a folder, or one file. Reads every byte
  * on a thread of its own, except large files in the cache of the hub, which are named by their
@@ -39,31 +32,42 @@ export interface IdentifyOptions extends OpenOptions {
  */
 export async function identifyCheckpoint(
   path: string,
-  { signal, hashes: kind, ...options }: IdentifyOptions = {},
+  { signal, ...options }: OpenOptions & { signal?: AbortSignal } = {},
 ): Promise<CheckpointIdentity> {
+  return (await nameCheckpoint(path, options)).hash(signal);
+}
+
+/** A checkpoint whose files are named but not read. */
+export interface NamedCheckpoint {
+  /** The identity with zeros for the hashes of unread files: it has the same length. */
+  unhashed: CheckpointIdentity;
+  /** Reads the files, for the whole identity. */
+  hash(signal?: AbortSignal): Promise<CheckpointIdentity>;
+}
+
+/** @throws CheckpointError if a file is missing. */
+export async function nameCheckpoint(path: string, options: OpenOptions): Promise<NamedCheckpoint> {
   const model = await openCheckpoint(path, options);
   const files = (await model.files().finally(() => model.close())).sort();
   const folder = model.format === 'original' ? dirname(path) : path;
   const targets = await Promise.all(files.map((file) => resolved(join(folder, file))));
   const named = targets.map(nameInCache);
-  const unnamed = targets.filter((_, i) => named[i] === undefined);
-  const read =
-    kind === 'zeros'
-      ? unnamed.map(() => '0'.repeat(64))
-      : await sha256OfFiles(unnamed, { signal }).catch(unreadable);
-  const hashes = named.map((name) => name ?? read.shift()!);
-  return {
-    ...(await nameOf(path)),
+  const name = await nameOf(path);
+  const identityWith = (hashes: string[]): CheckpointIdentity => ({
+    ...name,
     files: Object.fromEntries(files.map((file, i) => [file, hashes[i]])),
-    hash: listHash(files, hashes),
+    hash: createHash('sha256')
+      .update(files.map((file, i) => `${hashes[i]}  ${file}\n`).join(''))
+      .digest('hex'),
+  });
+  return {
+    unhashed: identityWith(named.map((hash) => hash ?? '0'.repeat(64))),
+    async hash(signal) {
+      const unnamed = targets.filter((_, i) => named[i] === undefined);
+      const read = await sha256OfFiles(unnamed, { signal }).catch(unreadable);
+      return identityWith(named.map((hash) => hash ?? read.shift()!));
+    },
   };
-}
-
-/** The SHA-256 of what `sha256sum` prints for `files`. */
-export function listHash(files: string[], hashes: string[]): string {
-  return createHash('sha256')
-    .update(files.map((file, i) => `${hashes[i]}  ${file}\n`).join(''))
-    .digest('hex');
 }
 
 const resolved = (path: string): Promise<string> => realpath(path).catch(unreadable);

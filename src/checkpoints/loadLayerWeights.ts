@@ -1,12 +1,11 @@
 /** Fills one layer from a checkpoint on disk or of the hub. */
-import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { AnyBlock } from '../layers/block.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { checkInside } from './diffusers/insideFolder.ts';
 import { weightedComponents, weightFileAmong } from './diffusers/names.ts';
+import { filesIn } from './diffusers/openFolder.ts';
 import { shardsOf } from './diffusers/shards.ts';
-import { CheckpointError, causeOf } from './errors.ts';
 import type { DownloadOptions } from './hub/download.ts';
 import { isFolder, locateModel } from './hub/locate.ts';
 import { openCheckpoint } from './openCheckpoint.ts';
@@ -71,14 +70,8 @@ async function openSources(
     return componentsOf(await openCheckpoint(checkpoint, { config: options.config }));
   }
   const { variant, revision, token, cacheDir, localFilesOnly, signal } = options;
-  const path = await locateModel(checkpoint, {
-    variant,
-    revision,
-    token,
-    cacheDir,
-    localFilesOnly,
-    signal,
-  });
+  const hub = { revision, token, cacheDir, localFilesOnly };
+  const path = await locateModel(checkpoint, { variant, ...hub, signal });
   const file = (await isFolder(path)) ? await weightFileIn(path, variant) : undefined;
   if (file === undefined) return componentsOf(await openCheckpoint(path, { variant }));
   await checkInside(path, [file]);
@@ -99,11 +92,7 @@ async function componentsOf(model: Checkpoint): Promise<OpenSources> {
 
 /** The weight file in the folder of a component, if that is what it is. */
 async function weightFileIn(folder: string, variant?: string): Promise<string | undefined> {
-  const files = await readdir(folder).catch((error: unknown) => {
-    throw new CheckpointError(`Cannot open the folder ${folder}: ${causeOf(error)}.`, {
-      cause: error,
-    });
-  });
+  const files = await filesIn(folder);
   return weightedComponents
     .map((component) => weightFileAmong(files, component, variant))
     .find((file) => file !== undefined);

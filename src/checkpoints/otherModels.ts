@@ -4,52 +4,39 @@
  * Original files and single components, by names of weights: the first that fits. Stable Video
  * Diffusion fits none.
  */
-const byKeys: [pattern: RegExp, without: RegExp | undefined, what: string][] = [
+const byKeys: [pattern: RegExp, what: string, without?: RegExp][] = [
   [
     /(^|\.)lora_(up|down|A|B)\.|^lora_/,
-    undefined,
     'holds a LoRA, which is an addition to a model, not a model.',
   ],
-  [/\.motion_modules\./, undefined, 'holds the motion module of AnimateDiff.'],
-  [/^controlnet_|^control_model\./, undefined, 'holds a ControlNet.'],
+  [/\.motion_modules\./, 'holds the motion module of AnimateDiff.'],
+  [/^controlnet_|^control_model\./, 'holds a ControlNet.'],
   [
     /^(model\.diffusion_model\.)?joint_blocks\./,
-    undefined,
     'holds Stable Diffusion 3, which makes pictures from text.',
   ],
   [
     /^(model\.diffusion_model\.)?double_blocks\./,
-    undefined,
     'holds a transformer such as Flux or HunyuanVideo.',
   ],
   [
     /^(model\.diffusion_model\.)?transformer_blocks\.\d/,
-    undefined,
     'holds a diffusion transformer, such as of LTX-Video or CogVideoX.',
   ],
-  [
-    /^cond_stage_model\.transformer\./,
-    undefined,
-    'holds Stable Diffusion 1, which makes pictures from text.',
-  ],
-  [
-    /^cond_stage_model\.model\./,
-    undefined,
-    'holds Stable Diffusion 2, which makes pictures from text.',
-  ],
+  [/^cond_stage_model\.transformer\./, 'holds Stable Diffusion 1, which makes pictures from text.'],
+  [/^cond_stage_model\.model\./, 'holds Stable Diffusion 2, which makes pictures from text.'],
   [
     /^conditioner\.embedders\.1\./,
-    /\.time_stack\./,
     'holds Stable Diffusion XL, which makes pictures from text.',
+    /\.time_stack\./,
   ],
   [
     /^model\.diffusion_model\./,
-    /\.time_stack\./,
     'holds a model for pictures: it has no layers over time.',
+    /\.time_stack\./,
   ],
   [
     /^(down|up)_blocks\.|^encoder\.down_blocks\.|^vision_model\./,
-    undefined,
     "holds one component in diffusers' naming. Use the folder of the whole model.",
   ],
 ];
@@ -59,14 +46,12 @@ const byKeys: [pattern: RegExp, without: RegExp | undefined, what: string][] = [
  * Undefined for Stable Video Diffusion in the original naming.
  */
 export function familyByKeys(names: string[]): string | undefined {
-  for (const [pattern, without, what] of byKeys) {
+  for (const [pattern, what, without] of byKeys) {
     if (names.some((name) => pattern.test(name)) && !names.some((name) => without?.test(name)))
       return what;
   }
   if (names.some((name) => name.startsWith('model.diffusion_model.'))) return undefined;
-  return (
-    'is not an original checkpoint of Stable Video Diffusion: it has no ' + 'model.diffusion_model.'
-  );
+  return 'is not an original checkpoint of Stable Video Diffusion: it has no model.diffusion_model.';
 }
 
 /** Other pipelines of diffusers by their classes. */
@@ -110,8 +95,7 @@ export function familyByBlocks(types: readonly unknown[]): string | undefined {
 export function pickleRefusal(path: string): string {
   return (
     `${path} is a pickle file of PyTorch, which runs code of its maker when it is loaded: it ` +
-    'is not read. ' +
-    'Use the .safetensors file of the same model, or, if you trust the file, convert it with ' +
+    'is not read. Use the .safetensors file of the same model, or, if you trust the file, convert it with ' +
     `diffusers' \`save_pretrained(folder, safe_serialization=True)\`.`
   );
 }

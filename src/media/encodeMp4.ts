@@ -1,7 +1,7 @@
 /** Videos as MP4 files in memory. */
 import { type CreateEncoder, encodeH264 } from './h264.ts';
 import type { RgbImage } from './image.ts';
-import { muxMp4 } from './mp4.ts';
+import { muxMp4 } from './muxMp4.ts';
 
 /** Options of `encodeMp4`. */
 export interface Mp4Options {

@@ -4,7 +4,7 @@
  */
 import type { createH264MP4Encoder } from 'h264-mp4-encoder';
 import type { RgbImage } from './image.ts';
-import { findBox, type H264Stream } from './mp4.ts';
+import { findBox, type H264Stream } from './muxMp4.ts';
 
 /** The function of the package, which Node and browsers load in different ways. */
 export type CreateEncoder = typeof createH264MP4Encoder;

@@ -4,6 +4,7 @@
  */
 import { expect } from 'chai';
 import sharp from 'sharp';
+import { generateOptions } from '../../src/cli/generate/options.ts';
 import {
   packagedModel,
   packagedNote,
@@ -29,6 +30,7 @@ describe('the checkpoint of the package', () => {
       expect(notes).to.deep.equal([packagedNote]);
       const { side, numFrames } = await trainedFor(packagedModel);
       expect(settings).to.include({ height: side, width: side, numFrames });
+      expect(generateOptions.height.help).to.contain(`; ${side} without --model.`);
       const { width, pages } = await sharp(path, { animated: true }).metadata();
       expect({ width, pages }).to.deep.equal({ width: side, pages: numFrames });
     } finally {

@@ -9,13 +9,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openSafetensors } from '../../src/checkpoints/index.ts';
 import { generateVideo } from '../../src/cli/generate/generateVideo.ts';
-import { readGenerateCommand } from '../../src/cli/generate/readCommand.ts';
 import { ProgressLine } from '../../src/cli/terminal/progress.ts';
 import type { Session } from '../../src/cli/terminal/session.ts';
 import type { FloatArray } from '../../src/pipelines/types.ts';
 import { readFixture } from '../harness/fixtures.ts';
 import { testBackend } from '../setup.ts';
 import { writeCheckpoint } from './checkpoint.ts';
+import { readGenerateCommand } from './generate/readCommand.ts';
 
 /** The path of a picture among the fixtures. */
 export const picture = (name: string) =>

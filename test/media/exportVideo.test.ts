@@ -6,7 +6,7 @@ import sharp from 'sharp';
 import { exportToVideo } from '../../src/media/exportVideo.ts';
 import type { RgbImage } from '../../src/media/image.ts';
 import { loadImage } from '../../src/media/loadImage.ts';
-import { findBox } from '../../src/media/mp4.ts';
+import { findBox } from '../../src/media/muxMp4.ts';
 
 const TABLE = ['moov', 'trak', 'mdia', 'minf', 'stbl'];
 

@@ -11,9 +11,7 @@ import { join } from 'node:path';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 import * as tf from '@tensorflow/tfjs';
 import { requireHere } from '../packages.ts';
-
-/** The number of workers that the build starts. Its thread pool cannot grow beyond them. */
-export const maxThreads = 8;
+import { maxThreads } from '../types.ts';
 
 /** The number of cores that the process may use, at most 8. */
 export function defaultThreads(): number {

@@ -52,7 +52,7 @@ export async function openModelFolder(
   return {
     path,
     format:
-      weightFileAmong(await list(join(path, 'unet')), 'unet', variant) === TFJS
+      weightFileAmong(await filesIn(join(path, 'unet')), 'unet', variant) === TFJS
         ? 'tfjs'
         : 'diffusers',
     index,
@@ -75,7 +75,7 @@ export async function openModelFolder(
 }
 
 async function readModelIndex(path: string): Promise<Record<string, unknown>> {
-  const files = await list(path);
+  const files = await filesIn(path);
   if (!files.includes('model_index.json')) {
     throw new CheckpointError(
       `${path} has no model_index.json. Use a folder that diffusers' \`save_pretrained\` has ` +
@@ -94,13 +94,13 @@ async function readModelIndex(path: string): Promise<Record<string, unknown>> {
   return index;
 }
 
-async function list(folder: string): Promise<string[]> {
+/** @throws CheckpointError if the folder cannot be opened. */
+export async function filesIn(folder: string): Promise<string[]> {
   try {
     return await readdir(folder);
   } catch (error) {
-    throw new CheckpointError(`Cannot open the folder ${folder}: ${causeOf(error)}.`, {
-      cause: error,
-    });
+    const why = `Cannot open the folder ${folder}: ${causeOf(error)}.`;
+    throw new CheckpointError(why, { cause: error });
   }
 }
 
@@ -128,7 +128,7 @@ function checkComponents(path: string, index: Record<string, unknown>): void {
 }
 
 async function checkFolders(path: string): Promise<void> {
-  const files = await list(path);
+  const files = await filesIn(path);
   const missing = componentNames.filter((name) => !files.includes(name));
   if (missing.length > 0)
     throw new CheckpointError(
@@ -172,13 +172,10 @@ async function openWeights(
 ): Promise<WeightSource> {
   const [file] = await weightFiles(path, component, variant);
   const whole = join(path, file);
-  if (basename(file) === TFJS)
-    return tfjsSource(
-      whole,
-      await readJson(whole),
-      (name) => openBytes(join(dirname(whole), name)),
-      component,
-    );
+  if (basename(file) === TFJS) {
+    const open = (name: string) => openBytes(join(dirname(whole), name));
+    return tfjsSource(whole, await readJson(whole), open, component);
+  }
   return file.endsWith('.json') ? openSharded(whole) : openSafetensors(whole);
 }
 
@@ -205,7 +202,7 @@ async function weightFile(
   variant?: string,
 ): Promise<string> {
   const folder = join(path, component);
-  const files = await list(folder);
+  const files = await filesIn(folder);
   const found = weightFileAmong(files, component, variant);
   if (found !== undefined) return found;
   const { single, index } = weightFileNames(component, variant);
@@ -220,8 +217,5 @@ function advice(files: string[], component: WeightedComponent): string {
   if (files.includes(TFJS))
     return 'Its weights are TensorFlow.js artifacts, which have no variants. Leave it out.';
   const binary = files.filter((file) => file.endsWith('.bin'));
-  if (binary.length > 0) {
-    return pickleRefusal(listed(binary, 3));
-  }
-  return 'Copy or download the weights.';
+  return binary.length > 0 ? pickleRefusal(listed(binary, 3)) : 'Copy or download the weights.';
 }

@@ -31,7 +31,7 @@ export interface ModelToWrite {
 export interface FileOptions {
   /** A word in the names of weight files, such as `fp16`. */
   variant?: string;
-  /** Most bytes of tensors in a file; a larger tensor has a file of its own. Default 10 GB. */
+  /** Maximum bytes of tensors in a file; a larger tensor has a file of its own. Default 10 GB. */
   maxShardSize?: number;
 }
 
@@ -116,11 +116,8 @@ export async function writeModelFolder(
       const written = files.map(({ path }) => path.slice(component.length + 1));
       await removeOthers(join(target, component), component, written, options.variant);
     }
-    await writeFiles(
-      target,
-      configOutputs(configs, () => index),
-      signal,
-    );
+    const files = configOutputs(configs, () => index);
+    await writeFiles(target, files, signal);
   };
   const exists = (await stat(folder).catch(() => undefined)) !== undefined;
   await namingRefused(folder, () => (exists ? fill(folder) : writeFolderAtomically(folder, fill)));

@@ -28,12 +28,10 @@ import {
 } from '../diffusers/names.ts';
 import { shardsOf } from '../diffusers/shards.ts';
 import { CheckpointError, causeOf } from '../errors.ts';
-import type { RemoteFile } from './blob.ts';
+import type { RemoteFile } from './fetchBlob.ts';
 
 /** Whether a revision is a commit, whose content never changes. */
 export const isCommit = (revision: string) => /^[0-9a-f]{40}$/.test(revision);
-
-const isSha256 = (hash: string) => /^[0-9a-f]{64}$/.test(hash);
 
 /** A file by its path in the repository, and the hash that names its content. */
 export type Content = Pick<RemoteFile, 'path' | 'hash'>;
@@ -160,7 +158,7 @@ export class CachedRepository {
     const found = new Map<string, Content>();
     for (const path of files) {
       const hash = basename(await realpath(join(this.snapshot(commit), path)).catch(() => ''));
-      if (isSha256(hash) && (await this.stateOf(hash)) !== '') found.set(hash, { path, hash });
+      if ((await this.stateOf(hash)) !== '') found.set(hash, { path, hash });
     }
     return [...found.values()];
   }
@@ -227,11 +225,15 @@ export class CachedRepository {
     }
   }
 
-  /** A text that changes when a content, or a copy, does. */
+  /** Where the content, or the copy, of this key is on the disk. */
+  pathOf(key: string): string {
+    return key.includes('/') ? join(this.folder, key) : join(this.blobs, key);
+  }
+
+  /** A text that changes when a content, or a copy, does. Small contents have none. */
   private async stateOf(key: string): Promise<string> {
-    const found = await stat(isSha256(key) ? join(this.blobs, key) : join(this.folder, key)).catch(
-      () => undefined,
-    );
+    if (!/^[0-9a-f]{64}$|\//.test(key)) return '';
+    const found = await stat(this.pathOf(key)).catch(() => undefined);
     return found === undefined ? '' : `${found.size} ${Math.round(found.mtimeMs)} ${found.ino}`;
   }
 

@@ -1,10 +1,9 @@
 /** Compares files in the cache with their hashes. */
 import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { sha256OfFiles } from '../../files/sha256.ts';
 import { unreadable } from '../errors.ts';
-import { gitHash } from './blob.ts';
 import type { CachedRepository, Content } from './cache.ts';
+import { gitHash } from './fetchBlob.ts';
 
 /** Options of comparing. */
 export interface CompareOptions {
@@ -16,68 +15,26 @@ export interface CompareOptions {
 }
 
 /**
- * Those of some contents in the cache that have their hashes. Others are removed, with a warning.
+ * Those of some files in the cache that have their hashes. Others are removed, with a warning.
+ * @param keyOf The key of a file in the cache. Default: that of its content.
  */
-export async function soundContents<T extends Content>(
+export async function soundFiles<T extends Content>(
   repository: CachedRepository,
-  contents: T[],
+  files: T[],
   options: CompareOptions,
-): Promise<Set<T>> {
-  return soundFiles(
-    repository,
-    contents.map((content) => ({
-      ...content,
-      content,
-      key: content.hash,
-      at: join(repository.blobs, content.hash),
-    })),
-    options,
-  );
-}
-
-/**
- * The same for files of a commit that are copies, not links to contents; `hash` is from the hub.
- */
-export async function soundCopies<T extends Content>(
-  repository: CachedRepository,
-  commit: string,
-  copies: T[],
-  options: CompareOptions,
-): Promise<Set<T>> {
-  return soundFiles(
-    repository,
-    copies.map((content) => ({
-      ...content,
-      content,
-      key: repository.copyKey(commit, content.path),
-      at: join(repository.snapshot(commit), content.path),
-    })),
-    options,
-  );
-}
-
-/** A file at a place on the disk, and the key under which it is remembered to be sound. */
-interface ToCompare<T> extends Content {
-  content: T;
-  key: string;
-  at: string;
-}
-
-async function soundFiles<T>(
-  repository: CachedRepository,
-  files: ToCompare<T>[],
-  options: CompareOptions,
+  keyOf = ({ hash }: T): string => hash,
 ): Promise<Set<T>> {
   const sound = new Set<T>();
-  const toCompare: ToCompare<T>[] = [];
+  const toCompare: (Content & { file: T; at: string })[] = [];
   for (const file of files) {
-    if (!options.verify && (await repository.isChecked(file.key))) sound.add(file.content);
-    else toCompare.push(file);
+    const key = keyOf(file);
+    if (!options.verify && (await repository.isChecked(key))) sound.add(file);
+    else toCompare.push({ ...file, file, at: repository.pathOf(key) });
   }
   const found = await hashesOf(toCompare, options);
-  for (const [i, file] of toCompare.entries()) {
-    if (found[i] === file.hash) sound.add(file.content);
-    else await repository.remove(file.path, file.at, `its hash is ${found[i]}`);
+  for (const [i, { file, path, hash, at }] of toCompare.entries()) {
+    if (found[i] === hash) sound.add(file);
+    else await repository.remove(path, at, `its hash is ${found[i]}`);
   }
   return sound;
 }

@@ -61,9 +61,7 @@ async function storedToken(path: string | undefined, home: string): Promise<stri
   return text.trim() || undefined;
 }
 
-function isOn(value = ''): boolean {
-  return ['1', 'ON', 'YES', 'TRUE'].includes(value.toUpperCase());
-}
+const isOn = (value = '') => ['1', 'ON', 'YES', 'TRUE'].includes(value.toUpperCase());
 
 /** An absolute path; `~` is the user's folder. */
 function expand(path: string): string {

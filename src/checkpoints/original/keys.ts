@@ -31,16 +31,22 @@ export interface OriginalPlace {
   asConvolution?: boolean;
 }
 
-type Rule = [
-  pattern: RegExp,
-  original: string | ((match: string[], layout: OriginalLayout) => string),
-  more?: Omit<OriginalPlace, 'names'>,
-];
+type Name = (match: string[], layout: OriginalLayout) => string;
 
-const UNET = 'model.diffusion_model.';
+/**
+ * Names in diffusers, in which `#` stands for a number, `*` for a word and `**` for all the rest,
+ * and their names in the original, in which `$1` is the first of these.
+ */
+type Rule = [pattern: string, original: string | Name, more?: Omit<OriginalPlace, 'names'>];
+
 const ENCODER = 'conditioner.embedders.3.encoder.';
 const DECODER = 'first_stage_model.decoder.';
-const VISION = 'conditioner.embedders.0.open_clip.model.visual.';
+/** What all original names of a component start with. */
+const prefixes: Record<WeightedComponent, string> = {
+  unet: 'model.diffusion_model.',
+  vae: '',
+  image_encoder: 'conditioner.embedders.0.open_clip.model.visual.',
+};
 
 /** Names of the parts of a residual block. */
 const residual: Record<string, string> = {
@@ -63,9 +69,11 @@ const firstBlock = ({ layersPerBlock }: OriginalLayout, level: number) =>
 const firstUp = (layout: OriginalLayout, level: number) =>
   firstBlock({ ...layout, layersPerBlock: [...layout.layersPerBlock].reverse() }, level);
 
-/** The number of the block that holds layer `j` of level `i` on the way down. */
+/** The block that holds layer `j` of level `i` on the way down, and on the way up. */
 const inputBlock = (layout: OriginalLayout, i: string, j: string) =>
-  1 + firstBlock(layout, Number(i)) + Number(j);
+  `input_blocks.${1 + firstBlock(layout, Number(i)) + Number(j)}`;
+const outputBlock = (layout: OriginalLayout, i: string, j: string) =>
+  `output_blocks.${firstUp(layout, Number(i)) + Number(j)}`;
 
 function unetResnet(rest: string): string {
   const [, temporal, part, leaf] = /^(spatial|temporal)_res_block\.(\w+)\.(\w+)$/.exec(rest) ?? [];
@@ -92,89 +100,75 @@ function vaeResnet(rest: string): string {
     .replace(/^time_mixer\./, '');
 }
 
-const attentionNames: Record<string, string> = {
+/** Names of the parts of the attention in the VAE. */
+const attention = {
   group_norm: 'norm',
   to_q: 'q',
   to_k: 'k',
   to_v: 'v',
   'to_out.0': 'proj_out',
 };
-const mlpNames: Record<string, string> = { fc1: 'c_fc', fc2: 'c_proj' };
 
 const vaeSide = (side: 'encoder' | 'decoder', prefix: string): Rule[] => [
   [
-    new RegExp(`^${side}\\.mid_block\\.resnets\\.(\\d+)\\.(.+)$`),
+    `${side}.mid_block.resnets.#.**`,
     ([, j, rest]) => `${prefix}mid.block_${Number(j) + 1}.${vaeResnet(rest)}`,
   ],
-  [
-    new RegExp(`^${side}\\.mid_block\\.attentions\\.0\\.(to_q|to_k|to_v|to_out\\.0)\\.weight$`),
-    ([, part]) => `${prefix}mid.attn_1.${attentionNames[part]}.weight`,
-    { asConvolution: true },
-  ],
-  [
-    new RegExp(
-      `^${side}\\.mid_block\\.attentions\\.0\\.(group_norm|to_q|to_k|to_v|to_out\\.0)\\.(\\w+)$`,
-    ),
-    ([, part, leaf]) => `${prefix}mid.attn_1.${attentionNames[part]}.${leaf}`,
-  ],
-  [new RegExp(`^${side}\\.conv_norm_out\\.(\\w+)$`), ([, leaf]) => `${prefix}norm_out.${leaf}`],
-  [
-    new RegExp(`^${side}\\.(conv_in|conv_out)\\.(\\w+)$`),
-    ([, part, leaf]) => `${prefix}${part}.${leaf}`,
-  ],
+  ...Object.entries(attention).flatMap(([part, original]): Rule[] => {
+    const [here, there] = [
+      `${side}.mid_block.attentions.0.${part}`,
+      `${prefix}mid.attn_1.${original}`,
+    ];
+    const weight: Rule = [`${here}.weight`, `${there}.weight`, { asConvolution: true }];
+    return [...(part === 'group_norm' ? [] : [weight]), [`${here}.*`, `${there}.$1`]];
+  }),
+  [`${side}.conv_norm_out.*`, `${prefix}norm_out.$1`],
+  [`${side}.conv_in.*`, `${prefix}conv_in.$1`],
+  [`${side}.conv_out.*`, `${prefix}conv_out.$1`],
 ];
+
+const LAYER = 'vision_model.encoder.layers.#.';
+const BLOCK = `transformer.resblocks.$1.`;
 
 const rules: Record<WeightedComponent, Rule[]> = {
   unet: [
-    [/^conv_in\.(\w+)$/, ([, leaf]) => `${UNET}input_blocks.0.0.${leaf}`],
+    ['conv_in.*', `input_blocks.0.0.$1`],
+    ['time_embedding.linear_1.*', `time_embed.0.$1`],
+    ['time_embedding.linear_2.*', `time_embed.2.$1`],
+    ['add_embedding.linear_1.*', `label_emb.0.0.$1`],
+    ['add_embedding.linear_2.*', `label_emb.0.2.$1`],
+    ['conv_norm_out.*', `out.0.$1`],
+    ['conv_out.*', `out.2.$1`],
     [
-      /^time_embedding\.linear_([12])\.(\w+)$/,
-      ([, number, leaf]) => `${UNET}time_embed.${2 * Number(number) - 2}.${leaf}`,
+      'mid_block.resnets.#.**',
+      ([, j, rest]) => `middle_block.${2 * Number(j)}.${unetResnet(rest)}`,
+    ],
+    ['mid_block.attentions.0.**', ([, rest]) => `middle_block.1.${unetAttention(rest)}`],
+    [
+      'down_blocks.#.resnets.#.**',
+      ([, i, j, rest], layout) => `${inputBlock(layout, i, j)}.0.${unetResnet(rest)}`,
     ],
     [
-      /^add_embedding\.linear_([12])\.(\w+)$/,
-      ([, number, leaf]) => `${UNET}label_emb.0.${2 * Number(number) - 2}.${leaf}`,
-    ],
-    [/^conv_norm_out\.(\w+)$/, ([, leaf]) => `${UNET}out.0.${leaf}`],
-    [/^conv_out\.(\w+)$/, ([, leaf]) => `${UNET}out.2.${leaf}`],
-    [
-      /^mid_block\.resnets\.([01])\.(.+)$/,
-      ([, j, rest]) => `${UNET}middle_block.${2 * Number(j)}.${unetResnet(rest)}`,
+      'down_blocks.#.attentions.#.**',
+      ([, i, j, rest], layout) => `${inputBlock(layout, i, j)}.1.${unetAttention(rest)}`,
     ],
     [
-      /^mid_block\.attentions\.0\.(.+)$/,
-      ([, rest]) => `${UNET}middle_block.1.${unetAttention(rest)}`,
+      'down_blocks.#.downsamplers.0.conv.*',
+      ([, i, leaf], layout) => `input_blocks.${firstBlock(layout, Number(i) + 1)}.0.op.${leaf}`,
     ],
     [
-      /^down_blocks\.(\d+)\.resnets\.(\d+)\.(.+)$/,
-      ([, i, j, rest], layout) =>
-        `${UNET}input_blocks.${inputBlock(layout, i, j)}.0.${unetResnet(rest)}`,
+      'up_blocks.#.resnets.#.**',
+      ([, i, j, rest], layout) => `${outputBlock(layout, i, j)}.0.${unetResnet(rest)}`,
     ],
     [
-      /^down_blocks\.(\d+)\.attentions\.(\d+)\.(.+)$/,
-      ([, i, j, rest], layout) =>
-        `${UNET}input_blocks.${inputBlock(layout, i, j)}.1.${unetAttention(rest)}`,
+      'up_blocks.#.attentions.#.**',
+      ([, i, j, rest], layout) => `${outputBlock(layout, i, j)}.1.${unetAttention(rest)}`,
     ],
     [
-      /^down_blocks\.(\d+)\.downsamplers\.0\.conv\.(\w+)$/,
-      ([, i, leaf], layout) =>
-        `${UNET}input_blocks.${firstBlock(layout, Number(i) + 1)}.0.op.${leaf}`,
-    ],
-    [
-      /^up_blocks\.(\d+)\.resnets\.(\d+)\.(.+)$/,
-      ([, i, j, rest], layout) =>
-        `${UNET}output_blocks.${firstUp(layout, Number(i)) + Number(j)}.0.${unetResnet(rest)}`,
-    ],
-    [
-      /^up_blocks\.(\d+)\.attentions\.(\d+)\.(.+)$/,
-      ([, i, j, rest], layout) =>
-        `${UNET}output_blocks.${firstUp(layout, Number(i)) + Number(j)}.1.${unetAttention(rest)}`,
-    ],
-    [
-      /^up_blocks\.(\d+)\.upsamplers\.0\.conv\.(\w+)$/,
+      'up_blocks.#.upsamplers.0.conv.*',
       ([, i, leaf], layout) => {
         const place = layout.attentionUp[Number(i)] ? 2 : 1; // behind the attention, if it has one
-        return `${UNET}output_blocks.${firstUp(layout, Number(i) + 1) - 1}.${place}.conv.${leaf}`;
+        return `output_blocks.${firstUp(layout, Number(i) + 1) - 1}.${place}.conv.${leaf}`;
       },
     ],
   ],
@@ -182,56 +176,54 @@ const rules: Record<WeightedComponent, Rule[]> = {
     ...vaeSide('encoder', `${ENCODER}encoder.`),
     ...vaeSide('decoder', DECODER),
     [
-      /^encoder\.down_blocks\.(\d+)\.resnets\.(\d+)\.(.+)$/,
+      'encoder.down_blocks.#.resnets.#.**',
       ([, i, j, rest]) => `${ENCODER}encoder.down.${i}.block.${j}.${vaeResnet(rest)}`,
     ],
+    ['encoder.down_blocks.#.downsamplers.0.conv.*', `${ENCODER}encoder.down.$1.downsample.conv.$2`],
     [
-      /^encoder\.down_blocks\.(\d+)\.downsamplers\.0\.conv\.(\w+)$/,
-      ([, i, leaf]) => `${ENCODER}encoder.down.${i}.downsample.conv.${leaf}`,
-    ],
-    [
-      /^decoder\.up_blocks\.(\d+)\.resnets\.(\d+)\.(.+)$/,
+      'decoder.up_blocks.#.resnets.#.**',
       ([, i, j, rest], { vaeLevels }) =>
         `${DECODER}up.${vaeLevels - 1 - Number(i)}.block.${j}.${vaeResnet(rest)}`,
     ],
     [
-      /^decoder\.up_blocks\.(\d+)\.upsamplers\.0\.conv\.(\w+)$/,
+      'decoder.up_blocks.#.upsamplers.0.conv.*',
       ([, i, leaf], { vaeLevels }) =>
         `${DECODER}up.${vaeLevels - 1 - Number(i)}.upsample.conv.${leaf}`,
     ],
-    [/^decoder\.time_conv_out\.(\w+)$/, ([, leaf]) => `${DECODER}conv_out.time_mix_conv.${leaf}`],
-    [/^quant_conv\.(\w+)$/, ([, leaf]) => `${ENCODER}quant_conv.${leaf}`],
+    ['decoder.time_conv_out.*', `${DECODER}conv_out.time_mix_conv.$1`],
+    ['quant_conv.*', `${ENCODER}quant_conv.$1`],
   ],
   image_encoder: [
-    [/^vision_model\.embeddings\.class_embedding$/, `${VISION}class_embedding`],
-    [/^vision_model\.embeddings\.patch_embedding\.weight$/, `${VISION}conv1.weight`],
-    [/^vision_model\.embeddings\.position_embedding\.weight$/, `${VISION}positional_embedding`],
-    [/^vision_model\.pre_layrnorm\.(\w+)$/, ([, leaf]) => `${VISION}ln_pre.${leaf}`],
-    [/^vision_model\.post_layernorm\.(\w+)$/, ([, leaf]) => `${VISION}ln_post.${leaf}`],
-    [/^visual_projection\.weight$/, `${VISION}proj`, { transposed: true }],
-    ...(['q', 'k', 'v'] as const).map(
-      (letter, third): Rule => [
-        new RegExp(
-          `^vision_model\\.encoder\\.layers\\.(\\d+)\\.self_attn\\.${letter}_proj\\.(\\w+)$`,
-        ),
-        ([, i, leaf]) => `${VISION}transformer.resblocks.${i}.attn.in_proj_${leaf}`,
-        { third: third as 0 | 1 | 2 },
-      ],
-    ),
-    [
-      /^vision_model\.encoder\.layers\.(\d+)\.self_attn\.out_proj\.(\w+)$/,
-      ([, i, leaf]) => `${VISION}transformer.resblocks.${i}.attn.out_proj.${leaf}`,
-    ],
-    [
-      /^vision_model\.encoder\.layers\.(\d+)\.layer_norm([12])\.(\w+)$/,
-      ([, i, number, leaf]) => `${VISION}transformer.resblocks.${i}.ln_${number}.${leaf}`,
-    ],
-    [
-      /^vision_model\.encoder\.layers\.(\d+)\.mlp\.(fc1|fc2)\.(\w+)$/,
-      ([, i, part, leaf]) => `${VISION}transformer.resblocks.${i}.mlp.${mlpNames[part]}.${leaf}`,
-    ],
+    ['vision_model.embeddings.class_embedding', `class_embedding`],
+    ['vision_model.embeddings.patch_embedding.weight', `conv1.weight`],
+    ['vision_model.embeddings.position_embedding.weight', `positional_embedding`],
+    ['vision_model.pre_layrnorm.*', `ln_pre.$1`],
+    ['vision_model.post_layernorm.*', `ln_post.$1`],
+    ['visual_projection.weight', `proj`, { transposed: true }],
+    [`${LAYER}self_attn.q_proj.*`, `${BLOCK}attn.in_proj_$2`, { third: 0 }],
+    [`${LAYER}self_attn.k_proj.*`, `${BLOCK}attn.in_proj_$2`, { third: 1 }],
+    [`${LAYER}self_attn.v_proj.*`, `${BLOCK}attn.in_proj_$2`, { third: 2 }],
+    [`${LAYER}self_attn.out_proj.*`, `${BLOCK}attn.out_proj.$2`],
+    [`${LAYER}layer_norm1.*`, `${BLOCK}ln_1.$2`],
+    [`${LAYER}layer_norm2.*`, `${BLOCK}ln_2.$2`],
+    [`${LAYER}mlp.fc1.*`, `${BLOCK}mlp.c_fc.$2`],
+    [`${LAYER}mlp.fc2.*`, `${BLOCK}mlp.c_proj.$2`],
   ],
 };
+
+const wildcards: Record<string, string> = {
+  '.': '\\.',
+  '#': '(\\d+)',
+  '*': '(\\w+)',
+  '**': '(.+)',
+};
+const compile = (pattern: string) =>
+  new RegExp(`^${pattern.replace(/\*\*|[.#*]/g, (found) => wildcards[found])}$`);
+const patterns = new Map(
+  Object.values(rules)
+    .flat()
+    .map(([pattern]) => [pattern, compile(pattern)]),
+);
 
 /** The layout of a model with these JSON configs. */
 export function originalLayout(
@@ -257,9 +249,13 @@ export function originalPlace(
   layout: OriginalLayout,
 ): OriginalPlace {
   for (const [pattern, original, more] of rules[component]) {
-    const match = pattern.exec(key);
+    const match = patterns.get(pattern)!.exec(key);
     if (match === null) continue;
-    const name = typeof original === 'string' ? original : original(match, layout);
+    const rest =
+      typeof original === 'string'
+        ? original.replace(/\$(\d)/g, (_, place) => match[place])
+        : original(match, layout);
+    const name = prefixes[component] + rest;
     // Conversions by others put the last convolution over time beside the one that it follows.
     const other = name.replace('.conv_out.time_mix_conv.', '.time_mix_conv.');
     return { names: other === name ? [name] : [name, other], ...more };

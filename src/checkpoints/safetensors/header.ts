@@ -10,7 +10,7 @@ import { dtypeBits, isDtype, tensorBytes } from './dtypes.ts';
 /** Bytes of the length field that a file starts with. */
 export const LENGTH_BYTES = 8;
 /** The longest header allowed, as in the Python library. */
-export const MAX_HEADER_BYTES = 100_000_000;
+const MAX_HEADER_BYTES = 100_000_000;
 
 /** A tensor and where it starts, in bytes from the start of the file. */
 export interface TensorEntry extends TensorInfo {

@@ -39,7 +39,7 @@ function identity({ headers }: Response): string | undefined {
  * be reached, else downloaded.
  * @throws CheckpointError if the server cannot be reached or does not send it.
  */
-export async function fetchFile(
+async function fetchFile(
   url: string,
   { cache: name = WEB_CACHE, onBytes, signal }: WebOptions = {},
 ): Promise<Blob> {

@@ -41,17 +41,10 @@ export interface LoadWeightsOptions {
   signal?: AbortSignal;
 }
 
-/**
- * Whether `key` is CLIP's list of positions 0, 1, 2, ...: a buffer that transformers once saved,
- * not a weight.
- */
-function isPositionIds(key: string): boolean {
-  return key.endsWith('.position_ids');
-}
+/** Whether `key` is CLIP's list of positions: a buffer of old checkpoints, not a weight. */
+const isPositionIds = (key: string) => key.endsWith('.position_ids');
 
-/**
- * The longest time without letting timers, signals and other input have a turn, in milliseconds.
- */
+/** The longest time without a turn for timers, signals and other input, in milliseconds. */
 const YIELD_MS = 30;
 
 /**
@@ -189,11 +182,8 @@ export function blockTensors(
     const data = async () => {
       const value = weightOf(variable);
       try {
-        return valuesForCheckpoint(
-          layout,
-          variable.shape as number[],
-          (await value.data()) as Float32Array,
-        );
+        const values = (await value.data()) as Float32Array;
+        return valuesForCheckpoint(layout, variable.shape as number[], values);
       } finally {
         if (value !== variable.read()) value.dispose(); // it has been widened
       }

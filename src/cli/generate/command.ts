@@ -1,9 +1,9 @@
 /** `svd generate`: makes a video from a picture. */
 import { subcommand } from '../terminal/command.ts';
 import { runSession } from '../terminal/session.ts';
+import { generateCommand } from './checkCommand.ts';
 import { generateOptions } from './options.ts';
 import { formatProfile } from './profile.ts';
-import { generateCommand } from './readCommand.ts';
 
 export const generate = subcommand({
   name: 'generate',

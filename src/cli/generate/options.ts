@@ -2,7 +2,7 @@
  * The options of `svd generate`. A new one is one entry of this table: parsing, types, help,
  * completion, the settings stored in the output and the call of the library follow from it.
  */
-import { backendNames } from '../../backends/types.ts';
+import { backendNames, maxThreads } from '../../backends/types.ts';
 import { outputEndings } from '../../media/output.ts';
 import type { OffloadMode } from '../../memory/offloadModes.ts';
 import { computeDtypes, formulationSets } from '../../ops/choices.ts';
@@ -29,6 +29,9 @@ const gibibytes: Reader<number> = (text, flag) =>
 const offloads = ['none', 'model', 'sequential'] as const satisfies OffloadMode[];
 const backends = ['auto', ...backendNames] as const;
 const { model, ...whichModel } = modelOptions;
+/** Height and width for the small model of this package. */
+const packagedSide = 64;
+const sizeDefault = (side: number) => `Default: ${side}; ${packagedSide} without --model.`;
 
 /**
  * Every option of `svd generate`, each with the part that it is for:
@@ -84,70 +87,66 @@ export const generateOptions = {
   ...group('Video', 'call', {
     height: {
       ...pixels,
-      help:
-        `Height in pixels, 8 to 8192, divisible by 8. Default: ${callDefaults.height}; 64 ` +
-        'without --model.',
+      help: `Height in pixels, {range}. ${sizeDefault(callDefaults.height)}`,
     },
     width: {
       ...pixels,
-      help:
-        `Width in pixels, 8 to 8192, divisible by 8. Default: ${callDefaults.width}; 64 without ` +
-        '--model.',
+      help: `Width in pixels, {range}. ${sizeDefault(callDefaults.width)}`,
     },
     numFrames: {
       ...count,
-      help: 'Frames of the video, 1 or more. Default: as many as the checkpoint was trained on.',
+      help: 'Frames of the video, {range}. Default: as many as the checkpoint was trained on.',
     },
     fps: {
       value: 'N',
       read: wholeNumber({ min: 1, max: 240 }),
       default: callDefaults.fps,
       help:
-        'Frames per second, 1 to 240, for .gif 1 to 50: the motion is made for it and the video ' +
+        'Frames per second, {range}, for .gif 1 to 50: the motion is made for it and the video ' +
         'plays at it.',
     },
     motionBucketId: {
       value: 'N',
       read: wholeNumber({ min: 0 }),
       default: callDefaults.motionBucketId,
-      help: 'Amount of motion, 0 or more; 0 to 255 in training.',
+      help: 'Amount of motion, {range}; 0 to 255 in training.',
     },
     noiseAugStrength: {
       ...amount,
       default: callDefaults.noiseAugStrength,
       help:
-        'Noise added to the picture, as a standard deviation, 0 or more: more noise, less ' +
+        'Noise added to the picture, as a standard deviation, {range}: more noise, less ' +
         'likeness, more motion.',
     },
     numVideosPerPrompt: {
       ...count,
       default: callDefaults.numVideosPerPrompt,
-      help: 'Videos per picture, 1 or more.',
+      help: 'Videos per picture, {range}.',
     },
   }),
   ...group('Sampling', 'call', {
     numInferenceSteps: {
       ...count,
       default: callDefaults.numInferenceSteps,
-      help: 'Sampling steps, 1 or more.',
+      help: 'Sampling steps, {range}.',
     },
     sigmas: {
       value: 'X,X,...',
       read: realNumbers({ min: 0 }, 2),
       help:
-        'Noise levels of your own instead of steps: descending, the terminal level (0) last, 2 ' +
-        'or more.',
+        'Noise levels of your own instead of steps: descending, the terminal level (0) last, ' +
+        '{range}.',
     },
     minGuidanceScale: {
       ...amount,
       default: callDefaults.minGuidanceScale,
-      help: 'Guidance of the first frame, 0 or more.',
+      help: 'Guidance of the first frame, {range}.',
     },
     maxGuidanceScale: {
       ...amount,
       default: callDefaults.maxGuidanceScale,
       help:
-        'Guidance of the last frame, 0 or more. If both are 1 or less, guidance is off, which ' +
+        'Guidance of the last frame, {range}. If both are 1 or less, guidance is off, which ' +
         'halves the work.',
     },
     seeds: {
@@ -156,8 +155,7 @@ export const generateOptions = {
       many: true,
       read: wholeNumber({ min: 0, max: Number.MAX_SAFE_INTEGER }),
       help:
-        'Seed of the noise, 0 to 9007199254740991; the same as ' +
-        'torch.Generator().manual_seed(N). Once for all videos, or once per video. Default: a ' +
+        'Seed of the noise, {range}; the same as torch.Generator().manual_seed(N). Once for all videos, or once per video. Default: a ' +
         'random one, which is printed.',
     },
   }),
@@ -170,8 +168,8 @@ export const generateOptions = {
     },
     threads: {
       value: 'N',
-      read: wholeNumber({ min: 1, max: 8 }),
-      help: 'Threads of the wasm backend, 1 to 8. Default: the number of cores.',
+      read: wholeNumber({ min: 1, max: maxThreads }),
+      help: 'Threads of the wasm backend, {range}. Default: the number of cores.',
     },
     dtype: {
       value: 'TYPE',
@@ -187,7 +185,7 @@ export const generateOptions = {
         'less exact.',
     },
     offload: {
-      value: 'WHAT',
+      value: 'MODE',
       choices: offloads,
       help:
         'none keeps all weights in memory; model reads those of a model before its part of the ' +
@@ -204,7 +202,7 @@ export const generateOptions = {
         'once, about 1 % faster.',
     },
     formulation: {
-      value: 'WHICH',
+      value: 'NAME',
       choices: formulationSets,
       default: 'fastest',
       help:
@@ -221,7 +219,7 @@ export const generateOptions = {
   }),
   ...group('Running', 'call', {
     guidanceTogether: {
-      value: 'WHETHER',
+      value: 'yes|no',
       choices: ['yes', 'no'],
       read: (text) => text === 'yes',
       help:
@@ -231,13 +229,13 @@ export const generateOptions = {
     decodeChunkSize: {
       ...count,
       help:
-        'Frames decoded together, 1 or more. Fewer take less memory and may flicker at the ' +
+        'Frames decoded together, {range}. Fewer take less memory and may flicker at the ' +
         'seams. Default: as many as fit.',
     },
   }),
   ...group('Running', 'machine', {
     memory: {
-      value: 'GIB',
+      value: 'SIZE',
       read: gibibytes,
       help:
         'Memory that the process may use, in GiB. A call that does not fit is refused before ' +
@@ -255,14 +253,11 @@ export const generateOptions = {
   }),
 };
 
-/** The options of `svd generate`. */
-export type GenerateOptions = typeof generateOptions;
-
 /**
  * A call of `svd generate`. Options that were not passed are undefined where the checkpoint or
  * chance decides.
  */
-export type GenerateCommand = Values<GenerateOptions> & {
+export type GenerateCommand = Values<typeof generateOptions> & {
   /** Paths or URLs of pictures, or one `.safetensors` file. */
   images: string[];
 };
@@ -271,4 +266,4 @@ export type GenerateCommand = Values<GenerateOptions> & {
 export const storedParts = ['call', 'checkpoint', 'loading'] as const;
 
 /** The options that are stored in the output. */
-export type StoredOptions = PartOf<GenerateOptions, (typeof storedParts)[number]>;
+export type StoredOptions = PartOf<typeof generateOptions, (typeof storedParts)[number]>;

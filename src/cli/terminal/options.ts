@@ -9,7 +9,10 @@ import type { Reader } from './values.ts';
 export interface Option {
   /** The name of its value in the help, such as `N`. An option without one is a switch. */
   value?: string;
-  /** Sentences that say what it does, with unit and range. The default is added to them. */
+  /**
+   * Sentences that say what it does, with unit and range. `group` replaces `{range}` in them by
+   * that of `read`, and the help adds the default.
+   */
   help: string;
   /** It may be passed several times. */
   many?: boolean;
@@ -67,16 +70,16 @@ export type PartOf<O, P extends string> = Values<{
   [K in keyof O as O[K] extends { part: P } ? K : never]: O[K];
 }>;
 
-/** Puts options under a heading of the help and sets their part. */
+/** Puts options under a heading of the help, sets their part, and completes their help. */
 export function group<const O extends Options, const P extends string>(
   heading: string,
   part: P,
   options: O,
 ): { [K in keyof O]: O[K] & { heading: string; part: P } } {
-  const entries = Object.entries(options).map(([name, option]) => [
-    name,
-    { ...option, heading, part },
-  ]);
+  const entries = Object.entries<Option>(options).map(([name, option]) => {
+    const help = option.help.replace('{range}', option.read?.range ?? '');
+    return [name, { ...option, help, heading, part }];
+  });
   return Object.fromEntries(entries);
 }
 

@@ -1,15 +1,9 @@
 /** A stopwatch that adds up the time between events by name. */
 
-/** How often something was done, and how long it took altogether. */
-export interface Laps {
-  count: number;
-  milliseconds: number;
-}
-
 /** Measures the time between events, from its making on. */
 export class Stopwatch {
-  /** By name, in the order in which they began. */
-  readonly laps = new Map<string, Laps>();
+  /** How often something was done and how long it took, by name, in the order of beginning. */
+  readonly laps = new Map<string, { count: number; milliseconds: number }>();
   private readonly now: () => number;
   private last: number;
 

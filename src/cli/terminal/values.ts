@@ -6,7 +6,11 @@ import { didYouMean } from '../../text/nearest.ts';
 import { UsageError } from './errors.ts';
 
 /** Reads the text that the option `--flag` is given. @throws UsageError if it is not allowed. */
-export type Reader<T> = (text: string, flag: string) => T;
+export interface Reader<T> {
+  (text: string, flag: string): T;
+  /** What it allows, for the help: `1 or more`. */
+  range?: string;
+}
 
 /** The numbers that an option takes. */
 export interface Range {
@@ -18,37 +22,41 @@ export interface Range {
 }
 
 /** Reads a whole number within a range. */
-export const wholeNumber =
-  (range: Range): Reader<number> =>
-  (text, flag) => {
+export function wholeNumber(range: Range): Reader<number> {
+  const { min, multipleOf = 1 } = range;
+  const divisible = multipleOf === 1 ? '' : `divisible by ${multipleOf}`;
+  const read = (text: string, flag: string) => {
     const value = numberOf(text);
-    const { multipleOf = 1 } = range;
-    if (Number.isSafeInteger(value) && within(value, range) && value % multipleOf === 0)
-      return value;
-    const divisible = multipleOf === 1 ? '' : ` and divisible by ${multipleOf}`;
-    const near = Math.max(range.min, Math.floor(value / multipleOf) * multipleOf);
-    const hint = multipleOf !== 1 && within(value, range) ? ` Try ${near}.` : '';
-    throw refused(flag, `a whole number ${described(range)}${divisible}`, text, hint);
+    const isWithin = within(value, range);
+    if (Number.isSafeInteger(value) && isWithin && value % multipleOf === 0) return value;
+    const near = Math.max(min, Math.floor(value / multipleOf) * multipleOf);
+    const hint = divisible && isWithin ? ` Try ${near}.` : '';
+    const allowed = `a whole number ${described(range)}${divisible && ` and ${divisible}`}`;
+    throw refused(flag, allowed, text, hint);
   };
+  return Object.assign(read, { range: `${rangeOf(range)}${divisible && `, ${divisible}`}` });
+}
 
 /** Reads a finite number within a range. */
-export const realNumber =
-  (range: Range): Reader<number> =>
-  (text, flag) => {
+export function realNumber(range: Range): Reader<number> {
+  const read = (text: string, flag: string) => {
     const value = numberOf(text);
     if (within(value, range)) return value;
     throw refused(flag, `a number ${described(range)}`, text);
   };
+  return Object.assign(read, { range: rangeOf(range) });
+}
 
 /** Reads at least `count` numbers within a range, separated by commas. */
-export const realNumbers =
-  (range: Range, count: number): Reader<number[]> =>
-  (text, flag) => {
+export function realNumbers(range: Range, count: number): Reader<number[]> {
+  const read = (text: string, flag: string) => {
     const values = text.split(',').map(numberOf);
     if (values.length >= count && values.every((value) => within(value, range))) return values;
     const allowed = `at least ${count} numbers ${described(range)}, separated by commas,`;
     throw refused(flag, allowed, text);
   };
+  return Object.assign(read, { range: `${count} or more` });
+}
 
 const units: Record<string, number> = {
   ...{ '': 1, B: 1, kB: 1e3, MB: 1e6, GB: 1e9 },
@@ -87,8 +95,10 @@ function numberOf(text: string): number {
 const within = (value: number, { min, max = Number.POSITIVE_INFINITY }: Range) =>
   value >= min && value <= max;
 
-const described = ({ min, max }: Range) =>
-  max === undefined ? `of ${min} or more` : `from ${min} to ${max}`;
+const rangeOf = ({ min, max }: Range) =>
+  max === undefined ? `${min} or more` : `${min} to ${max}`;
+
+const described = (range: Range) => `${range.max === undefined ? 'of' : 'from'} ${rangeOf(range)}`;
 
 const refused = (flag: string, allowed: string, text: string, hint = '') =>
   new UsageError(`--${flag} has to be ${allowed} but is "${text}".${hint}`);

@@ -29,7 +29,7 @@ export const verifyOptions = {
       help: `${either(backends)}. all runs every one that can be used, one after the other.`,
     },
     stageInputs: {
-      value: 'WHOSE',
+      value: 'own|reference',
       choices: stageInputs,
       default: 'own',
       help:

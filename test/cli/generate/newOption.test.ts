@@ -3,11 +3,11 @@ import { expect } from 'chai';
 import { completionScript } from '../../../src/cli/completion.ts';
 import { generate } from '../../../src/cli/generate/command.ts';
 import { generateOptions } from '../../../src/cli/generate/options.ts';
-import { readGenerateCommand } from '../../../src/cli/generate/readCommand.ts';
 import { diffusersArguments, storedSettings } from '../../../src/cli/generate/storedSettings.ts';
 import { helpOf } from '../../../src/cli/terminal/command.ts';
 import { UsageError } from '../../../src/cli/terminal/errors.ts';
 import { group, partOf } from '../../../src/cli/terminal/options.ts';
+import { readGenerateCommand } from './readCommand.ts';
 
 describe('one more entry in the table of svd generate', () => {
   const options = {

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { generateOptions } from '../../../src/cli/generate/options.ts';
-import { readGenerateCommand } from '../../../src/cli/generate/readCommand.ts';
 import { UsageError } from '../../../src/cli/terminal/errors.ts';
 import { flagOf } from '../../../src/cli/terminal/options.ts';
+import { readGenerateCommand } from './readCommand.ts';
 
 const needed = ['rocket.jpg', '--model', 'svd', '--output', 'out.mp4'];
 const read = (...args: string[]) => readGenerateCommand([...needed, ...args]);

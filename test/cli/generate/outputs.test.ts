@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { outputPaths, writeResult } from '../../../src/cli/generate/outputs.ts';
-import { readGenerateCommand } from '../../../src/cli/generate/readCommand.ts';
 import {
   asTexts,
   diffusersArguments,
   storedSettings,
 } from '../../../src/cli/generate/storedSettings.ts';
 import { Interrupted } from '../../../src/cli/terminal/errors.ts';
+import { readGenerateCommand } from './readCommand.ts';
 
 const command = readGenerateCommand([
   'a.png',

@@ -1,20 +1,10 @@
-/** Reads the arguments of `svd generate` and checks what several of them have to agree on. */
+/** Checks what several options of `svd generate` have to agree on. */
 import { type OutputFormat, outputFormat } from '../../media/output.ts';
 import { callDefaults } from '../../pipelines/defaults.ts';
 import { messageOf } from '../../text/messages.ts';
-import { readArguments, readValues } from '../terminal/arguments.ts';
 import { UsageError } from '../terminal/errors.ts';
 import type { Values } from '../terminal/options.ts';
-import { type GenerateCommand, type GenerateOptions, generateOptions } from './options.ts';
-
-/**
- * Reads the arguments of `svd generate`.
- * @throws UsageError if one is unknown, missing or out of its range, or if some do not go together.
- */
-export function readGenerateCommand(args: string[], options = generateOptions): GenerateCommand {
-  const given = readArguments(args, options);
-  return generateCommand(readValues(given, options, 'generate'), given.positionals);
-}
+import type { GenerateCommand, generateOptions } from './options.ts';
 
 /**
  * The call that options and pictures make. Without a model, the size is that of the package's
@@ -22,7 +12,7 @@ export function readGenerateCommand(args: string[], options = generateOptions): 
  * @throws UsageError if they do not go together.
  */
 export function generateCommand(
-  values: Values<GenerateOptions>,
+  values: Values<typeof generateOptions>,
   images: string[],
 ): GenerateCommand {
   const { height, width } = values.model === undefined ? {} : callDefaults;

@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CheckpointError, causeOf } from '../errors.ts';
-import { claimPartial, finishPartial, releasePartial } from './partial.ts';
+import { claimPartial, finishPartial, releasePartial } from './incomplete.ts';
 import { networkError, type Origin, PassingError, persistently, request } from './request.ts';
 
 /** A file of a repository. Its hash is the name of its content in the cache. */
@@ -91,13 +91,9 @@ async function fetchRest(
     await persistently(origin, async (progressed) => {
       if (done === file.size) return;
       const from = done;
-      const {
-        response,
-        alive,
-        done: answered,
-      } = await request(origin, file.url, {
-        headers: { range: `bytes=${from}-`, 'accept-encoding': 'identity' },
-      });
+      const headers = { range: `bytes=${from}-`, 'accept-encoding': 'identity' };
+      const answer = await request(origin, file.url, { headers });
+      const { response, alive } = answer;
       try {
         if (from > 0 && !continues(response, from)) {
           // The server does not know ranges. Another file, because a process that took this one
@@ -122,7 +118,7 @@ async function fetchRest(
           progressed();
         }
       } finally {
-        answered();
+        answer.done();
       }
       if (done < file.size) throw new PassingError('the connection was cut');
     });
