@@ -1,4 +1,5 @@
 /** Converts checkpoints between the formats, one tensor at a time. */
+
 import { realpath, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Checkpoint, type Format, formats } from '../src/checkpoints/checkpoint.ts';
@@ -12,6 +13,7 @@ import {
   type SavedDtype,
   savedDtypes,
 } from '../src/checkpoints/weights/export.ts';
+import { notOneOf } from '../src/text/messages.ts';
 import { type QuantizeTo, quantizations } from './quantize.ts';
 import { checkFree, writeResumably } from './resumableOutput.ts';
 import type { ComponentError, Target } from './target.ts';
@@ -127,8 +129,7 @@ function checkOptions({ to, dtype, quantize = 'none', shardSize }: ConvertOption
     throw new CheckpointError(why);
   };
   const oneOf = (name: string, value: string, allowed: readonly string[]) => {
-    if (!allowed.includes(value))
-      refuse(`\`${name}\` has to be one of ${allowed.join(', ')} but is ${value}.`);
+    if (!allowed.includes(value)) refuse(notOneOf(name, value, allowed));
   };
   oneOf('to', to, formats);
   if (dtype) oneOf('dtype', dtype, Object.keys(savedDtypes));

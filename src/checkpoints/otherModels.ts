@@ -95,7 +95,8 @@ export function familyByBlocks(types: readonly unknown[]): string | undefined {
 export function pickleRefusal(path: string): string {
   return (
     `${path} is a pickle file of PyTorch, which runs code of its maker when it is loaded: it ` +
-    'is not read. Use the .safetensors file of the same model, or, if you trust the file, convert it with ' +
+    'is not read. Use the .safetensors file of the same model, or, if you trust the file, ' +
+    'convert it with ' +
     `diffusers' \`save_pretrained(folder, safe_serialization=True)\`.`
   );
 }

@@ -66,7 +66,8 @@ function describe({
 }: ModelDescription): string {
   const parts = Object.entries(models).map(
     ([name, { parameters, bytes, dtypes }]) =>
-      `  ${snakeCase(name).padEnd(14)}${parameters.toLocaleString('en').padStart(15)} parameters, ` +
+      `  ${snakeCase(name).padEnd(14)}${parameters.toLocaleString('en').padStart(15)} ` +
+      'parameters, ' +
       `${formatBytes(bytes).padStart(7)} of ${dtypes.join(', ')}`,
   );
   const guidance = call.guided ? 'with guidance' : 'without guidance';

@@ -1,5 +1,6 @@
 /** The blend of a spatial and a temporal branch. */
 import * as tf from '@tensorflow/tfjs';
+import { checkOneOf } from '../text/messages.ts';
 import { Block, type Inputs, type LayerArgs, weightOf } from './block.ts';
 
 const strategies = ['learned', 'fixed', 'learned_with_images'] as const;
@@ -40,11 +41,7 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
   constructor(args: AlphaBlenderArgs) {
     super(args);
     const { mergeStrategy } = this.config;
-    if (!strategies.includes(mergeStrategy)) {
-      throw new Error(
-        `\`mergeStrategy\` has to be one of ${strategies.join(', ')} but is ${mergeStrategy}.`,
-      );
-    }
+    checkOneOf('mergeStrategy', mergeStrategy, strategies);
   }
 
   override get config() {

@@ -1,6 +1,7 @@
 /** The base class of every layer. */
 import * as tf from '@tensorflow/tfjs';
 import { type ComputeDtype, computeDtypes, computeIn } from '../ops/index.ts';
+import { checkOneOf } from '../text/messages.ts';
 import { checkInputs, type Inputs } from './inputs.ts';
 import type { Layout, Parameter } from './parameter.ts';
 import { holdInFloat32, isMeta, metaTensor, onMeta, releaseValues } from './weights.ts';
@@ -223,11 +224,7 @@ export abstract class Block<
     return this.chosenComputeDtype;
   }
   set computeDtype(dtype: ComputeDtype) {
-    if (!computeDtypes.includes(dtype)) {
-      throw new Error(
-        `\`computeDtype\` has to be one of ${computeDtypes.join(', ')} but is ${dtype}.`,
-      );
-    }
+    checkOneOf('computeDtype', dtype, computeDtypes);
     this.chosenComputeDtype = dtype;
     for (const child of this.children) child.computeDtype = dtype;
   }

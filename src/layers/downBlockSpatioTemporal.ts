@@ -146,7 +146,8 @@ export class CrossAttnDownBlockSpatioTemporal extends DownBlockSpatioTemporal<Cr
     this.attentions = makeTransformers(args.outChannels, this.config).map((t) => this.child(t));
   }
 
-  override get config() {
+  override get config(): DownBlockSpatioTemporal<CrossAttnDownBlockSpatioTemporalArgs>['config'] &
+    Required<TransformersArgs> {
     return { ...super.config, ...transformerDefaults, resnetEps: 1e-6, ...this.args };
   }
 

@@ -88,7 +88,9 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
     return this.timeMixer.addChange(inputs[0], change, indicator);
   }
 
-  /** As `call` on x without a time embedding, within `scope`, which frees x before the second half. */
+  /**
+   * As `call` on x without a time embedding, within `scope`, which frees x before the second half.
+   */
   callIn(scope: TensorScope, x: tf.Tensor, kwargs: CallArgs): tf.Tensor {
     const spatial = scope.map(x, (h) => this.spatialResBlock.call(h));
     return scope.map(spatial, (h) => this.emit(this.blend([h], kwargs)));

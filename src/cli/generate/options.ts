@@ -4,7 +4,7 @@
  */
 import { backendNames, maxThreads } from '../../backends/types.ts';
 import { outputEndings } from '../../media/output.ts';
-import type { OffloadMode } from '../../memory/offloadModes.ts';
+import { offloadModes } from '../../memory/offloadModes.ts';
 import { computeDtypes, formulationSets } from '../../ops/choices.ts';
 import { callDefaults, outputTypes } from '../../pipelines/defaults.ts';
 import { either } from '../../text/messages.ts';
@@ -26,7 +26,6 @@ const tensors = { value: 'FILE', files: ['.safetensors'], read: tensorFile } as 
 const gibibytes: Reader<number> = (text, flag) =>
   Math.round(realNumber({ min: 0.1 })(text, flag) * 2 ** 30);
 
-const offloads = ['none', 'model', 'sequential'] as const satisfies OffloadMode[];
 const backends = ['auto', ...backendNames] as const;
 const { model, ...whichModel } = modelOptions;
 /** Height and width for the small model of this package. */
@@ -155,7 +154,8 @@ export const generateOptions = {
       many: true,
       read: wholeNumber({ min: 0, max: Number.MAX_SAFE_INTEGER }),
       help:
-        'Seed of the noise, {range}; the same as torch.Generator().manual_seed(N). Once for all videos, or once per video. Default: a ' +
+        'Seed of the noise, {range}; the same as torch.Generator().manual_seed(N). Once for ' +
+        'all videos, or once per video. Default: a ' +
         'random one, which is printed.',
     },
   }),
@@ -186,7 +186,7 @@ export const generateOptions = {
     },
     offload: {
       value: 'MODE',
-      choices: offloads,
+      choices: offloadModes,
       help:
         'none keeps all weights in memory; model reads those of a model before its part of the ' +
         'work and frees them after it; sequential reads those of each block while the one ' +

@@ -33,8 +33,8 @@ export interface Environment {
   /** Whether weights are downloaded, so that calls are planned before weights are asked for. */
   remote?: boolean;
   /**
-   * Makes the offload of each mode, which reads weights from the checkpoint opened anew. Without it,
-   * all weights stay in memory.
+   * Makes the offload of each mode, which reads weights from the checkpoint opened anew. Without
+   * it, all weights stay in memory.
    */
   offloads?: Record<
     Offload['mode'],

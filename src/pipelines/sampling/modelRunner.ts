@@ -1,4 +1,6 @@
-/** Runs the models of a pipeline with their weights in memory, reports blocks, and can be stopped. */
+/**
+ * Runs the models of a pipeline with their weights in memory, reports blocks, and can be stopped.
+ */
 import type * as tf from '@tensorflow/tfjs';
 import { runSteps, type StepOptions, type StepWeights } from '../../layers/index.ts';
 import type { ModelName } from '../../models/names.ts';

@@ -31,8 +31,8 @@ export async function checkFinite(
 /**
  * Calls `callbackOnStepEnd`, if there is one, with the tensors of a step, and returns the latents
  * to go on with, which `scope` keeps.
- * @param ended The step, from 0 on, with every tensor that the callback can ask for. Its latents are
- * `[videos*F, h, w, C]`.
+ * @param ended The step, from 0 on, with every tensor that the callback can ask for. Its latents
+ * are `[videos*F, h, w, C]`.
  * @throws Error if the callback returns latents of another shape or that are not finite.
  */
 export async function runStepCallback(
