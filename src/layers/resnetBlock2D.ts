@@ -31,6 +31,7 @@ export class ResnetBlock2D extends ResidualBlock<ResnetBlock2DArgs> {
   static className = 'ResnetBlock2D';
   protected readonly items = 'N';
 
+  /** The constructor arguments with defaults filled in. */
   override get config() {
     return { groups: 32, ...super.config };
   }

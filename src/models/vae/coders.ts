@@ -177,6 +177,7 @@ export class TemporalDecoder extends Coder {
     return { x: ['B*F', 'H', 'W', this.args.inChannels] };
   }
 
+  /** The forward pass, whose last step is the convolution over time. */
   override *steps(inputs: tf.Tensor[], kwargs: CallArgs): Steps<tf.Tensor> {
     using scope = new TensorScope();
     const h = scope.keep(yield* super.steps(inputs, kwargs));
