@@ -2,15 +2,9 @@
  * `svd completion`: scripts by which shells complete commands, options, their values and files,
  * made from the tables of options.
  */
-import {
-  commonOptions,
-  oneOperand,
-  type Subcommand,
-  type Subcommands,
-  subcommand,
-} from './terminal/command.ts';
+import { oneOperand, type Subcommand, type Subcommands, subcommand } from './terminal/command.ts';
 import { wrap } from './terminal/help.ts';
-import { flagOf, type Option, type Options } from './terminal/options.ts';
+import { commonOptions, flagOf, type Option, type Options } from './terminal/options.ts';
 
 /** A command, as scripts know it. */
 export interface CompletedCommand {
@@ -117,14 +111,16 @@ _svd() {
   [[ $current == = ]] && current=
   [[ $before == = ]] && before=\${COMP_WORDS[COMP_CWORD - 2]}
   COMPREPLY=()
-  if ((COMP_CWORD == 1)); then
+  local at=1
+  while [[ $at -lt $COMP_CWORD && \${COMP_WORDS[at]} == -* ]]; do ((++at)); done
+  if ((COMP_CWORD == at)); then
     _svd_words ${commands.map(({ name }) => name).join(' ')} ${flagsOfAll(general)}
     return
   fi
-  case \${COMP_WORDS[1]}:$before in
+  case \${COMP_WORDS[at]}:$before in
 ${values.join('\n')}
   esac
-  case \${COMP_WORDS[1]}:$current in
+  case \${COMP_WORDS[at]}:$current in
 ${others.join('\n')}
   esac
 }

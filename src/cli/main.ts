@@ -7,7 +7,8 @@ import { Command, CommanderError } from 'commander';
 import { messageOf } from '../text/messages.ts';
 import { didYouMean } from '../text/nearest.ts';
 import { subcommands } from './subcommands.ts';
-import { commandOf } from './terminal/command.ts';
+import { joinValues } from './terminal/arguments.ts';
+import { commandOf, helpOf } from './terminal/command.ts';
 import { exitCode, UsageError } from './terminal/errors.ts';
 import { formatHelp } from './terminal/help.ts';
 import { version } from './version.ts';
@@ -39,13 +40,25 @@ function unknownCommand(name?: string): UsageError {
   );
 }
 
+/** `svd help [COMMAND]`. @returns The exit code. */
+async function showHelp([name, ...more]: string[]): Promise<number> {
+  if (more.length > 0)
+    throw new UsageError(`svd help takes one command but is given "${[name, ...more].join(' ')}".`);
+  if (name === undefined || name === 'help' || name.startsWith('-')) console.log(help);
+  else if (Object.hasOwn(subcommands, name)) console.log(helpOf(await subcommands[name].load()));
+  else throw unknownCommand(name);
+  return 0;
+}
+
 /** Runs the command that `args` name. @returns Its exit code. */
 async function main(args: string[]): Promise<number> {
-  const name = args[0] === 'help' ? args[1] : args[0];
+  if (args[0] === 'help') return showHelp(args.slice(1));
+  const [name, ...rest] = args;
+  let words = args;
   let code = 0;
   const program = new Command('svd')
     .version(version)
-    .helpCommand('help [COMMAND]')
+    .helpCommand(false)
     .enablePositionalOptions()
     .configureHelp({ formatHelp: () => `${help}\n` })
     .configureOutput({ writeErr: () => {} })
@@ -61,8 +74,9 @@ async function main(args: string[]): Promise<number> {
       code = result;
     };
     program.addCommand(commandOf(definition, done));
+    words = [name, ...joinValues(rest, definition.options)];
   }
-  await program.parseAsync(args, { from: 'user' });
+  await program.parseAsync(words, { from: 'user' });
   return code;
 }
 

@@ -41,6 +41,8 @@ describe('svd completion', () => {
 
   it('completes commands, options and values in bash', async () => {
     expect(await bash('ge')).to.deep.equal(['generate']);
+    expect(await bash('--debug', 'ge')).to.deep.equal(['generate']);
+    expect(await bash('--debug', 'generate', '--guid')).to.deep.equal(['--guidance-together']);
     expect(await bash('help', 'ver')).to.deep.equal(['verify']);
     expect(await bash('setup', '')).to.deep.equal(['tensorflow']);
     expect(await bash('completion', '')).to.deep.equal(['bash', 'zsh', 'fish']);

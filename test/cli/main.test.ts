@@ -67,6 +67,7 @@ describe('svd', () => {
         'svd: there is no command "genrate". Did you mean svd generate? The commands are ' +
           `${names.join(', ')}.\n`,
       ],
+      [['help', 'info', 'more'], 'svd: svd help takes one command but is given "info more".\n'],
       [
         ['backends', 'wasm'],
         'svd: svd backends takes only options but is given "wasm". See svd backends --help.\n',

@@ -2,7 +2,7 @@
 import { Command, type CommanderError, Option as CommanderOption } from 'commander';
 import { didYouMean } from '../../text/nearest.ts';
 import { UsageError } from './errors.ts';
-import { flagOf, type Options, type Values } from './options.ts';
+import { commonOptions, flagOf, type Options, type Values } from './options.ts';
 import { oneOf } from './values.ts';
 
 export type { Options };
@@ -27,8 +27,8 @@ export interface Arguments {
  */
 export function addOptions(command: Command, options: Options): () => Arguments {
   const given = new Map<string, string[]>();
-  const flags = new Map(
-    Object.entries(options).map(([name, option]) => [flagOf(name, option), option]),
+  const flags = new Set(
+    Object.entries({ ...options, ...commonOptions }).map(([name, option]) => flagOf(name, option)),
   );
   command
     .argument('[arguments...]')
@@ -66,6 +66,39 @@ export function addOptions(command: Command, options: Options): () => Arguments 
 }
 
 /**
+ * Joins each option and its value to one argument, `--name=value`, so that commander takes a value
+ * that begins with a minus, such as a negative number.
+ * @throws UsageError if a value is missing, or a negative number stands where no option takes it.
+ */
+export function joinValues(args: string[], options: Options): string[] {
+  const taking = new Map<string, [flag: string, value: string]>();
+  for (const [name, option] of Object.entries(options)) {
+    if (option.value === undefined) continue;
+    const flag = flagOf(name, option);
+    taking.set(`--${flag}`, [flag, option.value]);
+    if (option.short !== undefined) taking.set(`-${option.short}`, [flag, option.value]);
+  }
+  const joined: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    if (args[i] === '--') return [...joined, ...args.slice(i)];
+    const option = taking.get(args[i]);
+    if (option) {
+      const [flag, value] = option;
+      const text = args[++i];
+      // What looks like the next option is one.
+      if (text === undefined || text === '' || /^-[^\d.]/.test(text))
+        throw new UsageError(`--${flag} needs a value: --${flag} ${value}.`);
+      joined.push(`--${flag}=${text}`);
+    } else if (/^-[\d.]/.test(args[i])) {
+      throw new UsageError(`there is no option ${args[i]}.`);
+    } else {
+      joined.push(args[i]);
+    }
+  }
+  return joined;
+}
+
+/**
  * Splits `args` into options and positionals.
  * @throws UsageError if an option is unknown, has no value, is a switch with a value, or is passed
  * twice.
@@ -73,7 +106,7 @@ export function addOptions(command: Command, options: Options): () => Arguments 
 export function readArguments(args: string[], options: Options): Arguments {
   const command = new Command().helpOption(false);
   const given = addOptions(command, options);
-  command.parse(args, { from: 'user' });
+  command.parse(joinValues(args, options), { from: 'user' });
   return given();
 }
 
@@ -106,11 +139,11 @@ export function readValues<O extends Options>(
   return Object.fromEntries(values);
 }
 
-function unknownOption({ message }: CommanderError, flags: Map<string, unknown>): UsageError {
+function unknownOption({ message }: CommanderError, flags: Set<string>): UsageError {
   const [, arg] = /'(.*)'/.exec(message) as string[];
   const [, dashes, name, value] = /^(--?)([^=]*)=?(.*)$/s.exec(arg) as string[];
   if (dashes === '--' && flags.has(name))
     return new UsageError(`--${name} takes no value but is given "${value}".`);
-  const hint = didYouMean(name, [...flags.keys()], (found) => `--${found}`);
+  const hint = didYouMean(name, [...flags], (found) => `--${found}`);
   return new UsageError(`there is no option ${dashes}${name}.${hint}`);
 }

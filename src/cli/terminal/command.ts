@@ -4,7 +4,7 @@ import { either } from '../../text/messages.ts';
 import { addOptions, readValues } from './arguments.ts';
 import { UsageError } from './errors.ts';
 import { formatHelp } from './help.ts';
-import type { Option, Options, Values } from './options.ts';
+import { commonOptions, type Option, type Options, type Values } from './options.ts';
 
 /** The arguments of a subcommand that are not options. `choices` and `files` are for completion. */
 export interface Operands extends Pick<Option, 'choices' | 'files'> {
@@ -53,12 +53,6 @@ export const jsonOption = (holds = '') => ({
 /** The switch of commands that show their progress. */
 export const quietOption = {
   quiet: { help: 'No progress and no notes on standard error, only errors.' },
-};
-
-/** The options that every command has. */
-export const commonOptions: Options = {
-  debug: { help: 'Show where an error comes from.' },
-  help: { short: 'h', help: 'Show this text.' },
 };
 
 const noOperands: Operands = {

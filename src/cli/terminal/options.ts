@@ -39,6 +39,12 @@ export interface Option {
 /** Options by the names that code has for them. */
 export type Options = Record<string, Option>;
 
+/** The options that every command has. */
+export const commonOptions: Options = {
+  debug: { help: 'Show where an error comes from.' },
+  help: { short: 'h', help: 'Show this text.' },
+};
+
 type Read<O> = O extends { read: Reader<infer T> }
   ? T
   : O extends { choices: readonly (infer C)[] }

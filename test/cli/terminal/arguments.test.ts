@@ -41,6 +41,13 @@ describe('readArguments', () => {
   it('takes negative numbers as values', () => {
     expect(readArguments(['--height', '-8'], options).value('height')).to.equal('-8');
     expect(readArguments(['--height', '-.5'], options).value('height')).to.equal('-.5');
+    for (const value of ['-5,3', '-1.', '-1MB'])
+      expect(readArguments(['--height', value, 'a'], options).value('height')).to.equal(value);
+  });
+
+  it('takes negative numbers without an option for unknown options, and for arguments behind --', () => {
+    refused(['a', '-5'], 'there is no option -5.');
+    expect(readArguments(['--', '-5'], options).positionals).to.deep.equal(['-5']);
   });
 
   it('refuses an unknown option and suggests the nearest', () => {
@@ -57,6 +64,13 @@ describe('readArguments', () => {
     refused(['--height', '--json'], '--height needs a value');
     refused(['--height='], '--height needs a value');
     refused(['--output', '-o', 'x'], '--output needs a value');
+    refused(['-o', '-a.mp4'], '--output needs a value: --output');
+    refused(['--height', '-Infinity'], '--height needs a value');
+  });
+
+  it('refuses a value for the switches that every command has', () => {
+    refused(['--help=1'], '--help takes no value but is given "1".');
+    refused(['--debug=1'], '--debug takes no value but is given "1".');
   });
 
   it('refuses a value for a switch and an option given twice', () => {

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { subcommands } from '../../../src/cli/subcommands.ts';
-import { commonOptions, helpOf } from '../../../src/cli/terminal/command.ts';
+import { helpOf } from '../../../src/cli/terminal/command.ts';
 import { formatHelp, wrap } from '../../../src/cli/terminal/help.ts';
-import { flagOf } from '../../../src/cli/terminal/options.ts';
+import { commonOptions, flagOf } from '../../../src/cli/terminal/options.ts';
 
 describe('formatHelp', () => {
   it('lays out usage, groups and examples', () => {
