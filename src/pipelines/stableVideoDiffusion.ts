@@ -116,7 +116,7 @@ export class SamplingPipeline implements CallingPipeline {
         this.denoise(conditions, settings, options),
       ),
     );
-    const frames = await this.output(latents, settings, options);
+    const frames = await this.output(latents as tf.Tensor4D, settings, options);
     return options.returnDict === false ? frames : { frames };
   }
 
@@ -267,17 +267,12 @@ export class SamplingPipeline implements CallingPipeline {
 
   /** The result in the form of `outputType`. */
   private async output(
-    latents: tf.Tensor,
+    latents: tf.Tensor4D,
     { numFrames, decodeChunkSize, outputType }: CallSettings,
     options: GenerateOptions,
   ): Promise<Frames[OutputType]> {
     if (outputType === 'latent') return asVideos(latents, numFrames);
-    const frames = await this.decodeLatents(
-      latents as tf.Tensor4D,
-      numFrames,
-      decodeChunkSize,
-      options,
-    );
+    const frames = await this.decodeLatents(latents, numFrames, decodeChunkSize, options);
     await options.onStage?.('frames', { data: frames.data.slice(), shape: frames.shape });
     if (outputType === 'array') return frames;
     if (outputType === 'tensor') return tf.tensor(frames.data, frames.shape);

@@ -66,24 +66,20 @@ export async function saveComponents(
       },
     },
   };
-  const files = offload ? await reopen?.() : undefined;
-  try {
-    const tensors: Partial<Record<WeightedComponent, Record<string, TensorToWrite>>> = {};
-    for (const [component, model] of Object.entries(models) as [WeightedComponent, AnyBlock][]) {
-      tensors[component] = files
-        ? tensorsOf(
-            { source: await files.weights(component), parameters: model.parameters() },
-            savedDtypes[dtype],
-          )
-        : blockTensors(model, savedDtypes[dtype]);
-    }
-    const weights = tensors as Required<typeof tensors>;
-    await writeModelFolder(
-      folder,
-      { index, configs: written, weights },
-      { variant, maxShardSize, signal },
-    );
-  } finally {
-    await files?.close();
+  await using files = offload ? await reopen?.() : undefined;
+  const tensors: Partial<Record<WeightedComponent, Record<string, TensorToWrite>>> = {};
+  for (const [component, model] of Object.entries(models) as [WeightedComponent, AnyBlock][]) {
+    tensors[component] = files
+      ? tensorsOf(
+          { source: await files.weights(component), parameters: model.parameters() },
+          savedDtypes[dtype],
+        )
+      : blockTensors(model, savedDtypes[dtype]);
   }
+  const weights = tensors as Required<typeof tensors>;
+  await writeModelFolder(
+    folder,
+    { index, configs: written, weights },
+    { variant, maxShardSize, signal },
+  );
 }
