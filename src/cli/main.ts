@@ -87,6 +87,11 @@ function report(error: unknown, debug: boolean): number {
   return exitCode(error);
 }
 
+// `console` says nothing of what standard output refuses.
+let refused: NodeJS.ErrnoException | undefined;
+process.stdout.on('error', (error) => {
+  refused ??= error;
+});
 const args = process.argv.slice(2);
 const debug = args.includes('--debug') || process.env.SVD_DEBUG === '1';
 const code = await main(args.filter((arg) => arg !== '--debug')).catch((error: unknown) =>
@@ -94,4 +99,9 @@ const code = await main(args.filter((arg) => arg !== '--debug')).catch((error: u
 );
 // Threads of a backend would keep the process alive. The empty write waits until all output has
 // left.
-process.stdout.write('', () => process.exit(code));
+process.stdout.write('', () => {
+  // A reader that has seen enough is no failure.
+  if (!refused || refused.code === 'EPIPE' || code !== 0) process.exit(code);
+  console.error(`svd: the result could not be written to standard output (${refused.message}).`);
+  process.exit(1);
+});
