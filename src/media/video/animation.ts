@@ -13,16 +13,21 @@ export async function encodeWebp(
   quality: number,
   comment?: string,
 ): Promise<Uint8Array> {
-  const pictures = await Promise.all(
-    frames.map((frame, i) =>
-      withExif(joined([frame]), i === 0 && comment ? { ImageDescription: comment } : {})
-        .webp({ quality, smartSubsample: true })
-        .toBuffer(),
-    ),
+  const options = { quality, smartSubsample: true };
+  const exif: Record<string, string> = comment ? { ImageDescription: comment } : {};
+  const delay = delays(frames.length, fps, 1);
+  const file = await withExif(joined(frames), exif)
+    .webp({ ...options, loop: 0, delay })
+    .toBuffer();
+  const { pages = 1 } = await sharp(file, { pages: -1 }).metadata();
+  if (pages === frames.length) return file;
+  // libwebp stores what changes, and drops a frame that hardly differs from the one before.
+  const pictures = frames.map((frame) =>
+    withExif(joined([frame]), exif)
+      .webp(options)
+      .toBuffer(),
   );
-  return pictures.length === 1
-    ? pictures[0]!
-    : muxWebp(pictures, frames[0]!, delays(frames.length, fps, 1));
+  return muxWebp(await Promise.all(pictures), frames[0]!, delay);
 }
 
 /**

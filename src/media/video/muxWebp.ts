@@ -1,7 +1,6 @@
 /**
  * Puts WebP pictures into one animation (https://developers.google.com/speed/webp/docs/
- * riff_container). The animation encoder of libwebp drops frames that hardly differ from the one
- * before; here every frame stays.
+ * riff_container), where each stays, also one that is like the one before.
  */
 
 /** A part of a RIFF file: its type in four letters, and its content. */
