@@ -78,7 +78,7 @@ export async function convertCheckpoint(
   const { to, from, dtype, quantize = 'none', shardSize, onProgress, signal, ...opening } = options;
   checkOptions(options);
   if ((await fileKey(input)) === (await fileKey(output)))
-    throw new CheckpointError(`${output} is the input. Choose another place.`);
+    throw new CheckpointError(`${output} already exists: it is the input. Choose another place.`);
   await checkFree(output);
   const checkpoint = await openCheckpoint(input, opening);
   const hashing = new AbortController();

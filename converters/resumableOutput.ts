@@ -10,7 +10,7 @@ import { CheckpointError, namingRefused } from '../src/checkpoints/errors.ts';
 import { spaceProblem } from '../src/files/diskSpace.ts';
 import { type OutputFile, sizeOf, writePieces } from '../src/files/outputFile.ts';
 import { isAlive } from '../src/files/process.ts';
-import { withoutLinks } from '../src/files/target.ts';
+import { targetOf, withoutLinks } from '../src/files/target.ts';
 import { hiddenName } from '../src/files/temporary.ts';
 
 /** Options of `writeResumably`. */
@@ -29,10 +29,13 @@ const partialOf = (target: string) =>
 const taken = (target: string) =>
   new CheckpointError(`${target} already exists. Remove it or choose another place.`);
 
-/** @throws CheckpointError if `target` exists and no interrupted run can have left it. */
+/**
+ * @throws CheckpointError if `target` exists and no interrupted run can have left it, or its name
+ * cannot be that of a file.
+ */
 export async function checkFree(target: string): Promise<void> {
-  if ((await exists(target)) && !(await exists(partialOf(await withoutLinks(target)))))
-    throw taken(target);
+  const { kind, path } = await namingRefused(target, () => targetOf(target));
+  if (kind !== 'new' && !(await exists(partialOf(path)))) throw taken(target);
 }
 
 /**
