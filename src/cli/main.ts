@@ -87,11 +87,6 @@ function report(error: unknown, debug: boolean): number {
   return exitCode(error);
 }
 
-// `console` says nothing of what standard output refuses.
-let refused: NodeJS.ErrnoException | undefined;
-process.stdout.on('error', (error) => {
-  refused ??= error;
-});
 const args = process.argv.slice(2);
 const debug = args.includes('--debug') || process.env.SVD_DEBUG === '1';
 const code = await main(args.filter((arg) => arg !== '--debug')).catch((error: unknown) =>
@@ -99,9 +94,10 @@ const code = await main(args.filter((arg) => arg !== '--debug')).catch((error: u
 );
 // Threads of a backend would keep the process alive. The empty write waits until all output has
 // left.
-process.stdout.write('', () => {
-  // A reader that has seen enough is no failure.
-  if (!refused || refused.code === 'EPIPE' || code !== 0) process.exit(code);
-  console.error(`svd: the result could not be written to standard output (${refused.message}).`);
+process.stdout.write('', (error?: NodeJS.ErrnoException | null) => {
+  // `console` says nothing of what a full disk refuses. A reader that has seen enough is no failure.
+  if (!error || code !== 0 || ['EPIPE', 'ERR_STREAM_DESTROYED'].includes(error.code ?? ''))
+    process.exit(code);
+  console.error(`svd: the result could not be written to standard output (${error.message}).`);
   process.exit(1);
 });

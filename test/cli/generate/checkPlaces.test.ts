@@ -1,5 +1,5 @@
 /** What the outputs of `svd generate` must not replace. */
-import { link, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, link, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -7,7 +7,9 @@ import { expect } from 'chai';
 import { checkModelIsKept, checkPlaces } from '../../../src/cli/generate/checkPlaces.ts';
 import { outputPaths } from '../../../src/cli/generate/outputs.ts';
 import { UsageError } from '../../../src/cli/terminal/errors.ts';
+import { ProgressLine } from '../../../src/cli/terminal/progress.ts';
 import { exportToVideo } from '../../../src/media/video/exportVideo.ts';
+import { generate, picture, small, writeSmallCheckpoint } from '../runs.ts';
 import { readGenerateCommand } from './readCommand.ts';
 
 let folder: string;
@@ -99,6 +101,25 @@ describe('checkPlaces', () => {
     expect(await places(['a.png', '--output', '-'], 2)).to.equal(
       '--output "-" takes one video but there are 2. Use the name of a file.',
     );
+  });
+});
+
+describe('svd generate', () => {
+  it('replaces no file of its model, and no pictures of the user', async () => {
+    await writeSmallCheckpoint(path('model'));
+    const weights = path('model/unet/diffusion_pytorch_model.safetensors');
+    await mkdir(path('mine'));
+    await cp(picture('cat.png'), path('mine/0007.png'));
+    for (const [output, reason] of [
+      [weights, 'would replace a file of the model'],
+      [path('mine/'), 'holds "0007.png", which is not a frame that this program has written'],
+    ]) {
+      const progress = new ProgressLine();
+      const args = [picture('rocket.jpg'), '--model', path('model'), '--output', output, ...small];
+      const error = await generate(args, { progress }).catch((refused: Error) => refused);
+      expect(error).to.be.an('error').with.property('message').that.contains(reason);
+      expect(progress.seconds()).to.deep.equal({});
+    }
   });
 });
 
