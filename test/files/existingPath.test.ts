@@ -2,7 +2,14 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import {
+  locateModel,
+  openSafetensors,
+  type TensorToWrite,
+  writeSafetensors,
+} from '../../src/checkpoints/index.ts';
 import { existingPath } from '../../src/files/existingPath.ts';
+import { exportToVideo, loadImage } from '../../src/media/index.ts';
 
 describe('existingPath', () => {
   let folder: string;
@@ -23,6 +30,19 @@ describe('existingPath', () => {
     await writeFile(stored, '');
     const typed = join(folder, 'Screenshot 2026-11-28 at 5.43.54 PM.png');
     expect(await existingPath(typed)).to.equal(stored);
+  });
+
+  it('is how pictures, tensors and models are opened', async () => {
+    const [stored, typed] = ['e\u0301', '\u00e9'];
+    const one: TensorToWrite = { dtype: 'F32', shape: [1], data: new Float32Array(1) };
+    await writeSafetensors(join(folder, `${stored}.safetensors`), { one });
+    await (await openSafetensors(join(folder, `${typed}.safetensors`))).close();
+    await exportToVideo(
+      [{ width: 2, height: 2, data: new Uint8Array(12) }],
+      `${folder}/${stored}/`,
+    );
+    expect(await locateModel(join(folder, typed))).to.equal(join(folder, stored));
+    expect((await loadImage(join(folder, typed, '0000.png'))).width).to.equal(2);
   });
 
   it('leaves alone what is there, what is not, and what could be two files', async () => {
