@@ -13,6 +13,7 @@ import {
   type SavedDtype,
   savedDtypes,
 } from '../src/checkpoints/weights/export.ts';
+import { fileKey } from '../src/files/sameFile.ts';
 import { notOneOf } from '../src/text/messages.ts';
 import { type QuantizeTo, quantizations } from './quantize.ts';
 import { checkFree, writeResumably } from './resumableOutput.ts';
@@ -76,6 +77,8 @@ export async function convertCheckpoint(
 ): Promise<Conversion> {
   const { to, from, dtype, quantize = 'none', shardSize, onProgress, signal, ...opening } = options;
   checkOptions(options);
+  if ((await fileKey(input)) === (await fileKey(output)))
+    throw new CheckpointError(`${output} already exists: it is the input. Choose another place.`);
   await checkFree(output);
   const checkpoint = await openCheckpoint(input, opening);
   const hashing = new AbortController();

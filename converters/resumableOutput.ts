@@ -5,11 +5,13 @@
  * (`lock`). At the end, `output` takes the target's place in one step.
  */
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { CheckpointError, namingRefused } from '../src/checkpoints/errors.ts';
 import { spaceProblem } from '../src/files/diskSpace.ts';
 import { type OutputFile, sizeOf, writePieces } from '../src/files/outputFile.ts';
 import { isAlive } from '../src/files/process.ts';
+import { targetOf, withoutLinks } from '../src/files/target.ts';
+import { hiddenName } from '../src/files/temporary.ts';
 
 /** Options of `writeResumably`. */
 export interface ResumableOptions {
@@ -22,13 +24,18 @@ export interface ResumableOptions {
 }
 
 const exists = async (path: string) => (await stat(path).catch(() => undefined)) !== undefined;
-const partialOf = (target: string) => join(dirname(target), `.${basename(target)}.partial`);
+const partialOf = (target: string) =>
+  join(dirname(target), hiddenName(basename(target), '.partial'));
 const taken = (target: string) =>
   new CheckpointError(`${target} already exists. Remove it or choose another place.`);
 
-/** @throws CheckpointError if `target` exists and no interrupted run can have left it. */
+/**
+ * @throws CheckpointError if `target` exists and no interrupted run can have left it, or its name
+ * cannot be that of a file.
+ */
 export async function checkFree(target: string): Promise<void> {
-  if ((await exists(target)) && !(await exists(partialOf(resolve(target))))) throw taken(target);
+  const { kind, path } = await namingRefused(target, () => targetOf(target));
+  if (kind !== 'new' && !(await exists(partialOf(path)))) throw taken(target);
 }
 
 /**
@@ -42,7 +49,7 @@ export async function writeResumably(
   options: ResumableOptions,
 ): Promise<void> {
   await checkFree(target);
-  const path = resolve(target);
+  const path = await withoutLinks(target);
   const partial = partialOf(path);
   const [output, jobFile] = ['output', 'job.json'].map((name) => join(partial, name));
   const job = JSON.stringify(options.job);

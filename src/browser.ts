@@ -34,10 +34,10 @@ export {
   loadLayerWeights,
 } from './checkpoints/web/loadLayerWeights.ts';
 export { type OpenUrlOptions, openUrl } from './checkpoints/web/openUrl.ts';
-export { encodeMp4, type Mp4Options } from './media/encodeMp4.ts';
-export type { CreateEncoder } from './media/h264.ts';
 export type { FloatArray, RgbImage } from './media/image.ts';
 export { clipPixelValues, framesToImages, vaePixelValues } from './media/preprocess.ts';
+export { encodeMp4, type Mp4Options } from './media/video/encodeMp4.ts';
+export type { CreateEncoder } from './media/video/h264.ts';
 export { browserMemoryLimits } from './memory/browserLimits.ts';
 export { MemoryError } from './memory/errors.ts';
 export {

@@ -15,6 +15,9 @@ const systemErrors: Record<string, string> = {
   EISDIR: 'it is a folder',
   EACCES: 'permission is denied',
   ENOSPC: 'the disk is full',
+  ENAMETOOLONG: 'its name is too long',
+  EROFS: 'the disk is read-only',
+  EPIPE: 'nothing reads it any more',
 };
 
 /** Why something failed, in words. */

@@ -1,6 +1,7 @@
 /** Fills one layer from a checkpoint on disk or of the hub. */
 import { dirname, join } from 'node:path';
 import type { AnyBlock } from '../layers/block.ts';
+import { hasEnding } from '../text/endings.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { checkInside } from './diffusers/insideFolder.ts';
 import { weightedComponents, weightFileAmong } from './diffusers/names.ts';
@@ -59,11 +60,11 @@ async function openSources(
     sources: [{ source }],
     [Symbol.asyncDispose]: () => source.close(),
   });
-  if (checkpoint.endsWith('.json')) {
+  if (hasEnding(checkpoint, '.json')) {
     await checkInside(dirname(checkpoint), await shardsOf(checkpoint));
     return only(await openSharded(checkpoint));
   }
-  if (checkpoint.endsWith('.safetensors')) {
+  if (hasEnding(checkpoint, '.safetensors')) {
     const source = await openSafetensors(checkpoint);
     if (!isOriginal(source)) return only(source);
     await source.close();

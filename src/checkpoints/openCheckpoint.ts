@@ -3,7 +3,7 @@
  * TensorFlow.js artifacts, or an original file.
  */
 import { stat } from 'node:fs/promises';
-import { extname } from 'node:path';
+import { hasEnding } from '../text/endings.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { isSingleFile, PICKLES } from './diffusers/names.ts';
 import { openModelFolder } from './diffusers/openFolder.ts';
@@ -23,7 +23,7 @@ export interface OpenOptions extends SingleFileOptions {
  */
 export async function openCheckpoint(path: string, options: OpenOptions = {}): Promise<Checkpoint> {
   const { variant, ...single } = options;
-  if (PICKLES.includes(extname(path))) throw new CheckpointError(pickleRefusal(path));
+  if (hasEnding(path, ...PICKLES)) throw new CheckpointError(pickleRefusal(path));
   const found = await stat(path).catch((error: unknown) => {
     if (!isSingleFile(path)) return undefined;
     throw new CheckpointError(`Cannot read ${path}: ${causeOf(error)}.`, { cause: error });

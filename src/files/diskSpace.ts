@@ -8,8 +8,9 @@ export async function spaceProblem(
   needed: number,
   work: string,
 ): Promise<string | undefined> {
-  const { bavail, bsize } = await statfs(folder);
-  if (needed <= bavail * bsize) return undefined;
+  const { bavail, blocks, bsize } = await statfs(folder);
+  // Some file systems do not know their size.
+  if (blocks === 0 || needed <= bavail * bsize) return undefined;
   return (
     `${work} needs ${formatFileSize(needed)} in ${folder}, where ` +
     `${formatFileSize(bavail * bsize)} are free.`

@@ -1,8 +1,7 @@
 /** Reading pictures and writing videos, in Node. */
-export { type ExportOptions, exportToVideo } from './exportVideo.ts';
+
 export type { RgbImage } from './image.ts';
 export { loadImage } from './loadImage.ts';
-export { checkOutput, type OutputFormat, outputFormat } from './output.ts';
 export {
   CLIP_MEAN,
   CLIP_STD,
@@ -11,3 +10,5 @@ export {
   vaePixelValues,
 } from './preprocess.ts';
 export { resizeLanczos, resizeNearest, resizeWithAntialiasing } from './resample.ts';
+export { type ExportOptions, exportToVideo } from './video/exportVideo.ts';
+export { checkOutput, type OutputFormat, outputFormat } from './video/output.ts';

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Sharp, SharpOptions } from 'sharp';
+import { existingPath } from '../files/existingPath.ts';
 import type { RgbImage } from './image.ts';
 
 // Pillow ignores colour profiles, refuses pictures that are cut short, and forgives lesser damage.
@@ -67,7 +68,7 @@ async function download(address: string, name: string): Promise<Uint8Array> {
 
 async function readPath(path: string, name: string): Promise<Uint8Array> {
   try {
-    return await readFile(path);
+    return await readFile(await existingPath(path));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT')

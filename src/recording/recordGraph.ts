@@ -6,10 +6,11 @@
  * of the time of a small model. In a graph, each of the same kernels costs 3 to 5. The only way to
  * graphs that tfjs-node's addon has is to load a SavedModel.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
+import { temporaryIn } from '../files/temporary.ts';
 import {
   type Attribute,
   attributeTypes,
@@ -196,7 +197,8 @@ export function recordGraph(
 
 /** A session with the graph, loaded from a file that is deleted afterwards. */
 function load(nodes: readonly GraphNode[]): number {
-  const folder = mkdtempSync(join(tmpdir(), 'svd-graph-'));
+  const folder = temporaryIn(tmpdir());
+  mkdirSync(folder, { mode: 0o700 });
   try {
     writeFileSync(join(folder, 'saved_model.pb'), savedModel(nodes));
     return nodeBackend().binding.loadSavedModel(folder, GRAPH_TAG);

@@ -1,6 +1,8 @@
 /** The `svd` command as a process: its texts, exit codes and streams. */
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { version } from '../../src/cli/version.ts';
 import { testBackend } from '../setup.ts';
@@ -94,6 +96,17 @@ describe('svd', () => {
     const results = await Promise.all(cases.map(([args]) => svd(...args)));
     for (const [i, result] of results.entries())
       expect(result).to.deep.equal({ code: 2, stdout: '', stderr: cases[i][1] });
+  });
+
+  it('fails where standard output takes nothing', async function () {
+    if (process.platform !== 'linux') this.skip();
+    const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+    const run = ['exec "$0" --import tsx "$1" completion fish > /dev/full', process.execPath, main];
+    const { status, stderr } = spawnSync('sh', ['-c', ...run], { encoding: 'utf8' });
+    expect(stderr).to.match(
+      /^svd: the result could not be written to standard output \(ENOSPC.*\)\.\n$/,
+    );
+    expect(status).to.equal(1);
   });
 
   it('shows where an error comes from only when asked', async () => {

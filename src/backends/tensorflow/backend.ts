@@ -11,7 +11,7 @@ import { firstLineOf } from '../../text/messages.ts';
 import { folderOf, processorName, requireHere, versionIn } from '../packages.ts';
 import type { BackendOptions, Prepared } from '../types.ts';
 import { cardName, hasDriver, whyNoCard } from './card.ts';
-import { tensorflowFolder, tfjsNodeFolder } from './folder.ts';
+import { foundTensorflowFolder, tfjsNodeFolder } from './folder.ts';
 import { restoreNodeUtil } from './nodeUtilShim.ts';
 
 /** Variables that libtensorflow reads when it is loaded. Those that the user has set stay. */
@@ -38,8 +38,8 @@ const howToGet =
  */
 function candidates(): { label: string; folder: string | undefined; gpu?: boolean }[] {
   const own = (variant: 'cpu' | 'gpu') => {
-    const folder = tensorflowFolder(variant);
-    return existsSync(folder) ? tfjsNodeFolder(folder) : undefined;
+    const folder = foundTensorflowFolder(variant);
+    return folder && tfjsNodeFolder(folder);
   };
   return [
     { label: '@tensorflow/tfjs-node (svd setup tensorflow --gpu)', folder: own('gpu'), gpu: true },

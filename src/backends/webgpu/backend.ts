@@ -1,8 +1,8 @@
 /** The webgpu backend in Node: tfjs-backend-webgpu over Dawn, from the npm package `webgpu`. */
 import { existsSync, readdirSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
+import { dataFolder } from '../../files/home.ts';
 import { firstLineOf } from '../../text/messages.ts';
 import { folderOf, versionIn } from '../packages.ts';
 import type { Prepared, Request } from '../types.ts';
@@ -38,16 +38,10 @@ let current: { prepared: Prepared; device: Device } | undefined;
  */
 function hasVulkanDriver(): boolean {
   if (process.platform !== 'linux') return true;
-  const { VK_DRIVER_FILES, VK_ADD_DRIVER_FILES, VK_ICD_FILENAMES, XDG_DATA_HOME, XDG_DATA_DIRS } =
-    process.env;
+  const { VK_DRIVER_FILES, VK_ADD_DRIVER_FILES, VK_ICD_FILENAMES, XDG_DATA_DIRS } = process.env;
   if (VK_DRIVER_FILES || VK_ADD_DRIVER_FILES || VK_ICD_FILENAMES) return true;
   const shared = (XDG_DATA_DIRS || '/usr/local/share:/usr/share').split(':');
-  const folders = [
-    '/etc',
-    '/usr/local/etc',
-    XDG_DATA_HOME || join(homedir(), '.local', 'share'),
-    ...shared,
-  ];
+  const folders = ['/etc', '/usr/local/etc', dataFolder() ?? [], ...shared].flat();
   return folders
     .map((folder) => join(folder, 'vulkan', 'icd.d'))
     .some(

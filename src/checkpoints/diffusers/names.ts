@@ -1,4 +1,5 @@
 /** Which files a Stable Video Diffusion model in diffusers' folder layout is made of. */
+import { hasEnding } from '../../text/endings.ts';
 
 /**
  * Each component, the classes it may be of, its config file, and what its weight files are called.
@@ -96,8 +97,7 @@ export function variantsAmong(names: readonly string[], component: WeightedCompo
 export const PICKLES = ['.bin', '.ckpt', '.pt', '.pth'];
 
 /** Whether a path is that of one file with a whole model, by its ending. */
-export const isSingleFile = (path: string): boolean =>
-  ['.safetensors', ...PICKLES].some((ending) => path.endsWith(ending));
+export const isSingleFile = (path: string): boolean => hasEnding(path, '.safetensors', ...PICKLES);
 
 /** Whether `name` is that of a file in the same folder, and no path. */
 export const isFileName = (name: unknown): name is string =>

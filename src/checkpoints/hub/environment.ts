@@ -3,9 +3,9 @@
  * huggingface_hub, with its meanings and defaults.
  */
 import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { HUB_URL } from '@huggingface/hub';
+import { homeFolder } from '../../files/home.ts';
 import { CheckpointError } from '../errors.ts';
 
 /** Options that say where to look; each goes before its environment variable. */
@@ -36,7 +36,7 @@ export async function hubSettings(
   options: HubOptions,
   env: Environment = process.env,
 ): Promise<HubSettings> {
-  const home = expand(env.HF_HOME ?? join(env.XDG_CACHE_HOME ?? '~/.cache', 'huggingface'));
+  const home = () => expand(env.HF_HOME ?? join(env.XDG_CACHE_HOME ?? '~/.cache', 'huggingface'));
   const token =
     options.token ??
     (env.HF_TOKEN || env.HUGGING_FACE_HUB_TOKEN || (await storedToken(env.HF_TOKEN_PATH, home)));
@@ -49,21 +49,29 @@ export async function hubSettings(
   return {
     endpoint: (env.HF_ENDPOINT || HUB_URL).replace(/\/+$/, ''),
     cacheDir: expand(
-      options.cacheDir ?? env.HF_HUB_CACHE ?? env.HUGGINGFACE_HUB_CACHE ?? join(home, 'hub'),
+      options.cacheDir ?? env.HF_HUB_CACHE ?? env.HUGGINGFACE_HUB_CACHE ?? join(home(), 'hub'),
     ),
     token,
     offline: options.localFilesOnly ?? (isOn(env.HF_HUB_OFFLINE) || isOn(env.TRANSFORMERS_OFFLINE)),
   };
 }
 
-async function storedToken(path: string | undefined, home: string): Promise<string | undefined> {
-  const text = await readFile(expand(path ?? join(home, 'token')), 'utf8').catch(() => '');
-  return text.trim() || undefined;
+async function storedToken(
+  path: string | undefined,
+  home: () => string,
+): Promise<string | undefined> {
+  const read = async () => readFile(expand(path ?? join(home(), 'token')), 'utf8');
+  return (await read().catch(() => '')).trim() || undefined;
 }
 
 const isOn = (value = '') => ['1', 'ON', 'YES', 'TRUE'].includes(value.toUpperCase());
 
 /** An absolute path; `~` is the user's folder. */
 function expand(path: string): string {
-  return resolve(/^~(?=$|[/\\])/.test(path) ? homedir() + path.slice(1) : path);
+  if (!/^~(?=$|[/\\])/.test(path)) return resolve(path);
+  const home = homeFolder();
+  if (home !== undefined) return resolve(home + path.slice(1));
+  throw new CheckpointError(
+    `This user has no home folder, which ${path} is in. Set HF_HOME to a folder for models.`,
+  );
 }

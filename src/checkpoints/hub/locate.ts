@@ -1,5 +1,6 @@
 /** Finds a model by what the user calls it: a folder, a file, or a name on the hub. */
 import { stat } from 'node:fs/promises';
+import { existingPath } from '../../files/existingPath.ts';
 import { isSingleFile } from '../diffusers/names.ts';
 import { CheckpointError } from '../errors.ts';
 import { type DownloadOptions, downloadModel, isHubId } from './download.ts';
@@ -22,7 +23,7 @@ export async function locateModel(model: string, options: DownloadOptions = {}):
   if (isHubId(model) && !isSingleFile(model) && !(await isFolder(model)))
     return downloadModel(model, options);
   const given = hubOnly.filter((name) => options[name] !== undefined);
-  if (given.length === 0) return model;
+  if (given.length === 0) return existingPath(model);
   throw new CheckpointError(
     `${given.join(', ')} can be given for a model of the hub (org/name) only, but "${model}" ` +
       'is none.',

@@ -3,6 +3,7 @@
  * like) as they are.
  */
 import { basename } from 'node:path';
+import { existingPath } from '../../files/existingPath.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import { declaredModel } from '../components.ts';
 import {
@@ -104,7 +105,7 @@ async function configsFor(
   { config, numFrames }: SingleFileOptions,
 ): Promise<Configs> {
   if (config !== undefined) {
-    const model = await openModelFolder(config);
+    const model = await openModelFolder(await existingPath(config));
     const configs = componentNames.map((name) => [name, model.config(name)]);
     return { index: model.index, configs: Object.fromEntries(configs) };
   }

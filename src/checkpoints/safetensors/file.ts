@@ -3,6 +3,7 @@
  * read tensor by tensor.
  */
 import { type FileHandle, open, stat } from 'node:fs/promises';
+import { existingPath } from '../../files/existingPath.ts';
 import { CheckpointError, causeOf } from '../errors.ts';
 import { type ByteReader, readSafetensors, type SafetensorsFile } from './reader.ts';
 
@@ -31,10 +32,11 @@ export async function openBytes(path: string): Promise<ByteReader> {
   let size: number;
   try {
     // before opening, because opening a pipe waits for its other end
-    const status = await stat(path);
+    const found = await existingPath(path);
+    const status = await stat(found);
     if (!status.isFile()) throw new Error('it is not a file');
     size = status.size;
-    file = await open(path);
+    file = await open(found);
   } catch (error) {
     throw failed(error);
   }

@@ -1,5 +1,6 @@
 /** Fills one layer from a checkpoint behind a URL, without downloading the rest of it. */
 import type { AnyBlock } from '../../layers/block.ts';
+import { hasEnding } from '../../text/endings.ts';
 import { type WeightedComponent, weightedComponents } from '../diffusers/names.ts';
 import { CheckpointError } from '../errors.ts';
 import { fillLayer, isOriginal, type LayerOptions, type NamedSource } from '../weights/layer.ts';
@@ -45,7 +46,7 @@ async function openSources(
 ): Promise<NamedSource[]> {
   const web = { cache: null, signal };
   const open = (url: string) => webRanges(url, signal);
-  if (checkpoint.endsWith('.safetensors')) {
+  if (hasEnding(checkpoint, '.safetensors')) {
     const url = new URL(checkpoint, globalThis.location?.href).href;
     const source = await openWeights(url, url, open, web);
     if (!isOriginal(source)) return [{ source }];

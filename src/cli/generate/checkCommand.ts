@@ -1,6 +1,8 @@
 /** Checks what several options of `svd generate` have to agree on. */
-import { type OutputFormat, outputFormat } from '../../media/output.ts';
+import { STANDARD } from '../../files/target.ts';
+import { type OutputFormat, outputFormat } from '../../media/video/output.ts';
 import { callDefaults } from '../../pipelines/defaults.ts';
+import { hasEnding } from '../../text/endings.ts';
 import { messageOf } from '../../text/messages.ts';
 import { UsageError } from '../terminal/errors.ts';
 import type { Values } from '../terminal/options.ts';
@@ -17,16 +19,18 @@ export function generateCommand(
 ): GenerateCommand {
   const { height, width } = values.model === undefined ? {} : callDefaults;
   const size = { height: values.height ?? height, width: values.width ?? width };
-  const command: GenerateCommand = { ...values, ...size, images };
-  const { output, dump, outputType, fps } = command;
+  const { output, dump, outputType, fps } = values;
   if (images.length === 0)
     throw new UsageError(
       'an IMAGE is required: a path, a URL or a .safetensors file. See svd generate --help.',
     );
-  const tensors = images.find((image) => image.endsWith('.safetensors'));
+  const tensors = images.find((image) => hasEnding(image, '.safetensors'));
   if (tensors !== undefined && images.length > 1)
     throw new UsageError(`${tensors} has to be the only IMAGE: its tensor holds a whole batch.`);
-  const format = formatOf(output);
+  if (images.filter((image) => image === STANDARD).length > 1)
+    throw new UsageError('- is given twice, but standard input holds one picture.');
+  const format = formatOf(output, values.format);
+  const command: GenerateCommand = { ...values, ...size, images, format };
   if (outputType === 'latent' && format !== 'safetensors') {
     throw new UsageError(
       `--output-type latent needs an --output that ends with .safetensors but it is "${output}".`,
@@ -52,9 +56,9 @@ function checkBackend({ backend, threads, dtype, tf32, formulation }: GenerateCo
   if (formulation === 'gpu') refuse('--formulation gpu', 'tensorflow');
 }
 
-function formatOf(output: string): OutputFormat {
+function formatOf(output: string, format?: OutputFormat): OutputFormat {
   try {
-    return outputFormat(output);
+    return outputFormat(output, format);
   } catch (error) {
     throw new UsageError(messageOf(error));
   }

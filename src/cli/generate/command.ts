@@ -1,4 +1,5 @@
 /** `svd generate`: makes a video from a picture. */
+import { isStandardOutput } from '../../files/target.ts';
 import { subcommand } from '../terminal/command.ts';
 import { runSession } from '../terminal/session.ts';
 import { generateCommand } from './checkCommand.ts';
@@ -10,12 +11,14 @@ export const generate = subcommand({
   usage: ['IMAGE... [--model DIR] --output FILE [options]'],
   about: [
     'Makes a video from a picture.',
-    'IMAGE is the path or URL of a picture (PNG, JPEG, WebP, ...), or a .safetensors file ' +
-      'with a tensor image [N,3,H,W] in [0,1]. Several are animated as one batch.',
+    'IMAGE is the path or URL of a picture (PNG, JPEG, WebP, ...), - for one from standard ' +
+      'input, or a .safetensors file with a tensor image [N,3,H,W] in [0,1]. Several are ' +
+      'animated as one batch.',
   ],
   examples: [
     'svd generate rocket.jpg --output rocket.mp4',
     'svd generate rocket.jpg --model svd-xt --output rocket.mp4',
+    'curl -s https://example.org/rocket.jpg | svd generate - --output - | mpv -',
     'svd generate rocket.jpg --model svd-xt --output rocket.mp4 --seed 42 \\\n  --height 320 ' +
       '--width 576 --num-frames 14 --decode-chunk-size 4',
     'svd generate a.png b.png --model svd-xt --output clips.gif --seed 1 --seed 2',
@@ -29,6 +32,9 @@ export const generate = subcommand({
   },
   async run(values, images) {
     const command = generateCommand(values, images);
+    // Then nothing else goes to standard output.
+    const isPiped = [command.output, command.dump ?? []].flat().some(isStandardOutput);
+    if (isPiped) console.log = console.error;
     const report = await runSession(command, async (session) =>
       (await import('./generateVideo.ts')).generateVideo(command, session),
     );

@@ -3,7 +3,6 @@ import { randomInt } from 'node:crypto';
 import { type BackendReport, useBackend } from '../../backends/index.ts';
 import { isSingleFile } from '../../checkpoints/diffusers/names.ts';
 import { type CheckpointIdentity, identifyCheckpoint } from '../../checkpoints/index.ts';
-import { checkOutput, outputFormat } from '../../media/output.ts';
 import type { OffloadMode } from '../../memory/offloadModes.ts';
 import type { MemoryPlan } from '../../memory/plan.ts';
 import type { MemorySettings } from '../../memory/stages.ts';
@@ -18,9 +17,11 @@ import { packagedModel, packagedNote, trainedFor, unlikeTraining } from '../pack
 import { UsageError } from '../terminal/errors.ts';
 import { partOf } from '../terminal/options.ts';
 import { atEnd, type Session } from '../terminal/session.ts';
+import { checkModelIsKept, checkPlaces } from './checkPlaces.ts';
+import { checkSpace } from './checkSpace.ts';
 import { type Inputs, readInputs } from './inputs.ts';
 import { type GenerateCommand, generateOptions } from './options.ts';
-import { outputPaths, type Result, writeResult, writeTensors } from './outputs.ts';
+import { outputPaths, outputsOf, type Result, writeOutputs } from './outputs.ts';
 import { Profile, type ProfileLine } from './profile.ts';
 import { StageRecorder } from './stages.ts';
 import { type StoredSettings, storedSettings } from './storedSettings.ts';
@@ -62,12 +63,15 @@ export async function generateVideo(command: GenerateCommand, session: Session):
 
   using inputs = await unlessAborted(readInputs(command.images, command.latents), signal);
   const videos = inputs.pictures * command.numVideosPerPrompt;
-  const paths = outputPaths(command.output, videos);
-  for (const path of [...paths, command.dump ?? []].flat()) await checkOutput(path);
+  const paths = outputPaths(command, videos);
+  await checkPlaces(command, paths);
   const seeds = seedsFor(command, videos);
   if (command.seeds.length === 0) note(`the seed is ${seeds[0]}`);
 
   const model = await findModel(command, session);
+  await checkModelIsKept(command, paths, [model.path, command.config ?? []].flat());
+  const asked = command.numFrames ?? model.trained.numFrames ?? 1;
+  await checkSpace(command, paths, { ...model, frames: videos * asked });
   const { pipe, plan } = await loadPipeline(model, command, inputs, backend, session);
   using _pipe = atEnd(() => pipe.dispose());
   if (plan.choices.length > 0) note(`to fit into memory: ${plan.choices.join('; ')}`);
@@ -81,7 +85,7 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   const numFrames = command.numFrames ?? pipe.unet.config.numFrames;
   const unlike = unlikeTraining(model.trained, { height, width, numFrames });
   if (unlike !== undefined) note(unlike);
-  const toTensors = outputFormat(command.output) === 'safetensors';
+  const toTensors = command.format === 'safetensors';
   const stages = new StageRecorder(command.dump !== undefined);
   const profile = command.profile ? new Profile() : undefined;
   const generators = seeds.map((seed) => new Generator(seed));
@@ -103,11 +107,12 @@ export async function generateVideo(command: GenerateCommand, session: Session):
     checkpoint: await unlessAborted(identity, signal),
     decodeChunkSize: memory.decodeChunkSize,
   });
-  const output = await writeResult(result, paths, settings, signal);
-  if (command.dump !== undefined) await writeTensors(stages.all, command.dump, settings);
+  const outputs = outputsOf(result, paths, command.format);
+  if (command.dump !== undefined) outputs.push({ path: command.dump, tensors: stages.all });
+  await writeOutputs(outputs, settings, signal);
   progress.update({ stage: 'writing', step: 1, steps: 1 });
   return {
-    output,
+    output: paths,
     settings,
     backend,
     timings: progress.seconds(),

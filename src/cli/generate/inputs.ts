@@ -1,9 +1,12 @@
 /** Reads the inputs of `svd generate`: pictures, or tensors in safetensors files. */
 import * as tf from '@tensorflow/tfjs';
 import { openSafetensors } from '../../checkpoints/safetensors/file.ts';
+import { STANDARD } from '../../files/target.ts';
 import type { RgbImage } from '../../media/image.ts';
 import { loadImage } from '../../media/loadImage.ts';
 import type { FloatArray, ImageInput } from '../../pipelines/types.ts';
+import { hasEnding } from '../../text/endings.ts';
+import { UsageError } from '../terminal/errors.ts';
 import { atEnd } from '../terminal/session.ts';
 
 /** The inputs of a call, whose tensors are freed when they are disposed. */
@@ -33,15 +36,25 @@ export async function readInputs(sources: string[], noise?: string): Promise<Inp
 }
 
 async function readPictures(sources: string[]): Promise<RgbImage[] | tf.Tensor> {
-  if (!sources[0].endsWith('.safetensors')) {
+  if (!hasEnding(sources[0], '.safetensors')) {
     const images: RgbImage[] = [];
-    for (const source of sources) images.push(await loadImage(source));
+    for (const source of sources)
+      images.push(await loadImage(source === STANDARD ? await standardInput() : source));
     return images;
   }
   const { data, shape } = await readTensor(sources[0], 'image', '[N,3,H,W]', 1);
   if (!data.every((value) => value >= 0 && value <= 1))
     throw new Error(`The values of \`image\` in ${sources[0]} have to be from 0 to 1.`);
   return channelsLast(data, shape);
+}
+
+/** All bytes of standard input. @throws UsageError if it is the keyboard. */
+async function standardInput(): Promise<Uint8Array> {
+  if (process.stdin.isTTY)
+    throw new UsageError(
+      '- is standard input, which is the terminal. Send a picture into it by <.',
+    );
+  return Buffer.concat(await process.stdin.toArray());
 }
 
 /** Reads start noise `[B,F,4,h,w]` as `[B, F, h, w, 4]`. */

@@ -3,7 +3,7 @@
  * completion, the settings stored in the output and the call of the library follow from it.
  */
 import { backendNames, maxThreads } from '../../backends/types.ts';
-import { outputEndings } from '../../media/output.ts';
+import { type OutputFormat, outputEndings, outputFormats } from '../../media/video/output.ts';
 import { offloadModes } from '../../memory/offloadModes.ts';
 import { computeDtypes, formulationSets } from '../../ops/choices.ts';
 import { callDefaults, outputTypes } from '../../pipelines/defaults.ts';
@@ -57,7 +57,15 @@ export const generateOptions = {
       help:
         'The file to write: .mp4, .webp, .gif, a folder for PNG pictures (ends with /), or ' +
         '.safetensors with the float32 tensors frames [B,F,H,W,3] in [0,1] and latents ' +
-        '[B,F,4,h,w]. Several videos get -0, -1, ... before the ending, except in .safetensors.',
+        '[B,F,4,h,w]. Several videos get -0, -1, ... before the ending, except in .safetensors. ' +
+        '- is standard output.',
+    },
+    format: {
+      value: 'NAME',
+      choices: outputFormats,
+      help:
+        `What to write: ${either(outputFormats)}; png are pictures in a folder. Default: by the ` +
+        'ending of --output; mp4 for - and for devices and pipes without one.',
     },
     dump: {
       ...tensors,
@@ -258,8 +266,10 @@ export const generateOptions = {
  * chance decides.
  */
 export type GenerateCommand = Values<typeof generateOptions> & {
-  /** Paths or URLs of pictures, or one `.safetensors` file. */
+  /** Paths or URLs of pictures, `-` for standard input, or one `.safetensors` file. */
   images: string[];
+  /** What `output` is written as. */
+  format: OutputFormat;
 };
 
 /** The parts that decide what the video is. */

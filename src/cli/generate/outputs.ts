@@ -1,21 +1,34 @@
-/** Writes the result of `svd generate`: videos with their settings, or tensors. */
+/** Writes what `svd generate` makes: videos with their settings, and tensors. */
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, extname, join } from 'node:path';
 import { writeSafetensors } from '../../checkpoints/safetensors/writer.ts';
-import { exportToVideo } from '../../media/exportVideo.ts';
+import { isStream } from '../../files/target.ts';
 import type { RgbImage } from '../../media/image.ts';
-import { outputFormat } from '../../media/output.ts';
+import { exportToVideo } from '../../media/video/exportVideo.ts';
+import type { OutputFormat } from '../../media/video/output.ts';
 import type { FloatArray } from '../../pipelines/types.ts';
 import { messageOf } from '../../text/messages.ts';
+import type { GenerateCommand } from './options.ts';
 import { asTexts, diffusersArguments, type StoredSettings } from './storedSettings.ts';
 
+type Tensors = Record<string, FloatArray>;
+
 /** Videos as pictures for video files, or tensors by name for a `.safetensors` file. */
-export type Result = { videos: RgbImage[][] } | { tensors: Record<string, FloatArray> };
+export type Result = { videos: RgbImage[][] } | { tensors: Tensors };
+
+/** A file, or a folder of pictures, and what goes into it. */
+export type Output = { path: string } & (
+  | { tensors: Tensors }
+  | { video: RgbImage[]; format: OutputFormat }
+);
 
 /** The paths that a number of videos is written to. A `.safetensors` file holds them all. */
-export function outputPaths(output: string, videos: number): string[] {
-  if (videos === 1 || outputFormat(output) === 'safetensors') return [output];
+export function outputPaths(
+  { output, format }: Pick<GenerateCommand, 'output' | 'format'>,
+  videos: number,
+): string[] {
+  if (videos === 1 || format === 'safetensors') return [output];
   return Array.from({ length: videos }, (_, i) => numbered(output, i));
 }
 
@@ -25,52 +38,65 @@ function numbered(output: string, index: number): string {
   return `${output.slice(0, output.length - ending.length)}-${index}${ending}`;
 }
 
+/** The outputs that a result is written to, each at its path. */
+export const outputsOf = (result: Result, paths: string[], format: OutputFormat): Output[] =>
+  'tensors' in result
+    ? [{ path: paths[0], tensors: result.tensors }]
+    : result.videos.map((video, i) => ({ path: paths[i], video, format }));
+
 /**
- * Writes a result to `paths` and returns them. If that fails, for example because the disk is full,
- * the result goes into the system's folder for temporary files instead, so that the work is not
- * lost.
+ * Writes all outputs. What fails, for example because the disk is full, goes into the system's
+ * folder for temporary files instead, so that the work is not lost.
  * @throws Error that says what failed, and where the result is.
  */
-export async function writeResult(
-  result: Result,
-  paths: string[],
-  settings: StoredSettings,
-  signal: AbortSignal,
-): Promise<string[]> {
-  signal.throwIfAborted();
-  try {
-    await write(result, paths, settings, signal);
-    return paths;
-  } catch (error) {
-    signal.throwIfAborted();
-    const folder = await mkdtemp(join(tmpdir(), 'svd-'));
-    const ending = (path: string) => (path.endsWith('/') ? '/' : '');
-    const spare = paths.map((path) => join(folder, basename(path)) + ending(path));
-    await write(result, spare, settings, signal).catch(() => {
-      throw error;
-    });
-    const message = `${messageOf(error)} The result is in ${spare.join(', ')} instead.`;
-    throw new Error(message, { cause: error });
-  }
-}
-
-async function write(
-  result: Result,
-  paths: string[],
+export async function writeOutputs(
+  outputs: Output[],
   settings: StoredSettings,
   signal: AbortSignal,
 ): Promise<void> {
-  if ('tensors' in result) return writeTensors(result.tensors, paths[0], settings);
-  const options = { fps: settings.fps, metadata: asTexts(settings), signal };
-  for (const [i, video] of result.videos.entries()) await exportToVideo(video, paths[i], options);
+  signal.throwIfAborted();
+  const failures: { output: Output; error: unknown }[] = [];
+  for (const output of outputs) {
+    await write(output, settings, signal).catch((error) => failures.push({ output, error }));
+    signal.throwIfAborted();
+  }
+  if (failures.length === 0) return;
+  const [{ error }] = failures;
+  const folder = await mkdtemp(join(tmpdir(), 'svd-'));
+  const kept: string[] = [];
+  for (const { output } of failures) {
+    const path = join(folder, spareName(output));
+    const spare = { ...output, path };
+    await write(spare, settings, signal).catch(() => {
+      throw error;
+    });
+    kept.push(path);
+  }
+  const message = `${messageOf(error)} The result is in ${kept.join(', ')} instead.`;
+  throw new Error(message, { cause: error });
+}
+
+/** The name of an output, with the ending of its format if it has none. */
+function spareName(output: Output): string {
+  const format = 'tensors' in output ? 'safetensors' : output.format;
+  const ending = format === 'png' ? '/' : `.${format}`;
+  const name = isStream(output.path) ? 'result' : basename(output.path);
+  return name.toLowerCase().endsWith(ending) ? name : name + ending;
+}
+
+async function write(output: Output, settings: StoredSettings, signal: AbortSignal): Promise<void> {
+  if ('tensors' in output) return writeTensors(output.tensors, output.path, settings);
+  const { path, video, format } = output;
+  const options = { fps: settings.fps, metadata: asTexts(settings), format, signal };
+  await exportToVideo(video, path, options);
 }
 
 /**
  * Writes tensors with the settings in the metadata: whole under `settings`, and by diffusers' names
  * under `args`.
  */
-export async function writeTensors(
-  tensors: Record<string, FloatArray>,
+async function writeTensors(
+  tensors: Tensors,
   path: string,
   settings: StoredSettings,
 ): Promise<void> {

@@ -2,6 +2,7 @@
  * Readers of option values: from the text of a value to a number or a file, with errors that say
  * what is allowed.
  */
+import { hasEnding } from '../../text/endings.ts';
 import { didYouMean } from '../../text/nearest.ts';
 import { UsageError } from './errors.ts';
 
@@ -82,7 +83,7 @@ export const oneOf =
 
 /** Reads the path of a safetensors file. */
 export const tensorFile: Reader<string> = (path, flag) => {
-  if (path.endsWith('.safetensors')) return path;
+  if (hasEnding(path, '.safetensors')) return path;
   throw new UsageError(`--${flag} has to end with .safetensors but is "${path}".`);
 };
 

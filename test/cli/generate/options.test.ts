@@ -13,6 +13,7 @@ describe('readGenerateCommand', () => {
       images: ['rocket.jpg'],
       model: 'svd',
       output: 'out.mp4',
+      format: 'mp4',
       config: undefined,
       dump: undefined,
       latents: undefined,
@@ -98,6 +99,8 @@ describe('readGenerateCommand', () => {
       tf32: true,
     });
     expect(read('--local-files-only')).to.include({ localFilesOnly: true });
+    const command = ['rocket.jpg', '--output', 'out', '--format', 'png'];
+    expect(readGenerateCommand(command)).to.include({ output: 'out', format: 'png' });
   });
 
   it('has no option without a test here', () => {
@@ -105,6 +108,7 @@ describe('readGenerateCommand', () => {
       ...Object.keys(values),
       'model',
       'output',
+      'format',
       'local-files-only',
       'json',
       'profile',

@@ -1,11 +1,12 @@
 import { access, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { expect } from 'chai';
-import { outputPaths, writeResult } from '../../../src/cli/generate/outputs.ts';
+import { type Output, outputPaths, writeOutputs } from '../../../src/cli/generate/outputs.ts';
 import {
   asTexts,
   diffusersArguments,
+  type KnownByRun,
   storedSettings,
 } from '../../../src/cli/generate/storedSettings.ts';
 import { Interrupted } from '../../../src/cli/terminal/errors.ts';
@@ -23,25 +24,28 @@ const command = readGenerateCommand([
 ]);
 const checkpoint = { id: 'svd', files: { 'model_index.json': 'a1' }, hash: 'b2' };
 const size = { height: 576, width: 1024, numFrames: 14, decodeChunkSize: 14 };
-const settings = storedSettings(command, {
-  ...size,
-  seeds: [3],
-  backend: 'wasm',
-  checkpoint,
-  offload: 'none',
-});
+const known: KnownByRun = { ...size, seeds: [3], backend: 'wasm', checkpoint, offload: 'none' };
+const settings = storedSettings(command, known);
 const frame = { width: 8, height: 8, data: new Uint8Array(192) };
 const never = new AbortController().signal;
 
 describe('outputPaths', () => {
   it('numbers several videos before the ending', () => {
-    expect(outputPaths('out.mp4', 1)).to.deep.equal(['out.mp4']);
-    expect(outputPaths('a.b/out.mp4', 2)).to.deep.equal(['a.b/out-0.mp4', 'a.b/out-1.mp4']);
-    expect(outputPaths('frames/', 2)).to.deep.equal(['frames-0/', 'frames-1/']);
+    expect(outputPaths({ output: 'out.mp4', format: 'mp4' }, 1)).to.deep.equal(['out.mp4']);
+    expect(outputPaths({ output: 'a.b/out.mp4', format: 'mp4' }, 2)).to.deep.equal([
+      'a.b/out-0.mp4',
+      'a.b/out-1.mp4',
+    ]);
+    expect(outputPaths({ output: 'frames/', format: 'png' }, 2)).to.deep.equal([
+      'frames-0/',
+      'frames-1/',
+    ]);
   });
 
   it('puts several videos into one file of tensors', () => {
-    expect(outputPaths('out.safetensors', 3)).to.deep.equal(['out.safetensors']);
+    expect(outputPaths({ output: 'out.safetensors', format: 'safetensors' }, 3)).to.deep.equal([
+      'out.safetensors',
+    ]);
   });
 });
 
@@ -55,6 +59,13 @@ describe('settings', () => {
       model: 'svd',
     });
     expect(settings).to.not.have.any.keys('output', 'dump', 'json', 'quiet');
+  });
+
+  it('hold addresses without what may be secret in them', () => {
+    const images = ['https://me:word@host/a.png?X-Amz-Signature=1#x', 'data:image/png;base64,AAAA'];
+    const stored = storedSettings({ ...command, images }, known);
+    expect(stored.images).to.deep.equal(['https://host/a.png', 'data:image/png']);
+    expect(diffusersArguments(stored).images).to.deep.equal(stored.images);
   });
 
   it("are told by diffusers' names", () => {
@@ -81,45 +92,54 @@ describe('settings', () => {
   });
 });
 
-describe('writeResult', () => {
+describe('writeOutputs', () => {
   let folder: string;
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'svd-test-'));
   });
   after(() => rm(folder, { recursive: true }));
 
-  it('keeps a result elsewhere when its place has gone', async () => {
-    const paths = [join(folder, 'gone/clip-0.gif'), join(folder, 'gone/clip-1/')];
-    const error = await writeResult({ videos: [[frame], [frame]] }, paths, settings, never).catch(
-      (reason: Error) => reason,
-    );
+  const video = [frame];
+  const latents = { data: new Float32Array(8), shape: [2, 4] };
+
+  /** The message of a failure, and the paths in it of what was kept. */
+  async function failure(outputs: Output[]): Promise<{ message: string; kept: string[] }> {
+    const error = await writeOutputs(outputs, settings, never).catch((reason: Error) => reason);
     expect(error).to.be.an('error');
     const { message } = error as Error;
-    expect(message).to.contain('cannot be written: there is no folder');
     const [, kept] = /The result is in (.*) instead\.$/.exec(message) as string[];
-    const [file, pictures] = kept.split(', ');
+    return { message, kept: kept.split(', ') };
+  }
+
+  it('keeps a result elsewhere when its place has gone', async () => {
+    const { message, kept } = await failure([
+      { path: join(folder, 'gone/clip-0.gif'), video, format: 'gif' },
+      { path: join(folder, 'gone/clip-1/'), video, format: 'png' },
+      { path: join(folder, 'gone/out.safetensors'), tensors: { latents } },
+    ]);
+    expect(message).to.contain('cannot be written: there is no folder');
+    const [file, pictures, tensors] = kept;
     await access(file);
+    await access(tensors);
     expect(await readdir(pictures)).to.deep.equal(['0000.png']);
     await rm(dirname(file), { recursive: true });
   });
 
-  it('keeps tensors, too', async () => {
-    const latents = { data: new Float32Array(8), shape: [2, 4] };
-    const run = writeResult(
-      { tensors: { latents } },
-      [join(folder, 'gone/out.safetensors')],
-      settings,
-      never,
-    );
-    const { message } = (await run.catch((reason: Error) => reason)) as Error;
-    const [, kept] = /The result is in (.*) instead\.$/.exec(message) as string[];
-    await access(kept);
-    await rm(dirname(kept), { recursive: true });
+  it('writes what it can', async () => {
+    const { kept } = await failure([
+      { path: join(folder, 'gone/clip.gif'), video, format: 'gif' },
+      { path: join(folder, 'dump.safetensors'), tensors: { latents } },
+    ]);
+    expect(kept.map((path) => basename(path))).to.deep.equal(['clip.gif']);
+    expect(await readdir(folder)).to.deep.equal(['dump.safetensors']);
+    await rm(dirname(kept[0]), { recursive: true });
+    await rm(join(folder, 'dump.safetensors'));
   });
 
   it('writes nothing once it is interrupted', async () => {
     const signal = AbortSignal.abort(new Interrupted());
-    const run = writeResult({ videos: [[frame]] }, [join(folder, 'clip.gif')], settings, signal);
+    const path = join(folder, 'clip.gif');
+    const run = writeOutputs([{ path, video, format: 'gif' }], settings, signal);
     expect(await run.catch((reason: Error) => reason)).to.be.instanceOf(Interrupted);
     expect(await readdir(folder)).to.deep.equal([]);
   });

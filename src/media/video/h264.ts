@@ -3,7 +3,7 @@
  * Baseline profile, 4:2:0).
  */
 import type { createH264MP4Encoder } from 'h264-mp4-encoder';
-import type { RgbImage } from './image.ts';
+import type { RgbImage } from '../image.ts';
 import { findBox, type H264Stream } from './muxMp4.ts';
 
 /** The function of the package, which Node and browsers load in different ways. */
@@ -12,6 +12,8 @@ type Encoder = Awaited<ReturnType<CreateEncoder>>;
 
 const KEY_FRAME_EVERY = 60;
 const SPEED = 5; // from 0, the slowest, to 10
+/** Pictures that a frame refers to: the one before. */
+export const REFERENCES = 1;
 
 let encoders = 0;
 

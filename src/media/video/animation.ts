@@ -1,6 +1,10 @@
 /** Encodes frames as animated WebP, animated GIF and single PNG pictures, with sharp. */
 import sharp, { type Sharp } from 'sharp';
-import type { RgbImage } from './image.ts';
+import type { RgbImage } from '../image.ts';
+import { muxWebp } from './muxWebp.ts';
+
+/** The program's name in PNG pictures, by which it knows its own. */
+const SOFTWARE = 'stable-video-diffusion-tfjs';
 
 /** An animated WebP file that loops forever. */
 export async function encodeWebp(
@@ -9,8 +13,21 @@ export async function encodeWebp(
   quality: number,
   comment?: string,
 ): Promise<Uint8Array> {
-  const options = { quality, smartSubsample: true, loop: 0, delay: delays(frames.length, fps, 1) };
-  return withComment(joined(frames), comment).webp(options).toBuffer();
+  const options = { quality, smartSubsample: true };
+  const exif: Record<string, string> = comment ? { ImageDescription: comment } : {};
+  const delay = delays(frames.length, fps, 1);
+  const file = await withExif(joined(frames), exif)
+    .webp({ ...options, loop: 0, delay })
+    .toBuffer();
+  const { pages = 1 } = await sharp(file, { pages: -1 }).metadata();
+  if (pages === frames.length) return file;
+  // libwebp stores what changes, and drops a frame that hardly differs from the one before.
+  const pictures = frames.map((frame) =>
+    withExif(joined([frame]), exif)
+      .webp(options)
+      .toBuffer(),
+  );
+  return muxWebp(await Promise.all(pictures), frames[0]!, delay);
 }
 
 /**
@@ -36,9 +53,25 @@ export async function encodeGif(
 
 /** A PNG file of one frame. */
 export async function encodePng(frame: RgbImage, comment?: string): Promise<Uint8Array> {
-  return withComment(joined([frame]), comment)
+  const exif = { Software: SOFTWARE, ...(comment && { ImageDescription: comment }) };
+  return withExif(joined([frame]), exif)
     .png()
     .toBuffer();
+}
+
+/** PNG files of all frames, one after the other, as ffmpeg's `image2pipe` reads them. */
+export async function encodePngs(
+  frames: readonly RgbImage[],
+  comment?: string,
+): Promise<Uint8Array> {
+  return Buffer.concat(await Promise.all(frames.map((frame) => encodePng(frame, comment))));
+}
+
+/** Whether `encodePng` has made the file at `path`; earlier versions only wrote the settings. */
+export async function isOwnPng(path: string): Promise<boolean> {
+  const read = async () => (await sharp(path).metadata()).exif?.toString('latin1') ?? '';
+  const exif = await read().catch(() => '');
+  return exif.includes(SOFTWARE) || /"seeds":.*"version":/.test(exif);
 }
 
 /** All frames as the pages of one tall picture, which is sharp's form of an animation. */
@@ -63,8 +96,8 @@ function delays(count: number, fps: number, unit: number): number[] {
   return Array.from({ length: count }, (_, i) => endOf(i + 1) - endOf(i));
 }
 
-function withComment(picture: Sharp, comment?: string): Sharp {
-  return comment ? picture.withExif({ IFD0: { ImageDescription: comment } }) : picture;
+function withExif(picture: Sharp, exif: Record<string, string>): Sharp {
+  return Object.keys(exif).length > 0 ? picture.withExif({ IFD0: exif }) : picture;
 }
 
 /**

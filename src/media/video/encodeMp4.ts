@@ -1,6 +1,7 @@
 /** Videos as MP4 files in memory. */
-import { type CreateEncoder, encodeH264 } from './h264.ts';
-import type { RgbImage } from './image.ts';
+import type { RgbImage } from '../image.ts';
+import { type CreateEncoder, encodeH264, REFERENCES } from './h264.ts';
+import { h264Level, withLevel } from './h264Level.ts';
 import { muxMp4 } from './muxMp4.ts';
 
 /** Options of `encodeMp4`. */
@@ -28,5 +29,9 @@ export async function encodeMp4(
   { fps = 7, quality = 80, comment, signal }: Mp4Options = {},
 ): Promise<Uint8Array> {
   const quantizer = Math.round(51 - 0.41 * quality); // of H.264: 51 is the worst, 10 the best
-  return muxMp4(await encodeH264(createEncoder, frames, quantizer, signal), fps, comment);
+  const stream = await encodeH264(createEncoder, frames, quantizer, signal);
+  // The encoder does not know the rate.
+  const level = h264Level(stream, fps, REFERENCES);
+  const configuration = withLevel(stream.configuration, level);
+  return muxMp4({ ...stream, configuration }, fps, comment);
 }

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { findBox, muxMp4 } from '../../src/media/muxMp4.ts';
+import { findBox, muxMp4 } from '../../../src/media/video/muxMp4.ts';
 
 const stream = {
   width: 2,

@@ -3,12 +3,13 @@
  * `export_to_gif` do in Python.
  */
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { writeAtomically, writeFolderAtomically } from '../files/atomic.ts';
+import { writeAtomically } from '../../files/atomic.ts';
+import { isStream } from '../../files/target.ts';
+import type { RgbImage } from '../image.ts';
 import { encodeMp4 } from './encodeMp4.ts';
-import type { RgbImage } from './image.ts';
+import { writeFrames } from './frames.ts';
 import { nodeEncoder } from './nodeEncoder.ts';
-import { checkOutput, frameName, outputFormat } from './output.ts';
+import { checkOutput, type OutputFormat, outputFormat } from './output.ts';
 
 /** Options of `exportToVideo`. */
 export interface ExportOptions {
@@ -19,6 +20,8 @@ export interface ExportOptions {
    * ignore it.
    */
   quality?: number;
+  /** The format to write. Default: by the path's ending; MP4 for devices and pipes without one. */
+  format?: OutputFormat;
   /**
    * Settings that the file keeps as JSON: in the comment of MP4 and GIF, in the EXIF image
    * description of WebP and of each PNG.
@@ -31,8 +34,9 @@ export interface ExportOptions {
 /**
  * Writes a video. The path's ending decides on the format: `.mp4` (H.264, plays in browsers and
  * players; odd sizes are made even by repeating the last column or row), `.webp` and `.gif`
- * (animated, looping), or `/` (a folder with `0000.png`, `0001.png`, ..., which replaces an earlier
- * one). The target appears whole or not at all.
+ * (animated, looping), or `/` (a folder with `0000.png`, `0001.png`, ..., which replace those that
+ * this function has written there before). The target appears whole or not at all. Devices, pipes
+ * and `-`, which is standard output, are written through.
  *
  * @param frames One picture or more, all of the same size.
  * @throws When there are no frames, they differ in size, an option is out of its range, or the
@@ -44,21 +48,22 @@ export async function exportToVideo(
   options: ExportOptions = {},
 ): Promise<void> {
   const { fps = 7, quality = 80, metadata, signal } = options;
-  const format = outputFormat(path);
+  const format = outputFormat(path, options.format);
   checkFrames(frames);
   checkRange('quality', quality, 1, 100);
   checkRange('fps', fps, 0.1, format === 'gif' ? 50 : 240);
-  await checkOutput(path);
+  await checkOutput(path, format);
   signal?.throwIfAborted();
   const comment = metadata && asciiJson(metadata);
-  if (format === 'png') return writePictures(frames, path, comment, signal);
+  if (format === 'png' && !isStream(path)) return writeFrames(frames, path, comment, signal);
   const file = await encode();
   signal?.throwIfAborted();
-  await writeAtomically(path, (temporary) => writeFile(temporary, file));
+  await writeAtomically(path, (temporary) => writeFile(temporary, file), signal);
 
   async function encode(): Promise<Uint8Array> {
     if (format === 'webp') return (await animation()).encodeWebp(frames, fps, quality, comment);
     if (format === 'gif') return (await animation()).encodeGif(frames, fps, comment);
+    if (format === 'png') return (await animation()).encodePngs(frames, comment);
     if (format === 'mp4')
       return encodeMp4(nodeEncoder(), frames, { fps, quality, comment, signal });
     throw new Error(
@@ -68,23 +73,14 @@ export async function exportToVideo(
   }
 }
 
+/** Loads what encodes a format. @throws What Node throws if its package is not installed. */
+export async function loadEncoder(format: OutputFormat): Promise<void> {
+  if (format === 'mp4') nodeEncoder();
+  else if (format !== 'safetensors') await animation();
+}
+
 /** Loaded only when it is needed: its libraries take 10 MB. */
 const animation = () => import('./animation.ts');
-
-async function writePictures(
-  frames: readonly RgbImage[],
-  path: string,
-  comment?: string,
-  signal?: AbortSignal,
-): Promise<void> {
-  const { encodePng } = await animation();
-  await writeFolderAtomically(path, async (folder) => {
-    for (const [i, frame] of frames.entries()) {
-      signal?.throwIfAborted();
-      await writeFile(join(folder, frameName(i)), await encodePng(frame, comment));
-    }
-  });
-}
 
 /** JSON in ASCII, the only characters of EXIF. */
 function asciiJson(value: Record<string, string>): string {

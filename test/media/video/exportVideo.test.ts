@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import sharp from 'sharp';
-import { exportToVideo } from '../../src/media/exportVideo.ts';
-import type { RgbImage } from '../../src/media/image.ts';
-import { loadImage } from '../../src/media/loadImage.ts';
-import { findBox } from '../../src/media/muxMp4.ts';
+import type { RgbImage } from '../../../src/media/image.ts';
+import { loadImage } from '../../../src/media/loadImage.ts';
+import { exportToVideo } from '../../../src/media/video/exportVideo.ts';
+import { findBox } from '../../../src/media/video/muxMp4.ts';
 
 const TABLE = ['moov', 'trak', 'mdia', 'minf', 'stbl'];
 

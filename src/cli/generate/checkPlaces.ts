@@ -1,0 +1,110 @@
+/** Checks where outputs go: that they can be written, and replace nothing that is still needed. */
+import { readdir, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { fileKey } from '../../files/sameFile.ts';
+import { isStream } from '../../files/target.ts';
+import { removeLeftovers } from '../../files/temporary.ts';
+import { loadEncoder } from '../../media/video/exportVideo.ts';
+import { framesIn } from '../../media/video/frames.ts';
+import { checkOutput } from '../../media/video/output.ts';
+import { UsageError } from '../terminal/errors.ts';
+import type { GenerateCommand } from './options.ts';
+
+/** A file or folder of a command. */
+interface Place {
+  /** What it is for, as messages name it. */
+  role: string;
+  path: string;
+}
+
+/**
+ * Checks everything but the model's files.
+ *
+ * @param paths Where the videos go.
+ * @throws Error if an output cannot be written; UsageError if it is an input or another output.
+ */
+export async function checkPlaces(command: GenerateCommand, paths: string[]): Promise<void> {
+  const { output, dump, images, latents, format } = command;
+  if (paths.length > 1 && isStream(output))
+    throw new UsageError(
+      `--output "${output}" takes one video but there are ${paths.length}. Use the name of a file.`,
+    );
+  for (const path of paths) await checkOutput(path, format);
+  if (dump !== undefined) await checkOutput(dump);
+  await loadEncoder(format);
+  await removeLeftovers(tmpdir());
+  const inputs = images.map((path) => ({ role: 'an IMAGE', path: localPath(path) }));
+  if (latents !== undefined) inputs.push({ role: 'the file of --latents', path: latents });
+  const taken = await keysOf(inputs);
+  for (const place of outputsOf(command, paths)) {
+    const keys = await outputKeys(place.path);
+    refuseTaken(place, keys, taken);
+    for (const key of keys) taken.set(key, place);
+  }
+}
+
+/**
+ * Checks that no output is a file of the model.
+ *
+ * @param models Its folder or file, and the folder of its configs.
+ * @throws UsageError if one is.
+ */
+export async function checkModelIsKept(
+  command: GenerateCommand,
+  paths: string[],
+  models: string[],
+): Promise<void> {
+  const files = (await Promise.all(models.map(modelFiles))).flat();
+  const taken = await keysOf(files.map((path) => ({ role: 'a file of the model', path })));
+  for (const place of outputsOf(command, paths))
+    refuseTaken(place, await outputKeys(place.path), taken);
+}
+
+function outputsOf({ dump }: GenerateCommand, paths: string[]): Place[] {
+  const videos = paths.map((path) => ({ role: '--output', path }));
+  return dump === undefined ? videos : [...videos, { role: '--dump', path: dump }];
+}
+
+function refuseTaken({ role, path }: Place, keys: string[], taken: Map<string, Place>): void {
+  const other = keys.map((key) => taken.get(key)).find((found) => found !== undefined);
+  if (other === undefined) return;
+  throw new UsageError(
+    `${role} "${path}" would replace ${other.role}, "${other.path}". Use another name.`,
+  );
+}
+
+async function keysOf(inputs: Place[]): Promise<Map<string, Place>> {
+  const keys = new Map<string, Place>();
+  for (const place of inputs) {
+    const key = await fileKey(place.path, 0);
+    if (key !== undefined) keys.set(key, place);
+  }
+  return keys;
+}
+
+/** The keys of an output, and of the frames that it replaces if it is a folder. */
+async function outputKeys(path: string): Promise<string[]> {
+  const isFolder = (await stat(path).catch(() => undefined))?.isDirectory();
+  const all = [path, ...(isFolder ? await framesIn(path) : [])];
+  const keys = await Promise.all(all.map((each) => fileKey(each)));
+  return keys.filter((key) => key !== undefined);
+}
+
+/** The files of a model: its own or those of its folder, but pictures and videos in that. */
+async function modelFiles(path: string): Promise<string[]> {
+  if (!(await stat(path)).isDirectory()) return [path];
+  const files = await filesIn(path);
+  const ofComponents = await Promise.all(files.map(filesIn));
+  return [...files, ...ofComponents.flat()].filter((file) => !/\.(png|gif|webp|mp4)$/i.test(file));
+}
+
+/** The paths of what is in a folder; none if it is a file. */
+async function filesIn(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => []);
+  return names.map((name) => join(folder, name));
+}
+
+/** The path of a `file:` address; any other text as it is. */
+const localPath = (image: string): string => (/^file:/i.test(image) ? fileURLToPath(image) : image);

@@ -1,0 +1,61 @@
+import { spawnSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { dataFolder, homeFolder } from '../../src/files/home.ts';
+
+describe('homeFolder', () => {
+  it('is the folder of the user', () => {
+    expect(homeFolder()).to.be.a('string');
+    expect(dataFolder()).to.be.a('string');
+  });
+});
+
+describe('a user without a home folder', () => {
+  before(function () {
+    // Only the superuser can be somebody else, who may not be allowed to read this folder.
+    if (process.getuid?.() !== 0 || run('console.log(1)') !== '1\n') this.skip();
+  });
+
+  /** Runs `code` as a user of whom the system knows nothing. */
+  function run(code: string, env: Record<string, string> = {}): string {
+    const { stdout, stderr } = spawnSync(
+      process.execPath,
+      ['--import', 'tsx', '--input-type=module', '--eval', code],
+      {
+        ...{ uid: 54321, gid: 54321, encoding: 'utf8' },
+        cwd: fileURLToPath(new URL('../..', import.meta.url)),
+        env: { PATH: process.env.PATH, TMPDIR: tmpdir(), ...env },
+      },
+    );
+    return stdout + stderr;
+  }
+  const show = (expression: string) =>
+    `console.log(await Promise.resolve().then(() => ${expression}).catch((e) => e.message))`;
+
+  it('has none', () => {
+    const code = "import { homeFolder, dataFolder } from './src/files/home.ts';";
+    expect(run(`${code} console.log(homeFolder(), dataFolder())`)).to.equal(
+      'undefined undefined\n',
+    );
+    expect(run(`${code} console.log(dataFolder())`, { XDG_DATA_HOME: '/data' })).to.equal(
+      '/data\n',
+    );
+  });
+
+  it('is told which variable says where the hub and TensorFlow are', () => {
+    const hub = "import { hubSettings } from './src/checkpoints/hub/environment.ts';";
+    expect(run(hub + show('hubSettings({})'))).to.equal(
+      'This user has no home folder, which ~/.cache/huggingface is in. Set HF_HOME to a folder ' +
+        'for models.\n',
+    );
+    expect(run(hub + show("hubSettings({ cacheDir: '/x' }).then((s) => s.cacheDir)"))).to.equal(
+      '/x\n',
+    );
+    const folder = "import * as folder from './src/backends/tensorflow/folder.ts';";
+    expect(run(folder + show('folder.tensorflowRoot()'))).to.equal(
+      'This user has no home folder for TensorFlow. Set SVD_TENSORFLOW_DIR to a folder for it.\n',
+    );
+    expect(run(folder + show("folder.foundTensorflowFolder('cpu')"))).to.equal('undefined\n');
+  });
+});
