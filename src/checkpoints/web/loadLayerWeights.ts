@@ -45,7 +45,7 @@ async function openSources(
 ): Promise<NamedSource[]> {
   const web = { cache: null, signal };
   const open = (url: string) => webRanges(url, signal);
-  if (checkpoint.endsWith('.safetensors')) {
+  if (/\.safetensors$/i.test(checkpoint.split(/[?#]/)[0])) {
     const url = new URL(checkpoint, globalThis.location?.href).href;
     const source = await openWeights(url, url, open, web);
     if (!isOriginal(source)) return [{ source }];
