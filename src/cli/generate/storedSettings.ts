@@ -1,5 +1,6 @@
 /** The settings that an output stores of how it was made. */
 import type { CheckpointIdentity } from '../../checkpoints/index.ts';
+import { shownAddress } from '../../text/addresses.ts';
 import { snakeCase } from '../../text/cases.ts';
 import { partOf } from '../terminal/options.ts';
 import { version } from '../version.ts';
@@ -42,7 +43,7 @@ export function storedSettings(
   options = generateOptions,
 ): StoredSettings {
   const asked = partOf(command, options, ...storedParts);
-  return { images: command.images, ...asked, ...known, version };
+  return { images: command.images.map(shownAddress), ...asked, ...known, version };
 }
 
 /**
