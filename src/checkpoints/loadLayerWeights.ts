@@ -59,11 +59,11 @@ async function openSources(
     sources: [{ source }],
     [Symbol.asyncDispose]: () => source.close(),
   });
-  if (checkpoint.endsWith('.json')) {
+  if (/\.json$/i.test(checkpoint)) {
     await checkInside(dirname(checkpoint), await shardsOf(checkpoint));
     return only(await openSharded(checkpoint));
   }
-  if (checkpoint.endsWith('.safetensors')) {
+  if (/\.safetensors$/i.test(checkpoint)) {
     const source = await openSafetensors(checkpoint);
     if (!isOriginal(source)) return only(source);
     await source.close();

@@ -23,7 +23,7 @@ export interface OpenOptions extends SingleFileOptions {
  */
 export async function openCheckpoint(path: string, options: OpenOptions = {}): Promise<Checkpoint> {
   const { variant, ...single } = options;
-  if (PICKLES.includes(extname(path))) throw new CheckpointError(pickleRefusal(path));
+  if (PICKLES.includes(extname(path).toLowerCase())) throw new CheckpointError(pickleRefusal(path));
   const found = await stat(path).catch((error: unknown) => {
     if (!isSingleFile(path)) return undefined;
     throw new CheckpointError(`Cannot read ${path}: ${causeOf(error)}.`, { cause: error });

@@ -97,7 +97,7 @@ export const PICKLES = ['.bin', '.ckpt', '.pt', '.pth'];
 
 /** Whether a path is that of one file with a whole model, by its ending. */
 export const isSingleFile = (path: string): boolean =>
-  ['.safetensors', ...PICKLES].some((ending) => path.endsWith(ending));
+  ['.safetensors', ...PICKLES].some((ending) => path.toLowerCase().endsWith(ending));
 
 /** Whether `name` is that of a file in the same folder, and no path. */
 export const isFileName = (name: unknown): name is string =>

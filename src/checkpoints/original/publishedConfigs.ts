@@ -107,7 +107,7 @@ export function publishedConfigs(numFrames: number): PublishedConfigs {
 
 /** The frames that a published file of this name was trained on. */
 export function framesByName(path: string): number | undefined {
-  const name = basename(path);
+  const name = basename(path).toLowerCase();
   if (/^svd_xt\b|^svd_xt_/.test(name)) return 25;
   return /^svd(_image_decoder)?\.safetensors$/.test(name) ? 14 : undefined;
 }

@@ -23,7 +23,7 @@ export function generateCommand(
     throw new UsageError(
       'an IMAGE is required: a path, a URL or a .safetensors file. See svd generate --help.',
     );
-  const tensors = images.find((image) => image.endsWith('.safetensors'));
+  const tensors = images.find((image) => /\.safetensors$/i.test(image));
   if (tensors !== undefined && images.length > 1)
     throw new UsageError(`${tensors} has to be the only IMAGE: its tensor holds a whole batch.`);
   const format = formatOf(output);

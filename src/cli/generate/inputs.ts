@@ -33,7 +33,7 @@ export async function readInputs(sources: string[], noise?: string): Promise<Inp
 }
 
 async function readPictures(sources: string[]): Promise<RgbImage[] | tf.Tensor> {
-  if (!sources[0].endsWith('.safetensors')) {
+  if (!/\.safetensors$/i.test(sources[0])) {
     const images: RgbImage[] = [];
     for (const source of sources) images.push(await loadImage(source));
     return images;

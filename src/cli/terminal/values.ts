@@ -82,7 +82,7 @@ export const oneOf =
 
 /** Reads the path of a safetensors file. */
 export const tensorFile: Reader<string> = (path, flag) => {
-  if (path.endsWith('.safetensors')) return path;
+  if (/\.safetensors$/i.test(path)) return path;
   throw new UsageError(`--${flag} has to end with .safetensors but is "${path}".`);
 };
 
