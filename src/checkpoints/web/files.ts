@@ -3,7 +3,7 @@ import { networkLimits } from '../../network/limits.ts';
 import { formatFileSize } from '../../text/bytes.ts';
 import { CheckpointError, quoted } from '../errors.ts';
 import type { ByteReader } from '../safetensors/reader.ts';
-import { NoFileError, receive, refusePage } from './receive.ts';
+import { headersOf, NoFileError, receive, refusePage } from './receive.ts';
 
 /** The cache that files are kept in. */
 const WEB_CACHE = 'stable-video-diffusion-tfjs';
@@ -28,7 +28,7 @@ export interface WebOptions {
  * The headers of a response that tell whether a kept file is the one that the server has now, if
  * the server sends such headers.
  */
-function identity({ headers }: Response): string | undefined {
+function identity(headers: Headers): string | undefined {
   // Without one of these, another file of the same length, such as other weights of the same model,
   // would pass for the kept one.
   if (!headers.has('etag') && !headers.has('last-modified')) return undefined;
@@ -51,14 +51,19 @@ async function fetchFile(
   const cache =
     name === null ? undefined : await unlessRefused(() => globalThis.caches?.open(name));
   const kept = await unlessRefused(() => cache?.match(url));
-  if (kept && (await isCurrent(url, kept, signal))) {
-    const blob = await unlessRefused(() => kept.blob());
-    if (blob) {
-      onBytes?.(url, blob.size, blob.size);
-      return blob;
-    }
+  const old = await unlessRefused(() => kept?.blob());
+  const isOld = old && (await isCurrent(url, kept!, signal));
+  const fresh = isOld
+    ? undefined
+    : await download(url, { onBytes, signal }, most).catch((error: unknown) => {
+        // A network that wants a login first answers with its page.
+        if (!old || !(error instanceof NoFileError)) throw error;
+      });
+  if (!fresh) {
+    onBytes?.(url, old!.size, old!.size);
+    return old!;
   }
-  const { blob, headers } = await download(url, { onBytes, signal }, most);
+  const { blob, headers } = fresh;
   const stored = await unlessRefused(async () => {
     await cache?.put(url, new Response(blob, { headers }));
     return (await cache?.match(url))?.blob();
@@ -102,13 +107,8 @@ export async function webExists(
 }
 
 async function isCurrent(url: string, kept: Response, signal?: AbortSignal): Promise<boolean> {
-  for (const method of ['HEAD', 'GET']) {
-    const now = await fetch(url, { method, signal }).catch(() => signal?.throwIfAborted());
-    await now?.body?.cancel();
-    if (now === undefined) return true;
-    if (now.ok) return identity(now) !== undefined && identity(now) === identity(kept);
-  }
-  return true;
+  const now = await headersOf(url, signal).catch(() => signal?.throwIfAborted());
+  return !now || (identity(now) !== undefined && identity(now) === identity(kept.headers));
 }
 
 /** @throws CheckpointError if more than `most` bytes come, or too few, too. */

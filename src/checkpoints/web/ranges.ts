@@ -1,7 +1,8 @@
 /** Files behind URLs, read in parts by HTTP range requests. */
 import { CheckpointError } from '../errors.ts';
 import type { ByteReader } from '../safetensors/reader.ts';
-import { reach, receive, refusePage } from './receive.ts';
+import { webExists } from './files.ts';
+import { headersOf, NoFileError, receive, refusePage } from './receive.ts';
 
 /**
  * Opens the file at `url` for reading at any position. Each read is one request; nothing is cached.
@@ -11,7 +12,9 @@ export async function webRanges(url: string, signal?: AbortSignal): Promise<Byte
   const { headers } = await readRange(url, 0, new Uint8Array(1), signal);
   // Other sites hide this header unless they expose it, but never the length of the whole file.
   const range = headers.get('content-range') ?? '';
-  const size = Number(/\/(\d+)$/.exec(range)?.[1] ?? (await lengthOf(url, signal)));
+  const size = Number(
+    /\/(\d+)$/.exec(range)?.[1] ?? (await headersOf(url, signal)).get('content-length'),
+  );
   return {
     label: url,
     size,
@@ -40,6 +43,9 @@ async function readRange(
     target.set(part.subarray(0, room), done);
     done += Math.min(room, part.length);
     return part.length <= room;
+  }).catch(async (error: unknown) => {
+    const isThere = error instanceof NoFileError && (await webExists(url, { cache: null, signal }));
+    throw isThere ? noRanges(url) : error;
   });
   if (done === target.length) return response;
   throw new CheckpointError(`The download of a part of ${url} was cut off. Try again.`);
@@ -50,11 +56,3 @@ const noRanges = (url: string) =>
     `The server of ${url} does not send parts of files (HTTP range requests), so one layer ` +
       'cannot be read by itself. Use a server that does, or load the whole model.',
   );
-
-async function lengthOf(url: string, signal?: AbortSignal): Promise<string | null> {
-  const answer =
-    (await reach(url, { method: 'HEAD', signal }).catch(() => signal?.throwIfAborted())) ??
-    (await reach(url, { signal }));
-  await answer.body?.cancel();
-  return answer.headers.get('content-length');
-}

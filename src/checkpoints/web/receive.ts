@@ -42,6 +42,16 @@ export async function receive(
   }
 }
 
+/** The headers of a file, without the file. @throws As `receive`. */
+export async function headersOf(url: string, signal?: AbortSignal): Promise<Headers> {
+  const ask = (method: string) => receive(url, { method, signal }, () => false);
+  const { headers } = await ask('HEAD').catch((error: unknown) => {
+    if (error instanceof NoFileError) return ask('GET'); // some servers refuse HEAD
+    throw error;
+  });
+  return headers;
+}
+
 async function readParts(
   { body }: Response,
   url: string,
@@ -70,7 +80,7 @@ async function readParts(
  * Requests `url`.
  * @throws CheckpointError if the server cannot be reached or refuses.
  */
-export async function reach(url: string, init: RequestInit): Promise<Response> {
+async function reach(url: string, init: RequestInit): Promise<Response> {
   const response = await fetch(url, init).catch((error: unknown) => {
     init.signal?.throwIfAborted();
     throw new CheckpointError(

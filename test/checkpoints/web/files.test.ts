@@ -95,6 +95,15 @@ describe('models behind odd servers', () => {
     }
   });
 
+  it('give no layer where parts are refused, and the reason', async () => {
+    await using server = await serveWith(odd(tiny, { wholeOnly: true }));
+    const layer = new ResnetBlock2D({ name: 'mine', inChannels: 64 });
+    await expectError(
+      () => loadLayerWeights(layer, `${server.address}/vae`, 'encoder.down_blocks.0.resnets.0'),
+      'does not send parts of files (HTTP range requests)',
+    );
+  });
+
   it('are told from web pages', async () => {
     await using server = await serveWith(odd(tiny, { page: true }));
     for (const work of [
@@ -194,12 +203,15 @@ describe('files without storage', () => {
     let version = 1;
     await using server = await serveWith(({ method }, response) => {
       if (method === 'HEAD') return response.writeHead(501).end();
-      return response.writeHead(200, { etag: `"${version}"` }).end(`{"version": ${version}}`);
+      response.writeHead(200, { etag: `"${version}"` });
+      return response.end(version === 3 ? '<html>Log in' : `{"version": ${version}}`);
     });
     try {
       expect(await webJson(server.address)).to.deep.equal({ version: 1 });
       expect(await webJson(server.address)).to.deep.equal({ version: 1 });
       version = 2;
+      expect(await webJson(server.address)).to.deep.equal({ version: 2 });
+      version = 3; // a network that wants a login first
       expect(await webJson(server.address)).to.deep.equal({ version: 2 });
     } finally {
       delete (globalThis as { caches?: unknown }).caches;
