@@ -40,8 +40,8 @@ const INTERRUPTED: Record<string, string> = {
 };
 const CERTIFICATE =
   /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|INVALID_CA|INVALID_PURPOSE|HOSTNAME_MISMATCH/;
-/** What does not speak the protocol that the address asks for. */
-const PROTOCOL = /^(HPE_|EPROTO$|ERR_SSL|UND_ERR_INVALID|UND_ERR_HEADERS_OVERFLOW)/;
+const NO_TLS = /^(EPROTO$|ERR_SSL)/;
+const NO_HTTP = /^(HPE_|HTTPParserError|UND_ERR_INVALID|UND_ERR_HEADERS_OVERFLOW)/;
 
 /** What `fetch` throws, whose reason is in the deepest cause, as a NetworkError. */
 export function networkError(error: unknown): NetworkError {
@@ -62,8 +62,10 @@ export function networkError(error: unknown): NetworkError {
         'own, name their file in SSL_CERT_FILE',
       'no',
     );
+  if (NO_TLS.test(code)) return because('what answers there does not speak TLS (https)', 'no');
+  if (NO_HTTP.test(code)) return because('what answers there does not speak HTTP', 'if reached');
   // Without a code, `fetch` itself refuses, such as an endless redirection.
-  return because(INTERRUPTED[code] ?? message, code === '' || PROTOCOL.test(code) ? 'no' : 'yes');
+  return because(INTERRUPTED[code] ?? message, code === '' ? 'no' : 'yes');
 }
 
 /** What a proxy answers instead of the server. */
@@ -85,7 +87,8 @@ interface Refusing {
 export function answerError({ status, statusText, headers }: Refusing): NetworkError {
   if (status === 407) return proxyRefusal(status);
   const passing = status === 408 || status === 416 || status === 429 || status >= 500;
-  return new NetworkError(`it answers with status ${status} ${statusText}`.trim(), {
+  const words = statusText.replace(/[^\x20-\x7e]/g, ''); // they go to a terminal
+  return new NetworkError(`it answers with status ${status} ${words}`.trim(), {
     passing: passing && status !== 511 ? 'yes' : 'no',
     pause: retryAfter(headers.get('retry-after')),
   });
@@ -100,6 +103,7 @@ function retryAfter(value: string | null): number | undefined {
 
 function describe(error: unknown): { code: string; message: string } {
   if (!(error instanceof Error)) return { code: '', message: String(error) };
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  const named = error.name === 'HTTPParserError' ? error.name : '';
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : named;
   return { code, message: error.message.split('\n')[0]!.trim() || code || error.name };
 }

@@ -1,5 +1,7 @@
 /** Requests through proxies, with certificates, and to servers that do harm. */
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -165,19 +167,28 @@ describe('request', () => {
   describe('to what cannot be reached', () => {
     it('says why', async () => {
       await using server = await serveWith((_, response) => response.end('plain'));
+      const garbage = net.createServer((socket) => socket.end('SSH-2.0-OpenSSH_9.2\r\n'));
+      garbage.listen(0, '127.0.0.1');
+      await once(garbage, 'listening');
       const cases: [address: string, reason: RegExp, passing: string][] = [
         ['hub.example', /"hub.example" is not an address that begins with http/, 'no'],
         ['ftp://hub.example/x', /not an address/, 'no'],
         ['http://', /not an address/, 'no'],
         ['http://nowhere.invalid/', /cannot be found/, 'if reached'],
         [await closedAddress(), /refuses the connection/, 'if reached'],
-        [server.address.replace('http:', 'https:'), /./, 'no'],
+        [server.address.replace('http:', 'https:'), /does not speak TLS/, 'no'],
+        [
+          `http://127.0.0.1:${(garbage.address() as AddressInfo).port}`,
+          /not speak HTTP/,
+          'if reached',
+        ],
       ];
       for (const [address, reason, passing] of cases) {
         const ask = () => withEnvironment({}, () => textOf(address));
         expect(await messageOf(ask), address).to.match(reason);
         expect(await passingOf(ask), address).to.equal(passing);
       }
+      garbage.close();
     });
 
     it('gives up an endless redirection', async () => {
