@@ -49,7 +49,7 @@ async function encode(pictures: string[]): Promise<tf.Tensor4D> {
   return (await vae.encode(tf.tensor4d(data, shape as Shape4D))).mode();
 }
 
-const isFile = inputs[0]!.endsWith('.safetensors');
+const isFile = /\.safetensors$/i.test(inputs[0]!);
 const latents = await (isFile ? readLatents(inputs[0]!) : encode(inputs));
 const decoded = await vae.decode(latents, latents.shape[0]); // [F, H, W, 3], about [-1, 1]
 const values = tf.tidy(() => tf.clipByValue(tf.add(tf.mul(decoded, 0.5), 0.5), 0, 1));

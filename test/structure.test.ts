@@ -51,15 +51,16 @@ const folderOf = (file: string) => file.replace(/^src\//, '').split('/')[0]!;
 const allowed: Record<string, string[]> = {
   text: [],
   files: [],
+  network: [],
   ops: [],
   random: [],
   backends: ['ops', 'files'],
   schedulers: ['random'],
-  media: ['files'],
+  media: ['files', 'network'],
   layers: ['ops'],
   models: ['ops', 'layers'],
   recording: ['ops', 'layers', 'files'],
-  checkpoints: ['ops', 'layers', 'models', 'files'],
+  checkpoints: ['ops', 'layers', 'models', 'files', 'network'],
   memory: ['ops', 'layers', 'models', 'checkpoints', 'backends'],
   pipelines: [
     ...['ops', 'layers', 'models', 'random', 'schedulers', 'media', 'checkpoints', 'backends'],
@@ -69,7 +70,9 @@ const allowed: Record<string, string[]> = {
 };
 
 /** The folders that may use Node's own modules, so that everything else runs in browsers. */
-const withNode = ['backends', 'media', 'checkpoints', 'files', 'memory', 'recording', 'cli'];
+const withNode = [
+  ...['backends', 'media', 'checkpoints', 'files', 'network', 'memory', 'recording', 'cli'],
+];
 
 describe('structure', () => {
   it('lets imports point one way, types included', () => {

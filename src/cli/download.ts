@@ -1,5 +1,6 @@
 /** `svd download`: brings a model of the hub into the cache. */
-import { downloadModel, isHubId } from '../checkpoints/hub/download.ts';
+import { hubModel } from '../checkpoints/hub/address.ts';
+import { downloadModel } from '../checkpoints/hub/download.ts';
 import { modelOptions } from './hubModel.ts';
 import { jsonOption, quietOption, subcommand } from './terminal/command.ts';
 import { group, pick } from './terminal/options.ts';
@@ -14,8 +15,9 @@ export const download = subcommand({
     "The cache is that of Python's huggingface_hub: what one has fetched is there for the " +
       'other. An interrupted download goes on where it ended. Every file is compared with its ' +
       'hash, also those that were there already.',
-    'HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_TOKEN and HF_HUB_OFFLINE in the environment mean ' +
-      'what they mean for huggingface_hub.',
+    'HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_HUB_OFFLINE, HTTP_PROXY, HTTPS_PROXY, ' +
+      'ALL_PROXY, NO_PROXY, SSL_CERT_FILE and REQUESTS_CA_BUNDLE in the environment mean what ' +
+      'they mean for huggingface_hub.',
   ],
   examples: ['svd download stabilityai/stable-video-diffusion-img2vid-xt --variant fp16'],
   options: {
@@ -27,7 +29,7 @@ export const download = subcommand({
   },
   operands: {
     takes: 'one model of the hub, such as org/name,',
-    valid: (operands) => operands.length === 1 && isHubId(operands[0]),
+    valid: (operands) => operands.length === 1 && hubModel(operands[0]) !== undefined,
   },
   async run(values, [model]) {
     const { json, quiet, ...asked } = values;

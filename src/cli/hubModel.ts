@@ -1,7 +1,7 @@
 /** The options by which commands find a checkpoint, and the folder that it is in. */
 import { isSingleFile } from '../checkpoints/diffusers/names.ts';
-import { type DownloadOptions, isHubId } from '../checkpoints/hub/download.ts';
-import { hubOnly, isFolder, locateModel } from '../checkpoints/hub/locate.ts';
+import type { DownloadOptions } from '../checkpoints/hub/download.ts';
+import { hubOnly, isOfHub, locateModel } from '../checkpoints/hub/locate.ts';
 import type { SingleFileOptions } from '../checkpoints/original/open.ts';
 import { framesByName } from '../checkpoints/original/publishedConfigs.ts';
 import { kebabCase } from '../text/cases.ts';
@@ -20,7 +20,7 @@ export const modelOptions = {
       help:
         'The checkpoint: a folder in diffusers format, with its model_index.json, or of ' +
         'TensorFlow.js artifacts; an original file, such as svd_xt.safetensors; or the name ' +
-        'org/name of a model of the hub.',
+        'org/name or the address of a model of the hub.',
     },
     variant: {
       value: 'NAME',
@@ -78,7 +78,7 @@ export async function folderOf(
 ): Promise<string> {
   const options = { variant, revision, token, cacheDir, localFilesOnly };
   const forHub = hubOnly.find((name) => options[name] !== undefined);
-  if (forHub !== undefined && (isSingleFile(model) || (await isFolder(model)))) {
+  if (forHub !== undefined && !(await isOfHub(model))) {
     throw new UsageError(
       `--${kebabCase(forHub)} is for models of the hub, such as org/name, but ${model} is not one.`,
     );
@@ -88,8 +88,8 @@ export async function folderOf(
 
 /** The same for commands that fetch nothing: models of the hub have to be in the cache. */
 export async function cachedFolderOf(model: string, command: HubCommand): Promise<string> {
-  const ofHub = isHubId(model) && !isSingleFile(model) && !(await isFolder(model));
-  return folderOf(model, ofHub ? { ...command, localFilesOnly: true } : command);
+  const fetchesNothing = (await isOfHub(model)) && { localFilesOnly: true };
+  return folderOf(model, { ...command, ...fetchesNothing });
 }
 
 /**

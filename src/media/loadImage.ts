@@ -7,6 +7,8 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Sharp, SharpOptions } from 'sharp';
 import { existingPath } from '../files/existingPath.ts';
+import { fetchPicture } from '../network/fetchPicture.ts';
+import { shownAddress } from '../text/addresses.ts';
 import type { RgbImage } from './image.ts';
 
 // Pillow ignores colour profiles, refuses pictures that are cut short, and forgives lesser damage.
@@ -36,34 +38,15 @@ export async function loadImage(source: string | URL | Uint8Array): Promise<RgbI
 
 function describe(source: string | URL | Uint8Array): string {
   if (source instanceof Uint8Array) return `in the given ${source.length} bytes`;
-  const text = String(source);
+  const text = shownAddress(String(source));
   return `"${text.length > 200 ? `${text.slice(0, 200)}...` : text}"`;
 }
 
 async function readSource(source: string | URL | Uint8Array, name: string): Promise<Uint8Array> {
   if (source instanceof Uint8Array) return source;
   const address = String(source);
-  if (/^(https?|data):/i.test(address)) return download(address, name);
+  if (/^(https?|data):/i.test(address)) return fetchPicture(address);
   return readPath(/^file:/i.test(address) ? fileURLToPath(address) : address, name);
-}
-
-async function download(address: string, name: string): Promise<Uint8Array> {
-  const wayOut = 'Check the address, or download the picture and pass its path.';
-  try {
-    const response = await fetch(address);
-    if (response.ok) return new Uint8Array(await response.arrayBuffer());
-    throw new Error(`status ${response.status} ${response.statusText}`.trim());
-  } catch (error) {
-    // `fetch` has the reason (unknown host, connection refused) in `cause`.
-    const { message, cause } = error as Error;
-    const reason =
-      cause instanceof Error
-        ? cause.message || ((cause as NodeJS.ErrnoException).code ?? message)
-        : message;
-    throw new Error(`The picture ${name} could not be fetched (${reason}). ${wayOut}`, {
-      cause: error,
-    });
-  }
 }
 
 async function readPath(path: string, name: string): Promise<Uint8Array> {

@@ -82,7 +82,7 @@ describe('loadImage', () => {
 
     it('says the status of a failed request', async () => {
       expect(await messageOf(loadImage(`${address}/other.jpg`))).to.match(
-        /other\.jpg" could not be fetched \(status 404 Not Found\)\. Check/,
+        /other\.jpg" could not be fetched \(it answers with status 404 Not Found\)\. Check/,
       );
     });
 

@@ -11,5 +11,5 @@ import { TFJS } from './names.ts';
 export async function shardsOf(path: string): Promise<string[]> {
   if (basename(path) === TFJS)
     return manifestOf(await readJson(path), path).flatMap(({ paths }) => paths);
-  return path.endsWith('.json') ? [...new Set((await readIndex(path)).values())] : [];
+  return /\.json$/i.test(path) ? [...new Set((await readIndex(path)).values())] : [];
 }

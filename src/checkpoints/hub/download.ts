@@ -3,11 +3,14 @@
  * Python's huggingface_hub uses, too.
  */
 import { join } from 'node:path';
+import { type NetworkLimits, networkLimits } from '../../network/limits.ts';
+import { shownAddress } from '../../text/addresses.ts';
 import { configFiles } from '../diffusers/names.ts';
 import { shardsOf } from '../diffusers/shards.ts';
-import { CheckpointError, causeOf, listed } from '../errors.ts';
+import { CheckpointError, causeOf, listed, quoted } from '../errors.ts';
 import { familyByPipeline } from '../otherModels.ts';
 import { readJson } from '../safetensors/sharded.ts';
+import { type HubModel, hubModel } from './address.ts';
 import { CachedRepository, isCommit } from './cache.ts';
 import { soundFiles } from './compare.ts';
 import { type HubOptions, hubSettings } from './environment.ts';
@@ -16,6 +19,8 @@ import { chooseWeights, commitOf, listRemoteFiles, type RemoteFiles } from './re
 import { type Origin, UnreachableError } from './request.ts';
 
 const INDEX = 'model_index.json';
+/** Milliseconds that the hub has to answer in if it can be done without. */
+const ONE_TRY = 10_000;
 
 /** Options of `downloadModel`. */
 export interface DownloadOptions extends HubOptions, FetchOptions {
@@ -26,30 +31,26 @@ export interface DownloadOptions extends HubOptions, FetchOptions {
    * Default 1000.
    */
   pause?: number;
-}
-
-/** Whether `text` has the form of a repository's name on the hub: `org/name`. */
-export function isHubId(text: string): boolean {
-  return /^[\w.-]+\/[\w.-]+$/.test(text) && !/\.\.|--|(^|\/)[.-]|[.-](\/|$)/.test(text);
+  /** Limits of requests other than the usual ones, for tests. @internal */
+  limits?: Partial<NetworkLimits>;
 }
 
 /**
- * Downloads the files of the model `org/name` that the cache lacks, and returns its folder.
+ * Downloads the files of a model that the cache lacks, and returns its folder.
+ * @param model `org/name`, or the address of its page on the hub.
  * @throws CheckpointError if the hub refuses or cannot be reached, files are not there, or the disk
  * is full; the signal's reason.
  */
-export async function downloadModel(id: string, options: DownloadOptions = {}): Promise<string> {
-  if (!isHubId(id))
-    throw new CheckpointError(
-      `"${id}" is not the name of a model on the hub. Use the form org/name.`,
-    );
-  const { endpoint, cacheDir, token, offline } = await hubSettings(options);
-  const { revision = 'main', variant, signal, pause } = options;
+export async function downloadModel(model: string, options: DownloadOptions = {}): Promise<string> {
+  const { id, revision } = modelAndRevision(model, options.revision);
+  const { endpoint, cacheDir, authorization, offline } = await hubSettings(options);
+  const { variant, signal, pause = networkLimits.pause } = options;
   const repository = new CachedRepository(cacheDir, id);
-  const origin: Origin = { endpoint, id, revision, token, signal, pause };
+  const limits = { ...networkLimits, pause, ...options.limits };
+  const origin: Origin = { endpoint, id, revision, authorization, signal, limits };
   try {
     if (offline) return await cached(repository, origin, options);
-    const commit = isCommit(revision) ? revision : await commitOf(origin);
+    const commit = isCommit(revision) ? revision : await currentCommit(repository, origin, variant);
     const download: CommitDownload = { repository, origin, commit, options };
     if (!options.verify) await removeCorrupt(repository, commit, options);
     await removeCorruptCopies(download);
@@ -65,6 +66,32 @@ export async function downloadModel(id: string, options: DownloadOptions = {}): 
     console.warn(`${error.message} ${id} is taken from the cache as it was last seen.`);
     return folder;
   }
+}
+
+function modelAndRevision(model: string, revision?: string): Required<HubModel> {
+  const found = hubModel(model);
+  if (found === undefined)
+    throw new CheckpointError(
+      `${quoted(shownAddress(model))} is not the name of a model on the hub. Use the form org/name.`,
+    );
+  if (revision !== undefined && found.revision !== undefined && revision !== found.revision)
+    throw new CheckpointError(
+      `The address names the revision "${found.revision}", but "${revision}" is asked for. Use ` +
+        'one of them.',
+    );
+  return { id: found.id, revision: revision ?? found.revision ?? 'main' };
+}
+
+/** The commit that the hub names. Where the cache has all of the last one, the hub is asked once. */
+async function currentCommit(
+  repository: CachedRepository,
+  origin: Origin,
+  variant?: string,
+): Promise<string> {
+  const last = await repository.commit(origin.revision);
+  const isThere = last !== undefined && (await repository.missing(last, variant)).length === 0;
+  const once = { tries: 1, patience: Math.min(ONE_TRY, origin.limits.patience) };
+  return commitOf(isThere ? { ...origin, limits: { ...origin.limits, ...once } } : origin);
 }
 
 /** The folder of what is in the cache. @throws CheckpointError with what is missing. */

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { HUB_URL } from '@huggingface/hub';
 import { homeFolder } from '../../files/home.ts';
+import { takeCredentials } from '../../network/credentials.ts';
 import { CheckpointError } from '../errors.ts';
 
 /** Options that say where to look; each goes before its environment variable. */
@@ -25,7 +26,8 @@ export interface HubOptions {
 export interface HubSettings {
   endpoint: string;
   cacheDir: string;
-  token?: string;
+  /** The header that says who asks. */
+  authorization?: string;
   offline: boolean;
 }
 
@@ -37,23 +39,42 @@ export async function hubSettings(
   env: Environment = process.env,
 ): Promise<HubSettings> {
   const home = () => expand(env.HF_HOME ?? join(env.XDG_CACHE_HOME ?? '~/.cache', 'huggingface'));
-  const token =
-    options.token ??
-    (env.HF_TOKEN || env.HUGGING_FACE_HUB_TOKEN || (await storedToken(env.HF_TOKEN_PATH, home)));
-  if (token !== undefined && !/^hf_\w+$/.test(token)) {
+  const given = [options.token, env.HF_TOKEN, env.HUGGING_FACE_HUB_TOKEN].map(cleaned);
+  const token = given.find(Boolean) ?? (await storedToken(env.HF_TOKEN_PATH, home));
+  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
     throw new CheckpointError(
-      'The access token has to be "hf_" with letters and digits after it. Copy it from the ' +
+      'The access token has characters that none can have, such as spaces. Copy it from the ' +
         'settings of your account.',
     );
   }
+  const { endpoint, credentials } = hubEndpoint(env);
   return {
-    endpoint: (env.HF_ENDPOINT || HUB_URL).replace(/\/+$/, ''),
+    endpoint,
     cacheDir: expand(
       options.cacheDir ?? env.HF_HUB_CACHE ?? env.HUGGINGFACE_HUB_CACHE ?? join(home(), 'hub'),
     ),
-    token,
+    authorization: credentials ?? (token && `Bearer ${token}`),
     offline: options.localFilesOnly ?? (isOn(env.HF_HUB_OFFLINE) || isOn(env.TRANSFORMERS_OFFLINE)),
   };
+}
+
+/** A text without what copying and shells leave around it: blanks, line ends and quotes. */
+const cleaned = (text = ''): string =>
+  text
+    .trim()
+    .replace(/^(["'])(.*)\1$/s, '$2')
+    .trim();
+
+/** The address of the hub, and the name and the password in it, which no message may show. */
+export function hubEndpoint(env: Environment = process.env): {
+  endpoint: string;
+  credentials?: string;
+} {
+  const text = cleaned(env.HF_ENDPOINT) || HUB_URL;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const credentials = url && takeCredentials(url);
+  const endpoint = credentials === undefined ? text : url!.href;
+  return { endpoint: endpoint.replace(/\/+$/, ''), credentials };
 }
 
 async function storedToken(
@@ -61,7 +82,8 @@ async function storedToken(
   home: () => string,
 ): Promise<string | undefined> {
   const read = async () => readFile(expand(path ?? join(home(), 'token')), 'utf8');
-  return (await read().catch(() => '')).trim() || undefined;
+  const text = await read().catch(() => '');
+  return cleaned(text) || undefined;
 }
 
 const isOn = (value = '') => ['1', 'ON', 'YES', 'TRUE'].includes(value.toUpperCase());

@@ -3,9 +3,11 @@ import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { NetworkError } from '../../network/errors.ts';
+import type { Answer } from '../../network/request.ts';
 import { CheckpointError, causeOf } from '../errors.ts';
 import { claimPartial, finishPartial, releasePartial } from './incomplete.ts';
-import { networkError, type Origin, PassingError, persistently, request } from './request.ts';
+import { askHub, type Origin, withHub } from './request.ts';
 
 /** A file of a repository. Its hash is the name of its content in the cache. */
 export interface RemoteFile {
@@ -88,39 +90,35 @@ async function fetchRest(
   else if (before > 0) done = await hashOf(path, hash, origin.signal);
   let output = await openForWriting(path);
   try {
-    await persistently(origin, async (progressed) => {
+    await withHub(origin, async ({ signal, progressed }) => {
       if (done === file.size) return;
       const from = done;
       const headers = { range: `bytes=${from}-`, 'accept-encoding': 'identity' };
-      const answer = await request(origin, file.url, { headers });
-      const { response, alive } = answer;
-      try {
-        if (from > 0 && !continues(response, from)) {
-          // The server does not know ranges. Another file, because a process that took this one
-          // over may have finished it.
-          await output.close();
-          await rm(path);
-          output = await openForWriting(path);
-          onBytes(-done);
-          hash = newHash(file);
-          done = 0;
-        }
-        for await (const part of parts(response)) {
-          alive();
-          if (done + part.length > file.size)
-            throw new CheckpointError(
-              `${file.url} is larger than the ${file.size} bytes it is listed with.`,
-            );
-          await write(output, part, done, path);
-          hash.update(part);
-          done += part.length;
-          onBytes(part.length);
-          progressed();
-        }
-      } finally {
-        answer.done();
+      await using answer = await askHub(origin, file.url, signal, headers);
+      if (from > 0 && !continues(answer, from)) {
+        const length = answer.headers.get('content-length') ?? file.size;
+        if (Number(length) !== file.size) throw new NetworkError('it sends another file');
+        // The server does not know ranges. Another file, because a process that took this one over
+        // may have finished it.
+        await output.close();
+        await rm(path);
+        output = await openForWriting(path);
+        onBytes(-done);
+        hash = newHash(file);
+        done = 0;
       }
-      if (done < file.size) throw new PassingError('the connection was cut');
+      for await (const part of answer.parts()) {
+        if (done + part.length > file.size)
+          throw new CheckpointError(
+            `${file.url} is larger than the ${file.size} bytes it is listed with.`,
+          );
+        await write(output, part, done, path);
+        hash.update(part);
+        done += part.length;
+        onBytes(part.length);
+        progressed(done, part.length);
+      }
+      if (done < file.size) throw new NetworkError('the connection was cut');
     });
     // not every file system can; the hash is checked in any case
     await output.datasync().catch(() => {});
@@ -165,19 +163,8 @@ async function openForWriting(path: string): Promise<FileHandle> {
 }
 
 /** Whether an answer goes on where the file ends. */
-function continues(response: Response, from: number): boolean {
-  return (
-    response.status === 206 &&
-    new RegExp(`^bytes ${from}-`).test(response.headers.get('content-range') ?? '')
-  );
-}
-
-async function* parts(response: Response): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const part of response.body ?? []) yield part;
-  } catch (error) {
-    throw networkError(error);
-  }
+function continues({ status, headers }: Answer, from: number): boolean {
+  return status === 206 && new RegExp(`^bytes ${from}-`).test(headers.get('content-range') ?? '');
 }
 
 async function write(

@@ -1,6 +1,9 @@
 /** Checkpoint files behind URLs, kept in the browser's cache. */
+import { networkLimits } from '../../network/limits.ts';
+import { formatFileSize } from '../../text/bytes.ts';
 import { CheckpointError, quoted } from '../errors.ts';
 import type { ByteReader } from '../safetensors/reader.ts';
+import { headersOf, NoFileError, receive, refusePage } from './receive.ts';
 
 /** The cache that files are kept in. */
 const WEB_CACHE = 'stable-video-diffusion-tfjs';
@@ -25,7 +28,7 @@ export interface WebOptions {
  * The headers of a response that tell whether a kept file is the one that the server has now, if
  * the server sends such headers.
  */
-function identity({ headers }: Response): string | undefined {
+function identity(headers: Headers): string | undefined {
   // Without one of these, another file of the same length, such as other weights of the same model,
   // would pass for the kept one.
   if (!headers.has('etag') && !headers.has('last-modified')) return undefined;
@@ -37,110 +40,114 @@ function identity({ headers }: Response): string | undefined {
 /**
  * The content of the file at `url`: from the cache if the server still has the same one or cannot
  * be reached, else downloaded.
- * @throws CheckpointError if the server cannot be reached or does not send it.
+ * @throws CheckpointError if the server cannot be reached, does not send it, or is too slow.
  */
 async function fetchFile(
   url: string,
   { cache: name = WEB_CACHE, onBytes, signal }: WebOptions = {},
+  most = Number.POSITIVE_INFINITY,
 ): Promise<Blob> {
   // Pages that are not served safely, and programs outside browsers, have no cache.
-  const cache = name === null ? undefined : await globalThis.caches?.open(name);
-  const kept = await cache?.match(url);
-  if (kept && (await isCurrent(url, kept, signal))) {
-    const blob = await kept.blob();
-    onBytes?.(url, blob.size, blob.size);
-    return blob;
+  const cache =
+    name === null ? undefined : await unlessRefused(() => globalThis.caches?.open(name));
+  const kept = await unlessRefused(() => cache?.match(url));
+  const old = await unlessRefused(() => kept?.blob());
+  const isOld = old && (await isCurrent(url, kept!, signal));
+  const fresh = isOld
+    ? undefined
+    : await download(url, { onBytes, signal }, most).catch((error: unknown) => {
+        // A network that wants a login first answers with its page.
+        if (!old || !(error instanceof NoFileError)) throw error;
+      });
+  if (!fresh) {
+    onBytes?.(url, old!.size, old!.size);
+    return old!;
   }
-  const response = await reach(url, { signal });
-  const blob = await received(response, url, onBytes, signal);
+  const { blob, headers } = fresh;
+  const stored = await unlessRefused(async () => {
+    await cache?.put(url, new Response(blob, { headers }));
+    return (await cache?.match(url))?.blob();
+  });
+  // The bytes of the stored one are on disk. A browser that has no room left for the file works
+  // without keeping it.
+  if (!stored) await unlessRefused(() => cache?.delete(url));
+  return stored ?? blob;
+}
+
+/** What the browser's storage gives. In a sandboxed frame, the mere mention of it throws. */
+async function unlessRefused<T>(work: () => Promise<T> | undefined): Promise<T | undefined> {
   try {
-    await cache?.put(url, new Response(blob, { headers: response.headers }));
-    // The bytes of the kept one are on disk.
-    return (await (await cache?.match(url))?.blob()) ?? blob;
+    return await work();
   } catch {
-    // A browser that has no room left for the file works without keeping it.
-    await cache?.delete(url);
-    return blob;
+    return undefined;
   }
 }
 
 /**
- * Whether there is a file at `url`: on the server or, if it cannot be reached, in the cache.
+ * Whether there is a file at `url`: on the server or, if it cannot be reached, in the cache. Only
+ * what the server sends tells, because many send their page, with status 200, for every address
+ * that they do not know, and some refuse to send the headers alone.
  */
 export async function webExists(
   url: string,
   { cache = WEB_CACHE, signal }: WebOptions = {},
 ): Promise<boolean> {
-  const response = await fetch(url, { method: 'HEAD', signal }).catch(() =>
-    signal?.throwIfAborted(),
-  );
-  if (response) return response.ok;
-  return (
-    cache !== null && (await globalThis.caches?.match(url, { cacheName: cache })) !== undefined
-  );
+  try {
+    await receive(url, { signal }, (start) => {
+      refusePage(url, start);
+      return false;
+    });
+    return true;
+  } catch (error) {
+    if (error instanceof NoFileError) return false;
+    const kept = unlessRefused(() => globalThis.caches?.match(url, { cacheName: cache ?? '' }));
+    if (cache !== null && (await kept)) return true;
+    throw error;
+  }
 }
 
 async function isCurrent(url: string, kept: Response, signal?: AbortSignal): Promise<boolean> {
-  const now = await fetch(url, { method: 'HEAD', signal }).catch(() => signal?.throwIfAborted());
-  return !now?.ok || (identity(now) !== undefined && identity(now) === identity(kept));
+  const now = await headersOf(url, signal).catch(() => signal?.throwIfAborted());
+  return !now || (identity(now) !== undefined && identity(now) === identity(kept.headers));
 }
 
-/**
- * Requests `url`.
- * @throws CheckpointError if the server cannot be reached or refuses.
- */
-export async function reach(url: string, init: RequestInit): Promise<Response> {
-  let response: Response;
-  try {
-    response = await fetch(url, init);
-  } catch (error) {
-    init.signal?.throwIfAborted();
-    throw new CheckpointError(
-      `${url} cannot be reached. Check the address and the connection; another site has to ` +
-        'allow its use here (CORS).',
-      { cause: error },
-    );
-  }
-  if (!response.ok)
-    throw new CheckpointError(
-      (
-        `${url} cannot be downloaded: the server answers ${response.status} ` +
-        `${response.statusText}.`
-      ).trim(),
-    );
-  return response;
-}
-
-async function received(
-  response: Response,
+/** @throws CheckpointError if more than `most` bytes come, or too few, too. */
+async function download(
   url: string,
-  onBytes: WebOptions['onBytes'],
-  signal?: AbortSignal,
-): Promise<Blob> {
-  // With a content encoding, the length is that of the packed bytes.
-  const length = response.headers.has('content-encoding')
-    ? null
-    : response.headers.get('content-length');
-  const total = length === null ? undefined : Number(length);
+  { onBytes, signal }: WebOptions,
+  most: number,
+): Promise<{ blob: Blob; headers: Headers }> {
   const parts: Uint8Array<ArrayBuffer>[] = [];
   let done = 0;
+  const { headers } = await receive(url, { signal }, (part, response) => {
+    if (done === 0) refusePage(url, part);
+    parts.push(part);
+    done += part.length;
+    if (done > most) throw new CheckpointError(`${url} is larger than ${formatFileSize(most)}.`);
+    onBytes?.(url, done, totalOf(response));
+    return true;
+  });
+  return { blob: new Blob(parts), headers };
+}
+
+/** The size of a file that the server tells. */
+function totalOf({ headers }: Response): number | undefined {
+  // With a content encoding, the length is that of the packed bytes.
+  const length = headers.has('content-encoding') ? null : headers.get('content-length');
+  return length === null ? undefined : Number(length);
+}
+
+/** The same as `webFile`; undefined if the server has no such file. */
+export async function findWebFile(
+  url: string,
+  options: WebOptions = {},
+): Promise<ByteReader | undefined> {
   try {
-    const reader = response.body!.getReader();
-    for (;;) {
-      const { done: ended, value } = await reader.read();
-      if (ended) break;
-      parts.push(value);
-      done += value.length;
-      onBytes?.(url, done, total);
-    }
+    return await webFile(url, options);
   } catch (error) {
-    signal?.throwIfAborted();
-    throw new CheckpointError(
-      `The download of ${url} was cut off after ${done} bytes. Try again.`,
-      { cause: error },
-    );
+    if (error instanceof NoFileError) return undefined;
+    throw error;
   }
-  return new Blob(parts);
 }
 
 /** Downloads the file at `url`, for reading at any position. */
@@ -165,7 +172,9 @@ export async function webJson(
   url: string,
   options: WebOptions = {},
 ): Promise<Record<string, unknown>> {
-  const text = await (await fetchFile(url, { ...options, onBytes: undefined })).text();
+  const text = await (
+    await fetchFile(url, { ...options, onBytes: undefined }, networkLimits.mostBytes)
+  ).text();
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -46,7 +46,7 @@ async function openSources(
 ): Promise<NamedSource[]> {
   const web = { cache: null, signal };
   const open = (url: string) => webRanges(url, signal);
-  if (hasEnding(checkpoint, '.safetensors')) {
+  if (hasEnding(checkpoint.split(/[?#]/)[0]!, '.safetensors')) {
     const url = new URL(checkpoint, globalThis.location?.href).href;
     const source = await openWeights(url, url, open, web);
     if (!isOriginal(source)) return [{ source }];

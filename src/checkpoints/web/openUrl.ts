@@ -15,7 +15,7 @@ import { type ByteReader, readSafetensors } from '../safetensors/reader.ts';
 import { manifestOf } from '../tfjs/manifest.ts';
 import { tfjsSource } from '../tfjs/source.ts';
 import type { WeightSource } from '../weights/source.ts';
-import { type WebOptions, webExists, webFile, webJson } from './files.ts';
+import { findWebFile, type WebOptions, webExists, webFile, webJson } from './files.ts';
 
 // Browsers before 2025 lack it.
 (Symbol as { asyncDispose: symbol }).asyncDispose ??= Symbol.for('Symbol.asyncDispose');
@@ -63,9 +63,13 @@ export async function openUrl(url: string, options: OpenUrlOptions = {}): Promis
     index,
     config: (component) => structuredClone(configs[component]),
     async weights(component) {
-      const file = await weightUrl(`${base}${component}/`, component, options);
-      if (file.endsWith(TFJS)) format = 'tfjs';
-      return openWeights(file, component, (name) => webFile(name, web), web);
+      const folder = `${base}${component}/`;
+      const { single } = weightFileNames(component, variant);
+      const file = await findWebFile(folder + single, web);
+      if (file) return readSafetensors(file);
+      const artifact = await weightUrl(folder, component, options);
+      format = 'tfjs';
+      return openWeights(artifact, component, (name) => webFile(name, web), web);
     },
     async files() {
       const weights = weightedComponents.map(async (component) => {

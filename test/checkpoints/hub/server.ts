@@ -49,6 +49,8 @@ export class TestHub {
   fault: (path: string, seen: Seen[]) => Fault | undefined = () => undefined;
   /** The same for the API. */
   apiFault: (path: string) => Fault | undefined = () => undefined;
+  /** Answers in place of the hub if it returns true. */
+  instead: (request: IncomingMessage, response: ServerResponse) => boolean = () => false;
   seen: Seen[] = [];
   /** Bytes of large files that were sent, and who wants to know. */
   sent = 0;
@@ -96,6 +98,7 @@ export class TestHub {
     const { pathname, searchParams } = new URL(request.url!, this.endpoint);
     const path = decodeURIComponent(pathname);
     this.note('hub', path, request);
+    if (this.instead(request, response)) return;
     const [, info] = new RegExp(`^/api/models/${id}/revision/(.+)$`).exec(path) ?? [];
     const [, tree] = new RegExp(`^/api/models/${id}/tree/(.+)$`).exec(path) ?? [];
     const [, revision, file] = new RegExp(`^/${id}/resolve/([^/]+)/(.+)$`).exec(path) ?? [];
@@ -212,7 +215,7 @@ export class TestHub {
       }
       if (this.slowness > 0) await sleep(this.slowness);
       if (done === fault?.cutAfter) {
-        await sleep(20); // so that what was sent arrives
+        await sleep(100); // so that what was sent arrives
         return void response.destroy();
       }
     }

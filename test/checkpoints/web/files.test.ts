@@ -1,0 +1,220 @@
+/** Models behind servers that answer oddly, and in browsers without storage; here in Node. */
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { convertCheckpoint } from '../../../converters/index.ts';
+import { webFile, webJson } from '../../../src/checkpoints/web/files.ts';
+import { loadLayerWeights } from '../../../src/checkpoints/web/loadLayerWeights.ts';
+import { openUrl } from '../../../src/checkpoints/web/openUrl.ts';
+import { receive } from '../../../src/checkpoints/web/receive.ts';
+import { ResnetBlock2D } from '../../../src/layers/index.ts';
+import { networkLimits } from '../../../src/network/limits.ts';
+import { serveWith } from '../../network/servers.ts';
+import { expectError, inTemporaryFolder } from '../files.ts';
+
+const tiny = fileURLToPath(new URL('../../../weights/tiny', import.meta.url));
+const JSON_FILE = 'vae/config.json';
+
+/** How a server differs from one of files. */
+interface Oddities {
+  /** Answers every unknown address with its page and status 200, as servers of pages do. */
+  page?: boolean;
+  /** Tells no types. */
+  untyped?: boolean;
+  /** Refuses these methods. */
+  refused?: string;
+  /** Answers HEAD with status 200, whatever is asked for. */
+  blindHead?: boolean;
+  /** Refuses requests for parts. */
+  wholeOnly?: boolean;
+}
+
+/** Serves a folder, oddly. */
+function odd(folder: string, oddities: Oddities) {
+  return async (request: IncomingMessage, response: ServerResponse) => {
+    const path = join(folder, request.url!.slice(1));
+    const { page, untyped, refused, blindHead, wholeOnly } = oddities;
+    if (request.method === refused) return response.writeHead(405).end();
+    if (request.method === 'HEAD' && blindHead) return response.writeHead(200).end();
+    if (request.headers.range && wholeOnly) return response.writeHead(416).end();
+    if (!existsSync(path)) {
+      if (!page) return response.writeHead(404).end();
+      if (!untyped) response.setHeader('content-type', 'text/html');
+      return response.end('\n<!DOCTYPE html><html><body>Our site');
+    }
+    const content = await readFile(path);
+    const [, start, end] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? [];
+    if (start === undefined) {
+      response.writeHead(200, { etag: '"1"', 'content-length': content.length });
+      return response.end(request.method === 'HEAD' ? undefined : content);
+    }
+    response.writeHead(206, { 'content-range': `bytes ${start}-${end}/${content.length}` });
+    return response.end(content.subarray(Number(start), Number(end) + 1));
+  };
+}
+
+describe('models behind odd servers', () => {
+  const servers: Record<string, Oddities> = {
+    'answers every unknown address with its page': { page: true },
+    'does so without a type': { page: true, untyped: true },
+    'refuses HEAD': { refused: 'HEAD' },
+    'refuses HEAD and answers with its page': { refused: 'HEAD', page: true },
+    'answers every HEAD': { blindHead: true },
+    'refuses requests for parts': { wholeOnly: true },
+  };
+  for (const [what, oddities] of Object.entries(servers)) {
+    it(`are opened in either format: the server ${what}`, () =>
+      inTemporaryFolder(async (folder) => {
+        await convertCheckpoint(tiny, join(folder, 'tfjs'), { to: 'tfjs' });
+        for (const [path, format, file] of [
+          [tiny, 'diffusers', 'diffusion_pytorch_model.safetensors'],
+          [join(folder, 'tfjs'), 'tfjs', 'model.json'],
+        ]) {
+          await using server = await serveWith(odd(path, oddities));
+          await using model = await openUrl(server.address);
+          expect(await model.files()).to.include(`vae/${file}`);
+          const source = await model.weights('vae');
+          expect(model.format).to.equal(format);
+          expect(source.names()).to.include('encoder.conv_in.weight');
+          await source.close();
+        }
+      }));
+  }
+
+  it('give one layer, too', async () => {
+    for (const oddities of [{ page: true }, { refused: 'HEAD' }, { blindHead: true }]) {
+      await using server = await serveWith(odd(tiny, oddities));
+      for (const url of [server.address, `${server.address}/vae`]) {
+        const layer = new ResnetBlock2D({ name: 'mine', inChannels: 64 });
+        await loadLayerWeights(layer, url, 'encoder.down_blocks.0.resnets.0');
+        layer.dispose();
+      }
+    }
+  });
+
+  it('give no layer where parts are refused, and the reason', async () => {
+    await using server = await serveWith(odd(tiny, { wholeOnly: true }));
+    const layer = new ResnetBlock2D({ name: 'mine', inChannels: 64 });
+    await expectError(
+      () => loadLayerWeights(layer, `${server.address}/vae`, 'encoder.down_blocks.0.resnets.0'),
+      'does not send parts of files (HTTP range requests)',
+    );
+  });
+
+  it('are told from web pages', async () => {
+    await using server = await serveWith(odd(tiny, { page: true }));
+    for (const work of [
+      () => openUrl(`${server.address}/nowhere`),
+      () => webJson(`${server.address}/nowhere`),
+      () => webFile(`${server.address}/nowhere`),
+    ])
+      await expectError(work, '/nowhere', 'the server answers with a web page instead.');
+    await using model = await openUrl(server.address, { variant: 'fp64' });
+    await expectError(
+      () => model.weights('vae'),
+      'has no diffusion_pytorch_model.fp64.safetensors',
+    );
+    const layer = new ResnetBlock2D({ name: 'mine', inChannels: 64 });
+    await expectError(
+      () => loadLayerWeights(layer, `${server.address}/nowhere.safetensors`, 'x'),
+      'the server answers with a web page instead.',
+    );
+  });
+
+  it('end when too little comes', async () => {
+    await using server = await serveWith(({ url }, response) => {
+      if (url !== '/slow') return;
+      const timer = setInterval(() => response.write('x'), 5);
+      response.on('close', () => clearInterval(timer));
+    });
+    const limits = { ...networkLimits, window: 50, leastBytes: 1000 };
+    for (const path of ['/slow', '/silent'])
+      await expectError(
+        () => receive(server.address + path, {}, () => true, limits),
+        `${server.address}${path} is too slow: `,
+      );
+  });
+
+  it('have no endless configs', async () => {
+    await using server = await serveWith((_, response) => {
+      const timer = setInterval(() => response.write(Buffer.alloc(2 ** 20, 32)), 1);
+      response.on('close', () => clearInterval(timer));
+    });
+    await expectError(() => webJson(server.address), 'is larger than 16.8 MB');
+  });
+});
+
+describe('files without storage', () => {
+  const denied = async () => {
+    throw new DOMException('denied', 'SecurityError');
+  };
+  const empty = { match: async () => undefined, put: async () => {}, delete: async () => true };
+  const storages: Record<string, PropertyDescriptor> = {
+    'there is none': { value: undefined },
+    'its mention throws': {
+      get() {
+        throw new DOMException('denied', 'SecurityError');
+      },
+    },
+    'it cannot be opened': { value: { open: denied, match: denied } },
+    'nothing can be found': { value: { open: async () => ({ ...empty, match: denied }) } },
+    'nothing can be kept': { value: { open: async () => ({ ...empty, put: denied }) } },
+    'nothing can be kept or removed': {
+      value: { open: async () => ({ ...empty, put: denied, delete: denied }) },
+    },
+    'what is kept cannot be read': {
+      value: {
+        open: async () => ({
+          ...empty,
+          match: async () => ({ headers: new Headers({ etag: '"1"' }), blob: denied }),
+        }),
+      },
+    },
+  };
+  for (const [what, property] of Object.entries(storages)) {
+    it(`come all the same: ${what}`, async () => {
+      await using server = await serveWith(odd(tiny, {}));
+      Object.defineProperty(globalThis, 'caches', { ...property, configurable: true });
+      try {
+        const config = await webJson(`${server.address}/${JSON_FILE}`);
+        expect(config._class_name).to.equal('AutoencoderKLTemporalDecoder');
+        await using model = await openUrl(server.address);
+        expect(await model.files()).to.have.length.above(8);
+      } finally {
+        delete (globalThis as { caches?: unknown }).caches;
+      }
+    });
+  }
+
+  it('are kept where HEAD is refused, and fetched anew when they have changed', async () => {
+    const kept = new Map<string, Response>();
+    const cache = {
+      match: async (url: string) => kept.get(url)?.clone(),
+      put: async (url: string, response: Response) => void kept.set(url, response),
+      delete: async (url: string) => kept.delete(url),
+    };
+    Object.defineProperty(globalThis, 'caches', {
+      value: { open: async () => cache },
+      configurable: true,
+    });
+    let version = 1;
+    await using server = await serveWith(({ method }, response) => {
+      if (method === 'HEAD') return response.writeHead(501).end();
+      response.writeHead(200, { etag: `"${version}"` });
+      return response.end(version === 3 ? '<html>Log in' : `{"version": ${version}}`);
+    });
+    try {
+      expect(await webJson(server.address)).to.deep.equal({ version: 1 });
+      expect(await webJson(server.address)).to.deep.equal({ version: 1 });
+      version = 2;
+      expect(await webJson(server.address)).to.deep.equal({ version: 2 });
+      version = 3; // a network that wants a login first
+      expect(await webJson(server.address)).to.deep.equal({ version: 2 });
+    } finally {
+      delete (globalThis as { caches?: unknown }).caches;
+    }
+  });
+});
