@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { openSafetensors } from '../../checkpoints/safetensors/file.ts';
 import type { RgbImage } from '../../media/image.ts';
-import { loadImage } from '../../media/loadImage.ts';
+import { loadImage } from '../../media/pictures/loadImage.ts';
 import type { FloatArray, ImageInput } from '../../pipelines/types.ts';
 import { atEnd } from '../terminal/session.ts';
 

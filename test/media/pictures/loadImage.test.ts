@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect } from 'chai';
-import { loadImage } from '../../src/media/loadImage.ts';
+import { loadImage } from '../../../src/media/pictures/loadImage.ts';
 
 const FOLDER = 'test/fixtures/media';
 const PHOTO = `${FOLDER}/jpeg_420.jpg`;

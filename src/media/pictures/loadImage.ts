@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Sharp, SharpOptions } from 'sharp';
-import type { RgbImage } from './image.ts';
+import type { RgbImage } from '../image.ts';
 
 // Pillow ignores colour profiles, refuses pictures that are cut short, and forgives lesser damage.
 const LIKE_PILLOW: SharpOptions = { ignoreIcc: true, failOn: 'error' };
