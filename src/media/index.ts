@@ -1,8 +1,8 @@
 /** Reading pictures and writing videos, in Node. */
 export { type ExportOptions, exportToVideo } from './exportVideo.ts';
 export type { RgbImage } from './image.ts';
-export { loadImage } from './pictures/loadImage.ts';
 export { checkOutput, type OutputFormat, outputFormat } from './output.ts';
+export { loadImage } from './pictures/loadImage.ts';
 export {
   CLIP_MEAN,
   CLIP_STD,

@@ -5,8 +5,8 @@ import { expect } from 'chai';
 import sharp from 'sharp';
 import { exportToVideo } from '../../src/media/exportVideo.ts';
 import type { RgbImage } from '../../src/media/image.ts';
-import { loadImage } from '../../src/media/pictures/loadImage.ts';
 import { findBox } from '../../src/media/muxMp4.ts';
+import { loadImage } from '../../src/media/pictures/loadImage.ts';
 
 const TABLE = ['moov', 'trak', 'mdia', 'minf', 'stbl'];
 
