@@ -1,7 +1,7 @@
 /** Reading pictures and writing videos, in Node. */
 
 export type { RgbImage } from './image.ts';
-export { loadImage } from './loadImage.ts';
+export { loadImage } from './pictures/loadImage.ts';
 export {
   CLIP_MEAN,
   CLIP_STD,

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import { camelCaseConfig } from '../../src/checkpoints/index.ts';
-import { loadImage } from '../../src/media/loadImage.ts';
+import { loadImage } from '../../src/media/pictures/loadImage.ts';
 import type { FloatArray, GenerateOptions, ImageInput } from '../../src/pipelines/types.ts';
 import { Generator } from '../../src/random/generator.ts';
 import { type Fixture, toOurs } from './fixtures.ts';

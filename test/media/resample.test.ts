@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import type { FloatArray } from '../../src/media/image.ts';
-import { loadImage } from '../../src/media/loadImage.ts';
+import { loadImage } from '../../src/media/pictures/loadImage.ts';
 import {
   gaussianKernel,
   resizeLanczos,

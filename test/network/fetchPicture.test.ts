@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { loadImage } from '../../src/media/loadImage.ts';
+import { loadImage } from '../../src/media/pictures/loadImage.ts';
 import { fetchPicture } from '../../src/network/fetchPicture.ts';
 import { messageOf, serveWith, startProxy, warningsOf, withEnvironment } from './servers.ts';
 

@@ -102,13 +102,60 @@ def write_others(folder: Path) -> None:
     save(image, 'exif_6.webp', exif=exif, lossless=True)
 
 
+def write_bmp(path: Path, bits: int, data: bytes, size: tuple[int, int], palette: bytes = b'', masks: tuple[int, ...] = (), header: int = 40) -> None:
+    """A BMP of a kind that Pillow reads but does not write. A negative height stores the top row first."""
+    width, height = size
+    if header == 12:
+        info = struct.pack('<IHHHH', 12, width, height, 1, bits)
+    else:
+        info = struct.pack('<IiiHHIIiiII', header, width, height, 1, bits, 3 if masks else 0, len(data), 2835, 2835, 0, 0)
+        info += struct.pack(f'<{len(masks)}I', *masks)
+        info += bytes(max(0, header - len(info)))
+    start = 14 + len(info) + len(palette)
+    path.write_bytes(b'BM' + struct.pack('<IHHI', start + len(data), 0, 0, start) + info + palette + data)
+
+
+def write_bitmaps(folder: Path) -> None:
+    """BMP of each depth, and PNM of each kind, of noise."""
+    width, height = size = (13, 7)
+    rng = np.random.default_rng(5)
+    noise = lambda row: b''.join(rng.bytes(row) + bytes(-row % 4) for _ in range(height))
+    colors = lambda count, entry: b''.join(rng.bytes(3) + bytes(entry - 3) for _ in range(count))
+    bgra = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    write_bmp(folder / 'bmp_1.bmp', 1, noise(2), size, colors(2, 4))
+    write_bmp(folder / 'bmp_4.bmp', 4, noise(7), size, colors(16, 4))
+    write_bmp(folder / 'bmp_8.bmp', 8, noise(13), size, colors(256, 4))
+    write_bmp(folder / 'bmp_8_os2.bmp', 8, noise(13), size, colors(256, 3), header=12)
+    write_bmp(folder / 'bmp_555.bmp', 16, noise(26), size)
+    write_bmp(folder / 'bmp_565.bmp', 16, noise(26), size, masks=(0xF800, 0x7E0, 0x1F))
+    write_bmp(folder / 'bmp_24.bmp', 24, noise(39), size)
+    write_bmp(folder / 'bmp_24_top_down.bmp', 24, noise(39), (width, -height))
+    write_bmp(folder / 'bmp_24_os2.bmp', 24, noise(39), size, header=12)
+    write_bmp(folder / 'bmp_32.bmp', 32, noise(52), size)
+    write_bmp(folder / 'bmp_32_v5.bmp', 32, noise(52), size, masks=bgra, header=124)
+    write_bmp(folder / 'bmp_32_rgba.bmp', 32, noise(52), size, masks=(0xFF, 0xFF00, 0xFF0000, 0xFF000000), header=108)
+    text = lambda count, largest: ' '.join(str(value) for value in rng.integers(0, largest + 1, count)).encode()
+    size = b'13 # width\n7\n'
+    (folder / 'pnm_1.pbm').write_bytes(b'P1\n' + size + text(91, 1).replace(b' ', b''))
+    (folder / 'pnm_2.pgm').write_bytes(b'P2 # text\n' + size + b'255\n' + text(91, 255))
+    (folder / 'pnm_2_15.pgm').write_bytes(b'P2\n' + size + b'15\n' + text(91, 15))
+    (folder / 'pnm_3.ppm').write_bytes(b'P3\n' + size + b'100\n' + text(273, 100))
+    (folder / 'pnm_4.pbm').write_bytes(b'P4\n' + size.rstrip() + b'\n' + rng.bytes(14))
+    (folder / 'pnm_5.pgm').write_bytes(b'P5\n' + size + b'255\n' + rng.bytes(91))
+    (folder / 'pnm_5_31.pgm').write_bytes(b'P5\n' + size + b'31\n' + rng.integers(0, 32, 91, dtype=np.uint8).tobytes())
+    (folder / 'pnm_5_16.pgm').write_bytes(b'P5\n' + size + b'65535\n' + rng.integers(0, 600, 91).astype('>u2').tobytes())
+    (folder / 'pnm_6.ppm').write_bytes(b'P6\n' + size + b'255\n' + rng.bytes(273))
+    (folder / 'pnm_6_16.ppm').write_bytes(b'P6\n' + size + b'65535\n' + rng.bytes(546))
+
+
 def write(folder: Path) -> None:
     """Writes the pictures, and in pictures.json the size and SHA-256 of the RGB bytes of each of them and of those in examples/pictures/."""
     folder = folder / 'media'
     folder.mkdir(parents=True, exist_ok=True)
     write_jpegs(folder)
     write_others(folder)
-    kinds = ('.jpg', '.png', '.webp', '.gif', '.tif')
+    write_bitmaps(folder)
+    kinds = ('.jpg', '.png', '.webp', '.gif', '.tif', '.bmp', '.pbm', '.pgm', '.ppm')
     pictures = {f'examples/pictures/{path.name}': path for path in (ROOT / 'examples' / 'pictures').glob('*.jpg')}
     pictures |= {f'test/fixtures/media/{path.name}': path for path in folder.iterdir() if path.suffix in kinds}
     expected = {}

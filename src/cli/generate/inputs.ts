@@ -3,7 +3,8 @@ import * as tf from '@tensorflow/tfjs';
 import { openSafetensors } from '../../checkpoints/safetensors/file.ts';
 import { STANDARD } from '../../files/target.ts';
 import type { RgbImage } from '../../media/image.ts';
-import { loadImage } from '../../media/loadImage.ts';
+import { DECODING_BYTES, loadImage, MAX_PIXELS } from '../../media/pictures/loadImage.ts';
+import { processLimit } from '../../memory/limits.ts';
 import type { FloatArray, ImageInput } from '../../pipelines/types.ts';
 import { hasEnding } from '../../text/endings.ts';
 import { UsageError } from '../terminal/errors.ts';
@@ -38,8 +39,13 @@ export async function readInputs(sources: string[], noise?: string): Promise<Inp
 async function readPictures(sources: string[]): Promise<RgbImage[] | tf.Tensor> {
   if (!hasEnding(sources[0], '.safetensors')) {
     const images: RgbImage[] = [];
-    for (const source of sources)
-      images.push(await loadImage(source === STANDARD ? await standardInput() : source));
+    for (const source of sources) {
+      const room = processLimit('/') - process.memoryUsage.rss();
+      const maxPixels = Math.min(MAX_PIXELS, Math.floor(room / DECODING_BYTES));
+      images.push(
+        await loadImage(source === STANDARD ? await standardInput() : source, { maxPixels }),
+      );
+    }
     return images;
   }
   const { data, shape } = await readTensor(sources[0], 'image', '[N,3,H,W]', 1);

@@ -9,7 +9,7 @@ import {
 import { ProgressLine } from '../../../src/cli/terminal/progress.ts';
 import { verifyBackends } from '../../../src/cli/verify/backends.ts';
 import type { VerifyCommand } from '../../../src/cli/verify/options.ts';
-import { loadImage } from '../../../src/media/loadImage.ts';
+import { loadImage } from '../../../src/media/pictures/loadImage.ts';
 import { channelsFirst } from '../../../src/pipelines/sampling/axes.ts';
 import { imageOf, optionsOf } from '../../harness/calls.ts';
 import { type Fixture, readFixture } from '../../harness/fixtures.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import sharp from 'sharp';
 import type { RgbImage } from '../../../src/media/image.ts';
-import { loadImage } from '../../../src/media/loadImage.ts';
+import { loadImage } from '../../../src/media/pictures/loadImage.ts';
 import { exportToVideo } from '../../../src/media/video/exportVideo.ts';
 import { findBox } from '../../../src/media/video/muxMp4.ts';
 

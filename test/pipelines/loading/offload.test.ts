@@ -8,7 +8,7 @@ import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { nativeHandleCount } from '../../../src/backends/index.ts';
 import { CheckpointError } from '../../../src/checkpoints/index.ts';
-import { loadImage } from '../../../src/media/loadImage.ts';
+import { loadImage } from '../../../src/media/pictures/loadImage.ts';
 import { StableVideoDiffusionPipeline } from '../../../src/pipelines/node.ts';
 import type { GenerateOptions } from '../../../src/pipelines/types.ts';
 import { Generator } from '../../../src/random/generator.ts';

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -6,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect } from 'chai';
-import { loadImage } from '../../src/media/loadImage.ts';
+import { loadImage } from '../../../src/media/pictures/loadImage.ts';
 
 const FOLDER = 'test/fixtures/media';
 const PHOTO = `${FOLDER}/jpeg_420.jpg`;
@@ -46,6 +47,36 @@ describe('loadImage', () => {
     ]) {
       expect(await loadImage(source)).to.deep.equal(expected);
     }
+  });
+
+  it('reads the file from a buffer, a typed array, a Blob, a File and a stream', async () => {
+    const bytes = await readFile(PHOTO);
+    const expected = await loadImage(PHOTO);
+    const buffer = new Uint8Array(bytes).buffer;
+    const shared = new SharedArrayBuffer(bytes.length);
+    new Uint8Array(shared).set(bytes);
+    for (const source of [
+      buffer,
+      shared,
+      new Uint8ClampedArray(buffer),
+      new DataView(buffer),
+      new Blob([bytes]),
+      new File([bytes], 'a.png'),
+      new Blob([bytes]).stream(),
+      createReadStream(PHOTO),
+    ]) {
+      expect(await loadImage(source)).to.deep.equal(expected);
+    }
+  });
+
+  it('says what it takes instead of anything else', async () => {
+    for (const source of [5, null, undefined, {}]) {
+      expect(await messageOf(loadImage(source as unknown as string))).to.match(
+        /^loadImage does not take .*Pass a path, an address, or a picture file/,
+      );
+    }
+    const text = createReadStream(PHOTO, 'utf8');
+    expect(await messageOf(loadImage(text))).to.match(/has string chunks\. Pass a stream of bytes/);
   });
 
   it('warns that 16-bit grey loses its bright tones', async () => {
@@ -160,6 +191,57 @@ describe('loadImage', () => {
       () => part(`${FOLDER}/rgb.png`, 0.004),
       /is damaged or cut short/,
     );
+
+    const box = (kind: string) => async () => `\0\0\0\x18ftyp${kind}\0\0\0\0${kind}`;
+    const latin1 = (text: string) => async () => Buffer.from(text, 'latin1');
+    for (const [file, kind, content] of [
+      ['a.heic', 'HEIC', box('heic')],
+      ['a.jpg', 'HEIC', box('mif1')],
+      ['a.mp4', 'a video', box('isom')],
+      ['a.jxl', 'JPEG XL', latin1('\xff\x0a\xfa\x1f')],
+      ['a.jp2', 'JPEG 2000', latin1('\0\0\0\x0cjP  \r\n\x87\n')],
+      ['a.j2k', 'JPEG 2000', latin1('\xff\x4f\xff\x51\0\x29')],
+      ['a.jls', 'JPEG-LS', latin1('\xff\xd8\xff\xf7\0\x0b\x08\0\x10\0\x10\x01')],
+      ['b.jpg', 'a JPEG of 12 bits', latin1('\xff\xd8\xff\xc1\0\x0b\x0c\0\x10\0\x10\x01')],
+      ['c.jpg', 'a lossless JPEG', latin1('\xff\xd8\xff\xc3\0\x0b\x08\0\x10\0\x10\x01')],
+      ['a.ico', 'an icon', latin1('\0\0\x01\0\x01\0\x10\x10\0\0')],
+      ['a.tga', 'TGA', latin1(`\0\0\x02${'\0'.repeat(9)}\x10\0\x10\0\x18\0`)],
+      ['a.psd', 'a Photoshop file', latin1('8BPS\0\x01')],
+      ['a.pdf', 'a PDF', latin1('%PDF-1.7')],
+      ['d.jpg', 'a web page', latin1('<!DOCTYPE html><title>Log in</title>')],
+      ['e.png', 'a pointer of git-LFS', latin1('version https://git-lfs.github.com/spec/v1\n')],
+      ['a.zip', 'an archive', latin1('PK\x03\x04\x14\0')],
+    ] as const) {
+      const message = new RegExp(
+        `is ${kind}.*, which is not read\\. (Convert|Take|Pass|Fetch|Unpack)`,
+      );
+      refuses(`${file} as ${kind}`, file, content, message);
+    }
+
+    it('a TIFF of Lab colours', async () => {
+      const tiff = await readFile(`${FOLDER}/rgb.tif`);
+      const colours = tiff.indexOf(Buffer.from([6, 1, 3, 0, 1, 0, 0, 0, 2, 0])); // tag 262: RGB
+      tiff[colours + 8] = 8;
+      expect(await messageOf(loadImage(tiff))).to.match(/is a Lab TIFF, which is not read/);
+    });
+
+    it('more pixels than allowed, before decoding them', async () => {
+      for (const path of [PHOTO, `${FOLDER}/bmp_24.bmp`, `${FOLDER}/pnm_6.ppm`]) {
+        expect(await messageOf(loadImage(path, { maxPixels: 50 }))).to.match(/has more than/);
+      }
+      // A lossless WebP of 16383x16383
+      const bomb = Buffer.from('UklGRhoAAABXRUJQVlA4TA4AAAAv/r//D4iICAAAAAAAAA==', 'base64');
+      expect(await messageOf(loadImage(bomb))).to.match(/has more than 179 million pixels/);
+    });
+
+    it('a BMP and a PNM that are cut short', async () => {
+      for (const name of ['bmp_4.bmp', 'bmp_24_os2.bmp', 'pnm_3.ppm', 'pnm_4.pbm', 'pnm_5.pgm']) {
+        const cut = await part(`${FOLDER}/${name}`, 0.9);
+        expect(await messageOf(loadImage(cut)), name).to.match(/is damaged or cut short/);
+      }
+      const header = (await readFile(`${FOLDER}/bmp_24.bmp`)).subarray(0, 20);
+      expect(await messageOf(loadImage(header))).to.match(/is damaged or cut short/);
+    });
 
     it('a missing file, with the place it looked at', async () => {
       expect(await messageOf(loadImage('nowhere/missing.png'))).to.match(

@@ -1,0 +1,97 @@
+/** Reads the bytes of a picture from everything that people have it in. */
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { existingPath } from '../../files/existingPath.ts';
+import { fetchPicture } from '../../network/fetchPicture.ts';
+import { shownAddress } from '../../text/addresses.ts';
+
+/** A path, an address, or the bytes of a picture file. */
+export type PictureSource =
+  | string
+  | URL
+  | ArrayBuffer
+  | SharedArrayBuffer
+  | ArrayBufferView
+  | Blob
+  | AsyncIterable<Uint8Array>
+  | ReadableStream<Uint8Array>;
+
+/** Bytes that a stream may have. */
+const MAX_STREAM_BYTES = 2 ** 30;
+
+/** The words for a picture in messages. */
+export function describe(source: PictureSource): string {
+  if (typeof source === 'string' || source instanceof URL) {
+    const text = shownAddress(String(source));
+    return `"${text.length > 200 ? `${text.slice(0, 200)}...` : text}"`;
+  }
+  if (isBuffer(source)) return `in the given ${source.byteLength} bytes`;
+  if (!(source instanceof Blob)) return 'in the given stream';
+  return 'name' in source ? `"${source.name}"` : `in the given ${source.size} bytes`;
+}
+
+/**
+ * Reads a picture file whole.
+ * @throws Error When the source is missing, unreadable, or of another type.
+ */
+export async function readSource(source: PictureSource, name: string): Promise<Uint8Array> {
+  if (typeof source === 'string' || source instanceof URL) {
+    const address = String(source);
+    if (/^(https?|data):/i.test(address)) return fetchPicture(address);
+    return readPath(/^file:/i.test(address) ? fileURLToPath(address) : address, name);
+  }
+  if (ArrayBuffer.isView(source))
+    return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+  if (isBuffer(source)) return new Uint8Array(source);
+  if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
+  if (source && typeof source === 'object' && Symbol.asyncIterator in source)
+    return readStream(source as AsyncIterable<unknown>);
+  const given = source === null || typeof source !== 'object' ? String(source) : 'this object';
+  throw new Error(
+    `loadImage does not take ${given}. Pass a path, an address, or a picture file as an ` +
+      'ArrayBuffer, a typed array, a Blob, a File or a stream.',
+  );
+}
+
+const isBuffer = (source: unknown): source is ArrayBufferLike | ArrayBufferView =>
+  source instanceof ArrayBuffer ||
+  source instanceof SharedArrayBuffer ||
+  ArrayBuffer.isView(source);
+
+async function readStream(stream: AsyncIterable<unknown>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    if (!(chunk instanceof Uint8Array))
+      throw new Error(
+        `The stream of the picture has ${typeof chunk} chunks. Pass a stream of bytes, without ` +
+          'an encoding.',
+      );
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length > MAX_STREAM_BYTES)
+      throw new Error('The stream of the picture has more than 1 GiB. Pass one picture.');
+  }
+  return Buffer.concat(chunks);
+}
+
+async function readPath(path: string, name: string): Promise<Uint8Array> {
+  try {
+    return await readFile(await existingPath(path));
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT')
+      throw new Error(`There is no picture ${name} (looked at ${resolve(path)}). Check the path.`, {
+        cause: error,
+      });
+    if (code === 'EISDIR')
+      throw new Error(`${name} is a folder, not a picture. Pass the path of one picture.`, {
+        cause: error,
+      });
+    throw new Error(
+      `The picture ${name} cannot be read (${code ?? message}). Check its permissions.`,
+      { cause: error },
+    );
+  }
+}
