@@ -6,7 +6,7 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Options, readArguments } from '../src/cli/terminal/arguments.ts';
+import { readArguments } from '../src/cli/terminal/arguments.ts';
 import { exitCode, UsageError } from '../src/cli/terminal/errors.ts';
 import { formatHelp } from '../src/cli/terminal/help.ts';
 import { calls, wholeCalls } from './calls.ts';
@@ -15,29 +15,9 @@ import { conversions, convertInTurns } from './convert.ts';
 import { growth, series } from './growth.ts';
 import { type Machine, machine } from './machine.ts';
 import { measure } from './measure.ts';
+import { benchOptions } from './options.ts';
 import { compilePackage, prepareCheckpoint, pythonWithDiffusers, root } from './prepare.ts';
 import { table } from './table.ts';
-
-const options: Options = {
-  case: {
-    value: 'NAME',
-    many: true,
-    help: 'Run only this case; may be repeated. Default: all.',
-  },
-  rounds: { value: 'N', help: 'Rounds of each case. Default: 5; some cases have fewer.' },
-  json: { value: 'FILE', help: 'Write the results to FILE. Default: bench/results/latest.json.' },
-  list: { help: 'List the cases.' },
-  growth: {
-    help: `Measure how time and memory grow. The values of --case are then ${series.join(', ')}.`,
-  },
-  calls: {
-    help: `Measure whole calls at full size. The values of --case are then ${calls.join(', ')}.`,
-  },
-  conversions: {
-    help: `Measure conversions and copies. --case then takes ${conversions.join(', ')}.`,
-  },
-  help: { short: 'h', help: 'Show this text.' },
-};
 
 /**
  * Writes beside the file and renames. It is called after every case, so that an interrupted run
@@ -51,7 +31,7 @@ function save(path: string, results: { command: string; machine: Machine; rows: 
 
 /** @throws UsageError if an argument is unknown or its value is not valid. */
 function readOptions() {
-  const given = readArguments(process.argv.slice(2), options);
+  const given = readArguments(process.argv.slice(2), benchOptions);
   if (given.positionals.length > 0)
     throw new UsageError(`cases are chosen with --case: use --case ${given.positionals[0]}.`);
   const others = (['growth', 'calls', 'conversions'] as const).filter((name) => given.has(name));
@@ -112,7 +92,7 @@ async function main(): Promise<number> {
       formatHelp({
         usage: ['npm run bench -- [options]'],
         about: [],
-        groups: { Options: options },
+        groups: { Options: benchOptions },
       }),
     );
   else if (list)

@@ -18,8 +18,9 @@ import {
   interceptBinding,
   type NativeTensor,
   nodeBackend,
+  OwnedTensor,
 } from '../ops/tensorflow/binding.ts';
-import { GRAPH_TAG, type GraphNode, savedModel } from './savedModel.ts';
+import { GRAPH_TAG, type GraphNode, savedModel, type TensorValue } from './savedModel.ts';
 
 /** A weight. It is read at each run, so that new values are used. */
 export interface Readable {
@@ -43,6 +44,8 @@ const LARGE = 2 ** 18;
 /** The graph that grows while a computation is recorded. */
 class Recording {
   readonly nodes: GraphNode[] = [];
+  /** Numbers that are passed at each run, by the names of their placeholders. */
+  readonly numbers = new Map<string, TensorValue>();
   private readonly names = new Map<number, string>();
   private readonly constants = new Map<string, string>();
   private lastLarge?: string;
@@ -85,16 +88,24 @@ class Recording {
   ): void {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice();
     const key = JSON.stringify([dtype, shape, Buffer.from(bytes).toString('base64')]);
-    const known = this.constants.get(key);
-    if (known !== undefined) {
-      this.names.set(id, known);
-      return;
+    const name = this.constants.get(key) ?? this.newConstant(id, { dtype, shape, bytes });
+    this.constants.set(key, name);
+    this.names.set(id, name);
+  }
+
+  /**
+   * A session computes with constants before it runs: of `1 - (1 - x)` it makes x, whose last bit
+   * is another one. So it is not told which numbers are constant.
+   */
+  private newConstant(id: number, value: TensorValue): string {
+    const { dtype, shape } = value;
+    if (dtype !== dtypes.float32) {
+      const attributes = [{ name: 'dtype', type: attributeTypes.type, value: dtype }];
+      return this.add({ op: 'Const', inputs: [], attributes, value }, id);
     }
-    const attributes = [{ name: 'dtype', type: attributeTypes.type, value: dtype }];
-    this.constants.set(
-      key,
-      this.add({ op: 'Const', inputs: [], attributes, value: { dtype, shape, bytes } }, id),
-    );
+    const name = this.placeholder({ id, dtype, shape });
+    this.numbers.set(name, value);
+    return name;
   }
 
   /** An operation that was run. */
@@ -173,7 +184,14 @@ export function recordGraph(
     const session = load(
       recording.nodes.filter(({ op, name }) => op !== 'Placeholder' || used.has(`${name}:0`)),
     );
-    const inputNames = names.filter((_, i) => isUsed[i]).join();
+    const numbers = [...recording.numbers].filter(([name]) => used.has(name));
+    const numberTensors = numbers.map(([, { shape, dtype, bytes }]) =>
+      OwnedTensor.of(shape, dtype, new Float32Array(bytes.buffer)),
+    );
+    const inputNames = [
+      ...names.filter((_, i) => isUsed[i]),
+      ...numbers.map(([name]) => name),
+    ].join();
     const usedWeights = weights.filter((_, i) => isUsed[inputs.length + i]);
     const graph: RecordedGraph = {
       run(values) {
@@ -181,12 +199,18 @@ export function recordGraph(
           ...values.filter((_, i) => isUsed[i]),
           ...usedWeights.map((weight) => weight.read()),
         ];
-        const handles = backend.getInputTensorIds(passed);
+        const handles = [
+          ...backend.getInputTensorIds(passed),
+          ...numberTensors.map(({ id }) => id),
+        ];
         return backend.binding
           .runSavedModel(session, handles, inputNames, outputs.join())
           .map((tensor) => backend.createOutputTensor(tensor));
       },
-      dispose: () => backend.binding.deleteSavedModel(session),
+      dispose() {
+        backend.binding.deleteSavedModel(session);
+        for (const tensor of numberTensors) tensor[Symbol.dispose]();
+      },
     };
     return { results, graph };
   } catch (error) {

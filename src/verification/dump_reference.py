@@ -9,10 +9,12 @@ Arithmetic is float32 whatever the files hold.
 """
 
 import argparse
+import copy
 import hashlib
 import json
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import diffusers
@@ -31,7 +33,7 @@ CONFIGS = (
 STEMS = {'unet': 'diffusion_pytorch_model', 'vae': 'diffusion_pytorch_model', 'image_encoder': 'model'}
 # The blocks whose outputs --blocks stores, by their paths below the UNet or the VAE.
 BLOCKS = re.compile(
-    r'(.+\.)?(resnets|attentions|downsamplers|upsamplers)\.\d+|((encoder|decoder)\.)?(conv_in|conv_norm_out|conv_out|time_conv_out)|add_embedding|quant_conv'
+    r'(.+\.)?(resnets|attentions|downsamplers|upsamplers)\.\d+|((encoder|decoder)\.)?(conv_in|conv_norm_out|conv_out|time_conv_out)|(add_)?time_proj|(add|time)_embedding|quant_conv'
 )
 
 
@@ -84,24 +86,63 @@ def frames_first(output: torch.Tensor) -> np.ndarray:
     return np.ascontiguousarray(flat.float().cpu().numpy())
 
 
+def block_output(path: str, output: torch.Tensor | tuple) -> np.ndarray:
+    """What is stored of a block's output. All videos have one timestep: of what is made of it, one is stored."""
+    tensor = output if isinstance(output, torch.Tensor) else output[0]
+    return frames_first(tensor[:1] if path in ('time_proj', 'time_embedding') else tensor)
+
+
 def record_blocks(pipe: StableVideoDiffusionPipeline, step: int, blocks: dict[str, np.ndarray]) -> None:
-    """Keeps the output of every block from now on: of the UNet in one step, of the VAE in its first call."""
+    """
+    Keeps the output of every block from now on: of the UNet in one step, of the VAE in its first call. Of the VAE's encoder also
+    `float64.fed.` what float64 makes of the same inputs.
+    """
     evaluations = {'unet': -1}
     pipe.unet.register_forward_pre_hook(lambda *_: evaluations.update(unet=evaluations['unet'] + 1))
 
     def hook(model: str, path: str):
-        def keep(_module, _inputs, output):
+        def keep(module, inputs, options, output):
             name = f'block.{model}.{path}'
-            if name not in blocks and evaluations.get(model, step) == step:
-                tensor = output if isinstance(output, torch.Tensor) else output[0]
-                blocks[name] = frames_first(tensor)
+            if name in blocks or evaluations.get(model, step) != step:
+                return
+            blocks[name] = block_output(path, output)
+            if model == 'vae' and not path.startswith('decoder.'):
+                blocks[f'float64.fed.{name}'] = block_output(path, in_float64(module)(*map(widened, inputs), **{k: widened(v) for k, v in options.items()}))
 
         return keep
 
     for model in ('unet', 'vae'):
         for path, module in getattr(pipe, model).named_modules():
             if BLOCKS.fullmatch(path):
-                module.register_forward_hook(hook(model, path))
+                module.register_forward_hook(hook(model, path), with_kwargs=True)
+
+
+def widened(value):
+    return value.cpu().double() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+
+
+def in_float64(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy that computes in float64, without the hooks of the original."""
+    exact = copy.deepcopy(module).cpu().double()
+    for part in exact.modules():
+        part._forward_hooks.clear()
+        part._forward_pre_hooks.clear()
+    return exact
+
+
+def encode_in_float64(vae: torch.nn.Module, pixels: torch.Tensor, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """
+    The picture latents and those blocks of the encoder that are in `names`, by an encoder in float64. Of flat and of dark pictures, torch's
+    channels-last group normalisation in float32 is up to 8e-3 away from it: with this, `svd verify` can tell who is off.
+    """
+    exact: dict[str, np.ndarray] = {}
+    parts = torch.nn.ModuleDict({'encoder': in_float64(vae.encoder), 'quant_conv': in_float64(vae.quant_conv)})
+    for path, module in parts.named_modules():
+        if f'block.vae.{path}' in names:
+            keep = lambda _module, _inputs, output, path=path: exact.update({f'float64.block.vae.{path}': block_output(path, output)})  # noqa: E731
+            module.register_forward_hook(keep)
+    moments = parts['quant_conv'](parts['encoder'](widened(pixels)))
+    return exact | {'float64.image_latents': frames_first(moments.chunk(2, dim=1)[0])}
 
 
 def run_with_stages(pipe: StableVideoDiffusionPipeline, images: list | torch.Tensor, **arguments) -> dict[str, torch.Tensor]:
@@ -177,6 +218,8 @@ def main() -> None:
     call['decode_chunk_size'] = call['decode_chunk_size'] or call['num_frames']
     seeds = given.seed or [0]
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    encoded: list[torch.Tensor] = []
+    pipe.vae.encoder.register_forward_pre_hook(lambda _module, inputs: encoded.append(inputs[0]))
     blocks: dict[str, np.ndarray] = {}
     if given.blocks is not None:
         record_blocks(pipe, given.blocks, blocks)
@@ -186,6 +229,7 @@ def main() -> None:
 
     tensors = {name: np.ascontiguousarray(value.float().cpu().numpy()) for name, value in stages.items()}
     tensors |= {f'input.image.{i}': np.array(picture) for i, picture in enumerate(pictures)}
+    tensors |= encode_in_float64(pipe.vae, encoded[0], blocks)
     metadata = {
         'args': {'images': [Path(re.sub(r'(?i)^(\w+://[^?#]*).*', r'\1', image)).name for image in given.images], 'seeds': seeds, **call},
         'checkpoint': {'id': given.model, 'variant': given.variant, 'files': {file: sha256(folder / file) for file in files}},

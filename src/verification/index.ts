@@ -6,9 +6,5 @@ export {
   type ReferenceCall,
   readReference,
 } from './reference.ts';
-export {
-  type StageResult,
-  stageTolerances,
-  type VerifyOptions,
-  verifyReference,
-} from './verify.ts';
+export { type StageResult, stageTolerances } from './stageResult.ts';
+export { type VerifyOptions, verifyReference } from './verify.ts';

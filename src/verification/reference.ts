@@ -56,6 +56,11 @@ export interface Reference {
   pictures: RgbImage[];
   /** Reads a stage or a block, in diffusers' axis order. */
   read(name: string): Promise<FloatArray>;
+  /**
+   * Reads a stage or a block of the VAE's encoder as float64 has it, or undefined if it is not in
+   * the reference. `fromReference`: of a block, what it makes of the reference's inputs.
+   */
+  readFloat64(name: string, fromReference: boolean): Promise<FloatArray | undefined>;
 }
 
 /**
@@ -74,7 +79,7 @@ export async function readReference(file: SafetensorsFile, label: string): Promi
   }
   const { images: _, seeds, ...rest } = camelCaseConfig(args);
   const call = rest as unknown as ReferenceCall;
-  const names = file.names().filter((name) => !name.startsWith('input.'));
+  const names = file.names().filter((name) => !/^(input|float64)\./.test(name));
   for (const [name, expected] of Object.entries(shapesOf(call, inputs.length))) {
     const { shape } = file.info(name);
     if (
@@ -107,6 +112,11 @@ export async function readReference(file: SafetensorsFile, label: string): Promi
     blockStep: parsed('blocks'),
     pictures,
     read,
+    async readFloat64(name, fromReference) {
+      const inputs = fromReference && name.startsWith('block.') ? 'float64.fed' : 'float64';
+      const exact = `${inputs}.${name}`;
+      return file.names().includes(exact) ? read(exact) : undefined;
+    },
   };
 }
 

@@ -75,6 +75,25 @@ function compute(x: tf.Tensor, w: tf.Tensor): tf.Tensor[] {
     tf.dispose([x, y, results, again]);
   });
 
+  it('computes with numbers in the order in which they were used, to the bit', () => {
+    const before = held();
+    const x = tf.randomUniform([64], 0.1, 1, 'float32', 1);
+    const folded = () =>
+      tf.tidy(() => [
+        tf.sub(1, tf.sub(1, tf.sigmoid(x))),
+        tf.mul(tf.mul(x, 0.3), 0.7),
+        tf.add(tf.add(x, 0.1), tf.add(x, 0.7)),
+        tf.div(tf.div(x, 3), 7),
+        tf.mul(tf.fill([64], 0.3), tf.mul(x, 0.7)),
+      ]);
+    const { results, graph } = recordGraph([x], [], folded);
+    const again = graph.run([x]);
+    expect(values(again)).to.deep.equal(values(results));
+    graph.dispose();
+    tf.dispose([x, results, again]);
+    expect(held()).to.deep.equal(before);
+  });
+
   it('accepts weights that the computation does not use', () => {
     const [x, unused] = [range(0, 3), range(0, 4)];
     const { results, graph } = recordGraph([x], [readable(unused)], () => [tf.add(x, 1)]);

@@ -7,11 +7,13 @@ import Module from 'node:module';
 import { join, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import type { NodeBackend } from '../../ops/tensorflow/binding.ts';
+import { useChoices } from '../../ops/tensorflow/trials.ts';
 import { firstLineOf } from '../../text/messages.ts';
 import { folderOf, processorName, requireHere, versionIn } from '../packages.ts';
 import type { BackendOptions, Prepared } from '../types.ts';
 import { cardName, hasDriver, whyNoCard } from './card.ts';
 import { foundTensorflowFolder, tfjsNodeFolder } from './folder.ts';
+import { kernelChoices } from './kernelChoices.ts';
 import { restoreNodeUtil } from './nodeUtilShim.ts';
 
 /** Variables that libtensorflow reads when it is loaded. Those that the user has set stay. */
@@ -119,9 +121,11 @@ export function prepareTensorflowFrom(
   loadAddon(folder);
   loadPackage(folder);
   const { binding, isUsingGpuDevice } = nodeBackend();
+  const version = `${versionIn(folder)} (TensorFlow ${binding.TF_Version})`;
+  useChoices(kernelChoices(version));
   return {
     package: label,
-    version: `${versionIn(folder)} (TensorFlow ${binding.TF_Version})`,
+    version,
     device: isUsingGpuDevice ? cardName() : processorName(),
     ...(gpu && !isUsingGpuDevice && { reason: whyNoCard() }),
   };

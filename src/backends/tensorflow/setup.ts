@@ -20,6 +20,7 @@ import {
   tfjsNodeFolder,
   tfjsNodeVersion,
 } from './folder.ts';
+import { forgetKernelChoices } from './kernelChoices.ts';
 import { fetchTensorflow } from './wheels.ts';
 
 /** Options of `setUpTensorflow` and `removeTensorflow`. */
@@ -196,6 +197,7 @@ export async function removeTensorflow({
     await rm(folder, { recursive: true });
     log(`Removed ${folder}`);
   }
+  forgetKernelChoices();
   // Fails if anything else is in it, which then stays.
   await rmdir(tensorflowRoot()).catch(() => {});
   return folders;

@@ -15,7 +15,8 @@ import {
   type Reference,
   readReference,
 } from '../../verification/reference.ts';
-import { type StageResult, verifyReference } from '../../verification/verify.ts';
+import type { StageResult } from '../../verification/stageResult.ts';
+import { verifyReference } from '../../verification/verify.ts';
 import { folderOf } from '../hubModel.ts';
 import { atEnd, type Session } from '../terminal/session.ts';
 import type { VerifyCommand } from './options.ts';
@@ -60,7 +61,7 @@ export async function verifyBackends(
   const file = await openSafetensors(command.reference);
   await using _file = atEnd(() => file.close());
   const reference = await readReference(file, command.reference);
-  const variant = reference.checkpoint.variant ?? undefined;
+  const variant = command.variant ?? reference.checkpoint.variant ?? undefined;
   const onProgress = progress.update;
   const folder = await folderOf(command.model, { ...command, variant }, { signal, onProgress });
   const checkpoint = await identifyCheckpoint(folder, { variant, signal });

@@ -1,4 +1,6 @@
 /** `svd verify`: replays what diffusers computed, and compares every stage. */
+
+import type { StageResult } from '../../verification/stageResult.ts';
 import { subcommand } from '../terminal/command.ts';
 import { alignColumns } from '../terminal/help.ts';
 import { runSession } from '../terminal/session.ts';
@@ -13,6 +15,7 @@ export const verify = subcommand({
     'Replays the call of a reference with the same pictures and random draws, and compares ' +
       "every stage with diffusers': largest difference, relative L2 distance, cosine, and for " +
       'frames the share of equal 8-bit values.',
+    'Where a stage of the encoder differs and the reference has it in float64, that decides.',
     'dump_reference.py, which writes the reference in Python with diffusers, is in ' +
       'node_modules/stable-video-diffusion-tfjs/dist/src/verification.',
     'Exit code 0: all within tolerance. 1: a stage is not, or the comparison failed.',
@@ -36,12 +39,17 @@ export const verify = subcommand({
   },
 });
 
+/** Says who is off where this package and diffusers differ. */
+const ofFloat64 = ({ own, diffusers }: NonNullable<StageResult['float64']>) =>
+  ` of float64: ${own.toExponential(1)}, diffusers ${diffusers.toExponential(1)}`;
+
 /** The results on one backend as a table whose first broken line is marked. */
 function table({ backend, device, version, problem, stages = [] }: BackendResult): string {
   if (problem !== undefined) return `${backend}: ${problem}`;
   const broken = stages.filter(({ within }) => !within);
   const rows = stages.map((result) => {
-    const { stage, tolerance, within, comparison, problem } = result;
+    const { stage, tolerance, within, comparison, problem, float64 } = result;
+    const verdict = `${within ? 'within' : 'ABOVE'} ${tolerance.toExponential()}`;
     const mark = result === broken[0] ? '  <- the first' : '';
     if (!comparison) return [stage, '', '', '', '', '', `${problem}${mark}`];
     const { shape, maxAbs, relativeL2, cosine, equalBytes, largestByteDifference } = comparison;
@@ -49,7 +57,7 @@ function table({ backend, device, version, problem, stages = [] }: BackendResult
     return [
       ...[stage, `[${shape}]`, maxAbs.toExponential(1), relativeL2.toExponential(1)],
       ...[cosine.toFixed(9), stage === 'frames' ? bytes : ''],
-      `${within ? 'within' : 'ABOVE'} ${tolerance.toExponential()}${mark}`,
+      `${verdict}${float64 ? ofFloat64(float64) : ''}${mark}`,
     ];
   });
   const header = ['stage', 'shape', 'max abs', 'relative L2', 'cosine', '8-bit equal', 'verdict'];

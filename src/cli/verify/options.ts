@@ -20,6 +20,10 @@ export const verifyOptions = {
       help: 'The file that dump_reference.py wrote from the same checkpoint.',
     },
   }),
+  variant: {
+    ...modelOptions.variant,
+    help: 'Read the weight files of this variant, such as fp16. Default: that of the reference.',
+  },
   ...pick(modelOptions, 'revision', 'cacheDir', 'token', 'localFilesOnly'),
   ...group('Running', 'running', {
     backend: {

@@ -120,7 +120,11 @@ export class OwnedTensor implements NativeTensor, Disposable {
   }
 
   /** Uploads values. */
-  static of(shape: number[], dtype: number, values: Uint8Array | Int32Array): OwnedTensor {
+  static of(
+    shape: number[],
+    dtype: number,
+    values: Uint8Array | Int32Array | Float32Array,
+  ): OwnedTensor {
     return new OwnedTensor({
       id: nodeBackend().binding.createTensor(shape, dtype, values),
       shape,
@@ -131,14 +135,4 @@ export class OwnedTensor implements NativeTensor, Disposable {
   [Symbol.dispose](): void {
     nodeBackend().binding.deleteTensor(this.id);
   }
-}
-
-/** The shortest of three times that `run` takes, in milliseconds. */
-export function shortestTime(run: () => void): number {
-  const times = Array.from({ length: 3 }, () => {
-    const start = performance.now();
-    run();
-    return performance.now() - start;
-  });
-  return Math.min(...times);
 }

@@ -4,9 +4,10 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { deviceName } from '../device.ts';
-import { cast, dtypes, execute, nodeBackend, OwnedTensor, shortestTime } from './binding.ts';
+import { cast, dtypes, execute, nodeBackend, OwnedTensor } from './binding.ts';
 import { halfTensor } from './halfWeights.ts';
 import { oneDNN } from './kernels.ts';
+import { chosen, isQuicker } from './trials.ts';
 
 /**
  * TensorFlow's numbers of element types by their names in safetensors files. F64 is not among them:
@@ -132,33 +133,26 @@ function transpose(
     : execute('Transpose', attributes, id, axes.id);
 }
 
-/** By type. */
-const quicker = new Map<number, boolean>();
-
 /**
- * Whether oneDNN transposes this type quicker than the usual kernel does, by trying both once. For
+ * Whether oneDNN transposes this type quicker than the usual kernel does, by a trial. For
  * `[1280, 1280, 3, 3]` it takes 2.5 instead of 7 ms with bfloat16 on a processor with AVX-512, and
  * 900 instead of 20 ms on one without; with float32 it takes 11 instead of 24 ms there for `[10240,
  * 1280]`. Not every libtensorflow has it.
  */
 function oneDnnIsQuicker(dtype: number): boolean {
   if (!onProcessor()) return false;
-  if (!quicker.has(dtype)) {
+  return chosen(`transpose${dtype}`, () => {
+    const shape = [512, 512, dtype === dtypes.float32 ? 4 : 2];
+    const zeros = new Uint8Array(tf.util.sizeFromShape(shape));
+    using matrix = consume(OwnedTensor.of(shape, dtypes.uint8, zeros), (input) =>
+      bitcast(input, dtype),
+    );
+    const by = (kernel: Transposition['by']) => () =>
+      transpose(matrix, [1, 0], kernel)[Symbol.dispose]();
     try {
-      quicker.set(dtype, timeToTranspose(dtype, 'oneDNN') < timeToTranspose(dtype, 'usual'));
+      return isQuicker(by('oneDNN'), by('usual'));
     } catch {
-      // this libtensorflow has no such kernel
-      for (const type of Object.values(types)) quicker.set(type, false);
+      return false; // this libtensorflow has no such kernel
     }
-  }
-  return quicker.get(dtype)!;
-}
-
-function timeToTranspose(dtype: number, by: Transposition['by']): number {
-  const shape = [512, 512, dtype === dtypes.float32 ? 4 : 2];
-  const zeros = new Uint8Array(tf.util.sizeFromShape(shape));
-  using matrix = consume(OwnedTensor.of(shape, dtypes.uint8, zeros), (input) =>
-    bitcast(input, dtype),
-  );
-  return shortestTime(() => transpose(matrix, [1, 0], by)[Symbol.dispose]());
+  });
 }

@@ -1,11 +1,8 @@
-/**
- * The kernels that this libtensorflow has, and the quicker of two on this processor. Each is tried
- * once, before its first use.
- */
+/** The kernels that this libtensorflow has, and the quicker of two on this processor. */
 import * as tf from '@tensorflow/tfjs';
 import { shapeBackend } from '../device.ts';
-import { shortestTime } from './binding.ts';
 import { kernels, noPadding } from './kernels.ts';
+import { chosen, isQuicker } from './trials.ts';
 
 /** The name of a kernel. */
 export type KernelName = keyof typeof kernels;
@@ -87,19 +84,17 @@ const trials = {
   },
 };
 
-const won = new Map<keyof typeof trials, boolean>();
-
 /** Whether to use oneDNN's kernel on this processor, which one trial decides. */
 export function oneDnnWins(name: keyof typeof trials): boolean {
   if (shapeBackend()) return true; // so that plans do not depend on what has run before
-  if (!won.has(name)) {
+  return chosen(name, () =>
     tf.tidy(() => {
       const { limit, oneDnn, usual } = trials[name]();
-      const [time, usualTime] = [oneDnn, usual].map((compute) =>
-        shortestTime(() => compute().dispose()),
+      return isQuicker(
+        () => oneDnn().dispose(),
+        () => usual().dispose(),
+        limit,
       );
-      won.set(name, time < limit * usualTime);
-    });
-  }
-  return won.get(name)!;
+    }),
+  );
 }

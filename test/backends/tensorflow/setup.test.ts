@@ -128,6 +128,7 @@ describe('setUpTensorflow', () => {
     await outcome({ gpu: true });
     expect(await removeTensorflow({ gpu: true })).to.have.lengthOf(1);
     expect(kept()).to.have.lengthOf(1);
+    writeFileSync(join(folder, 'data', 'kernel-choices.json'), '{}');
     expect(await removeTensorflow()).to.have.lengthOf(1);
     expect(existsSync(join(folder, 'data'))).to.equal(false);
     expect(await removeTensorflow()).to.deep.equal([]);

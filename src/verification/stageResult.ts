@@ -1,0 +1,96 @@
+/** The comparison of one stage with a reference, and its verdict. */
+import type { FloatArray } from '../media/image.ts';
+import { compareTensors, type TensorComparison } from './compareTensors.ts';
+import type { Reference } from './reference.ts';
+
+/** The largest relative L2 distance of each kind of stage, and the limits for 8-bit frames. */
+export const stageTolerances = {
+  /** Random numbers, which differ in the last bit at most. */
+  random: 1e-6,
+  /** A block that works on the reference's outputs of the blocks before it. */
+  layer: 1e-5,
+  /** The output of one model, and its blocks. */
+  model: 3e-5,
+  /** Steps and frames, which gather the differences of all stages before them. */
+  call: 1e-4,
+  /** The smallest share of the 8-bit values of frames that are equal. */
+  equalBytes: 0.995,
+  /** The largest difference of the other 8-bit values. */
+  largestByteDifference: 1,
+};
+
+/** The comparison of one stage. */
+export interface StageResult {
+  /** Its name in the reference. */
+  stage: string;
+  /** The largest relative L2 distance allowed. */
+  tolerance: number;
+  /** Whether the stage keeps to it, and frames also to the limits for 8 bits. */
+  within: boolean;
+  /** The measures. Absent when the stage could not be compared. */
+  comparison?: TensorComparison;
+  /** The reason why it could not be compared. */
+  problem?: string;
+  /**
+   * The distances of both from float64, where the stage is not within its tolerance of diffusers
+   * and the reference has it in float64. These decide then.
+   */
+  float64?: {
+    /** The relative L2 distance of this package. The stage is within if it keeps to the tolerance. */
+    own: number;
+    /** That of diffusers, which computes in float32. */
+    diffusers: number;
+  };
+}
+
+/**
+ * Compares a stage with that of the reference. Blocks that work on the reference's outputs
+ * (`teacherForced`) are compared with float64 on the same inputs.
+ */
+export async function compareStage(
+  stage: string,
+  actual: FloatArray,
+  reference: Reference,
+  teacherForced: boolean,
+): Promise<StageResult> {
+  const tolerance = toleranceOf(stage, teacherForced);
+  const expected = await reference.read(stage);
+  if (actual.shape.join() !== expected.shape.join()) {
+    return {
+      stage,
+      tolerance,
+      within: false,
+      problem: `has the shape [${actual.shape}] instead of [${expected.shape}]`,
+    };
+  }
+  const comparison = compareTensors(actual, expected);
+  const { equalBytes, largestByteDifference } = comparison;
+  const bytes =
+    equalBytes >= stageTolerances.equalBytes &&
+    largestByteDifference <= stageTolerances.largestByteDifference;
+  const within = comparison.relativeL2 <= tolerance && (stage !== 'frames' || bytes);
+  const result = { stage, tolerance, within, comparison };
+  const exact = within ? undefined : await reference.readFloat64(stage, teacherForced);
+  if (!exact) return result;
+  const own = compareTensors(actual, exact).relativeL2;
+  const diffusers = compareTensors(expected, exact).relativeL2;
+  return { ...result, within: own <= tolerance, float64: { own, diffusers } };
+}
+
+/** The result of a stage that was never computed. */
+export const neverComputed = (stage: string, teacherForced: boolean): StageResult => ({
+  stage,
+  tolerance: toleranceOf(stage, teacherForced),
+  within: false,
+  problem: 'never computed',
+});
+
+function toleranceOf(stage: string, teacherForced: boolean): number {
+  if (['image_noise', 'added_time_ids', 'initial_latents'].includes(stage))
+    return stageTolerances.random;
+  if (stage.startsWith('block.'))
+    return teacherForced ? stageTolerances.layer : stageTolerances.model;
+  return ['image_embeddings', 'image_latents'].includes(stage)
+    ? stageTolerances.model
+    : stageTolerances.call;
+}

@@ -1,0 +1,88 @@
+/**
+ * `svd verify` where this package and diffusers differ, and this package is not at fault: on
+ * references that `dump_reference.py` wrote from the checkpoint that comes with this package.
+ */
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import {
+  openSafetensors,
+  type TensorToWrite,
+  writeSafetensors,
+} from '../../src/checkpoints/index.ts';
+import { svd, workFolder } from '../cli/runs.ts';
+import { testBackend } from '../setup.ts';
+
+const path = (relative: string) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
+const fixture = (name: string) => path(`test/fixtures/verify/${name}.safetensors`);
+
+describe('svd verify', () => {
+  let folder: Awaited<ReturnType<typeof workFolder>>;
+  before(async () => {
+    folder = await workFolder();
+  });
+  after(() => folder.remove());
+
+  /** Writes a reference with its tensors changed. */
+  async function changed(
+    name: string,
+    change: (tensors: Record<string, TensorToWrite>) => Record<string, TensorToWrite>,
+  ): Promise<string> {
+    const file = await openSafetensors(fixture(name));
+    const tensors: Record<string, TensorToWrite> = {};
+    for (const name of file.names()) {
+      const { shape } = file.info(name);
+      tensors[name] = name.startsWith('input.')
+        ? { dtype: 'U8', data: await file.readRaw(name), shape }
+        : { dtype: 'F32', data: (await file.read(name)) as Float32Array, shape };
+    }
+    await file.close();
+    const output = folder.path(`${name}.safetensors`);
+    await writeSafetensors(output, change(tensors), file.metadata);
+    return output;
+  }
+
+  /** The exit code, and the verdict on a stage. */
+  async function verdict(stage: string, reference: string, ...rest: string[]) {
+    const args = ['--model', path('weights/tiny'), '--backend', testBackend, ...rest];
+    const { code, stdout } = await svd('verify', ...args, '--reference', reference, '--quiet');
+    const line = stdout.split('\n').find((line) => line.startsWith(`${stage} `))!;
+    return { code, verdict: /(within|ABOVE) .*/.exec(line)?.[0] };
+  }
+
+  it('decodes in the chunks of diffusers, which may have frames of two videos', async () => {
+    for (const inputs of ['own', 'reference'])
+      expect(
+        await verdict('frames', fixture('two-videos'), '--stage-inputs', inputs),
+      ).to.deep.equal({ code: 0, verdict: 'within 1e-4' });
+  });
+
+  describe('of a dark picture, whose latents diffusers computes less exactly', () => {
+    const stage = 'image_latents';
+
+    it('finds for float64, and goes on with the latents of diffusers', async () => {
+      const { code, verdict: found } = await verdict(stage, fixture('dark-picture'));
+      expect(code).to.equal(0);
+      expect(found).to.match(/^within 3e-5 of float64: \d\.\de-[5-7], diffusers \d\.\de-[2-5]$/);
+    });
+
+    it('finds against what is far from float64, too', async () => {
+      const reference = await changed('dark-picture', (tensors) => {
+        const { data, ...tensor } = tensors[`float64.${stage}`];
+        const off = (data as Float32Array).map((value) => value * 1.1);
+        return { ...tensors, [`float64.${stage}`]: { ...tensor, data: off } };
+      });
+      const { code, verdict: found } = await verdict(stage, reference);
+      expect(code).to.equal(1);
+      expect(found).to.match(/^ABOVE 3e-5 of float64: \S+, diffusers \S+ {2}<- the first$/);
+    });
+
+    it('finds for diffusers where the reference has no float64', async () => {
+      const reference = await changed(
+        'dark-picture',
+        ({ [`float64.${stage}`]: _, ...rest }) => rest,
+      );
+      const { code, verdict: found } = await verdict(stage, reference);
+      expect([code, found]).to.deep.equal([1, 'ABOVE 3e-5  <- the first']);
+    });
+  });
+});
