@@ -1,5 +1,7 @@
 /** `svd generate`: makes a video from a picture. */
+import { printable } from '../../text/printable.ts';
 import { subcommand } from '../terminal/command.ts';
+import { print } from '../terminal/print.ts';
 import { runSession } from '../terminal/session.ts';
 import { generateCommand } from './checkCommand.ts';
 import { generateOptions } from './options.ts';
@@ -34,7 +36,8 @@ export const generate = subcommand({
     );
     if (report.profile && !command.quiet)
       process.stderr.write(`${formatProfile(report.profile, report.backend.name)}\n`);
-    console.log(command.json ? JSON.stringify(report) : report.output.join('\n'));
+    const output = report.output.map(printable).join('\n');
+    print(command.json ? JSON.stringify(report) : output);
     return 0;
   },
 });
