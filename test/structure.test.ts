@@ -59,7 +59,7 @@ const allowed: Record<string, string[]> = {
   layers: ['ops'],
   models: ['ops', 'layers'],
   recording: ['ops', 'layers'],
-  checkpoints: ['ops', 'layers', 'models', 'files'],
+  checkpoints: ['ops', 'layers', 'models', 'schedulers', 'files'],
   memory: ['ops', 'layers', 'models', 'checkpoints', 'backends'],
   pipelines: [
     ...['ops', 'layers', 'models', 'random', 'schedulers', 'media', 'checkpoints', 'backends'],

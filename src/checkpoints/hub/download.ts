@@ -3,11 +3,11 @@
  * Python's huggingface_hub uses, too.
  */
 import { join } from 'node:path';
+import { readJson } from '../configs/jsonFile.ts';
 import { configFiles } from '../diffusers/names.ts';
 import { shardsOf } from '../diffusers/shards.ts';
 import { CheckpointError, causeOf, listed } from '../errors.ts';
 import { familyByPipeline } from '../otherModels.ts';
-import { readJson } from '../safetensors/sharded.ts';
 import { CachedRepository, isCommit } from './cache.ts';
 import { soundFiles } from './compare.ts';
 import { type HubOptions, hubSettings } from './environment.ts';

@@ -1,5 +1,6 @@
 /** Checkpoint files behind URLs, kept in the browser's cache. */
-import { CheckpointError, quoted } from '../errors.ts';
+import { type Json, jsonOf } from '../configs/json.ts';
+import { CheckpointError } from '../errors.ts';
 import type { ByteReader } from '../safetensors/reader.ts';
 
 /** The cache that files are kept in. */
@@ -161,21 +162,5 @@ export async function webFile(url: string, options: WebOptions = {}): Promise<By
 }
 
 /** A JSON object behind a URL. */
-export async function webJson(
-  url: string,
-  options: WebOptions = {},
-): Promise<Record<string, unknown>> {
-  const text = await (await fetchFile(url, { ...options, onBytes: undefined })).text();
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new CheckpointError(
-      `${url} is not valid JSON but starts with ${quoted(text.slice(0, 20))}.`,
-      { cause: error },
-    );
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new CheckpointError(`${url} has to hold a JSON object.`);
-  return value as Record<string, unknown>;
-}
+export const webJson = async (url: string, options: WebOptions = {}): Promise<Json> =>
+  jsonOf(await webFile(url, { ...options, onBytes: undefined }));
