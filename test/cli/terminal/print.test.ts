@@ -4,10 +4,17 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { openSafetensors, writeSafetensors } from '../../../src/checkpoints/index.ts';
+import { convert } from '../../../converters/main.ts';
+import { writeSafetensors } from '../../../src/checkpoints/index.ts';
 import { reach } from '../../../src/checkpoints/web/files.ts';
-import { expectError, fixture } from '../../checkpoints/files.ts';
-import { svd, workFolder } from '../runs.ts';
+import { download } from '../../../src/cli/download.ts';
+import { info } from '../../../src/cli/info.ts';
+import { joinValues } from '../../../src/cli/terminal/arguments.ts';
+import { commandOf, type Subcommand } from '../../../src/cli/terminal/command.ts';
+import { printNote } from '../../../src/cli/terminal/print.ts';
+import { messageOf } from '../../../src/text/messages.ts';
+import { expectError } from '../../checkpoints/files.ts';
+import { svd, workFolder, writeSmallCheckpoint } from '../runs.ts';
 
 /** Clears the screen, begins a line of its own, runs from right to left. */
 const HOSTILE = 'a\u001b[2J\nb\u009b1mc\u202ed';
@@ -16,95 +23,106 @@ const SHOWN = 'a\\u001b[2J\\u000ab\\u009b1mc\\u202ed';
 const NAME = HOSTILE.replace('\n', '');
 const NAME_SHOWN = SHOWN.replace('\\u000a', '');
 
-const model = fixture('model');
-const unetWeights = 'unet/diffusion_pytorch_model.safetensors';
+/** Runs a command and expects only visible characters on the terminal. */
+async function visible(definition: Subcommand, ...args: string[]): Promise<string> {
+  let text = '';
+  const { log } = console;
+  const { write } = process.stderr;
+  console.log = (line: string) => {
+    text += `${line}\n`;
+  };
+  process.stderr.write = (part: unknown) => {
+    text += part;
+    return true;
+  };
+  try {
+    const command = commandOf(definition, () => {});
+    await command.parseAsync(joinValues(args, definition.options), { from: 'user' });
+  } catch (error) {
+    printNote(messageOf(error));
+  } finally {
+    console.log = log;
+    process.stderr.write = write;
+  }
+  expect(text).to.not.match(/[^\P{Cc}\n]|\u202e/u);
+  return text;
+}
 
 describe('what commands print', () => {
   let work: Awaited<ReturnType<typeof workFolder>>;
   before(async () => {
     work = await workFolder();
+    await writeSmallCheckpoint(work.path('model'));
   });
   after(() => work.remove());
 
-  /** Runs `svd` and expects only visible characters. */
-  async function visible(...args: string[]): Promise<string> {
-    const { stdout, stderr } = await svd(...args);
-    expect(stdout + stderr).to.not.match(/[^\P{Cc}\n]|\u202e/u);
-    return stdout + stderr;
-  }
+  const small = ['--height', '16', '--width', '16', '--num-frames', '1'];
 
-  /** A copy of a model with one config that has another value. */
+  /** A copy of the model, one of whose configs has another value. */
   async function withConfig(name: string, file: string, change: object): Promise<string> {
     const folder = work.path(name);
-    await cp(model, folder, { recursive: true });
+    await cp(work.path('model'), folder, { recursive: true });
     const path = join(folder, file);
-    await writeFile(
-      path,
-      JSON.stringify({ ...JSON.parse(await readFile(path, 'utf8')), ...change }),
-    );
+    const json = JSON.parse(await readFile(path, 'utf8'));
+    await writeFile(path, JSON.stringify({ ...json, ...change }));
     return folder;
   }
 
   it('shows names of folders and files', async () => {
-    const folder = work.path(NAME);
-    await cp(model, folder, { recursive: true });
-    const texts = await Promise.all([
-      visible('info', '--model', folder),
-      visible('info', '--model', folder, '--json'),
-      visible('generate', `${NAME}.png`, '--output', work.path('a.gif')),
-      visible('convert', folder, work.path(`${NAME}.safetensors`), '--to', 'original', '--quiet'),
-    ]);
-    expect(texts[0]).to.match(/^a\\u001b\[2Jb\\u009b1mc\\u202ed, in the format diffusers/);
-    expect(JSON.parse(texts[1]).checkpoint.id).to.equal(NAME);
-    expect(texts[2]).to.include(`svd: `).and.include(NAME_SHOWN);
-    expect(texts[3]).to.include(NAME_SHOWN);
+    const folder = await withConfig(NAME, 'vae/config.json', {});
+    expect(await visible(info, '--model', folder, ...small)).to.match(
+      /^a\\u001b\[2Jb\\u009b1mc\\u202ed, in the format diffusers/,
+    );
+    const json = await visible(info, '--model', folder, ...small, '--json');
+    expect(JSON.parse(json).checkpoint.id).to.equal(NAME);
+    const path = work.path(`${NAME}.safetensors`);
+    expect(await visible(convert, folder, path, '--to', 'original', '--quiet')).to.equal(
+      `${work.path(NAME_SHOWN)}.safetensors\n`,
+    );
+    expect(await visible(info, '--model', work.path(`${NAME}/x`))).to.include(`${NAME_SHOWN}/x`);
   });
 
   it('shows values of configs and names of tensors', async () => {
     const config = await withConfig('config', 'image_encoder/config.json', { hidden_act: HOSTILE });
     const index = await withConfig('index', 'model_index.json', { _class_name: HOSTILE });
-    const tensors = work.path('tensors');
-    await cp(model, tensors, { recursive: true });
-    const file = await openSafetensors(join(model, unetWeights));
-    const [first, ...others] = await Promise.all(
-      file.names().map(async (name) => [name, { ...file.info(name), data: await file.read(name) }]),
-    );
-    await file.close();
-    await writeSafetensors(
-      join(tensors, unetWeights),
-      Object.fromEntries([[HOSTILE, first[1]], ...others]),
-    );
-    const texts = await Promise.all(
-      [config, index, tensors].map((path) => visible('info', '--model', path)),
-    );
     const quoted = '"a\\u001b[2J\\nb\\u009b1mc\\u202ed"';
-    expect(texts[0]).to.include(`hidden_act is ${quoted}, not silu`);
-    expect(texts[1]).to.include(`holds a model for ${quoted}, not for`);
-    expect(texts[2].replace(/\s+/g, '')).to.include('\\u001b[2J\\u000ab\\u009b1mc\\u202ed');
+    expect(await visible(info, '--model', config)).to.include(`hidden_act is ${quoted}, not silu`);
+    expect(await visible(info, '--model', index)).to.include(
+      `holds a model for ${quoted}, not for`,
+    );
+    const tensors = await withConfig('tensors', 'vae/config.json', {});
+    const data = new Float32Array(1);
+    await writeSafetensors(join(tensors, 'image_encoder/model.safetensors'), {
+      [HOSTILE]: { dtype: 'F32', shape: [1], data },
+    });
+    const text = await visible(info, '--model', tensors, ...small);
+    expect(text.replace(/\s+/g, '')).to.include(SHOWN);
   });
 
   it('shows options, commands and names of models', async () => {
-    const texts = await Promise.all([
-      visible('info', `--${HOSTILE}`),
-      visible(HOSTILE),
-      visible('download', `org/${HOSTILE}`),
-      visible('info', '--model', `org/${HOSTILE}`, '--cache-dir', work.path('cache')),
-    ]);
-    for (const text of texts) {
-      expect(text).to.include(SHOWN);
-      expect(text.trimEnd().split('\n')).to.have.lengthOf(1);
+    const texts = [
+      await visible(info, `--${HOSTILE}`),
+      await visible(download, `org/${HOSTILE}`),
+      await visible(info, '--model', `org/${HOSTILE}`, '--cache-dir', work.path('cache')),
+    ];
+    const { stderr } = await svd(HOSTILE);
+    for (const text of [...texts, stderr]) {
+      expect(text)
+        .to.match(/^svd: .*\.\n$/)
+        .and.include(SHOWN);
     }
   });
 
   it('shows what servers answer', async () => {
-    const server = createServer((_, response) => response.writeHead(500, 'a\u009b1m').end());
+    const text = Buffer.from('a\u202eb').toString('latin1');
+    const server = createServer((_, response) => response.writeHead(500, text).end());
     await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
     const { port } = server.address() as AddressInfo;
     const message = await expectError(() => reach(`http://localhost:${port}/`, {}), 'answers 500');
-    expect(message).to.include('500 a\\u009b1m.');
+    expect(message).to.include('500 a\\u202eb.');
     server.close();
     await mkdir(work.path('page'));
     await writeFile(work.path('page/model_index.json'), `{"a": ${HOSTILE}`);
-    expect(await visible('info', '--model', work.path('page'))).to.include('line 1, column 7');
+    expect(await visible(info, '--model', work.path('page'))).to.include('line 1, column 7');
   });
 });
