@@ -24,6 +24,9 @@ const LEVELS = 8;
 /** The most blocks on a UNet's way down, where all levels count as the largest; published: 16. */
 const BLOCKS = 512;
 
+/** The most patches along a side of the image encoder's input; published: 16. */
+const PATCHES = 128;
+
 const channels = whole(1, 2 ** 16);
 const layers = whole(1, 64);
 const perLevel = (rule: Rule) => oneOrList(rule, LEVELS);
@@ -129,10 +132,13 @@ const imageEncoder: Schema = {
     layer_norm_eps: number({ min: 0, max: 1 }),
   },
   relations: [
-    ({ image_size: side, patch_size: patch }) =>
-      side && patch && patch > side
-        ? `patch_size is ${patch}, more than image_size, which is ${side}`
-        : undefined,
+    ({ image_size: side, patch_size: patch }) => {
+      if (!side || !patch) return undefined;
+      const patches = Number(side) / Number(patch);
+      return patches < 1 || patches > PATCHES
+        ? `patch_size is ${patch}, which does not make 1 to ${PATCHES} patches of image_size ${side}`
+        : undefined;
+    },
     ({ hidden_size: width, num_attention_heads: heads }) =>
       width && heads && Number(width) % Number(heads) > 0
         ? `hidden_size is ${width}, not divisible by num_attention_heads, which is ${heads}`

@@ -59,7 +59,7 @@ export async function openModelFolder(
     async weights(component) {
       const source = await openWeights(path, component, variant);
       opened.push(source);
-      checkCounts(path, component, configs[component], source.names());
+      checkCounts(path, component, configs[component], source);
       return source;
     },
     async files() {

@@ -54,7 +54,7 @@ export async function openUrl(url: string, options: OpenUrlOptions = {}): Promis
       const file = await weightUrl(`${base}${component}/`, component, options);
       if (file.endsWith(TFJS)) format = 'tfjs';
       const source = await openWeights(file, component, (name) => webFile(name, web), web);
-      checkCounts(path, component, configs[component], source.names());
+      checkCounts(path, component, configs[component], source);
       return source;
     },
     async files() {

@@ -58,7 +58,26 @@ describe('the weights limit what configs may ask for', () => {
       'block_out_channels asks for 8, but the weights hold 4 in encoder.down_blocks.',
     ],
   ];
-  for (const [component, change, problem] of cases) {
+  const wide: typeof cases = [
+    [
+      'unet',
+      { block_out_channels: [64, 4096, 64] },
+      'block_out_channels asks for 4096, but the weights hold 64 in ' +
+        'down_blocks.1.resnets.0.spatial_res_block.conv1.bias.',
+    ],
+    [
+      'vae',
+      { block_out_channels: [64, 64, 64, 160] },
+      'block_out_channels asks for 160, but the weights hold 128 in ' +
+        'encoder.down_blocks.3.resnets.0.conv1.bias.',
+    ],
+    [
+      'image_encoder',
+      { hidden_size: 65536 },
+      'hidden_size asks for 65536, but the weights hold 64 in vision_model.pre_layrnorm.bias.',
+    ],
+  ];
+  for (const [component, change, problem] of [...cases, ...wide]) {
     it(`in diffusers' format: ${problem}`, () =>
       inTemporaryFolder(async (folder) => {
         const copy = join(folder, 'model');
@@ -84,15 +103,20 @@ describe('the weights limit what configs may ask for', () => {
     }));
 
   it('and have all that the published configs ask for', () => {
-    const names: Record<string, string[]> = {};
+    const shapes: Record<string, Map<string, number[]>> = {};
     for (const line of readFileSync(table, 'utf8').trimEnd().split('\n')) {
-      const [component, name] = line.split('\t');
-      names[component] = [...(names[component] ?? []), name];
+      const [component, name, shape] = line.split('\t');
+      shapes[component] ??= new Map();
+      shapes[component].set(name, shape.split('x').map(Number));
     }
     const { configs } = publishedConfigs(25);
     for (const component of ['unet', 'vae', 'image_encoder'] as const) {
-      expect(names[component], component).to.have.length.above(100);
-      checkCounts('svd', component, configs[component], names[component]);
+      const found = shapes[component];
+      expect(found.size, component).to.be.above(100);
+      checkCounts('svd', component, configs[component], {
+        names: () => [...found.keys()],
+        info: (name) => ({ dtype: 'F16', shape: found.get(name)!, bytes: 0 }),
+      });
     }
   });
 });
