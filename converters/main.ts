@@ -6,9 +6,11 @@ import { cachedFolderOf, modelOptions } from '../src/cli/hubModel.ts';
 import { jsonOption, quietOption, subcommand } from '../src/cli/terminal/command.ts';
 import { UsageError } from '../src/cli/terminal/errors.ts';
 import { group, pick } from '../src/cli/terminal/options.ts';
+import { print } from '../src/cli/terminal/print.ts';
 import { runSession } from '../src/cli/terminal/session.ts';
 import { byteCount, wholeNumber } from '../src/cli/terminal/values.ts';
 import { either } from '../src/text/messages.ts';
+import { printable } from '../src/text/printable.ts';
 import type { Conversion } from './convertCheckpoint.ts';
 import { quantizations } from './quantize.ts';
 
@@ -99,11 +101,8 @@ export const convert = subcommand({
       if (conversion.assumption) note(conversion.assumption);
       return conversion;
     });
-    console.log(
-      values.json
-        ? JSON.stringify({ output, ...result })
-        : [output, ...errorLines(result)].join('\n'),
-    );
+    const lines = [output, ...errorLines(result)].map(printable).join('\n');
+    print(values.json ? JSON.stringify({ output, ...result }) : lines);
     return 0;
   },
 });

@@ -60,7 +60,7 @@ const allowed: Record<string, string[]> = {
   layers: ['ops'],
   models: ['ops', 'layers'],
   recording: ['ops', 'layers', 'files'],
-  checkpoints: ['ops', 'layers', 'models', 'files', 'network'],
+  checkpoints: ['ops', 'layers', 'models', 'schedulers', 'files', 'network'],
   memory: ['ops', 'layers', 'models', 'checkpoints', 'backends'],
   pipelines: [
     ...['ops', 'layers', 'models', 'random', 'schedulers', 'media', 'checkpoints', 'backends'],

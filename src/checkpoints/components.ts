@@ -6,7 +6,7 @@ import {
   UNetSpatioTemporalConditionModel,
 } from '../models/index.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { camelCaseConfig } from './configs.ts';
+import { modelConfig } from './configs/schemas.ts';
 import type { WeightedComponent } from './diffusers/names.ts';
 import { CheckpointError } from './errors.ts';
 import type { OpenComponent } from './weights/export.ts';
@@ -24,7 +24,7 @@ const classes = {
  */
 export function componentModel(checkpoint: Checkpoint, component: WeightedComponent): AnyBlock {
   try {
-    const config = camelCaseConfig(checkpoint.config(component));
+    const config = modelConfig(component, checkpoint.config(component));
     return new classes[component]({ ...config, name: component });
   } catch (error) {
     throw new CheckpointError(

@@ -1,12 +1,19 @@
 /** The error that every checkpoint problem is reported by. */
+import { printable } from '../text/printable.ts';
+
+export { quoted } from '../text/printable.ts';
 
 /**
  * A weight file, model folder or set of weights that cannot be used. The message names the file and
- * says what is wrong.
+ * says what is wrong. It is one line, whatever the names in the files are.
  */
 export class CheckpointError extends Error {
   /** Tells it from other errors. */
   override name = 'CheckpointError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(printable(message), options);
+  }
 }
 
 const systemErrors: Record<string, string> = {
@@ -60,20 +67,4 @@ export async function namingRefused<T>(
 export function listed(names: readonly string[], most = 20): string {
   const shown = names.slice(0, most).join(', ');
   return names.length > most ? `${shown} and ${names.length - most} more` : shown;
-}
-
-/**
- * `value` as JSON on one line, cut if it is long or deep: for names and values that come out of
- * files.
- */
-export function quoted(value: unknown): string {
-  if (Array.isArray(value)) {
-    const items = value
-      .slice(0, 8)
-      .map((item) => (typeof item === 'object' ? '...' : quoted(item)));
-    return `[${items.join(',')}${value.length > 8 ? ',...' : ''}]`;
-  }
-  if (typeof value === 'object' && value !== null) return '{...}';
-  const text = JSON.stringify(value) ?? 'undefined';
-  return text.length > 200 ? `${text.slice(0, 200)}...` : text;
 }

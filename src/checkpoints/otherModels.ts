@@ -1,4 +1,5 @@
 /** Recognises other kinds of models, so that a refusal can name them. */
+import { quoted } from './errors.ts';
 
 /**
  * Original files and single components, by names of weights: the first that fits. Stable Video
@@ -71,7 +72,7 @@ const byPipeline: [pattern: RegExp, what: string][] = [
 
 /** The model that a pipeline class is for, if that is known. */
 export const familyByPipeline = (className: unknown): string | undefined =>
-  byPipeline.find(([pattern]) => pattern.test(String(className)))?.[1];
+  byPipeline.find(([pattern]) => typeof className === 'string' && pattern.test(className))?.[1];
 
 /** Other models by the types of their blocks. */
 const byBlock: [pattern: RegExp, what: string][] = [
@@ -82,13 +83,13 @@ const byBlock: [pattern: RegExp, what: string][] = [
 
 /** The model that a UNet with these block types belongs to, unless it is Stable Video Diffusion. */
 export function familyByBlocks(types: readonly unknown[]): string | undefined {
-  const other = types.find(
-    (type) => !/^(CrossAttn)?(Down|Up)BlockSpatioTemporal$/.test(String(type)),
-  );
+  const other = types
+    .filter((type) => typeof type === 'string')
+    .find((type) => !/^(CrossAttn)?(Down|Up)BlockSpatioTemporal$/.test(type));
   if (other === undefined) return undefined;
-  const what = byBlock.find(([pattern]) => pattern.test(String(other)))?.[1];
+  const what = byBlock.find(([pattern]) => pattern.test(other))?.[1];
   const where = what ? `as in ${what}` : 'which Stable Video Diffusion does not have';
-  return `its blocks are of the type ${JSON.stringify(other)}, ${where}`;
+  return `its blocks are of the type ${quoted(other)}, ${where}`;
 }
 
 /** Why files that hold pickled Python objects are not read, and the way out. */

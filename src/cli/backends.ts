@@ -5,6 +5,7 @@ import { listBackends } from '../backends/list.ts';
 import type { BackendReport } from '../backends/types.ts';
 import { jsonOption, subcommand } from './terminal/command.ts';
 import { COLUMNS, wrap } from './terminal/help.ts';
+import { print } from './terminal/print.ts';
 
 export const backends = subcommand({
   name: 'backends',
@@ -16,7 +17,7 @@ export const backends = subcommand({
   options: jsonOption(),
   async run({ json }) {
     const reports = await listBackends();
-    console.log(json ? JSON.stringify(reports) : reports.map(describe).join('\n'));
+    print(json ? JSON.stringify(reports) : reports.map(describe).join('\n'));
     return 0;
   },
 });

@@ -1,9 +1,11 @@
 /** `svd download`: brings a model of the hub into the cache. */
 import { hubModel } from '../checkpoints/hub/address.ts';
 import { downloadModel } from '../checkpoints/hub/download.ts';
+import { printable } from '../text/printable.ts';
 import { modelOptions } from './hubModel.ts';
 import { jsonOption, quietOption, subcommand } from './terminal/command.ts';
 import { group, pick } from './terminal/options.ts';
+import { print } from './terminal/print.ts';
 import { runSession } from './terminal/session.ts';
 
 export const download = subcommand({
@@ -38,7 +40,7 @@ export const download = subcommand({
       const folder = await downloadModel(model, { ...asked, verify: true, onProgress, signal });
       return { model, folder, seconds: progress.seconds().downloading ?? 0 };
     });
-    console.log(json ? JSON.stringify(report) : report.folder);
+    print(json ? JSON.stringify(report) : printable(report.folder));
     return 0;
   },
 });

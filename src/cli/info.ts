@@ -6,11 +6,13 @@ import type { DevicePlan, ModelDescription } from '../pipelines/loading/describe
 import { formatBytes } from '../text/bytes.ts';
 import { snakeCase } from '../text/cases.ts';
 import { counted } from '../text/messages.ts';
+import { printable } from '../text/printable.ts';
 import { generateOptions } from './generate/options.ts';
 import { cachedFolderOf, modelOptions, requiredModel, singleFileOptions } from './hubModel.ts';
 import { jsonOption, subcommand } from './terminal/command.ts';
 import { COLUMNS, wrap } from './terminal/help.ts';
 import { group, pick } from './terminal/options.ts';
+import { print } from './terminal/print.ts';
 
 export const info = subcommand({
   name: 'info',
@@ -42,7 +44,7 @@ export const info = subcommand({
     const { config } = singleFileOptions(path, { config: asked.config });
     const call = { ...asked, config, forwardChunkSize: forwardChunking };
     const description = await describeModel(path, call);
-    console.log(json ? JSON.stringify({ model, ...description }) : describe(description));
+    print(json ? JSON.stringify({ model, ...description }) : describe(description));
     return description.problems.length > 0 ? 1 : 0;
   },
 });
@@ -73,7 +75,7 @@ function describe({
   const guidance = call.guided ? 'with guidance' : 'without guidance';
   const videos = call.videos === 1 ? '' : `${call.videos} videos of `;
   return [
-    `${checkpoint.id}${checkpoint.revision === undefined ? '' : ` at ${checkpoint.revision}`}, ` +
+    `${printable(checkpoint.id)}${checkpoint.revision === undefined ? '' : ` at ${checkpoint.revision}`}, ` +
       `in the format ${format}: ${recognised}.`,
     '',
     'Models:',
@@ -87,7 +89,7 @@ function describe({
         ]
       : []),
     'SHA-256:',
-    ...Object.entries(checkpoint.files).map(([file, hash]) => `  ${hash}  ${file}`),
+    ...Object.entries(checkpoint.files).map(([file, hash]) => `  ${hash}  ${printable(file)}`),
     `  ${checkpoint.hash}  all of these`,
     '',
     `Memory for ${videos}${counted(call.numFrames, 'frame')} of ${call.width}x${call.height}, ` +

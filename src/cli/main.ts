@@ -6,11 +6,13 @@
 import { Command, CommanderError } from 'commander';
 import { messageOf } from '../text/messages.ts';
 import { didYouMean } from '../text/nearest.ts';
+import { printableLines } from '../text/printable.ts';
 import { subcommands } from './subcommands.ts';
 import { joinValues } from './terminal/arguments.ts';
 import { commandOf, helpOf } from './terminal/command.ts';
 import { exitCode, UsageError } from './terminal/errors.ts';
 import { formatHelp } from './terminal/help.ts';
+import { printNote } from './terminal/print.ts';
 import { version } from './version.ts';
 
 const help = formatHelp({
@@ -82,8 +84,8 @@ async function main(args: string[]): Promise<number> {
 
 function report(error: unknown, debug: boolean): number {
   if (error instanceof CommanderError) return error.exitCode; // help or version, already shown
-  console.error(`svd: ${messageOf(error)}`);
-  if (debug && error instanceof Error) console.error(error.stack);
+  printNote(messageOf(error));
+  if (debug && error instanceof Error) console.error(printableLines(error.stack ?? ''));
   return exitCode(error);
 }
 

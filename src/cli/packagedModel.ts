@@ -3,7 +3,8 @@
  * was trained for.
  */
 import { join } from 'node:path';
-import { camelCaseConfig, type OpenOptions, openCheckpoint } from '../checkpoints/index.ts';
+import { modelConfig } from '../checkpoints/configs/schemas.ts';
+import { type OpenOptions, openCheckpoint } from '../checkpoints/index.ts';
 import { atEnd } from './terminal/session.ts';
 import { packageFolder } from './version.ts';
 
@@ -27,11 +28,11 @@ export interface TrainedFor {
 export async function trainedFor(model: string, options: OpenOptions = {}): Promise<TrainedFor> {
   const files = await openCheckpoint(model, options);
   await using _files = atEnd(() => files.close());
-  const { sampleSize = 0, numFrames } = camelCaseConfig(files.config('unet')) as {
+  const { sampleSize = 0, numFrames } = modelConfig('unet', files.config('unet')) as {
     sampleSize?: number | number[] | null;
     numFrames?: number;
   };
-  const { blockOutChannels = [] } = camelCaseConfig(files.config('vae')) as {
+  const { blockOutChannels = [] } = modelConfig('vae', files.config('vae')) as {
     blockOutChannels?: number[];
   };
   const [height, width = height] = [sampleSize ?? 0].flat(); // of latents

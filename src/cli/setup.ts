@@ -1,6 +1,7 @@
 /** `svd setup tensorflow`: sets up the tensorflow backend, or removes it. */
 import { removeTensorflow, setUpTensorflow } from '../backends/tensorflow/setup.ts';
 import { oneOperand, subcommand } from './terminal/command.ts';
+import { print } from './terminal/print.ts';
 
 export const setup = subcommand({
   name: 'setup',
@@ -17,9 +18,9 @@ export const setup = subcommand({
   },
   operands: oneOperand(['tensorflow']),
   async run({ gpu, remove }) {
-    const log = (line: string) => console.log(line);
-    if (!remove) await setUpTensorflow({ gpu, log });
-    else if ((await removeTensorflow({ gpu, log })).length === 0) log('Nothing is set up.');
+    if (!remove) await setUpTensorflow({ gpu, log: print });
+    else if ((await removeTensorflow({ gpu, log: print })).length === 0)
+      print('Nothing is set up.');
     return 0;
   },
 });

@@ -3,6 +3,7 @@
  * defaults), and its `scheduler_config.json`.
  */
 import { snakeCase } from '../text/cases.ts';
+import { flag, listOf, number, type Rule, text, whole } from '../text/rules.ts';
 
 /** Options of `EulerDiscreteScheduler`, with diffusers' names in camelCase. */
 export interface EulerDiscreteSchedulerConfig {
@@ -74,31 +75,20 @@ const DEFAULTS: EulerDiscreteSchedulerConfig = {
 
 const KEYS = Object.keys(DEFAULTS) as (keyof EulerDiscreteSchedulerConfig)[];
 
-type Check = [description: string, test: (value: unknown) => boolean];
-const finite: Check = ['a finite number', Number.isFinite];
-const level: Check = [
-  'a number of at least 0',
-  (value) => Number.isFinite(value) && (value as number) >= 0,
-];
-const whole: Check = ['a whole number', Number.isInteger];
-const count: Check = [
-  'a whole number of at least 1',
-  (value) => Number.isInteger(value) && (value as number) >= 1,
-];
-const flag: Check = ['true or false', (value) => typeof value === 'boolean'];
-const text: Check = ['a string', (value) => typeof value === 'string'];
-const list: Check = [
-  'a list of two or more finite numbers',
-  (value) => Array.isArray(value) && value.length >= 2 && value.every(Number.isFinite),
-];
+const level = number({ min: 0, max: 1e6 });
+const beta = number({ min: 0, max: 1 });
+const MOST_STEPS = 100_000;
 
-// Only the kind of each value: the code that uses a string checks it, with diffusers' message.
-const CHECKS: Record<keyof EulerDiscreteSchedulerConfig, Check> = {
-  numTrainTimesteps: count,
-  betaStart: finite,
-  betaEnd: finite,
+/**
+ * The values that options may have. Of a string, only that it is one: the code that uses it checks
+ * which, with diffusers' message.
+ */
+export const schedulerRules: Record<keyof EulerDiscreteSchedulerConfig, Rule> = {
+  numTrainTimesteps: whole(1, MOST_STEPS),
+  betaStart: beta,
+  betaEnd: beta,
   betaSchedule: text,
-  trainedBetas: list,
+  trainedBetas: listOf(beta, 2, MOST_STEPS),
   predictionType: text,
   interpolationType: text,
   useKarrasSigmas: flag,
@@ -108,7 +98,7 @@ const CHECKS: Record<keyof EulerDiscreteSchedulerConfig, Check> = {
   sigmaMax: level,
   timestepSpacing: text,
   timestepType: text,
-  stepsOffset: whole,
+  stepsOffset: whole(-MOST_STEPS, MOST_STEPS),
   rescaleBetasZeroSnr: flag,
   finalSigmasType: text,
 };
@@ -116,7 +106,7 @@ const CHECKS: Record<keyof EulerDiscreteSchedulerConfig, Check> = {
 /**
  * Fills in defaults where a value is missing or null. `nameOf` makes a key of `values` from an
  * option's name.
- * @throws When a value is of a wrong kind.
+ * @throws When a value breaks its rule.
  */
 function complete(
   values: Record<string, unknown>,
@@ -126,12 +116,8 @@ function complete(
   for (const key of KEYS) {
     const value = values[nameOf(key)];
     if (value === undefined || value === null) continue;
-    const [description, test] = CHECKS[key];
-    if (!test(value))
-      throw new Error(
-        `\`${nameOf(key)}\` of the scheduler has to be ${description} but is ` +
-          `${JSON.stringify(value)}.`,
-      );
+    const problem = schedulerRules[key](value);
+    if (problem !== undefined) throw new Error(`The scheduler's ${nameOf(key)}${problem}.`);
     config[key] = value;
   }
   return config as unknown as EulerDiscreteSchedulerConfig;
@@ -139,7 +125,7 @@ function complete(
 
 /**
  * The whole configuration from some of its options.
- * @throws When a value has a wrong type.
+ * @throws When a value breaks its rule.
  */
 export function completeConfig(
   options: Partial<EulerDiscreteSchedulerConfig>,
@@ -149,7 +135,7 @@ export function completeConfig(
 
 /**
  * The configuration in a parsed `scheduler_config.json`. Unknown keys are ignored.
- * @throws When a value has a wrong type.
+ * @throws When a value breaks its rule.
  */
 export function configFromJson(json: Record<string, unknown>): EulerDiscreteSchedulerConfig {
   return complete(json, snakeCase);

@@ -3,6 +3,7 @@
  * computes at every stage of a call.
  */
 import { CheckpointError, camelCaseConfig, type SafetensorsFile } from '../checkpoints/browser.ts';
+import { jsonValue } from '../checkpoints/configs/json.ts';
 import type { FloatArray, RgbImage } from '../media/image.ts';
 import type { GenerateOptions } from '../pipelines/types.ts';
 
@@ -70,7 +71,7 @@ export interface Reference {
  * shapes that follow from its arguments.
  */
 export async function readReference(file: SafetensorsFile, label: string): Promise<Reference> {
-  const parsed = (key: string) => JSON.parse(file.metadata[key] ?? 'null');
+  const parsed = (key: string) => jsonValue(file.metadata[key] ?? 'null', `${label}: ${key}`);
   const args = parsed('args') as Record<string, unknown> | null;
   const checkpoint = parsed('checkpoint') as Reference['checkpoint'] | null;
   const inputs = file.names().filter((name) => name.startsWith('input.image.'));
@@ -107,9 +108,9 @@ export async function readReference(file: SafetensorsFile, label: string): Promi
     call,
     seeds: seeds as number[],
     checkpoint,
-    versions: parsed('versions') ?? {},
+    versions: (parsed('versions') ?? {}) as Reference['versions'],
     names,
-    blockStep: parsed('blocks'),
+    blockStep: parsed('blocks') as number | null,
     pictures,
     read,
     async readFloat64(name, fromReference) {

@@ -136,12 +136,13 @@ describe('svd info', () => {
   it('lists what is wrong with weights, with exit code 1', async () => {
     const broken = folder.path('broken');
     await cp(model, broken, { recursive: true });
-    const config = JSON.parse(await readFile(`${broken}/vae/config.json`, 'utf8'));
-    await writeFile(`${broken}/vae/config.json`, JSON.stringify({ ...config, latent_channels: 8 }));
+    const config = JSON.parse(await readFile(`${broken}/unet/config.json`, 'utf8'));
+    const ids = { addition_time_embed_dim: 10, projection_class_embeddings_input_dim: 30 };
+    await writeFile(`${broken}/unet/config.json`, JSON.stringify({ ...config, ...ids }));
     const { code, stdout } = await svd('info', '--model', broken);
     expect(code).to.equal(1);
     expect(stdout.replace(/\s+/g, ' ')).to.match(
-      / Problems: The weights don't fit "vae": \d+ of another shape \(/,
+      / Problems: The weights don't fit "unet": \d+ of another shape \(/,
     );
   });
 

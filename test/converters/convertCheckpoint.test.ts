@@ -220,7 +220,7 @@ describe('convertCheckpoint', () => {
       const config = JSON.parse(await readFile(join(model, 'unet/config.json'), 'utf8'));
       await writeFile(
         join(model, 'unet/config.json'),
-        JSON.stringify({ ...config, layers_per_block: 0 }),
+        JSON.stringify({ ...config, layers_per_block: 2 }),
       );
       await expectError(
         () => to({ config: model }, path('small.safetensors')),

@@ -71,42 +71,21 @@ describe('configuration of EulerDiscreteScheduler', () => {
 
   it('refuses values of a wrong type, by the name that was written', () => {
     const wrong: [Record<string, unknown>, string][] = [
-      [
-        { num_train_timesteps: '1000' },
-        '`num_train_timesteps` of the scheduler has to be a whole number of at least 1 but is ' +
-          '"1000".',
-      ],
-      [
-        { num_train_timesteps: 0 },
-        '`num_train_timesteps` of the scheduler has to be a whole number of at least 1 but is 0.',
-      ],
-      [
-        { beta_start: 'low' },
-        '`beta_start` of the scheduler has to be a finite number but is "low".',
-      ],
-      [
-        { sigma_max: -1 },
-        '`sigma_max` of the scheduler has to be a number of at least 0 but is -1.',
-      ],
-      [
-        { steps_offset: 0.5 },
-        '`steps_offset` of the scheduler has to be a whole number but is 0.5.',
-      ],
-      [
-        { use_karras_sigmas: 'true' },
-        '`use_karras_sigmas` of the scheduler has to be true or false but is "true".',
-      ],
-      [{ prediction_type: 1 }, '`prediction_type` of the scheduler has to be a string but is 1.'],
-      [
-        { trained_betas: [0.1, 'x'] },
-        '`trained_betas` of the scheduler has to be a list of two or more finite numbers but ' +
-          'is [0.1,"x"].',
-      ],
+      [{ num_train_timesteps: '1000' }, 'num_train_timesteps is "1000", not a whole number.'],
+      [{ num_train_timesteps: 0 }, 'num_train_timesteps is 0, less than 1.'],
+      [{ num_train_timesteps: 1e9 }, 'num_train_timesteps is 1000000000, more than 100000.'],
+      [{ beta_start: 'low' }, 'beta_start is "low", not a finite number.'],
+      [{ sigma_max: -1 }, 'sigma_max is -1, less than 0.'],
+      [{ steps_offset: 0.5 }, 'steps_offset is 0.5, not a whole number.'],
+      [{ use_karras_sigmas: 'true' }, 'use_karras_sigmas is "true", not true or false.'],
+      [{ prediction_type: 1 }, 'prediction_type is 1, not a string.'],
+      [{ trained_betas: [0.1] }, 'trained_betas has 1 entry, fewer than 2.'],
+      [{ trained_betas: [0.1, 'x'] }, 'trained_betas[1] is "x", not a finite number.'],
     ];
     for (const [json, message] of wrong)
-      expect(() => EulerDiscreteScheduler.fromConfig(json)).to.throw(message);
+      expect(() => EulerDiscreteScheduler.fromConfig(json)).to.throw(`The scheduler's ${message}`);
     expect(() => new EulerDiscreteScheduler({ stepsOffset: 0.5 })).to.throw(
-      '`stepsOffset` of the scheduler has to be a whole number but is 0.5.',
+      "The scheduler's stepsOffset is 0.5, not a whole number.",
     );
     expect(() => EulerDiscreteScheduler.fromConfig({ timestep_type: 'foo' })).to.throw(
       "foo is not supported. Please make sure to choose timestepType 'discrete' or 'continuous'.",

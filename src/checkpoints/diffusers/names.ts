@@ -101,4 +101,4 @@ export const isSingleFile = (path: string): boolean => hasEnding(path, '.safeten
 
 /** Whether `name` is that of a file in the same folder, and no path. */
 export const isFileName = (name: unknown): name is string =>
-  typeof name === 'string' && name !== '' && name !== '.' && name !== '..' && !/[/\\]/.test(name);
+  typeof name === 'string' && !/^\.{0,2}$|[/\\\p{Cc}]/u.test(name);

@@ -5,17 +5,19 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Checkpoint } from '../checkpoint.ts';
-import { CheckpointError, causeOf, listed, quoted } from '../errors.ts';
-import { familyByBlocks, familyByPipeline, pickleRefusal } from '../otherModels.ts';
+import { checkCounts } from '../configs/counts.ts';
+import type { Json } from '../configs/json.ts';
+import { readJson } from '../configs/jsonFile.ts';
+import { checkIndex, readConfigs } from '../configs/readConfigs.ts';
+import { CheckpointError, causeOf, listed } from '../errors.ts';
+import { pickleRefusal } from '../otherModels.ts';
 import { openBytes, openSafetensors } from '../safetensors/file.ts';
-import { openSharded, readJson } from '../safetensors/sharded.ts';
+import { openSharded } from '../safetensors/sharded.ts';
 import { tfjsSource } from '../tfjs/source.ts';
 import type { WeightSource } from '../weights/source.ts';
 import { checkInside } from './insideFolder.ts';
 import {
-  type Component,
   componentNames,
-  components,
   configFiles,
   TFJS,
   variantsAmong,
@@ -39,11 +41,8 @@ export async function openModelFolder(
   const { variant } = options;
   await checkInside(path, configFiles);
   const index = await readModelIndex(path);
-  checkComponents(path, index);
   await checkFolders(path);
-  const configs = new Map<Component, Record<string, unknown>>();
-  for (const name of componentNames) configs.set(name, await readConfig(path, name));
-  checkBlocks(path, configs.get('unet')!);
+  const configs = await readConfigs(path, (file) => readJson(join(path, file)));
 
   const opened: WeightSource[] = [];
   const close = async () => {
@@ -56,10 +55,11 @@ export async function openModelFolder(
         ? 'tfjs'
         : 'diffusers',
     index,
-    config: (component) => structuredClone(configs.get(component)!),
+    config: (component) => structuredClone(configs[component]),
     async weights(component) {
       const source = await openWeights(path, component, variant);
       opened.push(source);
+      checkCounts(path, component, configs[component], source);
       return source;
     },
     async files() {
@@ -74,7 +74,7 @@ export async function openModelFolder(
   };
 }
 
-async function readModelIndex(path: string): Promise<Record<string, unknown>> {
+async function readModelIndex(path: string): Promise<Json> {
   const files = await filesIn(path);
   if (!files.includes('model_index.json')) {
     throw new CheckpointError(
@@ -83,14 +83,7 @@ async function readModelIndex(path: string): Promise<Record<string, unknown>> {
     );
   }
   const index = await readJson(join(path, 'model_index.json'));
-  if (index._class_name !== 'StableVideoDiffusionPipeline') {
-    const family = familyByPipeline(index._class_name);
-    throw new CheckpointError(
-      `${path} holds a model for ` +
-        `${quoted(index._class_name)}${family ? `, which is ${family}` : ''}, not for ` +
-        '"StableVideoDiffusionPipeline". Use a Stable Video Diffusion model.',
-    );
-  }
+  checkIndex(path, index);
   return index;
 }
 
@@ -104,29 +97,6 @@ export async function filesIn(folder: string): Promise<string[]> {
   }
 }
 
-function checkComponents(path: string, index: Record<string, unknown>): void {
-  const classOf = (name: Component) => {
-    const entry = index[name]; // [library, class], both null if left out
-    return Array.isArray(entry) && typeof entry[1] === 'string' ? entry[1] : undefined;
-  };
-  const missing = componentNames.filter((name) => classOf(name) === undefined);
-  if (missing.length > 0) {
-    throw new CheckpointError(
-      `${path}/model_index.json lacks ${missing.join(', ')}: a model needs all of ` +
-        `${componentNames.join(', ')}.`,
-    );
-  }
-  for (const name of componentNames) {
-    const allowed: readonly string[] = components[name].classes;
-    const found = classOf(name)!;
-    if (allowed.includes(found)) continue;
-    throw new CheckpointError(
-      `${path}/model_index.json: ${name} is of the class ${quoted(found)}, but has to be ` +
-        `${allowed.join(' or ')}.`,
-    );
-  }
-}
-
 async function checkFolders(path: string): Promise<void> {
   const files = await filesIn(path);
   const missing = componentNames.filter((name) => !files.includes(name));
@@ -134,35 +104,6 @@ async function checkFolders(path: string): Promise<void> {
     throw new CheckpointError(
       `${path} lacks the folders ${missing.join(', ')}. Copy or download the whole model.`,
     );
-}
-
-async function readConfig(path: string, name: Component): Promise<Record<string, unknown>> {
-  const config = await readJson(join(path, name, components[name].config));
-  if (name === 'feature_extractor') {
-    const allowed: readonly string[] = components[name].classes;
-    // Newer releases of transformers write `image_processor_type`, older ones
-    // `feature_extractor_type`.
-    const found = config.image_processor_type ?? config.feature_extractor_type;
-    if (typeof found !== 'string' || !allowed.includes(found)) {
-      throw new CheckpointError(
-        `${path}/${name} is of the type ${quoted(found)}, but has to be ${allowed.join(' or ')}.`,
-      );
-    }
-  }
-  return config;
-}
-
-function checkBlocks(
-  path: string,
-  { down_block_types: down = [], up_block_types: up = [] }: Record<string, unknown>,
-): void {
-  const family = familyByBlocks([down, up].flat());
-  if (family !== undefined) {
-    throw new CheckpointError(
-      `${path}/unet is not a UNet of Stable Video Diffusion: ${family}. Use a Stable Video ` +
-        'Diffusion model.',
-    );
-  }
 }
 
 async function openWeights(

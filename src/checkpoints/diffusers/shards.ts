@@ -1,6 +1,7 @@
 /** The further files that a weight file names. */
 import { basename } from 'node:path';
-import { readIndex, readJson } from '../safetensors/sharded.ts';
+import { readJson } from '../configs/jsonFile.ts';
+import { readIndex } from '../safetensors/sharded.ts';
 import { manifestOf } from '../tfjs/manifest.ts';
 import { TFJS } from './names.ts';
 

@@ -5,11 +5,11 @@
 import { join } from 'node:path';
 import { type NetworkLimits, networkLimits } from '../../network/limits.ts';
 import { shownAddress } from '../../text/addresses.ts';
+import { readJson } from '../configs/jsonFile.ts';
 import { configFiles } from '../diffusers/names.ts';
 import { shardsOf } from '../diffusers/shards.ts';
 import { CheckpointError, causeOf, listed, quoted } from '../errors.ts';
 import { familyByPipeline } from '../otherModels.ts';
-import { readJson } from '../safetensors/sharded.ts';
 import { type HubModel, hubModel } from './address.ts';
 import { CachedRepository, isCommit } from './cache.ts';
 import { soundFiles } from './compare.ts';

@@ -2,10 +2,10 @@
  * Weights spread over several safetensors files by an index (`*.safetensors.index.json`, written by
  * `save_pretrained`).
  */
-import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { readJson } from '../configs/jsonFile.ts';
 import { isFileName } from '../diffusers/names.ts';
-import { CheckpointError, causeOf, listed, quoted, unreadable } from '../errors.ts';
+import { CheckpointError, listed, quoted } from '../errors.ts';
 import { unknownTensor, type WeightSource } from '../weights/source.ts';
 import { openSafetensors } from './file.ts';
 import type { SafetensorsFile } from './reader.ts';
@@ -57,21 +57,6 @@ export async function readIndex(path: string): Promise<Map<string, string>> {
     );
   }
   return new Map(entries as [string, string][]);
-}
-
-/** Reads a file that holds one JSON object. */
-export async function readJson(path: string): Promise<Record<string, unknown>> {
-  const text = await readFile(path, 'utf8').catch(unreadable);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new CheckpointError(`${path} is not valid JSON: ${causeOf(error)}.`, { cause: error });
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new CheckpointError(`${path} has to hold a JSON object.`);
-  }
-  return value as Record<string, unknown>;
 }
 
 async function openShards(

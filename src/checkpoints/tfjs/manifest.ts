@@ -84,7 +84,7 @@ function checkWeight(
     dtype: stored,
     scale,
     min,
-  } = quantization as { dtype: string; scale?: number; min?: number };
+  } = Object(quantization) as { dtype: string; scale?: number; min?: number };
   const affine = ['uint8', 'uint16'].includes(stored);
   if (!affine && stored !== 'float16')
     throw fail(

@@ -1,7 +1,8 @@
 /** Checkpoint files behind URLs, kept in the browser's cache. */
 import { networkLimits } from '../../network/limits.ts';
 import { formatFileSize } from '../../text/bytes.ts';
-import { CheckpointError, quoted } from '../errors.ts';
+import { type Json, jsonOf } from '../configs/json.ts';
+import { CheckpointError } from '../errors.ts';
 import type { ByteReader } from '../safetensors/reader.ts';
 import { headersOf, NoFileError, receive, refusePage } from './receive.ts';
 
@@ -151,11 +152,14 @@ export async function findWebFile(
 }
 
 /** Downloads the file at `url`, for reading at any position. */
-export async function webFile(url: string, options: WebOptions = {}): Promise<ByteReader> {
-  let blob: Blob | undefined = await fetchFile(url, options);
+export const webFile = async (url: string, options: WebOptions = {}): Promise<ByteReader> =>
+  readerOf(url, await fetchFile(url, options));
+
+function readerOf(url: string, content: Blob): ByteReader {
+  let blob: Blob | undefined = content;
   return {
     label: url,
-    size: blob.size,
+    size: content.size,
     async read(target, position) {
       if (!blob) throw new CheckpointError(`Cannot read ${url}: it has been closed.`);
       const part = blob.slice(position, position + target.length);
@@ -168,23 +172,7 @@ export async function webFile(url: string, options: WebOptions = {}): Promise<By
 }
 
 /** A JSON object behind a URL. */
-export async function webJson(
-  url: string,
-  options: WebOptions = {},
-): Promise<Record<string, unknown>> {
-  const text = await (
-    await fetchFile(url, { ...options, onBytes: undefined }, networkLimits.mostBytes)
-  ).text();
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new CheckpointError(
-      `${url} is not valid JSON but starts with ${quoted(text.slice(0, 20))}.`,
-      { cause: error },
-    );
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new CheckpointError(`${url} has to hold a JSON object.`);
-  return value as Record<string, unknown>;
+export async function webJson(url: string, options: WebOptions = {}): Promise<Json> {
+  const web = { ...options, onBytes: undefined };
+  return jsonOf(readerOf(url, await fetchFile(url, web, networkLimits.mostBytes)));
 }

@@ -1,9 +1,8 @@
 /** A Stable Video Diffusion model behind a URL, in the folder layout of diffusers. */
 import type { Checkpoint, Format } from '../checkpoint.ts';
+import { checkCounts } from '../configs/counts.ts';
+import { checkIndex, readConfigs } from '../configs/readConfigs.ts';
 import {
-  type Component,
-  componentNames,
-  components,
   configFiles,
   TFJS,
   type WeightedComponent,
@@ -37,23 +36,17 @@ export const folderUrl = (url: string): string =>
  */
 export async function openUrl(url: string, options: OpenUrlOptions = {}): Promise<Checkpoint> {
   const base = folderUrl(url);
+  const path = base.slice(0, -1);
   const { variant, ...web } = options;
   const index = await webJson(`${base}model_index.json`, web);
-  if (index._class_name !== 'StableVideoDiffusionPipeline') {
-    throw new CheckpointError(
-      `${base} does not hold a Stable Video Diffusion model. Use the address of a folder with ` +
-        'its model_index.json.',
-    );
-  }
-  const configs = Object.fromEntries(
-    await Promise.all(
-      componentNames.map(async (name) => [
-        name,
-        await webJson(`${base}${name}/${components[name].config}`, web),
-      ]),
-    ),
-  ) as Record<Component, Record<string, unknown>>;
+  checkIndex(path, index);
+  const configs = await readConfigs(path, (file) => webJson(base + file, web));
   let format: Format = 'diffusers';
+  const openArtifact = async (folder: string, component: WeightedComponent) => {
+    const artifact = await weightUrl(folder, component, options);
+    format = 'tfjs';
+    return openWeights(artifact, component, (name) => webFile(name, web), web);
+  };
   return {
     path: base,
     /** Known once weights have been asked for. */
@@ -66,10 +59,9 @@ export async function openUrl(url: string, options: OpenUrlOptions = {}): Promis
       const folder = `${base}${component}/`;
       const { single } = weightFileNames(component, variant);
       const file = await findWebFile(folder + single, web);
-      if (file) return readSafetensors(file);
-      const artifact = await weightUrl(folder, component, options);
-      format = 'tfjs';
-      return openWeights(artifact, component, (name) => webFile(name, web), web);
+      const source = file ? await readSafetensors(file) : await openArtifact(folder, component);
+      checkCounts(path, component, configs[component], source);
+      return source;
     },
     async files() {
       const weights = weightedComponents.map(async (component) => {

@@ -1,6 +1,8 @@
 /** `svd generate`: makes a video from a picture. */
 import { isStandardOutput } from '../../files/target.ts';
+import { printable } from '../../text/printable.ts';
 import { subcommand } from '../terminal/command.ts';
+import { print } from '../terminal/print.ts';
 import { runSession } from '../terminal/session.ts';
 import { generateCommand } from './checkCommand.ts';
 import { generateOptions } from './options.ts';
@@ -40,7 +42,8 @@ export const generate = subcommand({
     );
     if (report.profile && !command.quiet)
       process.stderr.write(`${formatProfile(report.profile, report.backend.name)}\n`);
-    console.log(command.json ? JSON.stringify(report) : report.output.join('\n'));
+    const output = report.output.map(printable).join('\n');
+    print(command.json ? JSON.stringify(report) : output);
     return 0;
   },
 });

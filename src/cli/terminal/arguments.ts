@@ -140,7 +140,7 @@ export function readValues<O extends Options>(
 }
 
 function unknownOption({ message }: CommanderError, flags: Set<string>): UsageError {
-  const [, arg] = /'(.*)'/.exec(message) as string[];
+  const [, arg] = /'(.*)'/s.exec(message) as string[];
   const [, dashes, name, value] = /^(--?)([^=]*)=?(.*)$/s.exec(arg) as string[];
   if (dashes === '--' && flags.has(name))
     return new UsageError(`--${name} takes no value but is given "${value}".`);

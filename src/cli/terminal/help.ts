@@ -1,4 +1,5 @@
 /** Lays out help texts for a terminal of 80 columns. */
+import { printable } from '../../text/printable.ts';
 import { flagOf, type Option, type Options } from './options.ts';
 
 /** Columns of a terminal. */
@@ -74,7 +75,8 @@ export function wrap(text: string, width: number): string[] {
 }
 
 /** Rows of cells as lines with aligned columns; from the second on to the right if `right`. */
-export function alignColumns(rows: string[][], right = false): string[] {
+export function alignColumns(cells: string[][], right = false): string[] {
+  const rows = cells.map((row) => row.map(printable));
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   const aligned = (cell: string, column: number) =>
     right && column > 0 ? cell.padStart(widths[column]) : cell.padEnd(widths[column]);

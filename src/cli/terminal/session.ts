@@ -1,6 +1,7 @@
 /** The progress line, the notes and the Ctrl-C of a long command. */
 import { format } from 'node:util';
 import { Interrupted } from './errors.ts';
+import { printNote } from './print.ts';
 import { ProgressLine } from './progress.ts';
 
 /** How a long command talks to its user. */
@@ -23,7 +24,7 @@ export async function runSession<T>(
   const note = (text: string) => {
     if (silent) return;
     progress.clear();
-    process.stderr.write(`svd: ${text}\n`);
+    printNote(text);
   };
   // The library warns by console.warn, which knows neither --quiet nor the progress line.
   const { warn } = console;

@@ -1,8 +1,10 @@
 /** `svd verify`: replays what diffusers computed, and compares every stage. */
 
+import { printable } from '../../text/printable.ts';
 import type { StageResult } from '../../verification/stageResult.ts';
 import { subcommand } from '../terminal/command.ts';
 import { alignColumns } from '../terminal/help.ts';
+import { print } from '../terminal/print.ts';
 import { runSession } from '../terminal/session.ts';
 import { version } from '../version.ts';
 import type { BackendResult } from './backends.ts';
@@ -34,7 +36,7 @@ export const verify = subcommand({
     const within = results.every((result) => result.within);
     const { model, reference, stageInputs, json } = command;
     const report = { model, reference, stageInputs, within, version, ...verification };
-    console.log(json ? JSON.stringify(report) : results.map(table).join('\n\n'));
+    print(json ? JSON.stringify(report) : results.map(table).join('\n\n'));
     return within ? 0 : 1;
   },
 });
@@ -45,7 +47,7 @@ const ofFloat64 = ({ own, diffusers }: NonNullable<StageResult['float64']>) =>
 
 /** The results on one backend as a table whose first broken line is marked. */
 function table({ backend, device, version, problem, stages = [] }: BackendResult): string {
-  if (problem !== undefined) return `${backend}: ${problem}`;
+  if (problem !== undefined) return `${backend}: ${printable(problem)}`;
   const broken = stages.filter(({ within }) => !within);
   const rows = stages.map((result) => {
     const { stage, tolerance, within, comparison, problem, float64 } = result;

@@ -4,16 +4,17 @@ import * as tf from '@tensorflow/tfjs';
 import {
   type Checkpoint,
   CheckpointError,
-  camelCaseConfig,
   checkWeights,
   loadWeights,
   type WeightSource,
 } from '../../checkpoints/browser.ts';
+import { modelConfig } from '../../checkpoints/configs/schemas.ts';
 import type { AnyBlock } from '../../layers/index.ts';
 import { CLIP_MEAN, CLIP_STD } from '../../media/preprocess.ts';
 import type { MemoryLimits } from '../../memory/limits.ts';
 import type { OffloadMode } from '../../memory/offloadModes.ts';
 import type { Device } from '../../memory/shapes/allocators.ts';
+import type { ModelConfigs } from '../../memory/stages.ts';
 import { checkWasmLimit, float32Bytes } from '../../memory/wasmLimit.ts';
 import { declareModels, type Models } from '../../models/declareModels.ts';
 import type { ModelName } from '../../models/names.ts';
@@ -21,6 +22,7 @@ import { deviceName } from '../../ops/device.ts';
 import { type ComputeDtype, computeDtypes, possibleComputeDtypes } from '../../ops/index.ts';
 import { type RecordGraph, Replays } from '../../recording/replay.ts';
 import { EulerDiscreteScheduler } from '../../schedulers/index.ts';
+import { messageOf } from '../../text/messages.ts';
 import { callPlanner, givenSettings, sizeOfCall } from '../callPlanner.ts';
 import type { CallPlanner, Components, FeatureExtractor, Offload } from '../components.ts';
 import type { LoadOptions } from '../types.ts';
@@ -72,9 +74,11 @@ export async function assemble(
   const device = deviceName() as Device;
   const scheduler = EulerDiscreteScheduler.fromConfig(files.config('scheduler'));
   const configs = await modelConfigs(files, device, options);
-  const models = declareModels(configs);
+  // Their names limit what the configs may ask for, before anything is built of these.
+  let sources = remote ? undefined : await openSources(files);
+  const models = declared(files, configs);
   try {
-    let sources = remote ? undefined : await openSources(models, files);
+    if (sources) checkSources(models, sources);
     const sizes = Object.values(models).map((model) => float32Bytes(model));
     // Where all weights have to stay in memory, no smaller video would help.
     if (!offloads) checkWasmLimit(sum(sizes), wasmAdvice);
@@ -83,7 +87,7 @@ export async function assemble(
     const mode = planOffload(models, options, planner) ?? 'none';
     if (mode === 'none') checkWasmLimit(sum(sizes), wasmAdvice);
     if (mode === 'model') checkWasmLimit(Math.max(...sizes), wasmAdvice);
-    sources ??= await openSources(models, files);
+    sources ??= checkSources(models, await openSources(files));
     const offload = mode === 'none' ? undefined : offloads?.[mode](files, models, options);
     if (!offload) await fill(models, sources, options);
     const replays = recordGraph && !offload ? new Replays(recordGraph) : undefined;
@@ -100,7 +104,10 @@ export async function assemble(
 const sum = (numbers: number[]) => numbers.reduce((total, n) => total + n, 0);
 
 function featureExtractor(files: Checkpoint): FeatureExtractor {
-  const config: Partial<FeatureExtractor> = camelCaseConfig(files.config('feature_extractor'));
+  const config: Partial<FeatureExtractor> = modelConfig(
+    'feature_extractor',
+    files.config('feature_extractor'),
+  );
   return { imageMean: config.imageMean ?? CLIP_MEAN, imageStd: config.imageStd ?? CLIP_STD };
 }
 
@@ -132,25 +139,42 @@ function planOffload(
   return plan.offload;
 }
 
+/** Opens the weights of all models. */
+async function openSources(files: Checkpoint): Promise<Sources> {
+  const sources: Partial<Sources> = {};
+  for (const name of ['imageEncoder', 'unet', 'vae'] as const)
+    sources[name] = await files.weights(componentOf[name]);
+  return sources as Sources;
+}
+
+/** Declares the models. @throws CheckpointError if the configs are not those of such models. */
+function declared(files: Checkpoint, configs: ModelConfigs): Models {
+  try {
+    return declareModels(configs);
+  } catch (error) {
+    throw new CheckpointError(
+      `The configs of ${files.path} are not those of a Stable Video Diffusion model. ` +
+        messageOf(error),
+      { cause: error },
+    );
+  }
+}
+
 /**
- * Opens the weights of all models and compares them with the models.
+ * Compares weights with the models.
  * @throws CheckpointError that lists what does not fit in any of them.
  */
-async function openSources(models: Models, files: Checkpoint): Promise<Sources> {
-  const sources: Partial<Sources> = {};
+function checkSources(models: Models, sources: Sources): Sources {
   const problems: string[] = [];
   for (const [name, model] of entriesOf(models)) {
-    const label = componentOf[name];
-    const source = await files.weights(label);
-    sources[name] = source;
     try {
-      checkWeights(model, source, { label });
+      checkWeights(model, sources[name], { label: componentOf[name] });
     } catch (error) {
-      problems.push((error as Error).message);
+      problems.push(messageOf(error));
     }
   }
   if (problems.length > 0) throw new CheckpointError(problems.join(' '));
-  return sources as Sources;
+  return sources;
 }
 
 /** Fills the models, and closes the source of each that is full. */

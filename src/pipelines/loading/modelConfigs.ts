@@ -1,6 +1,7 @@
 /** Reads from an open checkpoint what memory planning needs, without its weights. */
 
-import { type Checkpoint, camelCaseConfig } from '../../checkpoints/browser.ts';
+import type { Checkpoint } from '../../checkpoints/browser.ts';
+import { modelConfig } from '../../checkpoints/configs/schemas.ts';
 import type { Device } from '../../memory/shapes/allocators.ts';
 import type { ModelConfigs } from '../../memory/stages.ts';
 import type { ModelName } from '../../models/names.ts';
@@ -18,7 +19,8 @@ export async function modelConfigs(
   device: Device,
   { weightDtype = 'auto', dtype }: Pick<LoadOptions, 'weightDtype' | 'dtype'> = {},
 ): Promise<ModelConfigs> {
-  const config = (name: ModelName) => camelCaseConfig(files.config(componentOf[name]));
+  const config = (name: ModelName) =>
+    modelConfig(componentOf[name], files.config(componentOf[name]));
   const held: ModelConfigs['held'] = {};
   if (weightDtype === 'auto' && device.startsWith('tensorflow')) {
     for (const name of Object.keys(componentOf) as ModelName[]) {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { camelCaseConfig, snakeCaseConfig } from '../../src/checkpoints/configs.ts';
+import { camelCaseConfig, snakeCaseConfig } from '../../../src/checkpoints/configs/keys.ts';
 
 describe('config keys', () => {
   it('become camelCase, without private keys and nulls, with the values as they are', () => {

@@ -1,7 +1,7 @@
 /**
  * Names of config keys: snake_case in the JSON files of diffusers and transformers, camelCase here.
  */
-import { camelCase, snakeCase } from '../text/cases.ts';
+import { camelCase, snakeCase } from '../../text/cases.ts';
 
 /**
  * A JSON config with camelCase keys and the same values. Keys with a leading underscore

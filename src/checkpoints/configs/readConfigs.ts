@@ -1,0 +1,103 @@
+/** The index and the configs of a model in diffusers' layout, from the disk and the web alike. */
+import { firstProblem } from '../../text/rules.ts';
+import { type Component, componentNames, components } from '../diffusers/names.ts';
+import { CheckpointError, quoted } from '../errors.ts';
+import { familyByBlocks, familyByPipeline } from '../otherModels.ts';
+import type { Json } from './json.ts';
+import { misfit, schemas } from './schemas.ts';
+
+/** The configs of a model. */
+export type Configs = Record<Component, Json>;
+
+/**
+ * Checks the `model_index.json` of the model at `path`.
+ * @throws CheckpointError if the model is of another class, lacks a component, or has one of
+ * another class.
+ */
+export function checkIndex(path: string, index: Json): void {
+  if (index._class_name !== 'StableVideoDiffusionPipeline') {
+    const family = familyByPipeline(index._class_name);
+    throw new CheckpointError(
+      `${path} holds a model for ` +
+        `${quoted(index._class_name)}${family ? `, which is ${family}` : ''}, not for ` +
+        '"StableVideoDiffusionPipeline". Use a Stable Video Diffusion model.',
+    );
+  }
+  const classOf = (name: Component) => {
+    const entry = index[name]; // [library, class], both null if left out
+    return Array.isArray(entry) && typeof entry[1] === 'string' ? entry[1] : undefined;
+  };
+  const missing = componentNames.filter((name) => classOf(name) === undefined);
+  if (missing.length > 0) {
+    throw new CheckpointError(
+      `${path}/model_index.json lacks ${missing.join(', ')}: a model needs all of ` +
+        `${componentNames.join(', ')}.`,
+    );
+  }
+  for (const name of componentNames) {
+    const allowed: readonly string[] = components[name].classes;
+    const found = classOf(name)!;
+    if (allowed.includes(found)) continue;
+    throw new CheckpointError(
+      `${path}/model_index.json: ${name} is of the class ${quoted(found)}, but has to be ` +
+        `${allowed.join(' or ')}.`,
+    );
+  }
+}
+
+/** The path of a component's config within its model. */
+export const configFile = (component: Component): string =>
+  `${component}/${components[component].config}`;
+
+/**
+ * Reads and checks the configs of the model at `path`. `read` reads one of its files.
+ * @throws CheckpointError if one is of another model, or has a value that is not allowed.
+ */
+export async function readConfigs(
+  path: string,
+  read: (file: string) => Promise<Json>,
+): Promise<Configs> {
+  const entries = componentNames.map(async (name) => [name, await read(configFile(name))]);
+  const configs: Configs = Object.fromEntries(await Promise.all(entries));
+  checkConfigs(path, configs);
+  return configs;
+}
+
+function checkConfigs(path: string, configs: Configs): void {
+  checkBlocks(path, configs.unet);
+  checkProcessor(path, configs.feature_extractor);
+  for (const name of componentNames) {
+    const config = configs[name];
+    const { rules, relations } = schemas[name];
+    const broken = () => relations.map((relation) => relation(config)).find(Boolean);
+    const problem = firstProblem(rules, config) ?? broken();
+    if (problem !== undefined)
+      throw new CheckpointError(`${path}/${configFile(name)}: ${problem}.`);
+  }
+  const problem = misfit(configs);
+  if (problem !== undefined)
+    throw new CheckpointError(`${path}/${configFile('unet')}: ${problem}.`);
+}
+
+function checkBlocks(path: string, { down_block_types: down, up_block_types: up }: Json): void {
+  const family = familyByBlocks([down ?? [], up ?? []].flat());
+  if (family !== undefined) {
+    throw new CheckpointError(
+      `${path}/unet is not a UNet of Stable Video Diffusion: ${family}. Use a Stable Video ` +
+        'Diffusion model.',
+    );
+  }
+}
+
+function checkProcessor(path: string, config: Json): void {
+  const allowed: readonly string[] = components.feature_extractor.classes;
+  // Newer releases of transformers write `image_processor_type`, older ones
+  // `feature_extractor_type`.
+  const found = config.image_processor_type ?? config.feature_extractor_type;
+  if (typeof found !== 'string' || !allowed.includes(found)) {
+    throw new CheckpointError(
+      `${path}/feature_extractor is of the type ${quoted(found)}, but has to be ` +
+        `${allowed.join(' or ')}.`,
+    );
+  }
+}

@@ -1,0 +1,10 @@
+/** What commands print. Control characters in names and values never reach the terminal. */
+import { printable, printableLines } from '../../text/printable.ts';
+
+/** Prints the result of a command, one line or several. */
+export const print = (text: string): void => console.log(printableLines(text));
+
+/** Shows a sentence about the command on standard error, as one line. */
+export function printNote(text: string): void {
+  process.stderr.write(`svd: ${printable(text)}\n`);
+}
