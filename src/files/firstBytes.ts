@@ -142,7 +142,6 @@ export function describeFirstBytes(
   expected: Expected = 'weights',
 ): string | undefined {
   const start = bytes.subarray(0, TELLING_BYTES);
-  if (start.length === 0) return `is empty: ${AGAIN}`;
   const letters = latin1(start);
   const binary = binaries.find(
     ({ begins, at = 0, with: part = '' }) =>
@@ -150,6 +149,7 @@ export function describeFirstBytes(
   );
   if (binary) return say(binary, expected);
   const text = textOf(start);
+  if (text === '' && bytes.length < TELLING_BYTES) return `is empty: ${AGAIN}`;
   const find = (kinds: Kind[]) => {
     const found = text ? kinds.find(({ begins }) => begins.test(text)) : undefined;
     return found && say(found, expected);

@@ -185,6 +185,10 @@ describe('8-bit float weights', () => {
         expect(found.every(Number.isFinite)).to.equal(true);
         for (const folder of [path('wide'), path('tfjs'), path('back')])
           expect(await frames(await load(folder)), folder).to.deep.equal(found);
+        const server = await serve(model);
+        const fromUrl = await UrlPipeline.fromPretrained(server.address);
+        await server.close();
+        expect(await frames(fromUrl)).to.deep.equal(found);
         expect((await describeModel(model)).models.vae.dtypes).to.deep.equal([dtype]);
       }));
   }
