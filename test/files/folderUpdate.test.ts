@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { finishUpdate, updateFolder } from '../../src/files/folderUpdate.ts';
+import { fuzzCases } from '../harness/fuzz.ts';
 
 let root: string;
 let folder: string;
@@ -96,7 +97,7 @@ describe('updateFolder', () => {
 
   it('holds the old files or the new ones whenever it is killed', async () => {
     const program = fileURLToPath(new URL('updateInProcess.ts', import.meta.url));
-    for (let kill = 0; kill < Number(process.env.KILLS ?? 5); kill++) {
+    for (let kill = 0; kill < fuzzCases(5); kill++) {
       const child = spawn(process.execPath, ['--import', 'tsx', program, folder], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { memoryBytes, readSafetensors } from '../../../src/checkpoints/safetensors/reader.ts';
-import { mutateByte, type Random, randoms, rounds } from '../../harness/mutations.ts';
+import { Choices, fuzzCases } from '../../harness/fuzz.ts';
 import { expectError, fixture } from '../files.ts';
 
 /** A file of this header and this many zero bytes. */
@@ -174,16 +174,34 @@ describe('safetensors header', () => {
 describe('mutated safetensors files', () => {
   const valid = Uint8Array.from(readFileSync(fixture('dtypes.safetensors')));
   const headerEnd = 8 + Number(new DataView(valid.buffer).getBigUint64(0, true));
-  function mutate(random: Random): Uint8Array {
+  const interesting = [...'{}[]",:\\0123456789-+.eEFnull \n\t', '\0', '\x7f', '\xff', '\x80'].map(
+    (char) => char.charCodeAt(0),
+  );
+
+  /** Replaces, inserts, removes or cuts off bytes at `at`. */
+  function mutateAt(bytes: Uint8Array, at: number, choices: Choices): Uint8Array {
+    const byte = choices.below(2) === 0 ? choices.of(interesting) : choices.below(256);
+    const [before, after] = [bytes.subarray(0, at), bytes.subarray(at)];
+    const replaced = Uint8Array.of(...before, byte, ...after.subarray(1));
+    return choices.of([
+      ...[replaced, replaced, replaced],
+      Uint8Array.of(...before, byte, ...after),
+      Uint8Array.of(...before, ...after.subarray(1 + choices.below(30))),
+      before.slice(),
+    ]);
+  }
+
+  function mutate(choices: Choices): Uint8Array {
     let bytes: Uint8Array = valid;
-    for (let edits = 1 + random(3); edits > 0; edits--) {
-      const at = random(random(4) === 0 ? bytes.length : Math.min(bytes.length, headerEnd));
-      bytes = mutateByte(bytes, at, random);
+    for (let edits = 1 + choices.below(3); edits > 0; edits--) {
+      const end = choices.below(4) === 0 ? bytes.length : Math.min(bytes.length, headerEnd);
+      const at = choices.below(end);
+      bytes = mutateAt(bytes, at, choices);
       // Lengths changed within the header are adjusted half of the time, so that the mutations
       // reach the checks behind it.
-      const change = bytes.length - valid.length;
-      if (bytes.length > at && at >= 8 && headerEnd - 8 + change > 0 && random(2) === 0)
-        new DataView(bytes.buffer).setBigUint64(0, BigInt(headerEnd - 8 + change), true);
+      const length = headerEnd - 8 + bytes.length - valid.length;
+      if (bytes.length > at && at >= 8 && length > 0 && choices.below(2) === 0)
+        new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
     }
     return bytes;
   }
@@ -191,8 +209,8 @@ describe('mutated safetensors files', () => {
   it('are read in full or refused with one sentence that names the file', async () => {
     let readable = 0;
     let refused = 0;
-    for (let seed = 0; seed < rounds(8000); seed++) {
-      const bytes = mutate(randoms(seed));
+    for (let seed = 0; seed < fuzzCases(8000); seed++) {
+      const bytes = mutate(new Choices(seed));
       let opened: Awaited<ReturnType<typeof read>>;
       try {
         opened = await read(bytes);
@@ -220,8 +238,8 @@ describe('mutated safetensors files', () => {
       }
       expect(total).to.equal(sumOf(header, names));
     }
-    expect(readable).to.be.above(200);
-    expect(refused).to.be.above(2000);
+    expect(readable).to.be.above(fuzzCases(200));
+    expect(refused).to.be.above(fuzzCases(2000));
   });
 
   function sumOf(header: Record<string, { data_offsets: number[] }>, names: string[]): number {
