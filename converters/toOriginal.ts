@@ -1,14 +1,19 @@
 /** A checkpoint as one file with the names and shapes of Stability AI's original files. */
 import { CheckpointError } from '../src/checkpoints/errors.ts';
 import type { CheckpointIdentity } from '../src/checkpoints/identity.ts';
-import { originalLayout, originalPlace } from '../src/checkpoints/original/keys.ts';
-import { tensorBytes } from '../src/checkpoints/safetensors/dtypes.ts';
+import {
+  encoderCopy,
+  isInEncoder,
+  originalLayout,
+  originalPlaces,
+} from '../src/checkpoints/original/keys.ts';
+import { type Dtype, dtypeBeside, tensorBytes } from '../src/checkpoints/safetensors/dtypes.ts';
 import {
   encodedTensor,
   safetensorsFile,
   type TensorToWrite,
 } from '../src/checkpoints/safetensors/writer.ts';
-import { tensorsOf } from '../src/checkpoints/weights/export.ts';
+import { type OpenComponent, tensorsOf, valuesOf } from '../src/checkpoints/weights/export.ts';
 import { reversalFromCheckpoint } from '../src/checkpoints/weights/layout.ts';
 import type { BytePool } from '../src/checkpoints/weights/memory.ts';
 import type { Target } from './target.ts';
@@ -20,8 +25,8 @@ export const toOriginal: Target = {
     const fused = new Map<string, TensorToWrite[]>();
     for (const open of components) {
       for (const [key, tensor] of Object.entries(tensorsOf(open, dtype, pool))) {
-        const place = originalPlace(open.component, key, layout);
-        const [name] = place.names;
+        const [place] = originalPlaces(open.component, key, layout);
+        const { name } = place;
         if (place.third !== undefined) {
           const thirds = fused.get(name) ?? [];
           thirds[place.third] = tensor;
@@ -30,6 +35,7 @@ export const toOriginal: Target = {
         else if (place.asConvolution) tensors[name] = { ...tensor, shape: [...tensor.shape, 1, 1] };
         else tensors[name] = tensor;
       }
+      if (open.component === 'vae') Object.assign(tensors, copyOfEncoder(open, tensors, dtype));
     }
     for (const [name, thirds] of fused) tensors[name] = joined(name, thirds, pool);
     const metadata = (source: CheckpointIdentity) => ({
@@ -39,6 +45,52 @@ export const toOriginal: Target = {
     return [safetensorsFile('', tensors, metadata(unhashed), async () => metadata(await identity))];
   },
 };
+
+/**
+ * The encoder as it stands beside the decoder, where Stability's code and ComfyUI take it from. It
+ * has no `quant_conv` there: the convolution before does what both do.
+ */
+function copyOfEncoder(
+  vae: OpenComponent,
+  tensors: Record<string, TensorToWrite>,
+  dtype?: Dtype,
+): Record<string, TensorToWrite> {
+  const copies: Record<string, TensorToWrite> = {};
+  for (const [name, tensor] of Object.entries(tensors))
+    if (isInEncoder(name) && !name.includes('.quant_conv.')) copies[encoderCopy(name)] = tensor;
+  for (const leaf of ['weight', 'bias'] as const) {
+    const name = `first_stage_model.encoder.conv_out.${leaf}`;
+    const { shape, dtype: stored } = copies[name];
+    copies[name] = {
+      dtype: dtypeBeside(dtype ?? stored),
+      shape,
+      data: () => convOutWithQuantConv(vae, leaf),
+    };
+  }
+  return copies;
+}
+
+/** Weights of the encoder's last convolution that are followed by those of `quant_conv`. */
+async function convOutWithQuantConv(
+  vae: OpenComponent,
+  leaf: 'weight' | 'bias',
+): Promise<Float32Array> {
+  const quant = await valuesOf(vae, 'quant_conv.weight');
+  const bias = await valuesOf(vae, 'quant_conv.bias');
+  const last = await valuesOf(vae, `encoder.conv_out.${leaf}`);
+  const channels = bias.length;
+  const columns = last.length / channels;
+  const result = new Float32Array(last.length);
+  for (let row = 0; row < channels; row++) {
+    for (let column = 0; column < columns; column++) {
+      let sum = leaf === 'bias' ? bias[row] : 0;
+      for (let i = 0; i < channels; i++)
+        sum += quant[row * channels + i] * last[i * columns + column];
+      result[row * columns + column] = sum;
+    }
+  }
+  return result;
+}
 
 /** A matrix with its axes the other way round. */
 function transposed(name: string, tensor: TensorToWrite, pool: BytePool): TensorToWrite {

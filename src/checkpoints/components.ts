@@ -10,7 +10,7 @@ import { modelConfig } from './configs/schemas.ts';
 import type { WeightedComponent } from './diffusers/names.ts';
 import { CheckpointError } from './errors.ts';
 import type { OpenComponent } from './weights/export.ts';
-import { checkWeights } from './weights/load.ts';
+import { checkModelWeights } from './weights/load.ts';
 
 const classes = {
   unet: UNetSpatioTemporalConditionModel,
@@ -46,7 +46,7 @@ export function declaredModel(checkpoint: Checkpoint, component: WeightedCompone
 }
 
 /**
- * Opens the weights of a component.
+ * Opens the weights of a component. Warns of tensors that its model has no place for.
  * @throws CheckpointError if they are not the weights of its model.
  */
 export async function openComponent(
@@ -56,7 +56,8 @@ export async function openComponent(
   const source = await checkpoint.weights(component);
   const model = declaredModel(checkpoint, component);
   try {
-    checkWeights(model, source, { label: component });
+    const surplus = checkModelWeights(model, source, component);
+    if (surplus !== undefined) console.warn(surplus);
     return { component, source, parameters: model.parameters() };
   } finally {
     model.dispose();

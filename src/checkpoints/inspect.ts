@@ -5,7 +5,7 @@ import { declaredModel } from './components.ts';
 import { type WeightedComponent, weightedComponents } from './diffusers/names.ts';
 import { CheckpointError } from './errors.ts';
 import { publishedConfigs } from './original/publishedConfigs.ts';
-import { checkWeights } from './weights/load.ts';
+import { checkModelWeights } from './weights/load.ts';
 import type { WeightSource } from './weights/source.ts';
 
 /** The findings of `inspectModel`. */
@@ -14,6 +14,8 @@ export interface Inspection {
   recognised: string;
   /** A sentence for each component whose tensors don't fit its config; empty if all do. */
   problems: string[];
+  /** A sentence for each component that has surplus tensors, which are passed over. */
+  warnings: string[];
 }
 
 /**
@@ -25,32 +27,33 @@ export async function inspectModel(files: Checkpoint): Promise<Inspection> {
   const { configs } = publishedConfigs(numFrames);
   const published = { ...files, config: (component: keyof typeof configs) => configs[component] };
   const problems: string[] = [];
+  const warnings: string[] = [];
   let isPublished = true;
   for (const component of weightedComponents) {
     const source = await files.weights(component);
-    const problem = misfit(files, component, source);
+    const { problem, warning } = compare(files, component, source);
     if (problem !== undefined) problems.push(problem);
-    isPublished &&= misfit(published, component, source) === undefined;
+    if (warning !== undefined) warnings.push(warning);
+    isPublished &&= compare(published, component, source).problem === undefined;
   }
   const name = { 14: ', like img2vid', 25: ', like img2vid-xt' }[numFrames] ?? '';
   const size = isPublished
     ? `the published size, for ${numFrames} frames${name}`
     : 'a size of its own';
-  return { recognised: `Stable Video Diffusion in ${size}`, problems };
+  return { recognised: `Stable Video Diffusion in ${size}`, problems, warnings };
 }
 
-/** A sentence if the tensors of `source` are not the weights of a component. */
-function misfit(
+/** Sentences on the tensors of `source` that are not the weights of a component. */
+function compare(
   files: Checkpoint,
   component: WeightedComponent,
   source: WeightSource,
-): string | undefined {
+): { problem?: string; warning?: string } {
   const model = declaredModel(files, component);
   try {
-    checkWeights(model, source, { label: component });
-    return undefined;
+    return { warning: checkModelWeights(model, source, component) };
   } catch (error) {
-    if (error instanceof CheckpointError) return error.message;
+    if (error instanceof CheckpointError) return { problem: error.message };
     throw error;
   } finally {
     model.dispose();

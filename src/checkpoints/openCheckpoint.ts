@@ -28,7 +28,7 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
     if (!isSingleFile(path)) return undefined;
     throw new CheckpointError(`Cannot read ${path}: ${causeOf(error)}.`, { cause: error });
   });
-  if (found?.isFile() && isSingleFile(path)) return openOriginal(path, single);
+  if (found?.isFile()) return openOriginal(path, single);
   const [given] = Object.keys(single).filter(
     (name) => single[name as keyof SingleFileOptions] !== undefined,
   );

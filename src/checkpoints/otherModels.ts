@@ -1,4 +1,5 @@
 /** Recognises other kinds of models, so that a refusal can name them. */
+import { isPickle } from '../files/firstBytes.ts';
 import { quoted } from './errors.ts';
 
 /**
@@ -26,6 +27,7 @@ const byKeys: [pattern: RegExp, what: string, without?: RegExp][] = [
   ],
   [/^cond_stage_model\.transformer\./, 'holds Stable Diffusion 1, which makes pictures from text.'],
   [/^cond_stage_model\.model\./, 'holds Stable Diffusion 2, which makes pictures from text.'],
+  [/^conditioner\.embedders\.1\.encoder\./, 'holds SV3D, which turns a camera around an object.'],
   [
     /^conditioner\.embedders\.1\./,
     'holds Stable Diffusion XL, which makes pictures from text.',
@@ -35,6 +37,12 @@ const byKeys: [pattern: RegExp, what: string, without?: RegExp][] = [
     /^model\.diffusion_model\./,
     'holds a model for pictures: it has no layers over time.',
     /\.time_stack\./,
+  ],
+  [
+    /^first_stage_model\.decoder\./,
+    'holds Stable Video Diffusion with the image decoder (svd_image_decoder), which decodes each ' +
+      'frame by itself and is not loaded yet.',
+    /^first_stage_model\.decoder\..*(time_stack|time_mix_conv)\./,
   ],
   [
     /^(down|up)_blocks\.|^encoder\.down_blocks\.|^vision_model\./,
@@ -93,11 +101,4 @@ export function familyByBlocks(types: readonly unknown[]): string | undefined {
 }
 
 /** Why files that hold pickled Python objects are not read, and the way out. */
-export function pickleRefusal(path: string): string {
-  return (
-    `${path} is a pickle file of PyTorch, which runs code of its maker when it is loaded: it ` +
-    'is not read. Use the .safetensors file of the same model, or, if you trust the file, ' +
-    'convert it with ' +
-    `diffusers' \`save_pretrained(folder, safe_serialization=True)\`.`
-  );
-}
+export const pickleRefusal = (path: string): string => `${path} ${isPickle}.`;

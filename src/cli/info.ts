@@ -61,6 +61,7 @@ function describe({
   format,
   recognised,
   problems,
+  warnings,
   checkpoint,
   models,
   call,
@@ -81,13 +82,8 @@ function describe({
     'Models:',
     ...parts,
     '',
-    ...(problems.length > 0
-      ? [
-          'Problems:',
-          ...problems.flatMap((problem) => wrap(problem, COLUMNS - 4).map((line) => `  ${line}`)),
-          '',
-        ]
-      : []),
+    ...section('Problems:', problems),
+    ...section('Warnings:', warnings),
     'SHA-256:',
     ...Object.entries(checkpoint.files).map(([file, hash]) => `  ${hash}  ${printable(file)}`),
     `  ${checkpoint.hash}  all of these`,
@@ -97,6 +93,15 @@ function describe({
     ...plans.flatMap(describePlan),
   ].join('\n');
 }
+
+const section = (title: string, sentences: string[]): string[] =>
+  sentences.length === 0
+    ? []
+    : [
+        title,
+        ...sentences.flatMap((text) => wrap(text, COLUMNS - 4).map((line) => `  ${line}`)),
+        '',
+      ];
 
 function describePlan({
   device,

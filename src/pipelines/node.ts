@@ -83,8 +83,8 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
 
   /**
    * Writes the pipeline as diffusers' `save_pretrained` does, so that diffusers loads it. A folder
-   * that is there already keeps its other files, such as weights of other variants. Each file
-   * appears when it is complete, `model_index.json` last.
+   * that is there already keeps its other files, such as weights of other variants, and holds the
+   * old model or the new one whole, whatever ends the process.
    *
    * @throws CheckpointError if the folder cannot be written; the signal's reason if that aborts.
    */

@@ -178,6 +178,26 @@ describe('openCheckpoint', () => {
       await expectError(() => opened.weights('vae'), 'diffusion_pytorch_model.bin', 'runs code');
     }));
 
+  it('says what a file is that is not weights, whatever its name is', () =>
+    inTemporaryFolder(async (folder) => {
+      const cases: [name: string, content: string, what: string][] = [
+        ['html.safetensors', '<!DOCTYPE html><html>', 'is a web page, not weights: download it'],
+        ['svd.gguf', 'GGUF\x03', 'is a GGUF file of llama.cpp and its like, not safetensors: use'],
+        ['svd.zip', 'PK\x03\x04', 'is a zip archive, not weights: unpack it'],
+        ['svd.safetensors', '', 'is empty: download it again'],
+        ['model_index.json', '{"_class_name": "X"}', 'is a config, not weights: use the folder'],
+      ];
+      for (const [name, content, what] of cases) {
+        const path = join(folder, name);
+        await writeFile(path, content);
+        await expectError(() => openCheckpoint(path), `${path} ${what}`);
+        await expectError(
+          () => convertCheckpoint(path, join(folder, 'out'), { to: 'tfjs' }),
+          `${path} ${what}`,
+        );
+      }
+    }));
+
   it('follows no link and no name out of the folder', () =>
     withModel('float32', async (model, path) => {
       await convertCheckpoint(model, path('tfjs'), { to: 'tfjs' });

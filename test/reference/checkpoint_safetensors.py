@@ -1,4 +1,4 @@
-"""Writes test/fixtures/checkpoints/dtypes*.safetensors and half.json: the values of checkpoint types in safetensors and torch."""
+"""Writes test/fixtures/checkpoints/dtypes*.safetensors, float8.safetensors and half.json: the values of checkpoint types in safetensors and torch."""
 
 import hashlib
 import json
@@ -61,6 +61,19 @@ def write(folder):
     save_file(tensors, out / "dtypes.safetensors", metadata={"format": "pt"})
     floating = {k: v.float() for k, v in tensors.items() if v.is_floating_point()}
     save_file(floating, out / "dtypes-as-float32.safetensors")
+
+    # All codes of the 8-bit types, and what they are in float32.
+    codes = torch.arange(256, dtype=torch.uint8)
+    float8 = {
+        "F8_E4M3": torch.float8_e4m3fn,
+        "F8_E5M2": torch.float8_e5m2,
+        "F8_E4M3FNUZ": torch.float8_e4m3fnuz,
+        "F8_E5M2FNUZ": torch.float8_e5m2fnuz,
+        "F8_E8M0": torch.float8_e8m0fnu,
+    }
+    narrow = {name: codes.view(dtype).clone() for name, dtype in float8.items()}
+    wide = {f"{name}.f32": values.float() for name, values in narrow.items()}
+    save_file(narrow | wide, out / "float8.safetensors")
 
     # Digests of conversions far too many to store. Not-a-number becomes one value first, because no library promises its payload.
     result = {

@@ -1,4 +1,5 @@
 /** JSON files of checkpoints, from the disk, the web and the hub alike. */
+import { describeFirstBytes } from '../../files/firstBytes.ts';
 import { parseJson } from '../../text/json.ts';
 import { messageOf } from '../../text/messages.ts';
 import { CheckpointError } from '../errors.ts';
@@ -23,6 +24,8 @@ export async function jsonOf(file: ByteReader): Promise<Json> {
       );
     const bytes = new Uint8Array(file.size);
     await file.read(bytes, 0);
+    const instead = describeFirstBytes(bytes, 'JSON');
+    if (instead !== undefined) throw new CheckpointError(`${file.label} ${instead}.`);
     const value = jsonValue(decoded(bytes, file.label), file.label);
     if (typeof value !== 'object' || value === null || Array.isArray(value))
       throw new CheckpointError(`${file.label} has to hold a JSON object. ${AGAIN}`);
@@ -37,8 +40,6 @@ const AGAIN = 'Correct it, or copy or download it again.';
 /** The value of JSON in a file. @throws CheckpointError if it is not JSON. */
 export function jsonValue(text: string, file: string): unknown {
   try {
-    const other = otherContent(text);
-    if (other !== undefined) throw new SyntaxError(other);
     return parseJson(text);
   } catch (error) {
     throw new CheckpointError(`${file} ${messageOf(error)}. ${AGAIN}`, { cause: error });
@@ -56,14 +57,4 @@ function decoded(bytes: Uint8Array, file: string): string {
   } catch (error) {
     throw new CheckpointError(`${file} is not text in UTF-8. ${AGAIN}`, { cause: error });
   }
-}
-
-/** What people have saved under the name of a JSON file, as the rest of a sentence. */
-function otherContent(text: string): string | undefined {
-  const start = text.slice(0, 1000).trimStart();
-  if (start === '' && text.trim() === '') return 'is empty';
-  if (start.startsWith('<')) return 'is a web page and not JSON';
-  if (start.startsWith('version https://git-lfs'))
-    return 'is a Git LFS pointer and not JSON, which `git lfs pull` fetches';
-  return undefined;
 }

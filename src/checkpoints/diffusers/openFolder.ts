@@ -4,12 +4,13 @@
  */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { finishUpdate } from '../../files/folderUpdate.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import { checkCounts } from '../configs/counts.ts';
 import type { Json } from '../configs/json.ts';
 import { readJson } from '../configs/jsonFile.ts';
 import { checkIndex, readConfigs } from '../configs/readConfigs.ts';
-import { CheckpointError, causeOf, listed } from '../errors.ts';
+import { CheckpointError, causeOf, listed, namingRefused } from '../errors.ts';
 import { pickleRefusal } from '../otherModels.ts';
 import { openBytes, openSafetensors } from '../safetensors/file.ts';
 import { openSharded } from '../safetensors/sharded.ts';
@@ -39,6 +40,7 @@ export async function openModelFolder(
   options: { variant?: string } = {},
 ): Promise<Checkpoint> {
   const { variant } = options;
+  await namingRefused(path, () => finishUpdate(path));
   await checkInside(path, configFiles);
   const index = await readModelIndex(path);
   await checkFolders(path);

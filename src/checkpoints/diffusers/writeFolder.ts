@@ -1,7 +1,7 @@
 /** A whole model as diffusers' `save_pretrained` writes it. */
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { writeAtomically, writeFolderAtomically } from '../../files/atomic.ts';
+import { type FolderUpdate, updateFolder } from '../../files/folderUpdate.ts';
 import { type OutputFile, textFile, writePieces } from '../../files/outputFile.ts';
 import { namingRefused } from '../errors.ts';
 import { tensorBytes } from '../safetensors/dtypes.ts';
@@ -99,8 +99,8 @@ export function weightOutputs(
 }
 
 /**
- * Writes a model into `folder`. A new folder appears when it is complete. In an existing folder,
- * each file does; files that are not replaced stay, except weights of the same variant.
+ * Writes a model into `folder`, which holds the old model or the new one whole whatever ends the
+ * process. Files that are not replaced stay, except weights of the same variant.
  * @throws CheckpointError if a file cannot be written; the signal's reason if that aborts.
  */
 export async function writeModelFolder(
@@ -109,48 +109,45 @@ export async function writeModelFolder(
   { signal, ...options }: FileOptions & { signal?: AbortSignal } = {},
 ): Promise<void> {
   signal?.throwIfAborted();
-  const fill = async (target: string) => {
-    for (const component of weightedComponents) {
-      const files = weightOutputs(component, weights[component], options);
-      await writeFiles(target, files, signal);
-      const written = files.map(({ path }) => path.slice(component.length + 1));
-      await removeOthers(join(target, component), component, written, options.variant);
+  const collect = async (target: string): Promise<FolderUpdate> => {
+    const files = [
+      ...weightedComponents.flatMap((name) => weightOutputs(name, weights[name], options)),
+      ...configOutputs(configs, () => index),
+    ];
+    for (const file of files) {
+      const path = join(target, file.path);
+      await mkdir(dirname(path), { recursive: true });
+      await writePieces(path, file, { signal });
     }
-    const files = configOutputs(configs, () => index);
-    await writeFiles(target, files, signal);
+    const written = files.map(({ path }) => path);
+    const others = weightedComponents.map((name) =>
+      otherWeights(folder, name, written, options.variant),
+    );
+    return { written, removed: (await Promise.all(others)).flat() };
   };
-  const exists = (await stat(folder).catch(() => undefined)) !== undefined;
-  await namingRefused(folder, () => (exists ? fill(folder) : writeFolderAtomically(folder, fill)));
-}
-
-async function writeFiles(
-  folder: string,
-  files: OutputFile[],
-  signal?: AbortSignal,
-): Promise<void> {
-  for (const file of files) {
-    const path = join(folder, file.path);
-    await mkdir(dirname(path), { recursive: true });
-    await writeAtomically(path, (temporary) => writePieces(temporary, file, { signal }));
-  }
+  await namingRefused(folder, () => updateFolder(folder, collect));
 }
 
 /**
- * Removes weights of the same variant that are split in another way: they would be found instead of
- * the `written` ones, or never.
+ * Weights of the same variant in `folder` that are split in another way: they would be found
+ * instead of the `written` ones, or never.
  */
-async function removeOthers(
+async function otherWeights(
   folder: string,
   component: WeightedComponent,
   written: string[],
   variant?: string,
-): Promise<void> {
+): Promise<string[]> {
+  const found = new Set<string>();
+  const names = await readdir(join(folder, component)).catch(() => []);
   for (;;) {
-    const names = (await readdir(folder)).filter((name) => !written.includes(name));
-    const old = weightFileAmong(names, component, variant);
-    if (old === undefined) return;
-    const shards = await shardsOf(join(folder, old)).catch(() => []);
-    for (const name of [old, ...shards])
-      if (!written.includes(name)) await rm(join(folder, name), { force: true });
+    const left = names.filter(
+      (name) => !found.has(name) && !written.includes(`${component}/${name}`),
+    );
+    const old = weightFileAmong(left, component, variant);
+    if (old === undefined) break;
+    const shards = await shardsOf(join(folder, component, old)).catch(() => []);
+    for (const name of [old, ...shards]) found.add(name);
   }
+  return [...found].map((name) => `${component}/${name}`).filter((path) => !written.includes(path));
 }

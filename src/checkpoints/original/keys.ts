@@ -19,10 +19,10 @@ export interface OriginalLayout {
   vaeLevels: number;
 }
 
-/** The place of a weight in an original file. */
+/** A place of a weight in an original file. */
 export interface OriginalPlace {
-  /** Its name there; a second one if files differ. */
-  names: string[];
+  /** Its name there. */
+  name: string;
   /** It is this third of the rows: queries, keys and values are one tensor there. */
   third?: 0 | 1 | 2;
   /** Its two axes are transposed there. */
@@ -37,10 +37,13 @@ type Name = (match: string[], layout: OriginalLayout) => string;
  * Names in diffusers, in which `#` stands for a number, `*` for a word and `**` for all the rest,
  * and their names in the original, in which `$1` is the first of these.
  */
-type Rule = [pattern: string, original: string | Name, more?: Omit<OriginalPlace, 'names'>];
+type Rule = [pattern: string, original: string | Name, more?: Omit<OriginalPlace, 'name'>];
 
+/** The VAE that encodes the conditioning picture. */
 const ENCODER = 'conditioner.embedders.3.encoder.';
-const DECODER = 'first_stage_model.decoder.';
+/** The VAE that decodes, with a copy of the encoder that has no `quant_conv`. */
+const FIRST_STAGE = 'first_stage_model.';
+const DECODER = `${FIRST_STAGE}decoder.`;
 /** What all original names of a component start with. */
 const prefixes: Record<WeightedComponent, string> = {
   unet: 'model.diffusion_model.',
@@ -240,14 +243,16 @@ export function originalLayout(
 }
 
 /**
- * The place of the weight `key` of a component in an original file.
+ * The places of the weight `key` of a component: that in the published files, then those in files of
+ * other programs.
  * @throws CheckpointError if no Stable Video Diffusion model has such a weight.
  */
-export function originalPlace(
+export function originalPlaces(
   component: WeightedComponent,
   key: string,
   layout: OriginalLayout,
-): OriginalPlace {
+): [OriginalPlace, ...OriginalPlace[]] {
+  const prefix = prefixes[component];
   for (const [pattern, original, more] of rules[component]) {
     const match = patterns.get(pattern)!.exec(key);
     if (match === null) continue;
@@ -255,10 +260,26 @@ export function originalPlace(
       typeof original === 'string'
         ? original.replace(/\$(\d)/g, (_, place) => match[place])
         : original(match, layout);
-    const name = prefixes[component] + rest;
-    // Conversions by others put the last convolution over time beside the one that it follows.
-    const other = name.replace('.conv_out.time_mix_conv.', '.time_mix_conv.');
-    return { names: other === name ? [name] : [name, other], ...more };
+    const name = prefix + rest;
+    // ComfyUI saves the image encoder with the names of transformers.
+    if (component === 'image_encoder') return [{ name, ...more }, { name: prefix + key }];
+    // ComfyUI saves only the encoder beside the decoder. Conversions by others put the last
+    // convolution over time beside the one that it follows.
+    const other = isInEncoder(name)
+      ? encoderCopy(name)
+      : name.replace('.conv_out.time_mix_conv.', '.time_mix_conv.');
+    return other === name
+      ? [{ name, ...more }]
+      : [
+          { name, ...more },
+          { name: other, ...more },
+        ];
   }
   throw new CheckpointError(`The original files have no place for ${quoted(key)} of ${component}.`);
 }
+
+/** Whether an original name is that of a weight of the VAE that encodes. */
+export const isInEncoder = (name: string): boolean => name.startsWith(ENCODER);
+
+/** The name of the same weight in the copy of the encoder that the decoder has beside it. */
+export const encoderCopy = (name: string): string => FIRST_STAGE + name.slice(ENCODER.length);

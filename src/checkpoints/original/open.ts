@@ -13,13 +13,12 @@ import {
   weightedComponents,
 } from '../diffusers/names.ts';
 import { openModelFolder } from '../diffusers/openFolder.ts';
-import { CheckpointError, listed } from '../errors.ts';
+import { CheckpointError } from '../errors.ts';
 import { familyByKeys } from '../otherModels.ts';
 import { openSafetensors } from '../safetensors/file.ts';
-import type { SafetensorsFile } from '../safetensors/reader.ts';
-import { type OriginalLayout, originalLayout, originalPlace } from './keys.ts';
+import { originalLayout, originalPlaces } from './keys.ts';
 import { framesByName, publishedConfigs } from './publishedConfigs.ts';
-import { originalSource } from './source.ts';
+import { originalSource, type Places } from './source.ts';
 
 /** The configs of an original file, which holds only weights. */
 export interface SingleFileOptions {
@@ -42,10 +41,16 @@ export interface SingleFileOptions {
 const UNUSED =
   /^(conditioner\.embedders\.0\.open_clip\.model\.(?!visual\.)|conditioner\.embedders\.3\.encoder\.(decoder|post_quant_conv)\.|first_stage_model\.(encoder|quant_conv|post_quant_conv)\.|model_ema\.)/;
 
+/** What the names of a component's weights start with; of the VAE, all others. */
+const OWNER: Record<WeightedComponent, RegExp> = {
+  unet: /^model\.diffusion_model\./,
+  image_encoder: /^conditioner\.embedders\.0\./,
+  vae: /^(?!model\.diffusion_model\.|conditioner\.embedders\.0\.)/,
+};
+
 /**
  * Opens an original file.
- * @throws CheckpointError if it is of another model, its configs are not known, or they have no
- * place for some of its weights.
+ * @throws CheckpointError if it is of another model, or its configs are not known.
  */
 export async function openOriginal(
   path: string,
@@ -67,7 +72,13 @@ export async function openOriginal(
       index,
       assumption,
       config: (component) => structuredClone(configs[component]),
-      weights: async (component) => originalSource(file, component, keys[component], layout),
+      weights: async (component) =>
+        originalSource(
+          file,
+          component,
+          places[component],
+          surplus.filter((name) => OWNER[component].test(name)),
+        ),
       files: async () => [basename(path)],
       reopen: () => openOriginal(path, options),
       close: () => file.close(),
@@ -75,17 +86,21 @@ export async function openOriginal(
         return this.close();
       },
     };
-    const entries = weightedComponents.map(
-      (component) => [component, keysOf(files, component)] as const,
-    );
-    const keys = Object.fromEntries(entries) as Record<WeightedComponent, string[]>;
-    checkSurplus(file, path, keys, layout);
+    const entries = weightedComponents.map((component): [WeightedComponent, Places] => {
+      const keys = keysOf(files, component);
+      return [component, new Map(keys.map((key) => [key, originalPlaces(component, key, layout)]))];
+    });
+    const places = Object.fromEntries(entries) as Record<WeightedComponent, Places>;
+    const known = new Set(entries.flatMap(([, map]) => [...map.values()].flat()).map(nameOf));
+    const surplus = file.names().filter((name) => !known.has(name) && !UNUSED.test(name));
     return files;
   } catch (error) {
     await file.close();
     throw error;
   }
 }
+
+const nameOf = ({ name }: { name: string }) => name;
 
 function keysOf(files: Checkpoint, component: WeightedComponent): string[] {
   const model = declaredModel(files, component);
@@ -121,23 +136,4 @@ async function configsFor(
     `${basename(path)} is assumed to be a published model that was trained on ${frames} ` +
     `frames${numFrames === undefined ? ', by its name' : ''}.`;
   return { ...publishedConfigs(frames), assumption };
-}
-
-function checkSurplus(
-  file: SafetensorsFile,
-  path: string,
-  keys: Record<string, string[]>,
-  layout: OriginalLayout,
-): void {
-  const known = new Set(
-    weightedComponents.flatMap((component) =>
-      keys[component].flatMap((key) => originalPlace(component, key, layout).names),
-    ),
-  );
-  const surplus = file.names().filter((name) => !known.has(name) && !UNUSED.test(name));
-  if (surplus.length === 0) return;
-  throw new CheckpointError(
-    `${path} has ${surplus.length} weights that a model of this config has no place for: ` +
-      `${listed(surplus, 5)}. Pass the folder of its config.`,
-  );
 }

@@ -1,4 +1,5 @@
 /** The element types of the safetensors format (safetensors 0.8, `Dtype` in `tensor.rs`). */
+import { widenE4M3, widenE4M3FNUZ, widenE5M2, widenE5M2FNUZ, widenE8M0 } from './float8.ts';
 import { toBF16, toF16, widenBF16, widenF16 } from './halfFloat.ts';
 
 /**
@@ -15,20 +16,35 @@ export const dtypeBits = {
 /** An element type of the safetensors format. */
 export type Dtype = keyof typeof dtypeBits;
 
-/** How float32 values are stored as another type, and how halves are widened in place. */
+/** How float32 values are read and written as another type. */
 interface FloatType {
-  encode(values: Float32Array): Float32Array | Float64Array | Uint16Array;
+  /** Left out by types that are only read. */
+  encode?(values: Float32Array): Float32Array | Float64Array | Uint16Array;
+  /** Widens narrower values in place: they are the last bytes of the memory of `values`. */
   widen?(values: Float32Array): void;
 }
 
-/** The element types that are read and written as float32 values. */
+/** The element types that are read as float32 values. */
 export const floatTypes: Partial<Record<Dtype, FloatType>> = {
   F32: { encode: (values) => values },
   F16: { encode: toF16, widen: widenF16 },
   BF16: { encode: toBF16, widen: widenBF16 },
   F64: { encode: (values) => Float64Array.from(values) },
+  F8_E4M3: { widen: widenE4M3 },
+  F8_E5M2: { widen: widenE5M2 },
+  F8_E4M3FNUZ: { widen: widenE4M3FNUZ },
+  F8_E5M2FNUZ: { widen: widenE5M2FNUZ },
+  F8_E8M0: { widen: widenE8M0 },
 };
-export const floatDtypes = Object.keys(floatTypes).join(', ');
+/** The element types that are read as float32 values, for messages. */
+export const readableDtypes = Object.keys(floatTypes).join(', ');
+/** The element types that float32 values are written as, for messages. */
+export const writableDtypes = Object.entries(floatTypes)
+  .flatMap(([name, { encode }]) => (encode ? [name] : []))
+  .join(', ');
+
+/** The type to store computed values in beside values of the type `dtype`. */
+export const dtypeBeside = (dtype: Dtype): Dtype => (floatTypes[dtype]?.encode ? dtype : 'F32');
 
 /** Float types that weights can be converted to, by their names in TensorFlow.js and PyTorch. */
 export const savedDtypes = {

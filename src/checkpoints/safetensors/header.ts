@@ -3,6 +3,7 @@
  * safetensors README; limits: `tensor.rs`).
  */
 
+import { describeFirstBytes } from '../../files/firstBytes.ts';
 import { CheckpointError, quoted } from '../errors.ts';
 import type { TensorInfo } from '../weights/source.ts';
 import { dtypeBits, isDtype, tensorBytes } from './dtypes.ts';
@@ -11,6 +12,8 @@ import { dtypeBits, isDtype, tensorBytes } from './dtypes.ts';
 export const LENGTH_BYTES = 8;
 /** The longest header allowed, as in the Python library. */
 const MAX_HEADER_BYTES = 100_000_000;
+/** `{`, which a header starts with. */
+const OPENING_BRACE = 0x7b;
 
 /** A tensor and where it starts, in bytes from the start of the file. */
 export interface TensorEntry extends TensorInfo {
@@ -24,21 +27,23 @@ export interface SafetensorsHeader {
 }
 
 /**
- * The header's length in bytes, from a file's first 8 bytes (fewer if it has no more).
- * @throws CheckpointError if a header of that length does not fit into the file of `fileBytes`, or
- * is too long.
+ * The header's length in bytes, from a file's first bytes: `TELLING_BYTES`, or all if it has fewer.
+ * @throws CheckpointError that says what the file is instead, or if a header of that length does
+ * not fit into the file of `fileBytes`, or is too long.
  */
 export function headerBytes(start: Uint8Array, fileBytes: number, file: string): number {
-  if (start.length < LENGTH_BYTES)
-    throw new CheckpointError(`${file} is not a safetensors file: it has only ${fileBytes} bytes.`);
-  if (String.fromCharCode(...start) === 'version ') {
-    throw new CheckpointError(
-      `${file} is a Git LFS pointer and not the weights themselves. Fetch them by \`git lfs ` +
-        'pull`.',
-    );
+  const length =
+    start.length < LENGTH_BYTES
+      ? undefined
+      : new DataView(start.buffer, start.byteOffset, LENGTH_BYTES).getBigUint64(0, true);
+  const isPossible = length !== undefined && length <= MAX_HEADER_BYTES;
+  if (!isPossible || start[LENGTH_BYTES] !== OPENING_BRACE) {
+    const instead = describeFirstBytes(start);
+    if (instead !== undefined) throw new CheckpointError(`${file} ${instead}.`);
   }
-  const length = new DataView(start.buffer, start.byteOffset, LENGTH_BYTES).getBigUint64(0, true);
-  if (length > MAX_HEADER_BYTES) {
+  if (length === undefined)
+    throw new CheckpointError(`${file} is not a safetensors file: it has only ${fileBytes} bytes.`);
+  if (!isPossible) {
     const limit = `more than the ${MAX_HEADER_BYTES} allowed`;
     throw new CheckpointError(
       `${file} is not a safetensors file: its first 8 bytes announce a header of ${length} ` +
@@ -89,7 +94,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 function parseJson(header: Uint8Array, fail: Fail): Record<string, unknown> {
-  if (header[0] !== 0x7b) throw fail("its header does not start with '{'");
+  if (header[0] !== OPENING_BRACE) throw fail("its header does not start with '{'");
   let text: string;
   let fields: unknown;
   try {

@@ -2,10 +2,10 @@
  * Reads tensors of a safetensors file one by one, through whatever can read bytes at a position.
  */
 
+import { TELLING_BYTES } from '../../files/firstBytes.ts';
 import { CheckpointError, quoted } from '../errors.ts';
 import { unknownTensor, type WeightSource } from '../weights/source.ts';
-import { floatDtypes, floatTypes } from './dtypes.ts';
-import { halves } from './halfFloat.ts';
+import { floatTypes, readableDtypes } from './dtypes.ts';
 import { headerBytes, LENGTH_BYTES, parseHeader } from './header.ts';
 
 /** Bytes that can be read at any position: a file, a blob, memory. */
@@ -34,12 +34,12 @@ export interface SafetensorsFile extends WeightSource {
 }
 
 /**
- * Reads and checks the header behind `bytes`; tensors are read when asked for. F16, BF16 and F64
- * values become float32.
+ * Reads and checks the header behind `bytes`; tensors are read when asked for. Values of
+ * other float types become float32.
  * @throws CheckpointError if it is not a valid safetensors file.
  */
 export async function readSafetensors(bytes: ByteReader): Promise<SafetensorsFile> {
-  const start = new Uint8Array(Math.min(LENGTH_BYTES, bytes.size));
+  const start = new Uint8Array(Math.min(TELLING_BYTES, bytes.size));
   await bytes.read(start, 0);
   const header = new Uint8Array(headerBytes(start, bytes.size, bytes.label));
   await bytes.read(header, LENGTH_BYTES);
@@ -65,18 +65,17 @@ export async function readSafetensors(bytes: ByteReader): Promise<SafetensorsFil
   }
 
   async function read(name: string): Promise<Float32Array> {
-    const { dtype, shape } = entry(name);
+    const { dtype, shape, bytes: length } = entry(name);
     if (dtype === 'F64') return Float32Array.from(new Float64Array((await readRaw(name)).buffer));
     const { [dtype]: type } = floatTypes;
     if (type === undefined) {
       throw new CheckpointError(
-        `${bytes.label}: ${quoted(name)} is of type ${dtype} and not of ${floatDtypes}. Read ` +
+        `${bytes.label}: ${quoted(name)} is of type ${dtype} and not of ${readableDtypes}. Read ` +
           'its bytes by `readRaw`.',
       );
     }
     const values = new Float32Array(shape.reduce((product, axis) => product * axis, 1));
-    const target = type.widen ? halves(values) : values;
-    await readBytes(name, new Uint8Array(target.buffer, target.byteOffset, target.byteLength));
+    await readBytes(name, new Uint8Array(values.buffer, values.byteLength - length));
     type.widen?.(values);
     return values;
   }

@@ -11,9 +11,10 @@ import { openSafetensors } from './file.ts';
 import type { SafetensorsFile } from './reader.ts';
 
 /**
- * Opens every shard that an index names.
- * @throws CheckpointError if the index is malformed, shards are missing or broken, or the tensors
- * in them are not those of the index.
+ * Opens every shard that an index names. Tensors of the shards that the index lacks belong to it,
+ * too, as in diffusers.
+ * @throws CheckpointError if the index is malformed, shards are missing or broken, or lack tensors
+ * of the index.
  */
 export async function openSharded(indexPath: string): Promise<WeightSource> {
   const shardOf = await readIndex(indexPath);
@@ -24,6 +25,8 @@ export async function openSharded(indexPath: string): Promise<WeightSource> {
   try {
     await openShards(indexPath, new Set(shardOf.values()), shards);
     checkShards(indexPath, shardOf, shards);
+    for (const [file, shard] of shards)
+      for (const name of shard.names()) if (!shardOf.has(name)) shardOf.set(name, file);
   } catch (error) {
     await close();
     throw error;
@@ -31,7 +34,10 @@ export async function openSharded(indexPath: string): Promise<WeightSource> {
   const shard = (name: string) =>
     shards.get(shardOf.get(name) ?? '') ?? unknownTensor(name, indexPath);
   return {
-    names: () => [...shards.values()].flatMap((file) => file.names()),
+    names: () =>
+      [...shards].flatMap(([file, { names }]) =>
+        names().filter((name) => shardOf.get(name) === file),
+      ),
     info: (name) => shard(name).info(name),
     read: async (name) => shard(name).read(name),
     readBytes: async (name, target) => shard(name).readBytes(name, target),
@@ -91,15 +97,9 @@ function checkShards(
   const missing = [...shardOf]
     .filter(([name, file]) => !held.get(file)!.has(name))
     .map(([name, file]) => `${name} in ${file}`);
-  const unlisted = [...held].flatMap(([file, names]) =>
-    [...names].filter((name) => shardOf.get(name) !== file).map((name) => `${name} in ${file}`),
-  );
-  const found: string[] = [];
-  if (missing.length > 0) found.push(`${missing.length} tensors are missing (${listed(missing)})`);
-  if (unlisted.length > 0)
-    found.push(`${unlisted.length} are not in the index (${listed(unlisted)})`);
-  if (found.length > 0)
+  if (missing.length > 0)
     throw new CheckpointError(
-      `The files of ${indexPath} don't fit it: ${found.join('; ')}. Copy or download them again.`,
+      `The files of ${indexPath} don't fit it: ${missing.length} tensors are missing ` +
+        `(${listed(missing)}). Copy or download them again.`,
     );
 }

@@ -2,7 +2,7 @@
 import { writeAtomically } from '../../files/atomic.ts';
 import { type OutputFile, type Piece, writePieces } from '../../files/outputFile.ts';
 import { CheckpointError, namingRefused, quoted } from '../errors.ts';
-import { type Dtype, dtypeBits, floatDtypes, floatTypes, tensorBytes } from './dtypes.ts';
+import { type Dtype, dtypeBits, floatTypes, tensorBytes, writableDtypes } from './dtypes.ts';
 import { buildHeader } from './header.ts';
 
 /**
@@ -111,10 +111,10 @@ function encode(
   path: string,
 ): Uint8Array {
   if (data instanceof Uint8Array) return data;
-  const values = floatTypes[dtype]?.encode(data);
+  const values = floatTypes[dtype]?.encode?.(data);
   if (values) return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   throw new CheckpointError(
     `Cannot write ${path}: ${quoted(name)} has float values, but its type ${dtype} is not one ` +
-      `of ${floatDtypes}.`,
+      `of ${writableDtypes}.`,
   );
 }

@@ -79,12 +79,16 @@ function checkWeight(
   }
   if (dtype !== 'float32')
     throw fail(`${quoted(name)} is of the type ${quoted(dtype)} and not float32`);
-  if (quantization === undefined) return;
-  const {
-    dtype: stored,
-    scale,
-    min,
-  } = Object(quantization) as { dtype: string; scale?: number; min?: number };
+  if (quantization !== undefined) checkQuantization(name, Object(quantization), fail);
+  if (!Number.isSafeInteger(storedBytes({ shape, quantization })))
+    throw fail(`${quoted(name)} has the impossible shape ${quoted(shape)}`);
+}
+
+function checkQuantization(
+  name: string,
+  { dtype: stored, scale, min }: { dtype: string; scale?: number; min?: number },
+  fail: (what: string) => CheckpointError,
+): void {
   const affine = ['uint8', 'uint16'].includes(stored);
   if (!affine && stored !== 'float16')
     throw fail(

@@ -1,4 +1,5 @@
 /** Weights in TensorFlow.js artifacts, read one at a time out of their shards. */
+import { describeFirstBytes, TELLING_BYTES } from '../../files/firstBytes.ts';
 import { CheckpointError, quoted } from '../errors.ts';
 import { halves, widenF16 } from '../safetensors/halfFloat.ts';
 import type { ByteReader } from '../safetensors/reader.ts';
@@ -11,6 +12,7 @@ type Place = ManifestWeight & { shards: ByteReader[]; position: number };
 
 /** The key of a weight in diffusers: its name without that of the model. */
 const keyOf = (name: string) => name.split('/').slice(1).join('.');
+const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0);
 
 /**
  * The weights of an artifact as `svd convert` writes it. `json` is the content of its `model.json`
@@ -36,6 +38,7 @@ export async function tfjsSource(
         shards.push(await open(name));
         opened.push(shards.at(-1)!);
       }
+      await checkSizes(group, shards, path);
       place(group, shards, path, places);
     }
   } catch (error) {
@@ -89,7 +92,7 @@ export async function tfjsSource(
 
 /** Finds the places of a group's weights. */
 function place(
-  { paths, weights }: ManifestGroup,
+  { weights }: ManifestGroup,
   shards: ByteReader[],
   path: string,
   places: Map<string, Place>,
@@ -104,10 +107,25 @@ function place(
     places.set(key, { ...weight, shards, position });
     position += storedBytes(weight);
   }
-  const size = shards.reduce((sum, shard) => sum + shard.size, 0);
-  if (size === position) return;
+}
+
+/** @throws CheckpointError if the files have other sizes than the weights of their group need. */
+async function checkSizes(
+  { paths, weights }: ManifestGroup,
+  shards: ByteReader[],
+  path: string,
+): Promise<void> {
+  const size = sum(shards.map((shard) => shard.size));
+  const expected = sum(weights.map(storedBytes));
+  if (size === expected) return;
+  for (const shard of shards) {
+    const start = new Uint8Array(Math.min(TELLING_BYTES, shard.size));
+    await shard.read(start, 0);
+    const instead = describeFirstBytes(start);
+    if (instead !== undefined) throw new CheckpointError(`${shard.label} ${instead}.`);
+  }
   throw new CheckpointError(
-    `The files of ${path} have ${size} bytes instead of ${position}: ${paths[0]} to ` +
+    `The files of ${path} have ${size} bytes instead of ${expected}: ${paths[0]} to ` +
       `${paths.at(-1)}. Copy, download or convert them again.`,
   );
 }

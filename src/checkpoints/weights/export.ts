@@ -37,6 +37,16 @@ export async function readBytes(
   return pool.reverse(bytes, reversal);
 }
 
+/** The values of a weight of a component, in PyTorch's axis order. */
+export async function valuesOf(
+  { source, parameters }: Omit<OpenComponent, 'component'>,
+  key: string,
+): Promise<Float32Array> {
+  const values = await source.read(key);
+  const { layout } = parameters.find((parameter) => parameter.key === key)!;
+  return source.tfjsAxes ? valuesForCheckpoint(layout, source.info(key).shape, values) : values;
+}
+
 /**
  * The weights of a component in PyTorch's axis order: converted to `dtype`, or bit for bit without
  * it.

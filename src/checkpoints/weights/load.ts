@@ -5,10 +5,11 @@
 
 import { type AnyBlock, weightOf } from '../../layers/block.ts';
 import type { Parameter } from '../../layers/parameter.ts';
+import { counted } from '../../text/messages.ts';
 import { CheckpointError, listed, quoted } from '../errors.ts';
 import {
-  floatDtypes,
   floatTypes,
+  readableDtypes,
   type SavedDtype,
   type savedDtypes,
 } from '../safetensors/dtypes.ts';
@@ -43,6 +44,10 @@ export interface LoadWeightsOptions {
 
 /** Whether `key` is CLIP's list of positions: a buffer of old checkpoints, not a weight. */
 const isPositionIds = (key: string) => key.endsWith('.position_ids');
+
+/** Names of the scales that other programs store beside quantised weights. */
+const SCALE =
+  /(^|\.)(scaled_fp8|scale_weight|weight_scale\w*|SCB|absmax|nested_absmax|quant_map|quant_state\.\S+|comfy_quant)$/;
 
 /** The longest time without a turn for timers, signals and other input, in milliseconds. */
 const YIELD_MS = 30;
@@ -123,9 +128,8 @@ export function checkWeights(
   const names = source.names().filter((name) => name.startsWith(prefix));
   const present = new Set(names);
   const missing = [...parameters.keys()].filter((name) => !present.has(name));
-  const surplus = names.filter(
-    (name) => !parameters.has(name) && !ignore(name.slice(prefix.length)),
-  );
+  const others = names.filter((name) => !parameters.has(name));
+  const surplus = others.filter((name) => !ignore(name.slice(prefix.length)));
   const misshaped: string[] = [];
   const untyped: string[] = [];
   for (const name of names) {
@@ -141,7 +145,7 @@ export function checkWeights(
     ['missing', missing],
     ['surplus', surplus],
     ['of another shape', misshaped],
-    [`of a type other than ${floatDtypes}`, untyped],
+    [`of a type other than ${readableDtypes}`, untyped],
   ];
   const found = groups
     .filter(([, list]) => list.length > 0)
@@ -152,7 +156,40 @@ export function checkWeights(
         'config of the same model.',
     );
   }
+  const scales = others.filter((name) => SCALE.test(name));
+  if (scales.length > 0) {
+    throw new CheckpointError(
+      `The weights of ${quoted(label)} are quantised: they need the scales beside them ` +
+        `(${listed(scales, 3)}), which are not applied. Use weights of the types ` +
+        `${readableDtypes} without scales.`,
+    );
+  }
 }
+
+/**
+ * Compares the weights of a whole model with it, as `checkWeights` does. Of a whole model, surplus
+ * tensors are passed over, as in diffusers.
+ * @returns A sentence that names them, if there are any.
+ * @throws CheckpointError that lists all missing, mis-shaped and non-float tensors.
+ */
+export function checkModelWeights(
+  model: AnyBlock,
+  source: WeightSource,
+  label: string,
+): string | undefined {
+  checkWeights(model, source, { label, ignore: passOver });
+  const keys = new Set(model.parameters().map(({ key }) => key));
+  const surplus = source.names().filter((name) => !keys.has(name) && !isPositionIds(name));
+  if (surplus.length === 0) return undefined;
+  return (
+    `The weights of ${quoted(label)} have ${counted(surplus.length, 'tensor')} that the model ` +
+    `has no place for and that ${surplus.length === 1 ? 'is' : 'are'} passed over: ` +
+    `${listed(surplus, 3)}.`
+  );
+}
+
+/** For `ignore`: passes over all surplus tensors. */
+export const passOver = () => true;
 
 /** The shape that a parameter has in a checkpoint. */
 export function checkpointShape({ variable, layout }: Parameter): number[] {

@@ -4,11 +4,11 @@ import * as tf from '@tensorflow/tfjs';
 import {
   type Checkpoint,
   CheckpointError,
-  checkWeights,
   loadWeights,
   type WeightSource,
 } from '../../checkpoints/browser.ts';
 import { modelConfig } from '../../checkpoints/configs/schemas.ts';
+import { checkModelWeights, passOver } from '../../checkpoints/weights/load.ts';
 import type { AnyBlock } from '../../layers/index.ts';
 import { CLIP_MEAN, CLIP_STD } from '../../media/preprocess.ts';
 import type { MemoryLimits } from '../../memory/limits.ts';
@@ -161,14 +161,15 @@ function declared(files: Checkpoint, configs: ModelConfigs): Models {
 }
 
 /**
- * Compares weights with the models.
+ * Compares weights with the models. Warns of tensors that a model has no place for.
  * @throws CheckpointError that lists what does not fit in any of them.
  */
 function checkSources(models: Models, sources: Sources): Sources {
   const problems: string[] = [];
   for (const [name, model] of entriesOf(models)) {
     try {
-      checkWeights(model, sources[name], { label: componentOf[name] });
+      const surplus = checkModelWeights(model, sources[name], componentOf[name]);
+      if (surplus !== undefined) console.warn(surplus);
     } catch (error) {
       problems.push(messageOf(error));
     }
@@ -191,6 +192,7 @@ async function fill(
     const bytes = bytesInFile(model, sources[name]);
     await loadWeights(model, sources[name], {
       label: componentOf[name],
+      ignore: passOver,
       weightDtype,
       signal,
       onProgress: (done) => {

@@ -49,6 +49,8 @@ export interface ModelDescription {
   recognised: string;
   /** Its faults, a sentence each. */
   problems: string[];
+  /** What is passed over in it, a sentence each. */
+  warnings: string[];
   /** Its name and the SHA-256 of its files. */
   checkpoint: CheckpointIdentity;
   /** Its models. */

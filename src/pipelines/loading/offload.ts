@@ -3,6 +3,7 @@
  */
 import type * as tf from '@tensorflow/tfjs';
 import { type Checkpoint, loadWeights, WeightStream } from '../../checkpoints/browser.ts';
+import { passOver } from '../../checkpoints/weights/load.ts';
 import type { Steps, StepWeights } from '../../layers/index.ts';
 import type { Device } from '../../memory/shapes/allocators.ts';
 import { dryRun } from '../../memory/shapes/dryRun.ts';
@@ -30,7 +31,10 @@ export function offloadModels(
     async load(model, signal) {
       const label = componentOf[model];
       await using files = await reopen();
-      await loadWeights(models[model], await files.weights(label), { label, weightDtype, signal });
+      await loadWeights(models[model], await files.weights(label), {
+        ...{ label, weightDtype, signal },
+        ignore: passOver,
+      });
       return undefined;
     },
     release: async (model) => models[model].releaseWeights(),

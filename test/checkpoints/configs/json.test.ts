@@ -33,9 +33,11 @@ describe('JSON files', () => {
       ['', 'is empty'],
       [' \n', 'is empty'],
       ['\ufeff', 'is empty'],
-      ['<!doctype html><title>Sign in</title>', 'is a web page and not JSON'],
-      ['\n<?xml version="1.0"?><Error/>', 'is a web page and not JSON'],
-      ['version https://git-lfs.github.com/spec/v1\noid', 'is a Git LFS pointer'],
+      ['<!doctype html><title>Sign in</title>', 'is a web page, not JSON'],
+      [
+        '\n<?xml version="1.0"?><Error/>',
+        'is an XML text, such as a message of a server, not JSON',
+      ],
       ['{"num_frames": 25,\n "sample', 'is not valid JSON: it ends too early'],
       ['{"num_frames": 25,\n}', 'is not valid JSON: line 2, column 1 is wrong'],
       ['[25]', 'has to hold a JSON object'],
@@ -46,6 +48,10 @@ describe('JSON files', () => {
     ];
     for (const [content, why] of wrong)
       await expectError(() => read(content), `unet/config.json ${why}`, 'download it again.');
+    await expectError(
+      () => read('version https://git-lfs.github.com/spec/v1\noid'),
+      'unet/config.json is a Git LFS pointer, not JSON: fetch the file itself by `git lfs pull`.',
+    );
   });
 
   it('are refused on the disk before a large one is read', () =>

@@ -57,7 +57,7 @@ describe('openSafetensors', () => {
     await expectError(
       () => openSafetensors(fixture('half.json')),
       'half.json',
-      'not a safetensors file',
+      'is a text that begins with "{", not weights: download it again.',
     );
   });
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { memoryBytes, readSafetensors } from '../../../src/checkpoints/safetensors/reader.ts';
+import { Choices, fuzzCases } from '../../harness/fuzz.ts';
 import { expectError, fixture } from '../files.ts';
 
 /** A file of this header and this many zero bytes. */
@@ -55,7 +56,7 @@ describe('safetensors header', () => {
   });
 
   const cases: [string, Uint8Array, string][] = [
-    ['an empty file', new Uint8Array(0), 'only 0 bytes'],
+    ['an empty file', new Uint8Array(0), 'is empty: download it again'],
     ['a file of 7 bytes', new Uint8Array(7), 'only 7 bytes'],
     ['a header length of zero', new Uint8Array(8), "does not start with '{'"],
     [
@@ -171,38 +172,36 @@ describe('safetensors header', () => {
 });
 
 describe('mutated safetensors files', () => {
-  const valid = new Uint8Array(readFileSync(fixture('dtypes.safetensors')));
+  const valid = Uint8Array.from(readFileSync(fixture('dtypes.safetensors')));
   const headerEnd = 8 + Number(new DataView(valid.buffer).getBigUint64(0, true));
   const interesting = [...'{}[]",:\\0123456789-+.eEFnull \n\t', '\0', '\x7f', '\xff', '\x80'].map(
     (char) => char.charCodeAt(0),
   );
 
-  /** Small deterministic random numbers below `limit`. */
-  function randoms(seed: number): (limit: number) => number {
-    let state = seed;
-    return (limit) => {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      return Math.floor((state / 2 ** 32) * limit);
-    };
+  /** Replaces, inserts, removes or cuts off bytes at `at`. */
+  function mutateAt(bytes: Uint8Array, at: number, choices: Choices): Uint8Array {
+    const byte = choices.below(2) === 0 ? choices.of(interesting) : choices.below(256);
+    const [before, after] = [bytes.subarray(0, at), bytes.subarray(at)];
+    const replaced = Uint8Array.of(...before, byte, ...after.subarray(1));
+    return choices.of([
+      ...[replaced, replaced, replaced],
+      Uint8Array.of(...before, byte, ...after),
+      Uint8Array.of(...before, ...after.subarray(1 + choices.below(30))),
+      before.slice(),
+    ]);
   }
 
-  function mutate(random: (limit: number) => number): Uint8Array {
-    let bytes = valid.slice();
-    for (let edits = 1 + random(3); edits > 0; edits--) {
-      const at = random(random(4) === 0 ? bytes.length : Math.min(bytes.length, headerEnd));
-      const byte = random(2) === 0 ? interesting[random(interesting.length)] : random(256);
-      const kind = random(6);
-      if (kind < 3) bytes[at] = byte;
-      else if (kind === 3)
-        bytes = Uint8Array.of(...bytes.subarray(0, at), byte, ...bytes.subarray(at));
-      else if (kind === 4)
-        bytes = Uint8Array.of(...bytes.subarray(0, at), ...bytes.subarray(at + 1 + random(30)));
-      else bytes = bytes.slice(0, at);
+  function mutate(choices: Choices): Uint8Array {
+    let bytes: Uint8Array = valid;
+    for (let edits = 1 + choices.below(3); edits > 0; edits--) {
+      const end = choices.below(4) === 0 ? bytes.length : Math.min(bytes.length, headerEnd);
+      const at = choices.below(end);
+      bytes = mutateAt(bytes, at, choices);
       // Lengths changed within the header are adjusted half of the time, so that the mutations
       // reach the checks behind it.
-      const change = bytes.length - valid.length;
-      if (kind < 5 && at >= 8 && random(2) === 0)
-        new DataView(bytes.buffer).setBigUint64(0, BigInt(headerEnd - 8 + change), true);
+      const length = headerEnd - 8 + bytes.length - valid.length;
+      if (bytes.length > at && at >= 8 && length > 0 && choices.below(2) === 0)
+        new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
     }
     return bytes;
   }
@@ -210,8 +209,8 @@ describe('mutated safetensors files', () => {
   it('are read in full or refused with one sentence that names the file', async () => {
     let readable = 0;
     let refused = 0;
-    for (let seed = 0; seed < 8000; seed++) {
-      const bytes = mutate(randoms(seed));
+    for (let seed = 0; seed < fuzzCases(8000); seed++) {
+      const bytes = mutate(new Choices(seed));
       let opened: Awaited<ReturnType<typeof read>>;
       try {
         opened = await read(bytes);
@@ -239,8 +238,8 @@ describe('mutated safetensors files', () => {
       }
       expect(total).to.equal(sumOf(header, names));
     }
-    expect(readable).to.be.above(200);
-    expect(refused).to.be.above(2000);
+    expect(readable).to.be.above(fuzzCases(200));
+    expect(refused).to.be.above(fuzzCases(2000));
   });
 
   function sumOf(header: Record<string, { data_offsets: number[] }>, names: string[]): number {

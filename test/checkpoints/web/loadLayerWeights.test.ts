@@ -1,5 +1,6 @@
 /** One layer of a checkpoint behind a URL: as browsers load it, here in Node. */
 import { statSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
@@ -101,6 +102,21 @@ describe('loadLayerWeights over HTTP', () => {
       'nowhere.safetensors cannot be downloaded: the server answers 404',
     );
   });
+
+  it('says what a file is that is not weights', () =>
+    inTemporaryFolder(async (folder) => {
+      await writeFile(join(folder, 'page.safetensors'), '<!DOCTYPE html><html></html>');
+      const pages = await serve(folder);
+      try {
+        const url = `${pages.address}page.safetensors`;
+        await expectError(
+          () => loaded(url),
+          `${url} is a web page, not weights: download it again.`,
+        );
+      } finally {
+        pages.close();
+      }
+    }));
 
   it('refuses an original file, whose names it does not translate', () =>
     inTemporaryFolder(async (folder) => {

@@ -162,7 +162,8 @@ describe('loadWeights', () => {
     };
     await expectError(
       () => loadWeights(block, integers),
-      'of a type other than F32, F16, BF16, F64 (first is I64, second is I64)',
+      'of a type other than F32, F16, BF16, F64, F8_E4M3, F8_E5M2, F8_E4M3FNUZ, F8_E5M2FNUZ, ' +
+        'F8_E8M0 (first is I64, second is I64)',
     );
     expect(await contents(block)).to.deep.equal(untouched);
   });

@@ -1,14 +1,24 @@
 /** Pipelines written to disk, and what is read back. */
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { openCheckpoint } from '../../../src/checkpoints/index.ts';
 import { StableVideoDiffusionPipeline } from '../../../src/pipelines/node.ts';
 import { expectError } from '../../checkpoints/files.ts';
-import { expectSameWeights, withModel } from '../../converters/models.ts';
+import { expectSameWeights, weightFiles, withModel } from '../../converters/models.ts';
 import { testBackend } from '../../setup.ts';
 
 const load = (path: string, options = {}) =>
   StableVideoDiffusionPipeline.fromPretrained(path, { backend: testBackend, ...options });
+
+/** Expects two folders to hold the same weights, however they are split. */
+async function expectSameWeightsIn(folder: string, other: string): Promise<void> {
+  await using a = await openCheckpoint(folder);
+  await using b = await openCheckpoint(other);
+  const [found, expected] = [await a.weights('unet'), await b.weights('unet')];
+  expect(found.names()).to.have.members(expected.names());
+  for (const name of expected.names())
+    expect(await found.read(name), name).to.deep.equal(await expected.read(name));
+}
 
 async function configsOf(path: string) {
   const files = await openCheckpoint(path);
@@ -74,6 +84,32 @@ describe('savePretrained', () => {
       await expectSameWeights(model, folder);
       expect(await readFile(path('copy/README.md'), 'utf8')).to.equal('text');
       await (await load(folder, { variant: 'fp16' })).dispose();
+    }));
+
+  it('leaves the old model or the new one whole, however far it comes', () =>
+    withModel('float32', async (model, path) => {
+      const pipe = await load(model);
+      await pipe.savePretrained(path('copy'), { maxShardSize: 200_000 });
+      const old = await readdir(path('copy/unet'));
+      await pipe.savePretrained(path('new'), { dtype: 'float16' });
+      pipe.dispose();
+      // What a process leaves that is killed while it collects files:
+      await cp(path('new/unet'), path('copy/.svd-saving-4194305-a/unet'), { recursive: true });
+      await expectSameWeightsIn(path('copy'), model);
+      // What it leaves that is killed while it moves them:
+      await rename(path('copy/.svd-saving-4194305-a'), path('copy/.svd-saved'));
+      for (const name of ['vae', 'image_encoder'])
+        await cp(path(`new/${name}`), path(`copy/.svd-saved/${name}`), { recursive: true });
+      const written = weightFiles;
+      const removed = old.filter((name) => name !== 'config.json').map((name) => `unet/${name}`);
+      await writeFile(path('copy/.svd-saved/files.json'), JSON.stringify({ written, removed }));
+      await (await openCheckpoint(path('copy'))).close();
+      await expectSameWeights(path('copy'), path('new'));
+      expect(await readdir(path('copy/unet'))).to.have.members([
+        'config.json',
+        'diffusion_pytorch_model.safetensors',
+      ]);
+      expect(await readdir(path('copy'))).to.have.members(await readdir(path('new')));
     }));
 
   it('refuses a type that it does not know', () =>
