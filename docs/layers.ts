@@ -145,16 +145,17 @@ import * as tf from '@tensorflow/tfjs';
 import { ResnetBlock2D } from 'stable-video-diffusion-tfjs/layers'; // or whatever an example uses
 \`\`\`
 
-* **Shapes.** B videos of F frames lie in the first axis, the frames of a video in a row: \`[B*F, H, W, C]\`. N is B or B*F, and L is the number of tokens of a context. Layers that mix frames need
-  their number: \`layer.apply(inputs, { numFrames })\` or, for all calls, \`new TemporalConv({ ..., numFrames })\`. Several tensors go into one array, in the
-  order given below; optional ones come last.
+* **Shapes.** B videos of F frames are \`[B*F, H, W, C]\`, the frames of a video in a row, or \`[B, F, H, W, C]\`. Layers that mix frames, which name an axis \`B*F\` below, take both and return what
+  they are given; other inputs and contexts may have the axis F then, too. Frames in a row need their number: \`layer.apply(inputs, { numFrames })\` or, for all calls,
+  \`new TemporalConv({ ..., numFrames })\`. N is B or B*F, and L is the number of tokens of a context. Several tensors go into one array, in the order given below; optional ones come last.
 * **Arguments.** Besides its own, every layer takes those of \`tf.layers.Layer\`: \`name\`, \`trainable\`, \`inputShape\`, ...
-* **In a model,** \`apply\` on symbolic tensors: \`layer.apply([x, temb], { numFrames: 7 })\` is part of the model and of what \`model.save\` writes. Pass whole videos to \`predict\` and \`fit\`:
-  \`batchSize\` a multiple of \`numFrames\`, and \`shuffle: false\`. \`tf.sequential\` does not pass call arguments on, so set \`numFrames\` in the constructor there. To load a
+* **In a model,** \`apply\` on symbolic tensors: \`layer.apply([x, temb], { numFrames: 7 })\` is part of the model and of what \`model.save\` writes. \`[B, F, H, W, C]\` is what \`fit\` can shuffle and
+  give one label per video. Frames in a row have to be whole videos in \`predict\` and \`fit\`: \`batchSize\` a multiple of \`numFrames\`, and \`shuffle: false\`. \`tf.sequential\` does not pass call arguments on, so set \`numFrames\` in the constructor there. To load a
   saved model, import this package before \`tf.loadLayersModel\`.
 * **Weights** start as in PyTorch. \`layer.parameters()\` lists them by their keys in a checkpoint; in TensorFlow.js, their names are the layer's name and the key. To load only one layer of a checkpoint:
   \`await loadLayerWeights(layer, 'svd-xt', 'decoder.up_blocks.0.resnets.0')\` from \`stable-video-diffusion-tfjs/checkpoints\`.
 * **Training** needs the tensorflow backend, or cpu, which is slow: wasm has no gradients of convolutions. \`layer.trainable = false\` freezes a layer and all layers inside it.
+* **Adapters.** \`layer.adaptWeight = (weight) => ...\` of a linear map or convolution makes, of the stored weight, the one that every way of computing uses. \`weightedLayersIn(block)\` lists those layers.
 * **Layers of your own** can be made of these: see [A layer of your own](#a-layer-of-your-own).`;
 
 const own = `## A layer of your own

@@ -2,8 +2,11 @@
 import * as tf from '@tensorflow/tfjs';
 import { type ComputeDtype, computeDtypes, computeIn } from '../ops/index.ts';
 import { checkOneOf } from '../text/messages.ts';
-import { checkInputs, type Inputs } from './inputs.ts';
+import { checkCall } from './checkCall.ts';
+import { type Checks, checkValues } from './checks.ts';
+import type { Inputs } from './inputs.ts';
 import type { Layout, Parameter } from './parameter.ts';
+import { inFrames } from './videos.ts';
 import { holdInFloat32, isMeta, metaTensor, onMeta, releaseValues } from './weights.ts';
 
 export type { Axes, Inputs } from './inputs.ts';
@@ -45,6 +48,8 @@ export abstract class Block<
   Args extends LayerArgs = LayerArgs,
   Output extends tf.Tensor | tf.Tensor[] = tf.Tensor,
 > extends tf.layers.Layer {
+  /** What each argument has to be, with its default filled in. */
+  static checks: Checks = {};
   /** The constructor arguments that are given, JSON-able. */
   readonly args: Args;
   // Base-class getters run before these exist: read them with `?? []`.
@@ -63,6 +68,12 @@ export abstract class Block<
     this.args = Object.fromEntries(
       Object.entries(args).filter(([, value]) => value !== undefined),
     ) as Args;
+    checkValues(this);
+  }
+
+  /** Sentences on arguments that are right by themselves and do not fit each other. */
+  misfits(): (string | undefined)[] {
+    return [];
   }
 
   /** The constructor arguments with defaults filled in. */
@@ -168,12 +179,7 @@ export abstract class Block<
 
   protected override assertInputCompatibility(inputs: AnyTensors): void {
     super.assertInputCompatibility(inputs);
-    if (this.inputAxes)
-      checkInputs(
-        this.label,
-        this.inputAxes,
-        [inputs].flat().map(({ shape }) => shape),
-      );
+    checkCall(this.label, this, [inputs].flat(), this.applying);
   }
 
   /**
@@ -210,9 +216,10 @@ export abstract class Block<
   }
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: CallArgs = {}): Output {
-    const forward = () =>
-      this.forward(Array.isArray(inputs) ? inputs : [inputs], { ...this.defaultKwargs, ...kwargs });
-    return tf.tidy(() => this.emit(computeIn(this.computeDtype, forward)));
+    const forward = (frames: tf.Tensor[], ofVideos: CallArgs) =>
+      this.forward(frames, { ...this.defaultKwargs, ...kwargs, ...ofVideos });
+    const run = () => inFrames(this.inputAxes, [inputs].flat(), forward);
+    return tf.tidy(() => this.emit(computeIn(this.computeDtype, run)));
   }
 
   /**

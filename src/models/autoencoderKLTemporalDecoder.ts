@@ -4,6 +4,16 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {
+  type Checks,
+  count,
+  flag,
+  indivisible,
+  listOf,
+  names,
+  optional,
+  positive,
+} from '../layers/checks.ts';
+import {
   type CallArgs,
   type ComputeDtype,
   Conv2d,
@@ -16,7 +26,7 @@ import {
   StepwiseBlock,
   TensorScope,
 } from '../layers/index.ts';
-import { requireSameLength } from './perBlock.ts';
+import { differentLengths } from './perBlock.ts';
 import { fromSavedConfig } from './savedConfig.ts';
 import { Encoder, TemporalDecoder } from './vae/coders.ts';
 import { DiagonalGaussianDistribution } from './vae/diagonalGaussianDistribution.ts';
@@ -56,6 +66,17 @@ export interface AutoencoderKLTemporalDecoderConfig extends LayerArgs {
 export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTemporalDecoderConfig> {
   static className = 'AutoencoderKLTemporalDecoder';
   static override fromConfig = fromSavedConfig;
+  static override checks: Checks = {
+    inChannels: count,
+    outChannels: count,
+    downBlockTypes: names,
+    blockOutChannels: listOf(count),
+    layersPerBlock: count,
+    latentChannels: count,
+    sampleSize: optional(count),
+    scalingFactor: positive,
+    forceUpcast: flag,
+  };
   private readonly encoder: Encoder;
   private readonly decoder: TemporalDecoder;
   private readonly quantConv: Conv2d;
@@ -73,7 +94,6 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
     const unknown = downBlockTypes.find((type) => type !== 'DownEncoderBlock2D');
     if (unknown)
       throw new Error(`\`downBlockTypes\` may only hold DownEncoderBlock2D but holds ${unknown}.`);
-    requireSameLength({ blockOutChannels }, { downBlockTypes });
     const common = { blockOutChannels, layersPerBlock };
     this.encoder = this.child(
       new Encoder({ name: 'encoder', inChannels, outChannels: latentChannels, ...common }),
@@ -104,6 +124,16 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
       forceUpcast: true,
       ...this.args,
     };
+  }
+
+  override misfits() {
+    const { blockOutChannels, downBlockTypes } = this.config;
+    return [
+      differentLengths({ blockOutChannels }, { downBlockTypes }),
+      ...blockOutChannels.map((channels, i) =>
+        indivisible({ [`blockOutChannels[${i}]`]: channels }),
+      ),
+    ];
   }
 
   /** Pixels per latent, in each direction. */
@@ -171,7 +201,8 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return [...firstShape(inputShape).slice(0, 3), this.config.outChannels];
+    const latents = this.encoder.computeOutputShape(firstShape(inputShape));
+    return this.decoder.computeOutputShape(latents);
   }
 }
 tf.serialization.registerClass(AutoencoderKLTemporalDecoder);

@@ -3,6 +3,7 @@
  * `models/clip/modeling_clip.py`.
  */
 import * as tf from '@tensorflow/tfjs';
+import { type Checks, count, countOrNone, epsilon, indivisible, oneOf } from '../layers/checks.ts';
 import {
   Block,
   type CallArgs,
@@ -17,7 +18,6 @@ import {
   weightOf,
 } from '../layers/index.ts';
 import { type ActivationName, activations, attention, queryScale } from '../ops/index.ts';
-import { checkOneOf } from '../text/messages.ts';
 import { fromSavedConfig } from './savedConfig.ts';
 
 /**
@@ -175,6 +175,18 @@ tf.serialization.registerClass(CLIPEncoderLayer);
 export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfig, tf.Tensor[]> {
   static className = 'CLIPVisionModelWithProjection';
   static override fromConfig = fromSavedConfig;
+  static override checks: Checks = {
+    hiddenSize: count,
+    intermediateSize: count,
+    projectionDim: count,
+    numHiddenLayers: countOrNone,
+    numAttentionHeads: count,
+    numChannels: count,
+    imageSize: count,
+    patchSize: count,
+    hiddenAct: oneOf(Object.keys(activations)),
+    layerNormEps: epsilon,
+  };
   private readonly embeddings: CLIPVisionEmbeddings;
   private readonly preLayerNorm: LayerNorm;
   private readonly layers: CLIPEncoderLayer[];
@@ -193,13 +205,6 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
       patchSize,
     } = this.config;
     const { hiddenAct, layerNormEps: eps, projectionDim } = this.config;
-    checkOneOf('hiddenAct', hiddenAct, Object.keys(activations));
-    if (hiddenSize % numAttentionHeads !== 0) {
-      throw new Error(
-        '`hiddenSize` has to be divisible by `numAttentionHeads` but they are ' +
-          `${hiddenSize} and ${numAttentionHeads}.`,
-      );
-    }
     this.embeddings = this.child(
       new CLIPVisionEmbeddings({
         name: 'vision_model.embeddings',
@@ -252,6 +257,17 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
       layerNormEps: 1e-5,
       ...this.args,
     };
+  }
+
+  override misfits() {
+    const { hiddenSize, numAttentionHeads, patchSize, imageSize } = this.config;
+    return [
+      indivisible({ hiddenSize }, { numAttentionHeads }),
+      patchSize > imageSize
+        ? '`patchSize` may not be more than `imageSize` but they are ' +
+          `${patchSize} and ${imageSize}.`
+        : undefined,
+    ];
   }
 
   override get inputAxes(): Inputs {

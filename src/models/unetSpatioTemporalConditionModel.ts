@@ -27,8 +27,9 @@ import {
   UpBlockSpatioTemporal,
 } from '../layers/index.ts';
 import { silu } from '../ops/index.ts';
-import { type PerBlock, perBlock, requireSameLength } from './perBlock.ts';
+import { type PerBlock, perBlock } from './perBlock.ts';
 import { fromSavedConfig } from './savedConfig.ts';
+import { unetChecks, unetMisfits } from './unetConfig.ts';
 
 /** The keys of `unet/config.json` in camelCase; defaults are diffusers' class defaults. */
 export interface UNetSpatioTemporalConditionConfig extends LayerArgs {
@@ -71,6 +72,7 @@ export interface UNetSpatioTemporalConditionConfig extends LayerArgs {
 export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTemporalConditionConfig> {
   static className = 'UNetSpatioTemporalConditionModel';
   static override fromConfig = fromSavedConfig;
+  static override checks = unetChecks;
   private readonly convIn: Conv2d;
   private readonly timeProj: Timesteps;
   private readonly timeEmbedding: TimestepEmbedding;
@@ -93,20 +95,13 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
       upBlockTypes,
       additionTimeEmbedDim,
     } = this.config;
-    requireSameLength({ downBlockTypes }, { upBlockTypes });
-    requireSameLength({ blockOutChannels }, { downBlockTypes });
     const levels = downBlockTypes.length;
-    const heads = perBlock('numAttentionHeads', this.config.numAttentionHeads, downBlockTypes);
-    const contextDims = perBlock(
-      'crossAttentionDim',
-      this.config.crossAttentionDim,
-      downBlockTypes,
-    );
-    const layers = perBlock('layersPerBlock', this.config.layersPerBlock, downBlockTypes);
+    const heads = perBlock(this.config.numAttentionHeads, levels);
+    const contextDims = perBlock(this.config.crossAttentionDim, levels);
+    const layers = perBlock(this.config.layersPerBlock, levels);
     const transformerLayers = perBlock<number | number[]>(
-      'transformerLayersPerBlock',
       this.config.transformerLayersPerBlock,
-      downBlockTypes,
+      levels,
     );
     const tembChannels = 4 * blockOutChannels[0];
     /** The arguments of the attention blocks of level i. */
@@ -208,6 +203,10 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
     };
   }
 
+  override misfits() {
+    return unetMisfits(this.config);
+  }
+
   /**
    * Evaluates feed-forwards in slices, which takes less memory. The result is the same.
    *
@@ -296,7 +295,7 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
   }
 
   override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape {
-    return [...(inputShapes[0] as tf.Shape).slice(0, 3), this.config.outChannels];
+    return [...(inputShapes[0] as tf.Shape).slice(0, -1), this.config.outChannels];
   }
 }
 tf.serialization.registerClass(UNetSpatioTemporalConditionModel);

@@ -53,9 +53,14 @@ export function inputsOf(fixture: Fixture): tf.Tensor[] {
       // The blocks of the UNet and the VAE always treat their frames as a video. An indicator of
       // zeros says the same.
       .filter((name) => name !== 'input.image_only_indicator' || takesIndicator(fixture))
+      // diffusers' transformers without attention to a context ask for one all the same.
+      .filter((name) => name !== 'input.encoder_hidden_states' || takesContext(fixture))
       .map((name) => toOurs(fixture.tensors[name]!))
   );
 }
+
+const takesContext = ({ class: name, config }: Fixture) =>
+  name !== 'TransformerSpatioTemporalModel' || config.crossAttentionDim !== undefined;
 
 const takesIndicator = ({ class: name }: Fixture) =>
   ['AlphaBlender', 'SpatioTemporalResBlock', 'TransformerSpatioTemporalModel'].includes(name);
