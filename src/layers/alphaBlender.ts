@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { checkOneOf } from '../text/messages.ts';
 import { Block, type Inputs, type LayerArgs, weightOf } from './block.ts';
+import { registerLayer } from './registry.ts';
 
 const strategies = ['learned', 'fixed', 'learned_with_images'] as const;
 
@@ -96,4 +97,4 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
     );
   }
 }
-tf.serialization.registerClass(AlphaBlender);
+registerLayer(AlphaBlender);

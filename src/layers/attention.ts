@@ -12,6 +12,7 @@ import { type AnyBlock, Block, type Inputs, type LayerArgs } from './block.ts';
 import { checkContexts } from './inputs.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
+import { registerLayer } from './registry.ts';
 
 /** Arguments of `Attention`. */
 export interface AttentionArgs extends LayerArgs {
@@ -159,7 +160,7 @@ export class Attention extends Block<AttentionArgs> {
     );
   }
 }
-tf.serialization.registerClass(Attention);
+registerLayer(Attention);
 
 /** Every `Attention` in `block`, itself included. */
 export const attentionsIn = (block: AnyBlock): Attention[] => [

@@ -12,6 +12,7 @@ import {
 import { type Chunking, chunkedFeedForward, FeedForward } from './feedForward.ts';
 import { checkContexts } from './inputs.ts';
 import { LayerNorm } from './normalization.ts';
+import { registerLayer } from './registry.ts';
 
 /** Arguments of `BasicTransformerBlock`. */
 export interface BasicTransformerBlockArgs extends LayerArgs {
@@ -126,7 +127,7 @@ export class BasicTransformerBlock extends TransformerBlock {
     );
   }
 }
-tf.serialization.registerClass(BasicTransformerBlock);
+registerLayer(BasicTransformerBlock);
 
 /** Arguments of `TemporalBasicTransformerBlock`. */
 export interface TemporalBasicTransformerBlockArgs extends BasicTransformerBlockArgs, FramesArgs {}
@@ -209,4 +210,4 @@ export class TemporalBasicTransformerBlock extends TransformerBlock {
     });
   }
 }
-tf.serialization.registerClass(TemporalBasicTransformerBlock);
+registerLayer(TemporalBasicTransformerBlock);

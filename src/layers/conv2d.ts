@@ -19,6 +19,7 @@ import {
   uniformFor,
   weightOf,
 } from './block.ts';
+import { registerLayer } from './registry.ts';
 
 /** Arguments of `Conv2d`. */
 export interface Conv2dArgs extends LayerArgs {
@@ -103,7 +104,7 @@ export class Conv2d extends Block<Conv2dArgs> {
     return [n, size(h, rows), size(w, columns), outChannels];
   }
 }
-tf.serialization.registerClass(Conv2d);
+registerLayer(Conv2d);
 
 /**
  * The sum of bias `[O]` and shift `[N, O]`, so that one pass over the convolution's result adds
@@ -188,4 +189,4 @@ export class TemporalConv extends Block<TemporalConvArgs> {
     return [...firstShape(inputShape).slice(0, 3), this.args.outChannels];
   }
 }
-tf.serialization.registerClass(TemporalConv);
+registerLayer(TemporalConv);

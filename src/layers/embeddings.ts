@@ -1,8 +1,9 @@
 /** Embeddings of scalars. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import { silu, timestepEmbedding } from '../ops/index.ts';
 import { Block, type Inputs, type LayerArgs } from './block.ts';
 import { Linear } from './linear.ts';
+import { registerLayer } from './registry.ts';
 
 /** Arguments of `Timesteps`. */
 export interface TimestepsArgs extends LayerArgs {
@@ -44,7 +45,7 @@ export class Timesteps extends Block<TimestepsArgs> {
     return [n, this.args.numChannels];
   }
 }
-tf.serialization.registerClass(Timesteps);
+registerLayer(Timesteps);
 
 /** Arguments of `TimestepEmbedding`. */
 export interface TimestepEmbeddingArgs extends LayerArgs {
@@ -100,4 +101,4 @@ export class TimestepEmbedding extends Block<TimestepEmbeddingArgs> {
     return this.linear2.computeOutputShape(inputShape);
   }
 }
-tf.serialization.registerClass(TimestepEmbedding);
+registerLayer(TimestepEmbedding);

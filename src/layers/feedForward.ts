@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { gegluFeedForward, gelu, reshapeTo, sequential } from '../ops/index.ts';
 import { Block, type Inputs, type LayerArgs } from './block.ts';
 import { Linear } from './linear.ts';
+import { registerLayer } from './registry.ts';
 
 /** Arguments of `FeedForward`. */
 export interface FeedForwardArgs extends LayerArgs {
@@ -73,7 +74,7 @@ export class FeedForward extends Block<FeedForwardArgs> {
     return this.out.computeOutputShape(inputShape);
   }
 }
-tf.serialization.registerClass(FeedForward);
+registerLayer(FeedForward);
 
 /**
  * Slices for a feed-forward: `size` entries of an axis at a time, 0 (batch) or 1 (tokens or

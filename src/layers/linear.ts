@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { type LinearMap, linear } from '../ops/index.ts';
 import { Block, type Inputs, type LayerArgs, uniformFor, weightOf, weightSlice } from './block.ts';
+import { registerLayer } from './registry.ts';
 
 /** Arguments of `Linear`. */
 export interface LinearArgs extends LayerArgs {
@@ -85,4 +86,4 @@ export class Linear extends Block<LinearArgs> {
     return [...inputShape.slice(0, -1), this.args.outFeatures];
   }
 }
-tf.serialization.registerClass(Linear);
+registerLayer(Linear);

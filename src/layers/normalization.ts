@@ -10,6 +10,7 @@ import {
   type LayerArgs,
   weightOf,
 } from './block.ts';
+import { registerLayer } from './registry.ts';
 
 /** A normalisation with a factor and a shift per channel. */
 abstract class Normalization<Args extends LayerArgs & { numChannels: number }> extends Block<Args> {
@@ -81,7 +82,7 @@ export class GroupNormalization extends Normalization<GroupNormalizationArgs> {
     );
   }
 }
-tf.serialization.registerClass(GroupNormalization);
+registerLayer(GroupNormalization);
 
 /** Arguments of `LayerNorm`. */
 export interface LayerNormArgs extends LayerArgs {
@@ -117,4 +118,4 @@ export class LayerNorm extends Normalization<LayerNormArgs> {
     return layerNorm(x, weightOf(this.weight), weightOf(this.bias), this.config.eps);
   }
 }
-tf.serialization.registerClass(LayerNorm);
+registerLayer(LayerNorm);

@@ -1,7 +1,8 @@
 /** A spatial and a temporal residual block, blended. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import { AlphaBlender, type AlphaBlenderArgs } from './alphaBlender.ts';
 import { Block, type CallArgs, type FramesArgs, type Inputs } from './block.ts';
+import { registerLayer } from './registry.ts';
 import type { ResidualBlockArgs } from './residualBlock.ts';
 import { ResnetBlock2D } from './resnetBlock2D.ts';
 import { TemporalResnetBlock } from './temporalResnetBlock.ts';
@@ -100,4 +101,4 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
     return this.spatialResBlock.computeOutputShape(inputShape);
   }
 }
-tf.serialization.registerClass(SpatioTemporalResBlock);
+registerLayer(SpatioTemporalResBlock);

@@ -6,6 +6,7 @@ import { Block, type CallArgs, type FramesArgs, framesOf, type Inputs } from './
 import { TimestepEmbedding, Timesteps } from './embeddings.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
+import { registerLayer } from './registry.ts';
 
 /** Arguments of `TransformerSpatioTemporalModel`. */
 export interface TransformerSpatioTemporalModelArgs extends FramesArgs {
@@ -150,7 +151,7 @@ export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTempo
     return tf.add(tf.reshape(this.projOut.call(h), x.shape), x);
   }
 }
-tf.serialization.registerClass(TransformerSpatioTemporalModel);
+registerLayer(TransformerSpatioTemporalModel);
 
 /** Items 0, n, 2n, ... of `[N, L, C]`. */
 function everyNth(x: tf.Tensor3D, n: number): tf.Tensor3D {

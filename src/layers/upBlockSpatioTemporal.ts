@@ -1,6 +1,7 @@
 /** The UNet's up blocks. */
 import * as tf from '@tensorflow/tfjs';
 import type { CallArgs, Inputs } from './block.ts';
+import { registerLayer } from './registry.ts';
 import { Upsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
@@ -108,6 +109,10 @@ export class UpBlockSpatioTemporal<
     };
   }
 
+  override get callArgNames(): readonly string[] {
+    return ['numFrames', 'upsampleSize'];
+  }
+
   *steps([x, temb, ...rest]: tf.Tensor[], { numFrames, upsampleSize }: CallArgs): Steps<tf.Tensor> {
     const [context, skips] = [rest[0], rest.slice(Object.keys(this.contextAxes).length)];
     using scope = new TensorScope();
@@ -135,7 +140,7 @@ export class UpBlockSpatioTemporal<
     return [n, ...size, this.args.outChannels];
   }
 }
-tf.serialization.registerClass(UpBlockSpatioTemporal);
+registerLayer(UpBlockSpatioTemporal);
 
 /** Arguments of `CrossAttnUpBlockSpatioTemporal`. */
 export interface CrossAttnUpBlockSpatioTemporalArgs
@@ -184,4 +189,4 @@ export class CrossAttnUpBlockSpatioTemporal extends UpBlockSpatioTemporal<CrossA
     return { context: ['b', 'L', this.config.crossAttentionDim] };
   }
 }
-tf.serialization.registerClass(CrossAttnUpBlockSpatioTemporal);
+registerLayer(CrossAttnUpBlockSpatioTemporal);

@@ -1,5 +1,4 @@
 /** The blocks of the VAE. */
-import * as tf from '@tensorflow/tfjs';
 import {
   Attention,
   type Block,
@@ -11,6 +10,7 @@ import {
   SpatioTemporalResBlock,
   Upsample2D,
 } from '../../layers/index.ts';
+import { registerLayer } from '../../layers/registry.ts';
 import { Chain } from './chain.ts';
 
 /** Arguments that the blocks of the VAE have in common. */
@@ -84,7 +84,7 @@ export class DownEncoderBlock2D extends Chain<DownEncoderBlock2DArgs> {
     }
   }
 }
-tf.serialization.registerClass(DownEncoderBlock2D);
+registerLayer(DownEncoderBlock2D);
 
 /** Arguments of `UNetMidBlock2D`. */
 export interface UNetMidBlock2DArgs extends LayerArgs {
@@ -122,7 +122,7 @@ export class UNetMidBlock2D extends Chain<UNetMidBlock2DArgs> {
     this.chain = [resnets[0], attention, resnets[1]];
   }
 }
-tf.serialization.registerClass(UNetMidBlock2D);
+registerLayer(UNetMidBlock2D);
 
 /**
  * The residual blocks of a part of the decoder, the first of which changes the channels: a learned
@@ -184,7 +184,7 @@ export class MidBlockTemporalDecoder extends Chain<MidBlockTemporalDecoderArgs> 
     this.chain = resnets.length > 1 ? [resnets[0], attention, resnets[1]] : [resnets[0]];
   }
 }
-tf.serialization.registerClass(MidBlockTemporalDecoder);
+registerLayer(MidBlockTemporalDecoder);
 
 /** Arguments of `UpBlockTemporalDecoder`. */
 export interface UpBlockTemporalDecoderArgs extends VaeBlockArgs, FramesArgs {
@@ -225,4 +225,4 @@ export class UpBlockTemporalDecoder extends Chain<UpBlockTemporalDecoderArgs> {
       this.chain.push(this.child(new Upsample2D({ name: 'upsamplers.0', channels: outChannels })));
   }
 }
-tf.serialization.registerClass(UpBlockTemporalDecoder);
+registerLayer(UpBlockTemporalDecoder);

@@ -1,5 +1,5 @@
 /** The two halves of the VAE. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import {
   type CallArgs,
   Conv2d,
@@ -12,6 +12,7 @@ import {
   TemporalConv,
   TensorScope,
 } from '../../layers/index.ts';
+import { registerLayer } from '../../layers/registry.ts';
 import { silu } from '../../ops/index.ts';
 import {
   DownEncoderBlock2D,
@@ -115,7 +116,7 @@ export class Encoder extends Coder {
     return { x: ['N', 'H', 'W', this.args.inChannels] };
   }
 }
-tf.serialization.registerClass(Encoder);
+registerLayer(Encoder);
 
 /** Arguments of `TemporalDecoder`. */
 export interface TemporalDecoderArgs extends CoderArgs, FramesArgs {}
@@ -184,4 +185,4 @@ export class TemporalDecoder extends Coder {
     return scope.release(yield* advance(scope, this.timeConvOut, h, kwargs)); // [B*F, H, W, O]
   }
 }
-tf.serialization.registerClass(TemporalDecoder);
+registerLayer(TemporalDecoder);
