@@ -169,14 +169,32 @@ export interface BlockTensor {
   data(): Promise<Float32Array>;
 }
 
+/** Options of `blockTensors`. */
+export interface BlockTensorsOptions {
+  /** What the weights shall be stored as; the values are float32 in any case. Default F32. */
+  dtype?: BlockTensor['dtype'];
+  /**
+   * What the keys begin with, such as `decoder.up_blocks.0`: the path that `loadLayerWeights`
+   * takes. Default: nothing.
+   */
+  keyPrefix?: string;
+}
+
 /**
  * A built block's weights by checkpoint key, in PyTorch's axis order, ready for `writeSafetensors`.
- * `dtype` is what they shall be stored as; the values are float32 in any case.
+ * @param options Or only their `dtype`.
+ * @throws CheckpointError if the block is not built yet.
  */
 export function blockTensors(
   block: AnyBlock,
-  dtype: BlockTensor['dtype'] = 'F32',
+  options: BlockTensorsOptions | BlockTensor['dtype'] = {},
 ): Record<string, BlockTensor> {
+  const { dtype = 'F32', keyPrefix = '' } =
+    typeof options === 'string' ? { dtype: options } : options;
+  if (!block.built)
+    throw new CheckpointError(
+      `${quoted(block.name)} has no weights yet. Call its \`build()\`, or load weights into it.`,
+    );
   const entries = block.parameters().map((parameter): [string, BlockTensor] => {
     const { key, variable, layout } = parameter;
     const data = async () => {
@@ -188,7 +206,10 @@ export function blockTensors(
         if (value !== variable.read()) value.dispose(); // it has been widened
       }
     };
-    return [key, { dtype, shape: checkpointShape(parameter), data }];
+    return [keyStart(keyPrefix) + key, { dtype, shape: checkpointShape(parameter), data }];
   });
   return Object.fromEntries(entries);
 }
+
+/** What the keys of the layer at `path` begin with; a dot at its end may be there or not. */
+export const keyStart = (path: string): string => (/^$|\.$/.test(path) ? path : `${path}.`);
