@@ -204,7 +204,8 @@ export abstract class Block<
   /**
    * Calls the layer. It returns tensors for tensors, and symbolic tensors, for `tf.model`, for
    * symbolic ones.
-   * @throws Error if the inputs do not fit `inputAxes`.
+   * @throws Error if the inputs do not fit `inputAxes`, or the layer takes no call argument of a
+   * name.
    */
   override apply(inputs: tf.Tensor | tf.Tensor[], kwargs?: CallArgs): Output;
   override apply(
@@ -297,7 +298,7 @@ export abstract class Block<
    * Writes its weights to a safetensors file, from which `loadLayerWeights` reads them. Only in
    * Node.
    * @throws CheckpointError if the layer is not built yet, or the file cannot be written.
-   * @throws Error in browsers.
+   * @throws Error in browsers, or if an option has another name or cannot have its value.
    */
   async save(path: string, options: SaveLayerOptions = {}): Promise<void> {
     if (Block.writer) return Block.writer(this, path, options);

@@ -1,12 +1,12 @@
 /** The arguments of layers: their names, and the error for others. */
 import * as tf from '@tensorflow/tfjs';
 import { camelCase } from '../text/cases.ts';
-import { didYouMean } from '../text/nearest.ts';
+import { checkOptions } from '../text/options.ts';
 import { argumentTables } from './argumentTables.ts';
 import type { LayerArgs } from './layerArgs.ts';
 import { isOurs, type LayerClass } from './registry.ts';
 
-/** The arguments of every layer. TensorFlow.js adds `customObjects` to saved configurations. */
+/** The arguments of every layer, but for those that only saved configurations have. */
 const ofEveryLayer = Object.keys({
   name: true,
   trainable: true,
@@ -17,9 +17,8 @@ const ofEveryLayer = Object.keys({
   batchSize: true,
   dtype: true,
   inputDType: true,
-  sublayers: true,
-  customObjects: true,
-} satisfies Record<keyof LayerArgs | 'customObjects', true>);
+} satisfies Record<Exclude<keyof LayerArgs, 'sublayers'>, true>);
+const ofSavedLayers = ['sublayers', 'customObjects'];
 
 /** What TensorFlow.js passes to every layer of a model. */
 const ofEveryCall = ['training', 'mask'];
@@ -53,47 +52,28 @@ export const given = <T extends object>(args: T | undefined): Partial<T> =>
  * Checks the arguments of a constructor by name.
  * @throws Error if they are not in an object, or if the layer takes none of that name.
  */
-export function checkArguments(cls: LayerClass, args: unknown): void {
-  const table = argumentsOf(cls);
-  if (!isPlain(args))
-    throw new Error(
-      `${cls.className} takes its arguments in one object, as in ` +
-        `\`new ${cls.className}({ name: 'mine' })\`.`,
-    );
-  if (table) checkNames(cls, 'an argument', args, Object.keys(table), ofEveryLayer);
+export function checkArguments(cls: LayerClass, args: object = {}): void {
+  const own = argumentsOf(cls);
+  if (!own) return;
+  const known = [...Object.keys(own), ...ofEveryLayer];
+  const isChecked = (name: string) =>
+    !ofSavedLayers.includes(name) && !(cls.ignoresOthers && !known.includes(camelCase(name)));
+  const checked =
+    typeof args === 'object'
+      ? Object.fromEntries(Object.entries(args).filter(([name]) => isChecked(name)))
+      : args;
+  checkOptions(cls.className, checked, known);
 }
 
 /**
  * Checks call arguments by name.
  * @throws Error if they are not in an object, or if the layer takes none of that name.
  */
-export function checkCallArgs(cls: LayerClass, names: readonly string[], kwargs: unknown): void {
-  if (!isPlain(kwargs))
+export function checkCallArgs(cls: LayerClass, known: readonly string[], kwargs?: object): void {
+  if (kwargs instanceof tf.Tensor || kwargs instanceof tf.SymbolicTensor)
     throw new Error(
-      `${cls.className} takes its call arguments in one object, as in \`{ numFrames: 7 }\`. ` +
-        'Several tensors go into one array in front of it.',
+      `\`${cls.className}.apply\` takes several tensors in one array, as in ` +
+        '`layer.apply([x, context], { numFrames: 7 })`.',
     );
-  checkNames(cls, 'a call argument', kwargs, names, ofEveryCall);
-}
-
-const isPlain = (args: unknown): args is object | undefined | null =>
-  args === undefined ||
-  args === null ||
-  (typeof args === 'object' && !Array.isArray(args) && !(args instanceof tf.Tensor));
-
-function checkNames(
-  { className, ignoresOthers }: LayerClass,
-  kind: string,
-  args: object | undefined | null,
-  own: readonly string[],
-  common: readonly string[],
-): void {
-  for (const name of Object.keys(given(args ?? {}))) {
-    const all = [...own, ...common];
-    const camel = camelCase(name);
-    if (all.includes(name) || (ignoresOthers && !all.includes(camel))) continue;
-    const hint = all.includes(camel) ? ` Did you mean ${camel}?` : didYouMean(name, all);
-    const takes = own.length === 0 ? 'none' : own.join(', ');
-    throw new Error(`\`${name}\` is not ${kind} of ${className}.${hint || ` It takes ${takes}.`}`);
-  }
+  checkOptions(`${cls.className}.apply`, kwargs ?? {}, [...known, ...ofEveryCall]);
 }

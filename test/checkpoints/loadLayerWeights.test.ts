@@ -7,6 +7,7 @@ import { blockTensors, writeSafetensors } from '../../src/checkpoints/index.ts';
 import { loadLayerWeights } from '../../src/checkpoints/loadLayerWeights.ts';
 import { openSafetensors } from '../../src/checkpoints/safetensors/file.ts';
 import { type AnyBlock, Linear, SpatioTemporalResBlock } from '../../src/layers/index.ts';
+import { messageOf } from '../../src/text/messages.ts';
 import { writeSmallCheckpoint } from '../cli/runs.ts';
 import { fillByName } from '../harness/nameHash.ts';
 import { expectError, fixture, inTemporaryFolder } from './files.ts';
@@ -238,6 +239,17 @@ describe('one layer in a file', () => {
       await expectError(() => linear.save(file), '"mine" has no weights yet.', 'build()');
       expect(await readdir(folder)).to.deep.equal([]);
       linear.build();
+      for (const [options, message] of [
+        [{ keyprefix: 'x' }, '`layer.save` has no option `keyprefix`. Use `keyPrefix`.'],
+        [{ dtype: 'half' }, '`dtype` has to be one of float32, float16, bfloat16 but is half.'],
+      ] as const)
+        expect(await linear.save(file, options as object).catch(messageOf)).to.equal(message);
+      expect(() => blockTensors(linear, { prefix: 'x' } as object)).to.throw(
+        '`blockTensors` has no option `prefix`.',
+      );
+      expect(() => blockTensors(linear, 'float16' as 'F16')).to.throw(
+        '`dtype` has to be one of F32, F16, BF16 but is float16.',
+      );
       await linear.save(file, { keyPrefix: 'other' });
       await expectError(
         () => loadLayerWeights(linear, file),

@@ -17,20 +17,25 @@ describe('arguments of layers', () => {
     const say = (args: object, message: string) => expect(() => make(args)).to.throw(message);
     say(
       { activation: 'relu' },
-      '`activation` is not an argument of Linear. It takes inFeatures, outFeatures, bias.',
+      '`Linear` has no option `activation`. Its options are `inFeatures`, `outFeatures`, `bias`, ' +
+        '`name`, `trainable`, ',
     );
-    say({ in_features: 3 }, '`in_features` is not an argument of Linear. Did you mean inFeatures?');
-    say({ infeatures: 3 }, 'Did you mean inFeatures?');
-    say({ useBias: true }, '`useBias` is not an argument of Linear.');
-    say({ trainabel: true }, 'Did you mean trainable?');
+    say({ in_features: 3 }, '`Linear` has no option `in_features`. Use `inFeatures`.');
+    say({ infeatures: 3 }, 'Use `inFeatures`.');
+    say({ inFeature: 3 }, 'Did you mean `inFeatures`?');
+    say({ useBias: true }, '`Linear` has no option `useBias`.');
+    say({ trainabel: true }, 'Did you mean `trainable`?');
     make({ activation: undefined });
     make({ name: 'mine', trainable: false, inputShape: [2], dtype: 'float32', batchSize: 1 });
   });
 
   it('are refused outside of an object', () => {
-    for (const args of [320, 'linear', [2, 2]])
+    for (const [args, shown] of [
+      [320, '320'],
+      ['linear', '"linear"'],
+    ])
       expect(() => new (Linear as Untyped)(args)).to.throw(
-        'Linear takes its arguments in one object',
+        `The options of \`Linear\` have to be an object but are ${shown}.`,
       );
   });
 
@@ -42,16 +47,16 @@ describe('arguments of layers', () => {
       const refused = own.map(snakeCase).filter((snake) => !own.includes(snake));
       for (const snake of [...refused, 'frobnicate']) {
         const all = { ...layer.args, [snake]: 1 };
-        expect(() => new Class(all)).to.throw(`\`${snake}\` is not an argument of ${name}.`);
+        expect(() => new Class(all)).to.throw(`\`${name}\` has no option \`${snake}\`.`);
       }
       for (const snake of refused)
-        expect(() => new Class({ ...layer.args, [snake]: 1 })).to.throw(/ Did you mean \w+\?$/);
+        expect(() => new Class({ ...layer.args, [snake]: 1 })).to.throw(/ Use `\w+`\.$/);
     });
 
     it(`${name}: so are its call arguments, with tensors and in models`, () => {
       const layer = sample.make('mine');
       const kwargs = { ...sample.kwargs, numframes: 2 } as object;
-      const message = `\`numframes\` is not a call argument of ${name}. Did you mean numFrames?`;
+      const message = `\`${name}.apply\` has no option \`numframes\`. Use \`numFrames\`.`;
       expect(() => modelOf({ ...sample, kwargs }, layer)).to.throw(message);
       expect(() => layer.apply([], kwargs)).to.throw(message);
       expect(layer.built).to.equal(false);
@@ -62,15 +67,17 @@ describe('arguments of layers', () => {
     const up = new Upsample2D({ channels: 8 });
     const conv = new TemporalConv({ inChannels: 8, outChannels: 8 });
     const call = (layer: Block, kwargs: unknown) => () => layer.apply([], kwargs as object);
-    const taken = 'is not a call argument of Upsample2D. It takes numFrames, outputSize.';
-    expect(call(up, { upsampleSize: [7, 9] })).to.throw(`\`upsampleSize\` ${taken}`);
-    expect(call(up, { output_size: [7, 9] })).to.throw('Did you mean outputSize?');
-    expect(call(conv, { outputSize: [7, 9] })).to.throw('It takes numFrames.');
-    const alone = 'TemporalConv takes its call arguments in one object, as in `{ numFrames: 7 }`.';
-    for (const kwargs of [7, [7], tf.input({ shape: [1] }).shape])
-      expect(call(conv, kwargs)).to.throw(alone);
+    expect(call(up, { upsampleSize: [7, 9] })).to.throw(
+      '`Upsample2D.apply` has no option `upsampleSize`. Its options are `numFrames`, `outputSize`, ',
+    );
+    expect(call(up, { output_size: [7, 9] })).to.throw('Use `outputSize`.');
+    expect(call(conv, { outputSize: [7, 9] })).to.throw('Its options are `numFrames`');
+    expect(call(conv, 7)).to.throw(
+      'The options of `TemporalConv.apply` have to be an object but are 7.',
+    );
     const tensor = tf.ones([1]);
-    expect(call(conv, tensor)).to.throw(alone);
+    for (const kwargs of [tensor, tf.input({ shape: [1] })])
+      expect(call(conv, kwargs)).to.throw('takes several tensors in one array');
     tensor.dispose();
   });
 
@@ -78,7 +85,7 @@ describe('arguments of layers', () => {
     const make = (args: object) => new (UNetSpatioTemporalConditionModel as Untyped)(args);
     make({ attentionType: 'default', numFrames: 3 });
     expect(() => make({ num_frames: 3 })).to.throw(
-      '`num_frames` is not an argument of UNetSpatioTemporalConditionModel. Did you mean numFrames?',
+      '`UNetSpatioTemporalConditionModel` has no option `num_frames`. Use `numFrames`.',
     );
   });
 

@@ -5,13 +5,9 @@
 
 import { type AnyBlock, weightOf } from '../../layers/block.ts';
 import type { Parameter } from '../../layers/parameter.ts';
+import { checkOptionValues, kinds } from '../../text/options.ts';
 import { CheckpointError, listed, quoted } from '../errors.ts';
-import {
-  floatDtypes,
-  floatTypes,
-  type SavedDtype,
-  type savedDtypes,
-} from '../safetensors/dtypes.ts';
+import { floatDtypes, floatTypes, type SavedDtype, savedDtypes } from '../safetensors/dtypes.ts';
 import { shapeInCheckpoint, valuesForCheckpoint } from './layout.ts';
 import { type WeightDtype, weightReader } from './reader.ts';
 import type { WeightSource } from './source.ts';
@@ -184,13 +180,16 @@ export interface BlockTensorsOptions {
  * A built block's weights by checkpoint key, in PyTorch's axis order, ready for `writeSafetensors`.
  * @param options Or only their `dtype`.
  * @throws CheckpointError if the block is not built yet.
+ * @throws Error if an option has another name, or cannot have its value.
  */
 export function blockTensors(
   block: AnyBlock,
   options: BlockTensorsOptions | BlockTensor['dtype'] = {},
 ): Record<string, BlockTensor> {
-  const { dtype = 'F32', keyPrefix = '' } =
-    typeof options === 'string' ? { dtype: options } : options;
+  const given: BlockTensorsOptions = typeof options === 'string' ? { dtype: options } : options;
+  const known = { dtype: { oneOf: Object.values(savedDtypes) }, keyPrefix: kinds.text };
+  checkOptionValues('blockTensors', given, known);
+  const { dtype = 'F32', keyPrefix = '' } = given;
   if (!block.built)
     throw new CheckpointError(
       `${quoted(block.name)} has no weights yet. Call its \`build()\`, or load weights into it.`,
