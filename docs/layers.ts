@@ -1,9 +1,7 @@
 /**
- * Writes docs/layers.md from the comments of the layers and their arguments, and
- * src/layers/argumentTables.ts, by which layers refuse others: `npx tsx docs/layers.ts`. A test runs
- * the examples.
+ * Writes docs/layers.md from the comments of the layers and their arguments: `npx tsx
+ * docs/layers.ts`. A test runs the examples.
  */
-import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
@@ -47,13 +45,6 @@ const chapters: Record<string, string[]> = {
 
 /** The names of all layers with a section. */
 export const documentedLayers = Object.values(chapters).flat();
-
-/** Layers without one: their arguments are those of diffusers' configurations. */
-const networks = [
-  'AutoencoderKLTemporalDecoder',
-  'CLIPVisionModelWithProjection',
-  'UNetSpatioTemporalConditionModel',
-];
 
 const program = ts.createProgram(Object.values(entries), {
   ...{
@@ -121,24 +112,9 @@ const isOptional = (property: ts.Symbol) => (property.flags & ts.SymbolFlags.Opt
 const typeOf = (property: ts.Symbol) =>
   checker.getNonNullableType(checker.getTypeOfSymbol(property));
 
-/** The words that an argument may be, if they are all that it may be. */
-function wordsOf(property: ts.Symbol): string[] {
-  const type = typeOf(property);
-  const parts = type.isUnion() ? type.types : [type];
-  const words = parts.flatMap((part) => (part.isStringLiteral() ? [part.value] : []));
-  return words.length === parts.length ? words.sort() : [];
-}
-
-/** The arguments of each layer by name, with their words. */
-export const argumentTables = (): Record<string, Record<string, string[]>> =>
-  Object.fromEntries(
-    [...documentedLayers, ...networks]
-      .sort()
-      .map((name) => [
-        name,
-        Object.fromEntries(argumentsOf(name).map((own) => [own.name, wordsOf(own)])),
-      ]),
-  );
+/** The names of the arguments of a layer, but for those of every layer. */
+export const argumentNames = (layer: string): string[] =>
+  argumentsOf(layer).map(({ name }) => name);
 
 function rowOf(property: ts.Symbol): string {
   const declaration = property.valueDeclaration as ts.PropertySignature;
@@ -174,19 +150,21 @@ import * as tf from '@tensorflow/tfjs';
 import { ResnetBlock2D } from 'stable-video-diffusion-tfjs/layers'; // or whatever an example uses
 \`\`\`
 
-* **Shapes.** B videos of F frames lie in the first axis, the frames of a video in a row: \`[B*F, H, W, C]\`. N is B or B*F, and L is the number of tokens of a context. Layers that mix frames need
-  their number: \`layer.apply(inputs, { numFrames })\` or, for all calls, \`new TemporalConv({ ..., numFrames })\`. Several tensors go into one array, in the
-  order given below; optional ones come last.
+* **Shapes.** B videos of F frames are \`[B*F, H, W, C]\`, the frames of a video in a row, or \`[B, F, H, W, C]\`. Layers that mix frames, which name an axis \`B*F\` below, take both and return what
+  they are given; other inputs and contexts may have the axis F then, too. Frames in a row need their number: \`layer.apply(inputs, { numFrames })\` or, for all calls,
+  \`new TemporalConv({ ..., numFrames })\`. N is B or B*F, and L is the number of tokens of a context. Several tensors go into one array, in the order given below; optional ones come last.
 * **Arguments.** Besides its own, every layer takes those of \`tf.layers.Layer\`: \`name\`, \`trainable\`, \`inputShape\`, \`weights\`, ..., and \`computeDtype\`. It refuses others, also in calls.
-* **In a model,** \`apply\` on symbolic tensors: \`layer.apply([x, temb], { numFrames: 7 })\` is part of the model and of what \`model.save\` writes. A layer that stands in several places, or in several models, has its own call arguments in each. Pass whole videos to \`predict\` and \`fit\`:
-  \`batchSize\` a multiple of \`numFrames\`, and \`shuffle: false\`. \`tf.sequential\` does not pass call arguments on, so set \`numFrames\` in the constructor there. To load a
-  saved model, import this package before \`tf.loadLayersModel\`. Layers are saved under names like \`stable-video-diffusion-tfjs>Attention\`, so yours may be called \`Attention\`, too; models of
-  older versions still load.
+* **In a model,** \`apply\` on symbolic tensors: \`layer.apply([x, temb], { numFrames: 7 })\` is part of the model and of what \`model.save\` writes. A layer that stands in several places, or in
+  several models, has its own call arguments in each. \`[B, F, H, W, C]\` is what \`fit\` can shuffle and give one label per video. Frames in a row have to be whole videos in \`predict\` and
+  \`fit\`: \`batchSize\` a multiple of \`numFrames\`, and \`shuffle: false\`. \`tf.sequential\` does not pass call arguments on, so set \`numFrames\` in the constructor there.
+* **To load a saved model,** import this package before \`tf.loadLayersModel\`. Layers are saved under names like \`stable-video-diffusion-tfjs>Attention\`, so yours may be called \`Attention\`,
+  too; models of older versions still load.
 * **Weights** start as in PyTorch. \`layer.parameters()\` lists them by their keys in a checkpoint; in TensorFlow.js, their names are the layer's name and the key. To load only one layer of a checkpoint:
   \`await loadLayerWeights(layer, 'svd-xt', 'decoder.up_blocks.0.resnets.0')\` from \`stable-video-diffusion-tfjs/checkpoints\`. To write one, in Node: \`await layer.save('layer.safetensors')\`, which
   \`await loadLayerWeights(layer, 'layer.safetensors')\` reads; \`{ keyPrefix: 'decoder.up_blocks.0.resnets.0' }\` puts it at such a path.
 * **Training** needs the tensorflow backend, or cpu, which is slow: wasm has no gradients of convolutions. \`layer.trainable = false\` freezes a layer and all layers inside it,
   \`layer.children[0].trainable = false\` one of them. Saved models keep both, and each layer's \`computeDtype\`.
+* **Adapters.** \`layer.adaptWeight = (weight) => ...\` of a linear map or convolution makes, of the stored weight, the one that every way of computing uses. \`weightedLayersIn(block)\` lists those layers.
 * **Layers of your own** can be made of these: see [A layer of your own](#a-layer-of-your-own).`;
 
 const own = `## A layer of your own
@@ -263,18 +241,5 @@ export function layersPage(): string {
   return `${[intro, ...Object.entries(chapters).map(chapter), own].join('\n\n')}\n`;
 }
 
-/** The tables as a file of the program. */
-const tablesFile = () => `/**
- * The arguments of each layer, with their values where these are words. Written by docs/layers.ts
- * from the interfaces of the arguments.
- */
-export const argumentTables: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> =
-  ${JSON.stringify(argumentTables(), null, 2)};
-`;
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const tables = `${root}src/layers/argumentTables.ts`;
+if (process.argv[1] === fileURLToPath(import.meta.url))
   writeFileSync(`${root}docs/layers.md`, layersPage());
-  writeFileSync(tables, tablesFile());
-  execFileSync('npx', ['biome', 'format', '--write', tables], { cwd: root });
-}

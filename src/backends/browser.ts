@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { countWarnings, guardMemory, type WasmModule } from './wasm/memory.ts';
+import { guardOutputs } from './wasm/outputs.ts';
 import { type Gpu, requestAdapter } from './webgpu/adapter.ts';
 import { type Device, guardDevice, guardReads, type WebgpuBackend } from './webgpu/guard.ts';
 
@@ -91,6 +92,7 @@ type Factory = () => tf.KernelBackend | Promise<tf.KernelBackend>;
 async function guardedWasm(factory: Factory): Promise<tf.KernelBackend> {
   const { result: backend, warnings } = await countWarnings(async () => factory());
   guardMemory((backend as tf.KernelBackend & { wasm: WasmModule }).wasm, warnings);
+  guardOutputs(backend);
   return backend;
 }
 

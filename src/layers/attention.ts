@@ -9,6 +9,7 @@ import {
   temporalAttention,
 } from '../ops/index.ts';
 import { type AnyBlock, Block, type Inputs, type LayerArgs } from './block.ts';
+import { type Checks, count, epsilon, flag, indivisible, optional } from './checks.ts';
 import { checkContexts } from './inputs.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
@@ -60,6 +61,16 @@ export interface AttentionArgs extends LayerArgs {
  */
 export class Attention extends Block<AttentionArgs> {
   static className = 'Attention';
+  static override checks: Checks = {
+    queryDim: count,
+    crossAttentionDim: optional(count),
+    heads: count,
+    dimHead: count,
+    bias: flag,
+    normNumGroups: optional(count),
+    eps: epsilon,
+    residualConnection: flag,
+  };
   private readonly groupNorm?: GroupNormalization;
   private readonly toQ: Linear;
   private readonly toK: Linear;
@@ -103,14 +114,19 @@ export class Attention extends Block<AttentionArgs> {
 
   override get config() {
     return {
-      crossAttentionDim: this.args.queryDim,
       heads: 8,
       dimHead: 64,
       bias: false,
       eps: 1e-5,
       residualConnection: false,
       ...this.args,
+      crossAttentionDim: this.args.crossAttentionDim ?? this.args.queryDim,
     };
+  }
+
+  override misfits() {
+    const { queryDim, normNumGroups } = this.config;
+    return normNumGroups ? [indivisible({ queryDim }, { normNumGroups })] : [];
   }
 
   /** Computes queries, scaled for the scores, keys and values. */
@@ -125,7 +141,9 @@ export class Attention extends Block<AttentionArgs> {
 
   override get inputAxes(): Inputs {
     const { queryDim, crossAttentionDim } = this.config;
-    return { x: ['B', '...', queryDim], 'context?': ['b', 'L', crossAttentionDim] };
+    // Self-attention takes x for the context, if it is as wide.
+    const context = queryDim === crossAttentionDim ? 'context?' : 'context';
+    return { x: ['B', '...', queryDim], [context]: ['b', 'L', crossAttentionDim] };
   }
 
   protected forward([x, context]: tf.Tensor[]): tf.Tensor {

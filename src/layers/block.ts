@@ -2,8 +2,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { type ComputeDtype, computeDtypes, computeIn } from '../ops/index.ts';
 import { checkOneOf } from '../text/messages.ts';
-import { checkArguments, checkCallArgs, given, restoredWords } from './checkArguments.ts';
-import { asFloats, checkInputs, firstShape, type Inputs } from './inputs.ts';
+import { checkCallArgs, given } from './checkArguments.ts';
+import { checkCall } from './checkCall.ts';
+import { ConfiguredLayer } from './configuredLayer.ts';
+import { asFloats, firstShape, type Inputs } from './inputs.ts';
 import type {
   CallArgs,
   FramesArgs,
@@ -13,8 +15,8 @@ import type {
 } from './layerArgs.ts';
 import type { Layout, Parameter } from './parameter.ts';
 import { markPlace, takeCallArgs } from './placement.ts';
-import { type LayerClass, savedName } from './registry.ts';
 import { setState, statesInside } from './sublayers.ts';
+import { inFrames } from './videos.ts';
 import {
   holdInFloat32,
   type Initializer,
@@ -40,9 +42,7 @@ type Symbolic<Output> = Output extends tf.Tensor[] ? tf.SymbolicTensor[] : tf.Sy
 export abstract class Block<
   Args extends LayerArgs = LayerArgs,
   Output extends tf.Tensor | tf.Tensor[] = tf.Tensor,
-> extends tf.layers.Layer {
-  /** The constructor arguments that are given, JSON-able. */
-  readonly args: Args;
+> extends ConfiguredLayer<Args> {
   // Base-class getters run before these exist: read them with `?? []`.
   private ownParameters?: Parameter[];
   private childBlocks?: AnyBlock[];
@@ -55,40 +55,10 @@ export abstract class Block<
 
   constructor(args: Args) {
     super(args);
-    checkArguments(this.class, args);
-    const { computeDtype, sublayers, weights, customObjects, ...own } = given<
-      LayerArgs & { customObjects?: unknown }
-    >(args);
-    this.args = own as Args;
-    this.states = sublayers ?? [];
+    const { computeDtype, sublayers = [] } = args ?? {};
+    this.states = sublayers;
     this.inherits = this.trainable && computeDtype === undefined;
     if (computeDtype !== undefined) this.chosenComputeDtype = checkedDtype(computeDtype);
-  }
-
-  /** Whether arguments of other names than its own are ignored, and not refused. Default false. */
-  static ignoresOthers = false;
-
-  /** Makes a layer of what `getConfig` returns, also after it has been saved. */
-  static override fromConfig<T extends tf.serialization.Serializable>(
-    cls: tf.serialization.SerializableConstructor<T>,
-    config: tf.serialization.ConfigDict,
-  ): T {
-    return new cls(restoredWords(cls, config));
-  }
-
-  private get class(): LayerClass {
-    return this.constructor as unknown as LayerClass;
-  }
-
-  /** The name of its class in saved models, such as `stable-video-diffusion-tfjs>Linear`. */
-  override getClassName(): string {
-    // TensorFlow.js makes the default name of a layer of it, before there are arguments.
-    return this.args ? savedName(this.class) : this.class.className;
-  }
-
-  /** The constructor arguments with defaults filled in. */
-  get config(): Args {
-    return this.args;
   }
 
   /**
@@ -193,12 +163,7 @@ export abstract class Block<
 
   protected override assertInputCompatibility(inputs: AnyTensors): void {
     super.assertInputCompatibility(inputs);
-    if (this.inputAxes)
-      checkInputs(
-        this.label,
-        this.inputAxes,
-        [inputs].flat().map(({ shape }) => shape),
-      );
+    checkCall(this.label, this, [inputs].flat(), this.applying);
   }
 
   /**
@@ -255,8 +220,10 @@ export abstract class Block<
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: CallArgs = {}): Output {
     const { numFrames } = this.args as FramesArgs;
-    const forward = () => this.forward(asFloats([inputs].flat()), { numFrames, ...given(kwargs) });
-    return tf.tidy(() => this.emit(computeIn(this.computeDtype, forward)));
+    const forward = (frames: tf.Tensor[], ofVideos: CallArgs) =>
+      this.forward(frames, { numFrames, ...given(kwargs), ...ofVideos });
+    const run = () => inFrames(this.inputAxes, asFloats([inputs].flat()), forward);
+    return tf.tidy(() => this.emit(computeIn(this.computeDtype, run)));
   }
 
   /**

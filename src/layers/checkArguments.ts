@@ -2,12 +2,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { camelCase } from '../text/cases.ts';
 import { checkOptions } from '../text/options.ts';
-import { argumentTables } from './argumentTables.ts';
-import type { LayerArgs } from './layerArgs.ts';
+import type { Checks } from './checks.ts';
+import type { FramesArgs } from './layerArgs.ts';
 import { isOurs, type LayerClass } from './registry.ts';
 
 /** The arguments of every layer, but for those that only saved configurations have. */
 const ofEveryLayer = Object.keys({
+  numFrames: true,
   name: true,
   trainable: true,
   computeDtype: true,
@@ -17,15 +18,15 @@ const ofEveryLayer = Object.keys({
   batchSize: true,
   dtype: true,
   inputDType: true,
-} satisfies Record<Exclude<keyof LayerArgs, 'sublayers'>, true>);
+} satisfies Record<Exclude<keyof FramesArgs, 'sublayers'>, true>);
 const ofSavedLayers = ['sublayers', 'customObjects'];
 
 /** What TensorFlow.js passes to every layer of a model. */
 const ofEveryCall = ['training', 'mask'];
 
-/** The arguments of a layer of this package, each with its values where these are words. */
-export const argumentsOf = (cls: LayerClass): Record<string, readonly string[]> | undefined =>
-  isOurs(cls) ? argumentTables[cls.className] : undefined;
+/** The checks of a layer of this package, by the names of its arguments; inner ones have none. */
+const checksOf = (cls: LayerClass): Checks | undefined =>
+  isOurs(cls) && Object.keys(cls.checks ?? {}).length > 0 ? cls.checks : undefined;
 
 const plain = (word: unknown) => String(word).replaceAll('_', '').toLowerCase();
 
@@ -34,9 +35,9 @@ const plain = (word: unknown) => String(word).replaceAll('_', '').toLowerCase();
  * them in camelCase.
  */
 export function restoredWords<T extends object>(cls: LayerClass, config: T): T {
-  const table = argumentsOf(cls);
+  const checks = checksOf(cls);
   const entries = Object.entries(config).map(([name, value]) => {
-    const word = table?.[name]?.find((word) => plain(word) === plain(value));
+    const word = checks?.[name]?.allowed?.find((word) => plain(word) === plain(value));
     return [name, word ?? value];
   });
   return Object.fromEntries(entries);
@@ -53,7 +54,7 @@ export const given = <T extends object>(args: T | undefined): Partial<T> =>
  * @throws Error if they are not in an object, or if the layer takes none of that name.
  */
 export function checkArguments(cls: LayerClass, args: object = {}): void {
-  const own = argumentsOf(cls);
+  const own = checksOf(cls);
   if (!own) return;
   const known = [...Object.keys(own), ...ofEveryLayer];
   const isChecked = (name: string) =>

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { gegluFeedForward, gelu, reshapeTo, sequential } from '../ops/index.ts';
 import { Block, type Inputs, type LayerArgs } from './block.ts';
+import { type Checks, count, oneOf, positive } from './checks.ts';
 import { Linear } from './linear.ts';
 import { registerLayer } from './registry.ts';
 
@@ -30,6 +31,12 @@ export interface FeedForwardArgs extends LayerArgs {
  */
 export class FeedForward extends Block<FeedForwardArgs> {
   static className = 'FeedForward';
+  static override checks: Checks = {
+    dim: count,
+    dimOut: count,
+    mult: positive,
+    activationFn: oneOf(['geglu', 'gelu']),
+  };
   private readonly proj: Linear;
   private readonly out: Linear;
 
@@ -44,6 +51,15 @@ export class FeedForward extends Block<FeedForwardArgs> {
 
   override get config() {
     return { dimOut: this.args.dim, mult: 4, activationFn: 'geglu' as const, ...this.args };
+  }
+
+  override misfits() {
+    const { dim, mult } = this.config;
+    return [
+      Number.isInteger(dim * mult)
+        ? undefined
+        : `\`dim\` * \`mult\` has to be a whole number but they are ${dim} and ${mult}.`,
+    ];
   }
 
   override get inputAxes(): Inputs {

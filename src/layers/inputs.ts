@@ -17,9 +17,15 @@ export type Inputs = Readonly<Record<string, Axes>>;
 
 /**
  * Compares the shapes of a call with those that the layer takes.
+ * @param numFrames The length that the call gives for F.
  * @throws Error if one does not fit.
  */
-export function checkInputs(layer: string, takes: Inputs, shapes: readonly tf.Shape[]): void {
+export function checkInputs(
+  layer: string,
+  takes: Inputs,
+  shapes: readonly tf.Shape[],
+  numFrames?: number,
+): void {
   const names = Object.keys(takes);
   const required = names.filter((name) => !name.endsWith('?')).length;
   if (shapes.length < required || shapes.length > names.length) {
@@ -35,8 +41,13 @@ export function checkInputs(layer: string, takes: Inputs, shapes: readonly tf.Sh
     );
   }
   const lengths = new Map<string, number>();
+  if (Number.isInteger(numFrames)) lengths.set('F', numFrames as number);
   let between: Axes | undefined; // what `...` stands for in this call
   for (const [i, shape] of shapes.entries()) {
+    if (shape.includes(0))
+      throw new Error(
+        `${layer}: ${names[i]!.replace('?', '')} has no values, as its shape is [${shape}].`,
+      );
     const axes = takes[names[i]!]!.flatMap((axis) =>
       axis === '...' && between ? between : [axis],
     );

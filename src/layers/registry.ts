@@ -3,12 +3,14 @@
  * that other layers may be called `Attention` or `Linear`, too.
  */
 import * as tf from '@tensorflow/tfjs';
+import type { Checks } from './checks.ts';
 
 const packageName = 'stable-video-diffusion-tfjs';
 
 /** A class of layers. */
 export interface LayerClass {
   className: string;
+  checks?: Checks;
   ignoresOthers?: boolean;
 }
 

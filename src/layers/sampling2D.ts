@@ -2,8 +2,10 @@
 import type * as tf from '@tensorflow/tfjs';
 import { type Padding, resizeNearest } from '../ops/index.ts';
 import { Block, type CallArgs, type Inputs, type LayerArgs } from './block.ts';
+import { type Checks, count, oneOf } from './checks.ts';
 import { Conv2d } from './conv2d.ts';
 import { registerLayer } from './registry.ts';
+import { withLast } from './videos.ts';
 
 /** Arguments of `Downsample2D`. */
 export interface Downsample2DArgs extends LayerArgs {
@@ -34,6 +36,7 @@ const rightAndBottom: Padding = [
  */
 export class Downsample2D extends Block<Downsample2DArgs> {
   static className = 'Downsample2D';
+  static override checks: Checks = { channels: count, outChannels: count, padding: oneOf([0, 1]) };
   private readonly conv: Conv2d;
 
   constructor(args: Downsample2DArgs) {
@@ -92,6 +95,7 @@ export interface Upsample2DArgs extends LayerArgs {
  */
 export class Upsample2D extends Block<Upsample2DArgs> {
   static className = 'Upsample2D';
+  static override checks: Checks = { channels: count, outChannels: count };
   private readonly conv: Conv2d;
 
   constructor(args: Upsample2DArgs) {
@@ -119,10 +123,9 @@ export class Upsample2D extends Block<Upsample2DArgs> {
       : this.conv.afterUpsampling(image);
   }
 
-  override computeOutputShape([n, h, w]: number[]): tf.Shape {
-    const twice = (length: number | null) => (length === null ? null : 2 * length);
-    const size = this.applying?.outputSize ?? [twice(h), twice(w)];
-    return [n, ...size, this.config.outChannels];
+  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+    const twice = inputShape.slice(-3, -1).map((length) => (length === null ? null : 2 * length));
+    return withLast(inputShape, ...(this.applying?.outputSize ?? twice), this.config.outChannels);
   }
 }
 registerLayer(Upsample2D);

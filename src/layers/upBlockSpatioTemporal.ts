@@ -1,6 +1,7 @@
 /** The UNet's up blocks. */
 import * as tf from '@tensorflow/tfjs';
 import type { CallArgs, Inputs } from './block.ts';
+import { type Checks, count, flag, indivisible } from './checks.ts';
 import { registerLayer } from './registry.ts';
 import { Upsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
@@ -10,9 +11,13 @@ import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporal
 import {
   makeTransformers,
   type TransformersArgs,
+  transformerChecks,
   transformerDefaults,
+  transformerMisfits,
   type UNetBlockArgs,
+  unetBlockChecks,
 } from './unetBlocks.ts';
+import { withLast } from './videos.ts';
 
 /** Arguments of `UpBlockSpatioTemporal`. */
 export interface UpBlockSpatioTemporalArgs extends UNetBlockArgs {
@@ -58,6 +63,11 @@ export class UpBlockSpatioTemporal<
   Args extends UpBlockSpatioTemporalArgs = UpBlockSpatioTemporalArgs,
 > extends StepwiseBlock<Args> {
   static className = 'UpBlockSpatioTemporal';
+  static override checks: Checks = {
+    ...unetBlockChecks,
+    prevOutputChannel: count,
+    addUpsample: flag,
+  };
   /** The residual blocks. */
   protected readonly resnets: SpatioTemporalResBlock[];
   /** The transformer behind each residual block, where there is one. */
@@ -89,6 +99,16 @@ export class UpBlockSpatioTemporal<
     Record<'addUpsample', boolean> &
     Args {
     return { numLayers: 1, resnetEps: 1e-6, addUpsample: true, ...this.args };
+  }
+
+  override misfits(): (string | undefined)[] {
+    const { inChannels, prevOutputChannel, outChannels, numLayers } = this.config;
+    const last: Record<string, number> = numLayers === 1 ? { prevOutputChannel } : { outChannels };
+    return [
+      indivisible({ outChannels }),
+      numLayers > 1 ? indivisible({ prevOutputChannel, outChannels }) : undefined,
+      indivisible({ ...last, inChannels }),
+    ];
   }
 
   /** The inputs in front of the skips. */
@@ -132,12 +152,12 @@ export class UpBlockSpatioTemporal<
   }
 
   override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape {
-    const [n, h, w] = inputShapes[0] as tf.Shape;
-    const layer = [n, h, w, this.args.outChannels] as number[];
+    const { outChannels } = this.args;
+    const layer = withLast(inputShapes[0] as tf.Shape, outChannels);
     if (!this.upsampler) return layer;
-    const [, ...twice] = this.upsampler.computeOutputShape(layer);
-    const size = this.applying?.upsampleSize ?? twice.slice(0, 2);
-    return [n, ...size, this.args.outChannels];
+    const twice = this.upsampler.computeOutputShape(layer);
+    const size = this.applying?.upsampleSize;
+    return size ? withLast(twice, ...size, outChannels) : twice;
   }
 }
 registerLayer(UpBlockSpatioTemporal);
@@ -175,6 +195,7 @@ export interface CrossAttnUpBlockSpatioTemporalArgs
  */
 export class CrossAttnUpBlockSpatioTemporal extends UpBlockSpatioTemporal<CrossAttnUpBlockSpatioTemporalArgs> {
   static override className = 'CrossAttnUpBlockSpatioTemporal';
+  static override checks: Checks = { ...UpBlockSpatioTemporal.checks, ...transformerChecks };
 
   constructor(args: CrossAttnUpBlockSpatioTemporalArgs) {
     super(args);
@@ -183,6 +204,11 @@ export class CrossAttnUpBlockSpatioTemporal extends UpBlockSpatioTemporal<CrossA
 
   override get config() {
     return { ...transformerDefaults, ...super.config };
+  }
+
+  override misfits() {
+    const { outChannels } = this.config;
+    return [...super.misfits(), ...transformerMisfits({ outChannels }, this.config)];
   }
 
   protected override get contextAxes(): Inputs {

@@ -4,6 +4,16 @@
  */
 import type * as tf from '@tensorflow/tfjs';
 import {
+  type Checks,
+  count,
+  flag,
+  indivisible,
+  listOf,
+  names,
+  optional,
+  positive,
+} from '../layers/checks.ts';
+import {
   type CallArgs,
   type ComputeDtype,
   Conv2d,
@@ -17,7 +27,7 @@ import {
   TensorScope,
 } from '../layers/index.ts';
 import { registerLayer } from '../layers/registry.ts';
-import { requireSameLength } from './perBlock.ts';
+import { differentLengths } from './perBlock.ts';
 import { fromSavedConfig } from './savedConfig.ts';
 import { Encoder, TemporalDecoder } from './vae/coders.ts';
 import { DiagonalGaussianDistribution } from './vae/diagonalGaussianDistribution.ts';
@@ -58,6 +68,17 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
   static className = 'AutoencoderKLTemporalDecoder';
   static override fromConfig = fromSavedConfig;
   static override ignoresOthers = true; // of published configurations
+  static override checks: Checks = {
+    inChannels: count,
+    outChannels: count,
+    downBlockTypes: names,
+    blockOutChannels: listOf(count),
+    layersPerBlock: count,
+    latentChannels: count,
+    sampleSize: optional(count),
+    scalingFactor: positive,
+    forceUpcast: flag,
+  };
   private readonly encoder: Encoder;
   private readonly decoder: TemporalDecoder;
   private readonly quantConv: Conv2d;
@@ -76,7 +97,6 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
     const unknown = downBlockTypes.find((type) => type !== 'DownEncoderBlock2D');
     if (unknown)
       throw new Error(`\`downBlockTypes\` may only hold DownEncoderBlock2D but holds ${unknown}.`);
-    requireSameLength({ blockOutChannels }, { downBlockTypes });
     const common = { blockOutChannels, layersPerBlock };
     const encoding: LayerArgs = forceUpcast ? { computeDtype: 'float32' } : {};
     this.encoder = this.child(
@@ -115,6 +135,16 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
       forceUpcast: true,
       ...this.args,
     };
+  }
+
+  override misfits() {
+    const { blockOutChannels, downBlockTypes } = this.config;
+    return [
+      differentLengths({ blockOutChannels }, { downBlockTypes }),
+      ...blockOutChannels.map((channels, i) =>
+        indivisible({ [`blockOutChannels[${i}]`]: channels }),
+      ),
+    ];
   }
 
   /** Pixels per latent, in each direction. */
@@ -182,7 +212,8 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return [...firstShape(inputShape).slice(0, 3), this.config.outChannels];
+    const latents = this.encoder.computeOutputShape(firstShape(inputShape));
+    return this.decoder.computeOutputShape(latents);
   }
 }
 registerLayer(AutoencoderKLTemporalDecoder);

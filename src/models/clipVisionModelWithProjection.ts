@@ -3,6 +3,7 @@
  * `models/clip/modeling_clip.py`.
  */
 import * as tf from '@tensorflow/tfjs';
+import { type Checks, count, countOrNone, epsilon, indivisible, oneOf } from '../layers/checks.ts';
 import {
   Block,
   type CallArgs,
@@ -18,7 +19,6 @@ import {
 } from '../layers/index.ts';
 import { registerLayer } from '../layers/registry.ts';
 import { type ActivationName, activations, attention, queryScale } from '../ops/index.ts';
-import { checkOneOf } from '../text/messages.ts';
 import { fromSavedConfig } from './savedConfig.ts';
 
 /**
@@ -177,6 +177,18 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
   static className = 'CLIPVisionModelWithProjection';
   static override fromConfig = fromSavedConfig;
   static override ignoresOthers = true; // of published configurations
+  static override checks: Checks = {
+    hiddenSize: count,
+    intermediateSize: count,
+    projectionDim: count,
+    numHiddenLayers: countOrNone,
+    numAttentionHeads: count,
+    numChannels: count,
+    imageSize: count,
+    patchSize: count,
+    hiddenAct: oneOf(Object.keys(activations)),
+    layerNormEps: epsilon,
+  };
   private readonly embeddings: CLIPVisionEmbeddings;
   private readonly preLayerNorm: LayerNorm;
   private readonly layers: CLIPEncoderLayer[];
@@ -195,13 +207,6 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
       patchSize,
     } = this.config;
     const { hiddenAct, layerNormEps: eps, projectionDim } = this.config;
-    checkOneOf('hiddenAct', hiddenAct, Object.keys(activations));
-    if (hiddenSize % numAttentionHeads !== 0) {
-      throw new Error(
-        '`hiddenSize` has to be divisible by `numAttentionHeads` but they are ' +
-          `${hiddenSize} and ${numAttentionHeads}.`,
-      );
-    }
     this.embeddings = this.child(
       new CLIPVisionEmbeddings({
         name: 'vision_model.embeddings',
@@ -254,6 +259,17 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
       layerNormEps: 1e-5,
       ...this.args,
     };
+  }
+
+  override misfits() {
+    const { hiddenSize, numAttentionHeads, patchSize, imageSize } = this.config;
+    return [
+      indivisible({ hiddenSize }, { numAttentionHeads }),
+      patchSize > imageSize
+        ? '`patchSize` may not be more than `imageSize` but they are ' +
+          `${patchSize} and ${imageSize}.`
+        : undefined,
+    ];
   }
 
   override get inputAxes(): Inputs {

@@ -28,8 +28,9 @@ import {
 } from '../layers/index.ts';
 import { registerLayer } from '../layers/registry.ts';
 import { silu } from '../ops/index.ts';
-import { type PerBlock, perBlock, requireSameLength } from './perBlock.ts';
+import { type PerBlock, perBlock } from './perBlock.ts';
 import { fromSavedConfig } from './savedConfig.ts';
+import { unetChecks, unetMisfits } from './unetConfig.ts';
 
 /** The keys of `unet/config.json` in camelCase; defaults are diffusers' class defaults. */
 export interface UNetSpatioTemporalConditionConfig extends LayerArgs {
@@ -73,6 +74,7 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
   static className = 'UNetSpatioTemporalConditionModel';
   static override fromConfig = fromSavedConfig;
   static override ignoresOthers = true; // of published configurations
+  static override checks = unetChecks;
   private readonly convIn: Conv2d;
   private readonly timeProj: Timesteps;
   private readonly timeEmbedding: TimestepEmbedding;
@@ -95,20 +97,13 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
       upBlockTypes,
       additionTimeEmbedDim,
     } = this.config;
-    requireSameLength({ downBlockTypes }, { upBlockTypes });
-    requireSameLength({ blockOutChannels }, { downBlockTypes });
     const levels = downBlockTypes.length;
-    const heads = perBlock('numAttentionHeads', this.config.numAttentionHeads, downBlockTypes);
-    const contextDims = perBlock(
-      'crossAttentionDim',
-      this.config.crossAttentionDim,
-      downBlockTypes,
-    );
-    const layers = perBlock('layersPerBlock', this.config.layersPerBlock, downBlockTypes);
+    const heads = perBlock(this.config.numAttentionHeads, levels);
+    const contextDims = perBlock(this.config.crossAttentionDim, levels);
+    const layers = perBlock(this.config.layersPerBlock, levels);
     const transformerLayers = perBlock<number | number[]>(
-      'transformerLayersPerBlock',
       this.config.transformerLayersPerBlock,
-      downBlockTypes,
+      levels,
     );
     const tembChannels = 4 * blockOutChannels[0];
     /** The arguments of the attention blocks of level i. */
@@ -210,6 +205,10 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
     };
   }
 
+  override misfits() {
+    return unetMisfits(this.config);
+  }
+
   /**
    * Evaluates feed-forwards in slices, which takes less memory. The result is the same.
    *
@@ -298,7 +297,7 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
   }
 
   override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape {
-    return [...(inputShapes[0] as tf.Shape).slice(0, 3), this.config.outChannels];
+    return [...(inputShapes[0] as tf.Shape).slice(0, -1), this.config.outChannels];
   }
 }
 registerLayer(UNetSpatioTemporalConditionModel);

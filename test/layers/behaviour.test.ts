@@ -18,7 +18,7 @@ import { inputsOf, kwargsOf, layerOf } from '../harness/layerFixtures.ts';
 import { fillByName } from '../harness/nameHash.ts';
 
 /** Classes that are no layers by themselves. */
-const abstract = ['Block', 'StepwiseBlock', 'TransformerBlock'];
+const abstract = ['Block', 'StepwiseBlock', 'TransformerBlock', 'WeightedLayer'];
 
 type LayerClass = { className: string; name: string; prototype: object; fromConfig: unknown };
 

@@ -18,7 +18,7 @@ import { fillByName } from '../harness/nameHash.ts';
 import { throughStorage } from '../harness/storage.ts';
 import { testBackend } from '../setup.ts';
 
-const abstract = ['Block', 'StepwiseBlock', 'TransformerBlock'];
+const abstract = ['Block', 'StepwiseBlock', 'TransformerBlock', 'WeightedLayer'];
 const networks = [
   'AutoencoderKLTemporalDecoder',
   'CLIPVisionModelWithProjection',
