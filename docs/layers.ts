@@ -152,7 +152,7 @@ import { ResnetBlock2D } from 'stable-video-diffusion-tfjs/layers'; // or whatev
 
 * **Shapes.** B videos of F frames are \`[B*F, H, W, C]\`, the frames of a video in a row, or \`[B, F, H, W, C]\`. Layers that mix frames, which name an axis \`B*F\` below, take both and return what
   they are given; other inputs and contexts may have the axis F then, too. Frames in a row need their number: \`layer.apply(inputs, { numFrames })\` or, for all calls,
-  \`new TemporalConv({ ..., numFrames })\`. N is B or B*F, and L is the number of tokens of a context. Several tensors go into one array, in the order given below; optional ones come last.
+  \`new TemporalConv({ ..., numFrames })\`. \`tf.layers.timeDistributed({ layer })\` runs a layer of pictures on each frame of \`[B, F, H, W, C]\`. N is B or B*F, and L is the number of tokens of a context. Several tensors go into one array, in the order given below; optional ones come last.
 * **Arguments.** Besides its own, every layer takes those of \`tf.layers.Layer\`: \`name\`, \`trainable\`, \`inputShape\`, \`weights\`, ..., and \`computeDtype\`. It refuses others, also in calls.
 * **In a model,** \`apply\` on symbolic tensors: \`layer.apply([x, temb], { numFrames: 7 })\` is part of the model and of what \`model.save\` writes. A layer that stands in several places, or in
   several models, has its own call arguments in each. \`[B, F, H, W, C]\` is what \`fit\` can shuffle and give one label per video. Frames in a row have to be whole videos in \`predict\` and

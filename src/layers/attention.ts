@@ -9,7 +9,7 @@ import {
   temporalAttention,
 } from '../ops/index.ts';
 import { type AnyBlock, Block, type Inputs, type LayerArgs } from './block.ts';
-import { type Checks, count, epsilon, flag, indivisible, optional } from './checks.ts';
+import { type Checks, count, epsilon, flag, indivisible, optional, positive } from './checks.ts';
 import { checkContexts } from './inputs.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
@@ -190,8 +190,11 @@ export const attentionsIn = (block: AnyBlock): Attention[] => [
  * Lets the scores of every `Attention` in `block` take at most `bytes` at a time (softmax needs as
  * much again); `undefined` for the amount that suits the device. The result is the same; small
  * slices take longer.
+ * @throws Error if `bytes` is not a number above 0.
  */
 export function limitScores(block: AnyBlock, bytes: number | undefined): void {
+  const fault = optional(positive)('bytes', bytes);
+  if (fault) throw new Error(fault);
   for (const attention of attentionsIn(block)) attention.scoreBytes = bytes;
 }
 

@@ -52,6 +52,11 @@ export const paddingOfPicture = mustBe(
   (value) => isWhole(value) || isPair(value, (side) => isPair(side, isWhole)),
 );
 
+/** The size of a picture, as a call argument. */
+export const pictureSize = mustBe('[height, width], two positive whole numbers', (value) =>
+  isPair(value, (length) => isWhole(length) && length !== 0),
+);
+
 /** One of some values. */
 export function oneOf(allowed: readonly (string | number)[]): Check {
   const check = (name: string, value: unknown) =>

@@ -116,7 +116,7 @@ export function chunkedFeedForward(
   if (!chunking) return feedForward.call(x);
   const { size, dim } = chunking;
   const length = x.shape[dim] as number;
-  if (length % size !== 0) {
+  if (!Number.isInteger(length / size) || !Number.isInteger(size) || size < 1) {
     throw new Error(
       `\`hidden_states\` dimension to be chunked: ${length} has to be divisible by chunk ` +
         `size: ${size}. ` +

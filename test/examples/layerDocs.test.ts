@@ -20,7 +20,7 @@ const networks = [
   'CLIPVisionModelWithProjection',
   'UNetSpatioTemporalConditionModel',
 ];
-const abstract = ['Block', 'StepwiseBlock', 'TransformerBlock'];
+const abstract = ['Block', 'StepwiseBlock', 'TransformerBlock', 'WeightedLayer'];
 
 describe('docs/layers.md', () => {
   let page: string;

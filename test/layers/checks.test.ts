@@ -229,6 +229,30 @@ describe('inputs that nothing would be left of', () => {
     });
   }
 
+  it('are refused: sizes to make that are none', () => {
+    const layer = new layers.Upsample2D({ name: 'mine', channels: 2 });
+    for (const outputSize of [[0, 4], [4], [2.5, 4], [Number.NaN, 4], [-1, -1], 4])
+      expect(() =>
+        tf.tidy(() =>
+          layer.apply(tf.zeros([1, 2, 2, 2]), { outputSize: outputSize as [number, number] }),
+        ),
+      ).to.throw(
+        'Upsample2D "mine": `outputSize` has to be [height, width], two positive whole numbers but is ',
+      );
+    expect(() =>
+      layerSamples
+        .UpBlockSpatioTemporal!.make('up')
+        .apply(
+          [
+            tf.input({ shape: [4, 4, 32] }),
+            tf.input({ shape: [8] }),
+            tf.input({ shape: [4, 4, 32] }),
+          ],
+          { numFrames: 2, upsampleSize: [0, 0] },
+        ),
+    ).to.throw('UpBlockSpatioTemporal "up": `upsampleSize` has to be [height, width]');
+  });
+
   for (const [name, sample] of Object.entries(layerSamples)) {
     it(`${name} refuses each input without values`, () => {
       const layer = sample.make('mine');

@@ -12,6 +12,7 @@ import {
   Block,
   GroupNormalization,
   type LayerArgs,
+  limitScores,
   ResnetBlock2D,
   SpatioTemporalResBlock,
   TemporalBasicTransformerBlock,
@@ -259,6 +260,15 @@ describe('wrong inputs of layers', () => {
     transformer.dispose();
   });
 
+  it('scores that may take no bytes', () => {
+    const attention = new Attention({ queryDim: 8, heads: 2, dimHead: 4 });
+    for (const bytes of [0, -1, Number.NaN])
+      expectError(
+        () => limitScores(attention, bytes),
+        `\`bytes\` has to be a number above 0 but is ${bytes}.`,
+      );
+  });
+
   it('slices that do not divide the axis', () => {
     const args = { dim: 8, numAttentionHeads: 2, attentionHeadDim: 4 };
     const message = (length: number, size: number) =>
@@ -271,6 +281,10 @@ describe('wrong inputs of layers', () => {
     expectError(() => block.apply(tf.zeros([6, 5, 8])), message(6, 4));
     block.setChunkFeedForward(2, 1);
     expectError(() => block.apply(tf.zeros([6, 5, 8])), message(5, 2));
+    block.setChunkFeedForward(-1, 1);
+    expectError(() => block.apply(tf.zeros([6, 5, 8])), message(5, -1));
+    block.setChunkFeedForward(0.5, 1);
+    expectError(() => block.apply(tf.zeros([6, 5, 8])), message(5, 0.5));
     block.dispose();
 
     // Temporal blocks take slices of frames.

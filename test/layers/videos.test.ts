@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import {
   AlphaBlender,
   type AnyBlock,
+  Downsample2D,
   GroupNormalization,
   SpatioTemporalResBlock,
   TemporalBasicTransformerBlock,
@@ -264,6 +265,33 @@ describe('other inputs beside videos', () => {
     );
     tf.dispose([sample, ...others, pictures, noise]);
     vae.dispose();
+  });
+});
+
+describe('layers of pictures', () => {
+  it('run on the frames of videos in `tf.layers.timeDistributed`', async () => {
+    const down = new Downsample2D({ channels: 4 });
+    const input = tf.input({ shape: [frames, 4, 4, 4] });
+    const distributed = tf.layers.timeDistributed({ layer: down });
+    const model = tf.model({
+      inputs: input,
+      outputs: distributed.apply(input) as tf.SymbolicTensor,
+    });
+    expect(model.outputs[0]!.shape).to.deep.equal([null, frames, 2, 2, 4]);
+    await fillByName(down);
+    const loaded = await throughStorage(model);
+    const x = named('x', [batch * frames, 4, 4, 4]);
+    const expected = down.apply(x);
+    for (const one of [model, loaded]) {
+      const predicted = tf.tidy(
+        () => one.predict(tf.reshape(x, [batch, frames, 4, 4, 4])) as tf.Tensor,
+      );
+      expect(relativeL2(await predicted.data(), await expected.data())).to.be.at.most(ROUNDING);
+      predicted.dispose();
+    }
+    tf.dispose([x, expected]);
+    model.dispose();
+    loaded.dispose();
   });
 });
 
