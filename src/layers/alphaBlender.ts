@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { Block, type Inputs, type LayerArgs, weightOf } from './block.ts';
 import { type Checks, flag, number, oneOf } from './checks.ts';
+import { registerLayer } from './registry.ts';
 
 const strategies = ['learned', 'fixed', 'learned_with_images'] as const;
 
@@ -95,4 +96,4 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
     );
   }
 }
-tf.serialization.registerClass(AlphaBlender);
+registerLayer(AlphaBlender);

@@ -13,6 +13,7 @@ import { type Checks, count, epsilon, flag, indivisible, optional, positive } fr
 import { checkContexts } from './inputs.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
+import { registerLayer } from './registry.ts';
 
 /** Arguments of `Attention`. */
 export interface AttentionArgs extends LayerArgs {
@@ -177,7 +178,7 @@ export class Attention extends Block<AttentionArgs> {
     );
   }
 }
-tf.serialization.registerClass(Attention);
+registerLayer(Attention);
 
 /** Every `Attention` in `block`, itself included. */
 export const attentionsIn = (block: AnyBlock): Attention[] => [

@@ -13,6 +13,7 @@ import { type Checks, count, optional } from './checks.ts';
 import { type Chunking, chunkedFeedForward, FeedForward } from './feedForward.ts';
 import { checkContexts } from './inputs.ts';
 import { LayerNorm } from './normalization.ts';
+import { registerLayer } from './registry.ts';
 
 /** Arguments of `BasicTransformerBlock`. */
 export interface BasicTransformerBlockArgs extends LayerArgs {
@@ -139,7 +140,7 @@ export class BasicTransformerBlock extends TransformerBlock {
     );
   }
 }
-tf.serialization.registerClass(BasicTransformerBlock);
+registerLayer(BasicTransformerBlock);
 
 /** Arguments of `TemporalBasicTransformerBlock`. */
 export interface TemporalBasicTransformerBlockArgs extends BasicTransformerBlockArgs, FramesArgs {}
@@ -225,4 +226,4 @@ export class TemporalBasicTransformerBlock extends TransformerBlock {
     });
   }
 }
-tf.serialization.registerClass(TemporalBasicTransformerBlock);
+registerLayer(TemporalBasicTransformerBlock);

@@ -1,8 +1,12 @@
 /** What the arguments of layers have to be, said in the words of the layer that is given them. */
 import { notOneOf } from '../text/messages.ts';
 
-/** The sentence that says what is wrong with a value; undefined if nothing is. */
-export type Check = (name: string, value: unknown) => string | undefined;
+/** Returns the sentence that says what is wrong with a value; undefined if nothing is. */
+export interface Check {
+  (name: string, value: unknown): string | undefined;
+  /** The values that there are, if these are few. */
+  allowed?: readonly (string | number)[];
+}
 
 /** The checks of a layer's arguments, by name: the table that a class has as `static checks`. */
 export type Checks = Readonly<Record<string, Check>>;
@@ -54,10 +58,11 @@ export const pictureSize = mustBe('[height, width], two positive whole numbers',
 );
 
 /** One of some values. */
-export const oneOf =
-  (allowed: readonly (string | number)[]): Check =>
-  (name, value) =>
+export function oneOf(allowed: readonly (string | number)[]): Check {
+  const check = (name: string, value: unknown) =>
     allowed.includes(value as string) ? undefined : notOneOf(name, value, allowed.map(String));
+  return Object.assign(check, { allowed });
+}
 
 /** A list of names. */
 export const names = mustBe(
@@ -83,10 +88,12 @@ export const each =
       : check(name, value);
 
 /** What may be left out, or `null`. */
-export const optional =
-  (check: Check): Check =>
-  (name, value) =>
-    value === undefined || value === null ? undefined : check(name, value);
+export const optional = (check: Check): Check =>
+  Object.assign(
+    (name: string, value: unknown) =>
+      value === undefined || value === null ? undefined : check(name, value),
+    { allowed: check.allowed },
+  );
 
 /** The groups of normalisations whose layer has no argument for them. */
 export const NORM_GROUPS = 32;

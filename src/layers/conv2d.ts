@@ -19,6 +19,7 @@ import {
   weightOf,
 } from './block.ts';
 import { type Checks, count, flag, oddCount, paddingOfPicture } from './checks.ts';
+import { registerLayer } from './registry.ts';
 import { withLast } from './videos.ts';
 import { WeightedLayer } from './weightedLayer.ts';
 
@@ -113,7 +114,7 @@ export class Conv2d extends WeightedLayer<Conv2dArgs> {
     return withLast(shape, size(h, rows), size(w, columns), outChannels);
   }
 }
-tf.serialization.registerClass(Conv2d);
+registerLayer(Conv2d);
 
 /**
  * The sum of bias `[O]` and shift `[N, O]`, so that one pass over the convolution's result adds
@@ -188,4 +189,4 @@ export class TemporalConv extends WeightedLayer<TemporalConvArgs> {
     return withLast(firstShape(inputShape), this.args.outChannels);
   }
 }
-tf.serialization.registerClass(TemporalConv);
+registerLayer(TemporalConv);

@@ -1,7 +1,8 @@
 /** The UNet's down blocks. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import type { CallArgs, Inputs } from './block.ts';
 import { type Checks, flag, indivisible } from './checks.ts';
+import { registerLayer } from './registry.ts';
 import { Downsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
@@ -118,7 +119,7 @@ export class DownBlockSpatioTemporal<
     return this.downsampler ? [...shapes, this.downsampler.computeOutputShape(layer)] : shapes;
   }
 }
-tf.serialization.registerClass(DownBlockSpatioTemporal);
+registerLayer(DownBlockSpatioTemporal);
 
 /** Arguments of `CrossAttnDownBlockSpatioTemporal`. */
 export interface CrossAttnDownBlockSpatioTemporalArgs
@@ -171,4 +172,4 @@ export class CrossAttnDownBlockSpatioTemporal extends DownBlockSpatioTemporal<Cr
     return { ...super.inputAxes, context: ['b', 'L', this.config.crossAttentionDim] };
   }
 }
-tf.serialization.registerClass(CrossAttnDownBlockSpatioTemporal);
+registerLayer(CrossAttnDownBlockSpatioTemporal);

@@ -1,9 +1,10 @@
 /** Embeddings of scalars. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import { silu, timestepEmbedding } from '../ops/index.ts';
 import { Block, type Inputs, type LayerArgs } from './block.ts';
 import { type Checks, count, flag, number, optional } from './checks.ts';
 import { Linear } from './linear.ts';
+import { registerLayer } from './registry.ts';
 
 /** Arguments of `Timesteps`. */
 export interface TimestepsArgs extends LayerArgs {
@@ -62,7 +63,7 @@ export class Timesteps extends Block<TimestepsArgs> {
     return [n, this.args.numChannels];
   }
 }
-tf.serialization.registerClass(Timesteps);
+registerLayer(Timesteps);
 
 /** Arguments of `TimestepEmbedding`. */
 export interface TimestepEmbeddingArgs extends LayerArgs {
@@ -119,4 +120,4 @@ export class TimestepEmbedding extends Block<TimestepEmbeddingArgs> {
     return this.linear2.computeOutputShape(inputShape);
   }
 }
-tf.serialization.registerClass(TimestepEmbedding);
+registerLayer(TimestepEmbedding);

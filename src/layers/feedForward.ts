@@ -4,6 +4,7 @@ import { gegluFeedForward, gelu, reshapeTo, sequential } from '../ops/index.ts';
 import { Block, type Inputs, type LayerArgs } from './block.ts';
 import { type Checks, count, oneOf, positive } from './checks.ts';
 import { Linear } from './linear.ts';
+import { registerLayer } from './registry.ts';
 
 /** Arguments of `FeedForward`. */
 export interface FeedForwardArgs extends LayerArgs {
@@ -89,7 +90,7 @@ export class FeedForward extends Block<FeedForwardArgs> {
     return this.out.computeOutputShape(inputShape);
   }
 }
-tf.serialization.registerClass(FeedForward);
+registerLayer(FeedForward);
 
 /**
  * Slices for a feed-forward: `size` entries of an axis at a time, 0 (batch) or 1 (tokens or

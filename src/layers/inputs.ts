@@ -1,5 +1,6 @@
 /** The tensors that a layer takes, and the error for others. */
-import type * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs';
+import type { CallArgs } from './layerArgs.ts';
 
 /**
  * The axes of a tensor: a number where the length is fixed, a letter where it is not, `...` for any
@@ -113,4 +114,39 @@ export function checkContexts(context: tf.Tensor, batch: number): void {
     `The number of contexts has to divide the ${batch} items that attend to them but is ` +
       `${contexts}.`,
   );
+}
+
+/**
+ * Whole numbers and truth values as float32, in which all layers compute.
+ * @throws Error if a tensor has neither of them nor float32.
+ */
+export const asFloats = (tensors: tf.Tensor[]): tf.Tensor[] =>
+  tensors.map((tensor) => {
+    if (tensor.dtype === 'float32') return tensor;
+    if (tensor.dtype === 'int32' || tensor.dtype === 'bool') return tf.cast(tensor, 'float32');
+    throw new Error(`Layers take tensors of float32, int32 or bool, not of ${tensor.dtype}.`);
+  });
+
+/** The shape of the first or only input. */
+export function firstShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+  return (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tf.Shape;
+}
+
+/**
+ * The number of frames per video of a call.
+ * @throws Error if it does not divide the batch of frames.
+ */
+export function framesOf({ numFrames }: CallArgs, frames: tf.Tensor): number {
+  if (
+    numFrames === undefined ||
+    !Number.isInteger(numFrames) ||
+    numFrames < 1 ||
+    frames.shape[0] % numFrames !== 0
+  ) {
+    throw new Error(
+      `\`numFrames\` has to be a whole number that divides the batch of ${frames.shape[0]} ` +
+        `frames but is ${numFrames}.`,
+    );
+  }
+  return numFrames;
 }

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { type LinearMap, linear } from '../ops/index.ts';
 import { type Inputs, type LayerArgs, uniformFor, weightOf, weightSlice } from './block.ts';
 import { type Checks, count, flag } from './checks.ts';
+import { registerLayer } from './registry.ts';
 import { WeightedLayer } from './weightedLayer.ts';
 
 /** Arguments of `Linear`. */
@@ -84,4 +85,4 @@ export class Linear extends WeightedLayer<LinearArgs> {
     return [...inputShape.slice(0, -1), this.args.outFeatures];
   }
 }
-tf.serialization.registerClass(Linear);
+registerLayer(Linear);

@@ -11,6 +11,7 @@ import {
   weightOf,
 } from './block.ts';
 import { type Checks, count, epsilon, indivisible, NORM_GROUPS } from './checks.ts';
+import { registerLayer } from './registry.ts';
 
 /** A normalisation with a factor and a shift per channel. */
 abstract class Normalization<Args extends LayerArgs & { numChannels: number }> extends Block<Args> {
@@ -78,7 +79,7 @@ export class GroupNormalization extends Normalization<GroupNormalizationArgs> {
     );
   }
 }
-tf.serialization.registerClass(GroupNormalization);
+registerLayer(GroupNormalization);
 
 /** Arguments of `LayerNorm`. */
 export interface LayerNormArgs extends LayerArgs {
@@ -115,4 +116,4 @@ export class LayerNorm extends Normalization<LayerNormArgs> {
     return layerNorm(x, weightOf(this.weight), weightOf(this.bias), this.config.eps);
   }
 }
-tf.serialization.registerClass(LayerNorm);
+registerLayer(LayerNorm);

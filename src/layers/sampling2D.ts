@@ -1,9 +1,10 @@
 /** Changes of resolution. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import { type Padding, resizeNearest } from '../ops/index.ts';
 import { Block, type CallArgs, type Inputs, type LayerArgs } from './block.ts';
 import { type Checks, count, oneOf } from './checks.ts';
 import { Conv2d } from './conv2d.ts';
+import { registerLayer } from './registry.ts';
 import { withLast } from './videos.ts';
 
 /** Arguments of `Downsample2D`. */
@@ -68,7 +69,7 @@ export class Downsample2D extends Block<Downsample2DArgs> {
     return this.conv.computeOutputShape(inputShape);
   }
 }
-tf.serialization.registerClass(Downsample2D);
+registerLayer(Downsample2D);
 
 /** Arguments of `Upsample2D`. */
 export interface Upsample2DArgs extends LayerArgs {
@@ -111,6 +112,10 @@ export class Upsample2D extends Block<Upsample2DArgs> {
     return { x: ['N', 'H', 'W', this.args.channels] };
   }
 
+  override get callArgNames(): readonly string[] {
+    return ['numFrames', 'outputSize'];
+  }
+
   protected forward([x]: tf.Tensor[], { outputSize }: CallArgs): tf.Tensor {
     const image = x as tf.Tensor4D;
     return outputSize
@@ -123,4 +128,4 @@ export class Upsample2D extends Block<Upsample2DArgs> {
     return withLast(inputShape, ...(this.applying?.outputSize ?? twice), this.config.outChannels);
   }
 }
-tf.serialization.registerClass(Upsample2D);
+registerLayer(Upsample2D);

@@ -1,8 +1,9 @@
 /** A spatial and a temporal residual block, blended. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import { AlphaBlender, type AlphaBlenderArgs } from './alphaBlender.ts';
 import { Block, type CallArgs, type FramesArgs, type Inputs } from './block.ts';
 import { type Checks, epsilon, indivisible, number, optional } from './checks.ts';
+import { registerLayer } from './registry.ts';
 import { ResidualBlock, type ResidualBlockArgs } from './residualBlock.ts';
 import { ResnetBlock2D } from './resnetBlock2D.ts';
 import { TemporalResnetBlock } from './temporalResnetBlock.ts';
@@ -113,4 +114,4 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
     return this.spatialResBlock.computeOutputShape(inputShape);
   }
 }
-tf.serialization.registerClass(SpatioTemporalResBlock);
+registerLayer(SpatioTemporalResBlock);

@@ -7,6 +7,7 @@ import { type Checks, count, countOrNone, indivisible, notProduct, optional } fr
 import { TimestepEmbedding, Timesteps } from './embeddings.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
+import { registerLayer } from './registry.ts';
 
 /** Arguments of `TransformerSpatioTemporalModel`. */
 export interface TransformerSpatioTemporalModelArgs extends FramesArgs {
@@ -154,7 +155,7 @@ export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTempo
     return tf.add(tf.reshape(this.projOut.call(h), x.shape), x);
   }
 }
-tf.serialization.registerClass(TransformerSpatioTemporalModel);
+registerLayer(TransformerSpatioTemporalModel);
 
 /** The context of each video's first frame, `[B, L, X]`, of those of all videos or all frames. */
 function ofFirstFrames(context: tf.Tensor, batch: number, numFrames: number): tf.Tensor {

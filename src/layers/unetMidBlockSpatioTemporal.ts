@@ -1,7 +1,8 @@
 /** The UNet's middle. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import type { CallArgs, Inputs } from './block.ts';
 import { type Checks, countOrNone, indivisible } from './checks.ts';
+import { registerLayer } from './registry.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
 import { TensorScope } from './tensorScope.ts';
@@ -102,4 +103,4 @@ export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatio
     return scope.release(h);
   }
 }
-tf.serialization.registerClass(UNetMidBlockSpatioTemporal);
+registerLayer(UNetMidBlockSpatioTemporal);

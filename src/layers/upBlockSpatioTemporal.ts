@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { CallArgs, Inputs } from './block.ts';
 import { type Checks, count, flag, indivisible } from './checks.ts';
+import { registerLayer } from './registry.ts';
 import { Upsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
@@ -128,6 +129,10 @@ export class UpBlockSpatioTemporal<
     };
   }
 
+  override get callArgNames(): readonly string[] {
+    return ['numFrames', 'upsampleSize'];
+  }
+
   *steps([x, temb, ...rest]: tf.Tensor[], { numFrames, upsampleSize }: CallArgs): Steps<tf.Tensor> {
     const [context, skips] = [rest[0], rest.slice(Object.keys(this.contextAxes).length)];
     using scope = new TensorScope();
@@ -155,7 +160,7 @@ export class UpBlockSpatioTemporal<
     return size ? withLast(twice, ...size, outChannels) : twice;
   }
 }
-tf.serialization.registerClass(UpBlockSpatioTemporal);
+registerLayer(UpBlockSpatioTemporal);
 
 /** Arguments of `CrossAttnUpBlockSpatioTemporal`. */
 export interface CrossAttnUpBlockSpatioTemporalArgs
@@ -210,4 +215,4 @@ export class CrossAttnUpBlockSpatioTemporal extends UpBlockSpatioTemporal<CrossA
     return { context: ['b', 'L', this.config.crossAttentionDim] };
   }
 }
-tf.serialization.registerClass(CrossAttnUpBlockSpatioTemporal);
+registerLayer(CrossAttnUpBlockSpatioTemporal);

@@ -2,7 +2,7 @@
  * The VAE of Stable Video Diffusion, mirroring diffusers'
  * `models/autoencoders/autoencoder_kl_temporal_decoder.py`.
  */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import {
   type Checks,
   count,
@@ -26,6 +26,7 @@ import {
   StepwiseBlock,
   TensorScope,
 } from '../layers/index.ts';
+import { registerLayer } from '../layers/registry.ts';
 import { differentLengths } from './perBlock.ts';
 import { fromSavedConfig } from './savedConfig.ts';
 import { Encoder, TemporalDecoder } from './vae/coders.ts';
@@ -66,6 +67,7 @@ export interface AutoencoderKLTemporalDecoderConfig extends LayerArgs {
 export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTemporalDecoderConfig> {
   static className = 'AutoencoderKLTemporalDecoder';
   static override fromConfig = fromSavedConfig;
+  static override ignoresOthers = true; // of published configurations
   static override checks: Checks = {
     inChannels: count,
     outChannels: count,
@@ -90,13 +92,21 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
       blockOutChannels,
       layersPerBlock,
       latentChannels,
+      forceUpcast,
     } = this.config;
     const unknown = downBlockTypes.find((type) => type !== 'DownEncoderBlock2D');
     if (unknown)
       throw new Error(`\`downBlockTypes\` may only hold DownEncoderBlock2D but holds ${unknown}.`);
     const common = { blockOutChannels, layersPerBlock };
+    const encoding: LayerArgs = forceUpcast ? { computeDtype: 'float32' } : {};
     this.encoder = this.child(
-      new Encoder({ name: 'encoder', inChannels, outChannels: latentChannels, ...common }),
+      new Encoder({
+        name: 'encoder',
+        inChannels,
+        outChannels: latentChannels,
+        ...common,
+        ...encoding,
+      }),
     );
     this.decoder = this.child(
       new TemporalDecoder({ name: 'decoder', inChannels: latentChannels, outChannels, ...common }),
@@ -107,6 +117,7 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
         inChannels: 2 * latentChannels,
         outChannels: 2 * latentChannels,
         kernelSize: 1,
+        ...encoding,
       }),
     );
   }
@@ -205,4 +216,4 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
     return this.decoder.computeOutputShape(latents);
   }
 }
-tf.serialization.registerClass(AutoencoderKLTemporalDecoder);
+registerLayer(AutoencoderKLTemporalDecoder);

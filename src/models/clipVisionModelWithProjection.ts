@@ -17,6 +17,7 @@ import {
   TensorScope,
   weightOf,
 } from '../layers/index.ts';
+import { registerLayer } from '../layers/registry.ts';
 import { type ActivationName, activations, attention, queryScale } from '../ops/index.ts';
 import { fromSavedConfig } from './savedConfig.ts';
 
@@ -106,7 +107,7 @@ class CLIPVisionEmbeddings extends Block<
     return [n, 1 + Math.floor(imageSize / patchSize) ** 2, hiddenSize];
   }
 }
-tf.serialization.registerClass(CLIPVisionEmbeddings);
+registerLayer(CLIPVisionEmbeddings);
 
 type EncoderLayerArgs = Required<
   Pick<
@@ -165,7 +166,7 @@ class CLIPEncoderLayer extends Block<EncoderLayerArgs> {
     );
   }
 }
-tf.serialization.registerClass(CLIPEncoderLayer);
+registerLayer(CLIPEncoderLayer);
 
 /**
  * Inputs `[pixels [N, imageSize, imageSize, numChannels]]`, normalised by the feature extractor
@@ -175,6 +176,7 @@ tf.serialization.registerClass(CLIPEncoderLayer);
 export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfig, tf.Tensor[]> {
   static className = 'CLIPVisionModelWithProjection';
   static override fromConfig = fromSavedConfig;
+  static override ignoresOthers = true; // of published configurations
   static override checks: Checks = {
     hiddenSize: count,
     intermediateSize: count,
@@ -299,4 +301,4 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
     ];
   }
 }
-tf.serialization.registerClass(CLIPVisionModelWithProjection);
+registerLayer(CLIPVisionModelWithProjection);

@@ -26,6 +26,7 @@ import {
   UNetMidBlockSpatioTemporal,
   UpBlockSpatioTemporal,
 } from '../layers/index.ts';
+import { registerLayer } from '../layers/registry.ts';
 import { silu } from '../ops/index.ts';
 import { type PerBlock, perBlock } from './perBlock.ts';
 import { fromSavedConfig } from './savedConfig.ts';
@@ -72,6 +73,7 @@ export interface UNetSpatioTemporalConditionConfig extends LayerArgs {
 export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTemporalConditionConfig> {
   static className = 'UNetSpatioTemporalConditionModel';
   static override fromConfig = fromSavedConfig;
+  static override ignoresOthers = true; // of published configurations
   static override checks = unetChecks;
   private readonly convIn: Conv2d;
   private readonly timeProj: Timesteps;
@@ -298,7 +300,7 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
     return [...(inputShapes[0] as tf.Shape).slice(0, -1), this.config.outChannels];
   }
 }
-tf.serialization.registerClass(UNetSpatioTemporalConditionModel);
+registerLayer(UNetSpatioTemporalConditionModel);
 
 function downBlock(
   type: string,
@@ -306,7 +308,7 @@ function downBlock(
 ): DownBlockSpatioTemporal {
   if (type === 'CrossAttnDownBlockSpatioTemporal')
     return new CrossAttnDownBlockSpatioTemporal(args);
-  if (type === 'DownBlockSpatioTemporal') return new DownBlockSpatioTemporal(args);
+  if (type === 'DownBlockSpatioTemporal') return new DownBlockSpatioTemporal(plain(args));
   throw new Error(
     '`downBlockTypes` may hold CrossAttnDownBlockSpatioTemporal and DownBlockSpatioTemporal ' +
       `but holds ${type}.`,
@@ -315,11 +317,21 @@ function downBlock(
 
 function upBlock(type: string, args: CrossAttnUpBlockSpatioTemporalArgs): UpBlockSpatioTemporal {
   if (type === 'CrossAttnUpBlockSpatioTemporal') return new CrossAttnUpBlockSpatioTemporal(args);
-  if (type === 'UpBlockSpatioTemporal') return new UpBlockSpatioTemporal(args);
+  if (type === 'UpBlockSpatioTemporal') return new UpBlockSpatioTemporal(plain(args));
   throw new Error(
     '`upBlockTypes` may hold CrossAttnUpBlockSpatioTemporal and UpBlockSpatioTemporal but ' +
       `holds ${type}.`,
   );
+}
+
+/** The arguments of a block without those of its transformers. */
+function plain<Args extends Partial<CrossAttnDownBlockSpatioTemporalArgs>>({
+  transformerLayersPerBlock,
+  numAttentionHeads,
+  crossAttentionDim,
+  ...args
+}: Args) {
+  return args;
 }
 
 function setChunks(block: AnyBlock, chunkSize: number | undefined, dim: 0 | 1): void {

@@ -3,6 +3,7 @@
  * defaults), and its `scheduler_config.json`.
  */
 import { snakeCase } from '../text/cases.ts';
+import { checkOptions } from '../text/options.ts';
 
 /** Options of `EulerDiscreteScheduler`, with diffusers' names in camelCase. */
 export interface EulerDiscreteSchedulerConfig {
@@ -139,11 +140,12 @@ function complete(
 
 /**
  * The whole configuration from some of its options.
- * @throws When a value has a wrong type.
+ * @throws When an option is unknown or a value has a wrong type.
  */
 export function completeConfig(
   options: Partial<EulerDiscreteSchedulerConfig>,
 ): EulerDiscreteSchedulerConfig {
+  checkOptions('EulerDiscreteScheduler', options, KEYS);
   return complete({ ...options }, (key) => key);
 }
 

@@ -1,5 +1,4 @@
 /** The blocks of the VAE. */
-import * as tf from '@tensorflow/tfjs';
 import { type Checks, count, flag, indivisible } from '../../layers/checks.ts';
 import {
   Attention,
@@ -12,6 +11,7 @@ import {
   SpatioTemporalResBlock,
   Upsample2D,
 } from '../../layers/index.ts';
+import { registerLayer } from '../../layers/registry.ts';
 import { Chain } from './chain.ts';
 
 /** Arguments that the blocks of the VAE have in common. */
@@ -97,7 +97,7 @@ export class DownEncoderBlock2D extends Chain<DownEncoderBlock2DArgs> {
     }
   }
 }
-tf.serialization.registerClass(DownEncoderBlock2D);
+registerLayer(DownEncoderBlock2D);
 
 /** Arguments of `UNetMidBlock2D`. */
 export interface UNetMidBlock2DArgs extends LayerArgs {
@@ -141,7 +141,7 @@ export class UNetMidBlock2D extends Chain<UNetMidBlock2DArgs> {
     this.chain = [resnets[0], attention, resnets[1]];
   }
 }
-tf.serialization.registerClass(UNetMidBlock2D);
+registerLayer(UNetMidBlock2D);
 
 /**
  * The residual blocks of a part of the decoder, the first of which changes the channels: a learned
@@ -217,7 +217,7 @@ export class MidBlockTemporalDecoder extends Chain<MidBlockTemporalDecoderArgs> 
     this.chain = resnets.length > 1 ? [resnets[0], attention, resnets[1]] : [resnets[0]];
   }
 }
-tf.serialization.registerClass(MidBlockTemporalDecoder);
+registerLayer(MidBlockTemporalDecoder);
 
 /** Arguments of `UpBlockTemporalDecoder`. */
 export interface UpBlockTemporalDecoderArgs extends VaeBlockArgs, FramesArgs {
@@ -263,4 +263,4 @@ export class UpBlockTemporalDecoder extends Chain<UpBlockTemporalDecoderArgs> {
       this.chain.push(this.child(new Upsample2D({ name: 'upsamplers.0', channels: outChannels })));
   }
 }
-tf.serialization.registerClass(UpBlockTemporalDecoder);
+registerLayer(UpBlockTemporalDecoder);

@@ -1,5 +1,5 @@
 /** The two halves of the VAE. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import { type Checks, count, indivisible, listOf } from '../../layers/checks.ts';
 import {
   type CallArgs,
@@ -13,6 +13,7 @@ import {
   TemporalConv,
   TensorScope,
 } from '../../layers/index.ts';
+import { registerLayer } from '../../layers/registry.ts';
 import { silu } from '../../ops/index.ts';
 import {
   DownEncoderBlock2D,
@@ -138,7 +139,7 @@ export class Encoder extends Coder {
     return { x: ['N', 'H', 'W', this.args.inChannels] };
   }
 }
-tf.serialization.registerClass(Encoder);
+registerLayer(Encoder);
 
 /** Arguments of `TemporalDecoder`. */
 export interface TemporalDecoderArgs extends CoderArgs, FramesArgs {}
@@ -211,4 +212,4 @@ export class TemporalDecoder extends Coder {
     return scope.release(yield* advance(scope, this.timeConvOut, h, kwargs)); // [B*F, H, W, O]
   }
 }
-tf.serialization.registerClass(TemporalDecoder);
+registerLayer(TemporalDecoder);
