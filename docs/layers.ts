@@ -98,8 +98,10 @@ function argumentsOf(name: string): ts.Symbol[] {
     .getProperties();
   return properties
     .filter((property) =>
-      property.declarations!.every((node) =>
-        node.getSourceFile().fileName.startsWith(`${root}src/`),
+      property.declarations!.every(
+        ({ parent }) =>
+          parent.getSourceFile().fileName.startsWith(`${root}src/`) &&
+          (parent as ts.InterfaceDeclaration).name?.text !== 'LayerArgs',
       ),
     )
     .sort((a, b) => Number(isOptional(a)) - Number(isOptional(b)));
@@ -107,13 +109,16 @@ function argumentsOf(name: string): ts.Symbol[] {
 
 const isOptional = (property: ts.Symbol) => (property.flags & ts.SymbolFlags.Optional) !== 0;
 
+const typeOf = (property: ts.Symbol) =>
+  checker.getNonNullableType(checker.getTypeOfSymbol(property));
+
+/** The names of the arguments of a layer, but for those of every layer. */
+export const argumentNames = (layer: string): string[] =>
+  argumentsOf(layer).map(({ name }) => name);
+
 function rowOf(property: ts.Symbol): string {
   const declaration = property.valueDeclaration as ts.PropertySignature;
-  const type = checker.typeToString(
-    checker.getNonNullableType(checker.getTypeOfSymbol(property)),
-    declaration,
-    ts.TypeFormatFlags.NoTruncation,
-  );
+  const type = checker.typeToString(typeOf(property), declaration, ts.TypeFormatFlags.NoTruncation);
   const cells = [
     `\`${property.name}\``,
     `\`${type}\``,
@@ -145,16 +150,21 @@ import * as tf from '@tensorflow/tfjs';
 import { ResnetBlock2D } from 'stable-video-diffusion-tfjs/layers'; // or whatever an example uses
 \`\`\`
 
-* **Shapes.** B videos of F frames lie in the first axis, the frames of a video in a row: \`[B*F, H, W, C]\`. N is B or B*F, and L is the number of tokens of a context. Layers that mix frames need
-  their number: \`layer.apply(inputs, { numFrames })\` or, for all calls, \`new TemporalConv({ ..., numFrames })\`. Several tensors go into one array, in the
-  order given below; optional ones come last.
-* **Arguments.** Besides its own, every layer takes those of \`tf.layers.Layer\`: \`name\`, \`trainable\`, \`inputShape\`, ...
-* **In a model,** \`apply\` on symbolic tensors: \`layer.apply([x, temb], { numFrames: 7 })\` is part of the model and of what \`model.save\` writes. Pass whole videos to \`predict\` and \`fit\`:
-  \`batchSize\` a multiple of \`numFrames\`, and \`shuffle: false\`. \`tf.sequential\` does not pass call arguments on, so set \`numFrames\` in the constructor there. To load a
-  saved model, import this package before \`tf.loadLayersModel\`.
+* **Shapes.** B videos of F frames are \`[B*F, H, W, C]\`, the frames of a video in a row, or \`[B, F, H, W, C]\`. Layers that mix frames, which name an axis \`B*F\` below, take both and return what
+  they are given; other inputs and contexts may have the axis F then, too. Frames in a row need their number: \`layer.apply(inputs, { numFrames })\` or, for all calls,
+  \`new TemporalConv({ ..., numFrames })\`. \`tf.layers.timeDistributed({ layer })\` runs a layer of pictures on each frame of \`[B, F, H, W, C]\`. N is B or B*F, and L is the number of tokens of a context. Several tensors go into one array, in the order given below; optional ones come last.
+* **Arguments.** Besides its own, every layer takes those of \`tf.layers.Layer\`: \`name\`, \`trainable\`, \`inputShape\`, \`weights\`, ..., and \`computeDtype\`. It refuses others, also in calls.
+* **In a model,** \`apply\` on symbolic tensors: \`layer.apply([x, temb], { numFrames: 7 })\` is part of the model and of what \`model.save\` writes. A layer that stands in several places, or in
+  several models, has its own call arguments in each. \`[B, F, H, W, C]\` is what \`fit\` can shuffle and give one label per video. Frames in a row have to be whole videos in \`predict\` and
+  \`fit\`: \`batchSize\` a multiple of \`numFrames\`, and \`shuffle: false\`. \`tf.sequential\` does not pass call arguments on, so set \`numFrames\` in the constructor there.
+* **To load a saved model,** import this package before \`tf.loadLayersModel\`. Layers are saved under names like \`stable-video-diffusion-tfjs>Attention\`, so yours may be called \`Attention\`,
+  too; models of older versions still load.
 * **Weights** start as in PyTorch. \`layer.parameters()\` lists them by their keys in a checkpoint; in TensorFlow.js, their names are the layer's name and the key. To load only one layer of a checkpoint:
-  \`await loadLayerWeights(layer, 'svd-xt', 'decoder.up_blocks.0.resnets.0')\` from \`stable-video-diffusion-tfjs/checkpoints\`.
-* **Training** needs the tensorflow backend, or cpu, which is slow: wasm has no gradients of convolutions. \`layer.trainable = false\` freezes a layer and all layers inside it.
+  \`await loadLayerWeights(layer, 'svd-xt', 'decoder.up_blocks.0.resnets.0')\` from \`stable-video-diffusion-tfjs/checkpoints\`. To write one, in Node: \`await layer.save('layer.safetensors')\`, which
+  \`await loadLayerWeights(layer, 'layer.safetensors')\` reads; \`{ keyPrefix: 'decoder.up_blocks.0.resnets.0' }\` puts it at such a path.
+* **Training** needs the tensorflow backend, or cpu, which is slow: wasm has no gradients of convolutions. \`layer.trainable = false\` freezes a layer and all layers inside it,
+  \`layer.children[0].trainable = false\` one of them. Saved models keep both, and each layer's \`computeDtype\`.
+* **Adapters.** \`layer.adaptWeight = (weight) => ...\` of a linear map or convolution makes, of the stored weight, the one that every way of computing uses. \`weightedLayersIn(block)\` lists those layers.
 * **Layers of your own** can be made of these: see [A layer of your own](#a-layer-of-your-own).`;
 
 const own = `## A layer of your own
@@ -180,8 +190,49 @@ const head = new Head({ channels: 32, classes: 10 });
 const scores = head.apply(tf.randomNormal([2 * 7, 8, 12, 32]), { numFrames: 7 }); // [14, 10]
 \`\`\`
 
-In a \`tf.layers.Layer\` that is not a \`Block\`, call \`layer.apply\` in \`call\` and \`layer.build()\` in \`build\`, and return \`layer.trainableWeights\` from the getter \`trainableWeights\`:
-TensorFlow.js does not look for layers inside of others.`;
+A layer with call arguments other than \`numFrames\` lists them in \`callArgNames\`.
+
+In a \`tf.layers.Layer\` that is not a \`Block\`, the layer inside has to be built, reported and saved by hand, as TensorFlow.js does not look for layers inside of others. Without
+\`nonTrainableWeights\`, frozen weights would not be saved.
+
+\`\`\`ts
+class Pooled extends tf.layers.Layer {
+  static className = 'Pooled';
+  private readonly inner: ResnetBlock2D;
+
+  constructor({ inner, ...config }: LayerArgs & { inner: ResnetBlock2DArgs }) {
+    super(config);
+    this.inner = new ResnetBlock2D({ name: 'inner', ...inner });
+  }
+  override build(): void {
+    this.inner.build();
+    this.built = true;
+  }
+  override call(pictures: tf.Tensor | tf.Tensor[]): tf.Tensor {
+    return tf.tidy(() => tf.mean(this.inner.apply(pictures), [1, 2]));
+  }
+  override computeOutputShape([n]: tf.Shape): tf.Shape {
+    return [n!, this.inner.config.outChannels];
+  }
+  // TensorFlow.js asks before there is a layer inside.
+  override get trainableWeights(): tf.LayerVariable[] {
+    return this.trainable && this.inner ? this.inner.trainableWeights : [];
+  }
+  override set trainableWeights(_) {}
+  override get nonTrainableWeights(): tf.LayerVariable[] {
+    if (!this.inner) return [];
+    return this.trainable ? this.inner.nonTrainableWeights : this.inner.weights;
+  }
+  override set nonTrainableWeights(_) {}
+  override getConfig(): tf.serialization.ConfigDict {
+    return { ...super.getConfig(), inner: this.inner.getConfig() };
+  }
+}
+tf.serialization.registerClass(Pooled);
+
+const pooled = new Pooled({ inner: { inChannels: 32 } });
+const features = pooled.apply(tf.randomNormal([2, 8, 12, 32])) as tf.Tensor; // [2, 32]
+\`\`\``;
 
 /** The page. */
 export function layersPage(): string {

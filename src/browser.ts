@@ -12,6 +12,7 @@ export {
 } from './backends/browser.ts';
 export {
   type BlockTensor,
+  type BlockTensorsOptions,
   type ByteReader,
   blockTensors,
   type Checkpoint,

@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { countWarnings, guardMemory, type WasmModule } from './wasm/memory.ts';
+import { guardOutputs } from './wasm/outputs.ts';
 import { type Gpu, requestAdapter } from './webgpu/adapter.ts';
 import { type Device, guardDevice, guardReads, type WebgpuBackend } from './webgpu/guard.ts';
 
@@ -37,9 +38,18 @@ const ready = new Set<BrowserBackend>();
  * @returns Its name, and why those before it were not chosen.
  * @throws One sentence with every reason, if there is none.
  */
-export async function useBrowserBackend(
+export function useBrowserBackend(
   choice: 'auto' | BrowserBackend = 'auto',
 ): Promise<ChosenBackend> {
+  const chosen = last.then(() => choose(choice));
+  last = chosen.catch(() => {});
+  return chosen;
+}
+
+/** The last choice, which the next one waits for: a backend is made ready by one at a time. */
+let last: Promise<unknown> = Promise.resolve();
+
+async function choose(choice: 'auto' | BrowserBackend): Promise<ChosenBackend> {
   const refused: Refusal[] = [];
   for (const name of choice === 'auto' ? browserBackends : [choice]) {
     try {
@@ -82,6 +92,7 @@ type Factory = () => tf.KernelBackend | Promise<tf.KernelBackend>;
 async function guardedWasm(factory: Factory): Promise<tf.KernelBackend> {
   const { result: backend, warnings } = await countWarnings(async () => factory());
   guardMemory((backend as tf.KernelBackend & { wasm: WasmModule }).wasm, warnings);
+  guardOutputs(backend);
   return backend;
 }
 

@@ -30,6 +30,9 @@ async function select(name: BackendName, request: Request): Promise<BackendRepor
   return { name, available: true, ...prepared };
 }
 
+/** The last choice, which the next one waits for: a backend is made ready by one at a time. */
+let last: Promise<unknown> = Promise.resolve();
+
 /**
  * Makes a backend the one that TensorFlow.js computes on.
  *
@@ -39,9 +42,18 @@ async function select(name: BackendName, request: Request): Promise<BackendRepor
  * @throws When an option is wrong, or when the backend cannot be used. The message says how to get
  * it.
  */
-export async function useBackend(
+export function useBackend(
   choice: 'auto' | BackendName = 'auto',
   options: BackendOptions = {},
+): Promise<BackendReport> {
+  const chosen = last.then(() => choose(choice, options));
+  last = chosen.catch(() => {});
+  return chosen;
+}
+
+async function choose(
+  choice: 'auto' | BackendName,
+  options: BackendOptions,
 ): Promise<BackendReport> {
   // Before any backend is tried: `auto` would count this error as a missing backend.
   const { threads } = options;

@@ -17,6 +17,7 @@ export {
 } from './weights/layout.ts';
 export {
   type BlockTensor,
+  type BlockTensorsOptions,
   blockTensors,
   checkpointShape,
   checkWeights,

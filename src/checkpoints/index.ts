@@ -1,4 +1,5 @@
 /** The public checkpoint API in Node. */
+import './saveLayer.ts';
 
 export * from './browser.ts';
 export type { Component, WeightedComponent } from './diffusers/names.ts';

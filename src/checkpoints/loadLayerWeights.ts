@@ -33,13 +33,14 @@ export type LoadLayerWeightsOptions = LayerOptions &
  * of a sharded one, or an open source of weights.
  * @param path Where the layer is in the checkpoint, such as `decoder.up_blocks.0.resnets.0`; in a
  * model folder `vae.decoder...` says which component is meant, should two of them have the layer.
+ * Default: nothing, as in a file that `layer.save` has written.
  * @throws CheckpointError if there is no such checkpoint or no such layer in it, or with a list of
  * all tensors that do not fit.
  */
 export async function loadLayerWeights(
   layer: AnyBlock,
   checkpoint: string | WeightSource,
-  path: string,
+  path = '',
   options: LoadLayerWeightsOptions = {},
 ): Promise<void> {
   if (typeof checkpoint !== 'string')

@@ -1,7 +1,8 @@
 /** The blend of a spatial and a temporal branch. */
 import * as tf from '@tensorflow/tfjs';
-import { checkOneOf } from '../text/messages.ts';
 import { Block, type Inputs, type LayerArgs, weightOf } from './block.ts';
+import { type Checks, flag, number, oneOf } from './checks.ts';
+import { registerLayer } from './registry.ts';
 
 const strategies = ['learned', 'fixed', 'learned_with_images'] as const;
 
@@ -21,8 +22,8 @@ export interface AlphaBlenderArgs extends LayerArgs {
 /**
  * `a * spatial + (1 - a) * temporal` with a = sigmoid(mix_factor), or mix_factor itself if `fixed`.
  *
- * Inputs `[spatial [B*F, ..., C], temporal [B*F, ..., C], imageOnlyIndicator [B, F]]` -> the shape
- * of both branches. With `learned_with_images`, a is 1 for frames whose indicator is 1; an
+ * Inputs `[spatial [B*F, ..., C], temporal [B*F, ..., C], imageOnlyIndicator [B, F]]`, or branches
+ * `[B, F, ..., C]`, -> the shape of both branches. With `learned_with_images`, a is 1 for frames whose indicator is 1; an
  * indicator left out stands for zeros.
  *
  * Equals `AlphaBlender` of diffusers' `models/resnet.py`.
@@ -36,13 +37,12 @@ export interface AlphaBlenderArgs extends LayerArgs {
  */
 export class AlphaBlender extends Block<AlphaBlenderArgs> {
   static className = 'AlphaBlender';
+  static override checks: Checks = {
+    alpha: number,
+    mergeStrategy: oneOf(strategies),
+    switchSpatialToTemporalMix: flag,
+  };
   private mixFactor!: tf.LayerVariable;
-
-  constructor(args: AlphaBlenderArgs) {
-    super(args);
-    const { mergeStrategy } = this.config;
-    checkOneOf('mergeStrategy', mergeStrategy, strategies);
-  }
 
   override get config() {
     const mergeStrategy: (typeof strategies)[number] = 'learned_with_images';
@@ -96,4 +96,4 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
     );
   }
 }
-tf.serialization.registerClass(AlphaBlender);
+registerLayer(AlphaBlender);

@@ -9,9 +9,11 @@ import {
   temporalAttention,
 } from '../ops/index.ts';
 import { type AnyBlock, Block, type Inputs, type LayerArgs } from './block.ts';
+import { type Checks, count, epsilon, flag, indivisible, optional, positive } from './checks.ts';
 import { checkContexts } from './inputs.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
+import { registerLayer } from './registry.ts';
 
 /** Arguments of `Attention`. */
 export interface AttentionArgs extends LayerArgs {
@@ -59,6 +61,16 @@ export interface AttentionArgs extends LayerArgs {
  */
 export class Attention extends Block<AttentionArgs> {
   static className = 'Attention';
+  static override checks: Checks = {
+    queryDim: count,
+    crossAttentionDim: optional(count),
+    heads: count,
+    dimHead: count,
+    bias: flag,
+    normNumGroups: optional(count),
+    eps: epsilon,
+    residualConnection: flag,
+  };
   private readonly groupNorm?: GroupNormalization;
   private readonly toQ: Linear;
   private readonly toK: Linear;
@@ -102,14 +114,19 @@ export class Attention extends Block<AttentionArgs> {
 
   override get config() {
     return {
-      crossAttentionDim: this.args.queryDim,
       heads: 8,
       dimHead: 64,
       bias: false,
       eps: 1e-5,
       residualConnection: false,
       ...this.args,
+      crossAttentionDim: this.args.crossAttentionDim ?? this.args.queryDim,
     };
+  }
+
+  override misfits() {
+    const { queryDim, normNumGroups } = this.config;
+    return normNumGroups ? [indivisible({ queryDim }, { normNumGroups })] : [];
   }
 
   /** Computes queries, scaled for the scores, keys and values. */
@@ -124,7 +141,9 @@ export class Attention extends Block<AttentionArgs> {
 
   override get inputAxes(): Inputs {
     const { queryDim, crossAttentionDim } = this.config;
-    return { x: ['B', '...', queryDim], 'context?': ['b', 'L', crossAttentionDim] };
+    // Self-attention takes x for the context, if it is as wide.
+    const context = queryDim === crossAttentionDim ? 'context?' : 'context';
+    return { x: ['B', '...', queryDim], [context]: ['b', 'L', crossAttentionDim] };
   }
 
   protected forward([x, context]: tf.Tensor[]): tf.Tensor {
@@ -159,7 +178,7 @@ export class Attention extends Block<AttentionArgs> {
     );
   }
 }
-tf.serialization.registerClass(Attention);
+registerLayer(Attention);
 
 /** Every `Attention` in `block`, itself included. */
 export const attentionsIn = (block: AnyBlock): Attention[] => [
@@ -171,8 +190,11 @@ export const attentionsIn = (block: AnyBlock): Attention[] => [
  * Lets the scores of every `Attention` in `block` take at most `bytes` at a time (softmax needs as
  * much again); `undefined` for the amount that suits the device. The result is the same; small
  * slices take longer.
+ * @throws Error if `bytes` is not a number above 0.
  */
 export function limitScores(block: AnyBlock, bytes: number | undefined): void {
+  const fault = optional(positive)('bytes', bytes);
+  if (fault) throw new Error(fault);
   for (const attention of attentionsIn(block)) attention.scoreBytes = bytes;
 }
 

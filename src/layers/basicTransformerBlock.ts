@@ -9,9 +9,11 @@ import {
   type Inputs,
   type LayerArgs,
 } from './block.ts';
+import { type Checks, count, optional } from './checks.ts';
 import { type Chunking, chunkedFeedForward, FeedForward } from './feedForward.ts';
 import { checkContexts } from './inputs.ts';
 import { LayerNorm } from './normalization.ts';
+import { registerLayer } from './registry.ts';
 
 /** Arguments of `BasicTransformerBlock`. */
 export interface BasicTransformerBlockArgs extends LayerArgs {
@@ -21,7 +23,7 @@ export interface BasicTransformerBlockArgs extends LayerArgs {
   numAttentionHeads: number;
   /** Channels per head. */
   attentionHeadDim: number;
-  /** Width of the context; left out: the block has only self-attention. */
+  /** Width of the context; left out: the block takes none and has only self-attention. */
   crossAttentionDim?: number;
 }
 
@@ -30,12 +32,19 @@ export interface BasicTransformerBlockArgs extends LayerArgs {
  * normalisation in front.
  */
 export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> {
+  static override checks: Checks = {
+    dim: count,
+    numAttentionHeads: count,
+    attentionHeadDim: count,
+    crossAttentionDim: optional(count),
+  };
   /** In front of self-attention. */
   protected readonly norm1: LayerNorm;
   /** Self-attention. */
   protected readonly attn1: Attention;
   private readonly norm2?: LayerNorm;
-  private readonly attn2?: Attention;
+  /** Attention to the context, if the block has it. */
+  protected readonly attn2?: Attention;
   /** In front of the feed-forward. */
   protected readonly norm3: LayerNorm;
   /** The feed-forward. */
@@ -65,16 +74,20 @@ export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> 
 
   /** The context among the inputs, if the block attends to one. */
   protected get contextAxes(): Inputs {
-    const { crossAttentionDim } = this.args;
-    return crossAttentionDim ? { 'context?': ['b', 'L', crossAttentionDim] } : {};
+    const { x: _, ...context } = this.attn2?.inputAxes ?? { x: [] };
+    return context;
   }
 
-  /** x plus attention to the context: x `[N, M, C]`, context `[b, L, X]` with b dividing N. */
+  /**
+   * x plus attention to the context, if the block has such: x `[N, M, C]`, context `[b, L, X]` with
+   * b dividing N.
+   */
   protected attendToContext(x: tf.Tensor, context: tf.Tensor | undefined): tf.Tensor {
     const { norm2, attn2 } = this;
-    if (!norm2 || !attn2 || !context) return x;
+    if (!norm2 || !attn2) return x;
     return tf.tidy(() => {
-      if (context.shape[1] !== 1) return tf.add(attn2.call([norm2.call(x), context]), x);
+      if (context?.shape[1] !== 1)
+        return tf.add(attn2.call([norm2.call(x), ...(context ? [context] : [])]), x);
       checkContexts(context, x.shape[0]);
       const b = context.shape[0];
       const shift = attn2.attendToOne(context); // [b, 1, C]
@@ -86,7 +99,8 @@ export abstract class TransformerBlock extends Block<BasicTransformerBlockArgs> 
 /**
  * A transformer block over space: self-attention, attention to the context, feed-forward.
  *
- * Inputs `[x [N, M, dim], context [b, L, crossAttentionDim]]`, b dividing N -> `[N, M, dim]`.
+ * Inputs `[x [N, M, dim], context [b, L, crossAttentionDim]]`, b dividing N -> `[N, M, dim]`. The
+ * context may be left out if it would be as wide as x, which then takes its place.
  *
  * Equals `BasicTransformerBlock` of diffusers' `models/attention.py`.
  *
@@ -126,7 +140,7 @@ export class BasicTransformerBlock extends TransformerBlock {
     );
   }
 }
-tf.serialization.registerClass(BasicTransformerBlock);
+registerLayer(BasicTransformerBlock);
 
 /** Arguments of `TemporalBasicTransformerBlock`. */
 export interface TemporalBasicTransformerBlockArgs extends BasicTransformerBlockArgs, FramesArgs {}
@@ -135,7 +149,8 @@ export interface TemporalBasicTransformerBlockArgs extends BasicTransformerBlock
  * A transformer block over the frames at each pixel.
  *
  * Inputs `[x [B*F, N, dim], context [B or B*N, L, crossAttentionDim]]` (one context per video, or
- * per pixel as in diffusers), kwargs `{ numFrames }` -> `[B*F, N, dim]`.
+ * per pixel as in diffusers), kwargs `{ numFrames }` -> `[B*F, N, dim]`. As
+ * `BasicTransformerBlock`, it may do without the context.
  *
  * Everything but attention treats tokens one by one, so the frames stay in the first axis and only
  * queries, keys and values are transposed.
@@ -192,14 +207,16 @@ export class TemporalBasicTransformerBlock extends TransformerBlock {
     return feedForward(this.ff, this.norm3, h);
   }
 
-  /** As `attendToContext`. One context per pixel needs the pixels in the first axis. */
+  /**
+   * As `attendToContext`. One context per pixel, and none, need the pixels in the first axis.
+   */
   private attendOverFrames(
     h: tf.Tensor,
     context: tf.Tensor | undefined,
     numFrames: number,
   ): tf.Tensor {
     const [batch, n] = [h.shape[0] / numFrames, h.shape[1] as number];
-    if (!context || context.shape[0] === batch) return this.attendToContext(h, context);
+    if (!this.attn2 || context?.shape[0] === batch) return this.attendToContext(h, context);
     const video = (x: tf.Tensor, axes: number[]) =>
       tf.transpose(tf.reshape(x, [batch, ...axes, this.args.dim]), [0, 2, 1, 3]);
     return tf.tidy(() => {
@@ -209,4 +226,4 @@ export class TemporalBasicTransformerBlock extends TransformerBlock {
     });
   }
 }
-tf.serialization.registerClass(TemporalBasicTransformerBlock);
+registerLayer(TemporalBasicTransformerBlock);

@@ -2,36 +2,34 @@
 import * as tf from '@tensorflow/tfjs';
 import { type ComputeDtype, computeDtypes, computeIn } from '../ops/index.ts';
 import { checkOneOf } from '../text/messages.ts';
-import { checkInputs, type Inputs } from './inputs.ts';
+import { checkCallArgs, given } from './checkArguments.ts';
+import { checkCall } from './checkCall.ts';
+import { ConfiguredLayer } from './configuredLayer.ts';
+import { asFloats, firstShape, type Inputs } from './inputs.ts';
+import type {
+  CallArgs,
+  FramesArgs,
+  LayerArgs,
+  SaveLayerOptions,
+  SublayerState,
+} from './layerArgs.ts';
 import type { Layout, Parameter } from './parameter.ts';
-import { holdInFloat32, isMeta, metaTensor, onMeta, releaseValues } from './weights.ts';
+import { markPlace, takeCallArgs } from './placement.ts';
+import { setState, statesInside } from './sublayers.ts';
+import { inFrames } from './videos.ts';
+import {
+  holdInFloat32,
+  type Initializer,
+  isMeta,
+  metaTensor,
+  onMeta,
+  releaseValues,
+} from './weights.ts';
 
-export type { Axes, Inputs } from './inputs.ts';
-export { weightOf, weightSlice, withoutWeights } from './weights.ts';
+export { type Axes, firstShape, framesOf, type Inputs } from './inputs.ts';
+export type * from './layerArgs.ts';
+export { uniformFor, weightOf, weightSlice, withoutWeights } from './weights.ts';
 
-/** Arguments that every layer accepts: `name`, `trainable`, `inputShape`, ... */
-export type LayerArgs = NonNullable<ConstructorParameters<typeof tf.layers.Layer>[0]>;
-
-/** Arguments of the layers that mix the frames of a video. */
-export interface FramesArgs extends LayerArgs {
-  /**
-   * Frames per video for calls without `{ numFrames }`, as in `tf.sequential`, which passes no call
-   * arguments on.
-   */
-  numFrames?: number;
-}
-
-/** Call arguments other than tensors, which are inputs. A layer ignores those it does not use. */
-export interface CallArgs {
-  /** Frames per video; it has to divide the batch of frames. */
-  numFrames?: number;
-  /** `[height, width]` of the output of an up block. Default: twice those of the input. */
-  upsampleSize?: [number, number];
-  /** `[height, width]` of the output of `Upsample2D`. Default: twice those of the input. */
-  outputSize?: [number, number];
-}
-
-type Initializer = ReturnType<typeof tf.initializers.zeros>;
 type AnyTensors = tf.Tensor | tf.Tensor[] | tf.SymbolicTensor | tf.SymbolicTensor[];
 type ShapeOf<Output> = Output extends tf.Tensor[] ? tf.Shape[] : tf.Shape;
 type Symbolic<Output> = Output extends tf.Tensor[] ? tf.SymbolicTensor[] : tf.SymbolicTensor;
@@ -44,30 +42,23 @@ type Symbolic<Output> = Output extends tf.Tensor[] ? tf.SymbolicTensor[] : tf.Sy
 export abstract class Block<
   Args extends LayerArgs = LayerArgs,
   Output extends tf.Tensor | tf.Tensor[] = tf.Tensor,
-> extends tf.layers.Layer {
-  /** The constructor arguments that are given, JSON-able. */
-  readonly args: Args;
+> extends ConfiguredLayer<Args> {
   // Base-class getters run before these exist: read them with `?? []`.
   private ownParameters?: Parameter[];
   private childBlocks?: AnyBlock[];
   private scope = '';
-  /**
-   * The call arguments while `apply` runs. TensorFlow.js does not pass them to `build` and
-   * `computeOutputShape`.
-   */
-  protected applying?: CallArgs;
+  private applied?: CallArgs;
   private chosenComputeDtype: ComputeDtype = 'float32';
+  private readonly states: readonly SublayerState[];
+  /** Whether it was made trainable and with no type of its own to compute in. */
+  readonly inherits: boolean;
 
   constructor(args: Args) {
     super(args);
-    this.args = Object.fromEntries(
-      Object.entries(args).filter(([, value]) => value !== undefined),
-    ) as Args;
-  }
-
-  /** The constructor arguments with defaults filled in. */
-  get config(): Args {
-    return this.args;
+    const { computeDtype, sublayers = [] } = args ?? {};
+    this.states = sublayers;
+    this.inherits = this.trainable && computeDtype === undefined;
+    if (computeDtype !== undefined) this.chosenComputeDtype = checkedDtype(computeDtype);
   }
 
   /**
@@ -78,6 +69,8 @@ export abstract class Block<
     this.childBlocks ??= [];
     this.childBlocks.push(block);
     if (!this.trainable) block.trainable = false;
+    if (block.inherits && this.computeDtype !== 'float32') block.computeDtype = this.computeDtype;
+    setState(block, this.states);
     return block;
   }
 
@@ -107,6 +100,7 @@ export abstract class Block<
     const variable = isMeta()
       ? onMeta(() => add(empty as unknown as Initializer))
       : add(initializer);
+    if (!this.trainable) variable.trainable = false;
     this.ownParameters ??= [];
     this.ownParameters.push({ key, variable, layout });
     return variable;
@@ -119,13 +113,14 @@ export abstract class Block<
     if (this.built) return;
     // `apply` puts the layer's name in front of its weights' names. A direct `build` has to do it,
     // as other layers of a model have weights of the same names.
-    if (!this.applying && this.scope === '') this.scope = `${this.name}/`;
+    if (!this.applied && this.scope === '') this.scope = `${this.name}/`;
     this.buildSelf();
     for (const child of this.children) {
       child.scope = `${this.scope}${child.name}/`;
       child.build();
     }
     this.built = true;
+    if (this.initialWeights && !isMeta()) this.setWeights(this.initialWeights);
   }
 
   /** Every weight below this block, with the key it has in a checkpoint relative to this block. */
@@ -163,23 +158,19 @@ export abstract class Block<
   }
 
   private get label(): string {
-    return `${this.getClassName()} "${this.name}"`;
+    return `${this.class.className} "${this.name}"`;
   }
 
   protected override assertInputCompatibility(inputs: AnyTensors): void {
     super.assertInputCompatibility(inputs);
-    if (this.inputAxes)
-      checkInputs(
-        this.label,
-        this.inputAxes,
-        [inputs].flat().map(({ shape }) => shape),
-      );
+    checkCall(this.label, this, [inputs].flat(), this.applying);
   }
 
   /**
    * Calls the layer. It returns tensors for tensors, and symbolic tensors, for `tf.model`, for
    * symbolic ones.
-   * @throws Error if the inputs do not fit `inputAxes`.
+   * @throws Error if the inputs do not fit `inputAxes`, or the layer takes no call argument of a
+   * name.
    */
   override apply(inputs: tf.Tensor | tf.Tensor[], kwargs?: CallArgs): Output;
   override apply(
@@ -188,12 +179,30 @@ export abstract class Block<
   ): Symbolic<Output>;
   override apply(inputs: AnyTensors, kwargs?: CallArgs): AnyTensors;
   override apply(inputs: AnyTensors, kwargs?: CallArgs): AnyTensors {
-    this.applying = kwargs ?? {};
+    checkCallArgs(this.class, this.callArgNames, kwargs);
+    const symbolic = [inputs].flat()[0] instanceof tf.SymbolicTensor;
+    const ofPlace = symbolic ? undefined : takeCallArgs(this, 'apply');
+    this.applied = { ...ofPlace, ...given(kwargs) };
     try {
-      return super.apply(inputs, kwargs);
+      const output = super.apply(inputs, this.applied);
+      if (symbolic) markPlace(this);
+      return output;
     } finally {
-      this.applying = undefined;
+      this.applied = undefined;
     }
+  }
+
+  /** The names of the call arguments that the layer takes. Default: only `numFrames`. */
+  get callArgNames(): readonly string[] {
+    return ['numFrames'];
+  }
+
+  /**
+   * The call arguments while `apply` runs, or of the place in a model whose shape is computed.
+   * TensorFlow.js does not pass them to `build` and `computeOutputShape`.
+   */
+  protected get applying(): CallArgs | undefined {
+    return this.applied ?? takeCallArgs(this, 'computeOutputShape');
   }
 
   /**
@@ -210,9 +219,11 @@ export abstract class Block<
   }
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: CallArgs = {}): Output {
-    const forward = () =>
-      this.forward(Array.isArray(inputs) ? inputs : [inputs], { ...this.defaultKwargs, ...kwargs });
-    return tf.tidy(() => this.emit(computeIn(this.computeDtype, forward)));
+    const { numFrames } = this.args as FramesArgs;
+    const forward = (frames: tf.Tensor[], ofVideos: CallArgs) =>
+      this.forward(frames, { numFrames, ...given(kwargs), ...ofVideos });
+    const run = () => inFrames(this.inputAxes, asFloats([inputs].flat()), forward);
+    return tf.tidy(() => this.emit(computeIn(this.computeDtype, run)));
   }
 
   /**
@@ -224,24 +235,8 @@ export abstract class Block<
     return this.chosenComputeDtype;
   }
   set computeDtype(dtype: ComputeDtype) {
-    checkOneOf('computeDtype', dtype, computeDtypes);
-    this.chosenComputeDtype = dtype;
+    this.chosenComputeDtype = checkedDtype(dtype);
     for (const child of this.children) child.computeDtype = dtype;
-  }
-
-  /**
-   * Defaults of the call arguments: those of construction, overridden by those with which the layer
-   * was put into a `tf.model`, whose `predict` does not pass them on. None if it was put there
-   * several times with different ones.
-   */
-  private get defaultKwargs(): CallArgs {
-    const { numFrames } = this.args as FramesArgs;
-    const own: CallArgs = numFrames === undefined ? {} : { numFrames };
-    const given = new Set(
-      this.inboundNodes.map(({ callArgs }) => JSON.stringify({ ...own, ...callArgs })),
-    );
-    if (given.size === 0) return own;
-    return given.size === 1 ? JSON.parse([...given][0]) : {};
   }
 
   /** The shape of the output: that of the first input, if a layer does not say otherwise. */
@@ -249,9 +244,35 @@ export abstract class Block<
     return firstShape(inputShape) as ShapeOf<Output>;
   }
 
+  /** All that makes an equal layer, but for its weights: `fromConfig` and the constructor take it. */
   override getConfig(): tf.serialization.ConfigDict {
-    // The base class last: `trainable` may have changed since construction.
-    return { ...(this.args as unknown as tf.serialization.ConfigDict), ...super.getConfig() };
+    const { computeDtype } = this;
+    const sublayers = statesInside(this);
+    // The base class after the arguments: `trainable` may have changed since construction.
+    const config = {
+      ...this.args,
+      ...super.getConfig(),
+      ...(computeDtype !== 'float32' && { computeDtype }),
+      ...(sublayers.length > 0 && { sublayers }),
+    };
+    return config as unknown as tf.serialization.ConfigDict;
+  }
+
+  /** Writes a layer to a file. There is one where there are files, which is in Node. */
+  static writer?: (layer: AnyBlock, path: string, options: SaveLayerOptions) => Promise<void>;
+
+  /**
+   * Writes its weights to a safetensors file, from which `loadLayerWeights` reads them. Only in
+   * Node.
+   * @throws CheckpointError if the layer is not built yet, or the file cannot be written.
+   * @throws Error in browsers, or if an option has another name or cannot have its value.
+   */
+  async save(path: string, options: SaveLayerOptions = {}): Promise<void> {
+    if (Block.writer) return Block.writer(this, path, options);
+    throw new Error(
+      '`layer.save` writes files, which is only possible in Node. In browsers, ' +
+        '`blockTensors(layer)` returns the weights.',
+    );
   }
 
   /** Frees every weight, also of a layer that was built and never applied. */
@@ -294,38 +315,10 @@ export abstract class Block<
   }
 }
 
+function checkedDtype(dtype: ComputeDtype): ComputeDtype {
+  checkOneOf('computeDtype', dtype, computeDtypes);
+  return dtype;
+}
+
 /** A block of any arguments and any number of outputs. */
 export type AnyBlock = Block<LayerArgs, tf.Tensor | tf.Tensor[]>;
-
-/**
- * PyTorch's default for weights and biases: uniform within `1 / sqrt(fanIn)`, where `fanIn` counts
- * the inputs of an output.
- */
-export function uniformFor(fanIn: number): Initializer {
-  const bound = 1 / Math.sqrt(fanIn);
-  return tf.initializers.randomUniform({ minval: -bound, maxval: bound });
-}
-
-/** The shape of the first or only input. */
-export function firstShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-  return (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tf.Shape;
-}
-
-/**
- * The number of frames per video of a call.
- * @throws Error if it does not divide the batch of frames.
- */
-export function framesOf({ numFrames }: CallArgs, frames: tf.Tensor): number {
-  if (
-    numFrames === undefined ||
-    !Number.isInteger(numFrames) ||
-    numFrames < 1 ||
-    frames.shape[0] % numFrames !== 0
-  ) {
-    throw new Error(
-      `\`numFrames\` has to be a whole number that divides the batch of ${frames.shape[0]} ` +
-        `frames but is ${numFrames}.`,
-    );
-  }
-  return numFrames;
-}

@@ -9,7 +9,6 @@ import {
   upsampleConv2d,
 } from '../ops/index.ts';
 import {
-  Block,
   type CallArgs,
   type FramesArgs,
   firstShape,
@@ -19,6 +18,10 @@ import {
   uniformFor,
   weightOf,
 } from './block.ts';
+import { type Checks, count, flag, oddCount, paddingOfPicture } from './checks.ts';
+import { registerLayer } from './registry.ts';
+import { withLast } from './videos.ts';
+import { WeightedLayer } from './weightedLayer.ts';
 
 /** Arguments of `Conv2d`. */
 export interface Conv2dArgs extends LayerArgs {
@@ -51,10 +54,16 @@ export interface Conv2dArgs extends LayerArgs {
  * const y = conv.apply(tf.randomNormal([2, 16, 24, 3])); // [2, 8, 12, 8]
  * ```
  */
-export class Conv2d extends Block<Conv2dArgs> {
+export class Conv2d extends WeightedLayer<Conv2dArgs> {
   static className = 'Conv2d';
-  private weight!: tf.LayerVariable;
-  private bias?: tf.LayerVariable;
+  static override checks: Checks = {
+    inChannels: count,
+    outChannels: count,
+    kernelSize: count,
+    stride: count,
+    padding: paddingOfPicture,
+    bias: flag,
+  };
 
   override get config() {
     return { kernelSize: 3, stride: 1, padding: 0, bias: true, ...this.args };
@@ -83,7 +92,8 @@ export class Conv2d extends Block<Conv2dArgs> {
 
   protected forward([x, shift]: tf.Tensor[]): tf.Tensor4D {
     const bias = shifted(this.bias, shift);
-    return conv2d(x as tf.Tensor4D, weightOf(this.weight), bias, this.padding, this.config.stride);
+    const { stride } = this.config;
+    return conv2d(x as tf.Tensor4D, this.effectiveWeight(), bias, this.padding, stride);
   }
 
   /**
@@ -91,19 +101,20 @@ export class Conv2d extends Block<Conv2dArgs> {
    * `[N, 2H, 2W, outChannels]`.
    */
   afterUpsampling(x: tf.Tensor4D): tf.Tensor4D {
-    return upsampleConv2d(x, weightOf(this.weight), weightOf(this.bias as tf.LayerVariable));
+    return upsampleConv2d(x, this.effectiveWeight(), weightOf(this.bias as tf.LayerVariable));
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
     const { outChannels, kernelSize, stride } = this.config;
-    const [n, h, w] = firstShape(inputShape);
+    const shape = firstShape(inputShape);
+    const [h, w] = shape.slice(-3);
     const [rows, columns] = this.padding;
     const size = (length: number | null, [before, after]: [number, number]) =>
       length === null ? null : Math.floor((length + before + after - kernelSize) / stride) + 1;
-    return [n, size(h, rows), size(w, columns), outChannels];
+    return withLast(shape, size(h, rows), size(w, columns), outChannels);
   }
 }
-tf.serialization.registerClass(Conv2d);
+registerLayer(Conv2d);
 
 /**
  * The sum of bias `[O]` and shift `[N, O]`, so that one pass over the convolution's result adds
@@ -141,19 +152,9 @@ export interface TemporalConvArgs extends FramesArgs {
  * const y = conv.apply(frames, { numFrames: 7 }); // [14, 8, 12, 32]
  * ```
  */
-export class TemporalConv extends Block<TemporalConvArgs> {
+export class TemporalConv extends WeightedLayer<TemporalConvArgs> {
   static className = 'TemporalConv';
-  private weight!: tf.LayerVariable;
-  private bias!: tf.LayerVariable;
-
-  constructor(args: TemporalConvArgs) {
-    super(args);
-    const { kernelSize } = this.config;
-    if (kernelSize % 2 !== 1)
-      throw new Error(
-        `\`kernelSize\` of a convolution over frames has to be odd but is ${kernelSize}.`,
-      );
-  }
+  static override checks: Checks = { inChannels: count, outChannels: count, kernelSize: oddCount };
 
   override get config() {
     return { kernelSize: 3, ...this.args };
@@ -178,14 +179,14 @@ export class TemporalConv extends Block<TemporalConvArgs> {
   protected forward([x, shift]: tf.Tensor[], kwargs: CallArgs): tf.Tensor4D {
     return temporalConv(
       x as tf.Tensor4D,
-      weightOf(this.weight),
+      this.effectiveWeight(),
       shifted(this.bias, shift) as Bias,
       framesOf(kwargs, x),
     );
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return [...firstShape(inputShape).slice(0, 3), this.args.outChannels];
+    return withLast(firstShape(inputShape), this.args.outChannels);
   }
 }
-tf.serialization.registerClass(TemporalConv);
+registerLayer(TemporalConv);

@@ -1,6 +1,8 @@
 /** The UNet's down blocks. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import type { CallArgs, Inputs } from './block.ts';
+import { type Checks, flag, indivisible } from './checks.ts';
+import { registerLayer } from './registry.ts';
 import { Downsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
@@ -9,9 +11,13 @@ import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporal
 import {
   makeTransformers,
   type TransformersArgs,
+  transformerChecks,
   transformerDefaults,
+  transformerMisfits,
   type UNetBlockArgs,
+  unetBlockChecks,
 } from './unetBlocks.ts';
+import { withLast } from './videos.ts';
 
 /** Arguments of `DownBlockSpatioTemporal`. */
 export interface DownBlockSpatioTemporalArgs extends UNetBlockArgs {
@@ -50,6 +56,7 @@ export class DownBlockSpatioTemporal<
   Args extends DownBlockSpatioTemporalArgs = DownBlockSpatioTemporalArgs,
 > extends StepwiseBlock<Args, tf.Tensor[]> {
   static className = 'DownBlockSpatioTemporal';
+  static override checks: Checks = { ...unetBlockChecks, addDownsample: flag };
   private readonly resnets: SpatioTemporalResBlock[];
   /** The transformer behind each residual block, where there is one. */
   protected attentions: TransformerSpatioTemporalModel[] = [];
@@ -82,6 +89,11 @@ export class DownBlockSpatioTemporal<
     return { numLayers: 1, resnetEps: 1e-5, addDownsample: true, ...this.args };
   }
 
+  override misfits() {
+    const { inChannels, outChannels } = this.config;
+    return [indivisible({ inChannels }), indivisible({ outChannels })];
+  }
+
   override get inputAxes(): Inputs {
     return { x: ['B*F', 'H', 'W', this.args.inChannels], temb: ['B*F', this.args.tembChannels] };
   }
@@ -102,13 +114,12 @@ export class DownBlockSpatioTemporal<
   }
 
   override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape[] {
-    const [n, h, w] = inputShapes[0] as tf.Shape;
-    const layer = [n, h, w, this.args.outChannels];
+    const layer = withLast(inputShapes[0] as tf.Shape, this.args.outChannels);
     const shapes = this.resnets.map(() => layer);
     return this.downsampler ? [...shapes, this.downsampler.computeOutputShape(layer)] : shapes;
   }
 }
-tf.serialization.registerClass(DownBlockSpatioTemporal);
+registerLayer(DownBlockSpatioTemporal);
 
 /** Arguments of `CrossAttnDownBlockSpatioTemporal`. */
 export interface CrossAttnDownBlockSpatioTemporalArgs
@@ -140,6 +151,7 @@ export interface CrossAttnDownBlockSpatioTemporalArgs
  */
 export class CrossAttnDownBlockSpatioTemporal extends DownBlockSpatioTemporal<CrossAttnDownBlockSpatioTemporalArgs> {
   static override className = 'CrossAttnDownBlockSpatioTemporal';
+  static override checks: Checks = { ...DownBlockSpatioTemporal.checks, ...transformerChecks };
 
   constructor(args: CrossAttnDownBlockSpatioTemporalArgs) {
     super(args);
@@ -151,8 +163,13 @@ export class CrossAttnDownBlockSpatioTemporal extends DownBlockSpatioTemporal<Cr
     return { ...super.config, ...transformerDefaults, resnetEps: 1e-6, ...this.args };
   }
 
+  override misfits() {
+    const { outChannels } = this.config;
+    return [...super.misfits(), ...transformerMisfits({ outChannels }, this.config)];
+  }
+
   override get inputAxes(): Inputs {
     return { ...super.inputAxes, context: ['b', 'L', this.config.crossAttentionDim] };
   }
 }
-tf.serialization.registerClass(CrossAttnDownBlockSpatioTemporal);
+registerLayer(CrossAttnDownBlockSpatioTemporal);

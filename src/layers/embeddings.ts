@@ -1,8 +1,10 @@
 /** Embeddings of scalars. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import { silu, timestepEmbedding } from '../ops/index.ts';
 import { Block, type Inputs, type LayerArgs } from './block.ts';
+import { type Checks, count, flag, number, optional } from './checks.ts';
 import { Linear } from './linear.ts';
+import { registerLayer } from './registry.ts';
 
 /** Arguments of `Timesteps`. */
 export interface TimestepsArgs extends LayerArgs {
@@ -29,6 +31,23 @@ export interface TimestepsArgs extends LayerArgs {
  */
 export class Timesteps extends Block<TimestepsArgs> {
   static className = 'Timesteps';
+  static override checks: Checks = {
+    numChannels: count,
+    flipSinToCos: optional(flag),
+    downscaleFreqShift: optional(number),
+    scale: optional(number),
+  };
+
+  override misfits() {
+    const { numChannels, downscaleFreqShift } = this.args;
+    // The frequencies have half of the channels less the shift for a divisor.
+    return [
+      Math.floor(numChannels / 2) === downscaleFreqShift
+        ? '`downscaleFreqShift` may not be half of `numChannels` but they are ' +
+          `${downscaleFreqShift} and ${numChannels}.`
+        : undefined,
+    ];
+  }
 
   override get inputAxes(): Inputs {
     return { t: ['N', '...'] };
@@ -44,7 +63,7 @@ export class Timesteps extends Block<TimestepsArgs> {
     return [n, this.args.numChannels];
   }
 }
-tf.serialization.registerClass(Timesteps);
+registerLayer(Timesteps);
 
 /** Arguments of `TimestepEmbedding`. */
 export interface TimestepEmbeddingArgs extends LayerArgs {
@@ -70,6 +89,7 @@ export interface TimestepEmbeddingArgs extends LayerArgs {
  */
 export class TimestepEmbedding extends Block<TimestepEmbeddingArgs> {
   static className = 'TimestepEmbedding';
+  static override checks: Checks = { inChannels: count, timeEmbedDim: count, outDim: count };
   private readonly linear1: Linear;
   private readonly linear2: Linear;
 
@@ -100,4 +120,4 @@ export class TimestepEmbedding extends Block<TimestepEmbeddingArgs> {
     return this.linear2.computeOutputShape(inputShape);
   }
 }
-tf.serialization.registerClass(TimestepEmbedding);
+registerLayer(TimestepEmbedding);

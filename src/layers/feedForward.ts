@@ -2,7 +2,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { gegluFeedForward, gelu, reshapeTo, sequential } from '../ops/index.ts';
 import { Block, type Inputs, type LayerArgs } from './block.ts';
+import { type Checks, count, oneOf, positive } from './checks.ts';
 import { Linear } from './linear.ts';
+import { registerLayer } from './registry.ts';
 
 /** Arguments of `FeedForward`. */
 export interface FeedForwardArgs extends LayerArgs {
@@ -29,6 +31,12 @@ export interface FeedForwardArgs extends LayerArgs {
  */
 export class FeedForward extends Block<FeedForwardArgs> {
   static className = 'FeedForward';
+  static override checks: Checks = {
+    dim: count,
+    dimOut: count,
+    mult: positive,
+    activationFn: oneOf(['geglu', 'gelu']),
+  };
   private readonly proj: Linear;
   private readonly out: Linear;
 
@@ -43,6 +51,15 @@ export class FeedForward extends Block<FeedForwardArgs> {
 
   override get config() {
     return { dimOut: this.args.dim, mult: 4, activationFn: 'geglu' as const, ...this.args };
+  }
+
+  override misfits() {
+    const { dim, mult } = this.config;
+    return [
+      Number.isInteger(dim * mult)
+        ? undefined
+        : `\`dim\` * \`mult\` has to be a whole number but they are ${dim} and ${mult}.`,
+    ];
   }
 
   override get inputAxes(): Inputs {
@@ -73,7 +90,7 @@ export class FeedForward extends Block<FeedForwardArgs> {
     return this.out.computeOutputShape(inputShape);
   }
 }
-tf.serialization.registerClass(FeedForward);
+registerLayer(FeedForward);
 
 /**
  * Slices for a feed-forward: `size` entries of an axis at a time, 0 (batch) or 1 (tokens or
@@ -99,7 +116,7 @@ export function chunkedFeedForward(
   if (!chunking) return feedForward.call(x);
   const { size, dim } = chunking;
   const length = x.shape[dim] as number;
-  if (length % size !== 0) {
+  if (!Number.isInteger(length / size) || !Number.isInteger(size) || size < 1) {
     throw new Error(
       `\`hidden_states\` dimension to be chunked: ${length} has to be divisible by chunk ` +
         `size: ${size}. ` +

@@ -1,5 +1,6 @@
 /** The tensors that a layer takes, and the error for others. */
-import type * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs';
+import type { CallArgs } from './layerArgs.ts';
 
 /**
  * The axes of a tensor: a number where the length is fixed, a letter where it is not, `...` for any
@@ -16,9 +17,15 @@ export type Inputs = Readonly<Record<string, Axes>>;
 
 /**
  * Compares the shapes of a call with those that the layer takes.
+ * @param numFrames The length that the call gives for F.
  * @throws Error if one does not fit.
  */
-export function checkInputs(layer: string, takes: Inputs, shapes: readonly tf.Shape[]): void {
+export function checkInputs(
+  layer: string,
+  takes: Inputs,
+  shapes: readonly tf.Shape[],
+  numFrames?: number,
+): void {
   const names = Object.keys(takes);
   const required = names.filter((name) => !name.endsWith('?')).length;
   if (shapes.length < required || shapes.length > names.length) {
@@ -34,8 +41,13 @@ export function checkInputs(layer: string, takes: Inputs, shapes: readonly tf.Sh
     );
   }
   const lengths = new Map<string, number>();
+  if (Number.isInteger(numFrames)) lengths.set('F', numFrames as number);
   let between: Axes | undefined; // what `...` stands for in this call
   for (const [i, shape] of shapes.entries()) {
+    if (shape.includes(0))
+      throw new Error(
+        `${layer}: ${names[i]!.replace('?', '')} has no values, as its shape is [${shape}].`,
+      );
     const axes = takes[names[i]!]!.flatMap((axis) =>
       axis === '...' && between ? between : [axis],
     );
@@ -102,4 +114,39 @@ export function checkContexts(context: tf.Tensor, batch: number): void {
     `The number of contexts has to divide the ${batch} items that attend to them but is ` +
       `${contexts}.`,
   );
+}
+
+/**
+ * Whole numbers and truth values as float32, in which all layers compute.
+ * @throws Error if a tensor has neither of them nor float32.
+ */
+export const asFloats = (tensors: tf.Tensor[]): tf.Tensor[] =>
+  tensors.map((tensor) => {
+    if (tensor.dtype === 'float32') return tensor;
+    if (tensor.dtype === 'int32' || tensor.dtype === 'bool') return tf.cast(tensor, 'float32');
+    throw new Error(`Layers take tensors of float32, int32 or bool, not of ${tensor.dtype}.`);
+  });
+
+/** The shape of the first or only input. */
+export function firstShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+  return (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tf.Shape;
+}
+
+/**
+ * The number of frames per video of a call.
+ * @throws Error if it does not divide the batch of frames.
+ */
+export function framesOf({ numFrames }: CallArgs, frames: tf.Tensor): number {
+  if (
+    numFrames === undefined ||
+    !Number.isInteger(numFrames) ||
+    numFrames < 1 ||
+    frames.shape[0] % numFrames !== 0
+  ) {
+    throw new Error(
+      `\`numFrames\` has to be a whole number that divides the batch of ${frames.shape[0]} ` +
+        `frames but is ${numFrames}.`,
+    );
+  }
+  return numFrames;
 }

@@ -1,7 +1,10 @@
 /** The linear layer. */
 import * as tf from '@tensorflow/tfjs';
 import { type LinearMap, linear } from '../ops/index.ts';
-import { Block, type Inputs, type LayerArgs, uniformFor, weightOf, weightSlice } from './block.ts';
+import { type Inputs, type LayerArgs, uniformFor, weightOf, weightSlice } from './block.ts';
+import { type Checks, count, flag } from './checks.ts';
+import { registerLayer } from './registry.ts';
+import { WeightedLayer } from './weightedLayer.ts';
 
 /** Arguments of `Linear`. */
 export interface LinearArgs extends LayerArgs {
@@ -24,10 +27,9 @@ export interface LinearArgs extends LayerArgs {
  * const y = linear.apply(tf.randomNormal([2, 96, 320])); // [2, 96, 1280]
  * ```
  */
-export class Linear extends Block<LinearArgs> {
+export class Linear extends WeightedLayer<LinearArgs> {
   static className = 'Linear';
-  private weight!: tf.LayerVariable;
-  private bias?: tf.LayerVariable;
+  static override checks: Checks = { inFeatures: count, outFeatures: count, bias: flag };
 
   override get config() {
     return { bias: true, ...this.args };
@@ -49,21 +51,22 @@ export class Linear extends Block<LinearArgs> {
   }
 
   protected forward([x]: tf.Tensor[]): tf.Tensor {
-    return linear(x, weightOf(this.weight), this.bias && weightOf(this.bias));
+    return linear(x, this.effectiveWeight(), this.bias && weightOf(this.bias));
   }
 
   /** This map times `factor`. It multiplies the weights, which are fewer than the results. */
   scaled(x: tf.Tensor, factor: number): tf.Tensor {
     return tf.tidy(() => {
       const bias = this.bias && (tf.mul(weightOf(this.bias), factor) as tf.Tensor1D);
-      return linear(x, tf.mul(weightOf(this.weight), factor) as tf.Tensor2D, bias);
+      return linear(x, tf.mul(this.effectiveWeight<tf.Tensor2D>(), factor), bias);
     });
   }
 
   /** The map to `width` of its outputs, from number `first` on. Needs a bias. */
   outputs(first: number, width: number): LinearMap {
+    const range = { begin: [0, first], size: [this.args.inFeatures, width] };
     return {
-      weight: weightSlice(this.weight, [0, first], [this.args.inFeatures, width]),
+      weight: this.effectiveWeight(range),
       bias: weightSlice(this.bias as tf.LayerVariable, [first], [width]),
     };
   }
@@ -73,11 +76,8 @@ export class Linear extends Block<LinearArgs> {
    * the output: the first one has the bias.
    */
   inputs(first: number, width: number): Omit<LinearMap, 'bias'> & Partial<LinearMap> {
-    const weight = weightSlice<tf.Tensor2D>(
-      this.weight,
-      [first, 0],
-      [width, this.args.outFeatures],
-    );
+    const range = { begin: [first, 0], size: [width, this.args.outFeatures] };
+    const weight = this.effectiveWeight<tf.Tensor2D>(range);
     return { weight, ...(this.bias && first === 0 && { bias: weightOf<tf.Tensor1D>(this.bias) }) };
   }
 
@@ -85,4 +85,4 @@ export class Linear extends Block<LinearArgs> {
     return [...inputShape.slice(0, -1), this.args.outFeatures];
   }
 }
-tf.serialization.registerClass(Linear);
+registerLayer(Linear);

@@ -10,6 +10,8 @@ import {
   type LayerArgs,
   weightOf,
 } from './block.ts';
+import { type Checks, count, epsilon, indivisible, NORM_GROUPS } from './checks.ts';
+import { registerLayer } from './registry.ts';
 
 /** A normalisation with a factor and a shift per channel. */
 abstract class Normalization<Args extends LayerArgs & { numChannels: number }> extends Block<Args> {
@@ -37,7 +39,7 @@ export interface GroupNormalizationArgs extends FramesArgs {
 /**
  * PyTorch's `GroupNorm`: `[N, ..., C]` -> the same shape, with statistics per item and group of
  * channels. Told `numFrames`, statistics of `[B*F, H, W, C]` run over all frames of a video
- * jointly.
+ * jointly, as those of `[B, F, H, W, C]` do.
  *
  * Equals `torch.nn.GroupNorm`.
  *
@@ -51,20 +53,15 @@ export interface GroupNormalizationArgs extends FramesArgs {
  */
 export class GroupNormalization extends Normalization<GroupNormalizationArgs> {
   static className = 'GroupNormalization';
-
-  constructor(args: GroupNormalizationArgs) {
-    super(args);
-    const { numChannels, numGroups } = this.config;
-    if (numChannels % numGroups !== 0) {
-      throw new Error(
-        `\`numChannels\` has to be divisible by \`numGroups\` but they are ${numChannels} and ` +
-          `${numGroups}.`,
-      );
-    }
-  }
+  static override checks: Checks = { numChannels: count, numGroups: count, eps: epsilon };
 
   override get config() {
-    return { numGroups: 32, eps: 1e-5, ...this.args };
+    return { numGroups: NORM_GROUPS, eps: 1e-5, ...this.args };
+  }
+
+  override misfits() {
+    const { numChannels, numGroups } = this.config;
+    return [indivisible({ numChannels }, { numGroups })];
   }
 
   override get inputAxes(): Inputs {
@@ -73,7 +70,8 @@ export class GroupNormalization extends Normalization<GroupNormalizationArgs> {
 
   protected forward([x]: tf.Tensor[], kwargs: CallArgs): tf.Tensor {
     const { numGroups, eps } = this.config;
-    const frames = kwargs.numFrames === undefined ? 1 : framesOf(kwargs, x);
+    // An item [F, H, W, C] is all frames of a video already.
+    const frames = kwargs.numFrames === undefined || x.rank > 4 ? 1 : framesOf(kwargs, x);
     const videos = reshapeTo(x, [x.shape[0] / frames, -1, x.shape[x.rank - 1]]); // [B, F*H*W, C]
     return reshapeTo(
       groupNorm(videos, weightOf(this.weight), weightOf(this.bias), numGroups, eps),
@@ -81,7 +79,7 @@ export class GroupNormalization extends Normalization<GroupNormalizationArgs> {
     );
   }
 }
-tf.serialization.registerClass(GroupNormalization);
+registerLayer(GroupNormalization);
 
 /** Arguments of `LayerNorm`. */
 export interface LayerNormArgs extends LayerArgs {
@@ -104,6 +102,7 @@ export interface LayerNormArgs extends LayerArgs {
  */
 export class LayerNorm extends Normalization<LayerNormArgs> {
   static className = 'LayerNorm';
+  static override checks: Checks = { numChannels: count, eps: epsilon };
 
   override get config() {
     return { eps: 1e-5, ...this.args };
@@ -117,4 +116,4 @@ export class LayerNorm extends Normalization<LayerNormArgs> {
     return layerNorm(x, weightOf(this.weight), weightOf(this.bias), this.config.eps);
   }
 }
-tf.serialization.registerClass(LayerNorm);
+registerLayer(LayerNorm);

@@ -2,9 +2,11 @@
 import * as tf from '@tensorflow/tfjs';
 import { sequential, silu } from '../ops/index.ts';
 import { Block, type CallArgs, firstShape, type Inputs, type LayerArgs } from './block.ts';
+import { type Checks, count, epsilon, indivisible, optional } from './checks.ts';
 import type { Conv2d, TemporalConv } from './conv2d.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
+import { withLast } from './videos.ts';
 
 /** Arguments of every residual block. */
 export interface ResidualBlockArgs extends LayerArgs {
@@ -24,6 +26,12 @@ type Convolution = Conv2d | TemporalConv;
 export abstract class ResidualBlock<
   Args extends ResidualBlockArgs & { groups?: number },
 > extends Block<Args> {
+  static override checks: Checks = {
+    inChannels: count,
+    outChannels: count,
+    tembChannels: optional(count),
+    eps: epsilon,
+  };
   /** The first axis of the inputs. */
   protected abstract readonly items: 'N' | 'B*F';
   private readonly norm1: GroupNormalization;
@@ -53,6 +61,12 @@ export abstract class ResidualBlock<
 
   override get config(): Record<'outChannels' | 'eps', number> & Args {
     return { outChannels: this.args.inChannels, eps: 1e-6, ...this.args };
+  }
+
+  override misfits() {
+    const { inChannels, outChannels, groups } = this.config;
+    const by = groups === undefined ? undefined : { groups };
+    return [indivisible({ inChannels }, by), indivisible({ outChannels }, by)];
   }
 
   /** A convolution that changes only the channels. */
@@ -88,6 +102,6 @@ export abstract class ResidualBlock<
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return [...firstShape(inputShape).slice(0, 3), this.config.outChannels];
+    return withLast(firstShape(inputShape), this.config.outChannels);
   }
 }

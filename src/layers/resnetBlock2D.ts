@@ -1,7 +1,9 @@
 /** The residual block over space. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import { inPictures } from '../ops/index.ts';
+import { type Checks, count } from './checks.ts';
 import { Conv2d, type Conv2dArgs } from './conv2d.ts';
+import { registerLayer } from './registry.ts';
 import { ResidualBlock, type ResidualBlockArgs } from './residualBlock.ts';
 
 /** Arguments of `ResnetBlock2D`. */
@@ -29,6 +31,7 @@ export interface ResnetBlock2DArgs extends ResidualBlockArgs {
  */
 export class ResnetBlock2D extends ResidualBlock<ResnetBlock2DArgs> {
   static className = 'ResnetBlock2D';
+  static override checks: Checks = { ...ResidualBlock.checks, groups: count };
   protected readonly items = 'N';
 
   /** The constructor arguments with defaults filled in. */
@@ -48,4 +51,4 @@ export class ResnetBlock2D extends ResidualBlock<ResnetBlock2DArgs> {
     return inPictures(inputs, values, (pictures) => this.transform(pictures, {}));
   }
 }
-tf.serialization.registerClass(ResnetBlock2D);
+registerLayer(ResnetBlock2D);

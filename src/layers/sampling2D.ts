@@ -1,8 +1,11 @@
 /** Changes of resolution. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import { type Padding, resizeNearest } from '../ops/index.ts';
 import { Block, type CallArgs, type Inputs, type LayerArgs } from './block.ts';
+import { type Checks, count, oneOf } from './checks.ts';
 import { Conv2d } from './conv2d.ts';
+import { registerLayer } from './registry.ts';
+import { withLast } from './videos.ts';
 
 /** Arguments of `Downsample2D`. */
 export interface Downsample2DArgs extends LayerArgs {
@@ -33,6 +36,7 @@ const rightAndBottom: Padding = [
  */
 export class Downsample2D extends Block<Downsample2DArgs> {
   static className = 'Downsample2D';
+  static override checks: Checks = { channels: count, outChannels: count, padding: oneOf([0, 1]) };
   private readonly conv: Conv2d;
 
   constructor(args: Downsample2DArgs) {
@@ -65,7 +69,7 @@ export class Downsample2D extends Block<Downsample2DArgs> {
     return this.conv.computeOutputShape(inputShape);
   }
 }
-tf.serialization.registerClass(Downsample2D);
+registerLayer(Downsample2D);
 
 /** Arguments of `Upsample2D`. */
 export interface Upsample2DArgs extends LayerArgs {
@@ -91,6 +95,7 @@ export interface Upsample2DArgs extends LayerArgs {
  */
 export class Upsample2D extends Block<Upsample2DArgs> {
   static className = 'Upsample2D';
+  static override checks: Checks = { channels: count, outChannels: count };
   private readonly conv: Conv2d;
 
   constructor(args: Upsample2DArgs) {
@@ -107,6 +112,10 @@ export class Upsample2D extends Block<Upsample2DArgs> {
     return { x: ['N', 'H', 'W', this.args.channels] };
   }
 
+  override get callArgNames(): readonly string[] {
+    return ['numFrames', 'outputSize'];
+  }
+
   protected forward([x]: tf.Tensor[], { outputSize }: CallArgs): tf.Tensor {
     const image = x as tf.Tensor4D;
     return outputSize
@@ -114,10 +123,9 @@ export class Upsample2D extends Block<Upsample2DArgs> {
       : this.conv.afterUpsampling(image);
   }
 
-  override computeOutputShape([n, h, w]: number[]): tf.Shape {
-    const twice = (length: number | null) => (length === null ? null : 2 * length);
-    const size = this.applying?.outputSize ?? [twice(h), twice(w)];
-    return [n, ...size, this.config.outChannels];
+  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+    const twice = inputShape.slice(-3, -1).map((length) => (length === null ? null : 2 * length));
+    return withLast(inputShape, ...(this.applying?.outputSize ?? twice), this.config.outChannels);
   }
 }
-tf.serialization.registerClass(Upsample2D);
+registerLayer(Upsample2D);

@@ -1,8 +1,10 @@
 /** A spatial and a temporal residual block, blended. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import { AlphaBlender, type AlphaBlenderArgs } from './alphaBlender.ts';
 import { Block, type CallArgs, type FramesArgs, type Inputs } from './block.ts';
-import type { ResidualBlockArgs } from './residualBlock.ts';
+import { type Checks, epsilon, indivisible, number, optional } from './checks.ts';
+import { registerLayer } from './registry.ts';
+import { ResidualBlock, type ResidualBlockArgs } from './residualBlock.ts';
 import { ResnetBlock2D } from './resnetBlock2D.ts';
 import { TemporalResnetBlock } from './temporalResnetBlock.ts';
 import type { TensorScope } from './tensorScope.ts';
@@ -39,6 +41,13 @@ export interface SpatioTemporalResBlockArgs extends ResidualBlockArgs, FramesArg
  */
 export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
   static className = 'SpatioTemporalResBlock';
+  static override checks: Checks = {
+    ...ResidualBlock.checks,
+    temporalEps: epsilon,
+    mergeFactor: number,
+    mergeStrategy: optional(AlphaBlender.checks.mergeStrategy),
+    switchSpatialToTemporalMix: optional(AlphaBlender.checks.switchSpatialToTemporalMix),
+  };
   private readonly spatialResBlock: ResnetBlock2D;
   private readonly temporalResBlock: TemporalResnetBlock;
   private readonly timeMixer: AlphaBlender;
@@ -67,6 +76,11 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
   override get config() {
     const { inChannels, eps = 1e-6 } = this.args;
     return { outChannels: inChannels, eps, temporalEps: eps, mergeFactor: 0.5, ...this.args };
+  }
+
+  override misfits() {
+    const { inChannels, outChannels } = this.config;
+    return [indivisible({ inChannels }), indivisible({ outChannels })];
   }
 
   override get inputAxes(): Inputs {
@@ -100,4 +114,4 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
     return this.spatialResBlock.computeOutputShape(inputShape);
   }
 }
-tf.serialization.registerClass(SpatioTemporalResBlock);
+registerLayer(SpatioTemporalResBlock);

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { CallArgs, FramesArgs } from './block.ts';
 import { TemporalConv, type TemporalConvArgs } from './conv2d.ts';
+import { registerLayer } from './registry.ts';
 import { ResidualBlock, type ResidualBlockArgs } from './residualBlock.ts';
 
 /** Arguments of `TemporalResnetBlock`. */
@@ -38,4 +39,4 @@ export class TemporalResnetBlock extends ResidualBlock<TemporalResnetBlockArgs> 
     return this.transform(inputs, { numFrames });
   }
 }
-tf.serialization.registerClass(TemporalResnetBlock);
+registerLayer(TemporalResnetBlock);

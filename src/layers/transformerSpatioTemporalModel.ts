@@ -3,9 +3,11 @@ import * as tf from '@tensorflow/tfjs';
 import { AlphaBlender } from './alphaBlender.ts';
 import { BasicTransformerBlock, TemporalBasicTransformerBlock } from './basicTransformerBlock.ts';
 import { Block, type CallArgs, type FramesArgs, framesOf, type Inputs } from './block.ts';
+import { type Checks, count, countOrNone, indivisible, notProduct, optional } from './checks.ts';
 import { TimestepEmbedding, Timesteps } from './embeddings.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
+import { registerLayer } from './registry.ts';
 
 /** Arguments of `TransformerSpatioTemporalModel`. */
 export interface TransformerSpatioTemporalModelArgs extends FramesArgs {
@@ -13,11 +15,11 @@ export interface TransformerSpatioTemporalModelArgs extends FramesArgs {
   numAttentionHeads?: number;
   /** Default 88. */
   attentionHeadDim?: number;
-  /** Channels of input and output. Default 320. */
+  /** Channels of input and output: `numAttentionHeads` * `attentionHeadDim`. Default 320. */
   inChannels?: number;
   /** Pairs of transformer blocks. Default 1. */
   numLayers?: number;
-  /** Width of the context. Default: that of the blocks. */
+  /** Width of the context; left out: the layer takes none and has only self-attention. */
   crossAttentionDim?: number;
 }
 
@@ -25,8 +27,8 @@ export interface TransformerSpatioTemporalModelArgs extends FramesArgs {
  * A transformer over space and time: pairs of a spatial and a temporal block, blended.
  *
  * Inputs `[x [B*F, H, W, inChannels], context [B*F or B, L, crossAttentionDim], imageOnlyIndicator
- * [B, F]]` (the indicator may be left out), kwargs `{ numFrames }` -> the shape of x. Temporal
- * blocks use the context of each video's first frame.
+ * [B, F]]` (context only with `crossAttentionDim`; the indicator may be left out), kwargs `{
+ * numFrames }` -> the shape of x. Temporal blocks use the context of each video's first frame.
  *
  * Equals `TransformerSpatioTemporalModel` of diffusers'
  * `models/transformers/transformer_temporal.py`.
@@ -45,6 +47,13 @@ export interface TransformerSpatioTemporalModelArgs extends FramesArgs {
  */
 export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTemporalModelArgs> {
   static className = 'TransformerSpatioTemporalModel';
+  static override checks: Checks = {
+    numAttentionHeads: count,
+    attentionHeadDim: count,
+    inChannels: count,
+    numLayers: countOrNone,
+    crossAttentionDim: optional(count),
+  };
   private readonly norm: GroupNormalization;
   private readonly projIn: Linear;
   private readonly transformerBlocks: BasicTransformerBlock[];
@@ -94,46 +103,42 @@ export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTempo
   }
 
   override get config() {
-    const { numAttentionHeads = 16, attentionHeadDim = 88 } = this.args;
     return {
-      numAttentionHeads,
-      attentionHeadDim,
+      numAttentionHeads: 16,
+      attentionHeadDim: 88,
       inChannels: 320,
       numLayers: 1,
-      crossAttentionDim: numAttentionHeads * attentionHeadDim,
       ...this.args,
     };
   }
 
-  override get inputAxes(): Inputs {
-    const { inChannels, crossAttentionDim } = this.config;
-    return {
-      x: ['B*F', 'H', 'W', inChannels],
-      context: ['b', 'L', crossAttentionDim],
-      'imageOnlyIndicator?': ['B', 'F'],
-    };
+  override misfits() {
+    const { inChannels, numAttentionHeads, attentionHeadDim } = this.config;
+    return [
+      notProduct({ inChannels }, { numAttentionHeads, attentionHeadDim }),
+      indivisible({ inChannels }),
+    ];
   }
 
-  protected forward([x, context, ...indicator]: tf.Tensor[], kwargs: CallArgs): tf.Tensor {
+  override get inputAxes(): Inputs {
+    const { inChannels, crossAttentionDim } = this.config;
+    const context: Inputs = crossAttentionDim ? { context: ['b', 'L', crossAttentionDim] } : {};
+    return { x: ['B*F', 'H', 'W', inChannels], ...context, 'imageOnlyIndicator?': ['B', 'F'] };
+  }
+
+  protected forward([x, ...rest]: tf.Tensor[], kwargs: CallArgs): tf.Tensor {
     const numFrames = framesOf(kwargs, x);
     const [n, height, width] = x.shape;
     const batch = n / numFrames;
-    if (context.shape[0] !== batch && context.shape[0] !== n) {
-      throw new Error(
-        `The number of contexts has to be that of videos, ${batch}, or that of frames, ${n}, ` +
-          `but is ${context.shape[0]}.`,
-      );
-    }
-    const firstFrames =
-      // [B, L, X]
-      context.shape[0] === batch ? context : everyNth(context as tf.Tensor3D, numFrames);
+    const contexts = rest.splice(0, this.config.crossAttentionDim ? 1 : 0);
+    const firstFrames = contexts.map((context) => ofFirstFrames(context, batch, numFrames));
     const positions = this.timePosEmbed.call(this.timeProj.call(tf.range(0, numFrames))); // [F, C]
 
     // [B*F, N, C]
     let h = tf.tidy(() => this.projIn.call(tf.reshape(this.norm.call(x), [n, height * width, -1])));
     for (const [i, block] of this.transformerBlocks.entries()) {
       h = tf.tidy(() => {
-        const spatial = block.call([h, context]);
+        const spatial = block.call([h, ...contexts]);
         const shifted = tf.reshape(
           tf.add(
             tf.reshape(spatial, [batch, numFrames, height * width, -1]),
@@ -141,25 +146,30 @@ export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTempo
           ),
           spatial.shape,
         );
-        const temporal = this.temporalTransformerBlocks[i].call([shifted, firstFrames], {
+        const temporal = this.temporalTransformerBlocks[i].call([shifted, ...firstFrames], {
           numFrames,
         });
-        return this.timeMixer.call([spatial, temporal, ...indicator]);
+        return this.timeMixer.call([spatial, temporal, ...rest]);
       });
     }
     return tf.add(tf.reshape(this.projOut.call(h), x.shape), x);
   }
 }
-tf.serialization.registerClass(TransformerSpatioTemporalModel);
+registerLayer(TransformerSpatioTemporalModel);
 
-/** Items 0, n, 2n, ... of `[N, L, C]`. */
-function everyNth(x: tf.Tensor3D, n: number): tf.Tensor3D {
-  const [count, l, c] = x.shape;
-  return tf.tidy(() =>
-    tf.reshape(tf.slice(tf.reshape(x, [count / n, n, l * c]), [0, 0, 0], [-1, 1, -1]), [
-      count / n,
-      l,
-      c,
-    ]),
-  );
+/** The context of each video's first frame, `[B, L, X]`, of those of all videos or all frames. */
+function ofFirstFrames(context: tf.Tensor, batch: number, numFrames: number): tf.Tensor {
+  const [contexts, l, x] = context.shape;
+  if (contexts === batch) return context;
+  const frames = batch * numFrames;
+  if (contexts !== frames) {
+    throw new Error(
+      `The number of contexts has to be that of videos, ${batch}, or that of frames, ${frames}, ` +
+        `but is ${contexts}.`,
+    );
+  }
+  return tf.tidy(() => {
+    const videos = tf.reshape(context, [batch, numFrames, l! * x!]);
+    return tf.reshape(tf.slice(videos, [0, 0, 0], [-1, 1, -1]), [batch, l!, x!]);
+  });
 }

@@ -1,5 +1,6 @@
 /** What the down, middle and up blocks of the UNet share. */
 import type { FramesArgs } from './block.ts';
+import { type Checks, count, countOrNone, each, epsilon, indivisible } from './checks.ts';
 import { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 
 /** Arguments of every block of the UNet. */
@@ -27,6 +28,38 @@ export const transformerDefaults = {
   crossAttentionDim: 1280,
 };
 
+/** The checks of arguments of the UNet's blocks. */
+export const unetBlockChecks: Checks = {
+  inChannels: count,
+  outChannels: count,
+  tembChannels: count,
+  numLayers: count,
+  resnetEps: epsilon,
+};
+
+/** The checks of `TransformersArgs`. */
+export const transformerChecks: Checks = {
+  transformerLayersPerBlock: each(countOrNone),
+  numAttentionHeads: count,
+  crossAttentionDim: count,
+};
+
+/** What is wrong with the transformers of a block whose `channels` are named so. */
+export function transformerMisfits(
+  channels: Record<string, number>,
+  config: Required<TransformersArgs> & { numLayers: number },
+): (string | undefined)[] {
+  const { numLayers, numAttentionHeads, transformerLayersPerBlock: layers } = config;
+  const tooFew = Array.isArray(layers) && layers.length < numLayers;
+  return [
+    indivisible(channels, { numAttentionHeads }),
+    tooFew
+      ? '`transformerLayersPerBlock` has to have an entry for each of `numLayers` but they are ' +
+        `[${layers}] and ${numLayers}.`
+      : undefined,
+  ];
+}
+
 /** The transformers of a UNet block of `numLayers` layers. */
 export function makeTransformers(
   channels: number,
@@ -39,7 +72,7 @@ export function makeTransformers(
       new TransformerSpatioTemporalModel({
         name: `attentions.${i}`,
         numAttentionHeads,
-        attentionHeadDim: Math.floor(channels / numAttentionHeads),
+        attentionHeadDim: channels / numAttentionHeads,
         inChannels: channels,
         numLayers: typeof layers === 'number' ? layers : layers[i],
         crossAttentionDim: config.crossAttentionDim,

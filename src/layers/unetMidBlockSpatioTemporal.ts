@@ -1,6 +1,8 @@
 /** The UNet's middle. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import type { CallArgs, Inputs } from './block.ts';
+import { type Checks, countOrNone, indivisible } from './checks.ts';
+import { registerLayer } from './registry.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
 import { TensorScope } from './tensorScope.ts';
@@ -8,8 +10,11 @@ import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporal
 import {
   makeTransformers,
   type TransformersArgs,
+  transformerChecks,
   transformerDefaults,
+  transformerMisfits,
   type UNetBlockArgs,
+  unetBlockChecks,
 } from './unetBlocks.ts';
 
 /** Arguments of `UNetMidBlockSpatioTemporal`. */
@@ -49,6 +54,13 @@ export interface UNetMidBlockSpatioTemporalArgs extends UNetBlockArgs, Transform
  */
 export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatioTemporalArgs> {
   static className = 'UNetMidBlockSpatioTemporal';
+  static override checks: Checks = {
+    inChannels: unetBlockChecks.inChannels,
+    tembChannels: unetBlockChecks.tembChannels,
+    numLayers: countOrNone,
+    resnetEps: unetBlockChecks.resnetEps,
+    ...transformerChecks,
+  };
   private readonly attentions: TransformerSpatioTemporalModel[];
   private readonly resnets: SpatioTemporalResBlock[];
 
@@ -65,6 +77,11 @@ export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatio
 
   override get config() {
     return { numLayers: 1, resnetEps: 1e-5, ...transformerDefaults, ...this.args };
+  }
+
+  override misfits() {
+    const { inChannels } = this.config;
+    return [indivisible({ inChannels }), ...transformerMisfits({ inChannels }, this.config)];
   }
 
   override get inputAxes(): Inputs {
@@ -86,4 +103,4 @@ export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatio
     return scope.release(h);
   }
 }
-tf.serialization.registerClass(UNetMidBlockSpatioTemporal);
+registerLayer(UNetMidBlockSpatioTemporal);

@@ -1,6 +1,8 @@
 /** The UNet's up blocks. */
 import * as tf from '@tensorflow/tfjs';
 import type { CallArgs, Inputs } from './block.ts';
+import { type Checks, count, flag, indivisible } from './checks.ts';
+import { registerLayer } from './registry.ts';
 import { Upsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
@@ -9,9 +11,13 @@ import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporal
 import {
   makeTransformers,
   type TransformersArgs,
+  transformerChecks,
   transformerDefaults,
+  transformerMisfits,
   type UNetBlockArgs,
+  unetBlockChecks,
 } from './unetBlocks.ts';
+import { withLast } from './videos.ts';
 
 /** Arguments of `UpBlockSpatioTemporal`. */
 export interface UpBlockSpatioTemporalArgs extends UNetBlockArgs {
@@ -57,6 +63,11 @@ export class UpBlockSpatioTemporal<
   Args extends UpBlockSpatioTemporalArgs = UpBlockSpatioTemporalArgs,
 > extends StepwiseBlock<Args> {
   static className = 'UpBlockSpatioTemporal';
+  static override checks: Checks = {
+    ...unetBlockChecks,
+    prevOutputChannel: count,
+    addUpsample: flag,
+  };
   /** The residual blocks. */
   protected readonly resnets: SpatioTemporalResBlock[];
   /** The transformer behind each residual block, where there is one. */
@@ -90,6 +101,16 @@ export class UpBlockSpatioTemporal<
     return { numLayers: 1, resnetEps: 1e-6, addUpsample: true, ...this.args };
   }
 
+  override misfits(): (string | undefined)[] {
+    const { inChannels, prevOutputChannel, outChannels, numLayers } = this.config;
+    const last: Record<string, number> = numLayers === 1 ? { prevOutputChannel } : { outChannels };
+    return [
+      indivisible({ outChannels }),
+      numLayers > 1 ? indivisible({ prevOutputChannel, outChannels }) : undefined,
+      indivisible({ ...last, inChannels }),
+    ];
+  }
+
   /** The inputs in front of the skips. */
   protected get contextAxes(): Inputs {
     return {};
@@ -106,6 +127,10 @@ export class UpBlockSpatioTemporal<
       ...this.contextAxes,
       ...Object.assign({}, ...Array.from({ length: numLayers }, (_, i) => skip(i))),
     };
+  }
+
+  override get callArgNames(): readonly string[] {
+    return ['numFrames', 'upsampleSize'];
   }
 
   *steps([x, temb, ...rest]: tf.Tensor[], { numFrames, upsampleSize }: CallArgs): Steps<tf.Tensor> {
@@ -127,15 +152,15 @@ export class UpBlockSpatioTemporal<
   }
 
   override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape {
-    const [n, h, w] = inputShapes[0] as tf.Shape;
-    const layer = [n, h, w, this.args.outChannels] as number[];
+    const { outChannels } = this.args;
+    const layer = withLast(inputShapes[0] as tf.Shape, outChannels);
     if (!this.upsampler) return layer;
-    const [, ...twice] = this.upsampler.computeOutputShape(layer);
-    const size = this.applying?.upsampleSize ?? twice.slice(0, 2);
-    return [n, ...size, this.args.outChannels];
+    const twice = this.upsampler.computeOutputShape(layer);
+    const size = this.applying?.upsampleSize;
+    return size ? withLast(twice, ...size, outChannels) : twice;
   }
 }
-tf.serialization.registerClass(UpBlockSpatioTemporal);
+registerLayer(UpBlockSpatioTemporal);
 
 /** Arguments of `CrossAttnUpBlockSpatioTemporal`. */
 export interface CrossAttnUpBlockSpatioTemporalArgs
@@ -170,6 +195,7 @@ export interface CrossAttnUpBlockSpatioTemporalArgs
  */
 export class CrossAttnUpBlockSpatioTemporal extends UpBlockSpatioTemporal<CrossAttnUpBlockSpatioTemporalArgs> {
   static override className = 'CrossAttnUpBlockSpatioTemporal';
+  static override checks: Checks = { ...UpBlockSpatioTemporal.checks, ...transformerChecks };
 
   constructor(args: CrossAttnUpBlockSpatioTemporalArgs) {
     super(args);
@@ -180,8 +206,13 @@ export class CrossAttnUpBlockSpatioTemporal extends UpBlockSpatioTemporal<CrossA
     return { ...transformerDefaults, ...super.config };
   }
 
+  override misfits() {
+    const { outChannels } = this.config;
+    return [...super.misfits(), ...transformerMisfits({ outChannels }, this.config)];
+  }
+
   protected override get contextAxes(): Inputs {
     return { context: ['b', 'L', this.config.crossAttentionDim] };
   }
 }
-tf.serialization.registerClass(CrossAttnUpBlockSpatioTemporal);
+registerLayer(CrossAttnUpBlockSpatioTemporal);

@@ -113,3 +113,15 @@ export function releaseValues(parameters: readonly Parameter[]): void {
     }
   }, released);
 }
+
+/** How the values of a weight are chosen before it is trained or loaded. */
+export type Initializer = ReturnType<typeof tf.initializers.zeros>;
+
+/**
+ * PyTorch's default for weights and biases: uniform within `1 / sqrt(fanIn)`, where `fanIn` counts
+ * the inputs of an output.
+ */
+export function uniformFor(fanIn: number): Initializer {
+  const bound = 1 / Math.sqrt(fanIn);
+  return tf.initializers.randomUniform({ minval: -bound, maxval: bound });
+}

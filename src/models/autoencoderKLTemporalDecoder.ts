@@ -2,7 +2,17 @@
  * The VAE of Stable Video Diffusion, mirroring diffusers'
  * `models/autoencoders/autoencoder_kl_temporal_decoder.py`.
  */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
+import {
+  type Checks,
+  count,
+  flag,
+  indivisible,
+  listOf,
+  names,
+  optional,
+  positive,
+} from '../layers/checks.ts';
 import {
   type CallArgs,
   type ComputeDtype,
@@ -16,7 +26,8 @@ import {
   StepwiseBlock,
   TensorScope,
 } from '../layers/index.ts';
-import { requireSameLength } from './perBlock.ts';
+import { registerLayer } from '../layers/registry.ts';
+import { differentLengths } from './perBlock.ts';
 import { fromSavedConfig } from './savedConfig.ts';
 import { Encoder, TemporalDecoder } from './vae/coders.ts';
 import { DiagonalGaussianDistribution } from './vae/diagonalGaussianDistribution.ts';
@@ -56,6 +67,18 @@ export interface AutoencoderKLTemporalDecoderConfig extends LayerArgs {
 export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTemporalDecoderConfig> {
   static className = 'AutoencoderKLTemporalDecoder';
   static override fromConfig = fromSavedConfig;
+  static override ignoresOthers = true; // of published configurations
+  static override checks: Checks = {
+    inChannels: count,
+    outChannels: count,
+    downBlockTypes: names,
+    blockOutChannels: listOf(count),
+    layersPerBlock: count,
+    latentChannels: count,
+    sampleSize: optional(count),
+    scalingFactor: positive,
+    forceUpcast: flag,
+  };
   private readonly encoder: Encoder;
   private readonly decoder: TemporalDecoder;
   private readonly quantConv: Conv2d;
@@ -69,14 +92,21 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
       blockOutChannels,
       layersPerBlock,
       latentChannels,
+      forceUpcast,
     } = this.config;
     const unknown = downBlockTypes.find((type) => type !== 'DownEncoderBlock2D');
     if (unknown)
       throw new Error(`\`downBlockTypes\` may only hold DownEncoderBlock2D but holds ${unknown}.`);
-    requireSameLength({ blockOutChannels }, { downBlockTypes });
     const common = { blockOutChannels, layersPerBlock };
+    const encoding: LayerArgs = forceUpcast ? { computeDtype: 'float32' } : {};
     this.encoder = this.child(
-      new Encoder({ name: 'encoder', inChannels, outChannels: latentChannels, ...common }),
+      new Encoder({
+        name: 'encoder',
+        inChannels,
+        outChannels: latentChannels,
+        ...common,
+        ...encoding,
+      }),
     );
     this.decoder = this.child(
       new TemporalDecoder({ name: 'decoder', inChannels: latentChannels, outChannels, ...common }),
@@ -87,6 +117,7 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
         inChannels: 2 * latentChannels,
         outChannels: 2 * latentChannels,
         kernelSize: 1,
+        ...encoding,
       }),
     );
   }
@@ -104,6 +135,16 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
       forceUpcast: true,
       ...this.args,
     };
+  }
+
+  override misfits() {
+    const { blockOutChannels, downBlockTypes } = this.config;
+    return [
+      differentLengths({ blockOutChannels }, { downBlockTypes }),
+      ...blockOutChannels.map((channels, i) =>
+        indivisible({ [`blockOutChannels[${i}]`]: channels }),
+      ),
+    ];
   }
 
   /** Pixels per latent, in each direction. */
@@ -171,7 +212,8 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return [...firstShape(inputShape).slice(0, 3), this.config.outChannels];
+    const latents = this.encoder.computeOutputShape(firstShape(inputShape));
+    return this.decoder.computeOutputShape(latents);
   }
 }
-tf.serialization.registerClass(AutoencoderKLTemporalDecoder);
+registerLayer(AutoencoderKLTemporalDecoder);

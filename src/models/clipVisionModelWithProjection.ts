@@ -3,6 +3,7 @@
  * `models/clip/modeling_clip.py`.
  */
 import * as tf from '@tensorflow/tfjs';
+import { type Checks, count, countOrNone, epsilon, indivisible, oneOf } from '../layers/checks.ts';
 import {
   Block,
   type CallArgs,
@@ -16,8 +17,8 @@ import {
   TensorScope,
   weightOf,
 } from '../layers/index.ts';
+import { registerLayer } from '../layers/registry.ts';
 import { type ActivationName, activations, attention, queryScale } from '../ops/index.ts';
-import { checkOneOf } from '../text/messages.ts';
 import { fromSavedConfig } from './savedConfig.ts';
 
 /**
@@ -106,7 +107,7 @@ class CLIPVisionEmbeddings extends Block<
     return [n, 1 + Math.floor(imageSize / patchSize) ** 2, hiddenSize];
   }
 }
-tf.serialization.registerClass(CLIPVisionEmbeddings);
+registerLayer(CLIPVisionEmbeddings);
 
 type EncoderLayerArgs = Required<
   Pick<
@@ -165,7 +166,7 @@ class CLIPEncoderLayer extends Block<EncoderLayerArgs> {
     );
   }
 }
-tf.serialization.registerClass(CLIPEncoderLayer);
+registerLayer(CLIPEncoderLayer);
 
 /**
  * Inputs `[pixels [N, imageSize, imageSize, numChannels]]`, normalised by the feature extractor
@@ -175,6 +176,19 @@ tf.serialization.registerClass(CLIPEncoderLayer);
 export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfig, tf.Tensor[]> {
   static className = 'CLIPVisionModelWithProjection';
   static override fromConfig = fromSavedConfig;
+  static override ignoresOthers = true; // of published configurations
+  static override checks: Checks = {
+    hiddenSize: count,
+    intermediateSize: count,
+    projectionDim: count,
+    numHiddenLayers: countOrNone,
+    numAttentionHeads: count,
+    numChannels: count,
+    imageSize: count,
+    patchSize: count,
+    hiddenAct: oneOf(Object.keys(activations)),
+    layerNormEps: epsilon,
+  };
   private readonly embeddings: CLIPVisionEmbeddings;
   private readonly preLayerNorm: LayerNorm;
   private readonly layers: CLIPEncoderLayer[];
@@ -193,13 +207,6 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
       patchSize,
     } = this.config;
     const { hiddenAct, layerNormEps: eps, projectionDim } = this.config;
-    checkOneOf('hiddenAct', hiddenAct, Object.keys(activations));
-    if (hiddenSize % numAttentionHeads !== 0) {
-      throw new Error(
-        '`hiddenSize` has to be divisible by `numAttentionHeads` but they are ' +
-          `${hiddenSize} and ${numAttentionHeads}.`,
-      );
-    }
     this.embeddings = this.child(
       new CLIPVisionEmbeddings({
         name: 'vision_model.embeddings',
@@ -254,6 +261,17 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
     };
   }
 
+  override misfits() {
+    const { hiddenSize, numAttentionHeads, patchSize, imageSize } = this.config;
+    return [
+      indivisible({ hiddenSize }, { numAttentionHeads }),
+      patchSize > imageSize
+        ? '`patchSize` may not be more than `imageSize` but they are ' +
+          `${patchSize} and ${imageSize}.`
+        : undefined,
+    ];
+  }
+
   override get inputAxes(): Inputs {
     return { pixels: ['N', 'H', 'W', this.config.numChannels] };
   }
@@ -283,4 +301,4 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
     ];
   }
 }
-tf.serialization.registerClass(CLIPVisionModelWithProjection);
+registerLayer(CLIPVisionModelWithProjection);

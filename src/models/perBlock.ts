@@ -3,22 +3,19 @@
 /** One value, or one per block. */
 export type PerBlock<T> = T | T[];
 
-/** Repeats a value for each block. A list has to have one entry per block. */
-export function perBlock<T>(name: string, value: PerBlock<T>, blockTypes: string[]): T[] {
-  if (!Array.isArray(value)) return blockTypes.map(() => value);
-  requireSameLength({ [name]: value }, { downBlockTypes: blockTypes });
-  return value;
-}
+/** Repeats a value for each of so many blocks. */
+export const perBlock = <T>(value: PerBlock<T>, blocks: number): T[] =>
+  Array.isArray(value) ? value : Array.from({ length: blocks }, () => value);
 
-/** @throws Error with diffusers' message if the two named lists have different lengths. */
-export function requireSameLength(
-  one: Record<string, unknown[]>,
+/** diffusers' message if the two named values are lists of different lengths. */
+export function differentLengths(
+  one: Record<string, unknown>,
   other: Record<string, unknown[]>,
-): void {
+): string | undefined {
   const [[name, list], [otherName, otherList]] = [Object.entries(one)[0], Object.entries(other)[0]];
-  if (list.length === otherList.length) return;
-  throw new Error(
+  if (!Array.isArray(list) || list.length === otherList.length) return undefined;
+  return (
     `Must provide the same number of \`${name}\` as \`${otherName}\`. ` +
-      `\`${name}\`: ${JSON.stringify(list)}. \`${otherName}\`: ${JSON.stringify(otherList)}.`,
+    `\`${name}\`: ${JSON.stringify(list)}. \`${otherName}\`: ${JSON.stringify(otherList)}.`
   );
 }

@@ -26,9 +26,11 @@ import {
   UNetMidBlockSpatioTemporal,
   UpBlockSpatioTemporal,
 } from '../layers/index.ts';
+import { registerLayer } from '../layers/registry.ts';
 import { silu } from '../ops/index.ts';
-import { type PerBlock, perBlock, requireSameLength } from './perBlock.ts';
+import { type PerBlock, perBlock } from './perBlock.ts';
 import { fromSavedConfig } from './savedConfig.ts';
+import { unetChecks, unetMisfits } from './unetConfig.ts';
 
 /** The keys of `unet/config.json` in camelCase; defaults are diffusers' class defaults. */
 export interface UNetSpatioTemporalConditionConfig extends LayerArgs {
@@ -71,6 +73,8 @@ export interface UNetSpatioTemporalConditionConfig extends LayerArgs {
 export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTemporalConditionConfig> {
   static className = 'UNetSpatioTemporalConditionModel';
   static override fromConfig = fromSavedConfig;
+  static override ignoresOthers = true; // of published configurations
+  static override checks = unetChecks;
   private readonly convIn: Conv2d;
   private readonly timeProj: Timesteps;
   private readonly timeEmbedding: TimestepEmbedding;
@@ -93,20 +97,13 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
       upBlockTypes,
       additionTimeEmbedDim,
     } = this.config;
-    requireSameLength({ downBlockTypes }, { upBlockTypes });
-    requireSameLength({ blockOutChannels }, { downBlockTypes });
     const levels = downBlockTypes.length;
-    const heads = perBlock('numAttentionHeads', this.config.numAttentionHeads, downBlockTypes);
-    const contextDims = perBlock(
-      'crossAttentionDim',
-      this.config.crossAttentionDim,
-      downBlockTypes,
-    );
-    const layers = perBlock('layersPerBlock', this.config.layersPerBlock, downBlockTypes);
+    const heads = perBlock(this.config.numAttentionHeads, levels);
+    const contextDims = perBlock(this.config.crossAttentionDim, levels);
+    const layers = perBlock(this.config.layersPerBlock, levels);
     const transformerLayers = perBlock<number | number[]>(
-      'transformerLayersPerBlock',
       this.config.transformerLayersPerBlock,
-      downBlockTypes,
+      levels,
     );
     const tembChannels = 4 * blockOutChannels[0];
     /** The arguments of the attention blocks of level i. */
@@ -208,6 +205,10 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
     };
   }
 
+  override misfits() {
+    return unetMisfits(this.config);
+  }
+
   /**
    * Evaluates feed-forwards in slices, which takes less memory. The result is the same.
    *
@@ -296,10 +297,10 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
   }
 
   override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape {
-    return [...(inputShapes[0] as tf.Shape).slice(0, 3), this.config.outChannels];
+    return [...(inputShapes[0] as tf.Shape).slice(0, -1), this.config.outChannels];
   }
 }
-tf.serialization.registerClass(UNetSpatioTemporalConditionModel);
+registerLayer(UNetSpatioTemporalConditionModel);
 
 function downBlock(
   type: string,
@@ -307,7 +308,7 @@ function downBlock(
 ): DownBlockSpatioTemporal {
   if (type === 'CrossAttnDownBlockSpatioTemporal')
     return new CrossAttnDownBlockSpatioTemporal(args);
-  if (type === 'DownBlockSpatioTemporal') return new DownBlockSpatioTemporal(args);
+  if (type === 'DownBlockSpatioTemporal') return new DownBlockSpatioTemporal(plain(args));
   throw new Error(
     '`downBlockTypes` may hold CrossAttnDownBlockSpatioTemporal and DownBlockSpatioTemporal ' +
       `but holds ${type}.`,
@@ -316,11 +317,21 @@ function downBlock(
 
 function upBlock(type: string, args: CrossAttnUpBlockSpatioTemporalArgs): UpBlockSpatioTemporal {
   if (type === 'CrossAttnUpBlockSpatioTemporal') return new CrossAttnUpBlockSpatioTemporal(args);
-  if (type === 'UpBlockSpatioTemporal') return new UpBlockSpatioTemporal(args);
+  if (type === 'UpBlockSpatioTemporal') return new UpBlockSpatioTemporal(plain(args));
   throw new Error(
     '`upBlockTypes` may hold CrossAttnUpBlockSpatioTemporal and UpBlockSpatioTemporal but ' +
       `holds ${type}.`,
   );
+}
+
+/** The arguments of a block without those of its transformers. */
+function plain<Args extends Partial<CrossAttnDownBlockSpatioTemporalArgs>>({
+  transformerLayersPerBlock,
+  numAttentionHeads,
+  crossAttentionDim,
+  ...args
+}: Args) {
+  return args;
 }
 
 function setChunks(block: AnyBlock, chunkSize: number | undefined, dim: 0 | 1): void {

@@ -1,8 +1,12 @@
 /** The pipeline with loading from URLs, for browsers. */
+import * as tf from '@tensorflow/tfjs';
 import { type OpenUrlOptions, openUrl } from '../checkpoints/web/openUrl.ts';
 import { browserMemoryLimits } from '../memory/browserLimits.ts';
 import { deviceName } from '../ops/device.ts';
+import { type Kinds, kinds } from '../text/options.ts';
 import { assemble } from './loading/assemble.ts';
+import { joinBackend } from './loading/oneBackend.ts';
+import { checkLoadOptions, loadOptionKinds } from './options.ts';
 import { SamplingPipeline } from './stableVideoDiffusion.ts';
 import type { PlannedCall, Progress } from './types.ts';
 
@@ -17,6 +21,13 @@ export interface UrlOptions extends Pick<OpenUrlOptions, 'variant' | 'cache' | '
   onProgress?: (progress: Progress) => void;
 }
 
+const { variant, signal, plannedFor, onProgress } = loadOptionKinds;
+
+const urlOptionKinds: Kinds<UrlOptions> = {
+  ...{ variant, signal, plannedFor, onProgress },
+  cache: kinds.text,
+};
+
 /** One still picture in, a short video out. */
 export class StableVideoDiffusionPipeline extends SamplingPipeline {
   /**
@@ -29,19 +40,29 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
    */
   static async fromPretrained(
     url: string,
-    { plannedFor, onProgress, ...web }: UrlOptions = {},
+    options: UrlOptions = {},
   ): Promise<StableVideoDiffusionPipeline> {
+    checkLoadOptions('fromPretrained', options, urlOptionKinds);
+    const { plannedFor, onProgress, ...web } = options;
     const onBytes = (_: string, step: number, steps = step) =>
       onProgress?.({ stage: 'downloading', step, steps });
     const files = await openUrl(url, { ...web, onBytes });
-    // Nothing is known of the memory of the cpu backend.
-    const known = ['wasm', 'webgpu'].includes(deviceName());
-    const environment = {
-      remote: true,
-      limits: known ? browserMemoryLimits : undefined,
-      wasmAdvice: 'Use the webgpu backend or a smaller model.',
-    };
-    const options = { plannedFor, weightDtype: 'float32', signal: web.signal } as const;
-    return new StableVideoDiffusionPipeline(await assemble(files, environment, options));
+    const leave = await joinBackend(tf.getBackend() ?? 'auto', () => tf.ready());
+    try {
+      // Nothing is known of the memory of the cpu backend.
+      const known = ['wasm', 'webgpu'].includes(deviceName());
+      const environment = {
+        remote: true,
+        limits: known ? browserMemoryLimits : undefined,
+        wasmAdvice: 'Use the webgpu backend or a smaller model.',
+      };
+      const loading = { plannedFor, weightDtype: 'float32', signal: web.signal } as const;
+      const pipe = new StableVideoDiffusionPipeline(await assemble(files, environment, loading));
+      pipe.onFreed = leave;
+      return pipe;
+    } catch (error) {
+      leave();
+      throw error;
+    }
   }
 }

@@ -15,7 +15,7 @@ import type { Device } from '../memory/shapes/allocators.ts';
 import type { ModelConfigs, VideoSize } from '../memory/stages.ts';
 import type { CallPlanner } from './components.ts';
 import { callDefaults } from './defaults.ts';
-import { guidanceScales, isGuided } from './sampling/guidance.ts';
+import { isGuided } from './sampling/guidance.ts';
 import type { PlannedCall } from './types.ts';
 
 /**
@@ -64,11 +64,10 @@ export function sizeOfCall(call: PlannedCall, numFramesOfUnet = 25): VideoSize {
     ...defined(call),
   };
   const { minGuidanceScale, maxGuidanceScale } = guidance;
-  const scales = guidanceScales(minGuidanceScale, maxGuidanceScale, numFrames);
   return {
     ...{ height, width, numFrames, pictures },
     videos: pictures * numVideosPerPrompt,
-    guided: isGuided(scales),
+    guided: isGuided(minGuidanceScale, maxGuidanceScale, numFrames),
     decoded: outputType !== 'latent',
   };
 }

@@ -42,6 +42,12 @@ export interface Components {
   replays?: Replays;
 }
 
+/** The parts that one call at a time may use. */
+export const partsOf = ({ unet, vae, imageEncoder, scheduler }: Components): object[] => [
+  ...[unet, vae, imageEncoder],
+  scheduler,
+];
+
 /** Keeps the weights of models out of memory while they are not needed. */
 export interface Offload {
   /** Whether whole models or single blocks are brought in. */

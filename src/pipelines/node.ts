@@ -1,5 +1,5 @@
 /** The pipeline with loading from disk, for Node. */
-import { useBackend } from '../backends/index.ts';
+import { type BackendName, useBackend } from '../backends/index.ts';
 import {
   type Checkpoint,
   locateModel,
@@ -7,14 +7,16 @@ import {
   type SingleFileOptions,
 } from '../checkpoints/index.ts';
 import { memoryLimits } from '../memory/limits.ts';
-import { offloadModes } from '../memory/offloadModes.ts';
 import type { Device } from '../memory/shapes/allocators.ts';
 import { deviceName } from '../ops/device.ts';
 import { recordGraph } from '../recording/recordGraph.ts';
-import { checkOneOf } from '../text/messages.ts';
+import { shown } from '../text/messages.ts';
+import { checkOptionValues, kinds } from '../text/options.ts';
 import { assemble, type Environment } from './loading/assemble.ts';
 import { offloadBlocks, offloadModels } from './loading/offload.ts';
-import { type SaveOptions, saveComponents } from './loading/savePretrained.ts';
+import { joinBackend } from './loading/oneBackend.ts';
+import { type SaveOptions, saveComponents, saveOptionKinds } from './loading/savePretrained.ts';
+import { checkLoadOptions, loadOptionKinds } from './options.ts';
 import { SamplingPipeline } from './stableVideoDiffusion.ts';
 import type { LoadOptions } from './types.ts';
 
@@ -24,6 +26,9 @@ const offloads = { model: offloadModels, sequential: offloadBlocks };
 export interface SingleFileLoadOptions
   extends Omit<LoadOptions, 'variant' | 'revision' | 'token' | 'cacheDir' | 'localFilesOnly'>,
     SingleFileOptions {}
+
+const { variant, revision, token, cacheDir, localFilesOnly, ...loadingKinds } = loadOptionKinds;
+const singleFileKinds = { ...loadingKinds, config: kinds.text, numFrames: kinds.count };
 
 /** One still picture in, a short video out. */
 export class StableVideoDiffusionPipeline extends SamplingPipeline {
@@ -43,6 +48,8 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
     model: string,
     options: LoadOptions = {},
   ): Promise<StableVideoDiffusionPipeline> {
+    checkPath('fromPretrained', model);
+    checkLoadOptions('fromPretrained', options, loadOptionKinds);
     const path = await locateModel(model, options);
     const checkpoint = await openCheckpoint(path, { variant: options.variant });
     return StableVideoDiffusionPipeline.load(checkpoint, options);
@@ -59,6 +66,8 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
     path: string,
     options: SingleFileLoadOptions = {},
   ): Promise<StableVideoDiffusionPipeline> {
+    checkPath('fromSingleFile', path);
+    checkLoadOptions<SingleFileLoadOptions>('fromSingleFile', options, singleFileKinds);
     const { config, numFrames, ...loading } = options;
     const files = await openCheckpoint(path, { config, numFrames });
     if (files.assumption) console.warn(files.assumption);
@@ -70,27 +79,45 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
     options: LoadOptions,
   ): Promise<StableVideoDiffusionPipeline> {
     await using files = checkpoint;
-    const { offload = 'none', weightDtype = 'auto', backend = 'auto', threads, tf32 } = options;
-    checkOneOf('offload', offload, offloadModes);
-    checkOneOf('weightDtype', weightDtype, ['auto', 'float32']);
-    await useBackend(backend, { threads, tf32 });
-    const pipe = new StableVideoDiffusionPipeline(
-      await assemble(files, environmentOf(options), options),
+    const { backend = 'auto', threads, tf32 } = options;
+    const leave = await joinBackend(backend, (name) =>
+      useBackend(name as BackendName, { threads, tf32 }),
     );
-    pipe.reopen = files.reopen;
-    return pipe;
+    try {
+      const parts = await assemble(files, environmentOf(options), options);
+      const pipe = new StableVideoDiffusionPipeline(parts);
+      pipe.reopen = files.reopen;
+      pipe.onFreed = leave;
+      return pipe;
+    } catch (error) {
+      leave();
+      throw error;
+    }
   }
 
   /**
    * Writes the pipeline as diffusers' `save_pretrained` does, so that diffusers loads it. A folder
    * that is there already keeps its other files, such as weights of other variants, and holds the
-   * old model or the new one whole, whatever ends the process.
+   * old model or the new one whole, whatever ends the process. Waits for earlier calls, but runs
+   * at once within a callback.
    *
-   * @throws CheckpointError if the folder cannot be written; the signal's reason if that aborts.
+   * @throws CheckpointError if the folder cannot be written; Error if an option is unknown or the
+   * pipeline has been disposed of; the signal's reason if that aborts.
    */
-  savePretrained(folder: string, options: SaveOptions = {}): Promise<void> {
-    return saveComponents(this.components, folder, options, this.reopen);
+  async savePretrained(folder: string, options: SaveOptions = {}): Promise<void> {
+    checkPath('savePretrained', folder);
+    checkOptionValues('savePretrained', options, saveOptionKinds);
+    await this.inTurn(() => saveComponents(this.components, folder, options, this.reopen), {
+      signal: options.signal,
+      withinCallback: true,
+    });
   }
+}
+
+/** @throws Error if the first argument is not a string. */
+function checkPath(what: string, path: unknown): void {
+  if (typeof path !== 'string' || path === '')
+    throw new Error(`\`${what}\` takes a path or name as its first argument, not ${shown(path)}.`);
 }
 
 /** Node, on the current backend. */

@@ -1,10 +1,10 @@
 /** Checks the options of a sampling call before it computes anything, and fills in defaults. */
 import * as tf from '@tensorflow/tfjs';
-import type { RgbImage } from '../media/image.ts';
 import { Generator } from '../random/generator.ts';
 import { wrongGeneratorCount } from '../random/randnTensor.ts';
-import { checkOneOf } from '../text/messages.ts';
-import { callDefaults, outputTypes } from './defaults.ts';
+import { callDefaults } from './defaults.ts';
+import { checkGenerateOptions } from './options.ts';
+import { checkPictures } from './sampling/pictures.ts';
 import type { GenerateOptions, ImageInput } from './types.ts';
 
 /** Properties of the models that defaults and checks depend on. */
@@ -22,15 +22,6 @@ export interface CallConstraints {
 /** Tensors that `callbackOnStepEnd` can ask for. */
 export const callbackTensorNames = ['latents', 'imageEmbeddings', 'imageLatents', 'addedTimeIds'];
 
-const wholeNumbers = [
-  ...(['numFrames', 'numInferenceSteps', 'decodeChunkSize', 'numVideosPerPrompt'] as const),
-  ...(['height', 'width'] as const),
-];
-const finiteNumbers = [
-  ...(['minGuidanceScale', 'maxGuidanceScale', 'fps', 'motionBucketId'] as const),
-  'noiseAugStrength' as const,
-];
-
 /** Sampling options with every default filled in. */
 export type CallSettings = ReturnType<typeof checkCall>;
 
@@ -41,7 +32,8 @@ export type CallSettings = ReturnType<typeof checkCall>;
  * if there is one, the nearest allowed value.
  */
 export function checkCall(image: ImageInput, options: GenerateOptions, model: CallConstraints) {
-  const batch = batchOf(image);
+  checkGenerateOptions(options);
+  const batch = checkPictures(image);
   // As in diffusers: 0 or null stands for the size that the UNet was trained on.
   const native = model.sampleSize === null ? undefined : model.sampleSize * model.scaleFactor;
   const sizeOf = (given: number | null | undefined, usual: number) =>
@@ -66,19 +58,7 @@ export function checkCall(image: ImageInput, options: GenerateOptions, model: Ca
     outputType: options.outputType ?? callDefaults.outputType,
     callbackOnStepEndTensorInputs: options.callbackOnStepEndTensorInputs ?? ['latents'],
   };
-  for (const name of wholeNumbers) {
-    if (!Number.isInteger(settings[name]) || settings[name] < 1) {
-      throw new Error(
-        `\`${name}\` has to be a whole number of at least 1 but is ${settings[name]}.`,
-      );
-    }
-  }
-  for (const name of finiteNumbers) {
-    if (!Number.isFinite(settings[name]))
-      throw new Error(`\`${name}\` has to be a finite number but is ${settings[name]}.`);
-  }
   checkSize(settings.height, settings.width);
-  checkOneOf('outputType', settings.outputType, outputTypes);
   const unknown = settings.callbackOnStepEndTensorInputs.find(
     (name) => !callbackTensorNames.includes(name),
   );
@@ -124,40 +104,3 @@ function checkSize(height: number, width: number): void {
       `${near(height)} and ${near(width)}.`,
   );
 }
-
-const isImage = (value: unknown): value is RgbImage =>
-  typeof value === 'object' &&
-  value !== null &&
-  (value as RgbImage).data instanceof Uint8Array &&
-  'width' in value &&
-  'height' in value;
-
-function batchOf(image: ImageInput): number {
-  if (image instanceof tf.Tensor) {
-    if (image.rank === 4 && image.shape[3] === 3) return image.shape[0];
-    throw new Error(
-      `A tensor \`image\` has to be of shape [N, height, width, 3] but is [${image.shape}].`,
-    );
-  }
-  const images = Array.isArray(image) ? image : [image];
-  if (images.length === 0)
-    throw new Error('`image` has to hold at least one picture but is an empty list.');
-  for (const one of images) {
-    if (!isImage(one)) {
-      throw new Error(
-        '`image` has to be a picture of `loadImage`, a list of them or a tensor but is ' +
-          `${describe(one)}.`,
-      );
-    }
-    if (one.data.length !== one.width * one.height * 3) {
-      throw new Error(
-        `A picture of ${one.width}x${one.height} pixels has to hold ` +
-          `${one.width * one.height * 3} bytes of RGB but holds ${one.data.length}.`,
-      );
-    }
-  }
-  return images.length;
-}
-
-const describe = (value: unknown) =>
-  typeof value === 'object' && value !== null ? value.constructor?.name : `${value}`;

@@ -53,7 +53,8 @@ export interface CallingPipeline
 
 /**
  * Called after each sampling step. May return `{ latents }` to replace the latents; the pipeline
- * then owns the returned tensor.
+ * then owns the returned tensor. It can decode by `pipe.decodeLatents`, but not wait for another
+ * call of `generate`, which begins after this one.
  */
 export type StepCallback = (
   pipe: CallingPipeline,
@@ -114,7 +115,10 @@ export interface GenerateOptions {
   callbackOnStepEndTensorInputs?: string[];
   /** Whether to return `{ frames }` (default), or with `false` the frames themselves. */
   returnDict?: boolean;
-  /** Stops the call within one block; the promise rejects with the signal's reason. */
+  /**
+   * Stops the call within one block, and at once while it waits for earlier calls; the promise
+   * rejects with the signal's reason.
+   */
   signal?: AbortSignal;
   /**
    * Called after each finished part: blocks while encoding, steps while sampling, frames while
@@ -180,7 +184,10 @@ export interface LoadOptions {
    * `HF_HUB_OFFLINE`.
    */
   localFilesOnly?: boolean;
-  /** Backend to switch to before loading. Default `auto`: the fastest that works. */
+  /**
+   * Backend to switch to before loading. All pipelines of a process have to be on one. Default
+   * `auto`: that of pipelines that are loaded already, else the fastest that works.
+   */
   backend?: 'auto' | 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
   /** Threads of the wasm backend. */
   threads?: number;

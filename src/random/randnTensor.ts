@@ -2,6 +2,7 @@
  * Noise tensors as `diffusers.utils.torch_utils.randn_tensor` draws them, laid out channels-last.
  */
 import * as tf from '@tensorflow/tfjs';
+import { checkOptionValues, type Kind } from '../text/options.ts';
 import { Generator } from './generator.ts';
 
 /**
@@ -26,6 +27,14 @@ function toChannelsLast(values: Float32Array, channels: number, pixels: number):
   }
   return result;
 }
+
+/** The generators that a call takes. */
+export const generatorKind: Kind = {
+  is: 'a Generator or a list of them',
+  test: (value) => [value].flat().every((one) => one instanceof Generator),
+  hint: (value) =>
+    ['number', 'bigint'].includes(typeof value) ? `Pass \`new Generator(${value})\`.` : undefined,
+};
 
 /** The error for a list of generators that does not suit the batch, in diffusers' words. */
 export const wrongGeneratorCount = ({ length }: readonly Generator[], batch: number): Error =>
@@ -57,12 +66,13 @@ function draw(generator: Generator | readonly Generator[], shape: readonly numbe
  * `i` of the batch. A list of one acts as that one. Surplus generators draw nothing.
  * @param shape Diffusers' shape: `[B, F, C, h, w]`, `[B, C, H, W]`, ...
  * @returns `[B, F, h, w, C]`, `[B, H, W, C]`, ...; shapes of fewer than three axes stay.
- * @throws When the list has fewer generators than the batch has items.
+ * @throws When the list has fewer generators than the batch has items, or holds anything else.
  */
 export function randnTensor(
   generator: Generator | readonly Generator[],
   shape: readonly number[],
 ): tf.Tensor {
+  checkOptionValues('randnTensor', { generator }, { generator: generatorKind });
   const values = draw(generator, shape);
   if (shape.length < 3) return tf.tensor(values, [...shape], 'float32');
   const [channels, height, width] = shape.slice(-3) as [number, number, number];

@@ -9,6 +9,8 @@ import {
   runSteps,
   type StepOptions,
   type Steps,
+  type WeightedLayer,
+  weightedLayersIn,
 } from '../layers/index.ts';
 import { formulationsInUse, isHalf } from '../ops/index.ts';
 import type { RecordedGraph, recordGraph } from './recordGraph.ts';
@@ -58,6 +60,7 @@ export class Replays {
   private readonly spent = new Map<string, number>();
   private readonly replays = new Map<string, Replay>();
   private readonly parameters = new Map<AnyBlock, Parameter[]>();
+  private readonly weighted = new Map<AnyBlock, WeightedLayer[]>();
   private readonly limits: Required<ReplayLimits>;
 
   constructor(record: RecordGraph, { worthwhileMs = 500, longestMs = 1000 }: ReplayLimits = {}) {
@@ -72,6 +75,9 @@ export class Replays {
   ): Promise<T> {
     const { inputs, steps } = evaluation;
     const { worthwhileMs, longestMs } = this.limits;
+    // A recording reads the stored weights, and an adapter may compute with other tensors.
+    if (this.weightedIn(evaluation.model).some(({ adaptWeight }) => adaptWeight))
+      return runSteps(steps(inputs), options);
     const key = this.keyOf(evaluation);
     const known = this.replays.get(key);
     const spent = this.spent.get(key) ?? 0;
@@ -124,6 +130,12 @@ export class Replays {
   private parametersOf(model: AnyBlock): Parameter[] {
     const known = this.parameters.get(model) ?? model.parameters();
     this.parameters.set(model, known);
+    return known;
+  }
+
+  private weightedIn(model: AnyBlock): WeightedLayer[] {
+    const known = this.weighted.get(model) ?? weightedLayersIn(model);
+    this.weighted.set(model, known);
     return known;
   }
 

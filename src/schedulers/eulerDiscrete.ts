@@ -4,7 +4,8 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { Generator } from '../random/generator.ts';
-import { randnTensor, toChannelsFirst } from '../random/randnTensor.ts';
+import { generatorKind, randnTensor, toChannelsFirst } from '../random/randnTensor.ts';
+import { checkOptions, checkOptionValues, type Kinds, kinds } from '../text/options.ts';
 import { alphasCumprodOf, rescaleZeroTerminalSnr, trainingBetas, trainSigmas } from './betas.ts';
 import {
   completeConfig,
@@ -41,6 +42,12 @@ export interface EulerStepOptions {
   /** The added noise itself, of the sample's shape, instead of a generator. */
   noise?: tf.Tensor;
 }
+
+const { number, limit } = kinds;
+const stepOptionKinds: Kinds<EulerStepOptions> = {
+  ...{ sChurn: number, sTmin: limit, sTmax: limit, sNoise: number },
+  ...{ generator: generatorKind, noise: kinds.object },
+};
 
 /** The result of `step`. The caller disposes of both tensors. */
 export interface EulerStepOutput {
@@ -165,6 +172,7 @@ export class EulerDiscreteScheduler {
    * interpolation or the final sigma is unknown.
    */
   setTimesteps(numInferenceSteps: number | null = null, custom: CustomSchedule = {}): void {
+    checkOptions('setTimesteps', custom, ['timesteps', 'sigmas']);
     const { sigmas, timesteps } = makeSchedule(this.config, this.table, numInferenceSteps, custom);
     for (const message of custom.sigmas ? scheduleWarnings(custom.sigmas) : [])
       this.warnOnce(message);
@@ -215,6 +223,7 @@ export class EulerDiscreteScheduler {
     sample: tf.Tensor,
     options: EulerStepOptions = {},
   ): EulerStepOutput {
+    checkOptionValues('step', options, stepOptionKinds);
     const {
       sChurn = 0,
       sTmin = 0,

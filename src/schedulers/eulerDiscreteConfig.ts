@@ -3,6 +3,7 @@
  * defaults), and its `scheduler_config.json`.
  */
 import { snakeCase } from '../text/cases.ts';
+import { checkOptions } from '../text/options.ts';
 import { flag, listOf, number, type Rule, text, whole } from '../text/rules.ts';
 
 /** Options of `EulerDiscreteScheduler`, with diffusers' names in camelCase. */
@@ -125,11 +126,12 @@ function complete(
 
 /**
  * The whole configuration from some of its options.
- * @throws When a value breaks its rule.
+ * @throws When an option is unknown or a value breaks its rule.
  */
 export function completeConfig(
   options: Partial<EulerDiscreteSchedulerConfig>,
 ): EulerDiscreteSchedulerConfig {
+  checkOptions('EulerDiscreteScheduler', options, KEYS);
   return complete({ ...options }, (key) => key);
 }
 

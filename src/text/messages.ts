@@ -15,6 +15,16 @@ export const counted = (count: number, noun: string): string =>
 export const either = (names: readonly string[]): string =>
   names.join(', ').replace(/, ([^,]*)$/, ' or $1');
 
+/** A value of any type in a few words: numbers and words as they are, strings in quotes. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
+  if (typeof value === 'function') return 'a function';
+  if (typeof value !== 'object' || value === null) return String(value);
+  const name = value.constructor?.name ?? 'Object';
+  return `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`;
+}
+
 /** Says that an option has a value that it cannot have. */
 export const notOneOf = (name: string, value: unknown, allowed: readonly string[]): string =>
   `\`${name}\` has to be one of ${allowed.join(', ')} but is ${String(value)}.`;

@@ -230,8 +230,10 @@ def main() -> None:
     tensors = {name: np.ascontiguousarray(value.float().cpu().numpy()) for name, value in stages.items()}
     tensors |= {f'input.image.{i}': np.array(picture) for i, picture in enumerate(pictures)}
     tensors |= encode_in_float64(pipe.vae, encoded[0], blocks)
+    # As text where JavaScript's numbers do not hold it exactly.
+    stored_seeds = [seed if abs(seed) < 2**53 else str(seed) for seed in seeds]
     metadata = {
-        'args': {'images': [Path(re.sub(r'(?i)^(\w+://[^?#]*).*', r'\1', image)).name for image in given.images], 'seeds': seeds, **call},
+        'args': {'images': [Path(re.sub(r'(?i)^(\w+://[^?#]*).*', r'\1', image)).name for image in given.images], 'seeds': stored_seeds, **call},
         'checkpoint': {'id': given.model, 'variant': given.variant, 'files': {file: sha256(folder / file) for file in files}},
         'blocks': given.blocks,
         'versions': {'diffusers': diffusers.__version__, 'torch': torch.__version__, 'transformers': transformers.__version__},

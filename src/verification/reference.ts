@@ -37,7 +37,7 @@ export interface Reference {
   /** The call. */
   call: ReferenceCall;
   /** One generator's seed, or those of a list of generators. */
-  seeds: number[];
+  seeds: (number | bigint)[];
   /** The checkpoint that it was made from. */
   checkpoint: {
     /** Its folder, or its name on the hub. */
@@ -106,7 +106,7 @@ export async function readReference(file: SafetensorsFile, label: string): Promi
   });
   return {
     call,
-    seeds: seeds as number[],
+    seeds: (seeds as (number | string)[]).map((seed) => BigInt(seed)),
     checkpoint,
     versions: (parsed('versions') ?? {}) as Reference['versions'],
     names,

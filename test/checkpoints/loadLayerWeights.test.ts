@@ -1,11 +1,13 @@
 import { cp, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { convertCheckpoint } from '../../converters/index.ts';
 import { blockTensors, writeSafetensors } from '../../src/checkpoints/index.ts';
 import { loadLayerWeights } from '../../src/checkpoints/loadLayerWeights.ts';
 import { openSafetensors } from '../../src/checkpoints/safetensors/file.ts';
 import { type AnyBlock, Linear, SpatioTemporalResBlock } from '../../src/layers/index.ts';
+import { messageOf } from '../../src/text/messages.ts';
 import { writeSmallCheckpoint } from '../cli/runs.ts';
 import { fillByName } from '../harness/nameHash.ts';
 import { expectError, fixture, inTemporaryFolder } from './files.ts';
@@ -188,5 +190,94 @@ describe('loadLayerWeights', () => {
         'is [32,32,3,3] instead of [32,32]',
       );
       linear.dispose();
+    }));
+});
+
+describe('one layer in a file', () => {
+  const make = () => new SpatioTemporalResBlock({ inChannels: 32, outChannels: 32 });
+
+  it('is read as it was written, at any path and in any type', () =>
+    inTemporaryFolder(async (folder) => {
+      const layer = make();
+      await fillByName(layer);
+      const expected = await valuesOf(layer);
+      const file = join(folder, 'layer.safetensors');
+      const ways: [string, () => Promise<void>, string | undefined][] = [
+        ['by name', () => writeSafetensors(file, blockTensors(layer)), ''],
+        ['by itself', () => layer.save(file), undefined],
+        ['at a path', () => layer.save(file, { keyPrefix: path }), path],
+        ['at a path with a dot', () => layer.save(file, { keyPrefix: `${path}.` }), `${path}.`],
+        [
+          'by name at a path',
+          () => writeSafetensors(file, blockTensors(layer, { keyPrefix: path })),
+          path,
+        ],
+      ];
+      for (const [way, write, where] of ways) {
+        const before = tf.memory().numTensors;
+        await write();
+        const read = make();
+        await loadLayerWeights(read, file, where);
+        expect(await valuesOf(read), way).to.deep.equal(expected);
+        read.dispose();
+        expect(tf.memory().numTensors - before, `tensors left ${way}`).to.equal(0);
+      }
+      await layer.save(file, { dtype: 'float16' });
+      const source = await openSafetensors(file);
+      expect(new Set(source.names().map((name) => source.info(name).dtype))).to.deep.equal(
+        new Set(['F16']),
+      );
+      await source.close();
+      await loadLayerWeights(make(), file);
+      layer.dispose();
+    }));
+
+  it('is checked as strictly as one of a checkpoint', () =>
+    inTemporaryFolder(async (folder) => {
+      const file = join(folder, 'layer.safetensors');
+      const linear = new Linear({ name: 'mine', inFeatures: 2, outFeatures: 3 });
+      await expectError(() => linear.save(file), '"mine" has no weights yet.', 'build()');
+      expect(await readdir(folder)).to.deep.equal([]);
+      linear.build();
+      for (const [options, message] of [
+        [{ keyprefix: 'x' }, '`layer.save` has no option `keyprefix`. Use `keyPrefix`.'],
+        [{ dtype: 'half' }, '`dtype` has to be one of float32, float16, bfloat16 but is half.'],
+      ] as const)
+        expect(await linear.save(file, options as object).catch(messageOf)).to.equal(message);
+      expect(() => blockTensors(linear, { prefix: 'x' } as object)).to.throw(
+        '`blockTensors` has no option `prefix`.',
+      );
+      expect(() => blockTensors(linear, 'float16' as 'F16')).to.throw(
+        '`dtype` has to be one of F32, F16, BF16 but is float16.',
+      );
+      await linear.save(file, { keyPrefix: 'other' });
+      await expectError(
+        () => loadLayerWeights(linear, file),
+        '2 missing (weight, bias); 2 surplus (other.bias, other.weight)',
+      );
+      linear.dispose();
+    }));
+
+  it('may be a whole component of a model', () =>
+    inTemporaryFolder(async (folder) => {
+      const model = join(folder, 'model');
+      await cp(fixture('model'), model, { recursive: true });
+      const layer = make();
+      await fillByName(layer);
+      await layer.save(join(model, 'unet/diffusion_pytorch_model.safetensors'));
+      for (const [checkpoint, where] of [
+        [model, 'unet'],
+        [join(model, 'unet'), ''],
+      ] as const) {
+        const read = make();
+        await loadLayerWeights(read, checkpoint, where);
+        expect(await valuesOf(read)).to.deep.equal(await valuesOf(layer));
+        read.dispose();
+      }
+      await expectError(
+        () => loadLayerWeights(layer, model, ''),
+        'Say which one is meant: "unet" or "vae" or "image_encoder".',
+      );
+      layer.dispose();
     }));
 });

@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import ts from 'typescript';
-import { documentedLayers, layersPage } from '../../docs/layers.ts';
+import { argumentNames, documentedLayers, layersPage } from '../../docs/layers.ts';
 import * as layers from '../../src/layers/index.ts';
 import * as models from '../../src/models/index.ts';
 
@@ -20,7 +20,7 @@ const networks = [
   'CLIPVisionModelWithProjection',
   'UNetSpatioTemporalConditionModel',
 ];
-const abstract = ['Block', 'StepwiseBlock', 'TransformerBlock'];
+const abstract = ['Block', 'StepwiseBlock', 'TransformerBlock', 'WeightedLayer'];
 
 describe('docs/layers.md', () => {
   let page: string;
@@ -30,6 +30,15 @@ describe('docs/layers.md', () => {
 
   it('is what docs/layers.ts writes', () => {
     expect(page === layersPage(), 'Run npx tsx docs/layers.ts.').to.equal(true);
+  });
+
+  it('has the arguments that layers check, and by which they refuse others', () => {
+    const classes = { ...layers, ...models } as unknown as Record<string, { checks: object }>;
+    for (const name of [...documentedLayers, ...networks]) {
+      const documented = new Set([...argumentNames(name), 'numFrames']);
+      const checked = new Set([...Object.keys(classes[name]!.checks), 'numFrames']);
+      expect(checked, name).to.deep.equal(documented);
+    }
   });
 
   it('describes every layer with its shapes, equal in diffusers, arguments and an example', () => {
@@ -66,7 +75,8 @@ describe('docs/layers.md', () => {
         const used = exported.filter((name) =>
           examples.some((code) => new RegExp(`\\b${name}\\b`).test(code)),
         );
-        const types = subpath === 'layers' ? ', type CallArgs, type LayerArgs' : '';
+        const types =
+          subpath === 'layers' ? ', type CallArgs, type LayerArgs, type ResnetBlock2DArgs' : '';
         lines.push(`import { ${used.join(', ')}${types} } from '../../src/${subpath}/index.ts';`);
       }
       lines.push("await useBackend('wasm', { threads: 1 });");
@@ -109,6 +119,57 @@ describe('docs/layers.md', () => {
         const [expected, actual] = line.replaceAll(', ', ',').split(' = ');
         expect(actual).to.equal(expected);
       }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('has a recipe for layers that are no blocks, which keeps frozen weights on saving', async () => {
+    const recipe = page.match(
+      /^class Pooled .*^tf\.serialization\.registerClass\(Pooled\);$/ms,
+    )![0];
+    await mkdir(`${root}out`, { recursive: true });
+    const folder = await mkdtemp(`${root}out/docs-`);
+    try {
+      const program = join(folder, 'recipe.ts');
+      await writeFile(
+        program,
+        `
+        import * as tf from '@tensorflow/tfjs';
+        import { useBackend } from '../../src/index.ts';
+        import { type LayerArgs, ResnetBlock2D, type ResnetBlock2DArgs } from '../../src/layers/index.ts';
+        await useBackend('wasm', { threads: 1 });
+        ${recipe}
+        const layer = new Pooled({ inner: { inChannels: 32 } });
+        const input = tf.input({ shape: [4, 4, 32] });
+        const model = tf.model({ inputs: input, outputs: layer.apply(input) as tf.SymbolicTensor });
+        const x = tf.randomNormal([1, 4, 4, 32]);
+        const inner = (layer as any).inner;
+        for (const freeze of [() => {}, () => (inner.children[0].trainable = false),
+            () => (inner.trainable = false), () => (layer.trainable = false)]) {
+          freeze();
+          let saved: any;
+          await model.save(tf.io.withSaveHandler(async (artifacts) => {
+            saved = artifacts;
+            return { modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: 'JSON' } };
+          }));
+          const loaded = await tf.loadLayersModel(tf.io.fromMemory(saved));
+          const [a, b] = [model, loaded].map((one) => (one.predict(x) as tf.Tensor).dataSync());
+          console.log(...[model, loaded].flatMap((one) => [one.trainableWeights.length, one.weights.length]),
+            a!.every((value, i) => value === b![i]));
+        }`,
+      );
+      const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', program]);
+      const printed = stdout
+        .trim()
+        .split('\n')
+        .filter((line) => /^\d/.test(line));
+      expect(printed).to.deep.equal([
+        '8 8 8 8 true',
+        '6 8 6 8 true',
+        '0 8 0 8 true',
+        '0 8 0 8 true',
+      ]);
     } finally {
       await rm(folder, { recursive: true });
     }

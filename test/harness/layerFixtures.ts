@@ -1,12 +1,13 @@
 /** Our layers and inputs for the fixtures of single layers. */
 import type * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
+import type { Checks } from '../../src/layers/checks.ts';
 import type { AnyBlock } from '../../src/layers/index.ts';
 import * as layers from '../../src/layers/index.ts';
 import * as models from '../../src/models/index.ts';
 import { type Fixture, toOurs } from './fixtures.ts';
 
-type BlockClass = new (args: Record<string, unknown>) => AnyBlock;
+type BlockClass = (new (args: Record<string, unknown>) => AnyBlock) & { checks: Checks };
 
 /** Our layers for the classes whose names or arguments differ in PyTorch. */
 const builders: Record<string, (config: Record<string, unknown>) => AnyBlock> = {
@@ -17,14 +18,21 @@ const builders: Record<string, (config: Record<string, unknown>) => AnyBlock> = 
   GroupNorm: (config) => make('GroupNormalization', config),
   LayerNorm: ({ normalizedShape, eps }) =>
     make('LayerNorm', { numChannels: [normalizedShape].flat()[0], eps }),
-  MidBlockTemporalDecoder: ({ attentionHeadDim: _, ...rest }) =>
-    make('MidBlockTemporalDecoder', rest),
 };
+
+/** diffusers' arguments that Stable Video Diffusion never varies, and that not all layers have. */
+const fixed = [
+  ...['attentionHeadDim', 'doubleZ', 'downBlockTypes', 'downsamplePadding', 'outputScaleFactor'],
+  ...['resnetEps', 'timeMixInnerDim', 'useConv'],
+];
 
 function make(name: string, config: Record<string, unknown>): AnyBlock {
   const Class = ({ ...layers, ...models } as unknown as Record<string, BlockClass>)[name];
   expect(Class, `class ${name}`).to.be.a('function');
-  return new Class!(config);
+  const own = Object.entries(config).filter(
+    ([key]) => key in Class!.checks || !fixed.includes(key),
+  );
+  return new Class!(Object.fromEntries(own));
 }
 
 /** The layer of a fixture, not yet built. */
@@ -53,9 +61,14 @@ export function inputsOf(fixture: Fixture): tf.Tensor[] {
       // The blocks of the UNet and the VAE always treat their frames as a video. An indicator of
       // zeros says the same.
       .filter((name) => name !== 'input.image_only_indicator' || takesIndicator(fixture))
+      // diffusers' transformers without attention to a context ask for one all the same.
+      .filter((name) => name !== 'input.encoder_hidden_states' || takesContext(fixture))
       .map((name) => toOurs(fixture.tensors[name]!))
   );
 }
+
+const takesContext = ({ class: name, config }: Fixture) =>
+  name !== 'TransformerSpatioTemporalModel' || config.crossAttentionDim !== undefined;
 
 const takesIndicator = ({ class: name }: Fixture) =>
   ['AlphaBlender', 'SpatioTemporalResBlock', 'TransformerSpatioTemporalModel'].includes(name);

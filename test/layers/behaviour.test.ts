@@ -18,7 +18,7 @@ import { inputsOf, kwargsOf, layerOf } from '../harness/layerFixtures.ts';
 import { fillByName } from '../harness/nameHash.ts';
 
 /** Classes that are no layers by themselves. */
-const abstract = ['Block', 'StepwiseBlock', 'TransformerBlock'];
+const abstract = ['Block', 'StepwiseBlock', 'TransformerBlock', 'WeightedLayer'];
 
 type LayerClass = { className: string; name: string; prototype: object; fromConfig: unknown };
 
@@ -81,7 +81,7 @@ const samples = new Map<string, Fixture>();
 describe('layers as TensorFlow.js layers', () => {
   before(async () => {
     for (const file of fixtureNames('layers')) fixtures.push(await readFixture('layers', file));
-    for (const fixture of fixtures) samples.set(layerOf(fixture).getClassName(), fixture);
+    for (const fixture of fixtures) samples.set(layerOf(fixture).constructor.name, fixture);
   });
 
   it('all have a fixture', () => {

@@ -9,10 +9,10 @@ import {
   type AlphaBlenderArgs,
   Attention,
   BasicTransformerBlock,
-  Conv2d,
+  Block,
   GroupNormalization,
-  Linear,
-  type LinearArgs,
+  type LayerArgs,
+  limitScores,
   ResnetBlock2D,
   SpatioTemporalResBlock,
   TemporalBasicTransformerBlock,
@@ -49,10 +49,18 @@ describe('wrong arguments of layers', () => {
   });
 
   it('channels that the groups do not divide', () => {
-    const message = '`numChannels` has to be divisible by `numGroups` but they are 48 and 32.';
-    expectError(() => new GroupNormalization({ numChannels: 48 }), message);
-    expectError(() => new ResnetBlock2D({ inChannels: 48 }), message);
-    expectError(() => new ResnetBlock2D({ inChannels: 32, outChannels: 48 }), message);
+    expectError(
+      () => new GroupNormalization({ numChannels: 48 }),
+      '`numChannels` has to be divisible by `numGroups` but they are 48 and 32.',
+    );
+    expectError(
+      () => new ResnetBlock2D({ inChannels: 48 }),
+      '`inChannels` has to be divisible by `groups` but they are 48 and 32.',
+    );
+    expectError(
+      () => new ResnetBlock2D({ inChannels: 32, outChannels: 48 }),
+      '`outChannels` has to be divisible by `groups` but they are 48 and 32.',
+    );
     expectError(
       () =>
         new TransformerSpatioTemporalModel({
@@ -60,7 +68,7 @@ describe('wrong arguments of layers', () => {
           numAttentionHeads: 4,
           attentionHeadDim: 12,
         }),
-      message,
+      '`inChannels` has to be divisible by 32, the groups of its normalisation, but is 48.',
     );
     expectError(
       () => new GroupNormalization({ numChannels: 10, numGroups: 4 }),
@@ -70,24 +78,22 @@ describe('wrong arguments of layers', () => {
 });
 
 describe('layers that cannot be built', () => {
+  /** A layer of somebody else, whose arguments nobody checks. */
+  class Gain extends Block<LayerArgs & { channels: number }> {
+    static className = 'Gain';
+    protected override buildSelf(): void {
+      this.parameter('gain', [2, this.args.channels], 'same', tf.initializers.ones());
+    }
+    protected override forward([x]: tf.Tensor[]): tf.Tensor {
+      return x;
+    }
+  }
+
   it('say which weight is the matter', () => {
-    const missing = { name: 'mine', inFeatures: 4 } as LinearArgs;
     expectError(
-      () => new Linear(missing).build(),
-      'Linear "mine" cannot be built: its weight would have the shape [4,]. Check its ' +
-        'arguments, {"name":"mine","inFeatures":4}.',
-    );
-    expectError(
-      () => new Conv2d({ inChannels: 3, outChannels: -1 }).build(),
-      'its weight would have the shape [3,3,3,-1]',
-    );
-    expectError(
-      () => new Attention({ queryDim: 8, heads: 2, dimHead: 1.25 }).build(),
-      'its weight would have the shape [8,2.5]',
-    );
-    expectError(
-      () => new TemporalConv({ inChannels: 4, outChannels: 4, kernelSize: 2 }),
-      '`kernelSize` of a convolution over frames has to be odd but is 2.',
+      () => new Gain({ name: 'mine', channels: 1.5 }).build(),
+      'Gain "mine" cannot be built: its gain would have the shape [2,1.5]. Check its ' +
+        'arguments, {"name":"mine","channels":1.5}.',
     );
   });
 });
@@ -206,8 +212,9 @@ describe('wrong inputs of layers', () => {
       };
       for (const [i, shape] of right.entries()) {
         const axes = Object.values(layer.inputAxes!)[i]!;
-        // Where any axes may be between, one or none is too few.
-        if (!axes.includes('...')) expectSentence(i, [1, ...shape]);
+        // Where any axes may be between, one or none is too few. Frames may have an axis.
+        if (!axes.includes('...'))
+          expectSentence(i, axes[0] === 'B*F' ? [1, 1, ...shape] : [1, ...shape]);
         expectSentence(i, shape.slice(0, axes.includes('...') ? axes.length - 2 : axes.length - 1));
         // Some channels are free, until an input before has fixed them.
         if (typeof axes.at(-1) === 'number' || i > 0)
@@ -253,6 +260,15 @@ describe('wrong inputs of layers', () => {
     transformer.dispose();
   });
 
+  it('scores that may take no bytes', () => {
+    const attention = new Attention({ queryDim: 8, heads: 2, dimHead: 4 });
+    for (const bytes of [0, -1, Number.NaN])
+      expectError(
+        () => limitScores(attention, bytes),
+        `\`bytes\` has to be a number above 0 but is ${bytes}.`,
+      );
+  });
+
   it('slices that do not divide the axis', () => {
     const args = { dim: 8, numAttentionHeads: 2, attentionHeadDim: 4 };
     const message = (length: number, size: number) =>
@@ -265,6 +281,10 @@ describe('wrong inputs of layers', () => {
     expectError(() => block.apply(tf.zeros([6, 5, 8])), message(6, 4));
     block.setChunkFeedForward(2, 1);
     expectError(() => block.apply(tf.zeros([6, 5, 8])), message(5, 2));
+    block.setChunkFeedForward(-1, 1);
+    expectError(() => block.apply(tf.zeros([6, 5, 8])), message(5, -1));
+    block.setChunkFeedForward(0.5, 1);
+    expectError(() => block.apply(tf.zeros([6, 5, 8])), message(5, 0.5));
     block.dispose();
 
     // Temporal blocks take slices of frames.

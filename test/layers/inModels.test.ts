@@ -18,7 +18,7 @@ import { fillByName } from '../harness/nameHash.ts';
 import { throughStorage } from '../harness/storage.ts';
 import { testBackend } from '../setup.ts';
 
-const abstract = ['Block', 'StepwiseBlock', 'TransformerBlock'];
+const abstract = ['Block', 'StepwiseBlock', 'TransformerBlock', 'WeightedLayer'];
 const networks = [
   'AutoencoderKLTemporalDecoder',
   'CLIPVisionModelWithProjection',
@@ -72,6 +72,10 @@ class Doubled extends tf.layers.Layer {
     return this.inner?.trainableWeights ?? [];
   }
   override set trainableWeights(_: tf.LayerVariable[]) {}
+  override get nonTrainableWeights(): tf.LayerVariable[] {
+    return this.inner?.nonTrainableWeights ?? [];
+  }
+  override set nonTrainableWeights(_: tf.LayerVariable[]) {}
   override getConfig(): tf.serialization.ConfigDict {
     const inner = { className: this.inner.getClassName(), config: this.inner.getConfig() };
     return { ...super.getConfig(), inner, kwargs: this.kwargs as tf.serialization.ConfigDict };
@@ -190,8 +194,8 @@ describe('every layer in a model', () => {
         if (early) layer.build();
         const model = modelOf(sample, layer);
         const lines: string[] = [];
-        model.summary(200, undefined, (line) => lines.push(line));
-        expect(lines.join('\n')).to.contain(`mine (${name})`);
+        model.summary(400, undefined, (line) => lines.push(line));
+        expect(lines.join('\n')).to.contain(`mine (stable-video-diffusion-tfjs>${name})`);
         const names = layer.parameters().map(({ key }) => `mine/${key}`.replaceAll('.', '/'));
         expect(
           model.weights.map((weight) => weight.originalName.replaceAll('.', '/')).sort(),

@@ -71,7 +71,24 @@ describe('wrong configurations of the UNet', () => {
     ],
     'widths that the groups divide': [
       { blockOutChannels: [32, 48] },
-      '`numChannels` has to be divisible by `numGroups` but they are 48 and 32.',
+      '`blockOutChannels[1]` has to be divisible by 32, the groups of its normalisation, but is 48.',
+    ],
+    'widths that the heads divide': [
+      { numAttentionHeads: [2, 5] },
+      '`blockOutChannels[1]` has to be divisible by `numAttentionHeads` but they are 32 and 5.',
+    ],
+    'layers for each transformer': [
+      { transformerLayersPerBlock: [[1], 1] },
+      '`transformerLayersPerBlock[0]` has to have 2 entries, one for each transformer, but is [1].',
+    ],
+    'sinusoids that make up the width of the ids': [
+      { projectionClassEmbeddingsInputDim: 20 },
+      '`projectionClassEmbeddingsInputDim` has to be divisible by `additionTimeEmbedDim` but ' +
+        'they are 20 and 8.',
+    ],
+    numbers: [
+      { blockOutChannels: [32, -32] },
+      '`blockOutChannels[1]` has to be a positive whole number but is -32.',
     ],
   };
   for (const [what, [config, message]] of Object.entries(cases)) {
@@ -163,10 +180,26 @@ describe('wrong configurations of the other networks', () => {
     expect(
       () => new CLIPVisionModelWithProjection({ hiddenSize: 10, numAttentionHeads: 4 }),
     ).to.throw('`hiddenSize` has to be divisible by `numAttentionHeads` but they are 10 and 4.');
+    expect(() => new CLIPVisionModelWithProjection({ imageSize: 28 })).to.throw(
+      '`patchSize` may not be more than `imageSize` but they are 32 and 28.',
+    );
   });
 });
 
 describe('wrong inputs of the networks', () => {
+  it('the VAE: pictures that are too small', () => {
+    const vae = new AutoencoderKLTemporalDecoder({
+      ...{ name: 'mine', blockOutChannels: [32, 32, 32] },
+      downBlockTypes: Array(3).fill('DownEncoderBlock2D'),
+    });
+    expect(() => tf.tidy(() => vae.apply(tf.zeros([1, 3, 8, 3])))).to.throw(
+      'AutoencoderKLTemporalDecoder "mine": an input of [1,3,8,3] is too small for the arguments',
+    );
+    // What is cut off is not declared.
+    expect(vae.computeOutputShape([1, 9, 8, 3])).to.deep.equal([1, 8, 8, 3]);
+    vae.dispose();
+  });
+
   it('the UNet: a number of frames that does not divide the batch', () => {
     const unet = new UNetSpatioTemporalConditionModel(tiny);
     withoutWeights(() => unet.build());

@@ -7,6 +7,7 @@ import { expect } from 'chai';
 import { type CallConstraints, checkCall } from '../../src/pipelines/settings.ts';
 import type { GenerateOptions, ImageInput } from '../../src/pipelines/types.ts';
 import { Generator } from '../../src/random/generator.ts';
+import { shown } from '../../src/text/messages.ts';
 import { otherPicture, picture } from '../harness/tiny.ts';
 
 const facts: CallConstraints = { numFrames: 14, sampleSize: 96, scaleFactor: 8, latentChannels: 4 };
@@ -100,7 +101,7 @@ describe('wrong options of the sampling call', () => {
         '8',
         ...(/height|width/.test(name) ? [] : [0]),
       ]) {
-        const message = `\`${name}\` has to be a whole number of at least 1 but is ${value}.`;
+        const message = `\`${name}\` has to be a whole number of at least 1 but is ${shown(value)}.`;
         expect(() => checkCall(picture, { [name]: value }, facts)).to.throw(message);
       }
     });
@@ -116,7 +117,7 @@ describe('wrong options of the sampling call', () => {
     it(`${name} that is no finite number`, () => {
       for (const value of [Number.NaN, Number.POSITIVE_INFINITY, '7', true]) {
         expect(() => checkCall(picture, { [name]: value }, facts)).to.throw(
-          `\`${name}\` has to be a finite number but is ${value}.`,
+          `\`${name}\` has to be a finite number but is ${shown(value)}.`,
         );
       }
     });
@@ -156,6 +157,46 @@ describe('wrong options of the sampling call', () => {
     });
   }
 
+  const others: [unknown, string][] = [
+    [{ seed: 5 }, '`generate` has no option `seed`. Use `generator: new Generator(5)`.'],
+    [{ num_inference_steps: 2 }, 'no option `num_inference_steps`. Use `numInferenceSteps`.'],
+    [{ steps: 2 }, 'no option `steps`. Use `numInferenceSteps`.'],
+    [{ guidance_scale: 2 }, 'no option `guidance_scale`. Use `maxGuidanceScale`.'],
+    [{ prompt: 'a rocket' }, 'no option `prompt`. Its options are `height`, `width`, '],
+    [
+      { generator: 42 },
+      '`generator` has to be a Generator or a list of them but is 42. Pass `new Generator(42)`.',
+    ],
+    [{ generator: [1, 2] }, '`generator` has to be a Generator or a list of them but is a list.'],
+    [{ generator: Math.random }, 'a Generator or a list of them but is a function.'],
+    [
+      { latents: new Float32Array(4) },
+      '`latents` has to be a float32 tensor but is a Float32Array.',
+    ],
+    [{ sigmas: 700 }, '`sigmas` has to be a list but is 700.'],
+    [{ callbackOnStepEnd: 'log' }, '`callbackOnStepEnd` has to be a function but is "log".'],
+    [{ callbackOnStepEndTensorInputs: 'latents' }, 'has to be a list but is "latents".'],
+    [{ guidanceTogether: 'yes' }, '`guidanceTogether` has to be true or false but is "yes".'],
+    [{ returnDict: 0 }, '`returnDict` has to be true or false but is 0.'],
+    [{ signal: new AbortController() }, "Pass the controller's `signal`."],
+    [{ onProgress: {} }, '`onProgress` has to be a function but is an Object.'],
+    [null, 'The options of `generate` have to be an object but are null.'],
+    ['fast', 'The options of `generate` have to be an object but are "fast".'],
+  ];
+  for (const [given, message] of others) {
+    it(`${JSON.stringify(given)}`, () => {
+      expect(() => checkCall(picture, given as GenerateOptions, facts)).to.throw(message);
+    });
+  }
+
+  it('a tensor that is gone or of whole numbers', () => {
+    const whole = tf.zeros([1, 14, 72, 128, 4], 'int32');
+    const check = () => checkCall(picture, { latents: whole }, facts);
+    expect(check).to.throw('`latents` has to be a float32 tensor but is a Tensor. It is int32.');
+    whole.dispose();
+    expect(check).to.throw('It has been disposed of.');
+  });
+
   it('an empty list of generators', () => {
     expect(() => checkCall(picture, { generator: [] }, facts)).to.throw(
       'a list of generators of length 0, but requested an effective batch size of 1',
@@ -179,7 +220,7 @@ describe('wrong pictures for the sampling call', () => {
     'an empty list': [[], '`image` has to hold at least one picture but is an empty list.'],
     'a path': [
       'rocket.png',
-      '`image` has to be a picture of `loadImage`, a list of them or a tensor but is rocket.png.',
+      '`image` has to be a picture of `loadImage`, a list of them or a tensor but is "rocket.png".',
     ],
     nothing: [
       undefined,
@@ -187,7 +228,7 @@ describe('wrong pictures for the sampling call', () => {
     ],
     'a list with something else in it': [
       [picture, new Uint8Array(3)],
-      '`image` has to be a picture of `loadImage`, a list of them or a tensor but is Uint8Array.',
+      '`image` has to be a picture of `loadImage`, a list of them or a tensor but is a Uint8Array.',
     ],
     'a picture with too few bytes': [
       { ...picture, width: 21 },
@@ -199,6 +240,40 @@ describe('wrong pictures for the sampling call', () => {
       expect(() => checkCall(image as ImageInput, {}, facts)).to.throw(message);
     });
   }
+
+  const pixels = (changes: object) => ({
+    width: 2,
+    height: 1,
+    data: new Uint8Array(6),
+    ...changes,
+  });
+  for (const [what, image, message] of [
+    [
+      'floats',
+      pixels({ data: new Float32Array(6) }),
+      'a Uint8Array of RGB bytes, 0 to 255, but is a',
+    ],
+    ['a list of numbers', pixels({ data: [0, 0, 0, 0, 0, 0] }), 'but is a list.'],
+    ['RGBA', pixels({ data: new Uint8Array(8) }), 'but holds 8, as RGBA has. Leave the alpha out.'],
+    ['no width', pixels({ width: 0, data: new Uint8Array() }), 'The width of a picture has to be'],
+    ['a broken width', pixels({ width: 0.5, height: 4 }), 'of at least 1 but is 0.5.'],
+    ['a string as height', pixels({ height: '1' }), 'The height of a picture has to be a whole'],
+    ['the bytes of a file', new Uint8Array(9), 'but is a Uint8Array.'],
+  ] as const) {
+    it(`a picture with ${what}`, () => {
+      expect(() => checkCall(image as ImageInput, {}, facts)).to.throw(message);
+    });
+  }
+
+  it('a tensor of whole numbers, an empty one, and one that is gone', () => {
+    const whole = tf.fill([1, 2, 2, 3], 200, 'int32');
+    expect(() => checkCall(whole, {}, facts)).to.throw(
+      'A tensor `image` has to hold float32 values from 0 to 1 but is int32: divide by 255.',
+    );
+    whole.dispose();
+    expect(() => checkCall(whole, {}, facts)).to.throw('has been disposed of');
+    expect(() => checkCall(tf.zeros([0, 2, 2, 3]), {}, facts)).to.throw('but is [0,2,2,3]');
+  });
 
   it('a tensor without three channels at the end', () => {
     for (const shape of [

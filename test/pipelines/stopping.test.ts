@@ -140,8 +140,9 @@ describe('a failed call', () => {
     variable.write(bad);
     bad.dispose();
     const message = (step: number) =>
-      `The latents are not finite after step ${step} of 2. The weights may be broken: check ` +
-      'the model folder, or try the float32 files.';
+      `The latents are not finite after step ${step} of 2. The weight conv_out.bias of ` +
+      'UNetSpatioTemporalConditionModel is not finite: check the model folder, or try the ' +
+      'float32 files.';
     try {
       await pipe.generate(picture, options).catch(() => undefined);
       expect(await rejection({})).to.have.property('message', message(1));

@@ -85,6 +85,18 @@ describe('Replays', () => {
     expect(tf.memory().numTensors).to.equal(before);
   });
 
+  it('neither records nor replays while a weight is adapted', async () => {
+    const { log, record } = recorder();
+    const replays = new Replays(record, { worthwhileMs: 0 });
+    await evaluate(replays);
+    layer.adaptWeight = (weight) => tf.mul(weight, 2);
+    expect((await evaluate(replays)).value).to.equal(8);
+    layer.adaptWeight = undefined;
+    expect((await evaluate(replays)).value).to.equal(1);
+    expect(log).to.deep.equal(['record with 2 weights', 'replay']);
+    replays.dispose();
+  });
+
   it('records nothing that is slow, or not worth it', async () => {
     const { log, record } = recorder();
     for (const replays of [

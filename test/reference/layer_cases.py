@@ -206,6 +206,15 @@ for tokens in (1, 3):
         *('TemporalBasicTransformerBlock', f'context-{tokens}', {**BLOCK, 'time_mix_inner_dim': 32}),
         *({'hidden_states': (6, 8, 32), 'encoder_hidden_states': (16, tokens, 24)}, {'num_frames': 3}),
     )
+# Without a context, the second attention is to x itself.
+add('BasicTransformerBlock', 'self-twice', {**BLOCK, 'cross_attention_dim': 32}, {'hidden_states': (2, 15, 32)})
+add(
+    'TemporalBasicTransformerBlock',
+    'self-twice',
+    {**BLOCK, 'cross_attention_dim': 32, 'time_mix_inner_dim': 32},
+    {'hidden_states': (6, 7, 32)},
+    {'num_frames': 3},
+)
 add('BasicTransformerBlock', 'self-only', {**BLOCK, 'cross_attention_dim': None}, {'hidden_states': (1, 15, 32)})
 add(
     'TemporalBasicTransformerBlock',
@@ -225,6 +234,10 @@ add(
     {**TRANSFORMER, 'in_channels': 64, 'attention_head_dim': 16},
     *video(1, 3, hidden_states=(3, 64, 3, 5), encoder_hidden_states=(3, 1, 24)),
 )
+# diffusers asks for a context, and blocks without attention to it do not look at it.
+for variant, layers, size in (('self-only', 1, (4, 5)), ('self-only-layers-2', 2, (3, 3))):
+    inputs, kwargs = video(2, 3, hidden_states=(6, 32, *size), encoder_hidden_states=(6, 1, 24))
+    add('TransformerSpatioTemporalModel', variant, {**TRANSFORMER, 'cross_attention_dim': None, 'num_layers': layers}, inputs, kwargs)
 add(
     *('TransformerSpatioTemporalModel', 'images', TRANSFORMER),
     {'hidden_states': (4, 32, 3, 4), 'encoder_hidden_states': (4, 1, 24), 'image_only_indicator': [[0, 1], [1, 0]]},

@@ -4,6 +4,7 @@ import { firstLineOf } from '../../text/messages.ts';
 import { folderOf, processorName, versionIn } from '../packages.ts';
 import type { BackendOptions, Prepared } from '../types.ts';
 import { countWarnings, guardMemory, type WasmModule } from './memory.ts';
+import { guardOutputs } from './outputs.ts';
 import { defaultThreads, settleWorkers, startWithThreads, type ThreadedModule } from './threads.ts';
 
 const packageName = '@tensorflow/tfjs-backend-wasm';
@@ -23,6 +24,7 @@ async function start(factory: () => Promise<Backend>): Promise<WasmModule & Thre
     }
   });
   guardMemory(backend.wasm, warnings);
+  guardOutputs(backend);
   tf.registerBackend('wasm', () => backend);
   return backend.wasm;
 }

@@ -23,13 +23,14 @@ export interface LoadLayerUrlOptions extends LayerOptions {
  * the folder of one of its components, or of a `.safetensors` file; or an open source of weights.
  * @param path Where the layer is in the checkpoint, such as `decoder.up_blocks.0.resnets.0`; in a
  * model folder `vae.decoder...` says which component is meant, should two of them have the layer.
+ * Default: nothing, as in a file that `layer.save` has written.
  * @throws CheckpointError if there is no such checkpoint or no such layer in it, if the server does
  * not send parts of files, or with a list of all tensors that do not fit.
  */
 export async function loadLayerWeights(
   layer: AnyBlock,
   checkpoint: string | WeightSource,
-  path: string,
+  path = '',
   options: LoadLayerUrlOptions = {},
 ): Promise<void> {
   const sources =

@@ -1,7 +1,7 @@
 /** Finds one layer in the weights of a checkpoint, and fills it. */
 import { type AnyBlock, withoutWeights } from '../../layers/block.ts';
 import { CheckpointError, listed } from '../errors.ts';
-import { type LoadWeightsOptions, loadWeights } from './load.ts';
+import { keyStart, type LoadWeightsOptions, loadWeights } from './load.ts';
 import type { WeightSource } from './source.ts';
 
 /** The options of `loadWeights` that make sense for one layer of a checkpoint. */
@@ -15,8 +15,8 @@ export interface NamedSource {
 }
 
 /**
- * Fills `layer` with the weights at `path`, builds it first if it is not built, and reads nothing
- * else.
+ * Fills `layer` with the weights at `path`, or with all if that is empty, builds it first if it is
+ * not built, and reads nothing else.
  * @param label Names the checkpoint in messages.
  * @throws CheckpointError if no component or several have such a layer, or with a list of all
  * tensors that do not fit.
@@ -28,15 +28,15 @@ export async function fillLayer(
   label: string,
   options: LayerOptions,
 ): Promise<void> {
+  const start = keyStart(path);
   const found = sources.flatMap(({ name, source }) => {
-    const below = name && path.startsWith(`${name}.`) ? path.slice(name.length + 1) : path;
-    const prefix = `${below}.`;
+    const prefix = name && start.startsWith(`${name}.`) ? start.slice(name.length + 1) : start;
     return source.names().some((key) => key.startsWith(prefix)) ? [{ name, source, prefix }] : [];
   });
   if (found.length === 0)
     throw new CheckpointError(`${label} has no layer "${path}". ${whatThereIs(sources, path)}`);
   if (found.length > 1) {
-    const names = found.map(({ name }) => `"${name}.${path}"`);
+    const names = found.map(({ name }) => `"${path === '' ? name : `${name}.${path}`}"`);
     throw new CheckpointError(
       `${label} has the layer "${path}" more than once. Say which one is meant: ` +
         `${names.join(' or ')}.`,

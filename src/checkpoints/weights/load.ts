@@ -6,13 +6,9 @@
 import { type AnyBlock, weightOf } from '../../layers/block.ts';
 import type { Parameter } from '../../layers/parameter.ts';
 import { counted } from '../../text/messages.ts';
+import { checkOptionValues, kinds } from '../../text/options.ts';
 import { CheckpointError, listed, quoted } from '../errors.ts';
-import {
-  floatTypes,
-  readableDtypes,
-  type SavedDtype,
-  type savedDtypes,
-} from '../safetensors/dtypes.ts';
+import { floatTypes, readableDtypes, type SavedDtype, savedDtypes } from '../safetensors/dtypes.ts';
 import { shapeInCheckpoint, valuesForCheckpoint } from './layout.ts';
 import { type WeightDtype, weightReader } from './reader.ts';
 import type { WeightSource } from './source.ts';
@@ -206,14 +202,35 @@ export interface BlockTensor {
   data(): Promise<Float32Array>;
 }
 
+/** Options of `blockTensors`. */
+export interface BlockTensorsOptions {
+  /** What the weights shall be stored as; the values are float32 in any case. Default F32. */
+  dtype?: BlockTensor['dtype'];
+  /**
+   * What the keys begin with, such as `decoder.up_blocks.0`: the path that `loadLayerWeights`
+   * takes. Default: nothing.
+   */
+  keyPrefix?: string;
+}
+
 /**
  * A built block's weights by checkpoint key, in PyTorch's axis order, ready for `writeSafetensors`.
- * `dtype` is what they shall be stored as; the values are float32 in any case.
+ * @param options Or only their `dtype`.
+ * @throws CheckpointError if the block is not built yet.
+ * @throws Error if an option has another name, or cannot have its value.
  */
 export function blockTensors(
   block: AnyBlock,
-  dtype: BlockTensor['dtype'] = 'F32',
+  options: BlockTensorsOptions | BlockTensor['dtype'] = {},
 ): Record<string, BlockTensor> {
+  const given: BlockTensorsOptions = typeof options === 'string' ? { dtype: options } : options;
+  const known = { dtype: { oneOf: Object.values(savedDtypes) }, keyPrefix: kinds.text };
+  checkOptionValues('blockTensors', given, known);
+  const { dtype = 'F32', keyPrefix = '' } = given;
+  if (!block.built)
+    throw new CheckpointError(
+      `${quoted(block.name)} has no weights yet. Call its \`build()\`, or load weights into it.`,
+    );
   const entries = block.parameters().map((parameter): [string, BlockTensor] => {
     const { key, variable, layout } = parameter;
     const data = async () => {
@@ -225,7 +242,10 @@ export function blockTensors(
         if (value !== variable.read()) value.dispose(); // it has been widened
       }
     };
-    return [key, { dtype, shape: checkpointShape(parameter), data }];
+    return [keyStart(keyPrefix) + key, { dtype, shape: checkpointShape(parameter), data }];
   });
   return Object.fromEntries(entries);
 }
+
+/** What the keys of the layer at `path` begin with; a dot at its end may be there or not. */
+export const keyStart = (path: string): string => (/^$|\.$/.test(path) ? path : `${path}.`);

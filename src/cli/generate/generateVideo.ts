@@ -17,6 +17,7 @@ import { packagedModel, packagedNote, trainedFor, unlikeTraining } from '../pack
 import { UsageError } from '../terminal/errors.ts';
 import { partOf } from '../terminal/options.ts';
 import { atEnd, type Session } from '../terminal/session.ts';
+import type { Seed } from '../terminal/values.ts';
 import { checkModelIsKept, checkPlaces } from './checkPlaces.ts';
 import { checkSpace } from './checkSpace.ts';
 import { type Inputs, readInputs } from './inputs.ts';
@@ -88,9 +89,9 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   const toTensors = command.format === 'safetensors';
   const stages = new StageRecorder(command.dump !== undefined);
   const profile = command.profile ? new Profile() : undefined;
-  const generators = seeds.map((seed) => new Generator(seed));
+  const generators = seeds.map((seed) => new Generator(BigInt(seed)));
   const options = {
-    ...partOf(command, generateOptions, 'call'),
+    ...callOf(command),
     ...{ height, width, numFrames, latents: inputs.latents, signal },
     generator: generators.length === 1 ? generators[0] : generators,
     onStage: toTensors || command.dump !== undefined ? stages.record : undefined,
@@ -142,6 +143,12 @@ async function findModel(command: GenerateCommand, { signal, progress, note }: S
   return { path, single, trained, height, width };
 }
 
+/** The options of the library's call that need no more than the command line. */
+function callOf(command: GenerateCommand) {
+  const { seeds, latents, ...call } = partOf(command, generateOptions, 'call');
+  return call;
+}
+
 async function loadPipeline(
   { path, single, height, width }: Model,
   command: GenerateCommand,
@@ -150,14 +157,15 @@ async function loadPipeline(
   { signal, progress }: Session,
 ): Promise<{ pipe: StableVideoDiffusionPipeline; plan: MemoryPlan }> {
   let plan: MemoryPlan | undefined;
-  const { variant, memory, forwardChunking } = command;
+  const { variant, memory } = command;
+  const { formulation, forwardChunking, ...given } = partOf(command, generateOptions, 'loading');
   const loading = {
-    ...partOf(command, generateOptions, 'loading'),
+    ...given,
     // Chosen already, with the threads there are.
     ...{ backend: backend.name, threads: undefined },
     ...{ variant, memory, signal, onProgress: progress.update },
     plannedFor: {
-      ...partOf(command, generateOptions, 'call'),
+      ...callOf(command),
       ...{ height, width, pictures, forwardChunkSize: forwardChunking },
     },
     onPlan: (made: MemoryPlan) => {
@@ -208,7 +216,7 @@ async function sample(
 }
 
 /** The seeds to use: those passed, or a random one. */
-function seedsFor({ seeds }: GenerateCommand, videos: number): number[] {
+function seedsFor({ seeds }: GenerateCommand, videos: number): Seed[] {
   if (seeds.length === 0) return [randomInt(2 ** 32)];
   if (seeds.length > 1 && seeds.length !== videos) {
     throw new UsageError(

@@ -15,6 +15,7 @@ import {
   type Reader,
   realNumber,
   realNumbers,
+  seed,
   tensorFile,
   wholeNumber,
 } from '../terminal/values.ts';
@@ -160,7 +161,7 @@ export const generateOptions = {
       flag: 'seed',
       value: 'N',
       many: true,
-      read: wholeNumber({ min: 0, max: Number.MAX_SAFE_INTEGER }),
+      read: seed,
       help:
         'Seed of the noise, {range}; the same as torch.Generator().manual_seed(N). Once for ' +
         'all videos, or once per video. Default: a ' +

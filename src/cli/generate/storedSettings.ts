@@ -3,6 +3,7 @@ import type { CheckpointIdentity } from '../../checkpoints/index.ts';
 import { shownAddress } from '../../text/addresses.ts';
 import { snakeCase } from '../../text/cases.ts';
 import { partOf } from '../terminal/options.ts';
+import type { Seed } from '../terminal/values.ts';
 import { version } from '../version.ts';
 import {
   type GenerateCommand,
@@ -17,7 +18,7 @@ export interface KnownByRun {
   width: number;
   numFrames: number;
   decodeChunkSize: number;
-  seeds: number[];
+  seeds: Seed[];
   /** The backend that was used. */
   backend: StoredOptions['backend'];
   /** By the memory there is, unless it was passed. */

@@ -59,6 +59,29 @@ export function realNumbers(range: Range, count: number): Reader<number[]> {
   return Object.assign(read, { range: `${count} or more` });
 }
 
+/** A seed of 64 bits. One that a number does not hold exactly is its decimal digits. */
+export type Seed = number | string;
+
+const seedRange = 'a whole number from -2^63 to 2^64 - 1';
+
+/** Reads a seed. */
+export const seed: Reader<Seed> = Object.assign(
+  (text: string, flag: string) => {
+    const value = wholeOf(text.trim());
+    if (value === undefined || value < -(2n ** 63n) || value >= 2n ** 64n)
+      throw refused(flag, seedRange, text);
+    return Number.isSafeInteger(Number(value)) ? Number(value) : `${value}`;
+  },
+  { range: seedRange },
+);
+
+/** The whole number that `text` writes, of any size in plain digits. */
+function wholeOf(text: string): bigint | undefined {
+  if (/^[+-]?\d+$/.test(text)) return BigInt(text.replace('+', ''));
+  const value = numberOf(text);
+  return Number.isSafeInteger(value) ? BigInt(value) : undefined;
+}
+
 const units: Record<string, number> = {
   ...{ '': 1, B: 1, kB: 1e3, MB: 1e6, GB: 1e9 },
   ...{ KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 },

@@ -1,5 +1,5 @@
 /** The blocks of the VAE. */
-import * as tf from '@tensorflow/tfjs';
+import { type Checks, count, flag, indivisible } from '../../layers/checks.ts';
 import {
   Attention,
   type Block,
@@ -11,6 +11,7 @@ import {
   SpatioTemporalResBlock,
   Upsample2D,
 } from '../../layers/index.ts';
+import { registerLayer } from '../../layers/registry.ts';
 import { Chain } from './chain.ts';
 
 /** Arguments that the blocks of the VAE have in common. */
@@ -22,6 +23,13 @@ export interface VaeBlockArgs extends LayerArgs {
   /** Default 1. */
   numLayers?: number;
 }
+
+const vaeBlockChecks: Checks = { inChannels: count, outChannels: count, numLayers: count };
+
+const channelMisfits = ({ inChannels, outChannels }: VaeBlockArgs) => [
+  indivisible({ inChannels }),
+  indivisible({ outChannels }),
+];
 
 const attentionOf = (channels: number) =>
   new Attention({
@@ -55,10 +63,15 @@ export interface DownEncoderBlock2DArgs extends VaeBlockArgs {
  */
 export class DownEncoderBlock2D extends Chain<DownEncoderBlock2DArgs> {
   static className = 'DownEncoderBlock2D';
+  static override checks: Checks = { ...vaeBlockChecks, addDownsample: flag };
   protected readonly chain: Block<LayerArgs>[];
 
   override get config() {
     return { numLayers: 1, addDownsample: true, ...this.args };
+  }
+
+  override misfits() {
+    return channelMisfits(this.config);
   }
 
   override get inputAxes(): Inputs {
@@ -84,7 +97,7 @@ export class DownEncoderBlock2D extends Chain<DownEncoderBlock2DArgs> {
     }
   }
 }
-tf.serialization.registerClass(DownEncoderBlock2D);
+registerLayer(DownEncoderBlock2D);
 
 /** Arguments of `UNetMidBlock2D`. */
 export interface UNetMidBlock2DArgs extends LayerArgs {
@@ -106,7 +119,13 @@ export interface UNetMidBlock2DArgs extends LayerArgs {
  */
 export class UNetMidBlock2D extends Chain<UNetMidBlock2DArgs> {
   static className = 'UNetMidBlock2D';
+  static override checks: Checks = { inChannels: count };
   protected readonly chain: Block<LayerArgs>[];
+
+  override misfits() {
+    const { inChannels } = this.args;
+    return [indivisible({ inChannels })];
+  }
 
   override get inputAxes(): Inputs {
     return { x: ['N', 'H', 'W', this.args.inChannels] };
@@ -122,7 +141,7 @@ export class UNetMidBlock2D extends Chain<UNetMidBlock2DArgs> {
     this.chain = [resnets[0], attention, resnets[1]];
   }
 }
-tf.serialization.registerClass(UNetMidBlock2D);
+registerLayer(UNetMidBlock2D);
 
 /**
  * The residual blocks of a part of the decoder, the first of which changes the channels: a learned
@@ -167,10 +186,24 @@ export interface MidBlockTemporalDecoderArgs extends VaeBlockArgs, FramesArgs {}
  */
 export class MidBlockTemporalDecoder extends Chain<MidBlockTemporalDecoderArgs> {
   static className = 'MidBlockTemporalDecoder';
+  static override checks: Checks = vaeBlockChecks;
   protected readonly chain: Block<LayerArgs>[];
 
   override get config() {
     return { numLayers: 1, ...this.args };
+  }
+
+  override misfits() {
+    const { inChannels, outChannels, numLayers } = this.config;
+    // The attention has the channels of the input and follows the first residual block.
+    const attends = numLayers > 1 && inChannels !== outChannels;
+    return [
+      ...channelMisfits(this.config),
+      attends
+        ? '`inChannels` and `outChannels` have to be equal if `numLayers` is more than 1 but are ' +
+          `${inChannels} and ${outChannels}.`
+        : undefined,
+    ];
   }
 
   override get inputAxes(): Inputs {
@@ -184,7 +217,7 @@ export class MidBlockTemporalDecoder extends Chain<MidBlockTemporalDecoderArgs> 
     this.chain = resnets.length > 1 ? [resnets[0], attention, resnets[1]] : [resnets[0]];
   }
 }
-tf.serialization.registerClass(MidBlockTemporalDecoder);
+registerLayer(MidBlockTemporalDecoder);
 
 /** Arguments of `UpBlockTemporalDecoder`. */
 export interface UpBlockTemporalDecoderArgs extends VaeBlockArgs, FramesArgs {
@@ -207,10 +240,15 @@ export interface UpBlockTemporalDecoderArgs extends VaeBlockArgs, FramesArgs {
  */
 export class UpBlockTemporalDecoder extends Chain<UpBlockTemporalDecoderArgs> {
   static className = 'UpBlockTemporalDecoder';
+  static override checks: Checks = { ...vaeBlockChecks, addUpsample: flag };
   protected readonly chain: Block<LayerArgs>[];
 
   override get config() {
     return { numLayers: 1, addUpsample: true, ...this.args };
+  }
+
+  override misfits() {
+    return channelMisfits(this.config);
   }
 
   override get inputAxes(): Inputs {
@@ -225,4 +263,4 @@ export class UpBlockTemporalDecoder extends Chain<UpBlockTemporalDecoderArgs> {
       this.chain.push(this.child(new Upsample2D({ name: 'upsamplers.0', channels: outChannels })));
   }
 }
-tf.serialization.registerClass(UpBlockTemporalDecoder);
+registerLayer(UpBlockTemporalDecoder);

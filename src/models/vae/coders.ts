@@ -1,5 +1,6 @@
 /** The two halves of the VAE. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
+import { type Checks, count, indivisible, listOf } from '../../layers/checks.ts';
 import {
   type CallArgs,
   Conv2d,
@@ -12,6 +13,7 @@ import {
   TemporalConv,
   TensorScope,
 } from '../../layers/index.ts';
+import { registerLayer } from '../../layers/registry.ts';
 import { silu } from '../../ops/index.ts';
 import {
   DownEncoderBlock2D,
@@ -35,14 +37,20 @@ export interface CoderArgs extends LayerArgs {
 
 /** The base class of both halves: convolution, blocks, normalisation, SiLU, convolution. */
 abstract class Coder extends StepwiseBlock<CoderArgs> {
+  static override checks: Checks = {
+    inChannels: count,
+    outChannels: count,
+    blockOutChannels: listOf(count),
+    layersPerBlock: count,
+  };
   private readonly convIn: Conv2d;
   private readonly blocks: Chain<LayerArgs>[];
   private readonly convNormOut: GroupNormalization;
   private readonly convOut: Conv2d;
 
-  /** `channels` are those of the levels in order of execution. */
-  constructor(args: CoderArgs, channels: number[], outChannels: number) {
+  constructor(args: CoderArgs) {
     super(args);
+    const { channels } = this;
     const [first, last] = [channels[0], channels[channels.length - 1]];
     const conv = (name: string, from: number, to: number) =>
       this.child(new Conv2d({ name, inChannels: from, outChannels: to, padding: 1 }));
@@ -51,7 +59,23 @@ abstract class Coder extends StepwiseBlock<CoderArgs> {
     this.convNormOut = this.child(
       new GroupNormalization({ name: 'conv_norm_out', numChannels: last, eps: 1e-6 }),
     );
-    this.convOut = conv('conv_out', last, outChannels);
+    this.convOut = conv('conv_out', last, this.codeChannels);
+  }
+
+  override misfits() {
+    return this.args.blockOutChannels.map((channels, i) =>
+      indivisible({ [`blockOutChannels[${i}]`]: channels }),
+    );
+  }
+
+  /** Channels of the levels in order of execution. */
+  protected get channels(): number[] {
+    return this.args.blockOutChannels;
+  }
+
+  /** Channels of the last convolution's result. */
+  protected get codeChannels(): number {
+    return this.args.outChannels;
   }
 
   /** The blocks between `convIn` and `convNormOut`. */
@@ -92,8 +116,8 @@ abstract class Coder extends StepwiseBlock<CoderArgs> {
 export class Encoder extends Coder {
   static className = 'Encoder';
 
-  constructor(args: CoderArgs) {
-    super(args, args.blockOutChannels, 2 * args.outChannels);
+  protected override get codeChannels(): number {
+    return 2 * this.args.outChannels;
   }
 
   protected makeBlocks(channels: number[]): Chain<LayerArgs>[] {
@@ -115,7 +139,7 @@ export class Encoder extends Coder {
     return { x: ['N', 'H', 'W', this.args.inChannels] };
   }
 }
-tf.serialization.registerClass(Encoder);
+registerLayer(Encoder);
 
 /** Arguments of `TemporalDecoder`. */
 export interface TemporalDecoderArgs extends CoderArgs, FramesArgs {}
@@ -142,11 +166,15 @@ export class TemporalDecoder extends Coder {
   private readonly timeConvOut: TemporalConv;
 
   constructor(args: TemporalDecoderArgs) {
-    const { outChannels, blockOutChannels } = args;
-    super(args, [...blockOutChannels].reverse(), outChannels);
+    super(args);
+    const { outChannels } = args;
     this.timeConvOut = this.child(
       new TemporalConv({ name: 'time_conv_out', inChannels: outChannels, outChannels }),
     );
+  }
+
+  protected override get channels(): number[] {
+    return [...this.args.blockOutChannels].reverse();
   }
 
   protected makeBlocks(channels: number[]): Chain<LayerArgs>[] {
@@ -184,4 +212,4 @@ export class TemporalDecoder extends Coder {
     return scope.release(yield* advance(scope, this.timeConvOut, h, kwargs)); // [B*F, H, W, O]
   }
 }
-tf.serialization.registerClass(TemporalDecoder);
+registerLayer(TemporalDecoder);

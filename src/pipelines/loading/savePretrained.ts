@@ -14,6 +14,7 @@ import {
 } from '../../checkpoints/index.ts';
 import type { AnyBlock } from '../../layers/index.ts';
 import { notOneOf } from '../../text/messages.ts';
+import { type Kinds, kinds } from '../../text/options.ts';
 import type { Components } from '../components.ts';
 
 /** Options of `savePretrained`. */
@@ -30,6 +31,14 @@ export interface SaveOptions {
   /** Stops the writing. */
   signal?: AbortSignal;
 }
+
+/** The options of `savePretrained`. `dtype` is checked with the types that can be stored. */
+export const saveOptionKinds: Kinds<SaveOptions> = {
+  dtype: kinds.text,
+  maxShardSize: kinds.positive,
+  variant: kinds.text,
+  signal: kinds.signal,
+};
 
 /**
  * Writes all components. Weights that are not in memory are read from the checkpoint of `reopen`.

@@ -15,7 +15,8 @@ export function guidanceScales(min: number, max: number, count: number): number[
 }
 
 /** Whether guidance is on, so that the UNet is evaluated twice per step. */
-export const isGuided = (scales: number[]): boolean => scales.some((scale) => scale > 1);
+export const isGuided = (min: number, max: number, count: number): boolean =>
+  min > 1 || (count > 1 && max > 1);
 
 /**
  * The condition of each evaluation of the UNet in a guided step: one for both halves of guidance,

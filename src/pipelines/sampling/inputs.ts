@@ -1,17 +1,9 @@
 /** The inputs of a sampling call, made ready for the models. */
 import * as tf from '@tensorflow/tfjs';
-import type { RgbImage } from '../../media/image.ts';
 import type { UNetSpatioTemporalConditionModel } from '../../models/index.ts';
 import { randnTensor } from '../../random/randnTensor.ts';
 import type { CallSettings } from '../settings.ts';
-import type { FloatArray, ImageInput } from '../types.ts';
-
-/** Pictures, or the values of a tensor of pictures, on the host. */
-export async function hostPictures(image: ImageInput): Promise<RgbImage[] | FloatArray> {
-  if (image instanceof tf.Tensor)
-    return { data: (await image.data()) as Float32Array, shape: image.shape };
-  return Array.isArray(image) ? image : [image];
-}
+import { allFinite } from './finite.ts';
 
 /** `[videos, 3]`: frames per second less one, motion bucket, noise strength. */
 export function addedTimeIds(
@@ -51,4 +43,19 @@ export function startLatents(
 ): tf.Tensor {
   const noise = latents ?? randnTensor(generator, [videos, frames, c, h, w]);
   return tf.mul(tf.reshape(noise, [videos * frames, h, w, c]), initNoiseSigma);
+}
+
+/** @throws Error if given latents are not finite at the schedule's first noise level. */
+export async function checkGivenLatents(
+  latents: tf.Tensor | undefined,
+  initNoiseSigma: number,
+): Promise<void> {
+  if (!latents) return;
+  const start = tf.tidy(() => tf.mul(latents, initNoiseSigma));
+  const finite = await allFinite(start).finally(() => start.dispose());
+  if (finite) return;
+  throw new Error(
+    `\`latents\` times the first noise level, ${initNoiseSigma}, are not finite. Pass finite ` +
+      'values of unit variance.',
+  );
 }

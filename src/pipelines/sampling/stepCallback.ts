@@ -1,32 +1,12 @@
-/** Checks the latents after each sampling step, and hands them to the caller's callback. */
+/** Hands the latents after each sampling step to the caller's callback. */
 import * as tf from '@tensorflow/tfjs';
-import type { ComputeDtype, TensorScope } from '../../layers/index.ts';
-import type { CallSettings } from '../settings.ts';
+import type { TensorScope } from '../../layers/index.ts';
+import { checkOptions } from '../../text/options.ts';
+import { partsOf } from '../components.ts';
+import { type CallSettings, callbackTensorNames } from '../settings.ts';
+import { callBack } from '../turns.ts';
 import type { CallbackTensors, CallingPipeline, GenerateOptions } from '../types.ts';
-
-async function allFinite(x: tf.Tensor): Promise<boolean> {
-  const finite = tf.tidy(() => tf.all(tf.isFinite(x)));
-  const [yes] = await finite.data();
-  finite.dispose();
-  return yes === 1;
-}
-
-/**
- * Checks the latents after a step.
- * @throws Error that names the step, if they are not finite.
- */
-export async function checkFinite(
-  latents: tf.Tensor,
-  step: string,
-  computeDtype: ComputeDtype,
-): Promise<void> {
-  if (await allFinite(latents)) return;
-  const advice =
-    computeDtype === 'float16'
-      ? 'float16 ends at 65504: try bfloat16 or float32.'
-      : 'The weights may be broken: check the model folder, or try the float32 files.';
-  throw new Error(`The latents are not finite after step ${step}. ${advice}`);
-}
+import { allFinite } from './finite.ts';
 
 /**
  * Calls `callbackOnStepEnd`, if there is one, with the tensors of a step, and returns the latents
@@ -47,16 +27,21 @@ export async function runStepCallback(
   const offered = scope.tidy(() => asVideos(latents, numFrames));
   const all: CallbackTensors = { ...tensors, latents: offered };
   const chosen = Object.fromEntries(names.map((name) => [name, all[name]]));
-  const replaced = (await callbackOnStepEnd(pipe, step, timestep, chosen))?.latents;
+  const returned = await callBack(partsOf(pipe.components), () =>
+    callbackOnStepEnd(pipe, step, timestep, chosen),
+  );
+  const replaced = returned?.latents;
+  if (replaced instanceof tf.Tensor && replaced !== offered) scope.keep(replaced);
+  if (returned) checkOptions('callbackOnStepEnd', returned, callbackTensorNames);
   if (!replaced || replaced === offered) {
     scope.free(offered);
     return latents;
   }
-  scope.keep(replaced);
-  if (!tf.util.arraysEqual(replaced.shape, offered.shape)) {
+  const shape = replaced instanceof tf.Tensor ? replaced.shape : [];
+  if (!tf.util.arraysEqual(shape, offered.shape)) {
     throw new Error(
       `\`callbackOnStepEnd\` has to return latents of shape [${offered.shape}] but returned ` +
-        `[${replaced.shape}].`,
+        `[${shape}].`,
     );
   }
   if (!(await allFinite(replaced))) {

@@ -67,7 +67,11 @@ describe('readGenerateCommand', () => {
     'decode-chunk-size': [['4'], 'decodeChunkSize', 4],
     'num-videos-per-prompt': [['2'], 'numVideosPerPrompt', 2],
     'output-type': [['array'], 'outputType', 'array'],
-    seed: [['0', '9007199254740991'], 'seeds', [0, 9007199254740991]],
+    seed: [
+      ['0', '9007199254740991', '-1', '18446744073709551615', '-9223372036854775808'],
+      'seeds',
+      [0, 9007199254740991, -1, '18446744073709551615', '-9223372036854775808'],
+    ],
     latents: [['noise.safetensors'], 'latents', 'noise.safetensors'],
     dump: [['stages.safetensors'], 'dump', 'stages.safetensors'],
     config: [['configs'], 'config', 'configs'],
@@ -143,8 +147,8 @@ describe('readGenerateCommand', () => {
     'decode-chunk-size': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
     'num-videos-per-prompt': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
     seed: [
-      [...nonNumbers, '-1', '0.5', '9007199254740992'],
-      'a whole number from 0 to 9007199254740991',
+      [...nonNumbers, '0.5', '18446744073709551616', '-9223372036854775809'],
+      'a whole number from -2^63 to 2^64 - 1',
     ],
     threads: [[...nonNumbers, '0', '-1', '2.5', '9'], 'a whole number from 1 to 8'],
     'forward-chunking': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],

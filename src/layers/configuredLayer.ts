@@ -1,0 +1,55 @@
+/** A layer that is made of checked arguments, under a name that saved models know. */
+import * as tf from '@tensorflow/tfjs';
+import { checkArguments, given, restoredWords } from './checkArguments.ts';
+import { type Checks, checkValues } from './checks.ts';
+import type { LayerArgs } from './layerArgs.ts';
+import { type LayerClass, savedName } from './registry.ts';
+
+/** The base class of `Block`. */
+export abstract class ConfiguredLayer<Args extends LayerArgs> extends tf.layers.Layer {
+  /** What each argument has to be, with its default filled in. */
+  static checks: Checks = {};
+  /** Whether arguments of other names than its own are ignored, and not refused. Default false. */
+  static ignoresOthers = false;
+  /** The constructor arguments that are given, JSON-able. */
+  readonly args: Args;
+
+  constructor(args: Args) {
+    super(args);
+    checkArguments(this.class, args);
+    const { computeDtype, sublayers, weights, customObjects, ...own } = given<
+      LayerArgs & { customObjects?: unknown }
+    >(args);
+    this.args = own as Args;
+    checkValues(this);
+  }
+
+  /** Makes a layer of what `getConfig` returns, also after it has been saved. */
+  static override fromConfig<T extends tf.serialization.Serializable>(
+    cls: tf.serialization.SerializableConstructor<T>,
+    config: tf.serialization.ConfigDict,
+  ): T {
+    return new cls(restoredWords(cls, config));
+  }
+
+  /** Its class. */
+  protected get class(): LayerClass {
+    return this.constructor as unknown as LayerClass;
+  }
+
+  /** The name of its class in saved models, such as `stable-video-diffusion-tfjs>Linear`. */
+  override getClassName(): string {
+    // TensorFlow.js makes the default name of a layer of it, before there are arguments.
+    return this.args ? savedName(this.class) : this.class.className;
+  }
+
+  /** The constructor arguments with defaults filled in. */
+  get config(): Args {
+    return this.args;
+  }
+
+  /** Sentences on arguments that are right by themselves and do not fit each other. */
+  misfits(): (string | undefined)[] {
+    return [];
+  }
+}

@@ -1,0 +1,34 @@
+/** What was set on the layers inside of another one, so that it survives saving. */
+import type { ComputeDtype } from '../ops/index.ts';
+import type { SublayerState } from './layerArgs.ts';
+
+/** What this file knows of a layer. */
+interface Settable {
+  readonly name: string;
+  readonly children: readonly Settable[];
+  /** Whether it was made like its parent: trainable, and with no type of its own to compute in. */
+  readonly inherits: boolean;
+  trainable: boolean;
+  computeDtype: ComputeDtype;
+}
+
+/** The states of the layers inside `parent` that differ from it, or have others inside that do. */
+export function statesInside(parent: Settable): SublayerState[] {
+  return parent.children.flatMap((child) => {
+    const { name, trainable, computeDtype } = child;
+    const sublayers = statesInside(child);
+    const same = trainable === parent.trainable && computeDtype === parent.computeDtype;
+    return same && child.inherits && sublayers.length === 0
+      ? []
+      : [{ name, trainable, computeDtype, sublayers }];
+  });
+}
+
+/** Sets what `states` holds of a layer and of those inside it. */
+export function setState(layer: Settable, states: readonly SublayerState[]): void {
+  const state = states.find(({ name }) => name === layer.name);
+  if (!state) return;
+  layer.trainable = state.trainable;
+  layer.computeDtype = state.computeDtype;
+  for (const child of layer.children) setState(child, state.sublayers);
+}

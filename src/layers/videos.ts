@@ -1,0 +1,68 @@
+/**
+ * Videos with an axis of their own for frames, `[B, F, ...]`, in layers that compute on the frames
+ * of all videos in a row, `[B*F, ...]`.
+ */
+import type * as tf from '@tensorflow/tfjs';
+import { reshapeTo } from '../ops/index.ts';
+import type { Axes, Inputs } from './inputs.ts';
+
+/**
+ * The axes of the inputs of a call. Those of frames, `B*F`, become `B, F` if the first input has
+ * one axis more than the layer names. Contexts may then have an axis for frames too.
+ */
+export function axesInCall(takes: Inputs, shapes: readonly tf.Shape[]): Inputs {
+  const names = Object.keys(takes);
+  const indicator = shapes[names.findIndex((name) => takes[name].join() === 'B,F')];
+  const split = names.map((name, i) => {
+    const [axes, shape] = [takes[name], shapes[i]];
+    const apart = apartAxes[axes[0]];
+    return shape && apart && hasOneMore(axes, shape, indicator)
+      ? [...apart, ...axes.slice(1)]
+      : axes;
+  });
+  if (split[0] === takes[names[0]]) return takes;
+  return Object.fromEntries(names.map((name, i) => [name, split[i]]));
+}
+
+/** What takes the place of a first axis. Contexts are one per video, frame or pixel. */
+const apartAxes: Readonly<Record<number | string, Axes>> = { 'B*F': ['B', 'F'], b: ['b', 'f'] };
+
+/** Whether a shape has one axis more. Where any axes may be between, only an indicator tells. */
+function hasOneMore(axes: Axes, shape: tf.Shape, indicator: tf.Shape | undefined): boolean {
+  if (!axes.includes('...')) return shape.length === axes.length + 1;
+  return indicator?.length === 2 && indicator.every((length, axis) => length === shape[axis]);
+}
+
+/**
+ * `compute` on frames in a row. If the first input has an axis for frames, so have the results.
+ * @param takes The axes of the inputs that `compute` takes.
+ * @param compute Gets `{ numFrames }` of such inputs, else nothing.
+ */
+export function inFrames<Output extends tf.Tensor | tf.Tensor[]>(
+  takes: Inputs | undefined,
+  inputs: tf.Tensor[],
+  compute: (frames: tf.Tensor[], ofVideos: { numFrames?: number }) => Output,
+): Output {
+  const shapes = inputs.map(({ shape }) => shape);
+  const given = takes && axesInCall(takes, shapes);
+  if (!given || given === takes) return compute(inputs, {});
+  const [batch, numFrames] = shapes[0];
+  const names = Object.keys(takes);
+  const frames = inputs.map((x, i) =>
+    given[names[i]] === takes[names[i]]
+      ? x
+      : reshapeTo(x, [x.shape[0] * x.shape[1]!, ...x.shape.slice(2)]),
+  );
+  const unfold = (y: tf.Tensor) => reshapeTo(y, [batch, numFrames, ...y.shape.slice(1)]);
+  const output = compute(frames, { numFrames });
+  return (Array.isArray(output) ? output.map(unfold) : unfold(output)) as Output;
+}
+
+/**
+ * The shape of pictures or tokens `[..., H, W, C]` with other lengths in place of the last ones,
+ * whatever lies in front.
+ */
+export const withLast = (shape: tf.Shape, ...last: tf.Shape): tf.Shape => [
+  ...shape.slice(0, -last.length),
+  ...last,
+];

@@ -1,0 +1,40 @@
+/** The base class of the layers that multiply by a weight. */
+import * as tf from '@tensorflow/tfjs';
+import { type AnyBlock, Block, type LayerArgs, weightOf, weightSlice } from './block.ts';
+
+/** A range of a weight, as `tf.slice` takes it. */
+export interface WeightRange {
+  /** The first index on each axis. */
+  begin: number[];
+  /** The number of indices on each axis. */
+  size: number[];
+}
+
+/** A linear map or a convolution: a layer with a weight and a bias. */
+export abstract class WeightedLayer<Args extends LayerArgs = LayerArgs> extends Block<Args> {
+  /** The weight as it is stored. Compute with `effectiveWeight`. */
+  protected weight!: tf.LayerVariable;
+  /** The bias, if there is one. */
+  protected bias?: tf.LayerVariable;
+  /**
+   * Makes of the stored weight the one that the layer computes with, of the same shape. Every way
+   * of computing calls it: alone and fused, in slices, in half precision, and in `tf.grad`. It runs
+   * inside `tf.tidy`.
+   */
+  adaptWeight?: (weight: tf.Tensor) => tf.Tensor;
+
+  /** The weight that the layer computes with, or a range of it. Call it inside `tf.tidy`. */
+  protected effectiveWeight<T extends tf.Tensor>(range?: WeightRange): T {
+    const { adaptWeight, weight } = this;
+    if (!adaptWeight)
+      return range ? weightSlice(weight, range.begin, range.size) : weightOf<T>(weight);
+    const adapted = tf.tidy(() => adaptWeight(weightOf(weight)));
+    return (range ? tf.slice(adapted, range.begin, range.size) : adapted) as T;
+  }
+}
+
+/** Every `WeightedLayer` in `block`, itself included. */
+export const weightedLayersIn = (block: AnyBlock): WeightedLayer[] => [
+  ...(block instanceof WeightedLayer ? [block] : []),
+  ...block.children.flatMap(weightedLayersIn),
+];

@@ -1,0 +1,84 @@
+/** What the configuration of the UNet has to be. */
+import {
+  type Checks,
+  count,
+  countOrNone,
+  each,
+  indivisible,
+  listOf,
+  names,
+  optional,
+} from '../layers/checks.ts';
+import { differentLengths, type PerBlock, perBlock } from './perBlock.ts';
+
+/** The checks of each value. */
+export const unetChecks: Checks = {
+  sampleSize: optional(count),
+  inChannels: count,
+  outChannels: count,
+  downBlockTypes: names,
+  upBlockTypes: names,
+  blockOutChannels: listOf(count),
+  additionTimeEmbedDim: count,
+  projectionClassEmbeddingsInputDim: count,
+  layersPerBlock: each(count),
+  crossAttentionDim: each(count),
+  transformerLayersPerBlock: each(each(countOrNone)),
+  numAttentionHeads: each(count),
+};
+
+/** The values that depend on each other. */
+interface Sizes {
+  downBlockTypes: string[];
+  upBlockTypes: string[];
+  blockOutChannels: number[];
+  numAttentionHeads: PerBlock<number>;
+  crossAttentionDim: PerBlock<number>;
+  layersPerBlock: PerBlock<number>;
+  transformerLayersPerBlock: PerBlock<number | number[]>;
+  projectionClassEmbeddingsInputDim: number;
+  additionTimeEmbedDim: number;
+}
+
+/** What is wrong with values that are right by themselves. */
+export function unetMisfits(sizes: Sizes): (string | undefined)[] {
+  const { downBlockTypes, upBlockTypes, blockOutChannels, numAttentionHeads } = sizes;
+  const { crossAttentionDim, layersPerBlock, transformerLayersPerBlock } = sizes;
+  const { projectionClassEmbeddingsInputDim, additionTimeEmbedDim } = sizes;
+  const perLevel = [
+    ...[{ blockOutChannels }, { numAttentionHeads }, { crossAttentionDim }, { layersPerBlock }],
+    { transformerLayersPerBlock },
+  ];
+  return [
+    differentLengths({ downBlockTypes }, { upBlockTypes }),
+    ...perLevel.map((list) => differentLengths(list, { downBlockTypes })),
+    ...blockOutChannels.map((channels, i) => indivisible({ [`blockOutChannels[${i}]`]: channels })),
+    ...blockOutChannels.flatMap((_, i) => attentionMisfits(sizes, i)),
+    indivisible({ projectionClassEmbeddingsInputDim }, { additionTimeEmbedDim }),
+  ];
+}
+
+/** What is wrong with the transformers of a level: those of its blocks and of the middle. */
+function attentionMisfits(sizes: Sizes, level: number): (string | undefined)[] {
+  const { downBlockTypes, upBlockTypes, blockOutChannels } = sizes;
+  const levels = downBlockTypes.length;
+  const [attendsDown, attendsUp] = [downBlockTypes[level], upBlockTypes[levels - 1 - level]].map(
+    (type) => type?.startsWith('CrossAttn'),
+  );
+  if (!attendsDown && !attendsUp && level < levels - 1) return [];
+  const heads = perBlock(sizes.numAttentionHeads, levels)[level];
+  const layers = perBlock(sizes.layersPerBlock, levels)[level];
+  const transformerLayers = perBlock<number | number[]>(sizes.transformerLayersPerBlock, levels);
+  const given = transformerLayers[level];
+  const needed = attendsUp ? layers + 1 : attendsDown ? layers : 1;
+  return [
+    indivisible(
+      { [`blockOutChannels[${level}]`]: blockOutChannels[level] },
+      { numAttentionHeads: heads },
+    ),
+    Array.isArray(given) && given.length < needed
+      ? `\`transformerLayersPerBlock[${level}]\` has to have ${needed} entries, one for each ` +
+        `transformer, but is [${given}].`
+      : undefined,
+  ];
+}

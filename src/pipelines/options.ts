@@ -1,0 +1,121 @@
+/**
+ * The options of calls and of loading, with the values that each of them takes. The compiler holds
+ * the tables to the documented types of `types.ts`.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { backendNames, maxThreads } from '../backends/types.ts';
+import { offloadModes } from '../memory/offloadModes.ts';
+import { generatorKind } from '../random/randnTensor.ts';
+import { type Aliases, checkOptionValues, type Kind, type Kinds, kinds } from '../text/options.ts';
+import { outputTypes } from './defaults.ts';
+import type { GenerateOptions, LoadOptions, PlannedCall } from './types.ts';
+
+/** As in diffusers, 0 stands for the size that the UNet was trained on. */
+const pixels: Kind = {
+  is: kinds.count.is,
+  test: (value) => value === 0 || kinds.count.test(value),
+};
+
+const isTensor = (value: unknown) => value instanceof tf.Tensor;
+
+const tensor: Kind = {
+  is: 'a float32 tensor',
+  test: (value) => isTensor(value) && !value.isDisposed && value.dtype === 'float32',
+  hint(value) {
+    if (!isTensor(value)) return undefined;
+    return value.isDisposed ? 'It has been disposed of.' : `It is ${value.dtype}.`;
+  },
+};
+
+/** The options of `generate`. */
+const generateOptionKinds: Kinds<GenerateOptions> = {
+  height: pixels,
+  width: pixels,
+  numFrames: kinds.count,
+  numInferenceSteps: kinds.count,
+  sigmas: kinds.list,
+  minGuidanceScale: kinds.number,
+  maxGuidanceScale: kinds.number,
+  guidanceTogether: kinds.flag,
+  fps: kinds.number,
+  motionBucketId: kinds.number,
+  noiseAugStrength: kinds.number,
+  decodeChunkSize: kinds.count,
+  numVideosPerPrompt: kinds.count,
+  generator: generatorKind,
+  latents: tensor,
+  outputType: { oneOf: outputTypes },
+  callbackOnStepEnd: kinds.listener,
+  callbackOnStepEndTensorInputs: kinds.list,
+  returnDict: kinds.flag,
+  signal: kinds.signal,
+  onProgress: kinds.listener,
+  onBlock: kinds.listener,
+  onStage: kinds.listener,
+};
+
+/** The options of `plannedFor`: all of a call, though only some decide about memory. */
+const plannedCallKinds: Kinds<PlannedCall & GenerateOptions> = {
+  ...generateOptionKinds,
+  pictures: kinds.count,
+  forwardChunkSize: kinds.count,
+};
+
+/** The options of `fromPretrained`. `dtype` is checked with the backend. */
+export const loadOptionKinds: Kinds<LoadOptions> = {
+  variant: kinds.text,
+  revision: kinds.text,
+  token: kinds.text,
+  cacheDir: kinds.text,
+  localFilesOnly: kinds.flag,
+  backend: { oneOf: ['auto', ...backendNames] },
+  threads: {
+    is: `a whole number from 1 to ${maxThreads}`,
+    test: (value) => kinds.count.test(value) && (value as number) <= maxThreads,
+  },
+  dtype: kinds.text,
+  tf32: kinds.flag,
+  offload: { oneOf: offloadModes },
+  plannedFor: kinds.object,
+  memory: kinds.positive,
+  onPlan: kinds.listener,
+  weightDtype: { oneOf: ['auto', 'float32'] },
+  onProgress: kinds.listener,
+  signal: kinds.signal,
+};
+
+const use = (option: string) => () => `Use \`${option}\`.`;
+
+const callAliases: Aliases = {
+  seed: (seed) => `Use \`generator: new Generator(${seed})\`.`,
+  seeds: () => 'Use `generator`: a list with a `new Generator(SEED)` for each video.',
+  steps: use('numInferenceSteps'),
+  frames: use('numFrames'),
+  guidanceScale: use('maxGuidanceScale'),
+  image: () => 'The picture is the first argument.',
+  callback: use('callbackOnStepEnd'),
+  progressCallback: use('onProgress'),
+};
+
+const loadAliases: Aliases = {
+  torchDtype: use('dtype'),
+  device: use('backend'),
+  deviceMap: use('offload'),
+  progressCallback: use('onProgress'),
+  subfolder: () => 'Pass the folder of the model itself.',
+};
+
+/** @throws Error if a name or value of the options of `generate` is wrong. */
+export const checkGenerateOptions = (options: GenerateOptions): void =>
+  checkOptionValues('generate', options, generateOptionKinds, callAliases);
+
+/** @throws Error if a name or value of the options of loading is wrong. */
+export function checkLoadOptions<T extends { plannedFor?: PlannedCall }>(
+  what: string,
+  options: T,
+  table: Kinds<T>,
+): void {
+  checkOptionValues(what, options, table, loadAliases);
+  if (options.plannedFor)
+    checkOptionValues('plannedFor', options.plannedFor, plannedCallKinds, callAliases);
+}
