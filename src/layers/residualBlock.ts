@@ -31,7 +31,6 @@ export abstract class ResidualBlock<
     outChannels: count,
     tembChannels: optional(count),
     eps: epsilon,
-    groups: optional(count),
   };
   /** The first axis of the inputs. */
   protected abstract readonly items: 'N' | 'B*F';

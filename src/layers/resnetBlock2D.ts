@@ -1,6 +1,7 @@
 /** The residual block over space. */
 import type * as tf from '@tensorflow/tfjs';
 import { inPictures } from '../ops/index.ts';
+import { type Checks, count } from './checks.ts';
 import { Conv2d, type Conv2dArgs } from './conv2d.ts';
 import { registerLayer } from './registry.ts';
 import { ResidualBlock, type ResidualBlockArgs } from './residualBlock.ts';
@@ -30,6 +31,7 @@ export interface ResnetBlock2DArgs extends ResidualBlockArgs {
  */
 export class ResnetBlock2D extends ResidualBlock<ResnetBlock2DArgs> {
   static className = 'ResnetBlock2D';
+  static override checks: Checks = { ...ResidualBlock.checks, groups: count };
   protected readonly items = 'N';
 
   /** The constructor arguments with defaults filled in. */
