@@ -11,8 +11,6 @@ type BlockClass = (new (args: Args) => AnyBlock) & { checks: layers.Checks };
 const classes = { ...layers, ...models } as unknown as Record<string, BlockClass>;
 
 const block = { inChannels: 32, outChannels: 32, tembChannels: 8 };
-const vaeBlock = { inChannels: 32, outChannels: 32 };
-const midBlock = { inChannels: 32, tembChannels: 8 };
 const up = { ...block, prevOutputChannel: 32 };
 const coder = { inChannels: 3, outChannels: 4, blockOutChannels: [32], layersPerBlock: 1 };
 
@@ -78,12 +76,12 @@ const cases: [string, Args, string][] = [
   ['Attention', { queryDim: 8, dimHead: 1.25 }, '`dimHead` has to be a positive whole number'],
   [
     'UNetMidBlockSpatioTemporal',
-    { ...midBlock, numLayers: -1 },
+    { inChannels: 32, tembChannels: 8, numLayers: -1 },
     '`numLayers` has to be a whole number',
   ],
   [
     'DownEncoderBlock2D',
-    { ...vaeBlock, numLayers: 0 },
+    { inChannels: 32, outChannels: 32, numLayers: 0 },
     '`numLayers` has to be a positive whole number',
   ],
   [
