@@ -22,7 +22,8 @@ const networks = [
 ];
 const abstract = ['Block', 'StepwiseBlock', 'TransformerBlock', 'WeightedLayer'];
 
-describe('docs/layers.md', () => {
+describe('docs/layers.md', function () {
+  this.timeout(300_000); // compiles and runs programs
   let page: string;
   before(async () => {
     page = await readFile(`${root}docs/layers.md`, 'utf8');

@@ -9,6 +9,7 @@ import {
 } from '../../src/layers/index.ts';
 import { inputValues } from '../harness/nameHash.ts';
 import { throughStorage } from '../harness/storage.ts';
+import { testBackend } from '../setup.ts';
 
 const picture = () => tf.input({ shape: [4, 4, 8] });
 const frames = (count = 8) =>
@@ -125,6 +126,30 @@ describe('one layer in several places', () => {
       expect(all.dataSync()).to.deep.equal(expected.dataSync());
     });
     model.dispose();
+  });
+
+  it('has them in training, also in a copy whose frozen part stays as it was', async function () {
+    if (testBackend === 'wasm') this.skip(); // it has no gradients of convolutions
+    const conv = new TemporalConv({ name: 'conv', inChannels: 8, outChannels: 8 });
+    const up = new Upsample2D({ name: 'up', channels: 8 });
+    const input = picture();
+    const mixed = conv.apply(conv.apply(input, { numFrames: 2 }), { numFrames: 4 });
+    const sized = up.apply(up.apply(mixed, { outputSize: [5, 6] }), { outputSize: [7, 3] });
+    const model = tf.model({ inputs: input, outputs: sized });
+    up.trainable = false;
+    const loaded = await throughStorage(model);
+    const [x, y] = [frames(), tf.ones([8, 7, 3, 8])];
+    for (const one of [model, loaded]) {
+      const weightsOf = (name: string) =>
+        Promise.all(one.getLayer(name).weights.map((weight) => weight.read().data()));
+      const [frozen, free] = [await weightsOf('up'), await weightsOf('conv')];
+      one.compile({ optimizer: tf.train.sgd(1e-2), loss: 'meanSquaredError' });
+      const { history } = await one.fit(x, y, { ...{ epochs: 3, batchSize: 8 }, verbose: 0 });
+      expect(history.loss!.at(-1)).to.be.below(history.loss![0] as number);
+      expect(await weightsOf('up')).to.deep.equal(frozen);
+      expect(await weightsOf('conv')).not.to.deep.equal(free);
+    }
+    tf.dispose([x, y]);
   });
 
   it('takes its size in an up block, too', async () => {
