@@ -8,7 +8,7 @@ import { clipPixelValues, framesToImages, vaePixelValues } from '../media/prepro
 import { DiagonalGaussianDistribution } from '../models/index.ts';
 import { randnTensor } from '../random/randnTensor.ts';
 import { type Components, partsOf } from './components.ts';
-import { fitIntoMemory } from './fitIntoMemory.ts';
+import { fitIntoMemory, planAhead } from './fitIntoMemory.ts';
 import { channelsFirst } from './sampling/axes.ts';
 import { checkLatents, type DecodeSizes, decode } from './sampling/decode.ts';
 import { denoise } from './sampling/denoise.ts';
@@ -110,6 +110,7 @@ export class SamplingPipeline implements CallingPipeline {
       sigmas: checked.sigmas,
     });
     options.signal?.throwIfAborted();
+    await planAhead(this.components, checked, options);
     using fitted = fitIntoMemory(this.components, checked, options);
     const { settings } = fitted;
     using scope = new TensorScope();
