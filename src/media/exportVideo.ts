@@ -5,6 +5,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAtomically, writeFolderAtomically } from '../files/atomic.ts';
+import { checkOptionValues, type Kinds, kinds } from '../text/options.ts';
 import { encodeMp4 } from './encodeMp4.ts';
 import type { RgbImage } from './image.ts';
 import { nodeEncoder } from './nodeEncoder.ts';
@@ -28,6 +29,11 @@ export interface ExportOptions {
   signal?: AbortSignal;
 }
 
+const exportOptionKinds: Kinds<ExportOptions> = {
+  ...{ fps: kinds.number, quality: kinds.number },
+  ...{ metadata: kinds.object, signal: kinds.signal },
+};
+
 /**
  * Writes a video. The path's ending decides on the format: `.mp4` (H.264, plays in browsers and
  * players; odd sizes are made even by repeating the last column or row), `.webp` and `.gif`
@@ -35,7 +41,7 @@ export interface ExportOptions {
  * one). The target appears whole or not at all.
  *
  * @param frames One picture or more, all of the same size.
- * @throws When there are no frames, they differ in size, an option is out of its range, or the
+ * @throws When there are no frames, they differ in size, an option is unknown or out of its range, or the
  * target cannot be written.
  */
 export async function exportToVideo(
@@ -43,6 +49,7 @@ export async function exportToVideo(
   path: string,
   options: ExportOptions = {},
 ): Promise<void> {
+  checkOptionValues('exportToVideo', options, exportOptionKinds);
   const { fps = 7, quality = 80, metadata, signal } = options;
   const format = outputFormat(path);
   checkFrames(frames);

@@ -92,9 +92,7 @@ export class SamplingPipeline implements CallingPipeline {
   ): Promise<Videos<OutputType> | Frames[OutputType]>;
   async generate(image: ImageInput, options: GenerateOptions = {}): Promise<unknown> {
     const settings = checkCall(image, options, this.constraints);
-    const warning = stretchWarning(image, settings);
-    if (warning && !this.warned.has(warning)) console.warn(warning);
-    this.warned.add(warning ?? '');
+    this.warn(stretchWarning(image, settings));
     const { onStage, ...others } = options;
     const calls: GenerateOptions = {
       ...others,
@@ -138,6 +136,13 @@ export class SamplingPipeline implements CallingPipeline {
     );
     const frames = await this.output(latents as tf.Tensor4D, settings, options);
     return options.returnDict === false ? frames : { frames };
+  }
+
+  /** Shows a sentence, each once. */
+  protected warn(message: string | undefined): void {
+    if (message === undefined || this.warned.has(message)) return;
+    this.warned.add(message);
+    console.warn(message);
   }
 
   /** Embeddings `[B, 1, C]` of the pictures as they came. */

@@ -4,6 +4,7 @@ import type { FloatArray } from '../media/image.ts';
 import { SamplingPipeline } from '../pipelines/stableVideoDiffusion.ts';
 import type { Progress } from '../pipelines/types.ts';
 import { Generator } from '../random/generator.ts';
+import { checkOptionValues, type Kinds, kinds } from '../text/options.ts';
 import { BlockOutputs, stageTensor } from './blockOutputs.ts';
 import { compareTensors, type TensorComparison } from './compareTensors.ts';
 import type { Reference } from './reference.ts';
@@ -51,6 +52,12 @@ export interface VerifyOptions {
   onProgress?: (progress: Progress) => void;
 }
 
+const verifyOptionKinds: Kinds<VerifyOptions> = {
+  stageInputs: { oneOf: ['own', 'reference'] },
+  signal: kinds.signal,
+  onProgress: kinds.listener,
+};
+
 /**
  * Replays the call of a reference from the same random draws, and compares each stage and block in
  * the order in which they are computed.
@@ -60,8 +67,10 @@ export interface VerifyOptions {
 export async function verifyReference(
   pipe: SamplingPipeline,
   reference: Reference,
-  { stageInputs = 'own', signal, onProgress }: VerifyOptions = {},
+  options: VerifyOptions = {},
 ): Promise<StageResult[]> {
+  checkOptionValues('verifyReference', options, verifyOptionKinds);
+  const { stageInputs = 'own', signal, onProgress } = options;
   const teacherForced = stageInputs === 'reference';
   const results: StageResult[] = [];
   const compare = async (stage: string, actual: FloatArray) => {
@@ -71,7 +80,9 @@ export async function verifyReference(
   const blocks = await BlockOutputs.start(pipe, reference, teacherForced);
   const generators = reference.seeds.map((seed) => new Generator(seed));
   try {
-    const replay = teacherForced ? new ReferenceFedPipeline(pipe.components, reference) : pipe;
+    const replay = teacherForced
+      ? new ReferenceFedPipeline(pipe.components, reference)
+      : new Replay(pipe.components);
     await replay.generate(reference.pictures, {
       ...reference.call,
       generator: generators.length === 1 ? generators[0] : generators,
@@ -143,8 +154,13 @@ function compareStage(
   };
 }
 
+/** A pipeline that does not warn of calls that only repeat those of a reference. */
+class Replay extends SamplingPipeline {
+  protected override warn(): void {}
+}
+
 /** A pipeline whose encoders compute, and then return the reference's results. */
-class ReferenceFedPipeline extends SamplingPipeline {
+class ReferenceFedPipeline extends Replay {
   private readonly reference: Reference;
 
   constructor(components: SamplingPipeline['components'], reference: Reference) {

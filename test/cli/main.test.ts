@@ -126,9 +126,9 @@ describe('svd generate as a process', () => {
       '--backend',
       testBackend,
       '--height',
-      '16',
-      '--width',
       '24',
+      '--width',
+      '32',
       '--num-frames',
       '2',
     ];
