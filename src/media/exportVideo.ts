@@ -30,7 +30,7 @@ export interface ExportOptions {
 }
 
 const exportOptionKinds: Kinds<ExportOptions> = {
-  ...{ fps: kinds.number, quality: kinds.number },
+  ...{ fps: kinds.any, quality: kinds.any }, // by their ranges, below
   ...{ metadata: kinds.object, signal: kinds.signal },
 };
 

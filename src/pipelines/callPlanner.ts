@@ -46,6 +46,29 @@ export function callPlanner(
   return { plan: (size, given) => drain(planInSteps(size, given)), planInSteps };
 }
 
+/** The longest that planning keeps signals waiting, in milliseconds. */
+const TURN_MS = 50;
+
+/**
+ * Runs the steps of planning to their end. The event loop has a turn now and then.
+ * @throws The signal's reason if it aborts; what the steps throw.
+ */
+export async function runPlanning<T>(steps: Steps<T>, signal?: AbortSignal): Promise<T> {
+  let turn = performance.now();
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      const { done, value } = steps.next();
+      if (done) return value;
+      if (performance.now() - turn < TURN_MS) continue;
+      await new Promise((resolve) => setTimeout(resolve));
+      turn = performance.now();
+    }
+  } finally {
+    steps.return(undefined as T);
+  }
+}
+
 /** Whether a plan has every given setting. */
 function follows({ settings, offload }: MemoryPlan, given: GivenSettings): boolean {
   const chosen: GivenSettings = { ...settings, offload };

@@ -1,8 +1,8 @@
 /** Makes one sampling call run as its memory plan says. */
-import { attentionsIn, runSteps } from '../layers/index.ts';
+import { attentionsIn } from '../layers/index.ts';
 import type { GivenSettings } from '../memory/plan.ts';
 import type { VideoSize } from '../memory/stages.ts';
-import { givenSettings, sizeOfCall } from './callPlanner.ts';
+import { givenSettings, runPlanning, sizeOfCall } from './callPlanner.ts';
 import type { Components } from './components.ts';
 import type { CallSettings } from './settings.ts';
 import type { GenerateOptions } from './types.ts';
@@ -35,7 +35,7 @@ export async function planAhead(
   options: GenerateOptions,
 ): Promise<void> {
   const steps = parts.planner?.planInSteps?.(...questionOf(parts, settings, options));
-  if (steps) await runSteps(steps, { signal: options.signal });
+  if (steps) await runPlanning(steps, options.signal);
 }
 
 /**

@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import { runSteps } from '../../src/layers/index.ts';
 import {
   type MemoryPlan,
   MemoryPlanner,
@@ -10,7 +9,7 @@ import {
 } from '../../src/memory/plan.ts';
 import { type Device, devices } from '../../src/memory/shapes/allocators.ts';
 import type { ModelConfigs } from '../../src/memory/stages.ts';
-import { callPlanner, sizeOfCall } from '../../src/pipelines/callPlanner.ts';
+import { callPlanner, runPlanning, sizeOfCall } from '../../src/pipelines/callPlanner.ts';
 import { smallConfigs } from '../harness/smallConfigs.ts';
 
 /** The published models. */
@@ -245,7 +244,7 @@ describe('planning many frames', () => {
     const controller = new AbortController();
     const steps = new MemoryPlanner(smallConfigs).planInSteps(long(100));
     setTimeout(() => controller.abort(new Error('enough')));
-    const error = await runSteps(steps, { signal: controller.signal }).catch((reason) => reason);
+    const error = await runPlanning(steps, controller.signal).catch((reason) => reason);
     expect(error.message).to.equal('enough');
     expect(tf.memory().numTensors).to.equal(before);
   });

@@ -9,7 +9,7 @@ import {
   loadWeights,
   type WeightSource,
 } from '../../checkpoints/browser.ts';
-import { type AnyBlock, runSteps } from '../../layers/index.ts';
+import type { AnyBlock } from '../../layers/index.ts';
 import { CLIP_MEAN, CLIP_STD } from '../../media/preprocess.ts';
 import type { MemoryLimits } from '../../memory/limits.ts';
 import type { OffloadMode } from '../../memory/offloadModes.ts';
@@ -21,7 +21,7 @@ import { deviceName } from '../../ops/device.ts';
 import { type ComputeDtype, computeDtypes, possibleComputeDtypes } from '../../ops/index.ts';
 import { type RecordGraph, Replays } from '../../recording/replay.ts';
 import { EulerDiscreteScheduler } from '../../schedulers/index.ts';
-import { callPlanner, givenSettings, sizeOfCall } from '../callPlanner.ts';
+import { callPlanner, givenSettings, runPlanning, sizeOfCall } from '../callPlanner.ts';
 import type { Components, FeatureExtractor, Offload } from '../components.ts';
 import type { LoadOptions } from '../types.ts';
 import { componentOf, modelConfigs } from './modelConfigs.ts';
@@ -127,9 +127,8 @@ async function planOffload(
 ): Promise<OffloadMode | undefined> {
   if (!planner || !plannedFor) return offload;
   const size = sizeOfCall(plannedFor, unet.config.numFrames);
-  const plan = await runSteps(planner.planInSteps(size, givenSettings(plannedFor, offload)), {
-    signal,
-  });
+  const steps = planner.planInSteps(size, givenSettings(plannedFor, offload));
+  const plan = await runPlanning(steps, signal);
   onPlan?.(plan);
   return plan.offload;
 }
