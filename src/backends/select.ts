@@ -1,6 +1,7 @@
 /** Chooses a backend, prepares it and makes it the current one of TensorFlow.js. */
 import * as tf from '@tensorflow/tfjs';
 import { checkOneOf, firstLineOf } from '../text/messages.ts';
+import { checkOptions } from '../text/options.ts';
 import { prepareCpu } from './cpu.ts';
 import { prepareTensorflow, tensorflowHandleCount } from './tensorflow/backend.ts';
 import {
@@ -56,6 +57,7 @@ async function choose(
   options: BackendOptions,
 ): Promise<BackendReport> {
   // Before any backend is tried: `auto` would count this error as a missing backend.
+  checkOptions('useBackend', options, ['threads', 'tf32']);
   const { threads } = options;
   if (
     threads !== undefined &&

@@ -4,6 +4,7 @@
  */
 import { stat } from 'node:fs/promises';
 import { hasEnding } from '../text/endings.ts';
+import { checkOptionValues, type Kinds, kinds } from '../text/options.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { isSingleFile, PICKLES } from './diffusers/names.ts';
 import { openModelFolder } from './diffusers/openFolder.ts';
@@ -17,11 +18,18 @@ export interface OpenOptions extends SingleFileOptions {
   variant?: string;
 }
 
+const openOptionKinds: Kinds<OpenOptions> = {
+  variant: kinds.text,
+  config: kinds.text,
+  numFrames: kinds.count,
+};
+
 /**
  * Opens a checkpoint and reads its configs, but no weights.
  * @throws CheckpointError if it is none, is broken, or is of another model.
  */
 export async function openCheckpoint(path: string, options: OpenOptions = {}): Promise<Checkpoint> {
+  checkOptionValues('openCheckpoint', options, openOptionKinds);
   const { variant, ...single } = options;
   if (hasEnding(path, ...PICKLES)) throw new CheckpointError(pickleRefusal(path));
   const found = await stat(path).catch((error: unknown) => {

@@ -1,5 +1,6 @@
 /** Says why a call does not fit into memory, and what would fit. */
 
+import type { Steps } from '../layers/index.ts';
 import { formatBytes } from '../text/bytes.ts';
 import { counted } from '../text/messages.ts';
 import type { StageEstimate } from './estimate.ts';
@@ -14,27 +15,27 @@ const frames = (count: number) => counted(count, 'frame');
  * @param plan The smallest plan.
  * @param forcedSettings Settings that cannot be otherwise.
  */
-export function refusal(
+export function* refusal(
   planner: MemoryPlanner,
   request: MemoryRequest,
   plan: MemoryPlan,
   forcedSettings: GivenSettings = {},
-): string {
+): Steps<string> {
   const { numFrames, height, width } = request;
   const what = `${frames(numFrames)} of ${width}x${height}`;
   return (
     `${what} do not fit into memory: ${shortage(request, plan)}. ` +
-    `${advice(planner, request, forcedSettings)}`
+    `${yield* advice(planner, request, forcedSettings)}`
   );
 }
 
 /** A call that would fit: the same one with given settings left out, or a smaller video. */
-function advice(
+function* advice(
   planner: MemoryPlanner,
   request: MemoryRequest,
   forcedSettings: GivenSettings,
-): string {
-  const offload = forcedSettings.offload ? undefined : otherOffload(planner, request);
+): Steps<string> {
+  const offload = forcedSettings.offload ? undefined : yield* otherOffload(planner, request);
   if (offload) return `They fit if the pipeline is loaded with \`offload\` ${offload}.`;
   const { guidanceTogether, ...others } = request.givenSettings ?? {};
   const names = Object.entries(others).flatMap(([name, value]) =>
@@ -42,25 +43,28 @@ function advice(
   );
   if (
     names.length > 0 &&
-    planner.least({ ...request, givenSettings: { guidanceTogether, ...forcedSettings } }).fits
+    (yield* planner.least({ ...request, givenSettings: { guidanceTogether, ...forcedSettings } }))
+      .fits
   ) {
     return (
       `They fit if ${names.join(' and ')} ${names.length === 1 ? 'is' : 'are'} left out, to be ` +
       'chosen by the memory there is.'
     );
   }
-  const fitting = [fewerFrames(planner, request), smallerSize(planner, request)].filter(
-    (found) => found !== undefined,
-  );
+  const smaller = [yield* fewerFrames(planner, request), yield* smallerSize(planner, request)];
+  const fitting = smaller.filter((found) => found !== undefined);
   const sizes = fitting.map((one) => `${frames(one.numFrames)} of ${one.width}x${one.height}`);
   if (sizes.length > 0) return `${sizes.join(' or ')} would fit.`;
   return 'No size fits. Try another backend, or a machine with more memory.';
 }
 
 /** The offload with which the call fits, if all other given settings stay. */
-function otherOffload(planner: MemoryPlanner, request: MemoryRequest): OffloadMode | undefined {
+function* otherOffload(
+  planner: MemoryPlanner,
+  request: MemoryRequest,
+): Steps<OffloadMode | undefined> {
   if (request.givenSettings?.offload === undefined) return undefined;
-  const { fits, offload } = planner.plan({
+  const { fits, offload } = yield* planner.planInSteps({
     ...request,
     givenSettings: { ...request.givenSettings, offload: undefined },
   });
@@ -114,19 +118,27 @@ function smallerSize(planner: MemoryPlanner, request: MemoryRequest) {
   );
 }
 
-const fitting = (planner: MemoryPlanner, request: MemoryRequest) =>
-  planner.least(request).fits ? request : undefined;
+function* fitting(
+  planner: MemoryPlanner,
+  request: MemoryRequest,
+): Steps<MemoryRequest | undefined> {
+  const { fits } = yield* planner.least(request);
+  return fits ? request : undefined;
+}
 
 /**
  * The result of `find` for the largest number up to `most` for which it has one, by halving: it has
  * one for all smaller numbers too.
  */
-function largest<T>(most: number, find: (n: number) => T | undefined): T | undefined {
+function* largest<T>(
+  most: number,
+  find: (n: number) => Steps<T | undefined>,
+): Steps<T | undefined> {
   let best: T | undefined;
   let [low, high] = [1, most];
   while (low <= high) {
     const middle = Math.floor((low + high) / 2);
-    const found = find(middle);
+    const found = yield* find(middle);
     if (found === undefined) high = middle - 1;
     else [best, low] = [found, middle + 1];
   }

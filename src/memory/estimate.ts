@@ -3,6 +3,7 @@
  * the weights are.
  */
 
+import type { Steps } from '../layers/index.ts';
 import type { ModelName } from '../models/names.ts';
 import type { OffloadMode } from './offloadModes.ts';
 import { behaviours, type Device } from './shapes/allocators.ts';
@@ -93,12 +94,82 @@ export interface Call {
   offload: OffloadMode;
 }
 
+/**
+ * The most frames of a video, and of all videos together, whose shapes are run. More frames take
+ * more memory in proportion: it is found from half as many and as many frames, so that planning
+ * takes no longer for more of them.
+ */
+const MOST_FRAMES = 64;
+const MOST_FRAMES_IN_ALL = 128;
+
 /** Predicts the memory of a call. */
-export function estimateMemory(
+export function* estimateMemory(models: StageModels, call: Call): Steps<Estimate> {
+  const { numFrames, videos } = call.size;
+  if (numFrames > MOST_FRAMES)
+    return yield* inProportion(models, call, numFrames, MOST_FRAMES / 2, withFrames);
+  const fewVideos = Math.max(1, Math.floor(MOST_FRAMES_IN_ALL / numFrames / 2));
+  if (videos > 2 * fewVideos)
+    return yield* inProportion(models, call, videos, fewVideos, withVideos);
+  return yield* estimateStages(models, call);
+}
+
+/** The call with fewer frames, and as many chunks of them to decode if these would be large. */
+function withFrames({ size, settings, ...call }: Call, numFrames: number): Call {
+  const { decodeChunkSize } = settings;
+  const chunk =
+    decodeChunkSize <= MOST_FRAMES / 2
+      ? decodeChunkSize
+      : Math.ceil((decodeChunkSize * numFrames) / size.numFrames);
+  return {
+    ...call,
+    size: { ...size, numFrames },
+    settings: { ...settings, decodeChunkSize: chunk, ...chunkingOf(settings, numFrames) },
+  };
+}
+
+/** Chunks of fewer frames, which powers of two divide. */
+function chunkingOf({ forwardChunking }: MemorySettings, numFrames: number) {
+  if (forwardChunking?.dim !== 0) return {};
+  const size = Math.min(numFrames / 2, 2 ** Math.floor(Math.log2(forwardChunking.size)));
+  return { forwardChunking: { size, dim: 0 } as const };
+}
+
+const withVideos = ({ size, ...call }: Call, videos: number): Call => ({
+  ...call,
+  size: { ...size, videos },
+});
+
+/** The memory of `count` things, from that of `few` and of twice as many. */
+function* inProportion(
+  models: StageModels,
+  call: Call,
+  count: number,
+  few: number,
+  withCount: (call: Call, count: number) => Call,
+): Steps<Estimate> {
+  const less = yield* estimateMemory(models, withCount(call, few));
+  const more = yield* estimateMemory(models, withCount(call, 2 * few));
+  const grown = (a: number, b: number) =>
+    Math.ceil(b + (Math.max(0, b - a) * (count - 2 * few)) / few);
+  const stages = more.stages.map((stage, i) => {
+    const before = less.stages[i];
+    return {
+      ...stage,
+      processBytes: grown(before.processBytes, stage.processBytes),
+      largestBytes: grown(before.largestBytes, stage.largestBytes),
+      ...(stage.deviceBytes !== undefined && {
+        deviceBytes: grown(before.deviceBytes!, stage.deviceBytes),
+      }),
+    };
+  });
+  return { stages, ...highest(stages) };
+}
+
+function* estimateStages(
   models: StageModels,
   { device, size, settings, offload }: Call,
-): Estimate {
-  const stages = models.stages(device, size, settings);
+): Steps<Estimate> {
+  const stages = yield* models.stages(device, size, settings);
   const arena = new Arena(behaviours[device].allocator);
   const load = (name: ModelName, path?: string) =>
     models.weightsOf(name, path).map(({ bytes }) => arena.allocate(bytes));
@@ -132,19 +203,26 @@ export function estimateMemory(
 }
 
 /**
- * A lower bound from the largest tensors: the first features of the pictures, and the last ones of
- * the frames that are decoded together. It needs no run, which takes minutes for sizes far beyond
- * the memory there is.
+ * A lower bound from the largest tensors: the first features of the pictures and of the UNet, and
+ * the last ones of the frames that are decoded together. It needs no run, which takes minutes for
+ * sizes far beyond the memory there is.
  */
 export function leastMemory(models: StageModels, { device, size, settings }: Call): Estimate {
-  const { pictures, decoded } = size;
-  const estimate = (stage: StageEstimate['stage'], pictures: number): StageEstimate => {
-    const bytes = models.featureBytes(size, pictures);
-    return { stage, model: 'vae', largestBytes: bytes, ...bytesOf(device, bytes, 0), more: true };
-  };
+  const { pictures, decoded, guided } = size;
+  const estimate = (
+    stage: StageEstimate['stage'],
+    model: ModelName,
+    bytes: number,
+  ): StageEstimate => ({
+    ...{ stage, model, largestBytes: bytes, more: true },
+    ...bytesOf(device, bytes, 0),
+  });
+  const copies = guided && settings.guidanceTogether ? 2 : 1;
+  const decodedAtOnce = Math.min(settings.decodeChunkSize, size.numFrames);
   const stages = [
-    estimate('encoding', pictures),
-    ...(decoded ? [estimate('decoding', settings.decodeChunkSize)] : []),
+    estimate('encoding', 'vae', models.featureBytes(size, pictures)),
+    estimate('sampling', 'unet', models.unetFeatureBytes(size, copies)),
+    ...(decoded ? [estimate('decoding', 'vae', models.featureBytes(size, decodedAtOnce))] : []),
   ];
   return { stages, ...highest(stages) };
 }

@@ -3,7 +3,7 @@
  * computed.
  */
 
-import type { Chunking } from '../layers/index.ts';
+import type { Chunking, Steps } from '../layers/index.ts';
 import type { ModelName } from '../models/names.ts';
 import { sliceBytes } from '../ops/slices.ts';
 import { formatBytes } from '../text/bytes.ts';
@@ -18,7 +18,13 @@ import {
 import type { MemoryLimits } from './limits.ts';
 import { type OffloadMode, offloadModes } from './offloadModes.ts';
 import type { Device } from './shapes/allocators.ts';
-import { type MemorySettings, type ModelConfigs, StageModels, type VideoSize } from './stages.ts';
+import {
+  drain,
+  type MemorySettings,
+  type ModelConfigs,
+  StageModels,
+  type VideoSize,
+} from './stages.ts';
 
 /** A call to plan: its size, its device, the memory there is and the settings already given. */
 export interface MemoryRequest extends VideoSize, Partial<MemoryLimits> {
@@ -80,17 +86,22 @@ export class MemoryPlanner {
    * read from disk when they are needed.
    */
   plan(request: MemoryRequest): MemoryPlan {
+    return drain(this.planInSteps(request));
+  }
+
+  /** The same in steps, between which the program can do other work. */
+  *planInSteps(request: MemoryRequest): Steps<MemoryPlan> {
     using _declared = this.models;
-    return this.choose(request);
+    return yield* this.choose(request);
   }
 
   /** The plan that takes the least memory, whatever it costs in time. */
-  least(request: MemoryRequest): MemoryPlan {
+  *least(request: MemoryRequest): Steps<MemoryPlan> {
     using _declared = this.models;
-    return this.leastWith(request, offloads(request).at(-1)!);
+    return yield* this.leastWith(request, offloads(request).at(-1)!);
   }
 
-  private leastWith(request: MemoryRequest, offload: OffloadMode): MemoryPlan {
+  private leastWith(request: MemoryRequest, offload: OffloadMode): Steps<MemoryPlan> {
     return this.evaluate(
       request,
       samplingSettings(request).at(-1)!,
@@ -99,15 +110,15 @@ export class MemoryPlanner {
     );
   }
 
-  private choose(request: MemoryRequest): MemoryPlan {
+  private *choose(request: MemoryRequest): Steps<MemoryPlan> {
     let least: MemoryPlan | undefined;
     for (const offload of offloads(request)) {
-      least = this.leastWith(request, offload);
+      least = yield* this.leastWith(request, offload);
       if (!least.fits) continue;
       const sampling = samplingSettings(request);
       const chunks = chunkSizes(request, offload);
       for (;;) {
-        const plan = this.evaluate(request, sampling[0], chunks[0], offload);
+        const plan = yield* this.evaluate(request, sampling[0], chunks[0], offload);
         if (plan.fits) return plan;
         const tooLarge = plan.stages.find((stage) => !fits(stage, request));
         if (tooLarge?.stage === 'decoding' && chunks.length > 1) chunks.shift();
@@ -118,17 +129,17 @@ export class MemoryPlanner {
     return least!;
   }
 
-  private evaluate(
+  private *evaluate(
     request: MemoryRequest,
     sampling: SamplingSettings,
     decodeChunkSize: number,
     offload: OffloadMode,
-  ): MemoryPlan {
+  ): Steps<MemoryPlan> {
     const settings = { ...sampling, decodeChunkSize };
     const call: Call = { device: request.device, size: request, settings, offload };
     const fitting = ({ stages }: Estimate) => stages.every((stage) => fits(stage, request));
     const least = leastMemory(this.models, call);
-    const estimate = fitting(least) ? estimateMemory(this.models, call) : least;
+    const estimate = fitting(least) ? yield* estimateMemory(this.models, call) : least;
     return {
       ...estimate,
       fits: fitting(estimate),
@@ -181,6 +192,13 @@ function offloads({ givenSettings }: MemoryRequest): readonly OffloadMode[] {
   return givenSettings?.offload ? [givenSettings.offload] : offloadModes;
 }
 
+/** The largest whole number below `n` that divides it, or 1. */
+function largestDivisor(n: number): number {
+  let factor = 2;
+  while (factor ** 2 <= n && n % factor !== 0) factor++;
+  return factor ** 2 <= n ? n / factor : 1;
+}
+
 /** Settings of sampling from the fastest to the smallest. */
 function samplingSettings({
   device,
@@ -188,8 +206,7 @@ function samplingSettings({
   numFrames,
   givenSettings,
 }: MemoryRequest): SamplingSettings[] {
-  let half = Math.max(1, Math.floor(numFrames / 2));
-  while (numFrames % half !== 0) half--;
+  const half = largestDivisor(numFrames);
   const usual = sliceBytes(device);
   const ladder: SamplingSettings[] = [
     { guidanceTogether: guided, attentionBytes: usual },

@@ -6,7 +6,7 @@ import { declareModels, type Models, type NetworkConfigs } from '../models/decla
 import type { ModelName } from '../models/names.ts';
 import { declareHalf } from '../ops/tensorflow/halfWeights.ts';
 import type { Device } from './shapes/allocators.ts';
-import { type Allocations, dryRun } from './shapes/dryRun.ts';
+import { type Allocations, dryRunInSteps } from './shapes/dryRun.ts';
 
 /** The configurations of the models, what they compute in, and how their weights are held. */
 export interface ModelConfigs extends NetworkConfigs {
@@ -86,13 +86,13 @@ export class StageModels implements Disposable {
   }
 
   /** Every stage of a call, in order. */
-  stages(device: Device, size: VideoSize, settings: MemorySettings): StageMemory[] {
+  *stages(device: Device, size: VideoSize, settings: MemorySettings): Steps<StageMemory[]> {
     const stages = [
-      this.encodingImage(device, size),
-      this.encodingVaeImage(device, size, settings),
-      this.sampling(device, size, settings),
+      yield* this.encodingImage(device, size),
+      yield* this.encodingVaeImage(device, size, settings),
+      yield* this.sampling(device, size, settings),
     ];
-    return size.decoded ? [...stages, this.decoding(device, size, settings)] : stages;
+    return size.decoded ? [...stages, yield* this.decoding(device, size, settings)] : stages;
   }
 
   /** The weights of a model, or of the block of it at `path`. */
@@ -125,12 +125,19 @@ export class StageModels implements Disposable {
     return 4 * pictures * height * width * (this.configs.vae.blockOutChannels?.[0] ?? 64);
   }
 
-  private encodingImage(device: Device, { pictures }: VideoSize): StageMemory {
-    return this.once(['encoding', device, pictures], () => {
-      const { imageEncoder } = this.models;
+  /** The bytes of the UNet's first features of a number of copies of all frames. */
+  unetFeatureBytes({ height, width, videos, numFrames }: VideoSize, copies: number): number {
+    const { unet, vae } = this.configs;
+    const scale = 2 ** ((vae.blockOutChannels?.length ?? 1) - 1);
+    const pixels = Math.floor(height / scale) * Math.floor(width / scale);
+    return 4 * copies * videos * numFrames * pixels * (unet.blockOutChannels?.[0] ?? 320);
+  }
+
+  private encodingImage(device: Device, { pictures }: VideoSize): Steps<StageMemory> {
+    return this.once(['encoding', device, pictures], function* ({ imageEncoder }) {
       const { imageSize, numChannels } = imageEncoder.config;
-      const allocations = dryRun(device, (input, begin) =>
-        drain(imageEncoder.steps([input(pictures, imageSize, imageSize, numChannels)]), begin),
+      const allocations = yield* dryRunInSteps(device, (input) =>
+        imageEncoder.steps([input(pictures, imageSize, imageSize, numChannels)]),
       );
       return { stage: 'encoding', model: 'imageEncoder', hostBytes: 0, ...allocations };
     });
@@ -140,18 +147,18 @@ export class StageModels implements Disposable {
     device: Device,
     size: VideoSize,
     { attentionBytes }: MemorySettings,
-  ): StageMemory {
+  ): Steps<StageMemory> {
     const { pictures, height, width } = size;
-    return this.once(['encoding picture', device, pictures, height, width, attentionBytes], () => {
-      const { vae } = this.models;
+    const key = ['encoding picture', device, pictures, height, width, attentionBytes];
+    return this.once(key, function* ({ vae }) {
       limitScores(vae, attentionBytes);
-      const [h, w] = this.latentSize(size).map((n) => n * vae.scaleFactor);
+      const [h, w] = latentSize(size, vae).map((n) => n * vae.scaleFactor);
       const picture = [pictures, h, w, vae.config.inChannels];
       return {
         stage: 'encoding',
         model: 'vae',
         hostBytes: 2 * 4 * tf.util.sizeFromShape(picture), // the picture and the noise on it
-        ...dryRun(device, (input, begin) => drain(vae.encodeSteps(input(...picture)), begin)),
+        ...(yield* dryRunInSteps(device, (input) => vae.encodeSteps(input(...picture)))),
       };
     });
   }
@@ -160,25 +167,25 @@ export class StageModels implements Disposable {
     device: Device,
     size: VideoSize,
     { guidanceTogether, attentionBytes, forwardChunking }: MemorySettings,
-  ): StageMemory {
+  ): Steps<StageMemory> {
     const { height, width, numFrames, videos, guided } = size;
     const copies = guided && guidanceTogether ? 2 : 1;
     const key = ['sampling', device, height, width, numFrames, videos, guided, copies];
-    return this.once([...key, attentionBytes, JSON.stringify(forwardChunking)], () => {
-      const { unet, imageEncoder } = this.models;
+    const all = [...key, attentionBytes, JSON.stringify(forwardChunking)];
+    return this.once(all, function* ({ unet, imageEncoder, vae }) {
       limitScores(unet, attentionBytes);
       if (forwardChunking) unet.enableForwardChunking(forwardChunking.size, forwardChunking.dim);
       else unet.disableForwardChunking();
       const { inChannels, outChannels } = unet.config;
-      const [frames, [h, w]] = [videos * numFrames, this.latentSize(size)];
-      const allocation = dryRun(device, (input, begin) => {
+      const [frames, [h, w]] = [videos * numFrames, latentSize(size, vae)];
+      const allocation = yield* dryRunInSteps(device, (input) => {
         // Kept through the evaluations: latents, the picture for both halves, and the velocity of
         // the first half.
         for (let i = 0; i < (guided ? 4 : 3); i++) input(frames, h, w, outChannels);
         const context = input(copies * videos, 1, imageEncoder.config.projectionDim);
         const latents = input(copies * frames, h, w, inChannels);
         const inputs = [latents, input(1), context, input(copies * videos, 3)];
-        drain(unet.steps(inputs, { numFrames }), begin);
+        return unet.steps(inputs, { numFrames });
       });
       return { stage: 'sampling', model: 'unet', hostBytes: 0, ...allocation };
     });
@@ -188,20 +195,19 @@ export class StageModels implements Disposable {
     device: Device,
     size: VideoSize,
     { attentionBytes, decodeChunkSize }: MemorySettings,
-  ): StageMemory {
+  ): Steps<StageMemory> {
     const { height, width, numFrames, videos } = size;
     const count = Math.min(decodeChunkSize, numFrames);
     const key = ['decoding', device, height, width, numFrames, videos, count, attentionBytes];
-    return this.once(key, () => {
-      const { vae } = this.models;
+    return this.once(key, function* ({ vae }) {
       limitScores(vae, attentionBytes);
       const { latentChannels, outChannels } = vae.config;
-      const [h, w] = this.latentSize(size);
+      const [h, w] = latentSize(size, vae);
       const frame = h * w * vae.scaleFactor ** 2 * outChannels;
-      const allocation = dryRun(device, (input, begin) => {
+      const allocation = yield* dryRunInSteps(device, function* (input) {
         input(videos * numFrames, h, w, latentChannels);
-        const frames = drain(vae.decodeSteps(input(count, h, w, latentChannels), count), begin);
-        tf.clipByValue(tf.add(tf.div(frames, 2), 0.5), 0, 1);
+        const frames = yield* vae.decodeSteps(input(count, h, w, latentChannels), count);
+        return [frames, ...pixelsOf(frames)];
       });
       // All frames as float32 numbers, the chunk just read from the backend, and 8-bit pictures.
       const hostBytes = frame * (4 * videos * numFrames + 4 * count + videos * numFrames);
@@ -209,17 +215,23 @@ export class StageModels implements Disposable {
     });
   }
 
-  private latentSize({ height, width }: VideoSize): number[] {
-    return [height, width].map((n) => Math.floor(n / this.models.vae.scaleFactor));
-  }
-
   /** Finds a result once for each key. */
-  private once(key: unknown[], find: () => StageMemory): StageMemory {
+  private *once(key: unknown[], find: (models: Models) => Steps<StageMemory>): Steps<StageMemory> {
     const name = key.join();
-    const found = this.known.get(name) ?? find();
+    const found = this.known.get(name) ?? (yield* find(this.models));
     this.known.set(name, found);
     return found;
   }
+}
+
+const latentSize = ({ height, width }: VideoSize, vae: Models['vae']): number[] =>
+  [height, width].map((n) => Math.floor(n / vae.scaleFactor));
+
+/** The tensors that frames become on their way to values from 0 to 1. */
+function pixelsOf(frames: tf.Tensor): tf.Tensor[] {
+  const half = tf.div(frames, 2);
+  const centred = tf.add(half, 0.5);
+  return [half, centred, tf.clipByValue(centred, 0, 1)];
 }
 
 /** Declares the models, with half-precision weights as they are held. */
@@ -233,11 +245,10 @@ function declare({ held = {}, ...configs }: ModelConfigs): Models {
   return models;
 }
 
-/** Runs steps to their end. Each begins a part. */
-function drain<T>(steps: Steps<T>, begin: (part: string) => void): T {
+/** Runs steps to their end at once. */
+export function drain<T>(steps: Steps<T>): T {
   for (;;) {
     const { done, value } = steps.next();
     if (done) return value;
-    begin(value);
   }
 }

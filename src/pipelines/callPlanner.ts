@@ -1,5 +1,6 @@
 /** Plans the calls of a pipeline on its device, with the memory that there is. */
 
+import type { Steps } from '../layers/index.ts';
 import { refusal } from '../memory/advice.ts';
 import { MemoryError } from '../memory/errors.ts';
 import type { MemoryLimits } from '../memory/limits.ts';
@@ -12,7 +13,7 @@ import {
   type MemoryRequest,
 } from '../memory/plan.ts';
 import type { Device } from '../memory/shapes/allocators.ts';
-import type { ModelConfigs, VideoSize } from '../memory/stages.ts';
+import { drain, type ModelConfigs, type VideoSize } from '../memory/stages.ts';
 import type { CallPlanner } from './components.ts';
 import { callDefaults } from './defaults.ts';
 import { isGuided } from './sampling/guidance.ts';
@@ -28,22 +29,44 @@ export function callPlanner(
   device: Device,
   limits: () => Partial<MemoryLimits>,
   forcedSettings: GivenSettings = {},
-): CallPlanner {
+): Required<CallPlanner> {
   const planner = new MemoryPlanner(configs);
   let promised: { size: VideoSize; plan: MemoryPlan } | undefined;
-  return {
-    plan(size: VideoSize, given: GivenSettings): MemoryPlan {
-      const givenSettings = { ...given, ...forcedSettings };
-      // A plan made before loading holds after it, though the memory that is free has changed.
-      if (promised && isEqual(promised.size, size) && follows(promised.plan, givenSettings))
-        return promised.plan;
-      const request: MemoryRequest = { ...size, ...limits(), device, givenSettings };
-      const plan = planner.plan(request);
-      if (!plan.fits) throw new MemoryError(refusal(planner, request, plan, forcedSettings));
-      promised = { size, plan };
-      return plan;
-    },
-  };
+  function* planInSteps(size: VideoSize, given: GivenSettings): Steps<MemoryPlan> {
+    const givenSettings = { ...given, ...forcedSettings };
+    // A plan made before loading holds after it, though the memory that is free has changed.
+    if (promised && isEqual(promised.size, size) && follows(promised.plan, givenSettings))
+      return promised.plan;
+    const request: MemoryRequest = { ...size, ...limits(), device, givenSettings };
+    const plan = yield* planner.planInSteps(request);
+    if (!plan.fits) throw new MemoryError(yield* refusal(planner, request, plan, forcedSettings));
+    promised = { size, plan };
+    return plan;
+  }
+  return { plan: (size, given) => drain(planInSteps(size, given)), planInSteps };
+}
+
+/** The longest that planning keeps signals waiting, in milliseconds. */
+const TURN_MS = 50;
+
+/**
+ * Runs the steps of planning to their end. The event loop has a turn now and then.
+ * @throws The signal's reason if it aborts; what the steps throw.
+ */
+export async function runPlanning<T>(steps: Steps<T>, signal?: AbortSignal): Promise<T> {
+  let turn = performance.now();
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      const { done, value } = steps.next();
+      if (done) return value;
+      if (performance.now() - turn < TURN_MS) continue;
+      await new Promise((resolve) => setTimeout(resolve));
+      turn = performance.now();
+    }
+  } finally {
+    steps.return(undefined as T);
+  }
 }
 
 /** Whether a plan has every given setting. */

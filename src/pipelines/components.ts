@@ -1,5 +1,5 @@
 /** The parts of a pipeline. */
-import type { StepWeights } from '../layers/index.ts';
+import type { Steps, StepWeights } from '../layers/index.ts';
 import type { OffloadMode } from '../memory/offloadModes.ts';
 import type { GivenSettings, MemoryPlan } from '../memory/plan.ts';
 import type { VideoSize } from '../memory/stages.ts';
@@ -70,4 +70,6 @@ export interface CallPlanner {
    * @throws MemoryError that names the nearest sizes that fit, if this one does not fit.
    */
   plan(size: VideoSize, given: GivenSettings): MemoryPlan;
+  /** The same in steps, between which signals are heard; `plan` then knows the result. */
+  planInSteps?(size: VideoSize, given: GivenSettings): Steps<MemoryPlan>;
 }

@@ -1,9 +1,42 @@
 /** Makes one sampling call run as its memory plan says. */
 import { attentionsIn } from '../layers/index.ts';
-import { givenSettings, sizeOfCall } from './callPlanner.ts';
+import type { GivenSettings } from '../memory/plan.ts';
+import type { VideoSize } from '../memory/stages.ts';
+import { givenSettings, runPlanning, sizeOfCall } from './callPlanner.ts';
 import type { Components } from './components.ts';
 import type { CallSettings } from './settings.ts';
 import type { GenerateOptions } from './types.ts';
+
+type Parts = Pick<Components, 'planner' | 'offload' | 'unet'>;
+
+/** The size of a call, and the settings that are not the planner's choice. */
+function questionOf(
+  { offload, unet }: Parts,
+  settings: CallSettings,
+  options: GenerateOptions,
+): [VideoSize, GivenSettings] {
+  return [
+    sizeOfCall({ ...settings, pictures: settings.batch }),
+    {
+      ...givenSettings(options, offload?.mode ?? 'none'),
+      forwardChunking: unet.forwardChunking,
+    },
+  ];
+}
+
+/**
+ * Plans the call, so that `fitIntoMemory` knows the plan at once.
+ * @throws MemoryError that names the nearest sizes that fit, if the call does not fit; the signal's
+ * reason if it aborts.
+ */
+export async function planAhead(
+  parts: Parts,
+  settings: CallSettings,
+  options: GenerateOptions,
+): Promise<void> {
+  const steps = parts.planner?.planInSteps?.(...questionOf(parts, settings, options));
+  if (steps) await runPlanning(steps, options.signal);
+}
 
 /**
  * Plans the call and sets its models up for it, until the result is disposed of.
@@ -11,15 +44,15 @@ import type { GenerateOptions } from './types.ts';
  * @throws MemoryError that names the nearest sizes that fit, if the call does not fit.
  */
 export function fitIntoMemory(
-  { planner, offload, unet, vae }: Components,
+  components: Components,
   settings: CallSettings,
   options: GenerateOptions,
 ): { settings: CallSettings } & Disposable {
+  const { planner, unet, vae } = components;
   if (!planner) return { settings, [Symbol.dispose]: () => {} };
   const given = unet.forwardChunking;
   const { attentionBytes, forwardChunking, ...chosen } = planner.plan(
-    sizeOfCall({ ...settings, pictures: settings.batch }),
-    { ...givenSettings(options, offload?.mode ?? 'none'), forwardChunking: given },
+    ...questionOf(components, settings, options),
   ).settings;
   const attentions = [unet, vae]
     .flatMap(attentionsIn)

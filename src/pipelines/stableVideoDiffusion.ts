@@ -8,7 +8,7 @@ import { clipPixelValues, framesToImages, vaePixelValues } from '../media/prepro
 import { DiagonalGaussianDistribution } from '../models/index.ts';
 import { randnTensor } from '../random/randnTensor.ts';
 import { type Components, partsOf } from './components.ts';
-import { fitIntoMemory } from './fitIntoMemory.ts';
+import { fitIntoMemory, planAhead } from './fitIntoMemory.ts';
 import { channelsFirst } from './sampling/axes.ts';
 import { checkLatents, type DecodeSizes, decode } from './sampling/decode.ts';
 import { denoise } from './sampling/denoise.ts';
@@ -92,9 +92,7 @@ export class SamplingPipeline implements CallingPipeline {
   ): Promise<Videos<OutputType> | Frames[OutputType]>;
   async generate(image: ImageInput, options: GenerateOptions = {}): Promise<unknown> {
     const settings = checkCall(image, options, this.constraints);
-    const warning = stretchWarning(image, settings);
-    if (warning && !this.warned.has(warning)) console.warn(warning);
-    this.warned.add(warning ?? '');
+    this.warn(stretchWarning(image, settings));
     const { onStage, ...others } = options;
     const calls: GenerateOptions = {
       ...others,
@@ -110,6 +108,7 @@ export class SamplingPipeline implements CallingPipeline {
       sigmas: checked.sigmas,
     });
     options.signal?.throwIfAborted();
+    await planAhead(this.components, checked, options);
     using fitted = fitIntoMemory(this.components, checked, options);
     const { settings } = fitted;
     using scope = new TensorScope();
@@ -137,6 +136,13 @@ export class SamplingPipeline implements CallingPipeline {
     );
     const frames = await this.output(latents as tf.Tensor4D, settings, options);
     return options.returnDict === false ? frames : { frames };
+  }
+
+  /** Shows a sentence, each once. */
+  protected warn(message: string | undefined): void {
+    if (message === undefined || this.warned.has(message)) return;
+    this.warned.add(message);
+    console.warn(message);
   }
 
   /** Embeddings `[B, 1, C]` of the pictures as they came. */
@@ -252,7 +258,12 @@ export class SamplingPipeline implements CallingPipeline {
     });
   }
 
-  private decode(latents: tf.Tensor4D, sizes: DecodeSizes, options: RunOptions) {
+  /** Frames `[videos, F, H, W, 3]` of latents `[videos*F, h, w, C]`. */
+  protected decode(
+    latents: tf.Tensor4D,
+    sizes: DecodeSizes,
+    options: RunOptions,
+  ): Promise<FloatArray> {
     return this.runner.withWeights('vae', options, (options) =>
       decode(this.vae, this.runner, latents, sizes, options),
     );

@@ -46,12 +46,16 @@ export class ReplayedPipeline extends SamplingPipeline {
   }
 
   /** diffusers cuts the frames of all videos in a row, so a chunk may have frames of two. */
-  override async decodeLatents(
-    ...[latents, numFrames, , options]: Parameters<SamplingPipeline['decodeLatents']>
+  protected override async decode(
+    ...[latents, { numFrames }, options]: Parameters<SamplingPipeline['decode']>
   ): Promise<FloatArray> {
     const [total] = latents.shape;
     const { decodeChunkSize } = this.reference.call;
-    const { data, shape } = await super.decodeLatents(latents, total, decodeChunkSize, options);
+    const sizes = { numFrames: total, decodeChunkSize };
+    const { data, shape } = await super.decode(latents, sizes, options);
     return { data, shape: [total / numFrames, numFrames, ...shape.slice(2)] };
   }
+
+  /** Warnings of the call are for those who chose it. */
+  protected override warn(): void {}
 }

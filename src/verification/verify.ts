@@ -3,6 +3,7 @@ import type { FloatArray } from '../media/image.ts';
 import type { SamplingPipeline } from '../pipelines/stableVideoDiffusion.ts';
 import type { Progress } from '../pipelines/types.ts';
 import { Generator } from '../random/generator.ts';
+import { checkOptionValues, type Kinds, kinds } from '../text/options.ts';
 import { BlockOutputs, stageTensor } from './blockOutputs.ts';
 import type { Reference } from './reference.ts';
 import { ReplayedPipeline } from './replayedPipeline.ts';
@@ -21,6 +22,12 @@ export interface VerifyOptions {
   onProgress?: (progress: Progress) => void;
 }
 
+const verifyOptionKinds: Kinds<VerifyOptions> = {
+  stageInputs: { oneOf: ['own', 'reference'] },
+  signal: kinds.signal,
+  onProgress: kinds.listener,
+};
+
 /**
  * Replays the call of a reference from the same random draws, and compares each stage and block in
  * the order in which they are computed. Frames are decoded in diffusers' chunks. A stage that is
@@ -31,8 +38,10 @@ export interface VerifyOptions {
 export async function verifyReference(
   pipe: SamplingPipeline,
   reference: Reference,
-  { stageInputs = 'own', signal, onProgress }: VerifyOptions = {},
+  options: VerifyOptions = {},
 ): Promise<StageResult[]> {
+  checkOptionValues('verifyReference', options, verifyOptionKinds);
+  const { stageInputs = 'own', signal, onProgress } = options;
   const teacherForced = stageInputs === 'reference';
   const results: StageResult[] = [];
   const compare = async (stage: string, actual: FloatArray) => {

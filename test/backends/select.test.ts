@@ -106,6 +106,11 @@ describe('useBackend', () => {
     expect(message).to.match(absence.webgpu);
   });
 
+  it('refuses options that there are not', async () => {
+    const error = await useBackend('cpu', { thread: 2 } as object).catch((thrown) => thrown);
+    expect(error.message).to.equal('`useBackend` has no option `thread`. Did you mean `threads`?');
+  });
+
   it('refuses other names and numbers of threads', async () => {
     const refusal = async (action: () => Promise<unknown>) =>
       action().then(String, (error: Error) => error.message);

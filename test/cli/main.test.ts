@@ -139,9 +139,9 @@ describe('svd generate as a process', () => {
       '--backend',
       testBackend,
       '--height',
-      '16',
-      '--width',
       '24',
+      '--width',
+      '32',
       '--num-frames',
       '2',
     ];
@@ -187,8 +187,8 @@ describe('svd generate as a process', () => {
     expect(report.output).to.deep.equal([output]);
     expect(report.settings).to.deep.include({
       seeds: [9],
-      height: 16,
-      width: 24,
+      height: 24,
+      width: 32,
       numFrames: 2,
       numInferenceSteps: 1,
     });

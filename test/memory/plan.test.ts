@@ -9,7 +9,7 @@ import {
 } from '../../src/memory/plan.ts';
 import { type Device, devices } from '../../src/memory/shapes/allocators.ts';
 import type { ModelConfigs } from '../../src/memory/stages.ts';
-import { callPlanner, sizeOfCall } from '../../src/pipelines/callPlanner.ts';
+import { callPlanner, runPlanning, sizeOfCall } from '../../src/pipelines/callPlanner.ts';
 import { smallConfigs } from '../harness/smallConfigs.ts';
 
 /** The published models. */
@@ -198,6 +198,66 @@ describe('planMemory', () => {
       1,
       false,
     ]);
+  });
+});
+
+describe('planning many frames', () => {
+  const long = (numFrames: number) =>
+    request({ height: 64, width: 64, numFrames, processBytes: 10_000 * GiB });
+
+  /** The number of kernels whose shapes are run for a plan. */
+  function kernelsOf(changes: Partial<MemoryRequest>): number {
+    const engine = tf.engine();
+    const { runKernel } = engine;
+    let count = 0;
+    engine.runKernel = (...call) => {
+      count++;
+      return runKernel.apply(engine, call) as never;
+    };
+    try {
+      planMemory(smallConfigs, request({ ...long(2), ...changes }));
+    } finally {
+      engine.runKernel = runKernel;
+    }
+    return count;
+  }
+
+  it('takes no more work for more of them, nor for more videos', () => {
+    expect(kernelsOf({ numFrames: 1000 })).to.equal(kernelsOf({ numFrames: 100_000 }));
+    expect(kernelsOf({ videos: 1000 })).to.equal(kernelsOf({ videos: 100_000 }));
+  });
+
+  it('expects memory in proportion to them', () => {
+    const planner = new MemoryPlanner(smallConfigs);
+    const bytes = [32, 64, 65, 96, 128, 1024].map(
+      (numFrames) => planner.plan(long(numFrames)).processBytes,
+    );
+    const [few, some, one, more, many, most] = bytes as [number, ...number[]] & number[];
+    expect(one! - some!).to.be.closeTo((some! - few) / 32, 1);
+    expect(more! - some!).to.be.closeTo(some! - few, 1);
+    expect(many! - some!).to.be.closeTo(2 * (some! - few), 1);
+    expect(most! - some!).to.be.closeTo(30 * (some! - few), 1);
+  });
+
+  it('hears signals between its steps, and frees its models', async () => {
+    const before = tf.memory().numTensors;
+    const controller = new AbortController();
+    const steps = new MemoryPlanner(smallConfigs).planInSteps(long(100));
+    setTimeout(() => controller.abort(new Error('enough')));
+    const error = await runPlanning(steps, controller.signal).catch((reason) => reason);
+    expect(error.message).to.equal('enough');
+    expect(tf.memory().numTensors).to.equal(before);
+  });
+
+  it('is refused at once far beyond the memory there is', () => {
+    const refused = (changes: Partial<MemoryRequest>) => {
+      const call = { ...request({ processBytes: 4 * GiB }), ...changes };
+      const { fits, stages } = planMemory(published, call);
+      return !fits && stages.every(({ more }) => more);
+    };
+    expect(refused({ numFrames: 1_000_000 })).to.equal(true);
+    expect(refused({ videos: 1_000_000 })).to.equal(true);
+    expect(refused({ height: 80_000, width: 80_000 })).to.equal(true);
   });
 });
 

@@ -86,6 +86,24 @@ describe('errors of EulerDiscreteScheduler', () => {
     );
   });
 
+  it('options that there are not', () => {
+    const wrong = (options: object) => () => new EulerDiscreteScheduler(options);
+    expect(wrong({ use_karras_sigmas: true })).to.throw(
+      '`EulerDiscreteScheduler` has no option `use_karras_sigmas`. Use `useKarrasSigmas`.',
+    );
+    const scheduler = new EulerDiscreteScheduler({ useKarrasSigmas: true });
+    expect(() => scheduler.setTimesteps(null, { sigma: [1, 0] } as object)).to.throw(
+      '`setTimesteps` has no option `sigma`.',
+    );
+    scheduler.setTimesteps(2);
+    const [timestep] = scheduler.timesteps;
+    const step = (options: object) => () =>
+      withOnes((ones) => scheduler.step(ones, timestep!, ones, options));
+    expect(step({ s_churn: 1 })).to.throw('`step` has no option `s_churn`. Use `sChurn`.');
+    expect(step({ sNoise: '1' })).to.throw('`sNoise` has to be a finite number but is "1".');
+    expect(step({ generator: 42 })).to.throw('Pass `new Generator(42)`.');
+  });
+
   it('counts and values that are not valid', () => {
     for (const count of [0, -1, 2.5, Number.NaN, Number.POSITIVE_INFINITY]) {
       expect(() => scheduled({}, count)).to.throw(

@@ -1,4 +1,5 @@
 /** Videos as MP4 files in memory. */
+import { checkOptionValues, type Kinds, kinds } from '../../text/options.ts';
 import type { RgbImage } from '../image.ts';
 import { type CreateEncoder, encodeH264, REFERENCES } from './h264.ts';
 import { h264Level, withLevel } from './h264Level.ts';
@@ -16,6 +17,11 @@ export interface Mp4Options {
   signal?: AbortSignal;
 }
 
+const mp4OptionKinds: Kinds<Mp4Options> = {
+  ...{ fps: kinds.number, quality: kinds.number },
+  ...{ comment: kinds.text, signal: kinds.signal },
+};
+
 /**
  * The bytes of an MP4 file (H.264, plays in browsers and players). Odd sizes are made even by
  * repeating the last column or row.
@@ -26,8 +32,10 @@ export interface Mp4Options {
 export async function encodeMp4(
   createEncoder: CreateEncoder,
   frames: readonly RgbImage[],
-  { fps = 7, quality = 80, comment, signal }: Mp4Options = {},
+  options: Mp4Options = {},
 ): Promise<Uint8Array> {
+  checkOptionValues('encodeMp4', options, mp4OptionKinds);
+  const { fps = 7, quality = 80, comment, signal } = options;
   const quantizer = Math.round(51 - 0.41 * quality); // of H.264: 51 is the worst, 10 the best
   const stream = await encodeH264(createEncoder, frames, quantizer, signal);
   // The encoder does not know the rate.

@@ -5,6 +5,7 @@
 import { writeFile } from 'node:fs/promises';
 import { writeAtomically } from '../../files/atomic.ts';
 import { isStream } from '../../files/target.ts';
+import { checkOptionValues, type Kinds, kinds } from '../../text/options.ts';
 import type { RgbImage } from '../image.ts';
 import { encodeMp4 } from './encodeMp4.ts';
 import { writeFrames } from './frames.ts';
@@ -31,6 +32,11 @@ export interface ExportOptions {
   signal?: AbortSignal;
 }
 
+const exportOptionKinds: Kinds<ExportOptions> = {
+  ...{ fps: kinds.any, quality: kinds.any }, // by their ranges, below
+  ...{ format: kinds.any, metadata: kinds.object, signal: kinds.signal },
+};
+
 /**
  * Writes a video. The path's ending decides on the format: `.mp4` (H.264, plays in browsers and
  * players; odd sizes are made even by repeating the last column or row), `.webp` and `.gif`
@@ -39,7 +45,7 @@ export interface ExportOptions {
  * and `-`, which is standard output, are written through.
  *
  * @param frames One picture or more, all of the same size.
- * @throws When there are no frames, they differ in size, an option is out of its range, or the
+ * @throws When there are no frames, they differ in size, an option is unknown or out of its range, or the
  * target cannot be written.
  */
 export async function exportToVideo(
@@ -47,6 +53,7 @@ export async function exportToVideo(
   path: string,
   options: ExportOptions = {},
 ): Promise<void> {
+  checkOptionValues('exportToVideo', options, exportOptionKinds);
   const { fps = 7, quality = 80, metadata, signal } = options;
   const format = outputFormat(path, options.format);
   checkFrames(frames);

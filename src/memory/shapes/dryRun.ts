@@ -3,6 +3,7 @@
  * nothing is computed or allocated.
  */
 import * as tf from '@tensorflow/tfjs';
+import type { Steps } from '../../layers/index.ts';
 import { behaviours, type Call, type Device } from './allocators.ts';
 import type { Trace } from './arena.ts';
 import { type Inputs, shapeKernels } from './kernels.ts';
@@ -199,6 +200,9 @@ function registerKernels(): void {
   }
 }
 
+/** Makes an input without values. */
+type MakeInput = (...shape: number[]) => tf.Tensor;
+
 /**
  * Runs the shapes of `compute` as if on `device`, and returns what it would allocate. Layers have
  * to be built by `withoutWeights` and be used for nothing else; their weights are not counted. The
@@ -209,10 +213,58 @@ function registerKernels(): void {
  */
 export function dryRun(
   device: Device,
-  compute: (input: (...shape: number[]) => tf.Tensor, begin: (part: string) => void) => unknown,
+  compute: (input: MakeInput, begin: (part: string) => void) => unknown,
 ): Allocations {
   registerKernels();
   const backend = new ShapeBackend(device);
+  computeOn(backend, () =>
+    tf.tidy(() => {
+      const input = (...shape: number[]) => backend.empty(shape);
+      compute(input, (part) => backend.begin(part));
+    }),
+  );
+  return backend.allocations;
+}
+
+/**
+ * As `dryRun`, for a long computation in steps, each of which is a part: between them, the program
+ * can do other work.
+ *
+ * @param compute Makes its inputs, and returns steps that free all tensors but their result.
+ */
+export function* dryRunInSteps(
+  device: Device,
+  compute: (input: MakeInput) => Steps<tf.Tensor | tf.Tensor[]>,
+): Steps<Allocations> {
+  registerKernels();
+  const backend = new ShapeBackend(device);
+  const made: tf.Tensor[] = [];
+  const steps = computeOn(backend, () =>
+    compute((...shape) => {
+      made.push(backend.empty(shape));
+      return made.at(-1)!;
+    }),
+  );
+  try {
+    for (;;) {
+      const { done, value } = computeOn(backend, () => steps.next());
+      if (done) {
+        made.push(...[value].flat());
+        return backend.allocations;
+      }
+      backend.begin(value);
+      yield value;
+    }
+  } finally {
+    computeOn(backend, () => {
+      steps.return([]);
+      tf.dispose(made);
+    });
+  }
+}
+
+/** Does `compute` on a backend. */
+function computeOn<T>(backend: ShapeBackend, compute: () => T): T {
   // The engine has no public way to compute elsewhere for a while: `tf.setBackend` would start what
   // it returns to.
   const engine = tf.engine() as unknown as { backendInstance: unknown; backendName: unknown };
@@ -220,13 +272,9 @@ export function dryRun(
   engine.backendInstance = backend;
   engine.backendName = name;
   try {
-    tf.tidy(() => {
-      const input = (...shape: number[]) => backend.empty(shape);
-      compute(input, (part) => backend.begin(part));
-    });
+    return compute();
   } finally {
     engine.backendInstance = backendInstance;
     engine.backendName = backendName;
   }
-  return backend.allocations;
 }

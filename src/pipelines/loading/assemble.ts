@@ -23,8 +23,8 @@ import { type ComputeDtype, computeDtypes, possibleComputeDtypes } from '../../o
 import { type RecordGraph, Replays } from '../../recording/replay.ts';
 import { EulerDiscreteScheduler } from '../../schedulers/index.ts';
 import { messageOf } from '../../text/messages.ts';
-import { callPlanner, givenSettings, sizeOfCall } from '../callPlanner.ts';
-import type { CallPlanner, Components, FeatureExtractor, Offload } from '../components.ts';
+import { callPlanner, givenSettings, runPlanning, sizeOfCall } from '../callPlanner.ts';
+import type { Components, FeatureExtractor, Offload } from '../components.ts';
 import type { LoadOptions } from '../types.ts';
 import { componentOf, modelConfigs } from './modelConfigs.ts';
 
@@ -84,7 +84,7 @@ export async function assemble(
     if (!offloads) checkWasmLimit(sum(sizes), wasmAdvice);
     const forced = offloads ? {} : ({ offload: 'none' } as const);
     const planner = limits && callPlanner(configs, device, limits, forced);
-    const mode = planOffload(models, options, planner) ?? 'none';
+    const mode = (await planOffload(models, options, planner)) ?? 'none';
     if (mode === 'none') checkWasmLimit(sum(sizes), wasmAdvice);
     if (mode === 'model') checkWasmLimit(Math.max(...sizes), wasmAdvice);
     sources ??= checkSources(models, await openSources(files));
@@ -127,14 +127,15 @@ function checkComputeDtype(dtype: ComputeDtype): void {
 }
 
 /** Plans the call of `plannedFor`, and returns where the weights are to be. */
-function planOffload(
+async function planOffload(
   { unet }: Models,
-  { plannedFor, offload, onPlan }: AssembleOptions,
-  planner?: CallPlanner,
-): OffloadMode | undefined {
+  { plannedFor, offload, onPlan, signal }: AssembleOptions,
+  planner?: ReturnType<typeof callPlanner>,
+): Promise<OffloadMode | undefined> {
   if (!planner || !plannedFor) return offload;
   const size = sizeOfCall(plannedFor, unet.config.numFrames);
-  const plan = planner.plan(size, givenSettings(plannedFor, offload));
+  const steps = planner.planInSteps(size, givenSettings(plannedFor, offload));
+  const plan = await runPlanning(steps, signal);
   onPlan?.(plan);
   return plan.offload;
 }

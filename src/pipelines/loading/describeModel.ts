@@ -13,7 +13,7 @@ import { refusal } from '../../memory/advice.ts';
 import { memoryLimits } from '../../memory/limits.ts';
 import { limitsOf, type MemoryPlan, MemoryPlanner, type MemoryRequest } from '../../memory/plan.ts';
 import { type Device, devices } from '../../memory/shapes/allocators.ts';
-import type { VideoSize } from '../../memory/stages.ts';
+import { drain, type VideoSize } from '../../memory/stages.ts';
 import type { ModelName } from '../../models/names.ts';
 import { givenSettings, sizeOfCall } from '../callPlanner.ts';
 import type { LoadOptions, PlannedCall } from '../types.ts';
@@ -135,6 +135,6 @@ function planFor(
     ...plan,
     availableBytes: processBytes,
     deviceKnown: Number.isFinite(deviceBytes),
-    ...(!plan.fits && { advice: refusal(planner, request, plan) }),
+    ...(!plan.fits && { advice: drain(refusal(planner, request, plan)) }),
   };
 }

@@ -308,6 +308,13 @@ describe('exportToVideo', () => {
       '`quality` has to be a number from 1 to 100 but is 101',
     );
     refuses(
+      'an unknown option',
+      two,
+      'no.mp4',
+      { frames_per_second: 7 } as object,
+      '`exportToVideo` has no option `frames_per_second`.',
+    );
+    refuses(
       'an unknown ending',
       two,
       'no.avi',
