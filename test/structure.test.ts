@@ -53,7 +53,7 @@ const allowed: Record<string, string[]> = {
   files: [],
   ops: [],
   random: [],
-  backends: ['ops'],
+  backends: ['ops', 'files'],
   schedulers: ['random'],
   media: ['files'],
   layers: ['ops'],
