@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { cpus } from 'node:os';
 import { dirname, extname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 
 /** A `require` that resolves as this package does. */
 export const requireHere = createRequire(import.meta.url);
@@ -24,14 +24,13 @@ export function versionIn(folder: string): string {
 }
 
 /**
- * The arguments with which Node runs a script of this folder, built or from its source.
+ * The arguments with which Node runs a script of this folder, built or from its source. A source
+ * needs what loads TypeScript into this process, too.
  */
 export function scriptArguments(name: string): string[] {
   const here = fileURLToPath(import.meta.url);
   const script = join(dirname(here), name + extname(here));
-  return extname(here) === '.ts'
-    ? ['--import', pathToFileURL(requireHere.resolve('tsx')).href, script]
-    : [script];
+  return extname(here) === '.ts' ? [...process.execArgv, script] : [script];
 }
 
 /** The processor's name, from the operating system. */

@@ -31,7 +31,7 @@ export function runTool(
       if (code === 0) return resolve(printed.stdout);
       reject(
         new Error(
-          `\`${command} ${args.slice(0, 3).join(' ')} ...\` failed ` +
+          `\`${command} ${args.slice(0, 4).join(' ')} ...\` failed ` +
             `(${signal ?? `exit code ${code}`}): ${lastWords(printed)}`,
         ),
       );
@@ -49,3 +49,10 @@ function lastWords({ stdout, stderr }: { stdout: string; stderr: string }): stri
     .filter((line) => line !== '');
   return lines.filter((line) => /error/i.test(line)).at(-1) ?? lines.at(-1) ?? 'it said nothing';
 }
+
+/**
+ * Runs Python in `folder`, isolated: modules in the current folder, the user's own packages and
+ * `PYTHON...` variables have no effect.
+ */
+export const runPython = (folder: string, ...args: string[]) =>
+  runTool('python3', ['-I', ...args], { cwd: folder });

@@ -9,9 +9,10 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import { withLock } from '../../files/lock.ts';
 import { firstLineOf } from '../../text/messages.ts';
 import { scriptArguments } from '../packages.ts';
-import { MissingTool, runTool } from '../tool.ts';
+import { MissingTool, runPython, runTool } from '../tool.ts';
 import {
   type TensorflowVariant,
   tensorflowFolder,
@@ -21,6 +22,7 @@ import {
   tfjsNodeVersion,
 } from './folder.ts';
 import { forgetKernelChoices } from './kernelChoices.ts';
+import { requirements as pinnedRequirements } from './requirements.ts';
 import { fetchTensorflow } from './wheels.ts';
 
 /** Options of `setUpTensorflow` and `removeTensorflow`. */
@@ -29,6 +31,8 @@ export interface SetupOptions {
   gpu?: boolean;
   /** Receives a line about each step. */
   log?: (line: string) => void;
+  /** Lines of pip's requirements file. Default: the versions and hashes that are known to work. */
+  requirements?: string[];
 }
 
 /** The programs that are needed, a call that works if they are there, and how to get them. */
@@ -61,7 +65,7 @@ async function checkRequirements(): Promise<void> {
         : error;
     });
   }
-  await runTool('python3', ['-m', 'pip', '--version']).catch(() => {
+  await runPython('/', '-m', 'pip', '--version').catch(() => {
     throw new Error(
       '`svd setup tensorflow` needs pip for python3, which is not installed. Install it, for ' +
         'instance by `apt-get install python3-pip`.',
@@ -78,7 +82,7 @@ async function installPackages(folder: string): Promise<void> {
   const done = join(folder, 'packages');
   if (existsSync(done)) return;
   // node-api-headers: most ways of installing Node leave its headers out.
-  const dependencies = { '@tensorflow/tfjs-node': tfjsNodeVersion, 'node-api-headers': '^1.5.0' };
+  const dependencies = { '@tensorflow/tfjs-node': tfjsNodeVersion, 'node-api-headers': '1.9.0' };
   await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, dependencies }));
   const flags = [
     '--ignore-scripts',
@@ -149,6 +153,7 @@ async function verify(folder: string, variant: TensorflowVariant): Promise<strin
 export async function setUpTensorflow({
   gpu = false,
   log = () => {},
+  requirements = pinnedRequirements[gpu ? 'gpu' : 'cpu'],
 }: SetupOptions = {}): Promise<string> {
   const variant: TensorflowVariant = gpu ? 'gpu' : 'cpu';
   const folder = tensorflowFolder(variant);
@@ -167,17 +172,23 @@ export async function setUpTensorflow({
         'folder.',
     );
   });
-  await rm(folder, { recursive: true, force: true });
-  log(`Setting up in ${folder}`);
-  log(`Installing @tensorflow/tfjs-node ${tfjsNodeVersion} with npm, without its install script`);
-  await installPackages(partial);
-  await fetchTensorflow(partial, variant, log);
-  log(`Compiling its addon against TensorFlow ${tensorflowVersion}`);
-  await buildAddon(partial);
-  log('Multiplying two matrices');
-  const result = await verify(partial, variant);
-  await rename(partial, folder);
-  log(`Done: ${result}`);
+  const lock = `${folder}.lock`;
+  const busy = (pid: number) =>
+    `Another \`svd setup tensorflow\` (process ${pid}) is at work. Wait until it has ended, or ` +
+    `remove ${lock} if there is none.`;
+  await withLock(lock, busy, async () => {
+    await rm(folder, { recursive: true, force: true });
+    log(`Setting up in ${folder}`);
+    log(`Installing @tensorflow/tfjs-node ${tfjsNodeVersion} with npm, without its install script`);
+    await installPackages(partial);
+    await fetchTensorflow(partial, requirements, log);
+    log(`Compiling its addon against TensorFlow ${tensorflowVersion}`);
+    await buildAddon(partial);
+    log('Multiplying two matrices');
+    const result = await verify(partial, variant);
+    await rename(partial, folder);
+    log(`Done: ${result}`);
+  });
   return folder;
 }
 

@@ -5,10 +5,9 @@
  * themselves (`$ORIGIN/../nvidia/cudnn/lib`). So they need no LD_LIBRARY_PATH.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, symlink } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runTool } from '../tool.ts';
-import { type TensorflowVariant, tensorflowVersion } from './folder.ts';
+import { runPython } from '../tool.ts';
 
 /**
  * Options for pip. The wheels hold the same libraries for every Python, so TensorFlow need not
@@ -30,84 +29,65 @@ const target = [
   ...[
     'manylinux_2_28',
     'manylinux_2_27',
+    'manylinux_2_25',
     'manylinux_2_24',
     'manylinux_2_17',
     'manylinux2014',
+    'manylinux2010',
     'manylinux1',
   ].flatMap((tag) => ['--platform', `${tag}_x86_64`]),
 ];
 
-const packages: Record<TensorflowVariant, string> = { cpu: 'tensorflow-cpu', gpu: 'tensorflow' };
-
-/** Prints the requirements `[and-cuda]` of the wheels of a folder, one per line. */
-const listCudaRequirements = `
-import glob, re, sys, zipfile
-for path in glob.glob(sys.argv[1] + '/tensorflow-*.whl'):
-    wheel = zipfile.ZipFile(path)
-    metadata = next(name for name in wheel.namelist() if name.endswith('.dist-info/METADATA'))
-    for line in wheel.read(metadata).decode().splitlines():
-        match = re.match(r'Requires-Dist: ([^;]+);.*extra == .and-cuda.', line)
-        if match: print(match.group(1).strip())
-`;
-
 /**
- * Unpacks libtensorflow, its C headers and NVIDIA's libraries from every wheel of a folder into
- * another.
+ * Unpacks libtensorflow, its C headers and NVIDIA's libraries from the wheels of a folder into
+ * another, but only from those whose SHA-256 is in the list of requirements.
  */
 const unpackWheels = `
-import glob, re, sys, zipfile
+import glob, hashlib, re, sys, zipfile
+wheels, target, requirements = sys.argv[1:]
+expected = set(re.findall('sha256:([0-9a-f]{64})', open(requirements).read()))
 wanted = re.compile(r'tensorflow/(include/|libtensorflow_(cc|framework)\\.so)|nvidia/(?!.*/include/)(?!.*\\.a$)')
-for path in sorted(glob.glob(sys.argv[1] + '/*.whl')):
+for path in sorted(glob.glob(wheels + '/*.whl')):
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        for chunk in iter(lambda: file.read(1 << 20), b''): digest.update(chunk)
+    if digest.hexdigest() not in expected: continue
+    expected.remove(digest.hexdigest())
     wheel = zipfile.ZipFile(path)
-    wheel.extractall(sys.argv[2], [name for name in wheel.namelist() if wanted.match(name)])
+    wheel.extractall(target, [name for name in wheel.namelist() if wanted.match(name)])
+if expected: sys.exit('error: ' + str(len(expected)) + ' wheels are missing or have another SHA-256')
 `;
 
 /**
- * Puts `tensorflow/` (and for `gpu` `nvidia/`) into `folder/site` with pip. A second call does
- * nothing.
+ * Puts `tensorflow/` (and for `gpu` `nvidia/`) into `folder/site` with pip, which checks each wheel's
+ * SHA-256. A second call does nothing.
  * @param folder A folder that exists. It holds the downloaded wheels until they are unpacked.
+ * @throws When a wheel cannot be downloaded, or is another than the one of `requirements.ts`.
  */
 export async function fetchTensorflow(
   folder: string,
-  variant: TensorflowVariant,
+  requirements: string[],
   log: (line: string) => void,
 ): Promise<void> {
   const site = join(folder, 'site');
   if (existsSync(site)) return;
   const wheels = join(folder, 'wheels');
   await mkdir(wheels, { recursive: true });
-  const download = (requirements: string[]) =>
-    runTool('python3', [
-      '-m',
-      'pip',
-      'download',
-      '--no-deps',
-      '--only-binary=:all:',
-      ...target,
-      '--dest',
-      wheels,
-      ...requirements,
-    ]);
-
-  log(
-    `Downloading ${packages[variant]} ${tensorflowVersion} with pip ` +
-      `(${variant === 'cpu' ? '274' : '573'} MB)`,
+  const list = join(folder, 'requirements.txt');
+  await writeFile(list, `${requirements.join('\n')}\n`);
+  const names = requirements.map((line) => line.split(' ')[0]!);
+  const size = names.length === 1 ? '274 MB' : '3.4 GB with the libraries of CUDA';
+  log(`Downloading ${names.join(' ')} with pip (${size})`);
+  await runPython(
+    folder,
+    ...['-m', 'pip', 'download', '--no-deps', '--only-binary=:all:', ...target],
+    ...['--require-hashes', '--requirement', list, '--dest', wheels],
   );
-  await download([`${packages[variant]}==${tensorflowVersion}`]);
-  if (variant === 'gpu') {
-    const requirements = (await runTool('python3', ['-c', listCudaRequirements, wheels]))
-      .split('\n')
-      .filter((line) => line !== '');
-    log(
-      `Downloading the CUDA libraries it names with pip (about 2.5 GB): ${requirements.join(' ')}`,
-    );
-    await download(requirements);
-  }
 
   log('Unpacking the libraries and headers');
   const unpacking = join(folder, 'site.partial');
   await rm(unpacking, { recursive: true, force: true });
-  await runTool('python3', ['-c', unpackWheels, wheels, unpacking]);
+  await runPython(folder, '-c', unpackWheels, wheels, unpacking, list);
   await linkCudaLibraries(join(unpacking, 'nvidia'));
   await rename(unpacking, site);
   await rm(wheels, { recursive: true });

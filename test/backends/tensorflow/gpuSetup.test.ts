@@ -31,15 +31,6 @@ const wheels: Record<string, Record<string, string>> = {
     'tensorflow/libtensorflow_framework.so.2': 'framework',
     'tensorflow/include/tensorflow/c/c_api.h': 'header',
     'tensorflow/python/eager.py': 'unwanted',
-    [`tensorflow-${tensorflowVersion}.dist-info/METADATA`]: [
-      'Name: tensorflow',
-      'Requires-Dist: numpy>=1.26.0',
-      'Requires-Dist: nvidia-cuda-runtime-cu12<13.0,>=12.5.82; extra == "and-cuda"',
-      "Requires-Dist: nvidia-cusolver-cu12<12.0,>=11.6.3.83 ; (sys_platform == 'linux') and " +
-        "extra == 'and-cuda'",
-      'Requires-Dist: tensorflow-gcs; extra == "gcs-filesystem"',
-      '',
-    ].join('\n'),
   },
   'tensorflow_cpu-2.21.0-cp312-cp312-manylinux_2_17_x86_64.whl': {
     'tensorflow/libtensorflow_cc.so.2': 'cc',
@@ -67,12 +58,25 @@ tf.registerBackend('tensorflow', () => {
 });
 `;
 
+/** Writes the wheels into a folder, and prints the SHA-256 of each. */
 const writeWheels = `
-import json, sys, zipfile
+import hashlib, json, sys, zipfile
 for name, files in json.load(sys.stdin).items():
-    with zipfile.ZipFile(sys.argv[1] + '/' + name, 'w') as wheel:
-        for path, text in files.items(): wheel.writestr(path, text)
+    path = sys.argv[1] + '/' + name
+    with zipfile.ZipFile(path, 'w') as wheel:
+        for file, text in files.items(): wheel.writestr(file, text)
+    print(name, hashlib.sha256(open(path, 'rb').read()).hexdigest())
 `;
+
+/** The wheels that each variant requires. */
+const required = {
+  cpu: ['tensorflow_cpu-2.21.0'],
+  gpu: [
+    `tensorflow-${tensorflowVersion}`,
+    'nvidia_cuda_runtime_cu12-12.9.1',
+    'nvidia_cusolver_cu12-11.7.5',
+  ],
+};
 
 const python = (() => {
   try {
@@ -93,6 +97,8 @@ describe('setUpTensorflow for graphics cards', () => {
     'LD_LIBRARY_PATH',
   ] as const;
   let folder: string;
+  /** The wheels of the index with their SHA-256. */
+  let hashes: string[][];
   let environment: Record<string, string | undefined>;
 
   const path = (name: string) => join(folder, name);
@@ -115,7 +121,13 @@ describe('setUpTensorflow for graphics cards', () => {
 
   async function setUp(gpu: boolean): Promise<{ at: string; lines: string[] }> {
     const lines: string[] = [];
-    return { at: await setUpTensorflow({ gpu, log: (line) => lines.push(line) }), lines };
+    const requirements = required[gpu ? 'gpu' : 'cpu'].map((wheel) => {
+      const [name, version] = wheel.split('-');
+      const [, hash] = hashes.find(([file]) => file!.startsWith(`${wheel}-`))!;
+      return `${name!.replaceAll('_', '-')}==${version} --hash=sha256:${hash}`;
+    });
+    const log = (line: string) => lines.push(line);
+    return { at: await setUpTensorflow({ gpu, log, requirements }), lines };
   }
 
   before(function () {
@@ -125,7 +137,13 @@ describe('setUpTensorflow for graphics cards', () => {
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'svd-'));
     for (const name of ['bin', 'index', 'tfjs-node']) mkdirSync(path(name));
-    execFileSync(python!, ['-c', writeWheels, path('index')], { input: JSON.stringify(wheels) });
+    hashes = execFileSync(python!, ['-c', writeWheels, path('index')], {
+      input: JSON.stringify(wheels),
+      encoding: 'utf8',
+    })
+      .trim()
+      .split('\n')
+      .map((line) => line.split(' '));
     writeFileSync(
       path('tfjs-node/package.json'),
       JSON.stringify({ name: '@tensorflow/tfjs-node', version: tfjsNodeVersion, main: 'index.js' }),
@@ -142,14 +160,14 @@ describe('setUpTensorflow for graphics cards', () => {
       '[ "$1" = --version ] || { mkdir -p node_modules/@tensorflow && cp -r ' +
         `${path('tfjs-node')} node_modules/@tensorflow/; }`,
     );
-    // Of `pip download`, the requirements come after --dest FOLDER; a wheel is found by its name,
-    // which ends where its versions begin.
+    // pip takes every wheel of the list, by the name that ends where its version begins.
     standIn(
       'python3',
-      `[ "$3" = download ] || exec ${python} "$@"
-      while [ "$1" != --dest ]; do shift; done
-      to="$2"; shift 2
-      for wanted; do cp ${path('index')}/$(echo "$wanted" | sed 's/[<>=! ].*//; s/-/_/g')-* "$to" || exit 1; done`,
+      `[ "$4" = download ] || exec ${python} "$@"
+      while [ "$1" != --requirement ]; do shift; done
+      for wanted in $(sed 's/==.*//; s/-/_/g' "$2"); do
+        cp ${path('index')}/$wanted-* "$4" || exit 1
+      done`,
     );
     standIn('g++', '[ "$1" = --version ] || { for output; do :; done; echo addon > "$output"; }');
     environment = Object.fromEntries(names.map((name) => [name, process.env[name]]));
@@ -179,30 +197,24 @@ describe('setUpTensorflow for graphics cards', () => {
       .sort();
 
   it(
-    'takes the build for cards and the libraries that its metadata names, and says what it ' +
+    'takes the build for cards and the libraries that it requires, and says what it ' +
       'computes on',
     async () => {
       const { at, lines } = await setUp(true);
       expect(at).to.equal(
         path(`data/tfjs-node-${tfjsNodeVersion}-tensorflow-${tensorflowVersion}-gpu`),
       );
-      const requirements =
-        'nvidia-cuda-runtime-cu12<13.0,>=12.5.82 nvidia-cusolver-cu12<12.0,>=11.6.3.83';
-      const downloads = calls('python3 -m pip download');
-      expect(downloads.map((line) => line.replace(/^.* --dest \S+ /, ''))).to.deep.equal([
-        `tensorflow==${tensorflowVersion}`,
-        requirements,
-      ]);
-      for (const line of downloads) {
-        expect(line)
-          .to.contain('--no-deps --only-binary=:all: --python-version 3.12 ')
-          .and.contain('--platform manylinux2014_x86_64');
-      }
+      const downloads = calls('python3 -I -m pip download');
+      expect(downloads).to.have.lengthOf(1);
+      expect(downloads[0])
+        .to.contain('--no-deps --only-binary=:all: --python-version 3.12 ')
+        .and.contain('--platform manylinux2014_x86_64')
+        .and.contain('--require-hashes');
+      const names = required.gpu.map((wheel) => wheel.replace('-', '==').replaceAll('_', '-'));
       expect(lines).to.deep.equal([
         `Setting up in ${at}`,
         `Installing @tensorflow/tfjs-node ${tfjsNodeVersion} with npm, without its install script`,
-        `Downloading tensorflow ${tensorflowVersion} with pip (573 MB)`,
-        `Downloading the CUDA libraries it names with pip (about 2.5 GB): ${requirements}`,
+        `Downloading ${names.join(' ')} with pip (3.4 GB with the libraries of CUDA)`,
         'Unpacking the libraries and headers',
         `Compiling its addon against TensorFlow ${tensorflowVersion}`,
         'Multiplying two matrices',
@@ -220,7 +232,7 @@ describe('setUpTensorflow for graphics cards', () => {
 
       const again = await setUp(true);
       expect(again).to.deep.equal({ at, lines: [`Already set up in ${at}: ${onProcessor}`] });
-      expect(calls('python3 -m pip download')).to.have.lengthOf(2);
+      expect(calls('python3 -I -m pip download')).to.have.lengthOf(1);
     },
   );
 
@@ -246,9 +258,7 @@ describe('setUpTensorflow for graphics cards', () => {
 
   it('for processors takes the smaller build and no library of CUDA', async () => {
     const { at, lines } = await setUp(false);
-    expect(calls('python3 -m pip download').map((line) => line.split(' ').at(-1))).to.deep.equal([
-      `tensorflow-cpu==${tensorflowVersion}`,
-    ]);
+    expect(lines).to.contain('Downloading tensorflow-cpu==2.21.0 with pip (274 MB)');
     expect(filesIn(join(at, 'site'))).to.deep.equal([
       'tensorflow/libtensorflow_cc.so.2',
       'tensorflow/libtensorflow_framework.so.2',
@@ -256,6 +266,18 @@ describe('setUpTensorflow for graphics cards', () => {
     expect(lines.at(-1)).to.equal(
       `Done: tfjs-node ${tfjsNodeVersion} (TensorFlow ${tensorflowVersion}) on ${processorName()}`,
     );
+  });
+
+  it('does not link a wheel that is not the required one', async () => {
+    const wheel = path('index/tensorflow_cpu-2.21.0-cp312-cp312-manylinux_2_17_x86_64.whl');
+    const good = readFileSync(wheel);
+    writeFileSync(wheel, Buffer.concat([good, Buffer.from('!')]));
+    expect(await setUp(false).catch(String)).to.match(
+      /1 wheels are missing or have another SHA-256/,
+    );
+    expect(calls('g++').filter((line) => line.includes('-shared'))).to.deep.equal([]);
+    writeFileSync(wheel, good);
+    expect((await setUp(false)).lines.at(-1)).to.match(/^Done/);
   });
 
   it('says which library the index does not have, and goes on from there', async () => {
@@ -267,7 +289,7 @@ describe('setUpTensorflow for graphics cards', () => {
       (error: Error) => error.message,
     );
     expect(refusal).to.match(
-      /^`python3 -m pip download \.\.\.` failed \(exit code 1\): cp: .*nvidia_cusolver_cu12/,
+      /^`python3 -I -m pip download \.\.\.` failed \(exit code 1\): cp: .*nvidia_cusolver_cu12/,
     );
     expect(readdirSync(path('data'))).to.deep.equal([
       `tfjs-node-${tfjsNodeVersion}-tensorflow-${tensorflowVersion}-gpu.partial`,

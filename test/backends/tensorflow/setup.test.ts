@@ -13,7 +13,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { removeTensorflow, setUpTensorflow } from '../../../src/backends/index.ts';
@@ -51,8 +51,8 @@ describe('setUpTensorflow', () => {
       '[ "$1" = --version ] || mkdir -p node_modules/@tensorflow/tfjs-node ' +
         'node_modules/@tensorflow/tfjs',
     );
-    // The wheels' libraries come from `python3 -c SCRIPT WHEELS SITE`.
-    standIn('python3', '[ "$1" != -c ] || [ -z "$4" ] || mkdir -p "$4/tensorflow/include"');
+    // The wheels' libraries come from `python3 -I -c SCRIPT WHEELS SITE REQUIREMENTS`.
+    standIn('python3', '[ "$2" != -c ] || mkdir -p "$5/tensorflow/include"');
     standIn('g++', '[ "$1" = --version ] || { echo "fatal error: no such luck"; exit 1; }');
   });
 
@@ -79,7 +79,7 @@ describe('setUpTensorflow', () => {
   }
 
   it('names pip when python3 is without it', async () => {
-    standIn('python3', '[ "$2" != pip ] || exit 1');
+    standIn('python3', '[ "$3" != pip ] || exit 1');
     expect(await outcome()).to.match(
       /^`svd setup tensorflow` needs pip for python3, which is not installed\. /,
     );
@@ -98,7 +98,7 @@ describe('setUpTensorflow', () => {
     const failed = (name: string) =>
       standIn(
         name,
-        '[ "$1" = --version ] || [ "$3" = --version ] || { echo "error: called again"; exit 1; }',
+        '[ "$1" = --version ] || [ "$4" = --version ] || { echo "error: called again"; exit 1; }',
       );
     failed('npm');
     failed('python3');
@@ -114,6 +114,26 @@ describe('setUpTensorflow', () => {
       /failed \(exit code 1\): .*(tfjs_binding\.node|file too short|invalid ELF)/i,
     );
     expect(kept()[0]).to.match(/-cpu\.partial$/);
+  });
+
+  it('runs Python isolated, in a folder of its own', async () => {
+    standIn('python3', `[ "$1" = --version ] || echo "$1 $(pwd)" >> ${folder}/python`);
+    await outcome();
+    const runs = readFileSync(join(folder, 'python'), 'utf8').trim().split('\n');
+    expect(runs).to.have.lengthOf(3);
+    for (const run of runs) expect(run).to.match(/^-I (\/|.*-cpu\.partial)$/);
+  });
+
+  it('refuses a second call at the same time, and takes over from one that was killed', async () => {
+    const [first, second] = await Promise.all([outcome(), outcome()]);
+    expect([first, second].filter((text) => /no such luck/.test(text))).to.have.lengthOf(1);
+    expect([first, second].find((text) => !/no such luck/.test(text))).to.match(
+      /^Another `svd setup tensorflow` \(process \d+\) is at work\. Wait until .*-cpu\.lock if there is none\.$/,
+    );
+    const lock = join(folder, 'data', kept()[0]!.replace('.partial', '.lock'));
+    writeFileSync(lock, `999999999 ${hostname()}`);
+    expect(await outcome()).to.match(/no such luck$/);
+    expect(kept()).to.have.lengthOf(1);
   });
 
   it('asks for another folder when it cannot write', async () => {
