@@ -8,10 +8,10 @@ import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CheckpointError, namingRefused } from '../src/checkpoints/errors.ts';
 import { spaceProblem } from '../src/files/diskSpace.ts';
-import { type OutputFile, sizeOf, writePieces } from '../src/files/outputFile.ts';
 import { isAlive } from '../src/files/process.ts';
-import { targetOf, withoutLinks } from '../src/files/target.ts';
-import { hiddenName } from '../src/files/temporary.ts';
+import { type OutputFile, sizeOf, writePieces } from '../src/files/writing/outputFile.ts';
+import { targetOf, withoutLinks } from '../src/files/writing/target.ts';
+import { hiddenName } from '../src/files/writing/temporary.ts';
 
 /** Options of `writeResumably`. */
 export interface ResumableOptions {

@@ -5,7 +5,7 @@ import type { CheckpointIdentity } from '../src/checkpoints/identity.ts';
 import type { Dtype } from '../src/checkpoints/safetensors/dtypes.ts';
 import type { OpenComponent } from '../src/checkpoints/weights/export.ts';
 import type { BytePool } from '../src/checkpoints/weights/memory.ts';
-import type { OutputFile } from '../src/files/outputFile.ts';
+import type { OutputFile } from '../src/files/writing/outputFile.ts';
 import type { QuantizeTo } from './quantize.ts';
 
 /** A format to convert to. */

@@ -2,7 +2,7 @@
 import { type Component, componentNames } from '../src/checkpoints/diffusers/names.ts';
 import { configOutputs, weightOutputs } from '../src/checkpoints/diffusers/writeFolder.ts';
 import { tensorsOf } from '../src/checkpoints/weights/export.ts';
-import type { OutputFile } from '../src/files/outputFile.ts';
+import type { OutputFile } from '../src/files/writing/outputFile.ts';
 import type { Target, TargetOptions } from './target.ts';
 
 export const toDiffusers: Target = {

@@ -12,7 +12,7 @@ import {
 } from '../src/checkpoints/tfjs/manifest.ts';
 import { type OpenComponent, readBytes } from '../src/checkpoints/weights/export.ts';
 import { reversalFromCheckpoint, valuesFromCheckpoint } from '../src/checkpoints/weights/layout.ts';
-import { type OutputFile, type Piece, textFile } from '../src/files/outputFile.ts';
+import { type OutputFile, type Piece, textFile } from '../src/files/writing/outputFile.ts';
 import type { Parameter } from '../src/layers/parameter.ts';
 import { type QuantizationError, quantize } from './quantize.ts';
 import type { ComponentError, Target, TargetOptions } from './target.ts';

@@ -2,7 +2,7 @@
 import { fstatSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { existingPath } from './existingPath.ts';
-import { STANDARD, withoutLinks } from './target.ts';
+import { STANDARD, withoutLinks } from './writing/target.ts';
 
 /**
  * What all paths of one file have in common and those of two files have not. Undefined for a

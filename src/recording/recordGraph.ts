@@ -10,7 +10,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { temporaryIn } from '../files/temporary.ts';
+import { temporaryIn } from '../files/writing/temporary.ts';
 import {
   type Attribute,
   attributeTypes,

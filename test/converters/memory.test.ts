@@ -5,7 +5,7 @@ import { type ConvertOptions, convertCheckpoint } from '../../converters/index.t
 import { weightedComponents } from '../../src/checkpoints/diffusers/names.ts';
 import { openCheckpoint } from '../../src/checkpoints/index.ts';
 import { BytePool } from '../../src/checkpoints/weights/memory.ts';
-import { writePieces } from '../../src/files/outputFile.ts';
+import { writePieces } from '../../src/files/writing/outputFile.ts';
 import { StableVideoDiffusionPipeline } from '../../src/pipelines/node.ts';
 import { inTemporaryFolder } from '../checkpoints/files.ts';
 import { testBackend } from '../setup.ts';

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { type ConvertOptions, convertCheckpoint } from '../../converters/index.ts';
 import { writeResumably } from '../../converters/resumableOutput.ts';
-import { type OutputFile, textFile } from '../../src/files/outputFile.ts';
+import { type OutputFile, textFile } from '../../src/files/writing/outputFile.ts';
 import { MersenneTwister } from '../../src/random/mersenneTwister.ts';
 import { expectError, inTemporaryFolder } from '../checkpoints/files.ts';
 import { type Files, filesOf } from '../checkpoints/hub/server.ts';

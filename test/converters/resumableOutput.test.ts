@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { convertCheckpoint } from '../../converters/index.ts';
 import { writeResumably } from '../../converters/resumableOutput.ts';
-import { textFile } from '../../src/files/outputFile.ts';
+import { textFile } from '../../src/files/writing/outputFile.ts';
 import { expectError, inTemporaryFolder } from '../checkpoints/files.ts';
 import { withModel } from './models.ts';
 

@@ -4,7 +4,7 @@
  */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { finishUpdate } from '../../files/folderUpdate.ts';
+import { finishUpdate } from '../../files/writing/folderUpdate.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import { checkCounts } from '../configs/counts.ts';
 import type { Json } from '../configs/json.ts';

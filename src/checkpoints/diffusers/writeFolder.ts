@@ -1,8 +1,8 @@
 /** A whole model as diffusers' `save_pretrained` writes it. */
 import { mkdir, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type FolderUpdate, updateFolder } from '../../files/folderUpdate.ts';
-import { type OutputFile, textFile, writePieces } from '../../files/outputFile.ts';
+import { type FolderUpdate, updateFolder } from '../../files/writing/folderUpdate.ts';
+import { type OutputFile, textFile, writePieces } from '../../files/writing/outputFile.ts';
 import { namingRefused } from '../errors.ts';
 import { tensorBytes } from '../safetensors/dtypes.ts';
 import { safetensorsFile, type TensorToWrite } from '../safetensors/writer.ts';

@@ -1,6 +1,6 @@
 /** Writes safetensors files, byte for byte as the Python library (0.8) does. */
-import { writeAtomically } from '../../files/atomic.ts';
-import { type OutputFile, type Piece, writePieces } from '../../files/outputFile.ts';
+import { writeAtomically } from '../../files/writing/atomic.ts';
+import { type OutputFile, type Piece, writePieces } from '../../files/writing/outputFile.ts';
 import { CheckpointError, namingRefused, quoted } from '../errors.ts';
 import { type Dtype, dtypeBits, floatTypes, tensorBytes, writableDtypes } from './dtypes.ts';
 import { buildHeader } from './header.ts';

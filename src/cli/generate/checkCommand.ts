@@ -1,5 +1,5 @@
 /** Checks what several options of `svd generate` have to agree on. */
-import { STANDARD } from '../../files/target.ts';
+import { STANDARD } from '../../files/writing/target.ts';
 import { type OutputFormat, outputFormat } from '../../media/video/output.ts';
 import { callDefaults } from '../../pipelines/defaults.ts';
 import { hasEnding } from '../../text/endings.ts';

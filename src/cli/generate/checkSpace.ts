@@ -1,6 +1,6 @@
 /** Whether the disks have room for what a call writes. */
 import { spaceProblem } from '../../files/diskSpace.ts';
-import { targetOf, workFolderOf } from '../../files/target.ts';
+import { targetOf, workFolderOf } from '../../files/writing/target.ts';
 import type { OutputFormat } from '../../media/video/output.ts';
 import type { GenerateCommand } from './options.ts';
 

@@ -1,5 +1,5 @@
 /** `svd generate`: makes a video from a picture. */
-import { isStandardOutput } from '../../files/target.ts';
+import { isStandardOutput } from '../../files/writing/target.ts';
 import { printable } from '../../text/printable.ts';
 import { subcommand } from '../terminal/command.ts';
 import { print } from '../terminal/print.ts';

@@ -1,7 +1,7 @@
 /** Reads the inputs of `svd generate`: pictures, or tensors in safetensors files. */
 import * as tf from '@tensorflow/tfjs';
 import { openSafetensors } from '../../checkpoints/safetensors/file.ts';
-import { STANDARD } from '../../files/target.ts';
+import { STANDARD } from '../../files/writing/target.ts';
 import type { RgbImage } from '../../media/image.ts';
 import { DECODING_BYTES, loadImage, MAX_PIXELS } from '../../media/pictures/loadImage.ts';
 import { processLimit } from '../../memory/limits.ts';

@@ -3,7 +3,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, extname, join } from 'node:path';
 import { writeSafetensors } from '../../checkpoints/safetensors/writer.ts';
-import { isStream } from '../../files/target.ts';
+import { isStream } from '../../files/writing/target.ts';
 import type { RgbImage } from '../../media/image.ts';
 import { exportToVideo } from '../../media/video/exportVideo.ts';
 import type { OutputFormat } from '../../media/video/output.ts';

@@ -3,8 +3,8 @@
  * `export_to_gif` do in Python.
  */
 import { writeFile } from 'node:fs/promises';
-import { writeAtomically } from '../../files/atomic.ts';
-import { isStream } from '../../files/target.ts';
+import { writeAtomically } from '../../files/writing/atomic.ts';
+import { isStream } from '../../files/writing/target.ts';
 import { checkOptionValues, type Kinds, kinds } from '../../text/options.ts';
 import type { RgbImage } from '../image.ts';
 import { encodeMp4 } from './encodeMp4.ts';

@@ -1,8 +1,8 @@
 /** Folders with one PNG picture per frame, and whether what is in one may be replaced. */
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { replaceFilesIn, writeFolderAtomically } from '../../files/atomic.ts';
-import { targetOf } from '../../files/target.ts';
+import { replaceFilesIn, writeFolderAtomically } from '../../files/writing/atomic.ts';
+import { targetOf } from '../../files/writing/target.ts';
 import type { RgbImage } from '../image.ts';
 
 const FRAME_NAME = /^\d{4,}\.png$/;

@@ -7,8 +7,14 @@ import { access, constants, open, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { isatty } from 'node:tty';
 import { existingPath } from '../../files/existingPath.ts';
-import { isStream, STANDARD, type Target, targetOf, workFolderOf } from '../../files/target.ts';
-import { withTemporary } from '../../files/temporary.ts';
+import {
+  isStream,
+  STANDARD,
+  type Target,
+  targetOf,
+  workFolderOf,
+} from '../../files/writing/target.ts';
+import { withTemporary } from '../../files/writing/temporary.ts';
 import { messageOf } from '../../text/messages.ts';
 import { checkFrameFolder, frameName } from './frames.ts';
 

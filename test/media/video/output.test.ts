@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { writeAtomically } from '../../../src/files/atomic.ts';
+import { writeAtomically } from '../../../src/files/writing/atomic.ts';
 import { exportToVideo } from '../../../src/media/video/exportVideo.ts';
 import { checkOutput, outputFormat } from '../../../src/media/video/output.ts';
 

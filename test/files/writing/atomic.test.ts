@@ -16,7 +16,11 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { replaceFilesIn, writeAtomically, writeFolderAtomically } from '../../src/files/atomic.ts';
+import {
+  replaceFilesIn,
+  writeAtomically,
+  writeFolderAtomically,
+} from '../../../src/files/writing/atomic.ts';
 
 let folder: string;
 beforeEach(async () => {

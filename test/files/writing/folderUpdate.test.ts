@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { finishUpdate, updateFolder } from '../../src/files/folderUpdate.ts';
-import { fuzzCases } from '../harness/fuzz.ts';
+import { finishUpdate, updateFolder } from '../../../src/files/writing/folderUpdate.ts';
+import { fuzzCases } from '../../harness/fuzz.ts';
 
 let root: string;
 let folder: string;

@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
-import { isAlive } from './process.ts';
+import { isAlive } from '../process.ts';
 
 const COMPLETE = '.svd-saved';
 const LIST = 'files.json';

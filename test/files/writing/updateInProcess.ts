@@ -4,7 +4,7 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { updateFolder } from '../../src/files/folderUpdate.ts';
+import { updateFolder } from '../../../src/files/writing/folderUpdate.ts';
 
 const [folder] = process.argv.slice(2);
 for (let round = 1; ; round++) {

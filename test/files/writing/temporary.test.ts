@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, rename, rm, stat, utimes, writeFile } from 'no
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { expect } from 'chai';
-import { hiddenName, temporaryIn, withTemporary } from '../../src/files/temporary.ts';
+import { hiddenName, temporaryIn, withTemporary } from '../../../src/files/writing/temporary.ts';
 
 let folder: string;
 beforeEach(async () => {

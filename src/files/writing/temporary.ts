@@ -8,7 +8,7 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
-import { isAlive } from './process.ts';
+import { isAlive } from '../process.ts';
 
 /** Stands for the machine or container whose processes a number can mean. */
 const machine = createHash('sha256')

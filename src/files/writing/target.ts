@@ -3,7 +3,7 @@ import { fstatSync, type Stats, statSync } from 'node:fs';
 import { access, constants, readlink, realpath, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
-import { existingPath } from './existingPath.ts';
+import { existingPath } from '../existingPath.ts';
 
 /** The path that stands for standard output, and for standard input. */
 export const STANDARD = '-';
