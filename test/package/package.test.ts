@@ -56,7 +56,7 @@ const PRINTED = /^\[ 14, 2 \] 0 mine\/spatial_res_block\/norm1\/weight\n$/;
  * Compiles a program in `folder`, and gives what the compiler says of it and of the package's
  * declarations.
  */
-function problemsIn(folder: string, file: string): string[] {
+function problemsIn(folder: string, file: string, options: ts.CompilerOptions = {}): string[] {
   const compiled = ts.createProgram([join(folder, file)], {
     ...{
       module: ts.ModuleKind.NodeNext,
@@ -65,6 +65,7 @@ function problemsIn(folder: string, file: string): string[] {
     },
     ...{ strict: true, skipLibCheck: false, lib: ['lib.es2022.d.ts', 'lib.dom.d.ts'] },
     ...{ types: ['node'], typeRoots: [`${root}node_modules/@types`] },
+    ...options,
   });
   compiled.emit();
   const isOurs = (path: string) =>
@@ -135,6 +136,13 @@ describe('the packed package', () => {
       // The declarations of TensorFlow.js and WebGPU contradict each other and TypeScript's own; in
       // ours there is nothing to skip.
       expect(problemsIn(folder, 'newcomer.ts')).to.deep.equal([]);
+      const byFolders = {
+        module: ts.ModuleKind.ESNext,
+        moduleResolution: ts.ModuleResolutionKind.Node10, // "node", which knows no `exports`
+        ignoreDeprecations: '6.0',
+        ...{ noEmit: true, skipLibCheck: true },
+      };
+      expect(problemsIn(folder, 'newcomer.ts', byFolders)).to.deep.equal([]);
       expect((await run(process.execPath, ['newcomer.js'], { cwd: folder })).stdout).to.match(
         PRINTED,
       );

@@ -39,8 +39,9 @@ export async function checkFinite(
 async function causeIn(model: AnyBlock, computeDtype: ComputeDtype): Promise<string> {
   const broken = await brokenWeight(model);
   if (broken !== undefined) {
+    const { className } = model.constructor as unknown as { className: string };
     return (
-      `The weight ${broken} of ${model.getClassName()} is not finite: check the model folder, or ` +
+      `The weight ${broken} of ${className} is not finite: check the model folder, or ` +
       'try the float32 files.'
     );
   }

@@ -1,0 +1,1 @@
+export default { serverExternalPackages: ['stable-video-diffusion-tfjs'] };
