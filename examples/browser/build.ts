@@ -33,7 +33,7 @@ export async function buildPage(): Promise<{ folder: string; metafile: esbuild.M
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const { metafile } = await esbuild.build({
-    entryPoints: [path('page.ts'), path('worker.ts')],
+    entryPoints: [path('page.ts'), path('page.css'), path('worker.ts')],
     outdir: folder,
     bundle: true,
     minify: true,

@@ -23,9 +23,11 @@ export interface Request {
 export type ToWorker = { type: 'generate'; request: Request } | { type: 'cancel' };
 
 export type FromWorker =
+  /** It holds the lock that has its name, as long as it lives. */
+  | { type: 'locked' }
   | { type: 'backend'; name: BrowserBackend; note: string }
   | { type: 'progress'; progress: Progress }
   | { type: 'preview'; width: number; height: number; frames: Uint8ClampedArray<ArrayBuffer>[] }
   | { type: 'done'; frames: RgbImage[]; mp4: Uint8Array<ArrayBuffer>; seconds: number }
-  | { type: 'failed'; message: string }
+  | { type: 'failed'; message: string; reusable: boolean }
   | { type: 'cancelled' };

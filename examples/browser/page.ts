@@ -1,17 +1,20 @@
 /** The page: takes a picture and settings, shows the progress, plays the video. */
 import type { Progress, RgbImage } from 'stable-video-diffusion-tfjs/browser';
-import type { FromWorker, Request, ToWorker } from './messages.ts';
+import type { FromWorker, Request } from './messages.ts';
+import { RestartingWorker } from './restartingWorker.ts';
 
 const element = <T extends HTMLElement>(id: string) => document.getElementById(id) as T;
 const form = element<HTMLFormElement>('settings');
 const canvas = element<HTMLCanvasElement>('video');
 const status = element('status');
-const worker = new Worker('./worker.js', { type: 'module' });
-const send = (message: ToWorker) => worker.postMessage(message);
+const worker = new RestartingWorker(receive, fail);
+/** Milliseconds that a worker has to obey Cancel before it is ended. */
+const patience = 5000;
 
 let picture: RgbImage | undefined;
 let working = false;
 let playing: ReturnType<typeof setInterval> | undefined;
+let cancelling: ReturnType<typeof setTimeout> | undefined;
 
 const say = (text: string, kind: '' | 'error' = '') => {
   status.textContent = text;
@@ -26,6 +29,7 @@ function showState(): void {
 
 function busy(is: boolean): void {
   working = is;
+  clearTimeout(cancelling);
   showState();
 }
 
@@ -97,8 +101,9 @@ function showProgress({ stage, step, steps }: Progress): void {
   );
 }
 
-worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+function receive(data: FromWorker): void {
   const fps = Number(new FormData(form).get('fps'));
+  if (data.type === 'cancelled' || data.type === 'done') busy(false);
   if (data.type === 'backend')
     element('backend').textContent =
       `Computes on ${data.name}.${data.note ? ` (${data.note})` : ''}`;
@@ -110,8 +115,9 @@ worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
     );
   }
   if (data.type === 'failed') {
-    clearVideo();
-    say(data.message, 'error');
+    // It may have lost its memory or the graphics card.
+    if (!data.reusable) worker.end();
+    fail(data.message);
   }
   if (data.type === 'cancelled') say('Cancelled.');
   if (data.type === 'done') {
@@ -124,37 +130,62 @@ worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
     });
     say(`Done in ${data.seconds.toFixed(1)} s.`);
   }
-  if (data.type === 'failed' || data.type === 'cancelled' || data.type === 'done') busy(false);
-};
-worker.onerror = (event) => {
-  say(event.message || 'This browser cannot start the worker. Use a newer one.', 'error');
-  busy(false);
-};
+}
 
-form.onsubmit = (event) => {
-  event.preventDefault();
+function fail(message: string): void {
+  if (working) clearVideo();
+  say(message, 'error');
+  busy(false);
+}
+
+/** The address of the model's folder, which may be relative to the page. */
+function addressOf(model: string): string {
+  const url = URL.canParse(model, location.href) ? new URL(model, location.href) : undefined;
+  if (url?.protocol === 'http:' || url?.protocol === 'https:') return url.href;
+  throw new Error(
+    `"${model}" is not the address of a folder on a web server. Enter one such as ./model or ` +
+      'https://example.com/model.',
+  );
+}
+
+/** What the form asks for. */
+function requested(picture: RgbImage): Request {
   const values = Object.fromEntries(new FormData(form)) as Record<string, string>;
   const { model, variant, backend, seed, ...settings } = values;
-  clearVideo();
-  element<HTMLProgressElement>('progress').value = 0;
-  say('Starting.');
-  busy(true);
-  const request = {
-    picture: picture!,
-    // addresses are relative to the page, not to the worker
-    ...{
-      model: new URL(model, location.href).href,
-      variant: variant || undefined,
-      backend: backend as Request['backend'],
-      seed: Number(seed),
-    },
+  return {
+    picture,
+    model: addressOf(model),
+    variant: variant || undefined,
+    backend: backend as Request['backend'],
+    seed: Number(seed),
     settings: Object.fromEntries(
       Object.entries(settings).map(([name, value]) => [name, Number(value)]),
     ) as unknown as Request['settings'],
   };
-  send({ type: 'generate', request });
+}
+
+form.onsubmit = (event) => {
+  event.preventDefault();
+  clearVideo();
+  element<HTMLProgressElement>('progress').value = 0;
+  say('Starting.');
+  busy(true);
+  try {
+    worker.send({ type: 'generate', request: requested(picture!) });
+  } catch (error) {
+    fail((error as Error).message);
+  }
 };
-element('cancel').onclick = () => send({ type: 'cancel' });
+element('cancel').onclick = () => {
+  worker.send({ type: 'cancel' });
+  say('Cancelling.');
+  element<HTMLButtonElement>('cancel').disabled = true;
+  cancelling = setTimeout(() => {
+    worker.end();
+    busy(false);
+    say('Cancelled. The worker did not answer, so it was ended. The next video starts a new one.');
+  }, patience);
+};
 element<HTMLInputElement>('file').onchange = ({ target }) =>
   open((target as HTMLInputElement).files?.[0]);
 document.ondragover = (event) => event.preventDefault();

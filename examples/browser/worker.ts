@@ -6,6 +6,7 @@ import { createH264MP4Encoder } from 'h264-mp4-encoder';
 import {
   encodeMp4,
   Generator,
+  type Progress,
   StableVideoDiffusionPipeline,
   useBrowserBackend,
 } from 'stable-video-diffusion-tfjs/browser';
@@ -13,7 +14,14 @@ import type { FromWorker, Request, ToWorker } from './messages.ts';
 
 setWasmPaths(new URL('./', self.location.href).href);
 const post = (message: FromWorker) => self.postMessage(message);
+// Browsers have locks on https and localhost only.
+void navigator.locks?.request(self.name, () => {
+  post({ type: 'locked' });
+  return new Promise(() => {});
+});
 let running: AbortController | undefined;
+/** Whether a failure leaves the worker as it was: it has a model, and has not begun to compute. */
+let reusable = false;
 let loaded: { key: string; pipe: StableVideoDiffusionPipeline } | undefined;
 
 self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
@@ -26,7 +34,7 @@ self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
     post(
       signal.aborted
         ? { type: 'cancelled' }
-        : { type: 'failed', message: (error as Error).message },
+        : { type: 'failed', message: (error as Error).message, reusable },
     );
   }
 };
@@ -36,14 +44,14 @@ async function generate(
   signal: AbortSignal,
 ): Promise<void> {
   const start = performance.now();
+  reusable = false;
   const { name, refused } = await useBrowserBackend(backend);
   post({
     type: 'backend',
     name,
     note: refused.map(({ name, reason }) => `no ${name}: ${reason}`).join('; '),
   });
-  const onProgress = (progress: Extract<FromWorker, { type: 'progress' }>['progress']) =>
-    post({ type: 'progress', progress });
+  const onProgress = (progress: Progress) => post({ type: 'progress', progress });
   const key = [name, model, variant].join();
   if (loaded?.key !== key) {
     loaded?.pipe.dispose();
@@ -58,11 +66,15 @@ async function generate(
       }),
     };
   }
+  reusable = true;
   const { frames } = await loaded.pipe.generate(picture, {
     ...settings,
     generator: new Generator(seed),
     signal,
-    onProgress,
+    onProgress: (progress) => {
+      reusable = false;
+      onProgress(progress);
+    },
     callbackOnStepEnd: async (_pipe, _step, _timestep, { latents }) => {
       post(await preview(latents as tf.Tensor5D));
       return undefined;

@@ -53,6 +53,8 @@ describe('the browser example', () => {
   let browser: Browser;
   let page: Page;
   let metafile: Metafile;
+  /** What the page or its worker has tried against the content security policy. */
+  let violations: string[];
   const scratch = mkdtempSync(join(tmpdir(), 'svd-page-'));
 
   before(async () => {
@@ -83,10 +85,17 @@ describe('the browser example', () => {
   beforeEach(async () => {
     page = await browser.newPage();
     await record(page);
+    violations = [];
+    page.on('console', (message) => {
+      if (message.text().includes('Content Security Policy')) violations.push(message.text());
+    });
     await page.goto(server.address);
     server.requests = [];
   });
-  afterEach(() => page.close());
+  afterEach(async () => {
+    await page.close();
+    expect(violations, 'violations of the policy').to.deep.equal([]);
+  });
 
   const fill = async (values: Record<string, string>) => {
     for (const [name, value] of Object.entries(values)) await page.fill(`[name=${name}]`, value);
@@ -410,6 +419,118 @@ describe('the browser example', () => {
       await start();
       await ended(message);
       expect(await page.getAttribute('#status', 'class')).to.equal('error');
+    }
+  });
+
+  /** Makes a small video, of the same form. */
+  const works = async () => {
+    await fill({ model: './model', numInferenceSteps: '1', numFrames: '2', width: '32' });
+    await page.click('#start:enabled');
+    await ended(/^Done/);
+  };
+  /** Starts a long call, and gives its worker when it computes. */
+  const computing = async () => {
+    await page.selectOption('[name=backend]', 'wasm');
+    await fill({ numInferenceSteps: '500', numFrames: '2', width: '32', height: '32' });
+    await start();
+    await ended(/^Sampling [1-9]/);
+    return page.workers()[0];
+  };
+
+  it('names an address that is none, and goes on with the next one', async () => {
+    await page.selectOption('[name=backend]', 'wasm');
+    const wrong = ['http://', 'http://:80/model', 'C:\\models\\svd', 'file:///models/svd'];
+    for (const address of wrong) {
+      await fill({ model: address });
+      await start();
+      await ended(/ is not the address of a folder on a web server\. Enter one such as \.\/model /);
+      expect(await page.textContent('#status')).to.include(`"${address}"`);
+      expect(await page.isDisabled('#cancel')).to.equal(true);
+    }
+    await works();
+  });
+
+  for (const [how, script, message] of [
+    ['with an error', 'setTimeout(() => { throw new Error("it broke.") })', /: .*it broke\. Start/],
+    ['silently', 'self.close()', /: there may not be enough memory\. Start again /],
+  ] as const) {
+    it(`says so when its worker dies ${how}, and starts another one for the next video`, async () => {
+      const died = new RegExp(`^The worker has died${message.source}`);
+      await (await computing()).evaluate(script);
+      await ended(died);
+      expect(await page.getAttribute('canvas', 'width')).to.equal('0');
+      expect(await page.isDisabled('#cancel')).to.equal(true);
+      await works();
+
+      await page.workers()[0].evaluate(script);
+      await ended(died);
+      expect(await page.isVisible('canvas'), 'the finished video').to.equal(true);
+      await works();
+    });
+  }
+
+  it('says so when its worker cannot be loaded, and tries again for the next video', async () => {
+    await page.route('**/worker.js', (route) => route.abort());
+    await start();
+    await ended(/^The worker has died: its program cannot be loaded\. Start again /);
+    await page.unroute('**/worker.js');
+    await works();
+  });
+
+  it('starts another worker after one that failed while it computed', async () => {
+    const worker = await computing();
+    // Holds for the worker's life, as the loss of its graphics card does.
+    await worker.evaluate(() => {
+      const { postMessage } = globalThis as unknown as Worker;
+      globalThis.postMessage = (message: { type: string }) => {
+        if (message.type === 'preview') throw new Error('It is lost.');
+        postMessage(message);
+      };
+    });
+    await ended(/^It is lost\.$/);
+    expect(await page.getAttribute('canvas', 'width')).to.equal('0');
+    await works();
+  });
+
+  it('ends a worker that is too busy to be cancelled, and starts another one then', async () => {
+    const worker = await computing();
+    await worker.evaluate('self.onmessage = null; setTimeout(() => { for (;;); })');
+    await page.click('#cancel');
+    expect(await page.isDisabled('#cancel')).to.equal(true);
+    await ended(/^Cancelled\. The worker did not answer, so it was ended\. /);
+    await works();
+  });
+
+  it('keeps to a policy that lets in nothing of others, with threads, too', async () => {
+    server.headers = {
+      'Cross-Origin-Opener-Policy': 'same-origin',
+      'Cross-Origin-Embedder-Policy': 'require-corp',
+    };
+    elsewhere.headers = { 'Access-Control-Allow-Origin': '*' };
+    try {
+      await page.goto(server.address);
+      await page.selectOption('[name=backend]', 'wasm');
+      await page.setInputFiles('#file', picture);
+      await works();
+      expect(server.requests).to.include('GET /tfjs-backend-wasm-threaded-simd.wasm');
+      expect(violations).to.deep.equal([]);
+
+      const letIn = await page.evaluate(async (address) => {
+        const script = document.createElement('script');
+        script.textContent = 'window.injected = true';
+        document.head.append(script);
+        const fetched = await fetch(address).then(
+          () => true,
+          () => false,
+        );
+        return { injected: 'injected' in window, fetched };
+      }, `${elsewhere.address}model_index.json`);
+      expect(letIn).to.deep.equal({ injected: false, fetched: false });
+      while (violations.length < 2) await page.waitForTimeout(20);
+      violations = [];
+    } finally {
+      server.headers = {};
+      elsewhere.headers = {};
     }
   });
 
