@@ -2,8 +2,8 @@
  * The package as npm packs it, in somebody else's project: in plain Node, in TypeScript, and its
  * declarations by themselves.
  */
-import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -52,6 +52,16 @@ const typed = program
 
 const PRINTED = /^\[ 14, 2 \] 0 mine\/spatial_res_block\/norm1\/weight\n$/;
 
+// Without scripts: those of optional dependencies download libraries of hundreds of megabytes,
+// which nothing here needs.
+const quick = [
+  '--prefer-offline',
+  '--no-audit',
+  '--no-fund',
+  '--ignore-scripts',
+  '--fetch-retries=0',
+];
+
 /**
  * Compiles a program in `folder`, and gives what the compiler says of it and of the package's
  * declarations.
@@ -81,23 +91,15 @@ function problemsIn(folder: string, file: string, options: ts.CompilerOptions = 
 
 describe('the packed package', () => {
   let folder: string;
+  let tarball: string;
   before(async function () {
     this.timeout(300_000); // builds, packs and installs
     folder = await mkdtemp(join(tmpdir(), 'svd-package-'));
     await run('npm', ['pack', '--pack-destination', folder], { cwd: root }); // builds first
-    const [tarball] = (await readdir(folder)).filter((file) => file.endsWith('.tgz'));
+    tarball = (await readdir(folder)).find((file) => file.endsWith('.tgz'))!;
     await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
-    // Without scripts: those of optional dependencies download libraries of hundreds of megabytes,
-    // which nothing here needs.
-    const quick = [
-      '--prefer-offline',
-      '--no-audit',
-      '--no-fund',
-      '--ignore-scripts',
-      '--fetch-retries=0',
-    ];
     try {
-      await run('npm', ['install', `./${tarball!}`, ...quick], { cwd: folder });
+      await run('npm', ['install', `./${tarball}`, ...quick], { cwd: folder });
     } catch (error) {
       // There is nothing to install from without a network. Any other error is the package's.
       if (
@@ -121,6 +123,36 @@ describe('the packed package', () => {
     expect((await run(process.execPath, ['newcomer.mjs'], { cwd: folder })).stdout).to.match(
       PRINTED,
     );
+  });
+
+  it('builds and runs in Next.js, with the one line of configuration', async function () {
+    this.timeout(900_000);
+    const app = join(folder, 'next-app');
+    await cp(join(root, 'test/package/next-app'), app, { recursive: true });
+    await writeFile(join(app, 'package.json'), '{ "type": "module", "private": true }');
+    const packages = ['next@16', 'react@19', 'react-dom@19', `../${tarball}`];
+    await run('npm', ['install', ...packages, ...quick], { cwd: app });
+    const env = {
+      ...process.env,
+      ...{ NEXT_TELEMETRY_DISABLED: '1', NODE_ENV: 'production', NODE_OPTIONS: '' },
+      MODEL: `${root}weights/tiny`,
+      PICTURE: `${root}examples/pictures/rocket.jpg`,
+    };
+    const next = join(app, 'node_modules/next/dist/bin/next');
+    await run(process.execPath, [next, 'build'], { cwd: app, env });
+    const server = spawn(process.execPath, [next, 'start', '--port', '0'], { cwd: app, env });
+    try {
+      let said = '';
+      for await (const text of server.stdout) {
+        said += text;
+        if (/Ready/.test(said)) break;
+      }
+      const [address] = /http:\/\/localhost:\d+/.exec(said)!;
+      const answer = await fetch(`${address}/api/v`);
+      expect(await answer.json()).to.deep.equal({ frames: 2 });
+    } finally {
+      server.kill();
+    }
   });
 
   it(

@@ -35,7 +35,8 @@ const wayOut = 'Try a smaller size, fewer frames, a smaller decode chunk, or ano
 /**
  * Makes `device.createBuffer` throw for a size beyond the device's limits, and collects every other
  * error.
- * @returns A function that throws the first error collected since its last call, if there is one.
+ * @returns A function that throws the first error collected since its last call, if there is one. It
+ * throws at every call once the device is lost.
  */
 export function guardDevice(device: Device): () => void {
   const errors: string[] = [];
@@ -43,8 +44,9 @@ export function guardDevice(device: Device): () => void {
     event.preventDefault();
     errors.push(event.error.message.trim());
   });
+  let loss: string | undefined;
   void device.lost.then(({ reason, message }) => {
-    if (reason !== 'destroyed') errors.push(`the device was lost: ${message}`);
+    if (reason !== 'destroyed') loss = `the device was lost: ${message}`;
   });
   const [tensorLimit, bufferLimit] = [largestTensor(device), device.limits.maxBufferSize];
   const createBuffer = device.createBuffer.bind(device);
@@ -62,8 +64,8 @@ export function guardDevice(device: Device): () => void {
     return createBuffer(descriptor);
   };
   return () => {
-    if (errors.length === 0) return;
-    const [first] = errors.splice(0);
+    const first = errors.splice(0)[0] ?? loss;
+    if (first === undefined) return;
     throw new Error(`The webgpu backend failed: ${first.replace(/\s+/g, ' ')} ${wayOut}`);
   };
 }
