@@ -1,4 +1,5 @@
 /** Keeps two processes from doing the same work at once. */
+import { randomUUID } from 'node:crypto';
 import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
@@ -24,7 +25,7 @@ export async function withLock<T>(
 }
 
 async function acquire(path: string, busy: (pid: number) => string): Promise<void> {
-  const mine = `${path}.${process.pid}`;
+  const mine = `${path}.${randomUUID()}`;
   await writeFile(mine, `${process.pid} ${hostname()}`);
   try {
     while (!(await tryLink(mine, path))) {

@@ -77,7 +77,7 @@ describe('JSON files', () => {
         );
         await expectError(
           () => webJson(`${server.address}page.json`),
-          `${server.address}page.json is a web page`,
+          `${server.address}page.json cannot be downloaded: the server answers with a web page`,
         );
       } finally {
         await server.close();
