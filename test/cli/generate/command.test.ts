@@ -207,8 +207,9 @@ describe('svd generate', () => {
       } finally {
         console.warn = warn;
       }
-      expect(messages).to.have.length(1);
-      expect(messages[0]).to.contain('sigmas');
+      expect(messages).to.have.length(2);
+      expect(messages[0]).to.contain('is stretched');
+      expect(messages[1]).to.contain('sigmas');
       const { pages, delay } = await sharp(folder.path('sigmas.gif'), { pages: -1 }).metadata();
       expect({ pages, delay }).to.deep.equal({ pages: 2, delay: [140, 150] });
     });
