@@ -57,7 +57,7 @@ describe('svd generate and standard streams', () => {
     symlinkSync('/dev/full', folder.path('full.gif'));
     const { code, stderr } = run(['-', '--output', folder.path('full.gif')]);
     expect(stderr).to.match(
-      /^svd: ".*full\.gif" could not be written \(ENOSPC: no space left on device\)\. Free space there or choose another place\. The result is in .* instead\.\n$/,
+      /^svd: A picture of .* is stretched .*\nsvd: ".*full\.gif" could not be written \(ENOSPC: no space left on device\)\. Free space there or choose another place\. The result is in .* instead\.\n$/,
     );
     expect(code).to.equal(1);
     const [, kept] = /is in (.*) instead/.exec(stderr) as string[];
