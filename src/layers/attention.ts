@@ -120,6 +120,7 @@ export class Attention extends Block<AttentionArgs> {
       eps: 1e-5,
       residualConnection: false,
       ...this.args,
+      /** Channels of the context. */
       crossAttentionDim: this.args.crossAttentionDim ?? this.args.queryDim,
     };
   }

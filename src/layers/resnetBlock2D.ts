@@ -31,6 +31,7 @@ export interface ResnetBlock2DArgs extends ResidualBlockArgs {
  */
 export class ResnetBlock2D extends ResidualBlock<ResnetBlock2DArgs> {
   static className = 'ResnetBlock2D';
+  /** The rule for each argument. */
   static override checks: Checks = { ...ResidualBlock.checks, groups: count };
   protected readonly items = 'N';
 

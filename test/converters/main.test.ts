@@ -64,7 +64,11 @@ describe('svd convert', () => {
       [2, [input, folder.path('out'), '--from', 'onnx', '--to', 'diffusers'], '--from'],
       [2, [input, folder.path('out'), ...formats, '--num-frames', '0'], '--num-frames'],
       [1, [input, input, ...formats, '--num-frames', '25'], 'already exists'],
-      [1, [input, folder.path('out'), ...formats], 'is not a safetensors file'],
+      [
+        1,
+        [input, folder.path('out'), ...formats],
+        'is a text that begins with "text", not weights',
+      ],
       [1, [input, folder.path('out'), ...formats, '--num-frames', '25'], input],
     ];
     for (const [i, { code, stdout, stderr }] of (

@@ -7,6 +7,7 @@ import { type AnyBlock, weightOf } from '../../layers/block.ts';
 import type { Parameter } from '../../layers/parameter.ts';
 import { counted } from '../../text/messages.ts';
 import { checkOptionValues, kinds } from '../../text/options.ts';
+import { printable } from '../../text/printable.ts';
 import { CheckpointError, listed, quoted } from '../errors.ts';
 import { floatTypes, readableDtypes, type SavedDtype, savedDtypes } from '../safetensors/dtypes.ts';
 import { shapeInCheckpoint, valuesForCheckpoint } from './layout.ts';
@@ -180,7 +181,7 @@ export function checkModelWeights(
   return (
     `The weights of ${quoted(label)} have ${counted(surplus.length, 'tensor')} that the model ` +
     `has no place for and that ${surplus.length === 1 ? 'is' : 'are'} passed over: ` +
-    `${listed(surplus, 3)}.`
+    `${printable(listed(surplus, 3))}.`
   );
 }
 
