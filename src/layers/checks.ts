@@ -1,8 +1,9 @@
 /** What the arguments of layers have to be, said in the words of the layer that is given them. */
 import { notOneOf } from '../text/messages.ts';
 
-/** Returns the sentence that says what is wrong with a value; undefined if nothing is. */
+/** A check of one argument. */
 export interface Check {
+  /** Returns the sentence that says what is wrong with a value; undefined if nothing is. */
   (name: string, value: unknown): string | undefined;
   /** The values that there are, if these are few. */
   allowed?: readonly (string | number)[];

@@ -238,7 +238,7 @@ describe('examples', () => {
 
   it('singleLayer puts a layer with its weights into a model', async () => {
     const { stdout } = await example('singleLayer');
-    expect(stdout).to.contain('features (ResnetBlock2D)');
+    expect(stdout).to.contain('features (stable-video-diff');
     expect(stdout).to.match(
       /features of shape \[2,\d+\], weights norm1.weight,norm1.bias,conv1.weight/,
     );
