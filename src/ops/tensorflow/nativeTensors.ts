@@ -137,22 +137,35 @@ function transpose(
  * Whether oneDNN transposes this type quicker than the usual kernel does, by a trial. For
  * `[1280, 1280, 3, 3]` it takes 2.5 instead of 7 ms with bfloat16 on a processor with AVX-512, and
  * 900 instead of 20 ms on one without; with float32 it takes 11 instead of 24 ms there for `[10240,
- * 1280]`. Not every libtensorflow has it.
+ * 1280]`.
  */
 function oneDnnIsQuicker(dtype: number): boolean {
-  if (!onProcessor()) return false;
+  if (!onProcessor() || !oneDnnTransposes(dtype)) return false;
   return chosen(`transpose${dtype}`, () => {
-    const shape = [512, 512, dtype === dtypes.float32 ? 4 : 2];
-    const zeros = new Uint8Array(tf.util.sizeFromShape(shape));
-    using matrix = consume(OwnedTensor.of(shape, dtypes.uint8, zeros), (input) =>
-      bitcast(input, dtype),
-    );
-    const by = (kernel: Transposition['by']) => () =>
-      transpose(matrix, [1, 0], kernel)[Symbol.dispose]();
-    try {
-      return isQuicker(by('oneDNN'), by('usual'));
-    } catch {
-      return false; // this libtensorflow has no such kernel
-    }
+    const timed = (by: Transposition['by']) => () => transposeZeros(dtype, [512, 512], by);
+    return isQuicker(timed('oneDNN'), timed('usual'));
   });
+}
+
+const transposing = new Map<number, boolean>();
+
+/** Whether oneDNN transposes this type: not every libtensorflow has the kernel. */
+function oneDnnTransposes(dtype: number): boolean {
+  if (!transposing.has(dtype)) {
+    try {
+      transposeZeros(dtype, [2, 2], 'oneDNN');
+      transposing.set(dtype, true);
+    } catch {
+      transposing.set(dtype, false);
+    }
+  }
+  return transposing.get(dtype)!;
+}
+
+function transposeZeros(dtype: number, size: number[], by: Transposition['by']): void {
+  const shape = [...size, dtype === dtypes.float32 ? 4 : 2];
+  const zeros = new Uint8Array(tf.util.sizeFromShape(shape));
+  const bytes = OwnedTensor.of(shape, dtypes.uint8, zeros);
+  using matrix = consume(bytes, (input) => bitcast(input, dtype));
+  transpose(matrix, [1, 0], by)[Symbol.dispose]();
 }
