@@ -185,9 +185,6 @@ export function recordGraph(
       recording.nodes.filter(({ op, name }) => op !== 'Placeholder' || used.has(`${name}:0`)),
     );
     const numbers = [...recording.numbers].filter(([name]) => used.has(name));
-    const numberTensors = numbers.map(([, { shape, dtype, bytes }]) =>
-      OwnedTensor.of(shape, dtype, new Float32Array(bytes.buffer)),
-    );
     const inputNames = [
       ...names.filter((_, i) => isUsed[i]),
       ...numbers.map(([name]) => name),
@@ -199,18 +196,22 @@ export function recordGraph(
           ...values.filter((_, i) => isUsed[i]),
           ...usedWeights.map((weight) => weight.read()),
         ];
-        const handles = [
-          ...backend.getInputTensorIds(passed),
-          ...numberTensors.map(({ id }) => id),
-        ];
-        return backend.binding
-          .runSavedModel(session, handles, inputNames, outputs.join())
-          .map((tensor) => backend.createOutputTensor(tensor));
+        const passedNumbers = numbers.map(([, { shape, dtype, bytes }]) =>
+          OwnedTensor.of(shape, dtype, new Float32Array(bytes.buffer)),
+        );
+        try {
+          const handles = [
+            ...backend.getInputTensorIds(passed),
+            ...passedNumbers.map(({ id }) => id),
+          ];
+          return backend.binding
+            .runSavedModel(session, handles, inputNames, outputs.join())
+            .map((tensor) => backend.createOutputTensor(tensor));
+        } finally {
+          for (const tensor of passedNumbers) tensor[Symbol.dispose]();
+        }
       },
-      dispose() {
-        backend.binding.deleteSavedModel(session);
-        for (const tensor of numberTensors) tensor[Symbol.dispose]();
-      },
+      dispose: () => backend.binding.deleteSavedModel(session),
     };
     return { results, graph };
   } catch (error) {
