@@ -296,6 +296,19 @@ describe('layers of pictures', () => {
 });
 
 describe('a classifier of videos', () => {
+  // Shuffling and the first weights of `dense` are drawn by it.
+  const { random } = Math;
+  before(() => {
+    let state = 1;
+    Math.random = () => {
+      state = (16807 * state) % 2147483647;
+      return state / 2147483647;
+    };
+  });
+  after(() => {
+    Math.random = random;
+  });
+
   it('learns from one label per video, with shuffling', async function () {
     if (!['tensorflow', 'cpu'].includes(testBackend)) this.skip();
     this.timeout(60_000);
@@ -322,12 +335,12 @@ describe('a classifier of videos', () => {
       tf.tensor2d(rises, [12, 1]),
     ];
     model.compile({
-      optimizer: tf.train.adam(1e-2),
+      optimizer: tf.train.adam(3e-3),
       loss: 'binaryCrossentropy',
       metrics: ['accuracy'],
     });
     const { history } = await model.fit(x, labels, {
-      ...{ epochs: 12, batchSize: 5, shuffle: true, verbose: 0 },
+      ...{ epochs: 20, batchSize: 5, shuffle: true, verbose: 0 },
     });
     expect(history.loss.at(-1)).to.be.below((history.loss[0] as number) / 2);
     expect(history.acc.at(-1)).to.equal(1);

@@ -79,9 +79,10 @@ let planned;
 const pipe = await StableVideoDiffusionPipeline.fromPretrained(${JSON.stringify(folder)}, {
   backend: '${testBackend}', threads: 2, plannedFor: call, onPlan: (plan) => { planned = plan; }, ...${JSON.stringify(load ?? {})},
 });
-if (call.forwardChunkSize) pipe.unet.enableForwardChunking(call.forwardChunkSize);
+const { forwardChunkSize, ...options } = call;
+if (forwardChunkSize) pipe.unet.enableForwardChunking(forwardChunkSize);
 const image = { width: 64, height: 64, data: new Uint8Array(64 * 64 * 3).fill(100) };
-const { frames } = await pipe.generate(image, { ...call, numInferenceSteps: 1, generator: new Generator(1) });
+const { frames } = await pipe.generate(image, { ...options, numInferenceSteps: 1, generator: new Generator(1) });
 give({
   processBytes: 1024 * Number(/VmHWM:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]),
   deviceBytes: tf.backend().wasm?.HEAPU8.length,
