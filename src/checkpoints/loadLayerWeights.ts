@@ -2,6 +2,7 @@
 import { dirname, join } from 'node:path';
 import type { AnyBlock } from '../layers/block.ts';
 import { hasEnding } from '../text/endings.ts';
+import { type Kinds, kinds } from '../text/options.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { checkInside } from './diffusers/insideFolder.ts';
 import { weightedComponents, weightFileAmong } from './diffusers/names.ts';
@@ -13,7 +14,14 @@ import { openCheckpoint } from './openCheckpoint.ts';
 import type { SingleFileOptions } from './original/open.ts';
 import { openSafetensors } from './safetensors/file.ts';
 import { openSharded } from './safetensors/sharded.ts';
-import { fillLayer, isOriginal, type LayerOptions, type NamedSource } from './weights/layer.ts';
+import {
+  checkLoadLayer,
+  fillLayer,
+  isOriginal,
+  type LayerOptions,
+  layerOptionKinds,
+  type NamedSource,
+} from './weights/layer.ts';
 import type { WeightSource } from './weights/source.ts';
 
 /**
@@ -23,6 +31,19 @@ import type { WeightSource } from './weights/source.ts';
 export type LoadLayerWeightsOptions = LayerOptions &
   Omit<DownloadOptions, 'onProgress'> &
   Pick<SingleFileOptions, 'config'>;
+
+const optionKinds: Kinds<LoadLayerWeightsOptions> = {
+  ...layerOptionKinds,
+  variant: kinds.text,
+  revision: kinds.text,
+  token: kinds.text,
+  cacheDir: kinds.text,
+  localFilesOnly: kinds.flag,
+  verify: kinds.flag,
+  pause: kinds.limit,
+  limits: kinds.object,
+  config: kinds.text,
+};
 
 /**
  * Fills one layer from a checkpoint and reads nothing else of it. A layer that is not built yet
@@ -35,7 +56,7 @@ export type LoadLayerWeightsOptions = LayerOptions &
  * model folder `vae.decoder...` says which component is meant, should two of them have the layer.
  * Default: nothing, as in a file that `layer.save` has written.
  * @throws CheckpointError if there is no such checkpoint or no such layer in it, or with a list of
- * all tensors that do not fit.
+ * all tensors that do not fit; Error if an argument is wrong.
  */
 export async function loadLayerWeights(
   layer: AnyBlock,
@@ -43,6 +64,7 @@ export async function loadLayerWeights(
   path = '',
   options: LoadLayerWeightsOptions = {},
 ): Promise<void> {
+  checkLoadLayer(layer, checkpoint, path, options, optionKinds);
   if (typeof checkpoint !== 'string')
     return fillLayer(layer, [{ source: checkpoint }], path, 'The checkpoint', options);
   await using opened = await openSources(checkpoint, options);

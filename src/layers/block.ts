@@ -5,7 +5,7 @@ import { checkOneOf } from '../text/messages.ts';
 import { checkCallArgs, given } from './checkArguments.ts';
 import { checkCall } from './checkCall.ts';
 import { ConfiguredLayer } from './configuredLayer.ts';
-import { asFloats, firstShape, type Inputs } from './inputs.ts';
+import { asFloats, checkTensors, firstShape, type Inputs } from './inputs.ts';
 import type {
   CallArgs,
   FramesArgs,
@@ -169,7 +169,7 @@ export abstract class Block<
   /**
    * Calls the layer. It returns tensors for tensors, and symbolic tensors, for `tf.model`, for
    * symbolic ones.
-   * @throws Error if the inputs do not fit `inputAxes`, or the layer takes no call argument of a
+   * @throws Error if the inputs are no tensors or do not fit `inputAxes`, or the layer takes no call argument of a
    * name.
    */
   override apply(inputs: tf.Tensor | tf.Tensor[], kwargs?: CallArgs): Output;
@@ -180,6 +180,7 @@ export abstract class Block<
   override apply(inputs: AnyTensors, kwargs?: CallArgs): AnyTensors;
   override apply(inputs: AnyTensors, kwargs?: CallArgs): AnyTensors {
     checkCallArgs(this.class, this.callArgNames, kwargs);
+    checkTensors(this.label, [inputs].flat());
     const symbolic = [inputs].flat()[0] instanceof tf.SymbolicTensor;
     const ofPlace = symbolic ? undefined : takeCallArgs(this, 'apply');
     this.applied = { ...ofPlace, ...given(kwargs) };

@@ -60,7 +60,7 @@ export function checkArguments(cls: LayerClass, args: object = {}): void {
   const isChecked = (name: string) =>
     !ofSavedLayers.includes(name) && !(cls.ignoresOthers && !known.includes(camelCase(name)));
   const checked =
-    typeof args === 'object'
+    typeof args === 'object' && args !== null
       ? Object.fromEntries(Object.entries(args).filter(([name]) => isChecked(name)))
       : args;
   checkOptions(cls.className, checked, known);

@@ -1,5 +1,5 @@
 /** What the arguments of layers have to be, said in the words of the layer that is given them. */
-import { notOneOf } from '../text/messages.ts';
+import { notOneOf, shown as shownWord } from '../text/messages.ts';
 
 /** A check of one argument. */
 export interface Check {
@@ -13,7 +13,7 @@ export interface Check {
 export type Checks = Readonly<Record<string, Check>>;
 
 const shown = (value: unknown): string =>
-  typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value));
+  Array.isArray(value) ? `[${value.map(shown).join(',')}]` : shownWord(value);
 
 const mustBe =
   (what: string, fits: (value: unknown) => boolean): Check =>
@@ -47,6 +47,8 @@ export const epsilon = mustBe(
 );
 /** True or false. */
 export const flag = mustBe('true or false', (value) => typeof value === 'boolean');
+/** A name. */
+const text = mustBe('a string', (value) => typeof value === 'string');
 /** Zeros around a picture. */
 export const paddingOfPicture = mustBe(
   'a whole number from 0 on, or [[top, bottom], [left, right]] of such',
@@ -130,6 +132,13 @@ export function notProduct(whole: Numbers, factors: Numbers): string | undefined
   );
 }
 
+/** The checks of arguments that every layer takes. */
+const ofEveryLayer: Checks = {
+  name: optional(text),
+  trainable: optional(flag),
+  numFrames: optional(count),
+};
+
 /** What is checked of a layer. */
 interface Checked {
   constructor: unknown;
@@ -145,7 +154,7 @@ interface Checked {
 export function checkValues(layer: Checked): void {
   const { className, checks } = layer.constructor as { className: string; checks: Checks };
   const config = layer.config as Record<string, unknown>;
-  const wrong = Object.entries({ numFrames: optional(count), ...checks }).map(([name, check]) =>
+  const wrong = Object.entries({ ...ofEveryLayer, ...checks }).map(([name, check]) =>
     check(name, config[name]),
   );
   // Only arguments that are right by themselves can be compared with each other.

@@ -15,7 +15,7 @@ export abstract class ConfiguredLayer<Args extends LayerArgs> extends tf.layers.
   readonly args: Args;
 
   constructor(args: Args) {
-    super(args);
+    super(args ?? {}); // `checkArguments` refuses null
     checkArguments(this.class, args);
     const { computeDtype, sublayers, weights, customObjects, ...own } = given<
       LayerArgs & { customObjects?: unknown }

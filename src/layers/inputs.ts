@@ -1,5 +1,6 @@
 /** The tensors that a layer takes, and the error for others. */
 import * as tf from '@tensorflow/tfjs';
+import { shown } from '../text/messages.ts';
 import type { CallArgs } from './layerArgs.ts';
 
 /**
@@ -14,6 +15,19 @@ export type Axes = readonly (number | string)[];
  * at the end.
  */
 export type Inputs = Readonly<Record<string, Axes>>;
+
+/** @throws Error if what a call is given is no tensor, or one that has been disposed of. */
+export function checkTensors(layer: string, inputs: readonly unknown[]): void {
+  for (const input of inputs) {
+    if (input instanceof tf.SymbolicTensor) continue;
+    if (!(input instanceof tf.Tensor))
+      throw new Error(
+        `${layer} takes tensors, which \`tf.tensor\` makes, but is given ${shown(input)}.`,
+      );
+    if (input.isDisposed)
+      throw new Error(`${layer} is given a tensor [${input.shape}] that has been disposed of.`);
+  }
+}
 
 /**
  * Compares the shapes of a call with those that the layer takes.
@@ -145,7 +159,7 @@ export function framesOf({ numFrames }: CallArgs, frames: tf.Tensor): number {
   ) {
     throw new Error(
       `\`numFrames\` has to be a whole number that divides the batch of ${frames.shape[0]} ` +
-        `frames but is ${numFrames}.`,
+        `frames but is ${shown(numFrames)}.`,
     );
   }
   return numFrames;

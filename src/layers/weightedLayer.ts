@@ -1,5 +1,6 @@
 /** The base class of the layers that multiply by a weight. */
 import * as tf from '@tensorflow/tfjs';
+import { shown } from '../text/messages.ts';
 import { type AnyBlock, Block, type LayerArgs, weightOf, weightSlice } from './block.ts';
 
 /** A range of a weight, as `tf.slice` takes it. */
@@ -19,7 +20,7 @@ export abstract class WeightedLayer<Args extends LayerArgs = LayerArgs> extends 
   /**
    * Makes of the stored weight the one that the layer computes with, of the same shape. Every way
    * of computing calls it: alone and fused, in slices, in half precision, and in `tf.grad`. It runs
-   * inside `tf.tidy`.
+   * inside `tf.tidy`. A call throws if it returns anything else.
    */
   adaptWeight?: (weight: tf.Tensor) => tf.Tensor;
 
@@ -29,8 +30,19 @@ export abstract class WeightedLayer<Args extends LayerArgs = LayerArgs> extends 
     if (!adaptWeight)
       return range ? weightSlice(weight, range.begin, range.size) : weightOf<T>(weight);
     const adapted = tf.tidy(() => adaptWeight(weightOf(weight)));
+    checkAdapted(this.name, adapted, weight.shape);
     return (range ? tf.slice(adapted, range.begin, range.size) : adapted) as T;
   }
+}
+
+/** @throws Error if an adapter returns anything but a tensor of the shape of the weight. */
+function checkAdapted(layer: string, adapted: unknown, shape: tf.Shape): void {
+  const returned = adapted instanceof tf.Tensor ? `one of [${adapted.shape}]` : shown(adapted);
+  if (returned === `one of [${shape}]`) return;
+  throw new Error(
+    `\`adaptWeight\` of the layer "${layer}" has to return a tensor of the shape of the weight, ` +
+      `[${shape}], but returns ${returned}.`,
+  );
 }
 
 /** Every `WeightedLayer` in `block`, itself included. */

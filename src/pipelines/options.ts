@@ -105,9 +105,9 @@ const loadAliases: Aliases = {
   subfolder: () => 'Pass the folder of the model itself.',
 };
 
-/** @throws Error if a name or value of the options of `generate` is wrong. */
-export const checkGenerateOptions = (options: GenerateOptions): void =>
-  checkOptionValues('generate', options, generateOptionKinds, callAliases);
+/** @throws Error if a name or value of the options of `generate`, or what else takes them, is wrong. */
+export const checkGenerateOptions = (options: GenerateOptions, what = 'generate'): void =>
+  checkOptionValues(what, options, generateOptionKinds, callAliases);
 
 /** @throws Error if a name or value of the options of loading is wrong. */
 export function checkLoadOptions<T extends { plannedFor?: PlannedCall }>(

@@ -9,6 +9,7 @@ import { DiagonalGaussianDistribution } from '../models/index.ts';
 import { randnTensor } from '../random/randnTensor.ts';
 import { type Components, partsOf } from './components.ts';
 import { fitIntoMemory, planAhead } from './fitIntoMemory.ts';
+import { checkGenerateOptions } from './options.ts';
 import { channelsFirst } from './sampling/axes.ts';
 import { checkLatents, type DecodeSizes, decode } from './sampling/decode.ts';
 import { denoise } from './sampling/denoise.ts';
@@ -240,15 +241,16 @@ export class SamplingPipeline implements CallingPipeline {
    * Decodes latents `[videos*F, h, w, C]` to frames `[videos, F, H, W, 3]` in [0, 1],
    * `decodeChunkSize` frames of a video at a time. Unlike upstream, no chunk mixes frames of two
    * videos. Waits for earlier calls, but runs at once within a callback.
-   * @throws Error if the latents or sizes do not fit the model or each other, the frames are not
-   * finite, or the pipeline has been disposed of; the signal's reason if it aborts.
+   * @throws Error if the latents or sizes do not fit the model or each other, an option is unknown or
+   * out of range, the frames are not finite, or the pipeline has been disposed of; the signal's reason if it aborts.
    */
   async decodeLatents(
     latents: tf.Tensor4D,
     numFrames: number,
     decodeChunkSize: number,
-    options: RunOptions = {},
+    options: GenerateOptions = {},
   ): Promise<FloatArray> {
+    checkGenerateOptions(options, 'decodeLatents');
     const sizes = { numFrames, decodeChunkSize };
     checkLatents(latents, sizes, this.vae);
     const { signal } = options;

@@ -280,4 +280,29 @@ describe('one layer in a file', () => {
       );
       layer.dispose();
     }));
+
+  it('says which argument is wrong', () =>
+    inTemporaryFolder(async (folder) => {
+      const [layer, file] = [make(), join(folder, 'layer.safetensors')];
+      layer.build();
+      const refused = async (work: Promise<unknown>, message: string) =>
+        expect(await work.then(() => 'nothing', messageOf)).to.include(message);
+      const save = layer.save.bind(layer) as (path: unknown) => Promise<void>;
+      for (const path of [undefined, 5, ''])
+        await refused(save(path), '`layer.save` takes a path as its first argument, not ');
+      await layer.save(file);
+      const load = loadLayerWeights as (...args: unknown[]) => Promise<void>;
+      const says = '`loadLayerWeights` takes ';
+      for (const [args, message] of [
+        [[], `${says}a layer of this package first, not undefined.`],
+        [[tf.layers.flatten(), file], `${says}a layer of this package first, not a`],
+        [[layer, 5], `${says}a path, a name or an open source of weights second, not 5.`],
+        [[layer, file, 5], `${says}the path of the layer in the checkpoint third, not 5.`],
+        [[layer, file, '', null], 'The options of `loadLayerWeights` have to be an object'],
+        [[layer, file, '', { weight_dtype: 'auto' }], 'Use `weightDtype`.'],
+        [[layer, file, '', { weightDtype: 'half' }], '`weightDtype` has to be one of'],
+      ] as const)
+        await refused(load(...args), message);
+      layer.dispose();
+    }));
 });

@@ -27,10 +27,22 @@ describe('arguments of layers', () => {
     make({ name: 'mine', trainable: false, inputShape: [2], dtype: 'float32', batchSize: 1 });
   });
 
+  it('are refused if they are not of the type that every layer takes', () => {
+    const make = (args: object) => () =>
+      new (Linear as Untyped)({ inFeatures: 2, outFeatures: 2, ...args });
+    expect(make({ name: 5 })).to.throw('`name` has to be a string but is 5.');
+    expect(make({ trainable: 'no' })).to.throw('`trainable` has to be true or false but is "no".');
+    expect(make({ bias: 2n })).to.throw('`bias` has to be true or false but is 2.');
+    const circular: object[] = [];
+    circular.push({ circular });
+    expect(make({ bias: circular })).to.throw('`bias` has to be true or false but is [an Object].');
+  });
+
   it('are refused outside of an object', () => {
     for (const [args, shown] of [
       [320, '320'],
       ['linear', '"linear"'],
+      [null, 'null'],
     ])
       expect(() => new (Linear as Untyped)(args)).to.throw(
         `The options of \`Linear\` have to be an object but are ${shown}.`,

@@ -108,7 +108,7 @@ describe('wrong inputs of layers', () => {
       expectError(
         () => conv.apply(frames(), { numFrames: numFrames as number }),
         '`numFrames` has to be a whole number that divides the batch of 6 frames but is ' +
-          `${numFrames}.`,
+          `${numFrames === '3' ? '"3"' : numFrames}.`,
       );
     }
     conv.dispose();
@@ -267,6 +267,26 @@ describe('wrong inputs of layers', () => {
         () => limitScores(attention, bytes),
         `\`bytes\` has to be a number above 0 but is ${bytes}.`,
       );
+  });
+
+  it('what is no tensor, or has been disposed of', () => {
+    const layer = new TemporalConv({ name: 'mine', inChannels: 2, outChannels: 2 });
+    const call = (input: unknown) => () => layer.apply(input as tf.Tensor, { numFrames: 2 });
+    for (const [input, shown] of [
+      [[[1, 2]], 'a list'],
+      [5, '5'],
+      [undefined, 'undefined'],
+      [[null], 'null'],
+      [new Float32Array(2), 'a Float32Array'],
+    ] as const)
+      expectError(
+        call(input),
+        `TemporalConv "mine" takes tensors, which \`tf.tensor\` makes, but is given ${shown}.`,
+      );
+    const gone = tf.ones([2, 1, 1, 2]);
+    gone.dispose();
+    expectError(call(gone), 'is given a tensor [2,1,1,2] that has been disposed of.');
+    expect(layer.built).to.equal(false);
   });
 
   it('slices that do not divide the axis', () => {

@@ -181,6 +181,26 @@ describe('an adapted weight', () => {
     layer.dispose();
   });
 
+  it('is refused if it is no tensor of the shape of the weight', () => {
+    const linear = new Linear({ name: 'mine', inFeatures: 2, outFeatures: 3 });
+    const x = tf.ones([1, 2]);
+    linear.build();
+    const before = tf.memory().numTensors;
+    for (const [returned, shown] of [
+      [() => tf.ones([2, 1]), 'one of [2,1]'],
+      [() => undefined, 'undefined'],
+    ] as const) {
+      linear.adaptWeight = returned as () => tf.Tensor;
+      expect(() => linear.apply(x)).to.throw(
+        '`adaptWeight` of the layer "mine" has to return a tensor of the shape of the weight, ' +
+          `[2,3], but returns ${shown}.`,
+      );
+    }
+    expect(tf.memory().numTensors).to.equal(before);
+    x.dispose();
+    linear.dispose();
+  });
+
   it('passes gradients on to what the adapter is made of', async function () {
     if (!['tensorflow', 'cpu'].includes(testBackend)) this.skip();
     const linear = new Linear({ inFeatures: 2, outFeatures: 2, trainable: false });

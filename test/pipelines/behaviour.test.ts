@@ -299,4 +299,22 @@ describe('batches', () => {
     }
     latents.dispose();
   });
+
+  it('refuses what `decodeLatents` cannot use', async () => {
+    const latents = tf.zeros([2, 4, 8, 4]);
+    const decode = pipe.decodeLatents.bind(pipe) as (...args: unknown[]) => Promise<unknown>;
+    for (const [args, message] of [
+      [[latents], '`decodeLatents` needs `numFrames`, a whole number of at least 1.'],
+      [[latents, 2], '`decodeLatents` needs `decodeChunkSize`, a whole number of at least 1.'],
+      [[latents, 2, 1, null], 'The options of `decodeLatents` have to be an object but are null.'],
+      [[latents, 2, 1, { on_progress() {} }], '`decodeLatents` has no option `on_progress`. Use'],
+    ] as const) {
+      const error = await decode(...args).then(
+        () => undefined,
+        (error: Error) => error,
+      );
+      expect(error?.message).to.include(message);
+    }
+    latents.dispose();
+  });
 });

@@ -1,9 +1,17 @@
 /** Fills one layer from a checkpoint behind a URL, without downloading the rest of it. */
 import type { AnyBlock } from '../../layers/block.ts';
 import { hasEnding } from '../../text/endings.ts';
+import { kinds } from '../../text/options.ts';
 import { type WeightedComponent, weightedComponents } from '../diffusers/names.ts';
 import { CheckpointError } from '../errors.ts';
-import { fillLayer, isOriginal, type LayerOptions, type NamedSource } from '../weights/layer.ts';
+import {
+  checkLoadLayer,
+  fillLayer,
+  isOriginal,
+  type LayerOptions,
+  layerOptionKinds,
+  type NamedSource,
+} from '../weights/layer.ts';
 import type { WeightSource } from '../weights/source.ts';
 import { webExists } from './files.ts';
 import { findWeights, folderUrl, openWeights, weightUrl } from './openUrl.ts';
@@ -25,7 +33,8 @@ export interface LoadLayerUrlOptions extends LayerOptions {
  * model folder `vae.decoder...` says which component is meant, should two of them have the layer.
  * Default: nothing, as in a file that `layer.save` has written.
  * @throws CheckpointError if there is no such checkpoint or no such layer in it, if the server does
- * not send parts of files, or with a list of all tensors that do not fit.
+ * not send parts of files, or with a list of all tensors that do not fit; Error if an argument is
+ * wrong.
  */
 export async function loadLayerWeights(
   layer: AnyBlock,
@@ -33,6 +42,8 @@ export async function loadLayerWeights(
   path = '',
   options: LoadLayerUrlOptions = {},
 ): Promise<void> {
+  const optionKinds = { ...layerOptionKinds, variant: kinds.text };
+  checkLoadLayer(layer, checkpoint, path, options, optionKinds);
   const sources =
     typeof checkpoint === 'string'
       ? await openSources(checkpoint, options)

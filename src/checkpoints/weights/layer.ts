@@ -1,11 +1,42 @@
 /** Finds one layer in the weights of a checkpoint, and fills it. */
 import { type AnyBlock, withoutWeights } from '../../layers/block.ts';
+import { shown } from '../../text/messages.ts';
+import { checkOptionValues, type Kinds, kinds } from '../../text/options.ts';
 import { CheckpointError, listed } from '../errors.ts';
 import { keyStart, type LoadWeightsOptions, loadWeights } from './load.ts';
 import type { WeightSource } from './source.ts';
 
 /** The options of `loadWeights` that make sense for one layer of a checkpoint. */
 export type LayerOptions = Omit<LoadWeightsOptions, 'prefix' | 'label' | 'onProgress'>;
+
+/** The values of these options. */
+export const layerOptionKinds: Kinds<LayerOptions> = {
+  ignore: kinds.listener,
+  weightDtype: { oneOf: ['auto', 'float32'] },
+  signal: kinds.signal,
+};
+
+/**
+ * Checks the arguments of `loadLayerWeights`.
+ * @throws Error if one is wrong.
+ */
+export function checkLoadLayer<Options extends object>(
+  layer: unknown,
+  checkpoint: unknown,
+  path: unknown,
+  options: Options,
+  table: Kinds<Options>,
+): void {
+  const wrong = (what: string, value: unknown) =>
+    new Error(`\`loadLayerWeights\` takes ${what}, not ${shown(value)}.`);
+  if (typeof (layer as AnyBlock | undefined)?.parameters !== 'function')
+    throw wrong('a layer of this package first', layer);
+  const isSource = typeof (checkpoint as WeightSource | undefined)?.names === 'function';
+  if (!isSource && (typeof checkpoint !== 'string' || checkpoint === ''))
+    throw wrong('a path, a name or an open source of weights second', checkpoint);
+  if (typeof path !== 'string') throw wrong('the path of the layer in the checkpoint third', path);
+  checkOptionValues('loadLayerWeights', options, table);
+}
 
 /** The weights of one component of a checkpoint. */
 export interface NamedSource {

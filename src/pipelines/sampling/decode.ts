@@ -23,6 +23,9 @@ export function checkLatents(
 ): void {
   const { count } = kinds;
   checkOptionValues('decodeLatents', sizes, { numFrames: count, decodeChunkSize: count });
+  for (const [name, size] of Object.entries(sizes))
+    if (size === undefined || size === null)
+      throw new Error(`\`decodeLatents\` needs \`${name}\`, a whole number of at least 1.`);
   const { numFrames } = sizes;
   const shape: number[] = latents instanceof tf.Tensor ? latents.shape : [];
   if (shape.length === 4 && shape[0]! % numFrames === 0 && shape[3] === config.latentChannels)
