@@ -37,6 +37,8 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
     throw new CheckpointError(`Cannot read ${path}: ${causeOf(error)}.`, { cause: error });
   });
   if (found?.isFile()) return openOriginal(path, single);
+  if (found && !found.isDirectory())
+    throw new CheckpointError(`Cannot read ${path}: it is not a file or a folder.`);
   const [given] = Object.keys(single).filter(
     (name) => single[name as keyof SingleFileOptions] !== undefined,
   );

@@ -42,6 +42,7 @@ const CERTIFICATE =
   /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|INVALID_CA|INVALID_PURPOSE|HOSTNAME_MISMATCH/;
 const NO_TLS = /^(EPROTO$|ERR_SSL)/;
 const NO_HTTP = /^(HPE_|HTTPParserError|UND_ERR_INVALID|UND_ERR_HEADERS_OVERFLOW)/;
+const NOT_PACKED = /^(Z_|ERR_BROTLI|ERR__ERROR|ZSTD_)/;
 
 /** What `fetch` throws, whose reason is in the deepest cause, as a NetworkError. */
 export function networkError(error: unknown): NetworkError {
@@ -64,6 +65,8 @@ export function networkError(error: unknown): NetworkError {
     );
   if (NO_TLS.test(code)) return because('what answers there does not speak TLS (https)', 'no');
   if (NO_HTTP.test(code)) return because('what answers there does not speak HTTP', 'if reached');
+  if (code === 'ERR_INVALID_URL') return because('it leads on to what is no address', 'no');
+  if (NOT_PACKED.test(code)) return because(`what it sends cannot be unpacked (${message})`, 'yes');
   // Without a code, `fetch` itself refuses, such as an endless redirection.
   return because(INTERRUPTED[code] ?? message, code === '' ? 'no' : 'yes');
 }

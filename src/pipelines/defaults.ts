@@ -19,3 +19,6 @@ export const callDefaults = {
   numVideosPerPrompt: 1,
   outputType: 'image',
 } as const;
+
+/** The most that a call takes of what it has to list beforehand: noise levels and videos. */
+export const callLimits = { numInferenceSteps: 100_000, numVideosPerPrompt: 1000 } as const;

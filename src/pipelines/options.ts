@@ -7,7 +7,7 @@ import { backendNames, maxThreads } from '../backends/types.ts';
 import { offloadModes } from '../memory/offloadModes.ts';
 import { generatorKind } from '../random/randnTensor.ts';
 import { type Aliases, checkOptionValues, type Kind, type Kinds, kinds } from '../text/options.ts';
-import { outputTypes } from './defaults.ts';
+import { callLimits, outputTypes } from './defaults.ts';
 import type { GenerateOptions, LoadOptions, PlannedCall } from './types.ts';
 
 /** As in diffusers, 0 stands for the size that the UNet was trained on. */
@@ -15,6 +15,11 @@ const pixels: Kind = {
   is: kinds.count.is,
   test: (value) => value === 0 || kinds.count.test(value),
 };
+
+const countUpTo = (most: number): Kind => ({
+  is: `a whole number from 1 to ${most}`,
+  test: (value) => kinds.count.test(value) && (value as number) <= most,
+});
 
 const isTensor = (value: unknown) => value instanceof tf.Tensor;
 
@@ -32,7 +37,7 @@ const generateOptionKinds: Kinds<GenerateOptions> = {
   height: pixels,
   width: pixels,
   numFrames: kinds.count,
-  numInferenceSteps: kinds.count,
+  numInferenceSteps: countUpTo(callLimits.numInferenceSteps),
   sigmas: kinds.list,
   minGuidanceScale: kinds.number,
   maxGuidanceScale: kinds.number,
@@ -41,7 +46,7 @@ const generateOptionKinds: Kinds<GenerateOptions> = {
   motionBucketId: kinds.number,
   noiseAugStrength: kinds.number,
   decodeChunkSize: kinds.count,
-  numVideosPerPrompt: kinds.count,
+  numVideosPerPrompt: countUpTo(callLimits.numVideosPerPrompt),
   generator: generatorKind,
   latents: tensor,
   outputType: { oneOf: outputTypes },
@@ -69,10 +74,7 @@ export const loadOptionKinds: Kinds<LoadOptions> = {
   cacheDir: kinds.text,
   localFilesOnly: kinds.flag,
   backend: { oneOf: ['auto', ...backendNames] },
-  threads: {
-    is: `a whole number from 1 to ${maxThreads}`,
-    test: (value) => kinds.count.test(value) && (value as number) <= maxThreads,
-  },
+  threads: countUpTo(maxThreads),
   dtype: kinds.text,
   tf32: kinds.flag,
   offload: { oneOf: offloadModes },

@@ -71,7 +71,7 @@ export interface GenerateOptions {
   width?: number;
   /** Number of frames. Default: what the UNet was trained on. */
   numFrames?: number;
-  /** Sampling steps. Default 25. Ignored if `sigmas` is given. */
+  /** Sampling steps, 1 to 100,000. Default 25. Ignored if `sigmas` is given. */
   numInferenceSteps?: number;
   /** A schedule of your own: descending noise levels with the terminal value (normally 0) last. */
   sigmas?: number[];
@@ -95,7 +95,7 @@ export interface GenerateOptions {
   noiseAugStrength?: number;
   /** Frames decoded together. Default: all. Fewer take less memory and may flicker at the seams. */
   decodeChunkSize?: number;
-  /** Videos per picture. Default 1. */
+  /** Videos per picture, 1 to 1000. Default 1. */
   numVideosPerPrompt?: number;
   /**
    * Source of randomness: one for the batch, or one per video. Default: a new one with a random

@@ -45,6 +45,11 @@ async function edit(path: string, change: (json: Record<string, unknown>) => voi
 }
 
 describe('openCheckpoint', () => {
+  it('says that a device is neither a file nor a folder, whatever options it is given', () =>
+    process.platform === 'win32'
+      ? undefined
+      : expectError(() => openCheckpoint('/dev/null', { numFrames: 2 }), 'not a file or a folder'));
+
   it('sees the format', () =>
     withModel('float32', async (model, path) => {
       await convertCheckpoint(model, path('tfjs'), { to: 'tfjs' });

@@ -44,6 +44,19 @@ describe('request', () => {
   });
   after(() => rm(folder, { recursive: true }));
 
+  it('says that an answer leads to no address, which cannot pass, or cannot be unpacked', async () => {
+    await using server = await serveWith(({ url }, response) => {
+      if (url === '/moved') response.writeHead(302, { location: 'http://[::1' }).end();
+      else response.writeHead(200, { 'content-encoding': 'gzip' }).end('not packed');
+    });
+    const moved = () => textOf(`${server.address}/moved`);
+    expect(await messageOf(moved)).to.equal('it leads on to what is no address');
+    expect(await passingOf(moved)).to.equal('no');
+    expect(await messageOf(() => textOf(`${server.address}/packed`))).to.match(
+      /^what it sends cannot be unpacked \(/,
+    );
+  });
+
   describe('through a proxy', () => {
     it('asks the proxy of HTTP_PROXY for hosts that only it knows', async () => {
       await using server = await serveWith(({ url, headers }, response) =>

@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
+import { callLimits } from '../../src/pipelines/defaults.ts';
 import { type CallConstraints, checkCall } from '../../src/pipelines/settings.ts';
 import type { GenerateOptions, ImageInput } from '../../src/pipelines/types.ts';
 import { Generator } from '../../src/random/generator.ts';
@@ -83,14 +84,7 @@ describe('defaults of the sampling call', () => {
 type Wrong = Record<string, [unknown, string]>;
 
 describe('wrong options of the sampling call', () => {
-  const whole = [
-    'numFrames',
-    'numInferenceSteps',
-    'decodeChunkSize',
-    'numVideosPerPrompt',
-    'height',
-    'width',
-  ];
+  const whole = ['numFrames', 'decodeChunkSize', 'height', 'width'];
   for (const name of whole) {
     it(`${name} that is no whole number of at least 1`, () => {
       for (const value of [
@@ -102,6 +96,15 @@ describe('wrong options of the sampling call', () => {
         ...(/height|width/.test(name) ? [] : [0]),
       ]) {
         const message = `\`${name}\` has to be a whole number of at least 1 but is ${shown(value)}.`;
+        expect(() => checkCall(picture, { [name]: value }, facts)).to.throw(message);
+      }
+    });
+  }
+
+  for (const [name, most] of Object.entries(callLimits)) {
+    it(`${name} that is no whole number, or more than a call can list`, () => {
+      for (const value of [0, 1.5, Number.NaN, '8', most + 1, 1e9]) {
+        const message = `\`${name}\` has to be a whole number from 1 to ${most} but is ${shown(value)}.`;
         expect(() => checkCall(picture, { [name]: value }, facts)).to.throw(message);
       }
     });

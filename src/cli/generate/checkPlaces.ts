@@ -2,7 +2,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { localPath } from '../../files/localPath.ts';
 import { fileKey } from '../../files/sameFile.ts';
 import { isStream } from '../../files/writing/target.ts';
 import { removeLeftovers } from '../../files/writing/temporary.ts';
@@ -105,6 +105,3 @@ async function filesIn(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch(() => []);
   return names.map((name) => join(folder, name));
 }
-
-/** The path of a `file:` address; any other text as it is. */
-const localPath = (image: string): string => (/^file:/i.test(image) ? fileURLToPath(image) : image);

@@ -6,7 +6,7 @@ import { backendNames, maxThreads } from '../../backends/types.ts';
 import { type OutputFormat, outputEndings, outputFormats } from '../../media/video/output.ts';
 import { offloadModes } from '../../memory/offloadModes.ts';
 import { computeDtypes, formulationSets } from '../../ops/choices.ts';
-import { callDefaults, outputTypes } from '../../pipelines/defaults.ts';
+import { callDefaults, callLimits, outputTypes } from '../../pipelines/defaults.ts';
 import { either } from '../../text/messages.ts';
 import { modelOptions } from '../hubModel.ts';
 import { jsonOption, quietOption } from '../terminal/command.ts';
@@ -21,6 +21,7 @@ import {
 } from '../terminal/values.ts';
 
 const count = { value: 'N', read: wholeNumber({ min: 1 }) } as const;
+const countUpTo = (max: number) => ({ value: 'N', read: wholeNumber({ min: 1, max }) }) as const;
 const pixels = { value: 'N', read: wholeNumber({ min: 8, max: 8192, multipleOf: 8 }) } as const;
 const amount = { value: 'X', read: realNumber({ min: 0 }) } as const;
 const tensors = { value: 'FILE', files: ['.safetensors'], read: tensorFile } as const;
@@ -127,14 +128,14 @@ export const generateOptions = {
         'likeness, more motion.',
     },
     numVideosPerPrompt: {
-      ...count,
+      ...countUpTo(callLimits.numVideosPerPrompt),
       default: callDefaults.numVideosPerPrompt,
       help: 'Videos per picture, {range}.',
     },
   }),
   ...group('Sampling', 'call', {
     numInferenceSteps: {
-      ...count,
+      ...countUpTo(callLimits.numInferenceSteps),
       default: callDefaults.numInferenceSteps,
       help: 'Sampling steps, {range}.',
     },

@@ -1,8 +1,8 @@
 /** Reads the bytes of a picture from everything that people have it in. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { existingPath } from '../../files/existingPath.ts';
+import { localPath } from '../../files/localPath.ts';
 import { fetchPicture } from '../../network/fetchPicture.ts';
 import { shownAddress } from '../../text/addresses.ts';
 
@@ -39,7 +39,7 @@ export async function readSource(source: PictureSource, name: string): Promise<U
   if (typeof source === 'string' || source instanceof URL) {
     const address = String(source);
     if (/^(https?|data):/i.test(address)) return fetchPicture(address);
-    return readPath(/^file:/i.test(address) ? fileURLToPath(address) : address, name);
+    return readPath(localPath(address), name);
   }
   if (ArrayBuffer.isView(source))
     return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);

@@ -1,4 +1,5 @@
 /** Encodes frames as animated WebP, animated GIF and single PNG pictures, with sharp. */
+import { stat } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
 import type { RgbImage } from '../image.ts';
 import { muxWebp } from './muxWebp.ts';
@@ -69,6 +70,7 @@ export async function encodePngs(
 
 /** Whether `encodePng` has made the file at `path`; earlier versions only wrote the settings. */
 export async function isOwnPng(path: string): Promise<boolean> {
+  if (!(await stat(path).catch(() => undefined))?.isFile()) return false; // a pipe has no end
   const read = async () => (await sharp(path).metadata()).exif?.toString('latin1') ?? '';
   const exif = await read().catch(() => '');
   return exif.includes(SOFTWARE) || /"seeds":.*"version":/.test(exif);

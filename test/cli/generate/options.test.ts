@@ -134,7 +134,10 @@ describe('readGenerateCommand', () => {
       'a whole number from 8 to 8192 and divisible by 8',
     ],
     'num-frames': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
-    'num-inference-steps': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
+    'num-inference-steps': [
+      [...nonNumbers, '0', '-1', '2.5', '1e9'],
+      'a whole number from 1 to 100000',
+    ],
     sigmas: [
       ['700,x,0', '700,,0', '700', '700,NaN', '1,-1'],
       'at least 2 numbers of 0 or more, separated by commas,',
@@ -145,7 +148,10 @@ describe('readGenerateCommand', () => {
     'motion-bucket-id': [[...nonNumbers, '-1', '0.5'], 'a whole number of 0 or more'],
     'noise-aug-strength': [[...nonNumbers, '-0.02'], 'a number of 0 or more'],
     'decode-chunk-size': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
-    'num-videos-per-prompt': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
+    'num-videos-per-prompt': [
+      [...nonNumbers, '0', '-1', '2.5', '1e9'],
+      'a whole number from 1 to 1000',
+    ],
     seed: [
       [...nonNumbers, '0.5', '18446744073709551616', '-9223372036854775809'],
       'a whole number from -2^63 to 2^64 - 1',

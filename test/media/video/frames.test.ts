@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,6 +47,15 @@ describe('a folder of frames', () => {
       expect(await readFile(path(`own/${name}`))).to.deep.equal(bytes);
       await rm(path('own'), { recursive: true });
     }
+  });
+
+  it('is refused without waiting for a pipe that has the name of a frame', async function () {
+    if (process.platform === 'win32') this.skip();
+    await mkdir(path('own'));
+    execFileSync('mkfifo', [path('own/0000.png')]);
+    expect(await messageOf(exportToVideo([frame(1)], path('own/')))).to.contain(
+      'holds "0000.png", which is not a frame that this program has written',
+    );
   });
 
   it('is replaced if its frames carry settings, those of earlier versions too', async () => {
