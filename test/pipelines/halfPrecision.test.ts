@@ -34,7 +34,8 @@ describe('dtype', () => {
     it(`${dtype} is what the UNet and the decoder compute in, or is refused with what there is`, async () => {
       const before = tf.memory().numTensors;
       if (testBackend === 'tensorflow') {
-        const { unet, vae, imageEncoder } = (await load(dtype)).components;
+        const pipe = await load(dtype);
+        const { unet, vae, imageEncoder } = pipe.components;
         const part = (name: string) =>
           vae.children.find((child) => child.name === name)!.computeDtype;
         expect([unet.computeDtype, part('decoder')]).to.deep.equal([dtype, dtype]);
@@ -43,7 +44,7 @@ describe('dtype', () => {
           'float32',
           'float32',
         ]);
-        for (const model of [unet, vae, imageEncoder]) model.dispose();
+        pipe.dispose();
       } else {
         const refusal = await load(dtype).then(String, (error: Error) => error.message);
         const needed = 'float16 and bfloat16 need the tensorflow backend.';
