@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { loadImage } from '../../src/media/pictures/loadImage.ts';
 import { fetchPicture } from '../../src/network/fetchPicture.ts';
-import { messageOf, serveWith, startProxy, warningsOf, withEnvironment } from './servers.ts';
+import { warningsOf } from '../harness/warnings.ts';
+import { messageOf, serveWith, startProxy, withEnvironment } from './servers.ts';
 
 const path = fileURLToPath(new URL('../fixtures/images/rocket.jpg', import.meta.url));
 

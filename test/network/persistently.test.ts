@@ -3,7 +3,8 @@ import { expect } from 'chai';
 import { NetworkError } from '../../src/network/errors.ts';
 import { networkLimits } from '../../src/network/limits.ts';
 import { type Attempt, persistently } from '../../src/network/persistently.ts';
-import { messageOf, warningsOf } from './servers.ts';
+import { warningsOf } from '../harness/warnings.ts';
+import { messageOf } from './servers.ts';
 
 const quick = { ...networkLimits, pause: 1, patience: 2000 };
 

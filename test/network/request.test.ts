@@ -11,15 +11,9 @@ import { NetworkError } from '../../src/network/errors.ts';
 import { networkLimits } from '../../src/network/limits.ts';
 import { request } from '../../src/network/request.ts';
 import { Watch } from '../../src/network/watch.ts';
+import { warningsOf } from '../harness/warnings.ts';
 import { authority } from './certificate.ts';
-import {
-  closedAddress,
-  messageOf,
-  serveWith,
-  startProxy,
-  warningsOf,
-  withEnvironment,
-} from './servers.ts';
+import { closedAddress, messageOf, serveWith, startProxy, withEnvironment } from './servers.ts';
 
 /** What comes from an address, as text. */
 async function textOf(address: string, options = {}): Promise<string> {

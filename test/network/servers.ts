@@ -120,19 +120,6 @@ export async function withEnvironment<T>(
   }
 }
 
-/** What `work` warns of by `console.warn`. */
-export async function warningsOf(work: () => Promise<unknown>): Promise<string[]> {
-  const warnings: string[] = [];
-  const { warn } = console;
-  console.warn = (text: string) => warnings.push(text);
-  try {
-    await work();
-  } finally {
-    console.warn = warn;
-  }
-  return warnings;
-}
-
 /** The message of the error that `work` rejects with. */
 export async function messageOf(work: () => Promise<unknown>): Promise<string> {
   const error = await work().then(

@@ -1,6 +1,7 @@
 /** Renders SVG in a process of its own, because a small one can ask for hours of work. */
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
+import { buffer } from 'node:stream/consumers';
 
 /** Seconds that an SVG may take. */
 const SECONDS = 20;
@@ -44,8 +45,8 @@ export async function renderSvg(
   child.stdin.on('error', () => {}); // it may end before it has read everything
   child.stdin.end(bytes);
   const [png, errors, signal] = await Promise.all([
-    collect(child.stdout),
-    collect(child.stderr),
+    buffer(child.stdout),
+    buffer(child.stderr),
     new Promise<NodeJS.Signals | null>((done, fail) => {
       child.on('error', fail);
       child.on('close', (_, killedBy) => done(killedBy));
@@ -55,10 +56,4 @@ export async function renderSvg(
     throw new Error(`drawing the SVG took more than ${seconds} s; save it as PNG`);
   if (png.length === 0) throw new Error(errors.toString() || 'the SVG could not be drawn');
   return png;
-}
-
-async function collect(stream: AsyncIterable<Buffer>): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(chunk);
-  return Buffer.concat(chunks);
 }

@@ -6,14 +6,9 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { type DownloadOptions, downloadModel } from '../../../src/checkpoints/index.ts';
 import { networkLimits } from '../../../src/network/limits.ts';
+import { warningsOf } from '../../harness/warnings.ts';
 import { authority } from '../../network/certificate.ts';
-import {
-  closedAddress,
-  serveWith,
-  startProxy,
-  warningsOf,
-  withEnvironment,
-} from '../../network/servers.ts';
+import { closedAddress, serveWith, startProxy, withEnvironment } from '../../network/servers.ts';
 import { expectError, fixture } from '../files.ts';
 import { commit, type Files, filesOf, id, TestHub } from './server.ts';
 

@@ -18,6 +18,7 @@ import { serve } from '../../browser/serve.ts';
 import { expectError } from '../../checkpoints/files.ts';
 import { withModel } from '../../converters/models.ts';
 import { inputPicture } from '../../harness/nameHash.ts';
+import { warningsOf } from '../../harness/warnings.ts';
 import { testBackend } from '../../setup.ts';
 
 const VAE = 'vae/diffusion_pytorch_model';
@@ -62,19 +63,6 @@ async function frames(pipe: SamplingPipeline): Promise<Float32Array> {
 
 const load = (path: string, options = {}) =>
   StableVideoDiffusionPipeline.fromPretrained(path, { backend: testBackend, ...options });
-
-/** What `work` warns of. */
-async function warningsOf(work: () => Promise<unknown>): Promise<string[]> {
-  const { warn } = console;
-  const warnings: string[] = [];
-  console.warn = (text: string) => warnings.push(text);
-  try {
-    await work();
-  } finally {
-    console.warn = warn;
-  }
-  return warnings;
-}
 
 const warning = (...names: string[]) =>
   `The weights of "vae" have ${names.length} tensor${names.length === 1 ? '' : 's'} that the ` +
