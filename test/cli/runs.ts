@@ -12,6 +12,7 @@ import { generateVideo } from '../../src/cli/generate/generateVideo.ts';
 import { ProgressLine } from '../../src/cli/terminal/progress.ts';
 import type { Session } from '../../src/cli/terminal/session.ts';
 import type { FloatArray } from '../../src/pipelines/types.ts';
+import { built } from '../harness/built.ts';
 import { readFixture } from '../harness/fixtures.ts';
 import { testBackend } from '../setup.ts';
 import { writeCheckpoint } from './checkpoint.ts';
@@ -75,8 +76,7 @@ export async function generate(args: string[], watch: Partial<Session> = {}) {
 
 /** A process that runs `svd`. */
 export function startSvd(args: string[], env: Record<string, string> = {}) {
-  const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', main, ...args], {
+  const child = spawn(process.execPath, [built('src/cli/main.js'), ...args], {
     env: { ...process.env, ...env },
   });
   const text = { stdout: '', stderr: '' };

@@ -54,5 +54,5 @@ describe('the checkpoint of the package against diffusers', () => {
       `      8-bit values that differ: up to ${(100 * (1 - Math.min(...shares))).toFixed(3)} %`,
     );
     expect(Math.min(...shares), 'share of equal 8-bit values').to.be.at.least(EQUAL_BYTES);
-  }).timeout(30 * 60_000);
+  });
 });

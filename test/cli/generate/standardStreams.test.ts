@@ -1,13 +1,12 @@
 /** `svd generate` with a picture from standard input and a video to standard output. */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import sharp from 'sharp';
+import { built } from '../../harness/built.ts';
 import { testBackend } from '../../setup.ts';
 import { picture, small, workFolder, writeSmallCheckpoint } from '../runs.ts';
 
-const main = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 const rocket = readFileSync(picture('rocket.jpg'));
 
 describe('svd generate and standard streams', () => {
@@ -19,7 +18,7 @@ describe('svd generate and standard streams', () => {
   after(() => folder.remove());
 
   const words = (args: string[], size = small) => [
-    ...['--import', 'tsx', main, 'generate', ...args],
+    ...[built('src/cli/main.js'), 'generate', ...args],
     ...['--model', folder.path('model'), '--seed', '1', '--backend', testBackend, ...size],
   ];
 
