@@ -45,7 +45,7 @@ describe('README', () => {
     ).to.deep.equal([]);
   });
 
-  it('has programs that run', async () => {
+  it('has programs that run @slow', async () => {
     const printed: string[] = [];
     for (const program of programs)
       printed.push(

@@ -9,7 +9,7 @@ import { picture, readTensors, svd, workFolder } from '../runs.ts';
 const shipped = fileURLToPath(new URL('../../../weights/tiny', import.meta.url));
 const VAE = 'vae/diffusion_pytorch_model.safetensors';
 
-describe('svd generate', () => {
+describe('svd generate with what cannot work @slow', () => {
   let folder: Awaited<ReturnType<typeof workFolder>>;
   before(async () => {
     folder = await workFolder();

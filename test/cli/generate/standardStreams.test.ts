@@ -43,7 +43,7 @@ describe('svd generate and standard streams', () => {
     expect(readFileSync(folder.path('a.mp4')).length - stdout.length).to.equal(length);
   });
 
-  it('writes every format, and the report to standard error', async () => {
+  it('writes every format, and the report to standard error @slow', async () => {
     const webp = run(['-', '--output', '/dev/stdout', '--format', 'webp', '--json']);
     expect((await sharp(webp.stdout, { pages: -1 }).metadata()).pages).to.equal(2);
     expect(JSON.parse(webp.stderr).output).to.deep.equal(['/dev/stdout']);
@@ -68,7 +68,7 @@ describe('svd generate and standard streams', () => {
     expect(full.status).to.equal(1);
   });
 
-  it('ends when nobody reads any more', async () => {
+  it('ends when nobody reads any more @slow', async () => {
     // More than a pipe holds.
     const size = ['--height', '64', '--width', '64', '--num-frames', '16'];
     size.push('--num-inference-steps', '1');
@@ -96,7 +96,7 @@ describe('svd generate and standard streams', () => {
     expect(twice.code).to.equal(2);
   });
 
-  it('leaves no temporary files, and removes those of killed runs', async () => {
+  it('leaves no temporary files, and removes those of killed runs @slow', async () => {
     const args = words(['-', '--output', folder.path('killed/a.safetensors')]);
     mkdirSync(folder.path('killed'));
     for (const signal of ['SIGKILL', 'SIGTERM', 'SIGINT'] as const) {
