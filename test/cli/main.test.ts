@@ -5,8 +5,7 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { version } from '../../src/cli/version.ts';
 import { built } from '../harness/built.ts';
-import { testBackend } from '../setup.ts';
-import { picture, startSvd, svd, workFolder, writeSmallCheckpoint } from './runs.ts';
+import { onTestBackend, picture, startSvd, svd, workFolder, writeSmallCheckpoint } from './runs.ts';
 
 describe('svd', () => {
   const names = [
@@ -136,8 +135,7 @@ describe('svd generate as a process', () => {
       picture('rocket.jpg'),
       '--model',
       model,
-      '--backend',
-      testBackend,
+      ...onTestBackend,
       '--height',
       '24',
       '--width',

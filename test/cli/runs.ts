@@ -74,6 +74,15 @@ export async function generate(args: string[], watch: Partial<Session> = {}) {
   return { ...report, notes };
 }
 
+/**
+ * The options for the backend of the tests, for a process of its own: as in setup.ts, wasm has one
+ * thread.
+ */
+export const onTestBackend = [
+  ...['--backend', testBackend],
+  ...(testBackend === 'wasm' ? ['--threads', '1'] : []),
+];
+
 /** A process that runs `svd`. */
 export function startSvd(args: string[], env: Record<string, string> = {}) {
   const child = spawn(process.execPath, [built('src/cli/main.js'), ...args], {

@@ -4,8 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { expect } from 'chai';
 import sharp from 'sharp';
 import { built } from '../../harness/built.ts';
-import { testBackend } from '../../setup.ts';
-import { picture, small, workFolder, writeSmallCheckpoint } from '../runs.ts';
+import { onTestBackend, picture, small, workFolder, writeSmallCheckpoint } from '../runs.ts';
 
 const rocket = readFileSync(picture('rocket.jpg'));
 
@@ -19,7 +18,7 @@ describe('svd generate and standard streams', () => {
 
   const words = (args: string[], size = small) => [
     ...[built('src/cli/main.js'), 'generate', ...args],
-    ...['--model', folder.path('model'), '--seed', '1', '--backend', testBackend, ...size],
+    ...['--model', folder.path('model'), '--seed', '1', ...onTestBackend, ...size],
   ];
 
   function run(args: string[], stdio: { input?: Uint8Array; stdout?: number } = {}) {
