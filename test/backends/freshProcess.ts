@@ -1,6 +1,8 @@
 /** Runs a few lines on backends in a separate process, which has to end by itself. */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { built } from '../harness/built.ts';
+import { patience } from '../harness/patience.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -23,15 +25,23 @@ const give = (value) => console.log('RESULT ' + JSON.stringify(value));
  * @returns The value of the last `give`.
  */
 export function inFreshProcess<T>(code: string, env: NodeJS.ProcessEnv = {}): Promise<T> {
-  const args = ['--import', 'tsx', '--input-type=module', '--eval', preamble + code];
+  const builtCode = (preamble + code).replace(
+    /'\.\/(src\/[^']*)\.ts'/g,
+    (_, name) => `'${built(`${name}.js`)}'`,
+  );
+  const args = ['--input-type=module', '--eval', builtCode];
   return new Promise((resolve, reject) => {
     execFile(
       process.execPath,
       args,
-      { cwd: root, env: { ...process.env, ...env }, timeout: 100_000 },
+      { cwd: root, env: { ...process.env, ...env }, timeout: patience },
       (error, stdout, stderr) => {
         if (error)
-          return reject(new Error(`${error.killed ? 'The process did not end. ' : ''}${stderr}`));
+          return reject(
+            new Error(
+              `${error.killed ? `The process did not end in ${patience / 60_000} minutes. ` : ''}${stderr}`,
+            ),
+          );
         const result = stdout
           .split('\n')
           .filter((line) => line.startsWith('RESULT '))

@@ -8,6 +8,7 @@ import * as esbuild from 'esbuild';
 import { type Browser, chromium } from 'playwright-core';
 import { loadLayerWeights } from '../../src/checkpoints/index.ts';
 import { ResnetBlock2D } from '../../src/layers/index.ts';
+import { patience } from '../harness/patience.ts';
 import { serve, type TestServer } from './serve.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -62,6 +63,7 @@ describe('loadLayerWeights in a browser', () => {
 
   const load = async (address: string): Promise<number[] | string> => {
     const page = await browser.newPage();
+    page.setDefaultTimeout(patience);
     try {
       await page.goto(pages.address);
       await page.waitForFunction(() => 'load' in globalThis);

@@ -1,5 +1,6 @@
 /** Records in a page what its worker tells it and what a visitor sees. */
-import type { Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
+import { patience } from '../harness/patience.ts';
 
 /** What the page's worker has said. */
 type Message = {
@@ -54,11 +55,20 @@ function recordHere(): void {
   });
 }
 
+/** The processor time that all processes of a browser have used. */
+export async function processorSeconds(browser: Browser): Promise<number> {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+  await session.detach();
+  return processInfo.reduce((sum, { cpuTime }) => sum + cpuTime, 0);
+}
+
 /**
  * Records the worker's messages, what is seen, and when frames are drawn during sampling, from the
  * next visit on.
  */
 export async function record(page: Page): Promise<void> {
+  page.setDefaultTimeout(patience);
   // What tsx makes of functions in functions calls this helper, which pages do not have.
   await page.addInitScript('globalThis.__name = (value) => value');
   await page.addInitScript(recordHere);

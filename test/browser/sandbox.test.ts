@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import * as esbuild from 'esbuild';
 import { type Browser, chromium } from 'playwright-core';
+import { patience } from '../harness/patience.ts';
 import { serve, type TestServer } from './serve.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -56,6 +57,7 @@ describe('a sandboxed frame', () => {
 
   it('reads a model without the cache', async () => {
     const page = await browser.newPage();
+    page.setDefaultTimeout(patience);
     await page.goto(server.address);
     await page.waitForFunction(() => 'told' in globalThis);
     const told = await page.evaluate(() => (globalThis as unknown as { told: unknown }).told);

@@ -97,7 +97,7 @@ describe('models of the hub', () => {
       );
     });
 
-    it('completes what was killed at any point', async () => {
+    it('completes what was killed at any point @slow', async () => {
       hub.files[LARGE] = randomBytes(6_000_000);
       const blob = sha256(hub.files[LARGE]);
       const contents = folder.path('cache/models--some-org--some-model/blobs');

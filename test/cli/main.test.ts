@@ -2,11 +2,10 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, writeFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { version } from '../../src/cli/version.ts';
-import { testBackend } from '../setup.ts';
-import { picture, startSvd, svd, workFolder, writeSmallCheckpoint } from './runs.ts';
+import { built } from '../harness/built.ts';
+import { onTestBackend, picture, startSvd, svd, workFolder, writeSmallCheckpoint } from './runs.ts';
 
 describe('svd', () => {
   const names = [
@@ -100,8 +99,8 @@ describe('svd', () => {
 
   it('fails where standard output takes nothing', async function () {
     if (process.platform !== 'linux') this.skip();
-    const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-    const run = ['exec "$0" --import tsx "$1" completion fish > /dev/full', process.execPath, main];
+    const main = built('src/cli/main.js');
+    const run = ['exec "$0" "$1" completion fish > /dev/full', process.execPath, main];
     const { status, stderr } = spawnSync('sh', ['-c', ...run], { encoding: 'utf8' });
     expect(stderr).to.match(
       /^svd: the result could not be written to standard output \(ENOSPC.*\)\.\n$/,
@@ -136,8 +135,7 @@ describe('svd generate as a process', () => {
       picture('rocket.jpg'),
       '--model',
       model,
-      '--backend',
-      testBackend,
+      ...onTestBackend,
       '--height',
       '24',
       '--width',

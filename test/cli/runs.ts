@@ -12,6 +12,7 @@ import { generateVideo } from '../../src/cli/generate/generateVideo.ts';
 import { ProgressLine } from '../../src/cli/terminal/progress.ts';
 import type { Session } from '../../src/cli/terminal/session.ts';
 import type { FloatArray } from '../../src/pipelines/types.ts';
+import { built } from '../harness/built.ts';
 import { readFixture } from '../harness/fixtures.ts';
 import { testBackend } from '../setup.ts';
 import { writeCheckpoint } from './checkpoint.ts';
@@ -73,10 +74,18 @@ export async function generate(args: string[], watch: Partial<Session> = {}) {
   return { ...report, notes };
 }
 
+/**
+ * The options for the backend of the tests, for a process of its own: as in setup.ts, wasm has one
+ * thread.
+ */
+export const onTestBackend = [
+  ...['--backend', testBackend],
+  ...(testBackend === 'wasm' ? ['--threads', '1'] : []),
+];
+
 /** A process that runs `svd`. */
 export function startSvd(args: string[], env: Record<string, string> = {}) {
-  const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', main, ...args], {
+  const child = spawn(process.execPath, [built('src/cli/main.js'), ...args], {
     env: { ...process.env, ...env },
   });
   const text = { stdout: '', stderr: '' };

@@ -49,7 +49,7 @@ async function killed(
 }
 
 describe('interrupted conversions', () => {
-  it('are completed by the next run, wherever they were killed', () =>
+  it('are completed by the next run, wherever they were killed @slow', () =>
     withModel('float32', async (model, path) => {
       const targets: Record<string, ConvertOptions> = {
         tfjs: { to: 'tfjs', quantize: 'uint16', shardSize: 300_000 },

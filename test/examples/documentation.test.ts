@@ -87,7 +87,7 @@ describe('documentation', () => {
     expect([...missing].sort()).to.deep.equal([]);
   });
 
-  describe('pages of the API', () => {
+  describe('pages of the API @slow', () => {
     let folder: string;
     before(async () => {
       folder = await mkdtemp(join(tmpdir(), 'svd-test-'));

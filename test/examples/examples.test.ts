@@ -16,6 +16,7 @@ import {
   writeSafetensors,
 } from '../../src/checkpoints/index.ts';
 import { AutoencoderKLTemporalDecoder } from '../../src/models/index.ts';
+import { built } from '../harness/built.ts';
 import { inputValues } from '../harness/nameHash.ts';
 
 const run = promisify(execFile);
@@ -61,12 +62,10 @@ const meanDifference = (a: Uint8Array, b: ArrayLike<number>) =>
 /** The file names of the programs. */
 const programs = readdirSync(`${root}examples`).filter((name) => name.endsWith('.ts'));
 
-describe('examples', () => {
+describe('examples @slow', () => {
   let folder: string;
-  before(async function () {
-    this.timeout(300_000);
-    // the programs import the package by its name, which is the built one
-    await run('npm', ['run', 'build'], { cwd: root });
+  before(async () => {
+    built('src/index.js'); // the programs import the package by its name
     folder = await mkdtemp(join(tmpdir(), 'svd-examples-'));
   });
   after(() => rm(folder, { recursive: true }));

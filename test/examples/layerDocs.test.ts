@@ -22,8 +22,7 @@ const networks = [
 ];
 const abstract = ['Block', 'StepwiseBlock', 'TransformerBlock', 'WeightedLayer'];
 
-describe('docs/layers.md', function () {
-  this.timeout(300_000); // compiles and runs programs
+describe('docs/layers.md', () => {
   let page: string;
   before(async () => {
     page = await readFile(`${root}docs/layers.md`, 'utf8');
@@ -61,7 +60,7 @@ describe('docs/layers.md', function () {
     }
   });
 
-  it('has examples that compile, run, and have the shapes in their comments', async () => {
+  it('has examples that compile, run, and have the shapes in their comments @slow', async () => {
     // the first block has the imports
     const [, ...examples] = [...page.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!);
     await mkdir(`${root}out`, { recursive: true });
@@ -125,7 +124,7 @@ describe('docs/layers.md', function () {
     }
   });
 
-  it('has a recipe for layers that are no blocks, which keeps frozen weights on saving', async () => {
+  it('has a recipe for layers that are no blocks, which keeps frozen weights on saving @slow', async () => {
     const recipe = page.match(
       /^class Pooled .*^tf\.serialization\.registerClass\(Pooled\);$/ms,
     )![0];

@@ -61,7 +61,7 @@ describe('programs in documents', () => {
     ).to.deep.equal([]);
   });
 
-  it('run and print what they should', async () => {
+  it('run and print what they should @slow', async () => {
     for (const { path, printed } of programs) {
       const { stdout } = await run(process.execPath, ['--import', 'tsx', path], { cwd: folder });
       expect(stdout).to.match(printed);

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { dataFolder, homeFolder } from '../../src/files/home.ts';
+import { built } from '../harness/built.ts';
 
 describe('homeFolder', () => {
   it('is the folder of the user', () => {
@@ -21,7 +22,7 @@ describe('a user without a home folder', () => {
   function run(code: string, env: Record<string, string> = {}): string {
     const { stdout, stderr } = spawnSync(
       process.execPath,
-      ['--import', 'tsx', '--input-type=module', '--eval', code],
+      ['--input-type=module', '--eval', code],
       {
         ...{ uid: 54321, gid: 54321, encoding: 'utf8' },
         cwd: fileURLToPath(new URL('../..', import.meta.url)),
@@ -34,7 +35,7 @@ describe('a user without a home folder', () => {
     `console.log(await Promise.resolve().then(() => ${expression}).catch((e) => e.message))`;
 
   it('has none', () => {
-    const code = "import { homeFolder, dataFolder } from './src/files/home.ts';";
+    const code = `import { homeFolder, dataFolder } from '${built('src/files/home.js')}';`;
     expect(run(`${code} console.log(homeFolder(), dataFolder())`)).to.equal(
       'undefined undefined\n',
     );
@@ -44,7 +45,7 @@ describe('a user without a home folder', () => {
   });
 
   it('is told which variable says where the hub and TensorFlow are', () => {
-    const hub = "import { hubSettings } from './src/checkpoints/hub/environment.ts';";
+    const hub = `import { hubSettings } from '${built('src/checkpoints/hub/environment.js')}';`;
     expect(run(hub + show('hubSettings({})'))).to.equal(
       'This user has no home folder, which ~/.cache/huggingface is in. Set HF_HOME to a folder ' +
         'for models.\n',
@@ -52,7 +53,7 @@ describe('a user without a home folder', () => {
     expect(run(hub + show("hubSettings({ cacheDir: '/x' }).then((s) => s.cacheDir)"))).to.equal(
       '/x\n',
     );
-    const folder = "import * as folder from './src/backends/tensorflow/folder.ts';";
+    const folder = `import * as folder from '${built('src/backends/tensorflow/folder.js')}';`;
     expect(run(folder + show('folder.tensorflowRoot()'))).to.equal(
       'This user has no home folder for TensorFlow. Set SVD_TENSORFLOW_DIR to a folder for it.\n',
     );

@@ -1,6 +1,7 @@
-/** What tests with random inputs share. `FUZZ=100` in the environment makes 100 times as many. */
+/** What tests with random inputs share. `FUZZ=100` in the environment makes 100 times as many,
+ * and `npm test` a fifth. */
 
-/** How many cases to try, where `usual` are tried in `npm test`. */
+/** How many cases to try, where `usual` are tried in `npm run test:all`. */
 export const fuzzCases = (usual: number): number =>
   Math.ceil(usual * Number(process.env.FUZZ ?? 1));
 

@@ -311,7 +311,6 @@ describe('a classifier of videos', () => {
 
   it('learns from one label per video, with shuffling', async function () {
     if (!['tensorflow', 'cpu'].includes(testBackend)) this.skip();
-    this.timeout(60_000);
     const videos = tf.input({ shape: [3, 2, 2, 1] });
     const lift = new TemporalConv({ inChannels: 1, outChannels: 32 });
     const mix = new TransformerSpatioTemporalModel({

@@ -122,8 +122,7 @@ describe('an adapted weight', () => {
     wide.dispose();
   });
 
-  it('changes a UNet in steps, each of its layers', async function () {
-    this.timeout(120_000);
+  it('changes a UNet in steps, each of its layers', async () => {
     const unet = new UNetSpatioTemporalConditionModel({
       ...{
         blockOutChannels: [32, 32],

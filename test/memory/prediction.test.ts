@@ -99,7 +99,7 @@ const onLinux = (() => {
   }
 })();
 
-describe('predicted memory', () => {
+describe('predicted memory @slow', () => {
   let folder: string;
   const cases = onLinux ? (settings[testBackend] ?? {}) : {};
 

@@ -63,7 +63,7 @@ describe('fetchPicture', () => {
     const mostBytes = 2 ** 20;
     const large = await messageOf(() => fetchPicture(`${server.address}/large`, { mostBytes }));
     expect(large).to.include('could not be fetched (it sends more than 1.0 MB)');
-    const limits = { window: 50, leastBytes: 1000, pause: 1, patience: 300 };
+    const limits = { window: 50, leastBytes: 1000, pause: 1 };
     await warningsOf(async () => {
       const slow = await messageOf(() => fetchPicture(`${server.address}/slow`, limits));
       expect(slow).to.match(/could not be fetched \(.* in 0\.1 seconds\)/);

@@ -6,7 +6,7 @@ import { type Attempt, persistently } from '../../src/network/persistently.ts';
 import { warningsOf } from '../harness/warnings.ts';
 import { messageOf } from './servers.ts';
 
-const quick = { ...networkLimits, pause: 1, patience: 2000 };
+const quick = { ...networkLimits, pause: 1, patience: 60_000 };
 
 describe('persistently', () => {
   /** How often `work` is done, and what it ends with. */

@@ -3,13 +3,14 @@
  * declarations by themselves.
  */
 import { execFile, spawn } from 'node:child_process';
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import ts from 'typescript';
+import { packInto } from '../harness/packed.ts';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -89,14 +90,12 @@ function problemsIn(folder: string, file: string, options: ts.CompilerOptions = 
   );
 }
 
-describe('the packed package', () => {
+describe('the packed package @slow', () => {
   let folder: string;
   let tarball: string;
   before(async function () {
-    this.timeout(300_000); // builds, packs and installs
     folder = await mkdtemp(join(tmpdir(), 'svd-package-'));
-    await run('npm', ['pack', '--pack-destination', folder], { cwd: root }); // builds first
-    tarball = (await readdir(folder)).find((file) => file.endsWith('.tgz'))!;
+    tarball = await packInto(folder);
     await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
     try {
       await run('npm', ['install', `./${tarball}`, ...quick], { cwd: folder });
@@ -125,8 +124,7 @@ describe('the packed package', () => {
     );
   });
 
-  it('builds and runs in Next.js, with the one line of configuration', async function () {
-    this.timeout(900_000);
+  it('builds and runs in Next.js, with the one line of configuration', async () => {
     const app = join(folder, 'next-app');
     await cp(join(root, 'test/package/next-app'), app, { recursive: true });
     await writeFile(join(app, 'package.json'), '{ "type": "module", "private": true }');

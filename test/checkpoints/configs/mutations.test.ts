@@ -58,7 +58,7 @@ async function tryMutations(
 }
 
 describe('JSON files with mutations', function () {
-  this.timeout(1000 * fuzzCases(120));
+  this.timeout(0); // FUZZ says how long
 
   for (const file of configFiles) {
     it(`${file}: the model loads, or is refused in one sentence`, () =>

@@ -36,7 +36,7 @@ describe('the hub over networks', () => {
     withEnvironment({ HF_ENDPOINT: hub.endpoint, HF_HOME: cacheDir, ...variables }, () => {
       for (const name of ['HF_TOKEN', 'HF_HUB_OFFLINE'])
         if (!(name in variables)) delete process.env[name];
-      const limits = { pause: 1, patience: 2000, ...options.limits };
+      const limits = { pause: 1, ...options.limits };
       return downloadModel(id, { cacheDir, ...options, limits });
     });
   const authorizations = () => new Set(hub.seen.map(({ authorization }) => authorization));
@@ -285,7 +285,7 @@ describe('the hub over networks', () => {
     });
 
     it('sends a byte now and then, of a listing or of a file', async () => {
-      const limits = { window: 50, leastBytes: 1000, patience: 300 };
+      const limits = { window: 50, leastBytes: 1000 };
       for (const part of ['/revision/', '/tree/', '/resolve/']) {
         hub.instead = ({ url }, response) => {
           if (!url!.includes(part)) return false;

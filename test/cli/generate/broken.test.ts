@@ -4,12 +4,12 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { writeSafetensors } from '../../../src/checkpoints/index.ts';
 import { testBackend } from '../../setup.ts';
-import { picture, readTensors, svd, workFolder } from '../runs.ts';
+import { onTestBackend, picture, readTensors, svd, workFolder } from '../runs.ts';
 
 const shipped = fileURLToPath(new URL('../../../weights/tiny', import.meta.url));
 const VAE = 'vae/diffusion_pytorch_model.safetensors';
 
-describe('svd generate', () => {
+describe('svd generate with what cannot work @slow', () => {
   let folder: Awaited<ReturnType<typeof workFolder>>;
   before(async () => {
     folder = await workFolder();
@@ -32,7 +32,7 @@ describe('svd generate', () => {
   const run = (model: string, output: string, ...args: string[]) =>
     svd(
       ...['generate', picture('rocket.jpg'), '--model', model, '--output', folder.path(output)],
-      ...['--backend', testBackend, '--height', '32', '--width', '32', '--num-frames', '2'],
+      ...[...onTestBackend, '--height', '32', '--width', '32', '--num-frames', '2'],
       ...['--num-inference-steps', '1', '--seed', '-1', ...args],
     );
 
@@ -62,14 +62,14 @@ describe('svd generate', () => {
   it('stores seeds of 64 bits exactly', async () => {
     const wide = await svd(
       ...['generate', picture('rocket.jpg'), '--output', folder.path('wide.safetensors')],
-      ...['--num-frames', '1', '--num-inference-steps', '1', '--json', '--backend', testBackend],
+      ...['--num-frames', '1', '--num-inference-steps', '1', '--json', ...onTestBackend],
       ...['--seed', '18446744073709551615', '--output-type', 'latent'],
     );
     expect(JSON.parse(wide.stdout).settings.seeds).to.deep.equal(['18446744073709551615']);
     // All 32 bits that the generator uses are those of -1.
     const same = await svd(
       ...['generate', picture('rocket.jpg'), '--output', folder.path('same.safetensors')],
-      ...['--num-frames', '1', '--num-inference-steps', '1', '--backend', testBackend],
+      ...['--num-frames', '1', '--num-inference-steps', '1', ...onTestBackend],
       ...['--seed', '-1', '--output-type', 'latent'],
     );
     expect(same.code).to.equal(0);
@@ -82,7 +82,7 @@ describe('svd generate', () => {
   it('refuses 100,000 frames', async () => {
     const { code, stderr } = await svd(
       ...['generate', picture('rocket.jpg'), '--output', folder.path('long.mp4')],
-      ...['--num-frames', '100000', '--memory', '4', '--backend', testBackend],
+      ...['--num-frames', '100000', '--memory', '4', ...onTestBackend],
     );
     expect(code).to.equal(1);
     expect(stderr).to.include('100000 frames of 64x64 do not fit into memory');

@@ -1,13 +1,11 @@
 /** `svd generate` with a picture from standard input and a video to standard output. */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import sharp from 'sharp';
-import { testBackend } from '../../setup.ts';
-import { picture, small, workFolder, writeSmallCheckpoint } from '../runs.ts';
+import { built } from '../../harness/built.ts';
+import { onTestBackend, picture, small, workFolder, writeSmallCheckpoint } from '../runs.ts';
 
-const main = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 const rocket = readFileSync(picture('rocket.jpg'));
 
 describe('svd generate and standard streams', () => {
@@ -19,8 +17,8 @@ describe('svd generate and standard streams', () => {
   after(() => folder.remove());
 
   const words = (args: string[], size = small) => [
-    ...['--import', 'tsx', main, 'generate', ...args],
-    ...['--model', folder.path('model'), '--seed', '1', '--backend', testBackend, ...size],
+    ...[built('src/cli/main.js'), 'generate', ...args],
+    ...['--model', folder.path('model'), '--seed', '1', ...onTestBackend, ...size],
   ];
 
   function run(args: string[], stdio: { input?: Uint8Array; stdout?: number } = {}) {
@@ -44,7 +42,7 @@ describe('svd generate and standard streams', () => {
     expect(readFileSync(folder.path('a.mp4')).length - stdout.length).to.equal(length);
   });
 
-  it('writes every format, and the report to standard error', async () => {
+  it('writes every format, and the report to standard error @slow', async () => {
     const webp = run(['-', '--output', '/dev/stdout', '--format', 'webp', '--json']);
     expect((await sharp(webp.stdout, { pages: -1 }).metadata()).pages).to.equal(2);
     expect(JSON.parse(webp.stderr).output).to.deep.equal(['/dev/stdout']);
@@ -69,7 +67,7 @@ describe('svd generate and standard streams', () => {
     expect(full.status).to.equal(1);
   });
 
-  it('ends when nobody reads any more', async () => {
+  it('ends when nobody reads any more @slow', async () => {
     // More than a pipe holds.
     const size = ['--height', '64', '--width', '64', '--num-frames', '16'];
     size.push('--num-inference-steps', '1');
@@ -97,7 +95,7 @@ describe('svd generate and standard streams', () => {
     expect(twice.code).to.equal(2);
   });
 
-  it('leaves no temporary files, and removes those of killed runs', async () => {
+  it('leaves no temporary files, and removes those of killed runs @slow', async () => {
     const args = words(['-', '--output', folder.path('killed/a.safetensors')]);
     mkdirSync(folder.path('killed'));
     for (const signal of ['SIGKILL', 'SIGTERM', 'SIGINT'] as const) {

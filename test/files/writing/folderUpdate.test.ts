@@ -95,7 +95,7 @@ describe('updateFolder', () => {
     expect(await readFile(join(root, 'mine'), 'utf8')).to.equal('mine');
   });
 
-  it('holds the old files or the new ones whenever it is killed', async () => {
+  it('holds the old files or the new ones whenever it is killed @slow', async () => {
     const program = fileURLToPath(new URL('updateInProcess.ts', import.meta.url));
     for (let kill = 0; kill < fuzzCases(5); kill++) {
       const child = spawn(process.execPath, ['--import', 'tsx', program, folder], {
