@@ -3,15 +3,19 @@
  * Layers, schedules, checkpoints and more have subpaths of their own.
  */
 export {
+  type BackendChoice,
   type BackendName,
   type BackendOptions,
   type BackendReport,
+  backendChoices,
   backendNames,
   listBackends,
   releaseBackend,
   removeTensorflow,
+  removeWebgpu,
   type SetupOptions,
   setUpTensorflow,
+  setUpWebgpu,
   useBackend,
 } from './backends/index.ts';
 export {

@@ -1,8 +1,8 @@
-/** Finds the packages that this package can load, without loading them. */
+/** Finds the packages that this package can load, and loads those of backends. */
 import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import Module, { createRequire } from 'node:module';
 import { cpus } from 'node:os';
-import { dirname, extname, join } from 'node:path';
+import { dirname, extname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** A `require` that resolves as this package does. */
@@ -15,6 +15,34 @@ export function folderOf(packageName: string): string | undefined {
     if (existsSync(join(folder, 'package.json'))) return folder;
   }
   return undefined;
+}
+
+type Resolve = (
+  request: string,
+  parent: { filename?: string } | undefined,
+  ...rest: unknown[]
+) => string;
+
+/**
+ * Loads the package in `folder`, which may be outside the project, with this program's
+ * TensorFlow.js, so that there is one engine and one kernel registry.
+ */
+export function requireWithTfjs(folder: string): unknown {
+  const loader = Module as unknown as { _resolveFilename: Resolve };
+  const resolve = loader._resolveFilename;
+  // The core is a dependency of TensorFlow.js, which not every package manager shows to others.
+  const tfjs = createRequire(requireHere.resolve('@tensorflow/tfjs'));
+  loader._resolveFilename = (request, parent, ...rest) => {
+    const fromPackage = parent?.filename?.startsWith(folder + sep) ?? false;
+    if (fromPackage && /^@tensorflow\/tfjs(-core)?(\/|$)/.test(request))
+      return tfjs.resolve(request);
+    return resolve.call(loader, request, parent, ...rest);
+  };
+  try {
+    return requireHere(folder);
+  } finally {
+    loader._resolveFilename = resolve;
+  }
 }
 
 /** The version that a package's folder states. */

@@ -5,10 +5,13 @@ import { checkOptions } from '../text/options.ts';
 import { prepareCpu } from './cpu.ts';
 import { prepareTensorflow, tensorflowHandleCount } from './tensorflow/backend.ts';
 import {
+  type BackendChoice,
   type BackendName,
   type BackendOptions,
   type BackendReport,
+  backendChoices,
   backendNames,
+  backendOf,
   maxThreads,
   type Prepared,
   type Request,
@@ -38,13 +41,13 @@ let last: Promise<unknown> = Promise.resolve();
  * Makes a backend the one that TensorFlow.js computes on.
  *
  * `auto` takes the first that works of tensorflow (CUDA before the processor), webgpu on a real
- * graphics card, wasm, cpu. Tensors made before stay on their backend.
+ * graphics card, wasm, cpu. `cuda` is tensorflow on an NVIDIA card, or an error. Tensors made before stay on their backend.
  * @returns The report on the chosen backend.
  * @throws When an option is wrong, or when the backend cannot be used. The message says how to get
  * it.
  */
 export function useBackend(
-  choice: 'auto' | BackendName = 'auto',
+  choice: BackendChoice = 'auto',
   options: BackendOptions = {},
 ): Promise<BackendReport> {
   const chosen = last.then(() => choose(choice, options));
@@ -52,10 +55,7 @@ export function useBackend(
   return chosen;
 }
 
-async function choose(
-  choice: 'auto' | BackendName,
-  options: BackendOptions,
-): Promise<BackendReport> {
+async function choose(choice: BackendChoice, options: BackendOptions): Promise<BackendReport> {
   // Before any backend is tried: `auto` would count this error as a missing backend.
   checkOptions('useBackend', options, ['threads', 'tf32']);
   const { threads } = options;
@@ -68,8 +68,13 @@ async function choose(
     );
   }
   if (choice !== 'auto') {
-    checkOneOf('backend', choice, ['auto', ...backendNames]);
-    return select(choice, { ...options, allowSoftware: true });
+    if (/^(gpu|nvidia)$/i.test(choice))
+      throw new Error(
+        `\`backend\` ${choice} may mean two: use cuda for an NVIDIA card, or webgpu for any other.`,
+      );
+    checkOneOf('backend', choice, backendChoices);
+    const request = { ...options, allowSoftware: true, card: choice === 'cuda' };
+    return select(backendOf(choice) as BackendName, request);
   }
   const refusals: string[] = [];
   for (const name of backendNames) {

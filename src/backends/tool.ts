@@ -39,6 +39,24 @@ export function runTool(
   });
 }
 
+/** Programs that commands need, and how to get them. */
+const remedies = {
+  npm: 'It comes with Node.',
+  python3: 'Install it, for instance by `apt-get install python3 python3-pip`.',
+  'g++': 'Install it, for instance by `apt-get install g++`.',
+};
+
+/** @throws Error that says how to get the first of some programs that is missing. */
+export async function checkTools(command: string, names: (keyof typeof remedies)[]): Promise<void> {
+  for (const name of names) {
+    await runTool(name, ['--version']).catch((error) => {
+      throw error instanceof MissingTool
+        ? new Error(`\`${command}\` needs ${name}, which is not installed. ${remedies[name]}`)
+        : error;
+    });
+  }
+}
+
 /**
  * The line that says most about a failure: the last one with the word "error", else the last one.
  */

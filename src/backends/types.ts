@@ -11,6 +11,18 @@ export const backendNames = ['tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
  */
 export type BackendName = (typeof backendNames)[number];
 
+/**
+ * What `useBackend` takes: the name of a backend; `auto`, the first that works; or `cuda`,
+ * tensorflow on an NVIDIA card or not at all.
+ */
+export type BackendChoice = 'auto' | 'cuda' | BackendName;
+
+/** All of them. */
+export const backendChoices: readonly BackendChoice[] = ['auto', 'cuda', ...backendNames];
+
+/** The backend that a choice other than `auto` leads to. */
+export const backendOf = (choice: string): string => (choice === 'cuda' ? 'tensorflow' : choice);
+
 /** The number of workers that the wasm backend starts. Its thread pool cannot grow beyond them. */
 export const maxThreads = 8;
 
@@ -36,6 +48,8 @@ export interface Request extends BackendOptions {
    * because it is slower than wasm.
    */
   allowSoftware: boolean;
+  /** Whether it has to be an NVIDIA card, so that the processor is refused. */
+  card?: boolean;
 }
 
 /** The package that provides each backend. */

@@ -1,25 +1,32 @@
-/** `svd setup tensorflow`: sets up the tensorflow backend, or removes it. */
-import { removeTensorflow, setUpTensorflow } from '../backends/tensorflow/setup.ts';
+/** `svd setup`: brings what the tensorflow or the webgpu backend needs, or removes it. */
+import { removeTensorflow, removeWebgpu, setUpTensorflow, setUpWebgpu } from '../backends/index.ts';
 import { oneOperand, subcommand } from './terminal/command.ts';
+import { UsageError } from './terminal/errors.ts';
 import { print } from './terminal/print.ts';
 
 export const setup = subcommand({
   name: 'setup',
-  usage: ['tensorflow [--gpu] [--remove]'],
+  usage: ['tensorflow [--gpu] [--remove]', 'webgpu [--remove]'],
   about: [
-    'Links tfjs-node with a current TensorFlow from the Python package index, in a folder of ' +
-      'the user. Needs Linux on x64, python3 with pip, and g++.',
-    'The folder is stable-video-diffusion-tfjs in $XDG_DATA_HOME (~/.local/share), or ' +
+    'tensorflow: links tfjs-node with a current TensorFlow from the Python package index. Needs ' +
+      'Linux on x64, npm, python3 with pip, and g++.',
+    'webgpu: brings the WebGPU of Chromium, for Vulkan, Metal or Direct3D 12. Needs npm.',
+    'Both go into a folder of the user, so that every project finds them, and run no install ' +
+      'scripts: stable-video-diffusion-tfjs in $XDG_DATA_HOME (~/.local/share), or ' +
       '$SVD_TENSORFLOW_DIR.',
   ],
   options: {
     gpu: { help: 'With CUDA 12 and its libraries, for NVIDIA graphics cards: 3 GB to download.' },
     remove: { help: 'Remove what was set up; with --gpu only the variant for graphics cards.' },
   },
-  operands: oneOperand(['tensorflow']),
-  async run({ gpu, remove }) {
-    if (!remove) await setUpTensorflow({ gpu, log: print });
-    else if ((await removeTensorflow({ gpu, log: print })).length === 0)
+  operands: oneOperand(['tensorflow', 'webgpu']),
+  async run({ gpu, remove }, [what]) {
+    const isWebgpu = what === 'webgpu';
+    if (isWebgpu && gpu)
+      throw new UsageError('--gpu is for svd setup tensorflow: webgpu has one variant.');
+    const options = { gpu, log: print };
+    if (!remove) await (isWebgpu ? setUpWebgpu : setUpTensorflow)(options);
+    else if ((await (isWebgpu ? removeWebgpu : removeTensorflow)(options)).length === 0)
       print('Nothing is set up.');
     return 0;
   },

@@ -1,5 +1,5 @@
 /** The pipeline with loading from disk, for Node. */
-import { type BackendName, useBackend } from '../backends/index.ts';
+import { type BackendChoice, useBackend } from '../backends/index.ts';
 import {
   type Checkpoint,
   locateModel,
@@ -81,7 +81,7 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
     await using files = checkpoint;
     const { backend = 'auto', threads, tf32 } = options;
     const leave = await joinBackend(backend, (name) =>
-      useBackend(name as BackendName, { threads, tf32 }),
+      useBackend(name as BackendChoice, { threads, tf32 }),
     );
     try {
       const parts = await assemble(files, environmentOf(options), options);

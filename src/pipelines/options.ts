@@ -3,7 +3,7 @@
  * the tables to the documented types of `types.ts`.
  */
 import * as tf from '@tensorflow/tfjs';
-import { backendNames, maxThreads } from '../backends/types.ts';
+import { backendChoices, maxThreads } from '../backends/types.ts';
 import { offloadModes } from '../memory/offloadModes.ts';
 import { generatorKind } from '../random/randnTensor.ts';
 import { type Aliases, checkOptionValues, type Kind, type Kinds, kinds } from '../text/options.ts';
@@ -73,7 +73,7 @@ export const loadOptionKinds: Kinds<LoadOptions> = {
   token: kinds.text,
   cacheDir: kinds.text,
   localFilesOnly: kinds.flag,
-  backend: { oneOf: ['auto', ...backendNames] },
+  backend: { oneOf: backendChoices },
   threads: countUpTo(maxThreads),
   dtype: kinds.text,
   tf32: kinds.flag,

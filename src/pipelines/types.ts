@@ -188,7 +188,7 @@ export interface LoadOptions {
    * Backend to switch to before loading. All pipelines of a process have to be on one. Default
    * `auto`: that of pipelines that are loaded already, else the fastest that works.
    */
-  backend?: 'auto' | 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
+  backend?: 'auto' | 'cuda' | 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
   /** Threads of the wasm backend. */
   threads?: number;
   /**

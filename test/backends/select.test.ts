@@ -11,13 +11,15 @@ import {
   listBackends,
   useBackend,
 } from '../../src/backends/index.ts';
+import { hasDriver } from '../../src/backends/tensorflow/card.ts';
 import { inFreshProcess, swiftShader } from './freshProcess.ts';
 
 /** The message of each backend when it cannot be used. */
 const absence: Record<BackendName, RegExp> = {
   tensorflow:
     /^The tensorflow backend is (not installed|unusable \(.+\))\. `svd setup tensorflow` .*`npm install @tensorflow\/tfjs-node`/,
-  webgpu: /^The webgpu backend is (not installed|unusable \(.+\))\. `npm install webgpu@0\.6\.2 /,
+  webgpu:
+    /^The webgpu backend is (not installed\. `svd setup webgpu` sets it up|unusable \(.+\)\. It needs a graphics card with a driver for Vulkan, Metal or Direct3D 12)\.$/,
   wasm: /^The wasm backend is not installed\. `npm install @tensorflow\/tfjs-backend-wasm@4\.22\.0`/,
   cpu: /^never/,
 };
@@ -96,6 +98,36 @@ describe('useBackend', () => {
       expect(message).to.match(absence.tensorflow);
   });
 
+  it('takes no other backend for cuda, and says what is missing', async function () {
+    const hidden = await inFreshProcess<string>(
+      `give(await messageOf(() => useBackend('cuda')));`,
+      { CUDA_VISIBLE_DEVICES: '-1' },
+    );
+    expect(hidden).to.equal(
+      'cuda needs an NVIDIA card, but CUDA_VISIBLE_DEVICES is "-1", which hides every card. Use ' +
+        'another backend: auto takes the fastest that works.',
+    );
+    if (hasDriver()) this.skip();
+    const [message, later] = await inFreshProcess<string[]>(
+      `const message = await messageOf(() => useBackend('cuda'));
+      const other = await messageOf(() => useBackend('tensorflow'));
+      give([message, other === 'nothing was thrown' ? await messageOf(() => useBackend('cuda')) : '']);`,
+    );
+    expect(message).to.match(/^cuda needs an NVIDIA card, but no NVIDIA driver is loaded\. /);
+    if (later !== '') expect(later).to.match(/^This process uses .+, and not on an NVIDIA card\. /);
+  });
+
+  it('loads no WebGPU by itself where there is no card', async function () {
+    if (hasDriver() || existsSync('/dev/dri')) this.skip();
+    const nothingSetUp = mkdtempSync(join(tmpdir(), 'svd-'));
+    const loaded = await inFreshProcess<string[]>(
+      'await useBackend(); give(process.report.getReport().sharedObjects);',
+      { SVD_TENSORFLOW_DIR: nothingSetUp, VK_ICD_FILENAMES: swiftShader },
+    );
+    rmSync(nothingSetUp, { recursive: true });
+    expect(loaded.filter((path) => /dawn|vulkan/.test(path))).to.deep.equal([]);
+  });
+
   it('says how to get webgpu where there is no driver', async () => {
     const message = await inFreshProcess<string>(
       `give(await messageOf(() => useBackend('webgpu')));`,
@@ -114,9 +146,13 @@ describe('useBackend', () => {
   it('refuses other names and numbers of threads', async () => {
     const refusal = async (action: () => Promise<unknown>) =>
       action().then(String, (error: Error) => error.message);
-    expect(await refusal(() => useBackend('cuda' as BackendName))).to.equal(
-      '`backend` has to be one of auto, tensorflow, webgpu, wasm, cpu but is cuda.',
+    expect(await refusal(() => useBackend('directml' as BackendName))).to.equal(
+      '`backend` has to be one of auto, cuda, tensorflow, webgpu, wasm, cpu but is directml.',
     );
+    for (const name of ['gpu', 'GPU', 'nvidia'])
+      expect(await refusal(() => useBackend(name as BackendName))).to.equal(
+        `\`backend\` ${name} may mean two: use cuda for an NVIDIA card, or webgpu for any other.`,
+      );
     for (const threads of [0, 9, 1.5, Number.NaN]) {
       for (const name of ['wasm', 'tensorflow', 'auto'] as const) {
         expect(await refusal(() => useBackend(name, { threads }))).to.equal(

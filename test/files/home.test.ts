@@ -44,7 +44,7 @@ describe('a user without a home folder', () => {
     );
   });
 
-  it('is told which variable says where the hub and TensorFlow are', () => {
+  it('is told which variable says where the hub and the backends are', () => {
     const hub = `import { hubSettings } from '${built('src/checkpoints/hub/environment.js')}';`;
     expect(run(hub + show('hubSettings({})'))).to.equal(
       'This user has no home folder, which ~/.cache/huggingface is in. Set HF_HOME to a folder ' +
@@ -53,10 +53,10 @@ describe('a user without a home folder', () => {
     expect(run(hub + show("hubSettings({ cacheDir: '/x' }).then((s) => s.cacheDir)"))).to.equal(
       '/x\n',
     );
-    const folder = `import * as folder from '${built('src/backends/tensorflow/folder.js')}';`;
-    expect(run(folder + show('folder.tensorflowRoot()'))).to.equal(
-      'This user has no home folder for TensorFlow. Set SVD_TENSORFLOW_DIR to a folder for it.\n',
+    const folder = `import * as folder from '${built('src/backends/setup/folder.js')}';`;
+    expect(run(folder + show('folder.setupRoot()'))).to.equal(
+      'This user has no home folder for backends. Set SVD_TENSORFLOW_DIR to a folder for them.\n',
     );
-    expect(run(folder + show("folder.foundTensorflowFolder('cpu')"))).to.equal('undefined\n');
+    expect(run(folder + show("folder.foundFolder('cpu')"))).to.equal('undefined\n');
   });
 });

@@ -3,16 +3,15 @@
  * tensorflow`.
  */
 import { existsSync, readdirSync } from 'node:fs';
-import Module from 'node:module';
-import { join, sep } from 'node:path';
+import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import type { NodeBackend } from '../../ops/tensorflow/binding.ts';
 import { useChoices } from '../../ops/tensorflow/trials.ts';
 import { firstLineOf } from '../../text/messages.ts';
-import { folderOf, processorName, requireHere, versionIn } from '../packages.ts';
-import type { BackendOptions, Prepared } from '../types.ts';
-import { cardName, hasDriver, whyNoCard } from './card.ts';
-import { foundTensorflowFolder, tfjsNodeFolder } from './folder.ts';
+import { folderOf, processorName, requireHere, requireWithTfjs, versionIn } from '../packages.ts';
+import type { Prepared, Request } from '../types.ts';
+import { cardName, cardObstacle, hasDriver, whyNoCard } from './card.ts';
+import { foundTensorflowFolder, type TensorflowVariant, tfjsNodeFolder } from './folder.ts';
 import { kernelChoices } from './kernelChoices.ts';
 import { restoreNodeUtil } from './nodeUtilShim.ts';
 
@@ -34,25 +33,39 @@ const howToGet =
   '`svd setup tensorflow` (or `svd setup tensorflow --gpu` for CUDA) sets it up; `npm install ' +
   '@tensorflow/tfjs-node` also works where its download host can be reached.';
 
+const withoutCard = 'Use another backend: auto takes the fastest that works.';
+
+/** An installation of tfjs-node. */
+interface Candidate {
+  /** Its name in reports. */
+  label: string;
+  folder: string;
+  /** Whether it was built for graphics cards too. */
+  gpu?: boolean;
+}
+
 /**
- * The installations of tfjs-node in the order in which they are tried, with their names in reports
- * and whether they can use graphics cards.
+ * The installations of tfjs-node in the order in which they are tried.
+ * @param card Whether there is a card: without one, what was built for cards comes last.
  */
-function candidates(): { label: string; folder: string | undefined; gpu?: boolean }[] {
-  const own = (variant: 'cpu' | 'gpu') => {
+export function candidates(card: boolean): Candidate[] {
+  const own = (variant: TensorflowVariant) => {
     const folder = foundTensorflowFolder(variant);
     return folder && tfjsNodeFolder(folder);
   };
-  return [
+  const all = [
     { label: '@tensorflow/tfjs-node (svd setup tensorflow --gpu)', folder: own('gpu'), gpu: true },
+    { label: '@tensorflow/tfjs-node (svd setup tensorflow)', folder: own('cpu') },
     {
       label: '@tensorflow/tfjs-node-gpu',
       folder: folderOf('@tensorflow/tfjs-node-gpu'),
       gpu: true,
     },
-    { label: '@tensorflow/tfjs-node (svd setup tensorflow)', folder: own('cpu') },
     { label: '@tensorflow/tfjs-node', folder: folderOf('@tensorflow/tfjs-node') },
   ];
+  const found = all.filter((candidate): candidate is Candidate => candidate.folder !== undefined);
+  const useless = ({ gpu = false }: Candidate) => gpu && !card;
+  return [...found.filter((one) => !useless(one)), ...found.filter(useless)];
 }
 
 /**
@@ -68,32 +81,6 @@ function loadAddon(folder: string): void {
   if (addon === undefined)
     throw new Error('its native addon is missing (its install script did not run to the end)');
   requireHere(addon);
-}
-
-type Resolve = (
-  request: string,
-  parent: { filename?: string } | undefined,
-  ...rest: unknown[]
-) => string;
-
-/**
- * Loads the package in `folder` with this program's TensorFlow.js, so that there is one engine and
- * one kernel registry.
- */
-function loadPackage(folder: string): void {
-  const loader = Module as unknown as { _resolveFilename: Resolve };
-  const resolve = loader._resolveFilename;
-  loader._resolveFilename = (request, parent, ...rest) => {
-    const fromPackage = parent?.filename?.startsWith(folder + sep) ?? false;
-    if (fromPackage && /^@tensorflow\/tfjs(-core)?$/.test(request))
-      return requireHere.resolve(request);
-    return resolve.call(loader, request, parent, ...rest);
-  };
-  try {
-    requireHere(folder);
-  } finally {
-    loader._resolveFilename = resolve;
-  }
 }
 
 function nodeBackend(): NodeBackend {
@@ -119,7 +106,7 @@ export function prepareTensorflowFrom(
   else process.env.NVIDIA_TF32_OVERRIDE ??= '0';
   restoreNodeUtil();
   loadAddon(folder);
-  loadPackage(folder);
+  requireWithTfjs(folder);
   const { binding, isUsingGpuDevice } = nodeBackend();
   const version = `${versionIn(folder)} (TensorFlow ${binding.TF_Version})`;
   useChoices(kernelChoices(version));
@@ -135,10 +122,11 @@ let current: { prepared: Prepared; tf32: boolean } | undefined;
 
 /**
  * Makes the tensorflow backend ready.
+ * @param request `card`: on an NVIDIA card or not at all.
  * @throws When no candidate can be loaded, with the reason of each and the way to get the backend;
- * or when `tf32` differs from that of the first call.
+ * when there is no card but one is asked for; or when `tf32` differs from that of the first call.
  */
-export async function prepareTensorflow({ tf32 }: BackendOptions): Promise<Prepared> {
+export async function prepareTensorflow({ tf32, card = false }: Request): Promise<Prepared> {
   if (current) {
     if (tf32 !== undefined && tf32 !== current.tf32) {
       throw new Error(
@@ -146,23 +134,41 @@ export async function prepareTensorflow({ tf32 }: BackendOptions): Promise<Prepa
           'the backend is first used.',
       );
     }
+    if (card) checkOnCard(current.prepared);
     return current.prepared;
   }
+  const obstacle = cardObstacle();
+  if (card && obstacle !== undefined)
+    throw new Error(`cuda needs an NVIDIA card, but ${obstacle}. ${withoutCard}`);
   const refusals: string[] = [];
-  for (const { label, folder, gpu } of candidates()) {
-    if (folder === undefined) continue;
+  for (const { label, folder, gpu } of candidates(obstacle === undefined)) {
+    if (card && !gpu) continue;
     try {
       const prepared = prepareTensorflowFrom(folder, label, { gpu, tf32 });
       current = { prepared, tf32: process.env.NVIDIA_TF32_OVERRIDE !== '0' };
-      return prepared;
+      break;
     } catch (error) {
       refusals.push(`${label}: ${firstLineOf(error)}`);
     }
   }
+  if (current === undefined) {
+    const reason = refusals.length > 0 ? `unusable (${refusals.join('; ')})` : 'not installed';
+    throw new Error(
+      card
+        ? `TensorFlow for NVIDIA cards is ${reason}. \`svd setup tensorflow --gpu\` sets it up.`
+        : `The tensorflow backend is ${reason}. ${howToGet}`,
+    );
+  }
+  if (card) checkOnCard(current.prepared);
+  return current.prepared;
+}
+
+/** @throws Error if the backend computes on the processor. */
+function checkOnCard({ package: label, reason }: Prepared): void {
+  if (nodeBackend().isUsingGpuDevice) return;
   throw new Error(
-    'The tensorflow backend is ' +
-      `${refusals.length > 0 ? `unusable (${refusals.join('; ')})` : 'not installed'}. ` +
-      `${howToGet}`,
+    `This process uses ${label}, and not on an NVIDIA card. ` +
+      `${reason ?? 'Choose cuda when the backend is first used.'} ${withoutCard}`,
   );
 }
 

@@ -19,18 +19,20 @@ export function hasDriver(): boolean {
 
 /** One sentence with the reason why a TensorFlow for cards computes on the processor. */
 export function whyNoCard(): string {
-  return `It computes on the processor, because ${obstacle()}.`;
+  const obstacle =
+    cardObstacle() ??
+    'TensorFlow could not use the card: set TF_CPP_MIN_LOG_LEVEL=0 for `svd generate` to see ' +
+      'its reasons, such as a driver too old for CUDA 12';
+  return `It computes on the processor, because ${obstacle}.`;
 }
 
-function obstacle(): string {
+/** Why no card can be used, as a part of a sentence; undefined if the system shows one. */
+export function cardObstacle(): string | undefined {
   const visible = process.env.CUDA_VISIBLE_DEVICES?.trim();
   if (visible === '' || visible?.startsWith('-1'))
     return `CUDA_VISIBLE_DEVICES is "${visible}", which hides every card`;
   if (!hasDriver()) return 'no NVIDIA driver is loaded';
   if (existsSync(cards) && readdirSync(cards).length === 0)
     return 'the NVIDIA driver finds no card';
-  return (
-    'TensorFlow could not use the card: set TF_CPP_MIN_LOG_LEVEL=0 for `svd generate` to see ' +
-    'its reasons, such as a driver too old for CUDA 12'
-  );
+  return undefined;
 }

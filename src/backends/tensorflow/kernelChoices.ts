@@ -4,12 +4,12 @@ import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { ChoiceStore } from '../../ops/tensorflow/trials.ts';
 import { processorName } from '../packages.ts';
-import { tensorflowRoot } from './folder.ts';
+import { setupRoot } from '../setup/folder.ts';
 
 /** Choices by machine and library, and then by name. */
 type Choices = Record<string, Record<string, unknown> | undefined>;
 
-const pathOfFile = () => join(tensorflowRoot(), 'kernel-choices.json');
+const pathOfFile = () => join(setupRoot(), 'kernel-choices.json');
 
 /** What the file has. A damaged one has nothing. */
 function read(): Choices {

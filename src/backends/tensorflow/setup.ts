@@ -3,20 +3,18 @@
  *
  * It serves CUDA 12, and machines that cannot reach the host from which tfjs-node's own install
  * script downloads libtensorflow 2.9. Everything happens in one folder of the user (folder.ts),
- * because npm would remove it from node_modules. The folder is made under another name, and renamed
- * when it is complete and works.
+ * because npm would remove it from node_modules.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { withLock } from '../../files/lock.ts';
-import { firstLineOf } from '../../text/messages.ts';
 import { scriptArguments } from '../packages.ts';
-import { MissingTool, runPython, runTool } from '../tool.ts';
+import { fillFolder, removeEmptyRoot, removeFolders } from '../setup/folder.ts';
+import { installPackages, type PinnedPackage, packageIn } from '../setup/packages.ts';
+import { checkTools, runPython, runTool } from '../tool.ts';
 import {
   type TensorflowVariant,
   tensorflowFolder,
-  tensorflowRoot,
   tensorflowVersion,
   tfjsNodeFolder,
   tfjsNodeVersion,
@@ -25,7 +23,7 @@ import { forgetKernelChoices } from './kernelChoices.ts';
 import { requirements as pinnedRequirements } from './requirements.ts';
 import { fetchTensorflow } from './wheels.ts';
 
-/** Options of `setUpTensorflow` and `removeTensorflow`. */
+/** Options of `setUpTensorflow` and `removeTensorflow`; those for webgpu take `log` alone. */
 export interface SetupOptions {
   /** Link a TensorFlow with CUDA 12 and its libraries. Default: one for the processor. */
   gpu?: boolean;
@@ -35,69 +33,65 @@ export interface SetupOptions {
   requirements?: string[];
 }
 
-/** The programs that are needed, a call that works if they are there, and how to get them. */
-const tools = [
-  { name: 'npm', args: ['--version'], remedy: 'It comes with Node.' },
-  {
-    name: 'python3',
-    args: ['--version'],
-    remedy: 'Install it, for instance by `apt-get install python3 python3-pip`.',
-  },
-  {
-    name: 'g++',
-    args: ['--version'],
-    remedy: 'Install it, for instance by `apt-get install g++`.',
-  },
-];
+const command = 'svd setup tensorflow';
 
-async function checkRequirements(): Promise<void> {
+async function checkMachine(): Promise<void> {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new Error(
-      '`svd setup tensorflow` works on Linux on x64 processors, but this is ' +
+      `\`${command}\` works on Linux on x64 processors, but this is ` +
         `${process.platform} on ${process.arch}. Try \`npm install ` +
         `@tensorflow/tfjs-node@${tfjsNodeVersion}\`, or another backend.`,
     );
   }
-  for (const { name, args, remedy } of tools) {
-    await runTool(name, args).catch((error) => {
-      throw error instanceof MissingTool
-        ? new Error(`\`svd setup tensorflow\` needs ${name}, which is not installed. ${remedy}`)
-        : error;
-    });
-  }
+  await checkTools(command, ['npm', 'python3', 'g++']);
   await runPython('/', '-m', 'pip', '--version').catch(() => {
     throw new Error(
-      '`svd setup tensorflow` needs pip for python3, which is not installed. Install it, for ' +
+      `\`${command}\` needs pip for python3, which is not installed. Install it, for ` +
         'instance by `apt-get install python3-pip`.',
     );
   });
 }
 
 /**
- * Installs tfjs-node without its install script and without its own TensorFlow.js: it uses that of
- * the program.
+ * tfjs-node and those of its dependencies that it loads, and Node's headers, which most ways of
+ * installing Node leave out.
  */
-async function installPackages(folder: string): Promise<void> {
-  const scope = dirname(tfjsNodeFolder(folder));
-  const done = join(folder, 'packages');
-  if (existsSync(done)) return;
-  // node-api-headers: most ways of installing Node leave its headers out.
-  const dependencies = { '@tensorflow/tfjs-node': tfjsNodeVersion, 'node-api-headers': '1.9.0' };
-  await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, dependencies }));
-  const flags = [
-    '--ignore-scripts',
-    '--no-audit',
-    '--no-fund',
-    '--no-package-lock',
-    '--global=false',
-    '--prefix',
-    folder,
-  ];
-  await runTool('npm', ['install', ...flags], { cwd: folder });
-  for (const name of await readdir(scope)) {
-    if (name !== 'tfjs-node') await rm(join(scope, name), { recursive: true });
-  }
-  await writeFile(done, '');
+const packages: PinnedPackage[] = [
+  {
+    name: '@tensorflow/tfjs-node',
+    version: tfjsNodeVersion,
+    integrity:
+      'sha512-uHrXeUlfgkMxTZqHkESSV7zSdKdV0LlsBeblqkuKU9nnfxB1pC6DtoyYVaLxznzZy7WQSegjcohxxCjAf6Dc7w==',
+  },
+  {
+    name: 'google-protobuf',
+    version: '3.21.4',
+    integrity:
+      'sha512-MnG7N936zcKTco4Jd2PX2U96Kf9PxygAPKBug+74LHzmHXmceN16MmRcdgZv+DGef/S9YvQAfRsNCn4cjf9yyQ==',
+  },
+  {
+    name: 'progress',
+    version: '2.0.3',
+    integrity:
+      'sha512-7PiHtLll5LdnKIMw100I+8xJXR5gW2QwWYkT6iJva0bXitZKa/XMrSbdmg3r2Xnaidz9Qumd0VPaMrZlF9V9sA==',
+  },
+  {
+    name: 'node-api-headers',
+    version: '1.9.0',
+    integrity:
+      'sha512-2oNILP4jXwRB4ywnYKjVk1YyJ96n2D4EOVJO6S3oYZ5PtbJrw3Yt9TpAuX3nBLMuzn74rnfGQrv13pS9vC+YiA==',
+  },
+];
+
+/** By which tfjs-node finds its addon; the package of this name brings 50 others. */
+const addonFinder = `exports.find = (manifest) =>
+  require('node:path').join(manifest, '../lib/napi-v8/tfjs_binding.node');
+`;
+
+async function writeAddonFinder(folder: string): Promise<void> {
+  const finder = packageIn(folder, '@mapbox/node-pre-gyp');
+  await mkdir(finder, { recursive: true });
+  await writeFile(join(finder, 'index.js'), addonFinder);
 }
 
 /**
@@ -156,40 +150,21 @@ export async function setUpTensorflow({
   requirements = pinnedRequirements[gpu ? 'gpu' : 'cpu'],
 }: SetupOptions = {}): Promise<string> {
   const variant: TensorflowVariant = gpu ? 'gpu' : 'cpu';
-  const folder = tensorflowFolder(variant);
-  // A folder that no longer works, such as on another machine with the same home folder, is made
-  // again.
-  const working = existsSync(folder) && (await verify(folder, variant).catch(() => undefined));
-  if (working) {
-    log(`Already set up in ${folder}: ${working}`);
-    return folder;
-  }
-  await checkRequirements();
-  const partial = `${folder}.partial`;
-  await mkdir(partial, { recursive: true }).catch((error) => {
-    throw new Error(
-      `${partial} cannot be made (${firstLineOf(error)}). Set SVD_TENSORFLOW_DIR to another ` +
-        'folder.',
-    );
+  return fillFolder({
+    ...{ command, name: tensorflowFolder(variant), log, checkMachine },
+    async fill(folder) {
+      log(
+        `Installing @tensorflow/tfjs-node ${tfjsNodeVersion} with npm, without its install script`,
+      );
+      await installPackages(folder, packages);
+      await writeAddonFinder(folder);
+      await fetchTensorflow(folder, requirements, log);
+      log(`Compiling its addon against TensorFlow ${tensorflowVersion}`);
+      await buildAddon(folder);
+      log('Multiplying two matrices');
+    },
+    verify: (folder) => verify(folder, variant),
   });
-  const lock = `${folder}.lock`;
-  const busy = (pid: number) =>
-    `Another \`svd setup tensorflow\` (process ${pid}) is at work. Wait until it has ended, or ` +
-    `remove ${lock} if there is none.`;
-  await withLock(lock, busy, async () => {
-    await rm(folder, { recursive: true, force: true });
-    log(`Setting up in ${folder}`);
-    log(`Installing @tensorflow/tfjs-node ${tfjsNodeVersion} with npm, without its install script`);
-    await installPackages(partial);
-    await fetchTensorflow(partial, requirements, log);
-    log(`Compiling its addon against TensorFlow ${tensorflowVersion}`);
-    await buildAddon(partial);
-    log('Multiplying two matrices');
-    const result = await verify(partial, variant);
-    await rename(partial, folder);
-    log(`Done: ${result}`);
-  });
-  return folder;
 }
 
 /**
@@ -201,15 +176,8 @@ export async function removeTensorflow({
   log = () => {},
 }: SetupOptions = {}): Promise<string[]> {
   const variants: TensorflowVariant[] = gpu ? ['gpu'] : ['cpu', 'gpu'];
-  const folders = variants
-    .flatMap((variant) => [tensorflowFolder(variant), `${tensorflowFolder(variant)}.partial`])
-    .filter(existsSync);
-  for (const folder of folders) {
-    await rm(folder, { recursive: true });
-    log(`Removed ${folder}`);
-  }
+  const removed = await removeFolders(variants.map(tensorflowFolder), log);
   forgetKernelChoices();
-  // Fails if anything else is in it, which then stays.
-  await rmdir(tensorflowRoot()).catch(() => {});
-  return folders;
+  await removeEmptyRoot();
+  return removed;
 }

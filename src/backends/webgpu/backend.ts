@@ -1,10 +1,12 @@
 /** The webgpu backend in Node: tfjs-backend-webgpu over Dawn, from the npm package `webgpu`. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import { dataFolder } from '../../files/home.ts';
 import { firstLineOf } from '../../text/messages.ts';
-import { folderOf, versionIn } from '../packages.ts';
+import { requireWithTfjs, versionIn } from '../packages.ts';
+import { hasDriver } from '../tensorflow/card.ts';
 import type { Prepared, Request } from '../types.ts';
 import { adapterName, type Gpu, requestAdapter } from './adapter.ts';
 import {
@@ -14,11 +16,7 @@ import {
   largestTensor,
   type WebgpuBackend,
 } from './guard.ts';
-
-const backendPackage = '@tensorflow/tfjs-backend-webgpu';
-const howToGet =
-  `\`npm install webgpu@0.6.2 ${backendPackage}@4.22.0\` installs it. It needs a Vulkan, Metal ` +
-  'or Direct3D 12 driver.';
+import { type WebgpuPackages, webgpuPackages } from './packages.ts';
 
 /** The limits that are raised from the guaranteed minimum to those of the adapter. */
 const raisedLimits = [
@@ -49,10 +47,32 @@ function hasVulkanDriver(): boolean {
     );
 }
 
+/** Whether Linux has a graphics card. Without one, every driver computes in software. */
+function hasCard(): boolean {
+  if (process.platform !== 'linux' || hasDriver()) return true;
+  const devices = existsSync('/dev/dri') ? readdirSync('/dev/dri') : [];
+  return devices.some((name) => name.startsWith('renderD'));
+}
+
+/** The modules of the two packages. */
+interface Webgpu {
+  dawn: { create(options: string[]): Gpu; globals: object };
+  backend: { WebGPUBackend: new (device: Device, info: object) => WebgpuBackend };
+}
+
+/** Loads the packages, which finds no card yet. @throws Error if one is missing or cannot run here. */
+export async function loadWebgpu({ dawn, backend }: WebgpuPackages): Promise<Webgpu> {
+  if (dawn === undefined || backend === undefined) throw new Error('it is not installed');
+  return {
+    dawn: await import(pathToFileURL(join(dawn, 'index.js')).href),
+    backend: requireWithTfjs(backend) as Webgpu['backend'],
+  };
+}
+
 /** Defines the `navigator.gpu` and the `GPU...` classes of a browser in this process. */
-function installGlobals(webgpu: { create(options: string[]): Gpu; globals: object }): Gpu {
-  const gpu = webgpu.create([]);
-  Object.assign(globalThis, webgpu.globals);
+function installGlobals(dawn: Webgpu['dawn']): Gpu {
+  const gpu = dawn.create([]);
+  Object.assign(globalThis, dawn.globals);
   const scope = globalThis as { navigator?: object };
   scope.navigator ??= {};
   Object.defineProperty(scope.navigator, 'gpu', { value: gpu, configurable: true });
@@ -71,44 +91,52 @@ function removeGpu(): void {
  */
 export async function prepareWebgpu({ allowSoftware }: Request): Promise<Prepared> {
   if (current) return current.prepared;
-  const folder = folderOf(backendPackage);
-  const dawnFolder = folderOf('webgpu');
-  if (folder === undefined || dawnFolder === undefined)
-    throw new Error(`The webgpu backend is not installed. ${howToGet}`);
-  try {
-    if (!hasVulkanDriver()) throw new Error('no Vulkan driver is installed');
-    const gpu = installGlobals(
-      (await import('webgpu')) as unknown as { create(options: string[]): Gpu; globals: object },
+  const packages = webgpuPackages();
+  if (packages.dawn === undefined || packages.backend === undefined)
+    throw new Error('The webgpu backend is not installed. `svd setup webgpu` sets it up.');
+  return prepareWebgpuFrom(packages, allowSoftware).catch((error) => {
+    throw new Error(
+      `The webgpu backend is unusable (${firstLineOf(error)}). It needs a graphics card with a ` +
+        'driver for Vulkan, Metal or Direct3D 12.',
     );
-    const adapter = await requestAdapter(gpu, allowSoftware);
+  });
+}
+
+/** The same with packages that are at these places. @throws Error with the reason. */
+export async function prepareWebgpuFrom(
+  packages: WebgpuPackages,
+  allowSoftware: boolean,
+): Promise<Prepared> {
+  // Where there is nothing to find, Dawn prints so: it is not loaded.
+  if (!hasVulkanDriver()) throw new Error('no Vulkan driver is installed');
+  if (!allowSoftware && !hasCard()) throw new Error('this machine has no graphics card');
+  try {
+    const { dawn, backend } = await loadWebgpu(packages);
+    const adapter = await requestAdapter(installGlobals(dawn), allowSoftware);
     const device = await adapter.requestDevice({
       requiredFeatures: [],
       requiredLimits: Object.fromEntries(raisedLimits.map((name) => [name, adapter.limits[name]])),
     });
     const check = guardDevice(device);
-    const { WebGPUBackend } = (await import(backendPackage)) as {
-      WebGPUBackend: new (device: Device, info: object) => WebgpuBackend;
-    };
     // The package has registered its own, which requests another adapter, and features in a wrong
     // type.
     if (tf.findBackendFactory('webgpu')) tf.removeBackend('webgpu');
     tf.registerBackend('webgpu', () => {
-      const backend = new WebGPUBackend(device, adapter.info);
-      guardReads(backend, check);
-      return backend;
+      const webgpu = new backend.WebGPUBackend(device, adapter.info);
+      guardReads(webgpu, check);
+      return webgpu;
     });
-    current = {
-      device,
-      prepared: {
-        package: `${backendPackage} + webgpu`,
-        version: `${versionIn(folder)} (webgpu ${versionIn(dawnFolder)})`,
-        device: adapterName(adapter),
-      },
+    const versions = [packages.backend, packages.dawn].map((folder) => versionIn(folder!));
+    const prepared = {
+      package: '@tensorflow/tfjs-backend-webgpu + webgpu',
+      version: `${versions[0]} (webgpu ${versions[1]})`,
+      device: adapterName(adapter),
     };
-    return current.prepared;
+    current = { device, prepared };
+    return prepared;
   } catch (error) {
     removeGpu();
-    throw new Error(`The webgpu backend is unusable (${firstLineOf(error)}). ${howToGet}`);
+    throw error;
   }
 }
 

@@ -16,7 +16,7 @@ import { soundFiles } from './compare.ts';
 import { type HubOptions, hubSettings } from './environment.ts';
 import { type CommitDownload, type FetchOptions, fetchFiles } from './fetchFiles.ts';
 import { chooseWeights, commitOf, listRemoteFiles, type RemoteFiles } from './remoteFiles.ts';
-import { type Origin, UnreachableError } from './request.ts';
+import { type Origin, UnavailableError } from './request.ts';
 
 const INDEX = 'model_index.json';
 /** Milliseconds that the hub has to answer in if it can be done without. */
@@ -59,7 +59,7 @@ export async function downloadModel(model: string, options: DownloadOptions = {}
     await repository.rememberCommit(revision, commit);
     return repository.snapshot(commit);
   } catch (error) {
-    if (!(error instanceof UnreachableError)) throw systemError(error, cacheDir);
+    if (!(error instanceof UnavailableError)) throw systemError(error, cacheDir);
     const folder = await cached(repository, origin, options).catch(() => {
       throw error;
     });

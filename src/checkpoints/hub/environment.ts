@@ -4,7 +4,6 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { HUB_URL } from '@huggingface/hub';
 import { homeFolder } from '../../files/home.ts';
 import { takeCredentials } from '../../network/credentials.ts';
 import { CheckpointError } from '../errors.ts';
@@ -70,7 +69,7 @@ export function hubEndpoint(env: Environment = process.env): {
   endpoint: string;
   credentials?: string;
 } {
-  const text = cleaned(env.HF_ENDPOINT) || HUB_URL;
+  const text = cleaned(env.HF_ENDPOINT) || 'https://huggingface.co';
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const credentials = url && takeCredentials(url);
   const endpoint = credentials === undefined ? text : url!.href;

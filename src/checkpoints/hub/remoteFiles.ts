@@ -1,5 +1,4 @@
 /** The files of a commit on the hub, and those of them that the pipeline reads. */
-import { type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
 import {
   variantsAmong,
   weightedComponents,
@@ -10,25 +9,34 @@ import { CheckpointError } from '../errors.ts';
 import { pickleRefusal } from '../otherModels.ts';
 import { isCommit } from './cache.ts';
 import type { RemoteFile } from './fetchBlob.ts';
-import { fetchJson, type Origin, UnreachableError, understood } from './request.ts';
+import { askJson, type Origin, UnreachableError } from './request.ts';
 
 /** The most pages and files that the listing of a model may have. */
 const MOST_PAGES = 100;
 const MOST_FILES = 100_000;
 
+/** A file or a folder of a listing, as far as it can be relied on. */
+interface Entry {
+  type?: unknown;
+  path?: unknown;
+  oid?: unknown;
+  size?: unknown;
+  /** What a large file is stored as. */
+  lfs?: { oid?: unknown; size?: unknown };
+}
+
 /** The commit that the revision of `origin` is now. */
 export async function commitOf(origin: Origin): Promise<string> {
-  const { endpoint: hubUrl, id: name, revision } = origin;
-  const additionalFields: ['sha'] = ['sha'];
-  const fetch = fetchJson(origin);
-  const { sha } = await understood(origin, () =>
-    modelInfo({ name, revision, hubUrl, additionalFields, fetch }),
+  const { endpoint, id, revision } = origin;
+  const { value } = await askJson(
+    origin,
+    `${endpoint}/api/models/${id}/revision/${encodeURIComponent(revision)}?expand=sha`,
   );
-  if (!isCommit(sha))
-    throw new UnreachableError(
-      `${hubUrl} does not tell the commit of ${name}. Use the address of a hub.`,
-    );
-  return sha;
+  const { sha } = Object(value) as { sha?: unknown };
+  if (typeof sha === 'string' && isCommit(sha)) return sha;
+  throw new UnreachableError(
+    `${endpoint} does not tell the commit of ${id}. Use the address of a hub.`,
+  );
 }
 
 /** The files of a commit on the hub. */
@@ -43,31 +51,27 @@ export interface RemoteFiles {
 
 /** @throws CheckpointError if the listing does not end; otherwise as `commitOf`. */
 export async function listRemoteFiles(origin: Origin, commit: string): Promise<RemoteFiles> {
-  const entries = new Map<string, ListFileEntry>();
-  const fetch = pagesOf(origin);
-  const { id: repo, endpoint: hubUrl } = origin;
-  const where = { repo, revision: commit, recursive: true, hubUrl, fetch };
-  await understood(origin, async () => {
-    for await (const entry of listFiles(where)) {
-      if (entry.type === 'file') entries.set(String(entry.path), entry);
-      if (entries.size > MOST_FILES) throw endless(origin);
-    }
-  });
+  const { endpoint, id, limits } = origin;
+  const entries = new Map<string, Entry>();
+  const start = performance.now();
+  let page: string | undefined = `${endpoint}/api/models/${id}/tree/${commit}?recursive=true`;
+  for (let pages = 0; page !== undefined; pages++) {
+    const isLate = performance.now() - start > limits.patience;
+    if (pages === MOST_PAGES || entries.size > MOST_FILES || isLate) throw endless(origin);
+    const { value, next } = await askJson(origin, page);
+    if (!isListing(value))
+      throw new UnreachableError(
+        `${endpoint} does not answer as a hub does. Use the address of a hub.`,
+      );
+    for (const entry of value) if (entry.type === 'file') entries.set(String(entry.path), entry);
+    page = next;
+  }
   const file = (path: string) => remoteFile(origin, commit, path, entries.get(path));
   return { paths: [...entries.keys()], file };
 }
 
-/** Fetches the pages of a listing, which has an end. */
-function pagesOf(origin: Origin): typeof globalThis.fetch {
-  const fetch = fetchJson(origin);
-  const { patience } = origin.limits;
-  const start = performance.now();
-  let pages = 0;
-  return (url) => {
-    if (++pages > MOST_PAGES || performance.now() - start > patience) throw endless(origin);
-    return fetch(url);
-  };
-}
+const isListing = (value: unknown): value is Entry[] =>
+  Array.isArray(value) && value.every((entry) => typeof entry === 'object' && entry !== null);
 
 const endless = ({ endpoint, id }: Origin) =>
   new CheckpointError(`${endpoint} lists the files of ${id} without end. Choose another model.`);
@@ -98,7 +102,7 @@ function remoteFile(
   { endpoint, id }: Origin,
   commit: string,
   path: string,
-  entry?: ListFileEntry,
+  entry?: Entry,
 ): RemoteFile {
   if (entry === undefined)
     throw new CheckpointError(
@@ -108,7 +112,7 @@ function remoteFile(
   if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hash))
     throw new CheckpointError(`${endpoint} does not tell the hash of ${path} of ${id}.`);
   const size = entry.lfs?.size ?? entry.size;
-  if (!Number.isSafeInteger(size) || size < 0)
+  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
     throw new CheckpointError(`${endpoint} does not tell the size of ${path} of ${id}.`);
   const escaped = path.split('/').map(encodeURIComponent).join('/');
   return {

@@ -5,8 +5,11 @@ import { type Attempt, persistently } from '../../network/persistently.ts';
 import { type Answer, request } from '../../network/request.ts';
 import { CheckpointError } from '../errors.ts';
 
+/** The hub does not give the model now; one that is in the cache can be used all the same. */
+export class UnavailableError extends CheckpointError {}
+
 /** The hub could not be reached, or what answers is no hub. */
-export class UnreachableError extends CheckpointError {}
+export class UnreachableError extends UnavailableError {}
 
 /** The hub, the model and the revision, for requests and for messages. */
 export interface Origin {
@@ -43,8 +46,8 @@ export async function withHub<T>(
 
 /**
  * One request, with the token if it goes to the hub itself.
- * @throws NetworkError if the network or the server fails; CheckpointError with the way out if the
- * server refuses.
+ * @throws NetworkError if the network or the server fails; UnavailableError with the way out if the
+ * server refuses; CheckpointError if there is no such revision.
  */
 export async function askHub(
   origin: Origin,
@@ -64,41 +67,25 @@ export async function askHub(
   throw refusal(origin, answer);
 }
 
-/** `fetch` for JSON, as the hub's own package takes it. */
-export function fetchJson(origin: Origin): typeof fetch {
-  return (url) =>
-    withHub(origin, async ({ signal }) => {
-      await using answer = await askHub(origin, String(url), signal);
-      const text = Buffer.from(await answer.bytes()).toString();
-      if (!isJson(text)) throw noHub('answers with no JSON but with something else');
-      return new Response(text, { headers: { link: answer.headers.get('link') ?? '' } });
-    });
-}
-
 /**
- * Does `work` with answers of the hub.
- * @throws UnreachableError if they are not what a hub answers; what else `work` throws.
+ * A page of JSON, and the address of the next one.
+ * @throws UnreachableError if something else answers; otherwise as `withHub` and `askHub`.
  */
-export async function understood<T>({ endpoint }: Origin, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    throw new UnreachableError(
-      `${endpoint} does not answer as a hub does. Use the address of a hub.`,
-      { cause: error },
-    );
-  }
+export function askJson(origin: Origin, url: string): Promise<{ value: unknown; next?: string }> {
+  return withHub(origin, async ({ signal }) => {
+    await using answer = await askHub(origin, url, signal);
+    const text = Buffer.from(await answer.bytes()).toString();
+    const [, next] = NEXT_PAGE.exec(answer.headers.get('link') ?? '') ?? [];
+    try {
+      return { value: JSON.parse(text), next: next && new URL(next, url).href };
+    } catch {
+      throw noHub('answers with no JSON but with something else');
+    }
+  });
 }
 
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
+/** The address in a header such as `<https://...>; rel="next"`. */
+const NEXT_PAGE = /<([^>]+)>;\s*rel="?next"?/;
 
 const noHub = (what: string) => new NetworkError(`it ${what}`, { passing: 'no' });
 
@@ -119,7 +106,7 @@ function refusal({ endpoint, id, revision, authorization }: Origin, answer: Answ
       authorization === undefined
         ? 'then pass an access token: --token, HF_TOKEN, or `hf auth login`'
         : 'with the account of your token';
-    return new CheckpointError(`${id} is gated. Accept its licence on ${endpoint}/${id}, ${how}.`);
+    return new UnavailableError(`${id} is gated. Accept its licence on ${endpoint}/${id}, ${how}.`);
   }
   if (code === 'RevisionNotFound') {
     return new CheckpointError(
@@ -128,7 +115,7 @@ function refusal({ endpoint, id, revision, authorization }: Origin, answer: Answ
     );
   }
   if (status === 401 && authorization !== undefined && code !== 'RepoNotFound') {
-    return new CheckpointError(
+    return new UnavailableError(
       `${endpoint} does not accept the access token. Make a new one in the settings of your ` +
         'account.',
     );
@@ -138,14 +125,14 @@ function refusal({ endpoint, id, revision, authorization }: Origin, answer: Answ
       authorization === undefined
         ? 'pass an access token (--token, HF_TOKEN) if it is private'
         : 'or let the account of your token see it';
-    return new CheckpointError(
+    return new UnavailableError(
       `There is no model ${id} on ${endpoint}, and no folder of that name here. Check the ` +
         `name, ${hint}.`,
     );
   }
   if (status === 403)
-    return new CheckpointError(
+    return new UnavailableError(
       `${endpoint} does not let this access token read ${id}. Allow it to read.`,
     );
-  return new CheckpointError(`${endpoint} refuses to give ${id}: status ${status}.`);
+  return new UnavailableError(`${endpoint} refuses to give ${id}: status ${status}.`);
 }

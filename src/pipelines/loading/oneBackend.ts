@@ -3,6 +3,7 @@
  * moves weights of another one to it without a word.
  */
 import * as tf from '@tensorflow/tfjs';
+import { backendOf } from '../../backends/types.ts';
 import { allFreed, inTurn } from '../turns.ts';
 
 /** The pipelines that are loaded, and their backend. */
@@ -22,13 +23,13 @@ export function joinBackend(
   return inTurn([loaded], async () => {
     await allFreed();
     const others = loaded.pipelines > 0 ? loaded.backend : choice;
-    if (choice !== 'auto' && choice !== others) {
+    if (choice !== 'auto' && backendOf(choice) !== backendOf(others)) {
       throw new Error(
         `Pipelines of one process have to be on one backend: one is on ${others}, so that this ` +
           `one cannot be on ${choice}. Dispose of the other first, or use \`backend\` ${others}.`,
       );
     }
-    await use(others);
+    await use(choice === 'auto' ? others : choice);
     loaded.backend = tf.getBackend();
     loaded.pipelines++;
     return () => {

@@ -296,6 +296,6 @@ describe('setUpTensorflow for graphics cards', () => {
     ]);
     writeFileSync(missing, wheel);
     expect((await setUp(true)).lines.at(-1)).to.equal(`Done: ${onProcessor}`);
-    expect(calls('npm install'), 'what was done already').to.have.lengthOf(1);
+    expect(calls('npm ci'), 'what was done already').to.have.lengthOf(1);
   });
 });

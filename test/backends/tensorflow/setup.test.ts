@@ -46,11 +46,7 @@ describe('setUpTensorflow', () => {
     before = { ...process.env };
     process.env.PATH = `${join(folder, 'bin')}:/usr/bin:/bin`;
     process.env.SVD_TENSORFLOW_DIR = join(folder, 'data');
-    standIn(
-      'npm',
-      '[ "$1" = --version ] || mkdir -p node_modules/@tensorflow/tfjs-node ' +
-        'node_modules/@tensorflow/tfjs',
-    );
+    standIn('npm', '[ "$1" = --version ] || mkdir -p node_modules/@tensorflow/tfjs-node');
     // The wheels' libraries come from `python3 -I -c SCRIPT WHEELS SITE REQUIREMENTS`.
     standIn('python3', '[ "$2" != -c ] || mkdir -p "$5/tensorflow/include"');
     standIn('g++', '[ "$1" = --version ] || { echo "fatal error: no such luck"; exit 1; }');

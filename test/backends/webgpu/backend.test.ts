@@ -18,7 +18,7 @@ async function expectOnWebgpu(code: string, check: (result: never) => void): Pro
   if (driver === swiftShader) check(result as never);
   else
     expect(result).to.match(
-      /^The webgpu backend is unusable \(no graphics adapter was found\)\. `npm install /,
+      /^The webgpu backend is unusable \(no graphics adapter was found\)\. It needs /,
     );
 }
 

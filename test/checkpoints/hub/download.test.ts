@@ -377,6 +377,33 @@ describe('downloadModel', () => {
         );
     });
 
+    it('keeps nobody from a model that is in the cache, but tells that a revision is gone', async () => {
+      const folder = await download();
+      const refusals: [status: number, code: string, token?: string][] = [
+        [401, 'GatedRepo'],
+        [403, 'GatedRepo', 'hf_wrong'],
+        [401, '', 'hf_old'],
+        [403, '', 'hf_narrow'],
+        [401, 'RepoNotFound'],
+        [404, 'RepoNotFound', 'hf_other'],
+        [451, ''],
+      ];
+      for (const [status, code, token] of refusals) {
+        hub.apiFault = () => ({ status, headers: { 'x-error-code': code } });
+        warnings = [];
+        expect(await download({ token }), `${status} ${code}`).to.equal(folder);
+        expect(warnings.join()).to.match(/is taken from the cache as it was last seen\.$/);
+        await expectError(() => download({ token, variant: undefined }), hub.endpoint);
+      }
+      hub.apiFault = () => undefined;
+      hub.gatedFor = 'hf_right';
+      Object.assign(hub, { files: { ...hub.files, 'vae/config.json': Buffer.from('{}') } });
+      hub.refs.main = 'f'.repeat(40);
+      expect(await download()).to.equal(folder);
+      hub.apiFault = () => ({ status: 404, headers: { 'x-error-code': 'RevisionNotFound' } });
+      await expectError(() => download(), 'has no revision "main"');
+    });
+
     it('tells a wrong name, a wrong revision and a missing variant apart', async () => {
       await expectError(
         () => downloadModel('some-org/nothing', { cacheDir }),
