@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import { type BackendReport, useBackend } from '../../backends/index.ts';
 import { isSingleFile } from '../../checkpoints/diffusers/names.ts';
 import { type CheckpointIdentity, identifyCheckpoint } from '../../checkpoints/index.ts';
+import { loadEncoder } from '../../media/video/exportVideo.ts';
 import type { OffloadMode } from '../../memory/offloadModes.ts';
 import type { MemoryPlan } from '../../memory/plan.ts';
 import type { MemorySettings } from '../../memory/stages.ts';
@@ -66,6 +67,7 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   const videos = inputs.pictures * command.numVideosPerPrompt;
   const paths = outputPaths(command, videos);
   await checkPlaces(command, paths);
+  const encoder = await loadEncoder(command.format, command.encoder);
   const seeds = seedsFor(command, videos);
   if (command.seeds.length === 0) note(`the seed is ${seeds[0]}`);
 
@@ -103,7 +105,7 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   progress.update({ stage: 'writing', step: 0, steps: 1 });
   const { settings: memory, offload, choices, processBytes, deviceBytes } = plan;
   const settings = storedSettings(command, {
-    ...{ height, width, numFrames, seeds, offload },
+    ...{ height, width, numFrames, seeds, offload, ...encoder },
     backend: backend.name,
     checkpoint: await unlessAborted(identity, signal),
     decodeChunkSize: memory.decodeChunkSize,
