@@ -99,7 +99,7 @@ describe('svd completion', () => {
       code: 2,
       stdout: '',
       stderr:
-        'svd: svd completion takes bash, zsh or fish but is given "tcsh". See svd completion ' +
+        'error: svd completion takes bash, zsh or fish but is given "tcsh". See svd completion ' +
         '--help.\n',
     });
   });
