@@ -93,7 +93,9 @@ describe('svd generate and standard streams', () => {
     expect(empty.stderr).to.contain('is empty (0 bytes)');
     expect([empty.code, empty.stdout.length]).to.deep.equal([1, 0]);
     const twice = run(['-', '-', '--output', '-']);
-    expect(twice.stderr).to.equal('error: - is given twice, but standard input holds one picture.\n');
+    expect(twice.stderr).to.equal(
+      'error: - is given twice, but standard input holds one picture.\n',
+    );
     expect(twice.code).to.equal(2);
   });
 
