@@ -34,27 +34,23 @@ export const convert = subcommand({
   options: {
     ...group('Conversion', 'conversion', {
       to: {
-        value: 'FORMAT',
         choices: formats,
-        required: formats.join(', '),
+        required: 'the format to write',
         help:
           'diffusers, a folder of safetensors; original, one safetensors file with the names of ' +
           'svd_xt.safetensors; or tfjs, a folder of TensorFlow.js artifacts.',
       },
       from: {
-        value: 'FORMAT',
         choices: formats,
         help:
           `Format that INPUT has to be of: ${either(formats)}. Default: any, recognised by its ` +
           'files.',
       },
       dtype: {
-        value: 'TYPE',
         choices: dtypes,
         help: `Store weights as ${either(dtypes)}; not for tfjs. Default: as they are.`,
       },
       quantize: {
-        value: 'TYPE',
         choices: quantizations,
         help:
           `For tfjs: ${either(quantizations)}. The error against the exact weights is printed. ` +

@@ -4,7 +4,13 @@
  */
 import { oneOperand, type Subcommand, type Subcommands, subcommand } from './terminal/command.ts';
 import { wrap } from './terminal/help.ts';
-import { commonOptions, flagOf, type Option, type Options } from './terminal/options.ts';
+import {
+  commonOptions,
+  flagOf,
+  type Option,
+  type Options,
+  placeholderOf,
+} from './terminal/options.ts';
 
 /** A command, as scripts know it. */
 export interface CompletedCommand {
@@ -85,7 +91,7 @@ function bash(commands: CompletedCommand[]): string {
   };
   const values = commands.flatMap(({ name, options }) =>
     Object.entries(options)
-      .filter(([, { value }]) => value !== undefined)
+      .filter(([, option]) => placeholderOf(option) !== undefined)
       .map((entry) => {
         const words = flagsOf(entry).map((flag) => `${name}:${flag}`);
         return `    ${words.join('|')}) ${complete(entry[1])}; return ;;`;
@@ -136,7 +142,8 @@ function zsh(commands: CompletedCommand[]): string {
   };
   const specification = (entry: [string, Option]) => {
     const [, option] = entry;
-    const { value, many } = option;
+    const { many } = option;
+    const value = placeholderOf(option);
     const text = `[${shortHelp(option).replace(/[[\]\\]/g, '\\$&')}]`;
     const argument = value === undefined ? '' : `:${value}:${action(option)}`;
     const flags = flagsOf(entry);
@@ -185,7 +192,7 @@ function fish(commands: CompletedCommand[]): string {
   const lines = (condition: string, options: Options) =>
     Object.entries(options).map(([key, option]) => {
       const short = option.short === undefined ? '' : ` -s ${option.short}`;
-      const argument = option.value === undefined ? '' : completed(option);
+      const argument = placeholderOf(option) === undefined ? '' : completed(option);
       const text = quoted(shortHelp(option));
       return line(condition, `${short} -l ${flagOf(key, option)}${argument} -d ${text}`);
     });

@@ -16,6 +16,7 @@ export const modelOptions = {
   ...group('Files', 'checkpoint', {
     model: {
       value: 'DIR',
+      short: 'm',
       files: ['/', '.safetensors'],
       help:
         'The checkpoint: a folder in diffusers format, with its model_index.json, or of ' +

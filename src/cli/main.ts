@@ -84,7 +84,7 @@ async function main(args: string[]): Promise<number> {
 
 function report(error: unknown, debug: boolean): number {
   if (error instanceof CommanderError) return error.exitCode; // help or version, already shown
-  printNote(messageOf(error));
+  printNote(messageOf(error), 'error');
   if (debug && error instanceof Error) console.error(printableLines(error.stack ?? ''));
   return exitCode(error);
 }
@@ -100,6 +100,6 @@ process.stdout.write('', (error?: NodeJS.ErrnoException | null) => {
   // `console` says nothing of what a full disk refuses. A reader that has seen enough is no failure.
   if (!error || code !== 0 || ['EPIPE', 'ERR_STREAM_DESTROYED'].includes(error.code ?? ''))
     process.exit(code);
-  console.error(`svd: the result could not be written to standard output (${error.message}).`);
+  printNote(`the result could not be written to standard output (${error.message}).`, 'error');
   process.exit(1);
 });

@@ -85,7 +85,7 @@ describe('svd completion', () => {
     const command = 'compdef() { print $1 $2 }; source svd.zsh; whence -f _svd';
     const lines = await offered('zsh', command, []);
     expect(lines[0]).to.equal('_svd svd');
-    expect(lines.join('\n')).to.include('--backend=').and.to.include('(auto tensorflow');
+    expect(lines.join('\n')).to.include('--backend=').and.to.include('(auto cuda tensorflow');
   });
 
   it('prints the script, and refuses another shell', async () => {
@@ -99,7 +99,7 @@ describe('svd completion', () => {
       code: 2,
       stdout: '',
       stderr:
-        'svd: svd completion takes bash, zsh or fish but is given "tcsh". See svd completion ' +
+        'error: svd completion takes bash, zsh or fish but is given "tcsh". See svd completion ' +
         '--help.\n',
     });
   });

@@ -65,13 +65,13 @@ describe('models of the hub', () => {
       ];
       for (const { code, stderr } of await Promise.all(runs.map((args) => svd(...args).ended))) {
         expect(code).to.equal(2);
-        expect(stderr).to.match(/^svd: [^\n]*\.\n$/);
+        expect(stderr).to.match(/^error: [^\n]*\.\n$/);
       }
       hub.gatedFor = 'hf_right';
       const { code, stdout, stderr } = await svd('download', id).ended;
       expect({ code, stdout }).to.deep.equal({ code: 1, stdout: '' });
       expect(stderr).to.match(
-        /^svd: some-org\/some-model is gated\. Accept its licence on [^\n]*\n$/,
+        /^error: some-org\/some-model is gated\. Accept its licence on [^\n]*\n$/,
       );
       expect((await svd('download', id, '--token', 'hf_right').ended).code).to.equal(0);
     });
@@ -85,7 +85,7 @@ describe('models of the hub', () => {
         // a second one would end the process at once
         if (sent > 700_000 && !signalled) signalled = child.kill('SIGINT');
       };
-      expect(await ended).to.deep.equal({ code: 130, stdout: '', stderr: 'svd: interrupted\n' });
+      expect(await ended).to.deep.equal({ code: 130, stdout: '', stderr: 'error: interrupted\n' });
       const left = await readdir(folder.path('cache/models--some-org--some-model/blobs'));
       expect(left).to.include(`${sha256(hub.files[LARGE])}.incomplete`);
       hub.slowness = 0;

@@ -164,22 +164,22 @@ describe('svd info', () => {
 
   it('refuses wrong usage with exit code 2', async () => {
     const cases: [args: string[], message: string][] = [
-      [[], 'svd: --model DIR is required: the folder of the checkpoint. See svd info --help.\n'],
-      [['here'], 'svd: svd info takes only options but is given "here". See svd info --help.\n'],
+      [[], 'error: --model DIR is required: the folder of the checkpoint. See svd info --help.\n'],
+      [['here'], 'error: svd info takes only options but is given "here". See svd info --help.\n'],
       [
         ['--model', model, '--width', '100'],
-        'svd: --width has to be a whole number from 8 to 8192 and divisible by 8 but is ' +
+        'error: --width has to be a whole number from 8 to 8192 and divisible by 8 but is ' +
           '"100". Try 96.\n',
       ],
       [
         ['--model', model, '--offload', 'disk'],
-        'svd: --offload has to be one of none, model, sequential but is "disk".\n',
+        'error: --offload has to be one of none, model, sequential but is "disk".\n',
       ],
       [
         ['--model', model, '--memory', '0'],
-        'svd: --memory has to be a number of 0.1 or more but is "0".\n',
+        'error: --memory has to be a number of 0.1 or more but is "0".\n',
       ],
-      [['--model', model, '--output', 'a.mp4'], 'svd: there is no option --output.\n'],
+      [['--model', model, '--output', 'a.mp4'], 'error: there is no option --output.\n'],
     ];
     const results = await Promise.all(cases.map(([args]) => svd('info', ...args)));
     for (const [i, result] of results.entries())
@@ -189,13 +189,13 @@ describe('svd info', () => {
   it('says what is wrong with a checkpoint', async () => {
     const missing = await svd('info', '--model', folder.path('nothing'));
     expect(missing.code).to.equal(1);
-    expect(missing.stderr).to.match(/^svd: Cannot open the folder .*nothing/);
+    expect(missing.stderr).to.match(/^error: Cannot open the folder .*nothing/);
     const index = await readFile(folder.path('model/model_index.json'), 'utf8');
     await writeFile(folder.path('model/model_index.json'), '{');
     const broken = await svd('info', '--model', model);
     await writeFile(folder.path('model/model_index.json'), index);
     expect(broken.code).to.equal(1);
-    expect(broken.stderr).to.match(/^svd: .*model_index\.json/);
+    expect(broken.stderr).to.match(/^error: .*model_index\.json/);
     expect(broken.stderr.trim().split('\n')).to.have.lengthOf(1);
   });
 });

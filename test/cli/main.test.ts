@@ -53,42 +53,42 @@ describe('svd', () => {
 
   it('refuses wrong usage with exit code 2 and one sentence', async () => {
     const cases: [args: string[], message: string][] = [
-      [[], `svd: a command is required: ${names.join(', ')}. See svd --help.\n`],
+      [[], `error: a command is required: ${names.join(', ')}. See svd --help.\n`],
       [
         ['genrate'],
-        'svd: there is no command "genrate". Did you mean svd generate? The commands are ' +
+        'error: there is no command "genrate". Did you mean svd generate? The commands are ' +
           `${names.join(', ')}.\n`,
       ],
       [
         ['--colour'],
-        `svd: there is no command "--colour". The commands are ${names.join(', ')}.\n`,
+        `error: there is no command "--colour". The commands are ${names.join(', ')}.\n`,
       ],
       [
         ['help', 'genrate'],
-        'svd: there is no command "genrate". Did you mean svd generate? The commands are ' +
+        'error: there is no command "genrate". Did you mean svd generate? The commands are ' +
           `${names.join(', ')}.\n`,
       ],
-      [['help', 'info', 'more'], 'svd: svd help takes one command but is given "info more".\n'],
+      [['help', 'info', 'more'], 'error: svd help takes one command but is given "info more".\n'],
       [
         ['backends', 'wasm'],
-        'svd: svd backends takes only options but is given "wasm". See svd backends --help.\n',
+        'error: svd backends takes only options but is given "wasm". See svd backends --help.\n',
       ],
       [
         ['generate', 'a.png', '--ouput', 'o.mp4'],
-        'svd: there is no option --ouput. Did you mean --output?\n',
+        'error: there is no option --ouput. Did you mean --output?\n',
       ],
       [
         ['generate'],
-        'svd: --output FILE is required: the video to write. See svd generate --help.\n',
+        'error: --output FILE is required: the video to write. See svd generate --help.\n',
       ],
       [
         ['generate', 'a.png', '--model', 'm', '--output', 'o.mp4', '--height', '20'],
-        'svd: --height has to be a whole number from 8 to 8192 and divisible by 8 but is ' +
+        'error: --height has to be a whole number from 8 to 8192 and divisible by 8 but is ' +
           '"20". Try 16.\n',
       ],
       [
         ['generate', 'a.png', '--model', 'm', '--output', 'o.avi'],
-        'svd: The output "o.avi" ends in none of the known ways. Use .mp4, .webm, ' +
+        'error: The output "o.avi" ends in none of the known ways. Use .mp4, .webm, ' +
           '.webp, .gif, .safetensors, or / for a folder of PNG pictures.\n',
       ],
     ];
@@ -103,7 +103,7 @@ describe('svd', () => {
     const run = ['exec "$0" "$1" completion fish > /dev/full', process.execPath, main];
     const { status, stderr } = spawnSync('sh', ['-c', ...run], { encoding: 'utf8' });
     expect(stderr).to.match(
-      /^svd: the result could not be written to standard output \(ENOSPC.*\)\.\n$/,
+      /^error: the result could not be written to standard output \(ENOSPC.*\)\.\n$/,
     );
     expect(status).to.equal(1);
   });
@@ -156,7 +156,7 @@ describe('svd generate as a process', () => {
       output,
     );
     expect({ code, stdout }).to.deep.equal({ code: 0, stdout: `${output}\n` });
-    expect(stderr).to.match(/^svd: the seed is \d+\n$/);
+    expect(stderr).to.match(/^note: the seed is \d+\n$/);
   });
 
   it('prints one line of JSON', async () => {
@@ -208,7 +208,7 @@ describe('svd generate as a process', () => {
     ]);
     for (const { code, stdout, stderr } of [picture, model]) {
       expect({ code, stdout }).to.deep.equal({ code: 1, stdout: '' });
-      expect(stderr).to.match(/^svd: .*\n$/);
+      expect(stderr).to.match(/^error: .*\n$/);
     }
   });
 
@@ -226,7 +226,7 @@ describe('svd generate as a process', () => {
       child.kill(signal);
       const { code, stderr } = await ended;
       expect(code).to.equal(130);
-      expect(stderr).to.match(/svd: interrupted\n$/);
+      expect(stderr).to.match(/error: interrupted\n$/);
       expect(await readdir(folder.path('.'))).to.deep.equal(before);
     });
   }

@@ -75,7 +75,7 @@ describe('svd convert', () => {
       await Promise.all(cases.map(([, args]) => svd('convert', ...args)))
     ).entries()) {
       expect({ code, stdout }, stderr).to.deep.equal({ code: cases[i][0], stdout: '' });
-      expect(stderr).to.match(/^svd: [^\n]*\n$/);
+      expect(stderr).to.match(/^error: [^\n]*\n$/);
       expect(stderr).to.include(cases[i][2]);
     }
     await folder.remove();

@@ -255,7 +255,7 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
     );
     expect([code, stdout]).to.deep.equal([1, '']);
     expect(stderr).to.equal(
-      'svd: The reference was made from another checkpoint, weights/tiny: ' +
+      'error: The reference was made from another checkpoint, weights/tiny: ' +
         'image_encoder/model.safetensors differs, ' +
         'unet/diffusion_pytorch_model.safetensors differs, ' +
         'vae/diffusion_pytorch_model.safetensors differs. Make one from this checkpoint.\n',
@@ -267,7 +267,7 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
     const { code, stdout, stderr } = await verify(wider, ...here);
     expect([code, stdout]).to.deep.equal([1, '']);
     expect(stderr).to.equal(
-      `svd: ${wider}: frames has the shape [1,2,8,16,3] but its arguments mean [1,2,8,24,3]. ` +
+      `error: ${wider}: frames has the shape [1,2,8,16,3] but its arguments mean [1,2,8,24,3]. ` +
         'Make the reference again.\n',
     );
   });

@@ -50,6 +50,7 @@ export function generateCommand(
 function checkBackend({ backend, threads, dtype, tf32, formulation }: GenerateCommand): void {
   const refuse = (option: string, owner: string) => {
     if (backend === 'auto' || backend === owner) return;
+    if (backend === 'cuda' && owner === 'tensorflow') return;
     throw new UsageError(`${option} is for the ${owner} backend but --backend is ${backend}.`);
   };
   if (threads !== undefined) refuse('--threads', 'wasm');

@@ -5,7 +5,7 @@ import { subcommand } from '../terminal/command.ts';
 import { print } from '../terminal/print.ts';
 import { runSession } from '../terminal/session.ts';
 import { generateCommand } from './checkCommand.ts';
-import { generateOptions } from './options.ts';
+import { generateOptions, otherNames } from './options.ts';
 import { formatProfile } from './profile.ts';
 
 export const generate = subcommand({
@@ -28,6 +28,7 @@ export const generate = subcommand({
       'stages.safetensors --backend tensorflow --json',
   ],
   options: generateOptions,
+  otherNames,
   operands: {
     takes: 'one IMAGE or several',
     files: ['.png', '.jpg', '.jpeg', '.webp', '.gif', '.tiff', '.avif', '.svg', '.safetensors'],

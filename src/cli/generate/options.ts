@@ -29,10 +29,11 @@ const tensors = { value: 'FILE', files: ['.safetensors'], read: tensorFile } as 
 const gibibytes: Reader<number> = (text, flag) =>
   Math.round(realNumber({ min: 0.1 })(text, flag) * 2 ** 30);
 
-const backends = ['auto', ...backendNames] as const;
+const backends = ['auto', 'cuda', ...backendNames] as const;
 const { model, ...whichModel } = modelOptions;
 /** Height and width for the small model of this package. */
 const packagedSide = 64;
+const GPU = 'Use cuda for an NVIDIA card, webgpu for another one.';
 const sizeDefault = (side: number) => `Default: ${side}; ${packagedSide} without --model.`;
 
 /**
@@ -65,7 +66,6 @@ export const generateOptions = {
         '- is standard output.',
     },
     format: {
-      value: 'NAME',
       choices: outputFormats,
       help:
         `What to write: ${either(outputFormats)}; png are pictures in a folder. Default: by the ` +
@@ -99,7 +99,6 @@ export const generateOptions = {
   }),
   ...group('Files', 'call', {
     outputType: {
-      value: 'TYPE',
       choices: outputTypes,
       default: callDefaults.outputType,
       help:
@@ -124,6 +123,7 @@ export const generateOptions = {
       help: `Width in pixels, {range}. ${sizeDefault(callDefaults.width)}`,
     },
     numFrames: {
+      aliases: ['frames'],
       ...count,
       help: 'Frames of the video, {range}. Default: as many as the checkpoint was trained on.',
     },
@@ -156,6 +156,7 @@ export const generateOptions = {
   }),
   ...group('Sampling', 'call', {
     numInferenceSteps: {
+      aliases: ['steps'],
       ...countUpTo(callLimits.numInferenceSteps),
       default: callDefaults.numInferenceSteps,
       help: 'Sampling steps, {range}.',
@@ -192,10 +193,16 @@ export const generateOptions = {
   }),
   ...group('Running', 'loading', {
     backend: {
-      value: 'NAME',
       choices: backends,
+      otherValues: {
+        ...{ gpu: GPU, nvidia: 'cuda', 'cuda:0': 'cuda', webassembly: 'wasm' },
+        ...{ mps: 'webgpu', metal: 'webgpu' },
+        ...{ node: 'tensorflow', tfjs: 'Use tensorflow, or cpu for plain JavaScript.' },
+      },
       default: 'auto',
-      help: `${either(backends)}. auto is the fastest that works.`,
+      help:
+        'auto is the fastest that works; cuda is tensorflow on an NVIDIA card; cpu is plain ' +
+        'JavaScript and very slow.',
     },
     threads: {
       value: 'N',
@@ -203,12 +210,15 @@ export const generateOptions = {
       help: 'Threads of the wasm backend, {range}. Default: the number of cores.',
     },
     dtype: {
-      value: 'TYPE',
       choices: computeDtypes,
+      otherValues: {
+        ...{ fp32: 'float32', fp16: 'float16', half: 'float16', bf16: 'bfloat16' },
+      },
       default: 'float32',
       help:
-        'Type that products and convolutions compute in, whatever the files hold: float32, or ' +
-        'on the tensorflow backend float16 or bfloat16. Everything else is float32.',
+        'Type that products and convolutions compute in, whatever the files hold. ' +
+        'float16 (fp16) and bfloat16 (bf16) need the tensorflow backend. Everything else is ' +
+        'float32.',
     },
     tf32: {
       help:
@@ -216,15 +226,14 @@ export const generateOptions = {
         'less exact.',
     },
     offload: {
-      value: 'MODE',
       choices: offloadModes,
+      otherValues: { cpu: 'Use model.', auto: 'Leave it out.' },
       help:
         'none keeps all weights in memory; model reads those of a model before its part of the ' +
         'work and frees them after it; sequential reads those of each block while the one ' +
         'before it computes. Default: none where it fits.',
     },
     weightDtype: {
-      value: 'TYPE',
       choices: ['auto', 'float32'],
       default: 'auto',
       help:
@@ -233,7 +242,6 @@ export const generateOptions = {
         'once, about 1 % faster.',
     },
     formulation: {
-      value: 'NAME',
       choices: formulationSets,
       default: 'fastest',
       help:
@@ -250,7 +258,6 @@ export const generateOptions = {
   }),
   ...group('Running', 'call', {
     guidanceTogether: {
-      value: 'yes|no',
       choices: ['yes', 'no'],
       read: (text) => text === 'yes',
       help:
@@ -282,6 +289,24 @@ export const generateOptions = {
     },
     ...quietOption,
   }),
+};
+
+/** Options that other programs have, with what to write instead. */
+export const otherNames: Record<string, string> = {
+  device: `Use --backend: cuda for an NVIDIA card, tensorflow for the processor, wasm anywhere.`,
+  gpu: 'Use --backend cuda for an NVIDIA card, --backend webgpu for another one.',
+  cuda: 'Use --backend cuda.',
+  image: 'The picture is an argument: svd generate IMAGE.',
+  input: 'The picture is an argument: svd generate IMAGE.',
+  prompt: 'The model takes a picture and no text.',
+  'guidance-scale':
+    'Use --max-guidance-scale for the last frame and --min-guidance-scale for the first.',
+  cfg: 'Use --max-guidance-scale for the last frame and --min-guidance-scale for the first.',
+  size: 'Use --width and --height.',
+  resolution: 'Use --width and --height.',
+  fp16: 'Use --variant fp16 for the files of half the size, --dtype float16 for the arithmetic.',
+  precision: 'Use --dtype.',
+  duration: 'Use --num-frames and --fps.',
 };
 
 /**

@@ -2,7 +2,14 @@
 import { Command, type CommanderError, Option as CommanderOption } from 'commander';
 import { didYouMean } from '../../text/nearest.ts';
 import { UsageError } from './errors.ts';
-import { commonOptions, flagOf, type Options, type Values } from './options.ts';
+import {
+  commonOptions,
+  flagOf,
+  type Option,
+  type Options,
+  placeholderOf,
+  type Values,
+} from './options.ts';
 import { oneOf } from './values.ts';
 
 export type { Options };
@@ -19,13 +26,24 @@ export interface Arguments {
   positionals: string[];
 }
 
+/** The names of an option on the command line, with their dashes: `-o`, `--output`. */
+const flagsOf = (name: string, option: Option): string[] => [
+  ...(option.short === undefined ? [] : [`-${option.short}`]),
+  ...[flagOf(name, option), ...(option.aliases ?? [])].map((flag) => `--${flag}`),
+];
+
 /**
  * Adds options to a command of commander.
+ * @param otherNames Options that people try and that do not exist, each with the way out.
  * @returns A function to call once the command has been parsed, for what it was passed. It throws
  * UsageError if a value is missing or an option is passed twice. The parsing itself throws
  * UsageError for an unknown option and for a switch with a value.
  */
-export function addOptions(command: Command, options: Options): () => Arguments {
+export function addOptions(
+  command: Command,
+  options: Options,
+  otherNames: Readonly<Record<string, string>> = {},
+): () => Arguments {
   const given = new Map<string, string[]>();
   const flags = new Set(
     Object.entries({ ...options, ...commonOptions }).map(([name, option]) => flagOf(name, option)),
@@ -34,22 +52,21 @@ export function addOptions(command: Command, options: Options): () => Arguments 
     .argument('[arguments...]')
     .configureOutput({ outputError: () => {} })
     .exitOverride((error) => {
-      throw error.code === 'commander.unknownOption' ? unknownOption(error, flags) : error;
+      throw error.code === 'commander.unknownOption'
+        ? unknownOption(error, flags, otherNames)
+        : error;
     });
   for (const [name, option] of Object.entries(options)) {
-    const short = option.short === undefined ? '' : `-${option.short}, `;
     // Optional for commander, so that it does not take the next option for the value.
-    const value = option.value === undefined ? '' : ' [value]';
+    const value = placeholderOf(option) === undefined ? '' : ' [value]';
     const collect = (text: string) => given.set(name, [...(given.get(name) ?? []), text]);
-    command.addOption(
-      new CommanderOption(`${short}--${flagOf(name, option)}${value}`)
-        .preset('')
-        .argParser(collect),
-    );
+    for (const flag of flagsOf(name, option))
+      command.addOption(new CommanderOption(`${flag}${value}`).preset('').argParser(collect));
   }
   return () => {
     for (const [name, texts] of given) {
-      const { value, many } = options[name];
+      const { many } = options[name];
+      const value = placeholderOf(options[name]);
       if (value === undefined) continue;
       const flag = flagOf(name, options[name]);
       if (texts.includes('')) throw new UsageError(`--${flag} needs a value: --${flag} ${value}.`);
@@ -73,10 +90,9 @@ export function addOptions(command: Command, options: Options): () => Arguments 
 export function joinValues(args: string[], options: Options): string[] {
   const taking = new Map<string, [flag: string, value: string]>();
   for (const [name, option] of Object.entries(options)) {
-    if (option.value === undefined) continue;
-    const flag = flagOf(name, option);
-    taking.set(`--${flag}`, [flag, option.value]);
-    if (option.short !== undefined) taking.set(`-${option.short}`, [flag, option.value]);
+    const value = placeholderOf(option);
+    if (value === undefined) continue;
+    for (const flag of flagsOf(name, option)) taking.set(flag, [flagOf(name, option), value]);
   }
   const joined: string[] = [];
   for (let i = 0; i < args.length; i++) {
@@ -121,13 +137,13 @@ export function readValues<O extends Options>(
 ): Values<O> {
   const values = Object.entries(options).map(([name, option]) => {
     const flag = flagOf(name, option);
-    const { value, choices, read = (text: string) => text, required, many } = option;
+    const { choices, otherValues, read = (text: string) => text, required, many } = option;
+    const value = placeholderOf(option);
     if (value === undefined) {
       return [name, given.has(name) || ('default' in option ? option.default : false)];
     }
     const all = given.values(name).map((text) => {
-      if (choices) oneOf(choices)(text, flag);
-      return read(text, flag);
+      return read(choices ? oneOf(choices, otherValues)(text, flag) : text, flag);
     });
     if (many) return [name, all];
     if (all.length === 0 && required !== undefined)
@@ -139,11 +155,17 @@ export function readValues<O extends Options>(
   return Object.fromEntries(values);
 }
 
-function unknownOption({ message }: CommanderError, flags: Set<string>): UsageError {
+function unknownOption(
+  { message }: CommanderError,
+  flags: Set<string>,
+  otherNames: Readonly<Record<string, string>>,
+): UsageError {
   const [, arg] = /'(.*)'/s.exec(message) as string[];
   const [, dashes, name, value] = /^(--?)([^=]*)=?(.*)$/s.exec(arg) as string[];
   if (dashes === '--' && flags.has(name))
     return new UsageError(`--${name} takes no value but is given "${value}".`);
-  const hint = didYouMean(name, [...flags], (found) => `--${found}`);
+  const hint = Object.hasOwn(otherNames, name)
+    ? ` ${otherNames[name]}`
+    : didYouMean(name, [...flags], (found) => `--${found}`);
   return new UsageError(`there is no option ${dashes}${name}.${hint}`);
 }

@@ -24,6 +24,8 @@ export interface Subcommand {
   /** Complete command lines, one line or several each. */
   examples?: string[];
   options: Options;
+  /** Options that people try and that it does not have, by name, each with the way out. */
+  otherNames?: Readonly<Record<string, string>>;
   /** The arguments that are not options. Default: it takes none. */
   operands?: Operands;
   /**
@@ -82,10 +84,10 @@ export function helpOf({ name, usage, about, options, examples }: Subcommand): s
 
 /** The subcommand for commander. `done` is called with its exit code. */
 export function commandOf(definition: Subcommand, done: (code: number) => void): Command {
-  const { name, options, run } = definition;
+  const { name, options, otherNames, run } = definition;
   const { takes, valid = () => true } = definition.operands ?? noOperands;
   const command = new Command(name).configureHelp({ formatHelp: () => `${helpOf(definition)}\n` });
-  const given = addOptions(command, options);
+  const given = addOptions(command, options, otherNames);
   return command.action(async () => {
     const { positionals } = given();
     if (!valid(positionals))

@@ -1,6 +1,6 @@
 /** Lays out help texts for a terminal of 80 columns. */
 import { printable } from '../../text/printable.ts';
-import { flagOf, type Option, type Options } from './options.ts';
+import { flagOf, type Option, type Options, placeholderOf } from './options.ts';
 
 /** Columns of a terminal. */
 export const COLUMNS = 80;
@@ -39,16 +39,20 @@ export function formatHelp({ usage, about, groups, examples = [] }: HelpText): s
 }
 
 /** `-o, --output FILE`. */
-function labelOf(name: string, option: Option): string {
+export function labelOf(name: string, option: Option): string {
   const short = option.short === undefined ? '' : `-${option.short}, `;
-  const value = option.value === undefined ? '' : ` ${option.value}`;
-  return `${short}--${flagOf(name, option)}${value}`;
+  return [`${short}--${flagOf(name, option)}`, placeholderOf(option) ?? []].flat().join(' ');
 }
 
-/** The help of an option with its default. */
-function explanation({ help, default: value, required }: Option): string {
-  if (required !== undefined) return `${help} Required.`;
-  return value === undefined ? help : `${help} Default: ${value}.`;
+/** The help of an option with its default and its other names. */
+export function explanation({ help, default: value, required, aliases = [] }: Option): string {
+  return [
+    help,
+    required !== undefined ? 'Required.' : value === undefined ? [] : `Default: ${value}.`,
+    aliases.length === 0 ? [] : `Also ${aliases.map((alias) => `--${alias}`).join(', ')}.`,
+  ]
+    .flat()
+    .join(' ');
 }
 
 /**

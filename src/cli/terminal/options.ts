@@ -7,7 +7,10 @@ import type { Reader } from './values.ts';
 
 /** One option of a command. */
 export interface Option {
-  /** The name of its value in the help, such as `N`. An option without one is a switch. */
+  /**
+   * The name of its value in the help, such as `N`. An option without one and without choices is a
+   * switch.
+   */
   value?: string;
   /**
    * Sentences that say what it does, with unit and range. `group` replaces `{range}` in them by
@@ -20,8 +23,12 @@ export interface Option {
   short?: string;
   /** Its name without dashes. Default: its key, in kebab case. */
   flag?: string;
-  /** The values that it takes. */
+  /** Other names for it. */
+  aliases?: readonly string[];
+  /** The values that it takes, which the help shows in place of `value`. */
   choices?: readonly string[];
+  /** Values that people try, with the choice that they stand for, or a sentence of the way out. */
+  otherValues?: Readonly<Record<string, string>>;
   /** Endings of the files that it takes, `/` for folders. */
   files?: readonly string[];
   /** Reads the text of a value. */
@@ -52,7 +59,7 @@ type Read<O> = O extends { read: Reader<infer T> }
     : string;
 
 /** The value of an option. */
-export type ValueOf<O> = O extends { value: string }
+export type ValueOf<O> = O extends { value: string } | { choices: readonly string[] }
   ? O extends { many: true }
     ? Read<O>[]
     : O extends { default: unknown } | { required: string }
@@ -106,3 +113,7 @@ export function partOf<O extends Options, P extends string>(
 
 /** The name of an option on the command line, without dashes. */
 export const flagOf = (name: string, { flag }: Option): string => flag ?? kebabCase(name);
+
+/** What stands for the value of an option in texts, such as `N` or `yes|no`; none of a switch. */
+export const placeholderOf = ({ choices, value }: Option): string | undefined =>
+  choices?.join('|') ?? value;

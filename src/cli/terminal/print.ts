@@ -4,7 +4,7 @@ import { printable, printableLines } from '../../text/printable.ts';
 /** Prints the result of a command, one line or several. */
 export const print = (text: string): void => console.log(printableLines(text));
 
-/** Shows a sentence about the command on standard error, as one line. */
-export function printNote(text: string): void {
-  process.stderr.write(`svd: ${printable(text)}\n`);
+/** Shows a sentence about the command on standard error, as one line that begins with its kind. */
+export function printNote(text: string, kind: 'note' | 'error' = 'note'): void {
+  process.stderr.write(`${kind}: ${printable(text)}\n`);
 }

@@ -95,13 +95,18 @@ export const byteCount: Reader<number> = (text, flag) => {
   throw refused(flag, 'a number of bytes, such as 100000, 64MB or 1GiB,', text);
 };
 
-/** Reads one of `names`. */
+/**
+ * Reads one of `names`. `others` are values that people try, with the name that they stand for, or
+ * a sentence of the way out.
+ */
 export const oneOf =
-  <T extends string>(names: readonly T[]): Reader<T> =>
-  (text, flag) => {
-    const found = names.find((name) => name === text);
+  <T extends string>(names: readonly T[], others: Readonly<Record<string, string>> = {}) =>
+  (text: string, flag: string): T => {
+    const other = Object.hasOwn(others, text) ? others[text] : undefined;
+    const found = names.find((name) => name === text || name === other);
     if (found !== undefined) return found;
-    throw refused(flag, `one of ${names.join(', ')}`, text, didYouMean(text, names));
+    const hint = other === undefined ? didYouMean(text, names) : ` ${other}`;
+    throw refused(flag, `one of ${names.join(', ')}`, text, hint);
   };
 
 /** Reads the path of a safetensors file. */

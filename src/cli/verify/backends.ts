@@ -1,5 +1,5 @@
 /** The work of `svd verify`: one backend after the other. */
-import { listBackends, useBackend } from '../../backends/index.ts';
+import { type BackendName, listBackends, useBackend } from '../../backends/index.ts';
 import {
   type CheckpointIdentity,
   identifyCheckpoint,
@@ -103,7 +103,7 @@ async function run(
   { threads, stageInputs }: VerifyCommand,
   loading: Pick<LoadOptions, 'variant' | 'offload' | 'plannedFor' | 'onProgress' | 'signal'>,
 ): Promise<BackendResult> {
-  const { name: backend, version, device } = await useBackend(choice, { threads });
+  const { name: backend, version, device } = await useBackend(choice as BackendName, { threads });
   const pipe = await StableVideoDiffusionPipeline.fromPretrained(folder, { ...loading, backend });
   using _pipe = atEnd(() => pipe.dispose());
   const { onProgress, signal } = loading;

@@ -27,13 +27,12 @@ export const verifyOptions = {
   ...pick(modelOptions, 'revision', 'cacheDir', 'token', 'localFilesOnly'),
   ...group('Running', 'running', {
     backend: {
-      value: 'NAME',
       choices: backends,
+      otherValues: generateOptions.backend.otherValues,
       default: 'auto',
       help: `${either(backends)}. all runs every one that can be used, one after the other.`,
     },
     stageInputs: {
-      value: 'own|reference',
       choices: stageInputs,
       default: 'own',
       help:

@@ -14,7 +14,6 @@ describe('one more entry in the table of svd generate', () => {
     ...generateOptions,
     ...group('Sampling', 'call', {
       noiseColour: {
-        value: 'NAME',
         choices: ['white', 'blue'],
         default: 'white',
         help: 'Colour of the noise: white or blue.',
@@ -41,7 +40,7 @@ describe('one more entry in the table of svd generate', () => {
   it('is in the help', () => {
     const [, sampling] = helpOf({ ...generate, options }).split('Sampling:\n');
     expect(sampling.split('\n\n')[0]).to.contain(
-      '\n  --noise-colour NAME        Colour of the noise: white or blue. Default: white.',
+      '\n  --noise-colour white|blue  Colour of the noise: white or blue. Default: white.',
     );
   });
 

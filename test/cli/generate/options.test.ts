@@ -1,5 +1,7 @@
 import { expect } from 'chai';
+import { generate } from '../../../src/cli/generate/command.ts';
 import { generateOptions } from '../../../src/cli/generate/options.ts';
+import { commandOf } from '../../../src/cli/terminal/command.ts';
 import { UsageError } from '../../../src/cli/terminal/errors.ts';
 import { flagOf } from '../../../src/cli/terminal/options.ts';
 import { readGenerateCommand } from './readCommand.ts';
@@ -164,7 +166,7 @@ describe('readGenerateCommand', () => {
     ],
     threads: [[...nonNumbers, '0', '-1', '2.5', '9'], 'a whole number from 1 to 8'],
     'forward-chunking': [[...nonNumbers, '0', '-1', '2.5'], 'a whole number of 1 or more'],
-    backend: [['cuda', ''], 'one of auto, tensorflow, webgpu, wasm, cpu'],
+    backend: [['gpu', ''], 'one of auto, cuda, tensorflow, webgpu, wasm, cpu'],
     dtype: [['float64'], 'one of float32, float16, bfloat16'],
     offload: [['disk'], 'one of none, model, sequential'],
     memory: [['0'], 'a number of 0.1 or more'],
@@ -197,6 +199,29 @@ describe('readGenerateCommand', () => {
         );
         expect(readGenerateCommand([...output, 'auto']).encoder).to.equal('auto');
       }
+  });
+
+  it('takes other names of options and values, or says what to write', () => {
+    expect(read('--steps', '4', '--frames', '2')).to.include({
+      numInferenceSteps: 4,
+      numFrames: 2,
+    });
+    expect(() => read('--steps', '4', '--num-inference-steps', '4')).to.throw('is given twice');
+    expect(() => read('--steps')).to.throw('--num-inference-steps needs a value');
+    expect(readGenerateCommand(['a.png', '-m', 'svd', '-o', 'a.mp4'])).to.include({ model: 'svd' });
+    for (const [given, dtype] of Object.entries({ fp16: 'float16', bf16: 'bfloat16' }))
+      expect(read('--dtype', given)).to.include({ dtype });
+    expect(read('--backend', 'cuda', '--dtype', 'fp16')).to.include({ backend: 'cuda' });
+    expect(() => read('--backend', 'gpu')).to.throw(
+      UsageError,
+      'but is "gpu". Use cuda for an NVIDIA card, webgpu for another one.',
+    );
+    const refuse = (...args: string[]) => {
+      const command = commandOf({ ...generate, run: async () => 0 }, () => {});
+      return expect(() => command.parse(args, { from: 'user' })).to.throw(UsageError);
+    };
+    refuse('--device', 'cuda').with.property('message').that.contains('Use --backend: cuda for');
+    refuse('--prompt=a').with.property('message').that.contains('a picture and no text');
   });
 
   it('refuses files of the wrong kind', () => {

@@ -55,7 +55,7 @@ describe('svd generate and standard streams', () => {
     symlinkSync('/dev/full', folder.path('full.gif'));
     const { code, stderr } = run(['-', '--output', folder.path('full.gif')]);
     expect(stderr).to.match(
-      /^svd: A picture of .* is stretched .*\nsvd: ".*full\.gif" could not be written \(ENOSPC: no space left on device\)\. Free space there or choose another place\. The result is in .* instead\.\n$/,
+      /^note: A picture of .* is stretched .*\nerror: ".*full\.gif" could not be written \(ENOSPC: no space left on device\)\. Free space there or choose another place\. The result is in .* instead\.\n$/,
     );
     expect(code).to.equal(1);
     const [, kept] = /is in (.*) instead/.exec(stderr) as string[];
@@ -91,7 +91,9 @@ describe('svd generate and standard streams', () => {
     expect(empty.stderr).to.contain('is empty (0 bytes)');
     expect([empty.code, empty.stdout.length]).to.deep.equal([1, 0]);
     const twice = run(['-', '-', '--output', '-']);
-    expect(twice.stderr).to.equal('svd: - is given twice, but standard input holds one picture.\n');
+    expect(twice.stderr).to.equal(
+      'error: - is given twice, but standard input holds one picture.\n',
+    );
     expect(twice.code).to.equal(2);
   });
 

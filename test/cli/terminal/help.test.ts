@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { subcommands } from '../../../src/cli/subcommands.ts';
 import { helpOf } from '../../../src/cli/terminal/command.ts';
 import { formatHelp, wrap } from '../../../src/cli/terminal/help.ts';
-import { commonOptions, flagOf } from '../../../src/cli/terminal/options.ts';
+import { commonOptions, flagOf, placeholderOf } from '../../../src/cli/terminal/options.ts';
 
 describe('formatHelp', () => {
   it('lays out usage, groups and examples', () => {
@@ -56,8 +56,8 @@ describe('the help of each command', () => {
       const command = await load();
       const text = helpOf(command);
       for (const [key, option] of Object.entries({ ...command.options, ...commonOptions })) {
-        const value = option.value === undefined ? '' : ` ${option.value}`;
-        expect(text).to.match(new RegExp(`^  (-\\w, )?--${flagOf(key, option)}${value}( |$)`, 'm'));
+        const label = [`--${flagOf(key, option)}`, placeholderOf(option) ?? []].flat().join(' ');
+        expect(text).to.match(new RegExp(`^  (-\\w, )?${label.replaceAll('|', '\\|')}( |$)`, 'm'));
         for (const choice of option.choices ?? []) expect(text).to.contain(choice);
       }
       expect(Math.max(...text.split('\n').map((line) => line.length))).to.be.at.most(80);

@@ -39,7 +39,7 @@ async function visible(definition: Subcommand, ...args: string[]): Promise<strin
     const command = commandOf(definition, () => {});
     await command.parseAsync(joinValues(args, definition.options), { from: 'user' });
   } catch (error) {
-    printNote(messageOf(error));
+    printNote(messageOf(error), 'error');
   } finally {
     console.log = log;
     process.stderr.write = write;
@@ -114,7 +114,7 @@ describe('what commands print', () => {
     const { stderr } = await svd(HOSTILE);
     for (const text of [...texts, stderr]) {
       expect(text)
-        .to.match(/^svd: .*\.\n$/)
+        .to.match(/^error: .*\.\n$/)
         .and.include(SHOWN);
     }
   });

@@ -268,7 +268,7 @@ describe('svd verify', () => {
     const usage = await svd('verify', '--model', model);
     expect([usage.code, usage.stderr]).to.deep.equal([
       2,
-      'svd: --reference FILE is required: the file that dump_reference.py wrote. See svd ' +
+      'error: --reference FILE is required: the file that dump_reference.py wrote. See svd ' +
         'verify --help.\n',
     ]);
   });
