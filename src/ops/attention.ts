@@ -2,7 +2,7 @@
  * Scaled dot-product attention, sliced so that the score matrices never take more than a budget.
  */
 import * as tf from '@tensorflow/tfjs';
-import { planOnce } from './device.ts';
+import { inRuns } from './device.ts';
 import { formulationOf } from './formulations.ts';
 import { inSlices, sliceBytes } from './slices.ts';
 import { batchMatMulInHalf } from './tensorflow/halfPrecision.ts';
@@ -23,18 +23,10 @@ export const attend = {
     if (n * k.shape[1] < 64 * 64) return attend.plain(q, k, v);
     const matrix = (t: tf.Tensor3D, i: number) =>
       tf.reshape(tf.slice(t, i, 1), [t.shape[1], t.shape[2]]) as tf.Tensor2D;
-    const head = planOnce(
-      (i) =>
-        tf.tidy(() => {
-          const scores = tf.matMul(matrix(q, i), tf.transpose(matrix(k, i))); // [N, M]
-          return tf.reshape(tf.matMul(tf.softmax(scores), matrix(v, i)), [1, n, d]);
-        }),
-      () => [1, n, d],
-    );
-    return tf.concat(
-      Array.from({ length: g }, (_, i) => head(i)),
-      0,
-    ) as tf.Tensor3D;
+    return inRuns(g, 1, (i) => {
+      const scores = tf.matMul(matrix(q, i), tf.transpose(matrix(k, i))); // [N, M]
+      return tf.reshape(tf.matMul(tf.softmax(scores), matrix(v, i)), [1, n, d]) as tf.Tensor3D;
+    });
   }) as Attend,
 
   /**
@@ -69,26 +61,11 @@ export function attendInSlices(
   const rows = Math.max(1, Math.min(n, Math.floor(scoreBytes / rowBytes)));
   const run = formulationOf<Attend>('attention', attend);
   if (stack >= g && rows === n) return run(q, k, v);
-  return tf.tidy(() => {
-    const sizeAt = (i: number) => Math.min(stack, g - i);
-    const attendFrom = planOnce(
-      (i) =>
-        tf.tidy(() => {
-          const size = sizeAt(i);
-          const [ki, vi] = [tf.slice(k, i, size), tf.slice(v, i, size)];
-          const parts: tf.Tensor3D[] = [];
-          for (let r = 0; r < n; r += rows) {
-            parts.push(
-              tf.tidy(() => run(tf.slice(q, [i, r, 0], [size, Math.min(rows, n - r), -1]), ki, vi)),
-            );
-          }
-          return tf.concat(parts, 1);
-        }),
-      (i) => [sizeAt(i), n, v.shape[2]],
-    );
-    const stacks: tf.Tensor3D[] = [];
-    for (let i = 0; i < g; i += stack) stacks.push(attendFrom(i));
-    return tf.concat(stacks, 0);
+  return inRuns(g, stack, (i, count) => {
+    const [ki, vi] = [tf.slice(k, i, count), tf.slice(v, i, count)];
+    const attendRows = (first: number, length: number) =>
+      run(tf.slice(q, [i, first, 0], [count, length, -1]), ki, vi);
+    return inRuns(n, rows, attendRows, 1);
   });
 }
 

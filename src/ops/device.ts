@@ -43,17 +43,25 @@ export function shapeOnlyOutput(
 }
 
 /**
- * `compute`, for calls that take the same memory, such as those for slices of one size. In a dry
- * run only the first call computes; the others return a tensor of `shapeOf`.
+ * The results of `compute` for runs of `size` out of `total` entries, joined along `axis`. All runs
+ * take the same memory: in a dry run only the first one computes, and one tensor stands for the
+ * others, however many they are.
+ * @param compute Takes the first entry of a run and its number of entries.
  */
-export function planOnce<T extends tf.Tensor>(
-  compute: (i: number) => T,
-  shapeOf: (i: number) => number[],
-): (i: number) => T {
-  let planned = false;
-  return (i) => {
-    const output = planned ? shapeOnlyOutput('alike', shapeOf(i), []) : undefined;
-    planned = true;
-    return (output as T | undefined) ?? compute(i);
-  };
+export function inRuns<T extends tf.Tensor>(
+  total: number,
+  size: number,
+  compute: (first: number, count: number) => T,
+  axis = 0,
+): T {
+  return tf.tidy(() => {
+    const run = (first: number) => tf.tidy(() => compute(first, Math.min(size, total - first)));
+    const parts: tf.Tensor[] = [run(0)];
+    const rest = total - size;
+    const shape = parts[0].shape.map((length, i) => (i === axis ? rest : length));
+    const others = rest > 0 ? shapeOnlyOutput('others', shape, []) : undefined;
+    if (others) parts.push(others);
+    else for (let first = size; first < total; first += size) parts.push(run(first));
+    return tf.concat(parts, axis) as T;
+  });
 }

@@ -1,6 +1,6 @@
 /** Computing a part of the first axis at a time, so that intermediate tensors stay small. */
 import * as tf from '@tensorflow/tfjs';
-import { deviceName, planOnce } from './device.ts';
+import { deviceName, inRuns } from './device.ts';
 
 /**
  * Bytes that intermediate tensors may take where slices have the same result. A processor is not
@@ -42,22 +42,11 @@ export function inSlices<T extends tf.Tensor>(
   const count = Math.ceil(n / Math.max(1, Math.floor(budget / entryBytes)));
   if (count === 1) return compute(inputs);
   const size = Math.ceil(n / count);
-  return tf.tidy(() => {
-    const sizeAt = (i: number) => Math.min(size, n - i * size);
-    const sliceAt = (i: number) => (x: tf.Tensor) =>
-      tf.slice(x, [i * size, ...x.shape.slice(1).map(() => 0)], [sizeAt(i), ...x.shape.slice(1)]);
-    let shape: number[];
-    const part = planOnce(
-      (i) =>
-        tf.tidy(() => {
-          const result = compute(inputs.map(sliceAt(i)));
-          shape = result.shape;
-          return result;
-        }),
-      (i) => [sizeAt(i), ...shape.slice(1)],
-    );
-    return tf.concat(
-      Array.from({ length: Math.ceil(n / size) }, (_, i) => part(i)),
-    ) as tf.Tensor as T;
-  });
+  return inRuns(n, size, (first, length) =>
+    compute(
+      inputs.map((x) =>
+        tf.slice(x, [first, ...x.shape.slice(1).map(() => 0)], [length, ...x.shape.slice(1)]),
+      ),
+    ),
+  );
 }

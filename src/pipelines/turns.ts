@@ -24,8 +24,42 @@ function usesOf(parts: readonly object[]): Use[] {
   });
 }
 
-/** The parts whose caller's code runs now, up to its first wait. */
-let calling: readonly Use[] = [];
+/** A callback, and the one whose code has made the call that it belongs to. */
+interface Callback {
+  uses: readonly Use[];
+  outer?: Callback;
+  ended?: true;
+}
+
+/** The callback whose code runs now, where nothing tells that: until its first wait. */
+const untilFirstWait = {
+  now: undefined as Callback | undefined,
+  getStore: () => untilFirstWait.now,
+  run<T>(callback: Callback, work: () => T): T {
+    const outer = this.now;
+    this.now = callback;
+    try {
+      return work();
+    } finally {
+      this.now = outer;
+    }
+  },
+};
+
+// Not imported, because browsers have no such module.
+const hooks = globalThis.process?.getBuiltinModule?.('node:async_hooks');
+const callbacks = hooks ? new hooks.AsyncLocalStorage<Callback>() : untilFirstWait;
+
+/** @throws Error if the code of a callback would wait for its own call to end. */
+function refuseOwn(waitsFor: (use: Use) => unknown): void {
+  for (let callback = callbacks.getStore(); callback; callback = callback.outer) {
+    if (callback.ended || !callback.uses.some(waitsFor)) continue;
+    throw new Error(
+      'A callback of a call cannot wait for another call of the same pipeline, nor for the ' +
+        'pipeline to be freed: both come after the call has ended. Wait after the call.',
+    );
+  }
+}
 
 /** Options of `inTurn`. */
 export interface TurnOptions {
@@ -51,12 +85,7 @@ export async function inTurn<T>(
   const within = withinCallback ? used.filter(({ lent }) => lent) : [];
   const [queue, queued] =
     within.length > 0 ? (['lent', within] as const) : (['ended', used] as const);
-  if (queue === 'ended' && used.some((use) => calling.includes(use))) {
-    throw new Error(
-      'A callback of a call cannot wait for another call of the same pipeline, which begins ' +
-        'after the first has ended. Make it after the first.',
-    );
-  }
+  if (queue === 'ended') refuseOwn((use) => used.includes(use));
   const before = Promise.all(queued.map((use) => use[queue]));
   let end = () => {};
   const ended = new Promise<void>((resolve) => {
@@ -80,22 +109,14 @@ export async function callBack<T>(
 ): Promise<T> {
   const lent = usesOf(parts);
   for (const use of lent) use.lent = Promise.resolve();
+  const called: Callback = { uses: lent, outer: callbacks.getStore() };
   try {
-    return await callFrom(lent, callback);
+    return await callbacks.run(called, callback);
   } finally {
+    called.ended = true;
     const begun = lent.map((use) => use.lent);
     for (const use of lent) use.lent = undefined;
     await Promise.all(begun);
-  }
-}
-
-function callFrom<T>(used: readonly Use[], callback: () => T): T {
-  const outer = calling;
-  calling = used;
-  try {
-    return callback();
-  } finally {
-    calling = outer;
   }
 }
 
@@ -118,8 +139,14 @@ export function freeAfterUse<Part extends object>(
 
 let freeing: Promise<unknown> = Promise.resolve();
 
-/** Waits until what `freeAfterUse` was called for is freed. */
-export const allFreed = (): Promise<unknown> => freeing;
+/**
+ * Waits until what `freeAfterUse` was called for is freed.
+ * @throws Error if a callback waits for the models of its own call.
+ */
+export async function allFreed(): Promise<void> {
+  refuseOwn(({ freed }) => freed);
+  await freeing;
+}
 
 function unlessAborted(work: Promise<unknown>, signal?: AbortSignal): Promise<unknown> {
   if (!signal) return work;

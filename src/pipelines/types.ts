@@ -54,7 +54,8 @@ export interface CallingPipeline
 /**
  * Called after each sampling step. May return `{ latents }` to replace the latents; the pipeline
  * then owns the returned tensor. It can decode by `pipe.decodeLatents`, but not wait for another
- * call of `generate`, which begins after this one.
+ * call of `generate`, which begins after this one. Such a call is refused; in browsers only before
+ * the callback's first `await`, so that it waits for ever after that.
  */
 export type StepCallback = (
   pipe: CallingPipeline,

@@ -201,6 +201,14 @@ describe('planMemory', () => {
   });
 });
 
+describe('planning pictures that the VAE does not make smaller', () => {
+  it('follows few of the slices of attention to all their pixels', () => {
+    const smallest = new MemoryPlanner({ ...smallConfigs, vae: { blockOutChannels: [32] } });
+    const shapes = { height: 576, width: 1024, processBytes: 64 * GiB };
+    expect(smallest.plan(request(shapes)).fits).to.equal(true);
+  });
+});
+
 describe('planning many frames', () => {
   const long = (numFrames: number) =>
     request({ height: 64, width: 64, numFrames, processBytes: 10_000 * GiB });

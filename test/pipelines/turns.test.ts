@@ -110,7 +110,7 @@ describe('calls of one pipeline at the same time', () => {
     expect(await Promise.all(together)).to.deep.equal(expected);
   });
 
-  it('let a callback decode, and refuse a call that would wait for itself', async () => {
+  it('let a callback decode', async () => {
     const frames: number[] = [];
     const expected = await call(pipe, 1);
     const decoding = call(pipe, 1, {
@@ -124,14 +124,49 @@ describe('calls of one pipeline at the same time', () => {
     });
     expect(await decoding).to.deep.equal(expected);
     expect(frames).to.deep.equal([2, 2]);
-    const nested = call(pipe, 1, {
-      callbackOnStepEnd: async () => {
-        await call(pipe, 2);
+  });
+
+  for (const [when, wait] of [
+    ['at once', () => undefined],
+    ['after it has waited', () => new Promise((resolve) => setTimeout(resolve))],
+  ] as const) {
+    it(`refuse a call that a callback would wait for, made ${when}`, async () => {
+      const other = await tinyPipeline();
+      const nesting = (inner: () => Promise<unknown>) =>
+        call(pipe, 1, {
+          callbackOnStepEnd: async () => {
+            await wait();
+            await inner();
+            return undefined;
+          },
+        }).catch((error) => error.message);
+      const refusal = 'cannot wait for another call of the same pipeline';
+      expect(await nesting(() => call(pipe, 2))).to.include(refusal);
+      const callbackOnStepEnd = async () => {
+        await wait();
+        await call(pipe, 3);
         return undefined;
-      },
+      };
+      expect(await nesting(() => call(other, 2, { callbackOnStepEnd }))).to.include(refusal);
+      expect(await nesting(() => call(other, 2))).to.deep.equal(await call(pipe, 1));
+      other.dispose();
     });
-    const error = await nested.catch((thrown) => thrown);
-    expect(error.message).to.include('cannot wait for another call of the same pipeline');
+  }
+
+  it('make calls that a callback has begun for later', async () => {
+    const expected = [await call(pipe, 1), await call(pipe, 2)];
+    let begin = (_: unknown) => {};
+    const later = new Promise((resolve) => {
+      begin = resolve;
+    });
+    let second: Promise<unknown> | undefined;
+    const callbackOnStepEnd = () => {
+      second ??= later.then(() => call(pipe, 2));
+      return undefined;
+    };
+    const first = await call(pipe, 1, { callbackOnStepEnd });
+    begin(undefined);
+    expect([first, await second]).to.deep.equal(expected);
   });
 
   it('decode in turn from outside', async () => {
@@ -200,6 +235,18 @@ describe('two pipelines at the same time', () => {
       other.dispose();
     });
   }
+
+  it('do not load in the callback of one that is disposed of', async () => {
+    const pipe = await load('none');
+    const callbackOnStepEnd = async () => {
+      pipe.dispose();
+      await load('none');
+      return undefined;
+    };
+    const nested = pipe.generate(picture, { ...size, numInferenceSteps: 1, callbackOnStepEnd });
+    const message = await nested.catch((error) => error.message);
+    expect(message).to.include('nor for the pipeline to be freed');
+  });
 
   it('save while they make', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'svd-turns-'));

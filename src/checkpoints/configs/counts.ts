@@ -59,7 +59,6 @@ const asked: Record<WeightedComponent, (config: Json) => Asked[]> = {
   unet: (config) => {
     const levels = (config.down_block_types ?? []) as string[];
     return [
-      ['down_block_types', levels.length, 'down_blocks'],
       ...levels.flatMap((_, i): Asked[] => {
         const transformers = ofLevel(config.transformer_layers_per_block, i);
         const resnets = ofLevel(config.layers_per_block, i) as number;
@@ -69,6 +68,8 @@ const asked: Record<WeightedComponent, (config: Json) => Asked[]> = {
           ['transformer_layers_per_block', [transformers].flat()[0], attention],
         ];
       }),
+      // after these, which decide in original files where the levels are
+      ['down_block_types', levels.length, 'down_blocks'],
       ...widths(config, (i) => `down_blocks.${i}.resnets.0.spatial_res_block.conv1.bias`),
     ];
   },

@@ -6,6 +6,7 @@ import { basename } from 'node:path';
 import { existingPath } from '../../files/existingPath.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import { declaredModel } from '../components.ts';
+import { checkCounts } from '../configs/counts.ts';
 import {
   type Component,
   componentNames,
@@ -72,13 +73,13 @@ export async function openOriginal(
       index,
       assumption,
       config: (component) => structuredClone(configs[component]),
-      weights: async (component) =>
-        originalSource(
-          file,
-          component,
-          places[component],
-          surplus.filter((name) => OWNER[component].test(name)),
-        ),
+      async weights(component) {
+        const others = surplus.filter((name) => OWNER[component].test(name));
+        const source = originalSource(file, component, places[component], others);
+        const { config } = options;
+        if (config !== undefined) checkCounts(config, component, configs[component], source);
+        return source;
+      },
       files: async () => [basename(path)],
       reopen: () => openOriginal(path, options),
       close: () => file.close(),

@@ -42,9 +42,7 @@ async function readPictures(sources: string[]): Promise<RgbImage[] | tf.Tensor> 
     for (const source of sources) {
       const room = processLimit('/') - process.memoryUsage.rss();
       const maxPixels = Math.min(MAX_PIXELS, Math.floor(room / DECODING_BYTES));
-      images.push(
-        await loadImage(source === STANDARD ? await standardInput() : source, { maxPixels }),
-      );
+      images.push(await loadImage(source === STANDARD ? standardInput() : source, { maxPixels }));
     }
     return images;
   }
@@ -54,13 +52,13 @@ async function readPictures(sources: string[]): Promise<RgbImage[] | tf.Tensor> 
   return channelsLast(data, shape);
 }
 
-/** All bytes of standard input. @throws UsageError if it is the keyboard. */
-async function standardInput(): Promise<Uint8Array> {
+/** @throws UsageError if standard input is the keyboard. */
+function standardInput(): NodeJS.ReadStream {
   if (process.stdin.isTTY)
     throw new UsageError(
       '- is standard input, which is the terminal. Send a picture into it by <.',
     );
-  return Buffer.concat(await process.stdin.toArray());
+  return process.stdin;
 }
 
 /** Reads start noise `[B,F,4,h,w]` as `[B, F, h, w, 4]`. */

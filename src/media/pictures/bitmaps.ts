@@ -9,12 +9,14 @@ export class BitmapError extends Error {}
 
 /** Windows' and OS/2's bitmaps of 1 to 32 bits a pixel, without compression. */
 export function readBmp(bytes: Uint8Array, maxPixels: number): RgbImage {
+  checkLength(bytes, 26); // the smallest header
   const view = viewOf(bytes);
   const headerSize = view.getUint32(14, true);
   const short = headerSize === 12; // OS/2
   const width = short ? view.getUint16(18, true) : view.getInt32(18, true);
   const rows = short ? view.getUint16(20, true) : view.getInt32(22, true);
   const bits = view.getUint16(short ? 24 : 28, true);
+  if (!short) checkLength(bytes, 54);
   const compression = short ? 0 : view.getUint32(30, true);
   const height = Math.abs(rows);
   checkSize(width, height, maxPixels);
@@ -24,10 +26,10 @@ export function readBmp(bytes: Uint8Array, maxPixels: number): RgbImage {
   const paletteAt = 14 + headerSize;
   const entry = short ? 3 : 4;
   const masks = fieldMasks(view, bits, compression);
-  const data = new Uint8Array(3 * width * height);
   const stride = 4 * Math.ceil((bits * width) / 32);
   const start = view.getUint32(10, true);
   checkLength(bytes, start + stride * height);
+  const data = new Uint8Array(3 * width * height);
   for (let y = 0; y < height; y++) {
     const row = start + stride * (rows > 0 ? height - 1 - y : y);
     for (let x = 0; x < width; x++) {
@@ -52,7 +54,10 @@ export function readBmp(bytes: Uint8Array, maxPixels: number): RgbImage {
 function fieldMasks(view: DataView, bits: number, compression: number): number[] | undefined {
   if (![1, 4, 8, 16, 24, 32].includes(bits))
     throw new BitmapError(`a BMP of ${bits} bits a pixel is not known`);
-  if (compression === 3) return [54, 58, 62].map((at) => view.getUint32(at, true));
+  if (compression === 3) {
+    checkLength(view, 66);
+    return [54, 58, 62].map((at) => view.getUint32(at, true));
+  }
   return bits === 16 ? [0x7c00, 0x03e0, 0x001f] : undefined;
 }
 
@@ -63,25 +68,25 @@ function field(value: number, mask: number): number {
   return Math.floor(((((value & mask) >>> 0) / (lowest >>> 0)) * 255) / (mask / (lowest >>> 0)));
 }
 
+const NUMBER = /\s*(?:#[^\n]*\n\s*)*(\d+)/y;
+const BIT = /\s*(?:#[^\n]*\n\s*)*([01])/y;
+
 /**
  * Portable bitmaps, greymaps and pixmaps (P1 to P6), as text or bytes.
  * @param onCutOff Called when 16-bit grey has values above 255, which become white as in Pillow.
  */
 export function readPnm(bytes: Uint8Array, maxPixels: number, onCutOff: () => void): RgbImage {
   const kind = bytes[1]! - 48;
+  const read = kind > 3 ? Math.min(bytes.length, 4096) : bytes.length; // all, or the header
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, read).toString('latin1');
   let at = 2;
   /** The next token: numbers are separated by blanks and by comments from `#` to the line's end. */
-  const next = (digits = /^\d+/) => {
-    const text = Buffer.from(
-      bytes.buffer,
-      bytes.byteOffset + at,
-      Math.min(bytes.length - at, 4096),
-    );
-    const blank = /^(?:\s|#[^\n]*\n)*/.exec(text.toString('latin1'))![0];
-    const token = digits.exec(text.toString('latin1').slice(blank.length))?.[0];
-    if (token === undefined) throw new BitmapError('it ends early');
-    at += blank.length + token.length;
-    return Number(token);
+  const next = (token = NUMBER) => {
+    token.lastIndex = at;
+    const found = token.exec(text);
+    if (found === null) throw new BitmapError('it ends early');
+    at = token.lastIndex;
+    return Number(found[1]);
   };
   const [width, height] = [next(), next()];
   const bilevel = kind === 1 || kind === 4;
@@ -91,11 +96,12 @@ export function readPnm(bytes: Uint8Array, maxPixels: number, onCutOff: () => vo
   const channels = kind === 3 || kind === 6 ? 3 : 1;
   const count = width * height * channels;
   const values = kind > 3 ? packed(bytes, at + 1, kind, width, height, largest) : undefined;
+  if (!values) checkLength(bytes, at + count); // a letter each at least
   const data = new Uint8ClampedArray(3 * width * height);
   const top = channels === 1 && largest > 255 ? 65535 : 255;
   let cutOff = false;
   for (let i = 0; i < count; i++) {
-    const stored = values ? values(i) : next(bilevel ? /^[01]/ : undefined);
+    const stored = values ? values(i) : next(bilevel ? BIT : NUMBER);
     const level = bilevel ? 1 - stored : Math.min(stored, largest);
     const value = roundHalfToEven((level / largest) * top);
     cutOff ||= value > 255;
@@ -140,8 +146,8 @@ function checkSize(width: number, height: number, maxPixels: number): void {
   if (width * height > maxPixels) throw new BitmapError('Input image exceeds pixel limit');
 }
 
-function checkLength(bytes: Uint8Array, needed: number): void {
-  if (bytes.length < needed) throw new BitmapError(`it has ${bytes.length} of its ${needed} bytes`);
+function checkLength({ byteLength }: ArrayBufferView, needed: number): void {
+  if (byteLength < needed) throw new BitmapError(`it has ${byteLength} of its ${needed} bytes`);
 }
 
 const viewOf = (bytes: Uint8Array) =>

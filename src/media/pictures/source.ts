@@ -1,5 +1,7 @@
 /** Reads the bytes of a picture from everything that people have it in. */
-import { readFile } from 'node:fs/promises';
+import { constants, openSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import { resolve } from 'node:path';
 import { existingPath } from '../../files/existingPath.ts';
 import { localPath } from '../../files/localPath.ts';
@@ -17,8 +19,8 @@ export type PictureSource =
   | AsyncIterable<Uint8Array>
   | ReadableStream<Uint8Array>;
 
-/** Bytes that a stream may have. */
-const MAX_STREAM_BYTES = 2 ** 30;
+/** Bytes that a picture may have. */
+const MAX_BYTES = 2 ** 30;
 
 /** The words for a picture in messages. */
 export function describe(source: PictureSource): string {
@@ -70,17 +72,34 @@ async function readStream(stream: AsyncIterable<unknown>): Promise<Uint8Array> {
       );
     chunks.push(chunk);
     length += chunk.length;
-    if (length > MAX_STREAM_BYTES)
-      throw new Error('The stream of the picture has more than 1 GiB. Pass one picture.');
+    checkLength(length);
   }
   return Buffer.concat(chunks);
 }
 
+function checkLength(length: number): void {
+  if (length > MAX_BYTES)
+    throw new Error('The file of the picture has more than 1 GiB. Pass one picture.');
+}
+
+/** What is written into a pipe. Neither opening nor reading waits in the system, which no signal stops. */
+function readPipe(path: string): Promise<Uint8Array> {
+  const fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  return readStream(new Socket({ fd, readable: true, writable: false }));
+}
+
 async function readPath(path: string, name: string): Promise<Uint8Array> {
   try {
-    return await readFile(await existingPath(path));
+    const found = await existingPath(path);
+    const status = await stat(found);
+    if (status.isFIFO()) return await readPipe(found);
+    if (!status.isFile() && !status.isDirectory())
+      throw new Error(`${name} is a device, not a picture. Pass the path of one picture.`);
+    checkLength(status.size);
+    return await readFile(found);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw error;
     if (code === 'ENOENT')
       throw new Error(`There is no picture ${name} (looked at ${resolve(path)}). Check the path.`, {
         cause: error,
@@ -89,9 +108,8 @@ async function readPath(path: string, name: string): Promise<Uint8Array> {
       throw new Error(`${name} is a folder, not a picture. Pass the path of one picture.`, {
         cause: error,
       });
-    throw new Error(
-      `The picture ${name} cannot be read (${code ?? message}). Check its permissions.`,
-      { cause: error },
-    );
+    throw new Error(`The picture ${name} cannot be read (${code}). Check its permissions.`, {
+      cause: error,
+    });
   }
 }

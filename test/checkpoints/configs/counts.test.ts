@@ -102,6 +102,25 @@ describe('the weights limit what configs may ask for', () => {
       await expectError(() => files.weights('unet'), 'layers_per_block asks for 24');
     }));
 
+  it('in original files', () =>
+    withModel('float32', async (model, path) => {
+      const [file, config] = [path('svd.safetensors'), path('configs')];
+      await convertCheckpoint(model, file, { to: 'original' });
+      await cp(model, config, { recursive: true });
+      for (const [component, change, problem] of [
+        ['image_encoder', { num_hidden_layers: 128 }, 'num_hidden_layers asks for 128, but'],
+        ['unet', { layers_per_block: 64 }, 'layers_per_block asks for 64, but'],
+        ['vae', { layers_per_block: 64 }, 'layers_per_block asks for 64, but'],
+      ] as const) {
+        const changed = join(config, component, 'config.json');
+        const before = await readFile(changed, 'utf8');
+        await edit(changed, change);
+        await using files = await openCheckpoint(file, { config });
+        await expectError(() => files.weights(component), `${changed}: ${problem}`);
+        await writeFile(changed, before);
+      }
+    }));
+
   it('and have all that the published configs ask for', () => {
     const shapes: Record<string, Map<string, number[]>> = {};
     for (const line of readFileSync(table, 'utf8').trimEnd().split('\n')) {

@@ -1,5 +1,5 @@
 /** `svd generate` with a picture from standard input and a video to standard output. */
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { expect } from 'chai';
 import sharp from 'sharp';
@@ -84,6 +84,16 @@ describe('svd generate and standard streams', () => {
     const code = await new Promise((resolve) => child.on('close', resolve));
     expect(stderr).to.contain('Cannot write -: nothing reads it any more.');
     expect(code).to.equal(1);
+  });
+
+  it('waits for a writer of a pipe, and ends at the first signal', async () => {
+    execFileSync('mkfifo', [folder.path('pipe.png')]);
+    const warns = fileURLToPath(new URL('../../fixtures/media/grey_16.png', import.meta.url));
+    const args = words([warns, folder.path('pipe.png'), '--output', folder.path('pipe.mp4')]);
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    child.stderr.once('data', () => child.kill('SIGINT'));
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect(code).to.equal(130);
   });
 
   it('refuses an empty standard input, and two pictures from it', async () => {

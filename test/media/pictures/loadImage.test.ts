@@ -1,6 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -23,6 +24,11 @@ async function messageOf(promise: Promise<unknown>): Promise<string> {
     (error: Error) => error.message,
   );
 }
+
+const part = async (path: string, share: number) => {
+  const bytes = await readFile(path);
+  return bytes.subarray(0, Math.floor(bytes.length * share));
+};
 
 describe('loadImage', () => {
   describe('returns the same bytes as Pillow for', () => {
@@ -67,6 +73,21 @@ describe('loadImage', () => {
     ]) {
       expect(await loadImage(source)).to.deep.equal(expected);
     }
+  });
+
+  it('waits for the writer of a pipe', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'svd-pipe-'));
+    const pipe = join(folder, 'picture.jpg');
+    execFileSync('mkfifo', [pipe]);
+    const loading = loadImage(pipe);
+    const [first, second] = [await part(PHOTO, 0.5), await readFile(PHOTO)];
+    const writer = await open(pipe, 'w');
+    await writer.write(first);
+    await new Promise((resolve) => setTimeout(resolve));
+    await writer.write(second.subarray(first.length));
+    await writer.close();
+    expect(await loading).to.deep.equal(await loadImage(PHOTO));
+    await rm(folder, { recursive: true });
   });
 
   it('says what it takes instead of anything else', async () => {
@@ -143,11 +164,6 @@ describe('loadImage', () => {
         expect(await messageOf(loadImage(path))).to.match(message);
         expect(await messageOf(loadImage(new Uint8Array(await readFile(path))))).to.match(message);
       });
-    const part = async (path: string, share: number) => {
-      const bytes = await readFile(path);
-      return bytes.subarray(0, Math.floor(bytes.length * share));
-    };
-
     refuses(
       'text',
       'notes.png',
@@ -239,8 +255,28 @@ describe('loadImage', () => {
         const cut = await part(`${FOLDER}/${name}`, 0.9);
         expect(await messageOf(loadImage(cut)), name).to.match(/is damaged or cut short/);
       }
-      const header = (await readFile(`${FOLDER}/bmp_24.bmp`)).subarray(0, 20);
-      expect(await messageOf(loadImage(header))).to.match(/is damaged or cut short/);
+      const header = await readFile(`${FOLDER}/bmp_24.bmp`);
+      for (const length of [2, 4, 20, 40]) {
+        const short = header.subarray(0, length);
+        expect(await messageOf(loadImage(short))).to.match(
+          /cut short \(it has \d+ of its \d+ bytes/,
+        );
+      }
+      const wide = (await readFile(`${FOLDER}/bmp_24.bmp`)).subarray(0, 54);
+      wide.set([0, 0x30, 0, 0, 0, 0x30], 18); // 12288 pixels each way
+      const before = process.memoryUsage().arrayBuffers;
+      expect(await messageOf(loadImage(wide))).to.match(/it has 54 of its \d+ bytes/);
+      for (const text of ['P3 12288 12288 255\n0', 'P1 12288 12288\n0'])
+        expect(await messageOf(loadImage(Buffer.from(text)))).to.match(/of its \d+ bytes/);
+      expect(process.memoryUsage().arrayBuffers - before).to.be.below(2 ** 26);
+    });
+
+    it('a device, and a file that is too large', async () => {
+      expect(await messageOf(loadImage('/dev/zero'))).to.match(/is a device, not a picture/);
+      const path = join(folder, 'large.png');
+      await writeFile(path, '');
+      await truncate(path, 2 ** 31);
+      expect(await messageOf(loadImage(path))).to.match(/more than 1 GiB/);
     });
 
     it('a missing file, with the place it looked at', async () => {
