@@ -35,6 +35,7 @@ export {
   loadLayerWeights,
 } from './checkpoints/web/loadLayerWeights.ts';
 export { type OpenUrlOptions, openUrl } from './checkpoints/web/openUrl.ts';
+export { packagedModel } from './checkpoints/web/packagedModel.ts';
 export type { FloatArray, RgbImage } from './media/image.ts';
 export { clipPixelValues, framesToImages, vaePixelValues } from './media/preprocess.ts';
 export { encodeMp4, type Mp4Options } from './media/video/encodeMp4.ts';

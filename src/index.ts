@@ -26,6 +26,7 @@ export {
   loadLayerWeights,
   type OpenOptions,
   openCheckpoint,
+  packagedModel,
 } from './checkpoints/index.ts';
 export type { FloatArray } from './media/image.ts';
 export {
