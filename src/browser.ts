@@ -57,6 +57,7 @@ export {
 export { type FormulationSet, useFormulations } from './ops/formulations.ts';
 export { StableVideoDiffusionPipeline, type UrlOptions } from './pipelines/browser.ts';
 export type { CallPlanner, Components, FeatureExtractor, Offload } from './pipelines/components.ts';
+export { latentPreviews } from './pipelines/latentPreviews.ts';
 export type {
   CallbackTensors,
   CallingPipeline,
