@@ -5,6 +5,8 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
+import * as layers from '../src/layers/index.ts';
+import * as models from '../src/models/index.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const entries = { layers: `${root}src/layers/index.ts`, models: `${root}src/models/index.ts` };
@@ -112,25 +114,34 @@ const isOptional = (property: ts.Symbol) => (property.flags & ts.SymbolFlags.Opt
 const typeOf = (property: ts.Symbol) =>
   checker.getNonNullableType(checker.getTypeOfSymbol(property));
 
+/** The call arguments of a layer, but for `numFrames` where it mixes no frames. */
+function callArgumentsOf(name: string): ts.Symbol[] {
+  const classes = { ...layers, ...models } as unknown as Record<string, typeof layers.Block>;
+  const mixes = argumentNames(name).includes('numFrames');
+  const { callArgNames } = classes[name]!.prototype;
+  return checker
+    .getDeclaredTypeOfSymbol(exported.get('CallArgs')!.symbol)
+    .getProperties()
+    .filter(({ name }) => callArgNames.includes(name) && (mixes || name !== 'numFrames'));
+}
+
 /** The names of the arguments of a layer, but for those of every layer. */
 export const argumentNames = (layer: string): string[] =>
   argumentsOf(layer).map(({ name }) => name);
 
-function rowOf(property: ts.Symbol): string {
+function rowOf(property: ts.Symbol, need = isOptional(property) ? '' : 'required'): string {
   const declaration = property.valueDeclaration as ts.PropertySignature;
   const type = checker.typeToString(typeOf(property), declaration, ts.TypeFormatFlags.NoTruncation);
-  const cells = [
-    `\`${property.name}\``,
-    `\`${type}\``,
-    isOptional(property) ? '' : 'required',
-    textOf(property),
-  ];
+  const cells = [`\`${property.name}\``, `\`${type}\``, need, textOf(property)];
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 }
 
 function sectionOf(name: string): string {
   const { symbol, subpath } = exported.get(name)!;
-  const rows = argumentsOf(name).map(rowOf);
+  const rows = [
+    ...argumentsOf(name).map((argument) => rowOf(argument)),
+    ...callArgumentsOf(name).map((argument) => rowOf(argument, 'in calls')),
+  ];
   const table = ['| argument | type | | what it is |', '| --- | --- | --- | --- |', ...rows].join(
     '\n',
   );
@@ -150,10 +161,12 @@ import * as tf from '@tensorflow/tfjs';
 import { ResnetBlock2D } from 'stable-video-diffusion-tfjs/layers'; // or whatever an example uses
 \`\`\`
 
-* **Shapes.** B videos of F frames are \`[B*F, H, W, C]\`, the frames of a video in a row, or \`[B, F, H, W, C]\`. Layers that mix frames, which name an axis \`B*F\` below, take both and return what
-  they are given; other inputs and contexts may have the axis F then, too. Frames in a row need their number: \`layer.apply(inputs, { numFrames })\` or, for all calls,
-  \`new TemporalConv({ ..., numFrames })\`. \`tf.layers.timeDistributed({ layer })\` runs a layer of pictures on each frame of \`[B, F, H, W, C]\`. N is B or B*F, and L is the number of tokens of a context. Several tensors go into one array, in the order given below; optional ones come last.
+* **Shapes.** B videos of F frames are \`[B*F, H, W, C]\`, the frames of a video in a row, or \`[B, F, H, W, C]\`. Every layer takes both and returns what it is given. Layers that mix
+  frames name an axis \`B*F\` below. Frames in a row need their number: \`layer.apply(inputs, { numFrames })\` or, for all calls, \`new TemporalConv({ ..., numFrames })\`.
+  Layers of pictures name the axis N, and compute each frame by itself. Time embeddings and contexts may have the axis F beside such videos, too. M and L are numbers of tokens, of x and of a
+  context. Several tensors go into one array, in the order given below; optional ones come last.
 * **Arguments.** Besides its own, every layer takes those of \`tf.layers.Layer\`: \`name\`, \`trainable\`, \`inputShape\`, \`weights\`, ..., and \`computeDtype\`. It refuses others, also in calls.
+  Those marked "in calls" are given to \`apply\`: \`layer.apply(x, { outputSize: [9, 12] })\`.
 * **In a model,** \`apply\` on symbolic tensors: \`layer.apply([x, temb], { numFrames: 7 })\` is part of the model and of what \`model.save\` writes. A layer that stands in several places, or in
   several models, has its own call arguments in each. \`[B, F, H, W, C]\` is what \`fit\` can shuffle and give one label per video. Frames in a row have to be whole videos in \`predict\` and
   \`fit\`: \`batchSize\` a multiple of \`numFrames\`, and \`shuffle: false\`. \`tf.sequential\` does not pass call arguments on, so set \`numFrames\` in the constructor there.

@@ -38,9 +38,10 @@ export interface AttentionArgs extends LayerArgs {
 /**
  * Multi-head attention, optionally to a context.
  *
- * Inputs `[x [B, N, queryDim] or [B, H, W, queryDim], context [b, L, crossAttentionDim]]`
- * (self-attention without context) -> the shape of x. With b below B, each context serves B/b
- * consecutive items of x.
+ * Inputs `[x [N, M, queryDim] or [N, H, W, queryDim], context [b, L, crossAttentionDim]]`
+ * (self-attention without context) -> the shape of x. With b below N, each context serves N/b
+ * consecutive items of x. All tokens of an item attend to each other, so `[B, F, M, queryDim]` is
+ * attention over frames and tokens jointly. In `[B, F, H, W, queryDim]`, each frame is an item.
  *
  * Equals `Attention` of diffusers' `models/attention_processor.py`, as Stable Video Diffusion uses
  * it.
@@ -144,7 +145,7 @@ export class Attention extends Block<AttentionArgs> {
     const { queryDim, crossAttentionDim } = this.config;
     // Self-attention takes x for the context, if it is as wide.
     const context = queryDim === crossAttentionDim ? 'context?' : 'context';
-    return { x: ['B', '...', queryDim], [context]: ['b', 'L', crossAttentionDim] };
+    return { x: ['N', '...', queryDim], [context]: ['b', 'L', crossAttentionDim] };
   }
 
   protected forward([x, context]: tf.Tensor[]): tf.Tensor {

@@ -50,7 +50,7 @@ export class Timesteps extends Block<TimestepsArgs> {
   }
 
   override get inputAxes(): Inputs {
-    return { t: ['N', '...'] };
+    return { t: ['n', '...'] };
   }
 
   protected forward([t]: tf.Tensor[]): tf.Tensor {

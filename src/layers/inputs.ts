@@ -27,6 +27,7 @@ export function checkTensors(layer: string, inputs: readonly unknown[]): void {
     if (input.isDisposed)
       throw new Error(`${layer} is given a tensor [${input.shape}] that has been disposed of.`);
   }
+  if (inputs.length === 0) throw new Error(`${layer} takes tensors but is given an empty list.`);
 }
 
 /**
@@ -65,11 +66,9 @@ export function checkInputs(
     const axes = takes[names[i]!]!.flatMap((axis) =>
       axis === '...' && between ? between : [axis],
     );
+    const letters = axes.flatMap(lettersOf);
     const bound = [...lengths]
-      .filter(
-        ([letter]) =>
-          axes.includes(letter) || letter.split('*').some((factor) => axes.includes(factor)),
-      )
+      .filter(([axis]) => lettersOf(axis).some((letter) => letters.includes(letter)))
       .map(([letter, length]) => `${letter} = ${length}`);
     if (fits(axes, shape, lengths)) {
       const any = axes.indexOf('...');
@@ -86,6 +85,9 @@ export function checkInputs(
     );
   }
 }
+
+/** Those of the product `B*F` are B and F. */
+const lettersOf = (axis: number | string) => `${axis}`.split('*');
 
 /**
  * Whether a shape has these axes. Remembers the lengths of capital letters; unknown lengths,

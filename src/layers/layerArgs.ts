@@ -34,7 +34,8 @@ export interface FramesArgs extends LayerArgs {
 /** Call arguments other than tensors, which are inputs. */
 export interface CallArgs {
   /**
-   * Frames per video; it has to divide the batch of frames. Layers that do not mix frames ignore it.
+   * Frames per video; it has to divide the batch of frames. Videos `[B, F, H, W, C]` say it
+   * themselves. Layers that do not mix frames ignore it.
    */
   numFrames?: number;
   /** `[height, width]` of the output of an up block. Default: twice those of the input. */

@@ -70,8 +70,7 @@ export class GroupNormalization extends Normalization<GroupNormalizationArgs> {
 
   protected forward([x]: tf.Tensor[], kwargs: CallArgs): tf.Tensor {
     const { numGroups, eps } = this.config;
-    // An item [F, H, W, C] is all frames of a video already.
-    const frames = kwargs.numFrames === undefined || x.rank > 4 ? 1 : framesOf(kwargs, x);
+    const frames = kwargs.numFrames === undefined ? 1 : framesOf(kwargs, x);
     const videos = reshapeTo(x, [x.shape[0] / frames, -1, x.shape[x.rank - 1]]); // [B, F*H*W, C]
     return reshapeTo(
       groupNorm(videos, weightOf(this.weight), weightOf(this.bias), numGroups, eps),

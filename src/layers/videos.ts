@@ -1,14 +1,14 @@
 /**
- * Videos with an axis of their own for frames, `[B, F, ...]`, in layers that compute on the frames
- * of all videos in a row, `[B*F, ...]`.
+ * Videos with an axis of their own for frames. In every layer, `[B, F, H, W, C]` means what
+ * `[B*F, H, W, C]` with `{ numFrames: F }` does: layers of pictures compute each frame by itself.
  */
 import type * as tf from '@tensorflow/tfjs';
 import { reshapeTo } from '../ops/index.ts';
 import type { Axes, Inputs } from './inputs.ts';
 
 /**
- * The axes of the inputs of a call. Those of frames, `B*F`, become `B, F` if the first input has
- * one axis more than the layer names. Contexts may then have an axis for frames too.
+ * The axes of the inputs of a call. Those of frames or pictures, `B*F` or `N`, become `B, F` if the
+ * first input has one axis more than the layer names. Contexts may then have an axis for frames too.
  */
 export function axesInCall(takes: Inputs, shapes: readonly tf.Shape[]): Inputs {
   const names = Object.keys(takes);
@@ -16,21 +16,28 @@ export function axesInCall(takes: Inputs, shapes: readonly tf.Shape[]): Inputs {
   const split = names.map((name, i) => {
     const [axes, shape] = [takes[name], shapes[i]];
     const apart = apartAxes[axes[0]];
-    return shape && apart && hasOneMore(axes, shape, indicator)
-      ? [...apart, ...axes.slice(1)]
-      : axes;
+    if (shape && apart && hasOneMore(axes, shape, indicator)) return [...apart, ...axes.slice(1)];
+    return axes[0] === 'N' ? ['B*F', ...axes.slice(1)] : axes;
   });
-  if (split[0] === takes[names[0]]) return takes;
+  if (split[0].length === takes[names[0]].length) return takes;
   return Object.fromEntries(names.map((name, i) => [name, split[i]]));
 }
 
 /** What takes the place of a first axis. Contexts are one per video, frame or pixel. */
-const apartAxes: Readonly<Record<number | string, Axes>> = { 'B*F': ['B', 'F'], b: ['b', 'f'] };
+const apartAxes: Readonly<Record<number | string, Axes>> = {
+  'B*F': ['B', 'F'],
+  N: ['B', 'F'],
+  b: ['b', 'f'],
+};
 
-/** Whether a shape has one axis more. Where any axes may be between, only an indicator tells. */
+/**
+ * Whether a shape has one axis more. Where any axes may be between, an indicator tells, or else the
+ * number of axes: pictures have four.
+ */
 function hasOneMore(axes: Axes, shape: tf.Shape, indicator: tf.Shape | undefined): boolean {
   if (!axes.includes('...')) return shape.length === axes.length + 1;
-  return indicator?.length === 2 && indicator.every((length, axis) => length === shape[axis]);
+  if (!indicator) return shape.length === 5;
+  return indicator.length === 2 && indicator.every((length, axis) => length === shape[axis]);
 }
 
 /**
@@ -49,7 +56,7 @@ export function inFrames<Output extends tf.Tensor | tf.Tensor[]>(
   const [batch, numFrames] = shapes[0];
   const names = Object.keys(takes);
   const frames = inputs.map((x, i) =>
-    given[names[i]] === takes[names[i]]
+    given[names[i]].length === takes[names[i]].length
       ? x
       : reshapeTo(x, [x.shape[0] * x.shape[1]!, ...x.shape.slice(2)]),
   );

@@ -273,7 +273,8 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
   }
 
   override get inputAxes(): Inputs {
-    return { pixels: ['N', 'H', 'W', this.config.numChannels] };
+    const { imageSize, numChannels } = this.config;
+    return { pixels: ['N', imageSize, imageSize, numChannels] };
   }
 
   /** The number of blocks that `steps` runs. */
@@ -295,9 +296,10 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
   }
 
   override computeOutputShape(inputShape: tf.Shape): tf.Shape[] {
+    const items = inputShape.slice(0, -3);
     return [
-      [inputShape[0], this.config.projectionDim],
-      this.embeddings.computeOutputShape(inputShape as number[]),
+      [...items, this.config.projectionDim],
+      [...items, ...this.embeddings.computeOutputShape(inputShape as number[]).slice(1)],
     ];
   }
 }

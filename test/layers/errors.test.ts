@@ -130,8 +130,8 @@ describe('wrong inputs of layers', () => {
       'ResnetBlock2D "mine": x has to be of shape [N, H, W, 32] but is [2,16,32].',
     );
     expectError(
-      () => block.apply([tf.zeros([1, 2, 4, 4, 32]), temb()]),
-      'ResnetBlock2D "mine": x has to be of shape [N, H, W, 32] but is [1,2,4,4,32].',
+      () => block.apply([tf.zeros([1, 1, 2, 4, 4, 32]), temb()]),
+      'ResnetBlock2D "mine": x has to be of shape [N, H, W, 32] but is [1,1,2,4,4,32].',
     );
     expectError(
       () => block.apply([tf.zeros([2, 4, 4, 3]), temb()]),
@@ -213,8 +213,7 @@ describe('wrong inputs of layers', () => {
       for (const [i, shape] of right.entries()) {
         const axes = Object.values(layer.inputAxes!)[i]!;
         // Where any axes may be between, one or none is too few. Frames may have an axis.
-        if (!axes.includes('...'))
-          expectSentence(i, axes[0] === 'B*F' ? [1, 1, ...shape] : [1, ...shape]);
+        if (!axes.includes('...')) expectSentence(i, [1, 1, ...shape]);
         expectSentence(i, shape.slice(0, axes.includes('...') ? axes.length - 2 : axes.length - 1));
         // Some channels are free, until an input before has fixed them.
         if (typeof axes.at(-1) === 'number' || i > 0)
@@ -283,6 +282,7 @@ describe('wrong inputs of layers', () => {
         call(input),
         `TemporalConv "mine" takes tensors, which \`tf.tensor\` makes, but is given ${shown}.`,
       );
+    expectError(call([]), 'TemporalConv "mine" takes tensors but is given an empty list.');
     const gone = tf.ones([2, 1, 1, 2]);
     gone.dispose();
     expectError(call(gone), 'is given a tensor [2,1,1,2] that has been disposed of.');

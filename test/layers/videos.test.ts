@@ -1,4 +1,4 @@
-/** Layers that mix frames, on videos with an axis of their own for frames. */
+/** Layers of frames and pictures, on videos with an axis of their own for frames. */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import {
@@ -13,6 +13,7 @@ import {
 } from '../../src/layers/index.ts';
 import {
   AutoencoderKLTemporalDecoder,
+  CLIPVisionModelWithProjection,
   UNetSpatioTemporalConditionModel,
 } from '../../src/models/index.ts';
 import { relativeL2 } from '../harness/fixtures.ts';
@@ -29,9 +30,28 @@ const valuesOf = (tensors: tf.Tensor | tf.Tensor[]) =>
 const shapesOf = (tensors: tf.Tensor | tf.Tensor[]) => [tensors].flat().map(({ shape }) => shape);
 const oneOrAll = <T>(list: T[]): T | T[] => (list.length === 1 ? list[0]! : list);
 
-/** Layers that mix frames, with inputs for each frame. */
-const temporal: Record<string, LayerSample> = Object.fromEntries(
-  Object.entries(layerSamples).filter(([, { kwargs }]) => kwargs.numFrames !== undefined),
+/** Samples whose inputs have to be others where frames have an axis. */
+const adapted: Record<string, number[][]> = {
+  // Four axes are one picture, whose pixels attend to each other.
+  Attention: [
+    [4, 5, 8],
+    [3, 6],
+  ],
+  // One context per pixel: there are as many pixels as frames.
+  TemporalBasicTransformerBlock: [
+    [frames, 8],
+    [3, 6],
+  ],
+};
+
+/** Layers of frames and pictures, with inputs for each of them. */
+const samples: Record<string, LayerSample> = Object.fromEntries(
+  Object.entries(layerSamples)
+    .filter(([, { make }]) => {
+      const [[item]] = Object.values(make('mine').inputAxes!);
+      return item === 'B*F' || item === 'N';
+    })
+    .map(([name, sample]) => [name, { ...sample, shapes: adapted[name] ?? sample.shapes }]),
 );
 
 /** Inputs `[B*F, ...]` and `[B, F, ...]` of the same values. */
@@ -41,28 +61,14 @@ function bothForms({ shapes }: LayerSample): [tf.Tensor[], tf.Tensor[]] {
 }
 
 describe('videos [B, F, ...]', () => {
-  it('are taken by every layer that mixes frames', () => {
-    const mixing = Object.entries(layerSamples).filter(([, sample]) =>
-      Object.values(sample.make('mine').inputAxes ?? {})[0]?.includes('B*F'),
-    );
-    expect(mixing.map(([name]) => name).filter((name) => name !== 'AlphaBlender')).to.deep.equal(
-      Object.keys(temporal),
-    );
+  it('are taken by every layer but those of scalars and of tokens one by one', () => {
+    const others = Object.keys(layerSamples).filter((name) => !(name in samples));
+    expect(others).to.deep.equal([
+      ...['FeedForward', 'LayerNorm', 'Linear', 'TimestepEmbedding', 'Timesteps'],
+    ]);
   });
 
-  for (const [name, sample] of Object.entries(temporal)) {
-    // One context per pixel: there are as many pixels as frames.
-    const own =
-      name === 'TemporalBasicTransformerBlock'
-        ? {
-            ...sample,
-            shapes: [
-              [frames, 8],
-              [3, 6],
-            ],
-          }
-        : sample;
-
+  for (const [name, own] of Object.entries(samples)) {
     it(`${name}: the same results as of frames in a row, eager, in a model, saved and loaded`, async () => {
       const layer = own.make('mine');
       await fillByName(layer);
@@ -117,6 +123,40 @@ describe('videos [B, F, ...]', () => {
     });
   }
 
+  it('are pictures to `Attention` if they have four axes', async () => {
+    const layer = layerSamples.Attention!.make('mine');
+    await fillByName(layer);
+    const [x, context] = [named('x', [batch, frames, 5, 8]), named('c', [batch, 3, 6])];
+    const [pictures, tokens] = tf.tidy(() => [
+      layer.apply([x, context]) as tf.Tensor,
+      layer.apply([tf.reshape(x, [batch, frames * 5, 8]), context]) as tf.Tensor,
+    ]);
+    expect(await pictures!.data()).to.deep.equal(await tokens!.data());
+    tf.dispose([x, context, pictures!, tokens!]);
+    layer.dispose();
+  });
+
+  it('are taken by the image encoder, whose outputs have the axis, too', async () => {
+    const clip = new CLIPVisionModelWithProjection({
+      ...{ hiddenSize: 8, intermediateSize: 8, numAttentionHeads: 2, numHiddenLayers: 1 },
+      ...{ projectionDim: 4, imageSize: 8, patchSize: 4 },
+    });
+    await fillByName(clip);
+    const x = named('x', [batch * frames, 8, 8, 3]);
+    const [flat, videos] = tf.tidy(() => [
+      clip.apply(x) as tf.Tensor[],
+      clip.apply(tf.reshape(x, [batch, frames, 8, 8, 3])) as tf.Tensor[],
+    ]);
+    expect(shapesOf(videos!)).to.deep.equal([
+      [batch, frames, 4],
+      [batch, frames, 5, 8],
+    ]);
+    expect(clip.computeOutputShape([batch, frames, 8, 8, 3])).to.deep.equal(shapesOf(videos!));
+    expect(await valuesOf(videos!)).to.deep.equal(await valuesOf(flat!));
+    tf.dispose([x, flat!, videos!]);
+    clip.dispose();
+  });
+
   it('say which input does not fit them', () => {
     const layer = layerSamples.SpatioTemporalResBlock!.make('mine');
     expect(() =>
@@ -126,6 +166,12 @@ describe('videos [B, F, ...]', () => {
         '[2,4,8].',
     );
     layer.dispose();
+    // The number of frames in a row is that of the frames of all videos.
+    const pictures = layerSamples.ResnetBlock2D!.make('mine');
+    expect(() =>
+      tf.tidy(() => void pictures.apply([tf.zeros([2, 3, 4, 4, 32]), tf.zeros([5, 8])])),
+    ).to.throw('temb has to be of shape [B*F, 8] with B = 2, F = 3 but is [5,8].');
+    pictures.dispose();
   });
 });
 
