@@ -12,7 +12,9 @@ import {
 /** The share of the frames' variance that pictures of latents explain, pixel by pixel. */
 function explained(frames: RgbImage[], previews: RgbImage[]): number {
   const tensor = (pictures: RgbImage[]) =>
-    tf.stack(pictures.map(({ data, width, height }) => tf.tensor3d(data, [height, width, 3], 'float32')));
+    tf.stack(
+      pictures.map(({ data, width, height }) => tf.tensor3d(data, [height, width, 3], 'float32')),
+    );
   return tf.tidy(() => {
     const truth = tf.avgPool(tensor(frames) as tf.Tensor4D, 8, 8, 'valid');
     const rest = tf.mean(tf.square(tf.sub(truth, tensor(previews))));

@@ -1,6 +1,7 @@
 /** `svd generate` with a picture from standard input and a video to standard output. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import sharp from 'sharp';
 import { built } from '../../harness/built.ts';
