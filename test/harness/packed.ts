@@ -24,3 +24,28 @@ export async function packInto(folder: string): Promise<string> {
     await rm(copy, { recursive: true });
   }
 }
+
+/** Quietly, and without waiting long for a network that is not there. */
+const quick = ['--prefer-offline', '--no-audit', '--no-fund', '--fetch-retries=0'];
+
+/**
+ * Packs the package and installs it into a folder, with other packages. Gives the tarball's name, or
+ * undefined without a network to install from.
+ */
+export async function installPacked(folder: string, ...others: string[]) {
+  const tarball = await packInto(folder);
+  return (await installInto(folder, `./${tarball}`, ...others)) ? tarball : undefined;
+}
+
+/** Whether packages could be installed into a folder. */
+export async function installInto(folder: string, ...packages: string[]): Promise<boolean> {
+  try {
+    await promisify(execFile)('npm', ['install', ...packages, ...quick], { cwd: folder });
+    return true;
+  } catch (error) {
+    // There is nothing to install from without a network. Any other error is the package's.
+    const { stderr } = error as { stderr: string };
+    if (/npm error code E(NOTFOUND|AI_AGAIN|CONN\w+|TIMEDOUT)/.test(stderr)) return false;
+    throw error;
+  }
+}
