@@ -11,7 +11,7 @@ const run = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const packageName = 'stable-video-diffusion-tfjs';
 
-describe('README', () => {
+describe('README @slow', () => {
   let folder: string;
   const programs: string[] = [];
   before(async () => {
@@ -45,7 +45,7 @@ describe('README', () => {
     ).to.deep.equal([]);
   });
 
-  it('has programs that run @slow', async () => {
+  it('has programs that run', async () => {
     const printed: string[] = [];
     for (const program of programs)
       printed.push(
