@@ -1,6 +1,9 @@
 /** The options of `npm run bench`. */
-import type { Options } from '../src/cli/terminal/arguments.ts';
+import { fileURLToPath } from 'node:url';
+import { type Options, readArguments } from '../src/cli/terminal/arguments.ts';
+import { UsageError } from '../src/cli/terminal/errors.ts';
 import { calls } from './calls.ts';
+import { cases } from './cases.ts';
 import { conversions } from './convert.ts';
 import { series } from './growth.ts';
 
@@ -24,3 +27,30 @@ export const benchOptions: Options = {
   },
   help: { short: 'h', help: 'Show this text.' },
 };
+
+/**
+ * What is asked for.
+ * @throws UsageError if an argument is unknown or its value is not valid.
+ */
+export function readOptions(args: string[]) {
+  const given = readArguments(args, benchOptions);
+  if (given.positionals.length > 0)
+    throw new UsageError(`cases are chosen with --case: use --case ${given.positionals[0]}.`);
+  const others = (['growth', 'calls', 'conversions'] as const).filter((name) => given.has(name));
+  if (others.length > 1)
+    throw new UsageError(`--${others[0]} and --${others[1]} cannot be combined: use one of them.`);
+  const [kind = 'cases'] = others;
+  const known = { cases: Object.keys(cases), growth: series, calls, conversions }[kind];
+  const names = given.has('case') ? given.values('case') : known;
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown !== undefined)
+    throw new UsageError(`there is no case "${unknown}". The cases are ${known.join(', ')}.`);
+  const text = given.value('rounds');
+  const rounds = text === undefined ? undefined : Number(text);
+  if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) {
+    throw new UsageError(`--rounds has to be a whole number of 1 or more but is "${text}".`);
+  }
+  const json =
+    given.value('json') ?? fileURLToPath(new URL('results/latest.json', import.meta.url));
+  return { help: given.has('help'), list: given.has('list'), kind, names, rounds, json };
+}

@@ -5,17 +5,15 @@
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { readArguments } from '../src/cli/terminal/arguments.ts';
-import { exitCode, UsageError } from '../src/cli/terminal/errors.ts';
+import { exitCode } from '../src/cli/terminal/errors.ts';
 import { formatHelp } from '../src/cli/terminal/help.ts';
-import { calls, wholeCalls } from './calls.ts';
+import { wholeCalls } from './calls.ts';
 import { type Case, cases } from './cases.ts';
-import { conversions, convertInTurns } from './convert.ts';
-import { growth, series } from './growth.ts';
+import { convertInTurns } from './convert.ts';
+import { growth } from './growth.ts';
 import { type Machine, machine } from './machine.ts';
 import { measure } from './measure.ts';
-import { benchOptions } from './options.ts';
+import { benchOptions, readOptions } from './options.ts';
 import { compilePackage, prepareCheckpoint, pythonWithDiffusers, root } from './prepare.ts';
 import { table } from './table.ts';
 
@@ -27,30 +25,6 @@ function save(path: string, results: { command: string; machine: Machine; rows: 
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(`${path}.unfinished`, `${JSON.stringify(results, null, 2)}\n`);
   renameSync(`${path}.unfinished`, path);
-}
-
-/** @throws UsageError if an argument is unknown or its value is not valid. */
-function readOptions() {
-  const given = readArguments(process.argv.slice(2), benchOptions);
-  if (given.positionals.length > 0)
-    throw new UsageError(`cases are chosen with --case: use --case ${given.positionals[0]}.`);
-  const others = (['growth', 'calls', 'conversions'] as const).filter((name) => given.has(name));
-  if (others.length > 1)
-    throw new UsageError(`--${others[0]} and --${others[1]} cannot be combined: use one of them.`);
-  const [kind = 'cases'] = others;
-  const known = { cases: Object.keys(cases), growth: series, calls, conversions }[kind];
-  const names = given.has('case') ? given.values('case') : known;
-  const unknown = names.find((name) => !known.includes(name));
-  if (unknown !== undefined)
-    throw new UsageError(`there is no case "${unknown}". The cases are ${known.join(', ')}.`);
-  const text = given.value('rounds');
-  const rounds = text === undefined ? undefined : Number(text);
-  if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) {
-    throw new UsageError(`--rounds has to be a whole number of 1 or more but is "${text}".`);
-  }
-  const json =
-    given.value('json') ?? fileURLToPath(new URL('results/latest.json', import.meta.url));
-  return { help: given.has('help'), list: given.has('list'), kind, names, rounds, json };
 }
 
 async function compare(
@@ -86,7 +60,7 @@ async function compare(
 }
 
 async function main(): Promise<number> {
-  const { help, list, names, rounds, json, kind } = readOptions();
+  const { help, list, names, rounds, json, kind } = readOptions(process.argv.slice(2));
   if (help)
     console.log(
       formatHelp({

@@ -37,13 +37,13 @@ tests() {
 
 check types npm run typecheck
 check lint npm run lint
-check 'API documentation' npm run docs
 check demo npm run demo
 check 'demo wrote a video' test -s demo.mp4
 check 'the command runs' npx svd --help
 
 tests 'tests on wasm' npm run test:wasm
 tests 'tests on cpu' npm run test:cpu
+check 'API documentation' npm run docs # after the test that docs/layers.md is up to date
 
 check 'set up tensorflow' npx svd setup tensorflow
 tests 'tests on tensorflow' npm run test:tensorflow

@@ -1,11 +1,10 @@
-/**
- * The command line of the benchmark as a process: its lists and its errors. Neither a benchmark nor
- * Python is started.
- */
+/** The command line of the benchmark: its lists and its errors. No benchmark is started. */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { cases } from '../../bench/cases.ts';
+import { readOptions } from '../../bench/options.ts';
+import { UsageError } from '../../src/cli/terminal/errors.ts';
 
 const script = fileURLToPath(new URL('../../bench/run.ts', import.meta.url));
 
@@ -83,13 +82,16 @@ describe('npm run bench', () => {
     ],
     [['clip'], 'cases are chosen with --case: use --case clip.'],
   ];
-  for (const [args, message] of refusals) {
-    it(`refuses ${args.join(' ')}`, async () => {
-      expect(await bench(...args)).to.deep.equal({
-        code: 2,
-        stdout: '',
-        stderr: `bench: ${message}\n`,
-      });
+  for (const [args, message] of refusals)
+    it(`refuses ${args.join(' ')}`, () => {
+      expect(() => readOptions(args))
+        .to.throw(UsageError)
+        .with.property('message', message);
     });
-  }
+
+  it('says what is wrong, and ends with exit code 2', async () => {
+    const [args, message] = refusals[0]!;
+    const stderr = `bench: ${message}\n`;
+    expect(await bench(...args)).to.deep.equal({ code: 2, stdout: '', stderr });
+  });
 });

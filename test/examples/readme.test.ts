@@ -22,7 +22,7 @@ const printedBy: Record<string, RegExp[]> = {
   ],
 };
 
-describe('programs in documents', () => {
+describe('programs in documents @slow', () => {
   let folder: string;
   const programs: { path: string; printed: RegExp }[] = [];
   before(async () => {
@@ -61,7 +61,7 @@ describe('programs in documents', () => {
     ).to.deep.equal([]);
   });
 
-  it('run and print what they should @slow', async () => {
+  it('run and print what they should', async () => {
     for (const { path, printed } of programs) {
       const { stdout } = await run(process.execPath, ['--import', 'tsx', path], { cwd: folder });
       expect(stdout).to.match(printed);
