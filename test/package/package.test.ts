@@ -2,18 +2,13 @@
  * The package as npm packs it, in somebody else's project: in plain Node, in TypeScript, and its
  * declarations by themselves.
  */
-import { execFile, spawn } from 'node:child_process';
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { expect } from 'chai';
 import ts from 'typescript';
-
-const run = promisify(execFile);
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const NAME = 'stable-video-diffusion-tfjs';
+import { isWithoutNetwork, NAME, pack, root, run } from './pack.ts';
 
 /**
  * A newcomer's program, written from the documentation: a block of a checkpoint inside a model with
@@ -52,8 +47,6 @@ const typed = program
 
 const PRINTED = /^\[ 14, 2 \] 0 mine\/spatial_res_block\/norm1\/weight\n$/;
 
-// Without scripts: those of optional dependencies download libraries of hundreds of megabytes,
-// which nothing here needs.
 const quick = [
   '--prefer-offline',
   '--no-audit',
@@ -95,19 +88,12 @@ describe('the packed package', () => {
   before(async function () {
     this.timeout(300_000); // builds, packs and installs
     folder = await mkdtemp(join(tmpdir(), 'svd-package-'));
-    await run('npm', ['pack', '--pack-destination', folder], { cwd: root }); // builds first
-    tarball = (await readdir(folder)).find((file) => file.endsWith('.tgz'))!;
+    ({ tarball } = await pack());
     await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
     try {
-      await run('npm', ['install', `./${tarball}`, ...quick], { cwd: folder });
+      await run('npm', ['install', tarball, ...quick], { cwd: folder });
     } catch (error) {
-      // There is nothing to install from without a network. Any other error is the package's.
-      if (
-        /npm error code E(NOTFOUND|AI_AGAIN|CONN\w+|TIMEDOUT)/.test(
-          (error as { stderr: string }).stderr,
-        )
-      )
-        this.skip();
+      if (isWithoutNetwork(error)) this.skip();
       throw error;
     }
   });
@@ -130,7 +116,7 @@ describe('the packed package', () => {
     const app = join(folder, 'next-app');
     await cp(join(root, 'test/package/next-app'), app, { recursive: true });
     await writeFile(join(app, 'package.json'), '{ "type": "module", "private": true }');
-    const packages = ['next@16', 'react@19', 'react-dom@19', `../${tarball}`];
+    const packages = ['next@16', 'react@19', 'react-dom@19', tarball];
     await run('npm', ['install', ...packages, ...quick], { cwd: app });
     const env = {
       ...process.env,
