@@ -2,19 +2,13 @@
  * The package as npm packs it, in somebody else's project: in plain Node, in TypeScript, and its
  * declarations by themselves.
  */
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { expect } from 'chai';
 import ts from 'typescript';
-import { packInto } from '../harness/packed.ts';
-
-const run = promisify(execFile);
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const NAME = 'stable-video-diffusion-tfjs';
+import { isWithoutNetwork, NAME, pack, root, run } from './pack.ts';
 
 /**
  * A newcomer's program, written from the documentation: a block of a checkpoint inside a model with
@@ -53,8 +47,6 @@ const typed = program
 
 const PRINTED = /^\[ 14, 2 \] 0 mine\/spatial_res_block\/norm1\/weight\n$/;
 
-// Without scripts: those of optional dependencies download libraries of hundreds of megabytes,
-// which nothing here needs.
 const quick = [
   '--prefer-offline',
   '--no-audit',
@@ -95,18 +87,12 @@ describe('the packed package @slow', () => {
   let tarball: string;
   before(async function () {
     folder = await mkdtemp(join(tmpdir(), 'svd-package-'));
-    tarball = await packInto(folder);
+    ({ tarball } = await pack());
     await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
     try {
-      await run('npm', ['install', `./${tarball}`, ...quick], { cwd: folder });
+      await run('npm', ['install', tarball, ...quick], { cwd: folder });
     } catch (error) {
-      // There is nothing to install from without a network. Any other error is the package's.
-      if (
-        /npm error code E(NOTFOUND|AI_AGAIN|CONN\w+|TIMEDOUT)/.test(
-          (error as { stderr: string }).stderr,
-        )
-      )
-        this.skip();
+      if (isWithoutNetwork(error)) this.skip();
       throw error;
     }
   });
@@ -128,7 +114,7 @@ describe('the packed package @slow', () => {
     const app = join(folder, 'next-app');
     await cp(join(root, 'test/package/next-app'), app, { recursive: true });
     await writeFile(join(app, 'package.json'), '{ "type": "module", "private": true }');
-    const packages = ['next@16', 'react@19', 'react-dom@19', `../${tarball}`];
+    const packages = ['next@16', 'react@19', 'react-dom@19', tarball];
     await run('npm', ['install', ...packages, ...quick], { cwd: app });
     const env = {
       ...process.env,

@@ -1,25 +1,17 @@
 /** The README's quick starts, as they stand there, in an empty folder with the packed package. */
-import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { expect } from 'chai';
-import { installPacked } from '../harness/packed.ts';
-
-const run = promisify(execFile);
-const readme = fileURLToPath(new URL('../../README.md', import.meta.url));
+import { projectWith, root, run } from './pack.ts';
 
 describe("the README's quick starts @slow", () => {
   let folder: string;
   let text: string;
   before(async function () {
-    folder = await mkdtemp(join(tmpdir(), 'svd-quick-start-'));
-    text = await readFile(readme, 'utf8');
-    if (!(await installPacked(folder))) this.skip();
+    text = await readFile(join(root, 'README.md'), 'utf8');
+    folder = (await projectWith()) ?? this.skip();
   });
-  after(() => rm(folder, { recursive: true }));
+  after(() => folder && rm(folder, { recursive: true }));
 
   /** The first block of code of a section. */
   function codeOf(section: string): string {

@@ -64,8 +64,7 @@ export async function prepareWasm({ threads }: BackendOptions): Promise<Prepared
       await settleWorkers(wasm);
       count = getThreadsCount();
     } catch (error) {
-      const why = firstLineOf(error);
-      reason = `It runs on one thread, because ${count} could not be started (${why}).`;
+      reason = `It runs on one thread, because ${count} could not be started (${firstLineOf(error)}).`;
       count = 1;
     }
   }

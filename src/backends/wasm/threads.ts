@@ -43,6 +43,8 @@ export async function startWithThreads<T>(
   threads: number,
   start: () => Promise<T>,
 ): Promise<T> {
+  // Its workers fail later, and with them the program.
+  if ('Deno' in globalThis) throw new Error('Deno has other workers than Node');
   const build = join(folder, 'wasm-out', 'tfjs-backend-wasm-threaded-simd');
   const { wasmWorkerContents } = requireHere(`${build}.worker.js`) as {
     wasmWorkerContents: string;
