@@ -41,6 +41,8 @@ export {
   framesToImages,
   loadImage,
   type RgbImage,
+  readMetadata,
+  type VideoEncoder,
   vaePixelValues,
 } from './media/index.ts';
 export { MemoryError } from './memory/errors.ts';

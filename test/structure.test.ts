@@ -164,6 +164,6 @@ describe('structure', () => {
       'src/checkpoints/safetensors/header.ts atOnce',
     ]);
     expect([...packages.atOnce]).to.deep.equal(['@tensorflow/tfjs']);
-    expect([...packages.whenNeeded]).to.have.members(['mediabunny', 'gifenc']);
+    expect([...packages.whenNeeded]).to.have.members(['mediabunny', 'gifenc/dist/gifenc.esm.js']);
   });
 });

@@ -1,18 +1,12 @@
-/** Reads and writes video files (MP4, WebM, Matroska) with mediabunny. */
+/** Writes video files (MP4, WebM) with mediabunny. */
 import {
-  BufferSource,
   BufferTarget,
   type EncodedPacket,
-  EncodedPacketSink,
   EncodedVideoPacketSource,
-  Input,
-  MATROSKA,
-  MP4,
   Mp4OutputFormat,
   Output,
   type VideoCodec,
   type VideoSource,
-  WEBM,
   WebMOutputFormat,
 } from 'mediabunny';
 import { colorSpace } from './yuv.ts';
@@ -32,29 +26,6 @@ export interface EncodedVideo {
   config: VideoDecoderConfig;
   packets: EncodedPacket[];
 }
-
-/** The encoded frames of a video file. */
-export async function readContainer(file: Uint8Array): Promise<EncodedVideo> {
-  using input = inputOf(file);
-  const track = await input.getPrimaryVideoTrack();
-  const [codec, config] = [await track?.getCodec(), await track?.getDecoderConfig()];
-  if (!track || !codec || !config) throw new Error('The file holds no video.');
-  const packets: EncodedPacket[] = [];
-  // Not every encoder's file says which frames are key frames.
-  const options = { verifyKeyPackets: true };
-  for await (const packet of new EncodedPacketSink(track).packets(undefined, undefined, options))
-    packets.push(packet);
-  return { codec, config, packets };
-}
-
-/** The comment of a video file. */
-export async function readComment(file: Uint8Array): Promise<string | undefined> {
-  using input = inputOf(file);
-  return (await input.getMetadataTags()).comment;
-}
-
-const inputOf = (file: Uint8Array) =>
-  new Input({ source: new BufferSource(file), formats: [MP4, WEBM, MATROSKA] });
 
 /** A video file of encoded frames, each at its multiple of the rate. */
 export function writePackets(

@@ -63,7 +63,7 @@ export async function encodeGif(
   colours: number,
   signal?: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const { applyPalette, GIFEncoder, quantize } = await import('gifenc');
+  const { applyPalette, GIFEncoder, quantize } = await import('gifenc/dist/gifenc.esm.js');
   const gif = GIFEncoder();
   const durations = delays(frames.length, fps, GIF_UNIT);
   for (const [i, { width, height, data }] of frames.entries()) {

@@ -30,7 +30,7 @@ const isMetadata = (value: unknown): value is Record<string, string> =>
 async function commentIn(file: Buffer): Promise<string | undefined> {
   const isMp4 = file.toString('latin1', 4, 8) === 'ftyp';
   const isWebm = file.toString('latin1', 0, 4) === '\x1a\x45\xdf\xa3';
-  if (isMp4 || isWebm) return (await import('./container.ts')).readComment(file);
+  if (isMp4 || isWebm) return (await import('./readContainer.ts')).readComment(file);
   if (file.toString('latin1', 0, 4) === 'GIF8') return gifComment(file);
   const { default: sharp } = await import('sharp'); // only here, because it takes 10 MB
   const { exif } = await sharp(file).metadata();

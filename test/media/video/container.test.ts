@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { EncodedPacket } from 'mediabunny';
-import { readComment, readContainer, writePackets } from '../../../src/media/video/container.ts';
+import { writePackets } from '../../../src/media/video/container.ts';
+import { readComment, readContainer } from '../../../src/media/video/readContainer.ts';
 import { readVideo } from './readVideo.ts';
 
 /** The parameter sets of H.264 for 16 x 16 pixels. */

@@ -5,8 +5,9 @@ import { buffer, text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { messageOf } from '../../../text/messages.ts';
 import type { RgbImage } from '../../image.ts';
-import { type EncodedVideo, readContainer } from '../container.ts';
+import type { EncodedVideo } from '../container.ts';
 import { type EncodingOptions, quantizers } from '../encodingOptions.ts';
+import { readContainer } from '../readContainer.ts';
 import { colorSpace, evenSize, toI420 } from '../yuv.ts';
 
 /** How ffmpeg encodes a format. */

@@ -4,8 +4,9 @@
  */
 import type { createH264MP4Encoder } from 'h264-mp4-encoder';
 import type { RgbImage } from '../../image.ts';
-import { type EncodedVideo, readContainer } from '../container.ts';
+import type { EncodedVideo } from '../container.ts';
 import { type EncodingOptions, quantizers } from '../encodingOptions.ts';
+import { readContainer } from '../readContainer.ts';
 import { evenSize, toI420 } from '../yuv.ts';
 import { h264Level, withLevel } from './h264Level.ts';
 

@@ -1,5 +1,5 @@
 /** What this package uses of gifenc, which has no types of its own. */
-declare module 'gifenc' {
+declare module 'gifenc/dist/gifenc.esm.js' {
   type Palette = number[][];
   /** @param rgba Four bytes per pixel. */
   export function quantize(rgba: Uint8Array, maxColors: number): Palette;
