@@ -1,7 +1,6 @@
 /** Checks what several options of `svd generate` have to agree on. */
 import { STANDARD } from '../../files/writing/target.ts';
 import { type OutputFormat, outputFormat } from '../../media/video/output.ts';
-import { callDefaults } from '../../pipelines/defaults.ts';
 import { hasEnding } from '../../text/endings.ts';
 import { messageOf } from '../../text/messages.ts';
 import { UsageError } from '../terminal/errors.ts';
@@ -9,16 +8,13 @@ import type { Values } from '../terminal/options.ts';
 import type { GenerateCommand, generateOptions } from './options.ts';
 
 /**
- * The call that options and pictures make. Without a model, the size is that of the package's
- * model.
+ * The call that options and pictures make.
  * @throws UsageError if they do not go together.
  */
 export function generateCommand(
   values: Values<typeof generateOptions>,
   images: string[],
 ): GenerateCommand {
-  const { height, width } = values.model === undefined ? {} : callDefaults;
-  const size = { height: values.height ?? height, width: values.width ?? width };
   const { output, dump, outputType, fps } = values;
   if (images.length === 0)
     throw new UsageError(
@@ -30,7 +26,7 @@ export function generateCommand(
   if (images.filter((image) => image === STANDARD).length > 1)
     throw new UsageError('- is given twice, but standard input holds one picture.');
   const format = formatOf(output, values.format);
-  const command: GenerateCommand = { ...values, ...size, images, format };
+  const command: GenerateCommand = { ...values, images, format };
   if (outputType === 'latent' && format !== 'safetensors') {
     throw new UsageError(
       `--output-type latent needs an --output that ends with .safetensors but it is "${output}".`,

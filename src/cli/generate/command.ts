@@ -6,7 +6,8 @@ import { print } from '../terminal/print.ts';
 import { runSession } from '../terminal/session.ts';
 import { generateCommand } from './checkCommand.ts';
 import { generateOptions, otherNames } from './options.ts';
-import { formatProfile } from './profile.ts';
+import { formatProfile } from './watch/profile.ts';
+import { summaryOf } from './watch/summary.ts';
 
 export const generate = subcommand({
   name: 'generate',
@@ -38,9 +39,11 @@ export const generate = subcommand({
     // Then nothing else goes to standard output.
     const isPiped = [command.output, command.dump ?? []].flat().some(isStandardOutput);
     if (isPiped) console.log = console.error;
-    const report = await runSession(command, async (session) =>
-      (await import('./generateVideo.ts')).generateVideo(command, session),
-    );
+    const report = await runSession(command, async (session) => {
+      const made = await (await import('./generateVideo.ts')).generateVideo(command, session);
+      session.note(summaryOf(made), 'done');
+      return made;
+    });
     if (report.profile && !command.quiet)
       process.stderr.write(`${formatProfile(report.profile, report.backend.name)}\n`);
     const output = report.output.map(printable).join('\n');

@@ -30,10 +30,9 @@ const gibibytes: Reader<number> = (text, flag) =>
 
 const backends = ['auto', 'cuda', ...backendNames] as const;
 const { model, ...whichModel } = modelOptions;
-/** Height and width for the small model of this package. */
-const packagedSide = 64;
 const GPU = 'Use cuda for an NVIDIA card, webgpu for another one.';
-const sizeDefault = (side: number) => `Default: ${side}; ${packagedSide} without --model.`;
+const sizeDefault = (side: number) =>
+  `Default: ${side}, or that of a smaller model, such as 64 without --model.`;
 
 /**
  * Every option of `svd generate`, each with the part that it is for:
