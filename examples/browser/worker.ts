@@ -2,9 +2,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import '@tensorflow/tfjs-backend-webgpu';
-import { createH264MP4Encoder } from 'h264-mp4-encoder';
 import {
-  encodeMp4,
+  encodeVideo,
   Generator,
   type Progress,
   StableVideoDiffusionPipeline,
@@ -80,10 +79,12 @@ async function generate(
       return undefined;
     },
   });
-  const mp4 = (await encodeMp4(createH264MP4Encoder, frames[0], {
+  const file = await encodeVideo(frames[0], {
     fps: settings.fps,
     signal,
-  })) as Uint8Array<ArrayBuffer>;
+    loadH264Encoder: async () => (await import('h264-mp4-encoder')).createH264MP4Encoder,
+  });
+  const mp4 = new Uint8Array(await file.arrayBuffer());
   post({ type: 'done', frames: frames[0], mp4, seconds: (performance.now() - start) / 1000 });
 }
 
