@@ -36,6 +36,7 @@ import { type StoredSettings, storedSettings } from './storedSettings.ts';
 import { expectedOf } from './watch/expected.ts';
 import { Profile, type ProfileLine } from './watch/profile.ts';
 import { StageRecorder } from './watch/stages.ts';
+import { withoutEffect } from './withoutEffect.ts';
 
 /** The report that `--json` prints. */
 export interface Report {
@@ -72,6 +73,8 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   const backend = await useBackend(command.backend as BackendName, { threads, tf32 });
   progress.label = backend.name;
   if (backend.reason) note(`the ${backend.name} backend: ${backend.reason}`);
+
+  for (const text of withoutEffect(command, backend)) note(text);
 
   using inputs = await unlessAborted(readInputs(command.images, command.latents), signal);
   const videos = inputs.pictures * command.numVideosPerPrompt;

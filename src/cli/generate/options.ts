@@ -57,12 +57,19 @@ export const generateOptions = {
       value: 'FILE',
       short: 'o',
       files: outputEndings,
-      required: 'the video to write',
       help:
         'The file to write: .mp4, .webm, .webp, .gif, a folder for PNG pictures (ends with /), or ' +
         '.safetensors with the float32 tensors frames [B,F,H,W,3] in [0,1] and latents ' +
         '[B,F,4,h,w]. Several videos get -0, -1, ... before the ending, except in .safetensors. ' +
-        '- is standard output.',
+        '- is standard output. Default: the name of the picture with .mp4, in this folder, and ' +
+        'with a number where that exists.',
+    },
+    like: {
+      value: 'FILE',
+      files: outputEndings,
+      help:
+        'Repeat the settings that this output of svd generate stores, and its pictures if there ' +
+        'is no IMAGE. Other options go before them.',
     },
     format: {
       choices: outputFormats,
@@ -315,6 +322,7 @@ export const otherNames: Record<string, string> = {
 export type GenerateCommand = Values<typeof generateOptions> & {
   /** Paths or URLs of pictures, `-` for standard input, or one `.safetensors` file. */
   images: string[];
+  output: string;
   /** What `output` is written as. */
   format: OutputFormat;
 };
