@@ -1,9 +1,11 @@
 /** `svd download`: brings a model of the hub into the cache. */
 import { hubModel } from '../checkpoints/hub/address.ts';
 import { downloadModel } from '../checkpoints/hub/download.ts';
+import { isFolder } from '../checkpoints/hub/locate.ts';
 import { printable } from '../text/printable.ts';
 import { modelOptions } from './hubModel.ts';
 import { jsonOption, quietOption, subcommand } from './terminal/command.ts';
+import { UsageError } from './terminal/errors.ts';
 import { group, pick } from './terminal/options.ts';
 import { print } from './terminal/print.ts';
 import { runSession } from './terminal/session.ts';
@@ -35,6 +37,11 @@ export const download = subcommand({
   },
   async run(values, [model]) {
     const { json, quiet, ...asked } = values;
+    if (await isFolder(model))
+      throw new UsageError(
+        `${model} is a folder that is here already: use it by --model ${model}. For the model of ` +
+          `the hub, use https://huggingface.co/${model}.`,
+      );
     const report = await runSession(values, async ({ signal, progress }) => {
       const onProgress = progress.update;
       const folder = await downloadModel(model, { ...asked, verify: true, onProgress, signal });

@@ -1,5 +1,6 @@
 /** The options by which commands find a checkpoint, and the folder that it is in. */
 import { isSingleFile } from '../checkpoints/diffusers/names.ts';
+import { isHubId } from '../checkpoints/hub/address.ts';
 import type { DownloadOptions } from '../checkpoints/hub/download.ts';
 import { hubOnly, isOfHub, locateModel } from '../checkpoints/hub/locate.ts';
 import type { SingleFileOptions } from '../checkpoints/original/open.ts';
@@ -7,6 +8,7 @@ import { framesByName } from '../checkpoints/original/publishedConfigs.ts';
 import { kebabCase } from '../text/cases.ts';
 import { UsageError } from './terminal/errors.ts';
 import { group } from './terminal/options.ts';
+import type { Session } from './terminal/session.ts';
 
 /** Options for models of the hub. Undefined: not given. */
 export type HubCommand = Pick<DownloadOptions, 'variant' | (typeof hubOnly)[number]>;
@@ -75,7 +77,7 @@ export const requiredModel = {
 export async function folderOf(
   model: string,
   { variant, revision, token, cacheDir, localFilesOnly }: HubCommand,
-  session: Pick<DownloadOptions, 'signal' | 'onProgress'> = {},
+  { note, ...session }: Pick<DownloadOptions, 'signal' | 'onProgress'> & Partial<Session> = {},
 ): Promise<string> {
   const options = { variant, revision, token, cacheDir, localFilesOnly };
   const forHub = hubOnly.find((name) => options[name] !== undefined);
@@ -84,6 +86,8 @@ export async function folderOf(
       `--${kebabCase(forHub)} is for models of the hub, such as org/name, but ${model} is not one.`,
     );
   }
+  if (note && isHubId(model) && (await isOfHub(model)))
+    note(`there is no folder ${model} here, so the model of the hub is used`);
   return locateModel(model, { ...options, ...session });
 }
 

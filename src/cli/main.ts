@@ -29,7 +29,7 @@ const help = formatHelp({
     },
     'Exit codes': { '0': 'done', '1': 'failed', '2': 'wrong usage', '130': 'interrupted' },
   },
-  examples: ['svd generate rocket.jpg --model svd-xt --output rocket.mp4'],
+  examples: ['svd generate rocket.jpg'],
 });
 
 function unknownCommand(name?: string): UsageError {

@@ -4,6 +4,7 @@
  */
 import { modelConfig } from '../checkpoints/configs/schemas.ts';
 import { type OpenOptions, openCheckpoint } from '../checkpoints/index.ts';
+import { callDefaults } from '../pipelines/defaults.ts';
 import { atEnd } from './terminal/session.ts';
 
 /** The note of `svd generate` when it uses that one. */
@@ -36,6 +37,21 @@ export async function trainedFor(model: string, options: OpenOptions = {}): Prom
 }
 
 /**
+ * The size of video that a call has by default: diffusers' own where that has about as many pixels
+ * as the training pictures, else the size of these.
+ */
+export function ownSize({ side }: TrainedFor): { height: number; width: number } {
+  const { height, width } = callDefaults;
+  return side === undefined || !far(height * width, side ** 2)
+    ? { height, width }
+    : { height: side, width: side };
+}
+
+/** Whether a number is less than half or more than twice of what it was in the training. */
+const far = (now: number, trained?: number) =>
+  trained !== undefined && (now / trained < 0.5 || now / trained > 2);
+
+/**
  * One sentence if a video has less than half or more than twice the pixels or frames that the
  * checkpoint was trained for.
  */
@@ -43,8 +59,6 @@ export function unlikeTraining(
   { side, numFrames }: TrainedFor,
   video: { height: number; width: number; numFrames: number },
 ): string | undefined {
-  const far = (now: number, trained?: number) =>
-    trained !== undefined && (now / trained < 0.5 || now / trained > 2);
   const pixels = side && side ** 2;
   if (!far(video.height * video.width, pixels) && !far(video.numFrames, numFrames))
     return undefined;
@@ -52,6 +66,6 @@ export function unlikeTraining(
   const trained = [numFrames && `${numFrames} frames`, size].filter(Boolean).join(' of ');
   return (
     `the checkpoint was trained for ${trained}; ${video.numFrames} frames of ` +
-    `${video.height}x${video.width} may look worse`
+    `${video.width}x${video.height} may look worse`
   );
 }

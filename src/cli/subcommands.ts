@@ -30,6 +30,10 @@ export const subcommands: Subcommands = {
     about: 'List the backends, and why one cannot be used.',
     load: async () => (await import('./backends.ts')).backends,
   },
+  env: {
+    about: 'Print what a report of a fault needs.',
+    load: async () => (await import('./env.ts')).env,
+  },
   setup: {
     about: 'Set up the TensorFlow backend for CPU or GPU.',
     load: async () => (await import('./setup.ts')).setup,

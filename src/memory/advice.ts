@@ -8,7 +8,12 @@ import type { OffloadMode } from './offloadModes.ts';
 import type { GivenSettings, MemoryPlan, MemoryPlanner, MemoryRequest } from './plan.ts';
 import { limitsOf, USABLE_SHARE } from './plan.ts';
 
-const frames = (count: number) => counted(count, 'frame');
+/** The videos of a request, and the pictures if there are several. */
+function described({ pictures, videos, numFrames, width, height }: MemoryRequest): string {
+  const number = videos === 1 ? '' : `${videos} videos of `;
+  const of = pictures === 1 ? '' : ` from ${pictures} pictures`;
+  return `${number}${counted(numFrames, 'frame')} of ${width}x${height}${of}`;
+}
 
 /**
  * Why a call does not fit, and what would.
@@ -21,10 +26,8 @@ export function* refusal(
   plan: MemoryPlan,
   forcedSettings: GivenSettings = {},
 ): Steps<string> {
-  const { numFrames, height, width } = request;
-  const what = `${frames(numFrames)} of ${width}x${height}`;
   return (
-    `${what} do not fit into memory: ${shortage(request, plan)}. ` +
+    `${described(request)} do not fit into memory: ${shortage(request, plan)}. ` +
     `${yield* advice(planner, request, forcedSettings)}`
   );
 }
@@ -51,9 +54,12 @@ function* advice(
       'chosen by the memory there is.'
     );
   }
-  const smaller = [yield* fewerFrames(planner, request), yield* smallerSize(planner, request)];
-  const fitting = smaller.filter((found) => found !== undefined);
-  const sizes = fitting.map((one) => `${frames(one.numFrames)} of ${one.width}x${one.height}`);
+  const smaller = [
+    yield* fewerVideos(planner, request),
+    yield* fewerFrames(planner, request),
+    yield* smallerSize(planner, request),
+  ];
+  const sizes = smaller.filter((found) => found !== undefined).map(described);
   if (sizes.length > 0) return `${sizes.join(' or ')} would fit.`;
   return 'No size fits. Try another backend, or a machine with more memory.';
 }
@@ -102,6 +108,18 @@ function shortage(request: MemoryRequest, plan: MemoryPlan): string {
 
 const amount = ({ more }: StageEstimate, bytes: number) =>
   `${more ? 'more than ' : ''}${formatBytes(bytes / USABLE_SHARE)}`;
+
+/** The most pictures that fit at this size, or of one picture the most videos. */
+function fewerVideos(planner: MemoryPlanner, request: MemoryRequest) {
+  const { pictures, videos } = request;
+  const several = pictures > 1;
+  return largest((several ? pictures : videos) - 1, (count) =>
+    fitting(planner, {
+      ...request,
+      ...(several ? { pictures: count, videos: (count * videos) / pictures } : { videos: count }),
+    }),
+  );
+}
 
 /** The most frames that fit at this size. */
 const fewerFrames = (planner: MemoryPlanner, request: MemoryRequest) =>

@@ -74,6 +74,11 @@ export interface StageEstimate {
   largestBytes: number;
   /** Set if this is only a lower bound, which is too much already. */
   more?: true;
+  /**
+   * The blocks of one evaluation of the model, each with about how many multiply-adds it takes.
+   * None for a lower bound.
+   */
+  blocks: { path: string; work: number }[];
 }
 
 /** The peak memory of a call. */
@@ -157,6 +162,10 @@ function* inProportion(
       ...stage,
       processBytes: grown(before.processBytes, stage.processBytes),
       largestBytes: grown(before.largestBytes, stage.largestBytes),
+      blocks: stage.blocks.map(({ path, work }, j) => ({
+        path,
+        work: grown(before.blocks[j].work, work),
+      })),
       ...(stage.deviceBytes !== undefined && {
         deviceBytes: grown(before.deviceBytes!, stage.deviceBytes),
       }),
@@ -196,6 +205,7 @@ function* estimateStages(
       stage: stage.stage,
       model,
       largestBytes,
+      blocks: stage.parts.map(({ name, work }) => ({ path: name, work })),
       ...bytesOf(device, arena.touchedBytes, uploads + hostBytes + GARBAGE * read),
     };
   });
@@ -214,7 +224,7 @@ export function leastMemory(models: StageModels, { device, size, settings }: Cal
     model: ModelName,
     bytes: number,
   ): StageEstimate => ({
-    ...{ stage, model, largestBytes: bytes, more: true },
+    ...{ stage, model, largestBytes: bytes, more: true, blocks: [] },
     ...bytesOf(device, bytes, 0),
   });
   const copies = guided && settings.guidanceTogether ? 2 : 1;

@@ -56,6 +56,7 @@ const generateOptionKinds: Kinds<GenerateOptions> = {
   signal: kinds.signal,
   onProgress: kinds.listener,
   onBlock: kinds.listener,
+  recording: kinds.flag,
   onStage: kinds.listener,
 };
 

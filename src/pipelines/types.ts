@@ -133,6 +133,11 @@ export interface GenerateOptions {
    */
   onBlock?: (path: string) => void;
   /**
+   * Whether short evaluations may run from a recording, which is faster and reports their blocks
+   * together at the end. Default: where there is no `onBlock`.
+   */
+  recording?: boolean;
+  /**
    * Called with the tensors of each stage in diffusers' axis order: `image_embeddings` `[B, 1, C]`,
    * `image_noise` `[B, 3, H, W]`, `image_latents` `[B, 4, h, w]`, `added_time_ids` `[B, 3]`,
    * `initial_latents` and `latents_step_0`, ... `[B, F, 4, h, w]`, `frames` `[B, F, H, W, 3]`. The

@@ -2,6 +2,7 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { convertCheckpoint } from '../../converters/index.ts';
 import { identifyCheckpoint } from '../../src/checkpoints/index.ts';
+import { ownSize } from '../../src/cli/packagedModel.ts';
 import { devices } from '../../src/memory/shapes/allocators.ts';
 import type { ModelDescription } from '../../src/pipelines/loading/describeModel.ts';
 import { svd, workFolder, writeSmallCheckpoint } from './runs.ts';
@@ -49,6 +50,12 @@ describe('svd info', () => {
     expect(stdout, 'no card is known').to.match(/^\? tensorflow, CUDA +[\d.]+ GiB of the card/m);
     const lines = stdout.split('\n').filter((line) => !/^ {2}[0-9a-f]{64} {2}/.test(line));
     expect(Math.max(...lines.map((line) => line.length))).to.be.at.most(80);
+  });
+
+  it("plans for the model's own size", async () => {
+    const { stdout } = await svd('info', '--model', 'weights/tiny', '--memory', '1');
+    expect(stdout).to.contain('Memory for 8 frames of 64x64, with guidance:');
+    expect(ownSize({ side: 768 })).to.deep.equal({ height: 576, width: 1024 });
   });
 
   it('prints one line of JSON', async () => {
@@ -153,6 +160,7 @@ describe('svd info', () => {
       model,
       '--num-frames',
       '40',
+      ...['--height', '576', '--width', '1024'],
       '--memory',
       '0.8',
     );

@@ -15,6 +15,7 @@ describe('svd', () => {
     'info',
     'verify',
     'backends',
+    'env',
     'setup',
     'completion',
   ];
@@ -79,7 +80,7 @@ describe('svd', () => {
       ],
       [
         ['generate'],
-        'error: --output FILE is required: the video to write. See svd generate --help.\n',
+        'error: an IMAGE is required: a path, a URL or a .safetensors file. See svd generate --help.\n',
       ],
       [
         ['generate', 'a.png', '--model', 'm', '--output', 'o.mp4', '--height', '20'],
@@ -156,7 +157,7 @@ describe('svd generate as a process', () => {
       output,
     );
     expect({ code, stdout }).to.deep.equal({ code: 0, stdout: `${output}\n` });
-    expect(stderr).to.match(/^note: the seed is \d+\n$/);
+    expect(stderr).to.match(/^note: the seed is \d+\ndone: 2 frames of 32x24 in .*; seed \d+\n$/);
   });
 
   it('prints one line of JSON', async () => {

@@ -26,7 +26,7 @@ describe('the checkpoint of the package', () => {
       expect(notes).to.deep.equal([packagedNote]);
       const { side, numFrames } = await trainedFor(packagedModel);
       expect(settings).to.include({ height: side, width: side, numFrames });
-      expect(generateOptions.height.help).to.contain(`; ${side} without --model.`);
+      expect(generateOptions.height.help).to.contain(`such as ${side} without --model.`);
       const { width, pages } = await sharp(path, { animated: true }).metadata();
       expect({ width, pages }).to.deep.equal({ width: side, pages: numFrames });
     } finally {
@@ -49,7 +49,7 @@ describe('unlikeTraining', () => {
   it('tells what it was trained for otherwise', () => {
     expect(unlikeTraining(trained, { height: 576, width: 1024, numFrames: 8 })).to.equal(
       'the checkpoint was trained for 8 frames of about as many pixels as 64x64; 8 frames of ' +
-        '576x1024 may look worse',
+        '1024x576 may look worse',
     );
     expect(unlikeTraining(trained, { height: 64, width: 64, numFrames: 25 })).to.contain(
       '25 frames of 64x64 may look worse',

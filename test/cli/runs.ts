@@ -89,6 +89,8 @@ export function startSvd(args: string[], env: Record<string, string> = {}) {
     env: { ...process.env, ...env },
   });
   const text = { stdout: '', stderr: '' };
+  // How many lines of progress there are depends on the time.
+  const withoutProgress = () => text.stderr.replace(/^progress: .*\n/gm, '');
   child.stdout.on('data', (data) => {
     text.stdout += data;
   });
@@ -96,7 +98,7 @@ export function startSvd(args: string[], env: Record<string, string> = {}) {
     text.stderr += data;
   });
   const ended = new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
-    child.on('close', (code) => resolve({ code, ...text }));
+    child.on('close', (code) => resolve({ code, ...text, stderr: withoutProgress() }));
   });
   return { child, ended };
 }

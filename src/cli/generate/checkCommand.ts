@@ -1,25 +1,24 @@
 /** Checks what several options of `svd generate` have to agree on. */
+import { hubOnly } from '../../checkpoints/hub/locate.ts';
 import { STANDARD } from '../../files/writing/target.ts';
 import { type OutputFormat, outputFormat } from '../../media/video/output.ts';
-import { callDefaults } from '../../pipelines/defaults.ts';
+import { kebabCase } from '../../text/cases.ts';
 import { hasEnding } from '../../text/endings.ts';
 import { messageOf } from '../../text/messages.ts';
 import { UsageError } from '../terminal/errors.ts';
 import type { Values } from '../terminal/options.ts';
+import { defaultOutput } from './defaultOutput.ts';
 import type { GenerateCommand, generateOptions } from './options.ts';
 
 /**
- * The call that options and pictures make. Without a model, the size is that of the package's
- * model.
+ * The call that options and pictures make.
  * @throws UsageError if they do not go together.
  */
 export function generateCommand(
   values: Values<typeof generateOptions>,
   images: string[],
 ): GenerateCommand {
-  const { height, width } = values.model === undefined ? {} : callDefaults;
-  const size = { height: values.height ?? height, width: values.width ?? width };
-  const { output, dump, outputType, fps, encoder } = values;
+  const { dump, outputType, fps, encoder } = values;
   if (images.length === 0)
     throw new UsageError(
       'an IMAGE is required: a path, a URL or a .safetensors file. See svd generate --help.',
@@ -29,12 +28,21 @@ export function generateCommand(
     throw new UsageError(`${tensors} has to be the only IMAGE: its tensor holds a whole batch.`);
   if (images.filter((image) => image === STANDARD).length > 1)
     throw new UsageError('- is given twice, but standard input holds one picture.');
+  const needed = outputType === 'latent' ? 'safetensors' : values.format;
+  const output = values.output ?? defaultOutput(images[0], needed);
   const format = formatOf(output, values.format);
-  const command: GenerateCommand = { ...values, ...size, images, format };
+  const command: GenerateCommand = { ...values, output, images, format };
   if (outputType === 'latent' && format !== 'safetensors') {
     throw new UsageError(
       `--output-type latent needs an --output that ends with .safetensors but it is "${output}".`,
     );
+  }
+  if (values.model === undefined) {
+    const ofModel = (['variant', 'config', ...hubOnly] as const).find(
+      (name) => values[name] !== undefined,
+    );
+    if (ofModel !== undefined)
+      throw new UsageError(`--${kebabCase(ofModel)} says more about a model: add --model.`);
   }
   if (format === 'gif' && fps > 50)
     throw new UsageError(`--fps has to be from 1 to 50 for a GIF but is "${fps}".`);

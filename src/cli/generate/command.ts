@@ -6,11 +6,12 @@ import { print } from '../terminal/print.ts';
 import { runSession } from '../terminal/session.ts';
 import { generateCommand } from './checkCommand.ts';
 import { generateOptions, otherNames } from './options.ts';
-import { formatProfile } from './profile.ts';
+import { formatProfile } from './watch/profile.ts';
+import { summaryOf } from './watch/summary.ts';
 
 export const generate = subcommand({
   name: 'generate',
-  usage: ['IMAGE... [--model DIR] --output FILE [options]'],
+  usage: ['IMAGE... [--model DIR] [--output FILE] [options]'],
   about: [
     'Makes a video from a picture.',
     'IMAGE is the path or URL of a picture (PNG, JPEG, WebP, ...), - for one from standard ' +
@@ -18,8 +19,9 @@ export const generate = subcommand({
       'animated as one batch.',
   ],
   examples: [
-    'svd generate rocket.jpg --output rocket.mp4',
-    'svd generate rocket.jpg --model svd-xt --output rocket.mp4',
+    'svd generate rocket.jpg',
+    'svd generate rocket.jpg --output rocket.mp4 \\\n  --model stabilityai/stable-video-diffusion-img2vid-xt --variant fp16',
+    'svd generate --like rocket.mp4 --output another.mp4 --seed 7',
     'curl -s https://example.org/rocket.jpg | svd generate - --output - | mpv -',
     'svd generate rocket.jpg --model svd-xt --output rocket.mp4 --seed 42 \\\n  --height 320 ' +
       '--width 576 --num-frames 14 --decode-chunk-size 4',
@@ -33,14 +35,26 @@ export const generate = subcommand({
     takes: 'one IMAGE or several',
     files: ['.png', '.jpg', '.jpeg', '.webp', '.gif', '.tiff', '.avif', '.svg', '.safetensors'],
   },
-  async run(values, images) {
+  async run(passed, pictures, given) {
+    const like =
+      passed.like === undefined
+        ? undefined
+        : await (await import('./like.ts')).likeOutput(passed.like, passed, pictures, given);
+    const { values, images } = like ?? { values: passed, images: pictures };
     const command = generateCommand(values, images);
     // Then nothing else goes to standard output.
     const isPiped = [command.output, command.dump ?? []].flat().some(isStandardOutput);
     if (isPiped) console.log = console.error;
-    const report = await runSession(command, async (session) =>
-      (await import('./generateVideo.ts')).generateVideo(command, session),
-    );
+    const report = await runSession(command, async (session) => {
+      if (like) session.note(`as ${passed.like}: ${like.taken}`);
+      if (passed.output === undefined) session.note(`the output is ${command.output}`);
+      const made = await (await import('./generateVideo.ts')).generateVideo(command, session);
+      const { checkpoint } = made.settings;
+      if (like?.hash !== undefined && checkpoint && like.hash !== checkpoint.hash)
+        session.note(`the checkpoint is not that of ${passed.like}: its files are others`);
+      session.note(summaryOf(made), 'done');
+      return made;
+    });
     if (report.profile && !command.quiet)
       process.stderr.write(`${formatProfile(report.profile, report.backend.name)}\n`);
     const output = report.output.map(printable).join('\n');

@@ -10,15 +10,17 @@ import {
 import { loadEncoder } from '../../media/video/exportVideo.ts';
 import type { OffloadMode } from '../../memory/offloadModes.ts';
 import type { MemoryPlan } from '../../memory/plan.ts';
+import type { Device } from '../../memory/shapes/allocators.ts';
 import type { MemorySettings } from '../../memory/stages.ts';
+import { deviceName } from '../../ops/device.ts';
 import { useFormulations } from '../../ops/index.ts';
-import { callDefaults } from '../../pipelines/defaults.ts';
+import { sizeOfCall } from '../../pipelines/callPlanner.ts';
 import { StableVideoDiffusionPipeline } from '../../pipelines/node.ts';
 import type { GenerateOptions, ImageInput } from '../../pipelines/types.ts';
 import { Generator } from '../../random/generator.ts';
 import { counted, messageOf } from '../../text/messages.ts';
 import { folderOf, singleFileOptions } from '../hubModel.ts';
-import { packagedNote, trainedFor, unlikeTraining } from '../packagedModel.ts';
+import { ownSize, packagedNote, trainedFor, unlikeTraining } from '../packagedModel.ts';
 import { UsageError } from '../terminal/errors.ts';
 import { partOf } from '../terminal/options.ts';
 import { atEnd, type Session } from '../terminal/session.ts';
@@ -28,9 +30,11 @@ import { checkSpace } from './checkSpace.ts';
 import { type Inputs, readInputs } from './inputs.ts';
 import { type GenerateCommand, generateOptions } from './options.ts';
 import { outputPaths, outputsOf, type Result, writeOutputs } from './outputs.ts';
-import { Profile, type ProfileLine } from './profile.ts';
-import { StageRecorder } from './stages.ts';
 import { type StoredSettings, storedSettings } from './storedSettings.ts';
+import { expectedOf } from './watch/expected.ts';
+import { Profile, type ProfileLine } from './watch/profile.ts';
+import { StageRecorder } from './watch/stages.ts';
+import { withoutEffect } from './withoutEffect.ts';
 
 /** The report that `--json` prints. */
 export interface Report {
@@ -65,7 +69,10 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   useFormulations(command.formulation);
   const { threads, tf32 } = command;
   const backend = await useBackend(command.backend as BackendName, { threads, tf32 });
+  progress.label = backend.name;
   if (backend.reason) note(`the ${backend.name} backend: ${backend.reason}`);
+
+  for (const text of withoutEffect(command, backend)) note(text);
 
   using inputs = await unlessAborted(readInputs(command.images, command.latents), signal);
   const videos = inputs.pictures * command.numVideosPerPrompt;
@@ -95,13 +102,22 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   const toTensors = command.format === 'safetensors';
   const stages = new StageRecorder(command.dump !== undefined);
   const profile = command.profile ? new Profile() : undefined;
+  const blocks = new Map(
+    plan.stages.flatMap((stage) => stage.blocks.map(({ path, work }) => [path, work])),
+  );
   const generators = seeds.map((seed) => new Generator(BigInt(seed)));
   const options = {
     ...callOf(command),
     ...{ height, width, numFrames, latents: inputs.latents, signal },
     generator: generators.length === 1 ? generators[0] : generators,
     onStage: toTensors || command.dump !== undefined ? stages.record : undefined,
-    onBlock: profile?.onBlock,
+    onBlock: (path: string) => {
+      profile?.onBlock(path);
+      const block = path.slice(path.indexOf('.') + 1);
+      const work = blocks.get(block);
+      if (work !== undefined) progress.advance(work);
+    },
+    recording: profile === undefined,
     onProgress: progress.update,
   };
   const result = await sample(pipe, inputs.image, options, toTensors ? stages : undefined);
@@ -141,11 +157,11 @@ async function findModel(command: GenerateCommand, { signal, progress, note }: S
   const path =
     model === undefined
       ? packagedModel
-      : await folderOf(model, command, { signal, onProgress: progress.update });
+      : await folderOf(model, command, { signal, note, onProgress: progress.update });
   const single = singleFileOptions(path, command);
   const trained = await trainedFor(path, single);
-  const height = command.height ?? trained.side ?? callDefaults.height;
-  const width = command.width ?? trained.side ?? callDefaults.width;
+  const own = ownSize(trained);
+  const { height = own.height, width = own.width } = command;
   return { path, single, trained, height, width };
 }
 
@@ -156,7 +172,7 @@ function callOf(command: GenerateCommand) {
 }
 
 async function loadPipeline(
-  { path, single, height, width }: Model,
+  { path, single, trained, height, width }: Model,
   command: GenerateCommand,
   { pictures }: Inputs,
   backend: BackendReport,
@@ -165,17 +181,20 @@ async function loadPipeline(
   let plan: MemoryPlan | undefined;
   const { variant, memory } = command;
   const { formulation, forwardChunking, ...given } = partOf(command, generateOptions, 'loading');
+  const plannedFor = {
+    ...callOf(command),
+    ...{ height, width, pictures, forwardChunkSize: forwardChunking },
+  };
   const loading = {
     ...given,
     // Chosen already, with the threads there are.
     ...{ backend: backend.name, threads: undefined },
     ...{ variant, memory, signal, onProgress: progress.update },
-    plannedFor: {
-      ...callOf(command),
-      ...{ height, width, pictures, forwardChunkSize: forwardChunking },
-    },
+    plannedFor,
     onPlan: (made: MemoryPlan) => {
       plan = made;
+      const size = sizeOfCall(plannedFor, trained.numFrames);
+      progress.expect(expectedOf(made, size, deviceName() as Device, command));
     },
   };
   const pipe = isSingleFile(path)

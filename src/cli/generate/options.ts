@@ -31,10 +31,9 @@ const gibibytes: Reader<number> = (text, flag) =>
 
 const backends = ['auto', 'cuda', ...backendNames] as const;
 const { model, ...whichModel } = modelOptions;
-/** Height and width for the small model of this package. */
-const packagedSide = 64;
 const GPU = 'Use cuda for an NVIDIA card, webgpu for another one.';
-const sizeDefault = (side: number) => `Default: ${side}; ${packagedSide} without --model.`;
+const sizeDefault = (side: number) =>
+  `Default: ${side}, or that of a smaller model, such as 64 without --model.`;
 
 /**
  * Every option of `svd generate`, each with the part that it is for:
@@ -58,12 +57,19 @@ export const generateOptions = {
       value: 'FILE',
       short: 'o',
       files: outputEndings,
-      required: 'the video to write',
       help:
         'The file to write: .mp4, .webm, .webp, .gif, a folder for PNG pictures (ends with /), or ' +
         '.safetensors with the float32 tensors frames [B,F,H,W,3] in [0,1] and latents ' +
         '[B,F,4,h,w]. Several videos get -0, -1, ... before the ending, except in .safetensors. ' +
-        '- is standard output.',
+        '- is standard output. Default: the name of the picture with .mp4, in this folder, and ' +
+        'with a number where that exists.',
+    },
+    like: {
+      value: 'FILE',
+      files: outputEndings,
+      help:
+        'Repeat the settings that this output of svd generate stores, and its pictures if there ' +
+        'is no IMAGE. Other options go before them.',
     },
     format: {
       choices: outputFormats,
@@ -316,6 +322,7 @@ export const otherNames: Record<string, string> = {
 export type GenerateCommand = Values<typeof generateOptions> & {
   /** Paths or URLs of pictures, `-` for standard input, or one `.safetensors` file. */
   images: string[];
+  output: string;
   /** What `output` is written as. */
   format: OutputFormat;
 };

@@ -29,11 +29,11 @@ export interface Subcommand {
   /** The arguments that are not options. Default: it takes none. */
   operands?: Operands;
   /**
-   * Does the work with the values of the options.
+   * Does the work with the values of the options. `given` says whether one was passed.
    * @returns The exit code.
    * @throws UsageError if options do not go together.
    */
-  run(values: object, operands: string[]): Promise<number>;
+  run(values: object, operands: string[], given: (name: string) => boolean): Promise<number>;
 }
 
 /** Subcommands by name, each with a line for the help of `svd`. They are loaded when needed. */
@@ -43,7 +43,7 @@ export type Subcommands = Record<string, { about: string; load: () => Promise<Su
 export const subcommand = <const O extends Options>(
   definition: Omit<Subcommand, 'options' | 'run'> & {
     options: O;
-    run(values: Values<O>, operands: string[]): Promise<number>;
+    run(values: Values<O>, operands: string[], given: (name: string) => boolean): Promise<number>;
   },
 ): Subcommand => definition;
 
@@ -69,13 +69,19 @@ export const oneOperand = (choices: readonly string[]): Operands => ({
   valid: (operands) => operands.length === 1 && choices.includes(operands[0]),
 });
 
-/** The help text of a subcommand. */
-export function helpOf({ name, usage, about, options, examples }: Subcommand): string {
+/** Options by the headings that help shows them under. */
+export function groupsOf(options: Options): Record<string, Options> {
   const groups: Record<string, Options> = {};
   for (const [key, option] of Object.entries(options)) {
     const heading = option.heading ?? 'Options';
     groups[heading] = { ...groups[heading], [key]: option };
   }
+  return groups;
+}
+
+/** The help text of a subcommand. */
+export function helpOf({ name, usage, about, options, examples }: Subcommand): string {
+  const groups = groupsOf(options);
   const last = Object.keys(groups).at(-1) ?? 'Options';
   groups[last] = { ...groups[last], ...commonOptions };
   const calls = usage.map((line) => `svd ${name} ${line}`);
@@ -95,6 +101,6 @@ export function commandOf(definition: Subcommand, done: (code: number) => void):
         `svd ${name} takes ${takes} but is given "${positionals.join(' ')}". See svd ${name} ` +
           '--help.',
       );
-    done(await run(readValues(given(), options, name), positionals));
+    done(await run(readValues(given(), options, name), positionals, given().has));
   });
 }

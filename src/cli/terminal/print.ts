@@ -5,6 +5,6 @@ import { printable, printableLines } from '../../text/printable.ts';
 export const print = (text: string): void => console.log(printableLines(text));
 
 /** Shows a sentence about the command on standard error, as one line that begins with its kind. */
-export function printNote(text: string, kind: 'note' | 'error' = 'note'): void {
+export function printNote(text: string, kind: 'note' | 'error' | 'done' = 'note'): void {
   process.stderr.write(`${kind}: ${printable(text)}\n`);
 }

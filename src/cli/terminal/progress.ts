@@ -1,6 +1,6 @@
 /**
- * Shows where a run stands: one line on a terminal, redrawn in place, and the seconds that each
- * stage took.
+ * Shows where a run stands: one line on a terminal, redrawn in place, or else a line now and then;
+ * and the seconds that each stage took.
  */
 import { formatShare } from '../../text/bytes.ts';
 import { inSeconds, Stopwatch } from './stopwatch.ts';
@@ -14,42 +14,90 @@ export interface StageProgress {
 
 /** The part of a terminal stream that is written to. */
 export interface Terminal {
+  /** Whether lines can be redrawn. */
+  isTTY?: boolean;
   columns?: number;
   write(text: string): unknown;
 }
 
-const CLEAR_LINE = '\r\x1b[2K';
+/** What is known of a run before it begins. */
+export interface Expected {
+  /** The work of each stage, in order, in any unit. */
+  work: Record<string, number>;
+  /** Seconds that a unit takes, until the run itself has shown it. Default: unknown. */
+  secondsPerUnit?: number;
+}
 
-/** Measures stages and draws the line. Without a terminal it only measures. */
+/** What a line says. */
+interface Shown {
+  /** Of the whole run that is done. */
+  share: number;
+  ofStage: number;
+  /** Milliseconds. */
+  left?: number;
+  time: number;
+}
+
+const CLEAR_LINE = '\r\x1b[2K';
+/** Milliseconds between two drawings of a stage, and between two lines without a terminal. */
+const [REDRAW, LEAST, MOST] = [150, 1000, 30_000];
+
+/** Measures stages and shows them. Without a stream it only measures. */
 export class ProgressLine {
+  /** Named at the end of the line: what computes. */
+  label?: string;
   private readonly terminal?: Terminal;
   private readonly stopwatch: Stopwatch;
-  private stage?: string;
+  private readonly now: () => number;
+  private readonly start: number;
+  private current: StageProgress = { stage: '', step: 0, steps: 0 };
   private stageStart: number;
-  private shown = '';
+  private expected?: Expected;
+  /** Work of the stage that is done. */
+  private done = 0;
+  private drawn = { at: Number.NEGATIVE_INFINITY, line: '', stage: '', tenth: 0 };
 
   /** `now` returns milliseconds. */
-  constructor(terminal?: Terminal, now?: () => number) {
+  constructor(terminal?: Terminal, now: () => number = () => performance.now()) {
     this.terminal = terminal;
+    this.now = now;
     this.stopwatch = new Stopwatch(now);
-    this.stageStart = this.stopwatch.lastTime;
+    this.start = this.stageStart = this.stopwatch.lastTime;
+    this.drawn.at = this.start - REDRAW;
   }
 
   /** Measures and shows what is done. */
-  update = ({ stage, step, steps }: StageProgress): void => {
+  update = (progress: StageProgress): void => {
+    const { stage, step, steps } = progress;
     const before = this.stopwatch.lastTime;
     // A report that a stage begins ends the work of the one before.
-    const time = this.stopwatch.lap(step === 0 ? (this.stage ?? stage) : stage);
-    if (stage !== this.stage) this.stageStart = step === 0 ? time : before;
-    this.stage = stage;
-    const remaining = step === 0 ? undefined : ((time - this.stageStart) / step) * (steps - step);
-    this.draw(describe({ stage, step, steps }, remaining));
+    const time = this.stopwatch.lap(step === 0 ? this.current.stage || stage : stage);
+    if (stage !== this.current.stage) {
+      this.stageStart = step === 0 ? time : before;
+      this.done = 0;
+    }
+    this.current = progress;
+    // The steps of encoding are those of one of its two models.
+    if (stage !== 'encoding' && steps > 0)
+      this.done = Math.max(this.done, (step / steps) * (this.expected?.work[stage] ?? 0));
+    this.draw(time);
   };
+
+  /** Tells what is to come, for the time that is left. */
+  expect(expected: Expected): void {
+    this.expected = expected;
+  }
+
+  /** Shows that some of the work of the stage is done, before its next report. */
+  advance(work: number): void {
+    this.done += work;
+    this.draw(this.now());
+  }
 
   /** Removes the line, so that something else can be printed. */
   clear(): void {
-    if (this.shown !== '') this.terminal?.write(CLEAR_LINE);
-    this.shown = '';
+    if (this.drawn.line !== '' && this.terminal?.isTTY) this.terminal.write(CLEAR_LINE);
+    this.drawn.line = '';
   }
 
   /** Seconds by stage, in the order in which they began. */
@@ -60,22 +108,86 @@ export class ProgressLine {
     );
   }
 
-  private draw(line: string): void {
-    if (line === this.shown || this.terminal === undefined) return;
-    const columns = this.terminal.columns || 80; // a terminal that does not know its width says 0
-    this.terminal.write(CLEAR_LINE + line.slice(0, columns - 1));
-    this.shown = line;
+  private draw(time: number): void {
+    if (this.terminal === undefined) return;
+    const { stage } = this.current;
+    const since = time - this.drawn.at;
+    const changed = stage !== this.drawn.stage;
+    if (this.terminal.isTTY && since < REDRAW && !changed) return;
+    const ofStage = this.shareOfStage();
+    const { share, left } = this.whole(ofStage, time);
+    const line = this.describe({ share, ofStage, left, time });
+    const tenth = Math.floor(10 * share);
+    if (this.terminal.isTTY) {
+      if (line === this.drawn.line) return;
+      const columns = this.terminal.columns || 80; // a terminal that does not know its width says 0
+      this.terminal.write(CLEAR_LINE + `${bar(share)} ${line}`.slice(0, columns - 1));
+    } else {
+      const isNews = since >= LEAST && (tenth > this.drawn.tenth || changed);
+      if (!isNews && since < MOST) return;
+      this.terminal.write(`progress: ${line}\n`);
+    }
+    this.drawn = { at: time, line, stage, tenth };
+  }
+
+  private shareOfStage(): number {
+    const { stage, step, steps } = this.current;
+    const work = this.expected?.work[stage];
+    if (work) return Math.min(1, this.done / work);
+    return steps > 0 ? step / steps : 0;
+  }
+
+  /** The share of the whole run that is done, and the milliseconds that are left, if known. */
+  private whole(share: number, time: number): { share: number; left?: number } {
+    const { stage } = this.current;
+    const work = this.expected?.work[stage];
+    const spent = time - this.stageStart;
+    const ofStage = share > 0 ? (spent * (1 - share)) / share : this.millisecondsFor(work);
+    const stages = Object.keys(this.expected?.work ?? {});
+    const later = stages.slice(stages.indexOf(stage) + 1);
+    const following = later.map((name) => this.millisecondsFor(this.expected?.work[name]));
+    const left = [ofStage, ...following].reduce(
+      (a, b) => (a === undefined || b === undefined ? undefined : a + b),
+      0,
+    );
+    if (left === undefined || this.expected === undefined) return { share, left: ofStage };
+    const elapsed = time - this.start;
+    return { share: elapsed + left > 0 ? elapsed / (elapsed + left) : 0, left };
+  }
+
+  /** The time of some work: at the speed of the run so far, or else at the expected one. */
+  private millisecondsFor(work: number | undefined): number | undefined {
+    if (work === undefined || this.expected === undefined) return undefined;
+    const { laps, lastTime } = this.stopwatch;
+    let [done, time] = [0, 0];
+    for (const [stage, of] of Object.entries(this.expected.work)) {
+      const isNow = stage === this.current.stage;
+      done += isNow ? this.done : laps.has(stage) ? of : 0;
+      time += (laps.get(stage)?.milliseconds ?? 0) + (isNow ? this.now() - lastTime : 0);
+    }
+    if (done > 0) return (work * time) / done;
+    const { secondsPerUnit } = this.expected;
+    return secondsPerUnit && 1000 * secondsPerUnit * work;
+  }
+
+  /** `34 %, 1:05 left; sampling: step 3 of 25, 2.1 s/step; wasm`. */
+  private describe({ share, ofStage, left, time }: Shown): string {
+    const { stage, step, steps } = this.current;
+    const remaining = left === undefined || share >= 1 ? '' : `, ${clock(left / 1000)} left`;
+    const perStep = (time - this.stageStart) / 1000 / (ofStage * steps);
+    const speed = stage === 'sampling' && ofStage > 0 ? `, ${perStep.toPrecision(2)} s/step` : '';
+    const isBytes = ['downloading', 'comparing', 'converting', 'loading'].includes(stage);
+    const counted = isBytes ? formatShare(step, steps) : `step ${step} of ${steps}`;
+    const done = ['encoding', 'writing'].includes(stage) ? '' : `: ${counted}${speed}`;
+    const label = this.label === undefined ? '' : `; ${this.label}`;
+    return `${Math.floor(100 * share)} %${remaining}; ${stage}${done}${label}`;
   }
 }
 
-/** `sampling: step 3 of 25, 12 %, 1:05 left`, or `loading: 1.2 of 4.6 GB, 26 %, 0:03 left`. */
-function describe({ stage, step, steps }: StageProgress, remaining: number | undefined): string {
-  const percentage = steps > 0 ? `, ${Math.floor((100 * step) / steps)} %` : '';
-  const left = remaining === undefined || step >= steps ? '' : `, ${clock(remaining / 1000)} left`;
-  const done = ['downloading', 'comparing', 'converting', 'loading'].includes(stage)
-    ? formatShare(step, steps)
-    : `step ${step} of ${steps}`;
-  return `${stage}: ${done}${percentage}${left}`;
+/** `[####------]`. */
+function bar(share: number): string {
+  const full = Math.floor(10 * share);
+  return `[${'#'.repeat(full)}${'-'.repeat(10 - full)}]`;
 }
 
 /** Seconds as `m:ss` or `h:mm:ss`. */

@@ -10,7 +10,7 @@ export interface Session {
   signal: AbortSignal;
   progress: ProgressLine;
   /** Shows a sentence. */
-  note: (text: string) => void;
+  note: (text: string, kind?: 'note' | 'done') => void;
 }
 
 /** Does `work` with a line of progress on standard error unless `quiet`, and stops it at Ctrl-C. */
@@ -18,13 +18,12 @@ export async function runSession<T>(
   { json, quiet }: { json: boolean; quiet: boolean },
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
-  const terminal = process.stderr.isTTY;
-  const progress = new ProgressLine(terminal && !quiet ? process.stderr : undefined);
-  const silent = quiet || (json && !terminal);
-  const note = (text: string) => {
+  const silent = quiet || (json && !process.stderr.isTTY);
+  const progress = new ProgressLine(silent ? undefined : process.stderr);
+  const note: Session['note'] = (text, kind) => {
     if (silent) return;
     progress.clear();
-    printNote(text);
+    printNote(text, kind);
   };
   // The library warns by console.warn, which knows neither --quiet nor the progress line.
   const { warn } = console;

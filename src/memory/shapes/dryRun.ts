@@ -7,6 +7,7 @@ import type { Steps } from '../../layers/index.ts';
 import { behaviours, type Call, type Device } from './allocators.ts';
 import type { Trace } from './arena.ts';
 import { type Inputs, shapeKernels } from './kernels.ts';
+import { workOf } from './work.ts';
 
 /** The allocations of a computation, in order. */
 export interface Allocations {
@@ -17,8 +18,8 @@ export interface Allocations {
   trace: Trace;
   /** Which allocations of the trace these copies are. */
   kept: number[];
-  /** Where in the trace parts begin, by what `compute` calls them. */
-  parts: { name: string; at: number }[];
+  /** Where in the trace parts begin, by what `compute` calls them, and the work of each. */
+  parts: { name: string; at: number; work: number }[];
   /** The largest tensor, in bytes. */
   largestBytes: number;
 }
@@ -96,7 +97,7 @@ class ShapeBackend extends tf.KernelBackend {
 
   /** Notes that a part of the computation begins. */
   begin(name: string): void {
-    this.allocations.parts.push({ name, at: this.allocations.trace.length });
+    this.allocations.parts.push({ name, at: this.allocations.trace.length, work: 0 });
   }
 
   /** A tensor without values. */
@@ -133,6 +134,8 @@ class ShapeBackend extends tf.KernelBackend {
   /** Allocates outputs by `allocate`, and what the kernel needs besides. */
   private besides<T>(call: Call, allocate: () => T, scratchBytes = 0): T {
     const { scratch, kept } = behaviours[this.simulatedDevice];
+    const part = this.allocations.parts.at(-1);
+    if (part) part.work += workOf(call.kernel, call.inputs, call.shape);
     const copy = kept?.(call);
     if (copy) this.keep(copy.input, copy.bytes);
     const bytes = scratchBytes + scratch(call);

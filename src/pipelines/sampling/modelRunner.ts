@@ -36,7 +36,7 @@ export class ModelRunner {
 
   /**
    * Evaluates a model, whose blocks are reported under its name: from a recording, if there may be
-   * one and nobody times the blocks.
+   * one.
    */
   evaluate<T extends tf.Tensor | tf.Tensor[]>(
     model: ModelName,
@@ -46,7 +46,8 @@ export class ModelRunner {
   ): Promise<T> {
     const { replays, [model]: block } = this.components;
     const steps = stepOptions(options, componentOf[model], onStep);
-    if (replays && !options.onBlock) return replays.run({ model: block, ...evaluation }, steps);
+    const { recording = !options.onBlock } = options;
+    if (replays && recording) return replays.run({ model: block, ...evaluation }, steps);
     return runSteps(evaluation.steps(evaluation.inputs), steps);
   }
 }

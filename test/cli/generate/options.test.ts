@@ -18,10 +18,11 @@ describe('readGenerateCommand', () => {
       format: 'mp4',
       config: undefined,
       dump: undefined,
+      like: undefined,
       latents: undefined,
       seeds: [],
-      height: 576,
-      width: 1024,
+      height: undefined,
+      width: undefined,
       numFrames: undefined,
       numInferenceSteps: 25,
       sigmas: undefined,
@@ -118,6 +119,7 @@ describe('readGenerateCommand', () => {
       ...Object.keys(values),
       'model',
       'output',
+      'like',
       'format',
       'local-files-only',
       'json',
@@ -250,14 +252,14 @@ describe('readGenerateCommand', () => {
     });
   });
 
-  it('refuses to work without picture or output', () => {
+  it('refuses to work without a picture, or to say more about no model', () => {
+    expect(() => readGenerateCommand(['a.png', '--revision', 'main'])).to.throw(
+      UsageError,
+      '--revision says more about a model: add --model.',
+    );
     expect(() => readGenerateCommand(['--model', 'svd', '--output', 'out.mp4'])).to.throw(
       UsageError,
       'an IMAGE is required',
-    );
-    expect(() => readGenerateCommand(['a.png', '--model', 'svd'])).to.throw(
-      UsageError,
-      '--output FILE is required',
     );
   });
 

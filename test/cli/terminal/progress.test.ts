@@ -1,12 +1,12 @@
 import { expect } from 'chai';
 import { clock, ProgressLine } from '../../../src/cli/terminal/progress.ts';
 
-/** A progress line on a terminal of 40 columns, with a clock that is set by hand. */
-function setUp() {
+/** A progress line on a stream, with a clock that is set by hand. */
+function setUp({ isTTY = true, columns = 80 } = {}) {
   const written: string[] = [];
   const time = { now: 0 };
   const line = new ProgressLine(
-    { columns: 40, write: (text: string) => written.push(text) },
+    { isTTY, columns, write: (text: string) => written.push(text) },
     () => time.now,
   );
   const at = (seconds: number, stage: string, step: number, steps: number) => {
@@ -14,37 +14,69 @@ function setUp() {
     line.update({ stage, step, steps });
     return written.at(-1);
   };
-  return { line, written, at };
+  const advance = (seconds: number, work: number) => {
+    time.now = 1000 * seconds;
+    line.advance(work);
+    return written.at(-1);
+  };
+  return { line, written, at, advance };
 }
 
 describe('ProgressLine', () => {
-  it('shows stage, step, percentage and remaining time, redrawn in place', () => {
-    const { at } = setUp();
-    expect(at(0, 'sampling', 0, 8)).to.equal('\r\x1b[2Ksampling: step 0 of 8, 0 %');
-    expect(at(10, 'sampling', 1, 8)).to.equal('\r\x1b[2Ksampling: step 1 of 8, 12 %, 1:10 left');
-    expect(at(80, 'sampling', 8, 8)).to.equal('\r\x1b[2Ksampling: step 8 of 8, 100 %');
+  it('shows a bar, the share, the remaining time, stage, step and speed, redrawn in place', () => {
+    const { line, at } = setUp();
+    line.label = 'wasm';
+    expect(at(0, 'sampling', 0, 8)).to.equal(
+      '\r\x1b[2K[----------] 0 %; sampling: step 0 of 8; wasm',
+    );
+    expect(at(10, 'sampling', 1, 8)).to.equal(
+      '\r\x1b[2K[#---------] 12 %, 1:10 left; sampling: step 1 of 8, 10 s/step; wasm',
+    );
+    expect(at(80, 'sampling', 8, 8)).to.equal(
+      '\r\x1b[2K[##########] 100 %; sampling: step 8 of 8, 10 s/step; wasm',
+    );
   });
 
-  for (const [stage, done] of Object.entries({
-    downloading: 'downloaded',
-    comparing: 'compared',
-    converting: 'converted',
-  })) {
-    it(`shows what is ${done} in bytes, with the remaining time`, () => {
+  for (const stage of ['downloading', 'comparing', 'converting', 'loading']) {
+    it(`shows what is done in bytes while ${stage}`, () => {
       const { at } = setUp();
-      at(0, stage, 0, 4e9);
-      expect(at(10, stage, 1e9, 4e9)).to.contain(`${stage}: 1.0 of 4.0 GB, 25 %, 0:30`);
+      at(0, stage, 0, 4.56e9);
+      expect(at(10, stage, 1.14e9, 4.56e9)).to.contain(`25 %, 0:30 left; ${stage}: 1.1 of 4.6 GB`);
+      expect(at(11, stage, 150_000, 1_500_000)).to.contain(`${stage}: 0.1 of 1.5 MB`);
     });
   }
 
-  it('shows what is loaded in bytes', () => {
-    const { at } = setUp();
-    expect(at(0, 'loading', 0, 4.56e9)).to.equal('\r\x1b[2Kloading: 0.0 of 4.6 GB, 0 %');
-    expect(at(10, 'loading', 1.14e9, 4.56e9)).to.equal(
-      '\r\x1b[2Kloading: 1.1 of 4.6 GB, 25 %, 0:30 left',
-    );
-    expect(at(11, 'loading', 150_000, 1_500_000)).to.contain('loading: 0.1 of 1.5 MB, 10 %');
-    expect(at(12, 'loading', 500, 900)).to.contain('loading: 0.5 of 0.9 kB');
+  it('counts the time that is left over all stages, and within a step', () => {
+    const { line, at, advance } = setUp();
+    line.expect({ work: { encoding: 10, sampling: 80, decoding: 10 }, secondsPerUnit: 0.5 });
+    expect(at(0, 'loading', 0, 100)).to.contain('[----------] 0 %; loading');
+    expect(at(5, 'loading', 50, 100), '5 s of loading, 50 s of the others').to.contain('0:55 left');
+    at(10, 'loading', 100, 100);
+    at(10, 'encoding', 1, 4);
+    expect(advance(12, 5), '2 s for the rest, 36 s at this speed').to.contain('0:38 left');
+    at(14, 'sampling', 0, 8);
+    expect(advance(19, 5), '75 units at a second, 10 at 9 s for 15').to.match(/, 1:2\d left/);
+    expect(advance(24, 5)).to.match(/, 1:1\d left; sampling: step 0 of 8/);
+    at(24, 'sampling', 1, 8);
+    expect(at(94, 'sampling', 8, 8)).to.contain('0:09 left');
+    expect(at(96, 'decoding', 1, 4)).to.contain('0:06 left; decoding: step 1 of 4');
+  });
+
+  it('redraws no more than ten times a second', () => {
+    const { written, at } = setUp();
+    for (let i = 0; i < 80; i++) at(i / 240, 'loading', i, 80);
+    expect(written).to.have.length.within(2, 4);
+  });
+
+  it('writes a line for each tenth, or after half a minute, where there is no terminal', () => {
+    const { written, at } = setUp({ isTTY: false });
+    for (let i = 0; i <= 100; i++) at(i, 'sampling', i, 100);
+    expect(written).to.have.length(11);
+    expect(written[0]).to.equal('progress: 1 %, 1:39 left; sampling: step 1 of 100, 1.0 s/step\n');
+    expect(written[1]).to.match(/^progress: 10 %, /);
+    const slow = setUp({ isTTY: false });
+    for (let i = 0; i < 100; i++) slow.at(10 * i, 'sampling', i, 10_000);
+    expect(slow.written).to.have.length.within(30, 40);
   });
 
   it('counts the time of each stage, whether or not its start is reported', () => {
@@ -58,7 +90,7 @@ describe('ProgressLine', () => {
   });
 
   it('never fills the last column, where a terminal would break the line', () => {
-    const { at } = setUp();
+    const { at } = setUp({ columns: 40 });
     expect(at(1, 'a stage with a name that is far too long', 1, 2)).to.have.length(
       '\r\x1b[2K'.length + 39,
     );
@@ -74,24 +106,10 @@ describe('ProgressLine', () => {
     expect(written.slice(1)).to.deep.equal(['\r\x1b[2K']);
   });
 
-  it('draws the same line once', () => {
-    const { written, at } = setUp();
-    at(0, 'loading', 100, 100);
-    at(1, 'loading', 100, 100);
-    expect(written).to.have.length(1);
-  });
-
-  it('takes 80 columns for a terminal that does not know its width', () => {
-    const written: string[] = [];
-    const line = new ProgressLine({ columns: 0, write: (text: string) => written.push(text) });
-    line.update({ stage: 'a'.repeat(99), step: 1, steps: 1 });
-    expect(written).to.deep.equal([`\r\x1b[2K${'a'.repeat(79)}`]);
-  });
-
-  it('measures without a terminal', () => {
-    let now = 0;
-    const line = new ProgressLine(undefined, () => now);
-    now = 1500;
+  it('only measures without a stream', () => {
+    const time = { now: 0 };
+    const line = new ProgressLine(undefined, () => time.now);
+    time.now = 1500;
     line.update({ stage: 'loading', step: 1, steps: 1 });
     line.clear();
     expect(line.seconds()).to.deep.equal({ loading: 1.5 });

@@ -2,7 +2,7 @@
  * Keeps the stage tensors of a run, for `--dump` and for the final latents of a `.safetensors`
  * output.
  */
-import type { FloatArray } from '../../pipelines/types.ts';
+import type { FloatArray } from '../../../pipelines/types.ts';
 
 /** Receives stages through the `onStage` option of `generate`. */
 export class StageRecorder {

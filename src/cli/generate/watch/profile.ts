@@ -1,6 +1,6 @@
 /** Measures the time of a run by blocks of the models: `--profile`. */
-import { alignColumns } from '../terminal/help.ts';
-import { inSeconds, Stopwatch } from '../terminal/stopwatch.ts';
+import { alignColumns } from '../../terminal/help.ts';
+import { inSeconds, Stopwatch } from '../../terminal/stopwatch.ts';
 
 /** One line of a profile. */
 export interface ProfileLine {

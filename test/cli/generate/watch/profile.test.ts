@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { formatProfile, Profile } from '../../../src/cli/generate/profile.ts';
-import { generate, picture, small, svd, workFolder, writeSmallCheckpoint } from '../runs.ts';
+import { formatProfile, Profile } from '../../../../src/cli/generate/watch/profile.ts';
+import { generate, picture, small, svd, workFolder, writeSmallCheckpoint } from '../../runs.ts';
 
 describe('Profile', () => {
   /** A profile of three blocks by a clock that is set by hand. */

@@ -1,0 +1,32 @@
+/** What is known of the time of a call before it runs. */
+import { availableParallelism } from 'node:os';
+import { maxThreads } from '../../../backends/types.ts';
+import { secondsPerUnit, workOfCall } from '../../../memory/duration.ts';
+import type { MemoryPlan } from '../../../memory/plan.ts';
+import type { Device } from '../../../memory/shapes/allocators.ts';
+import type { VideoSize } from '../../../memory/stages.ts';
+import type { Expected } from '../../terminal/progress.ts';
+import type { GenerateCommand } from '../options.ts';
+
+/** Multiply-adds that take as long as writing a pixel. An estimate. */
+const WRITING = 5000;
+
+/** The work of a call, and how fast such a device is. */
+export function expectedOf(
+  plan: MemoryPlan,
+  size: VideoSize,
+  device: Device,
+  { sigmas, numInferenceSteps, threads }: GenerateCommand,
+): Expected {
+  const { height, width, numFrames, videos } = size;
+  const steps = sigmas ? sigmas.length - 1 : numInferenceSteps;
+  const writing = WRITING * height * width * numFrames * videos;
+  const cores = availableParallelism();
+  return {
+    work: { ...workOfCall(plan, size, steps), writing },
+    secondsPerUnit: secondsPerUnit(
+      device,
+      device === 'wasm' ? (threads ?? Math.min(cores, maxThreads)) : cores,
+    ),
+  };
+}

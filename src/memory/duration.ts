@@ -1,0 +1,35 @@
+/** How long a call takes, by its work and by speeds that have been measured. */
+import type { MemoryPlan } from './plan.ts';
+import type { Device } from './shapes/allocators.ts';
+import type { VideoSize } from './stages.ts';
+
+/**
+ * Multiply-adds per second and core: of the UNet of a published checkpoint on tensorflow, and two
+ * thirds of those of its convolutions on wasm, on an Intel Xeon at 2.3 GHz. Graphics cards have not
+ * been measured, and cpu is too slow to matter.
+ */
+const speeds: Partial<Record<Device, number>> = { 'tensorflow-cpu': 37e9, wasm: 6e9 };
+
+/** Seconds that a multiply-add takes on so many cores; undefined where it was not measured. */
+export function secondsPerUnit(device: Device, cores: number): number | undefined {
+  const speed = speeds[device];
+  return speed && 1 / (speed * cores);
+}
+
+/** The stages of a call, each with about how many multiply-adds it takes. */
+export function workOfCall(
+  { stages, settings }: Pick<MemoryPlan, 'stages' | 'settings'>,
+  { videos, numFrames, guided }: VideoSize,
+  steps: number,
+): Record<'encoding' | 'sampling' | 'decoding', number> {
+  const evaluations = guided && !settings.guidanceTogether ? 2 : 1;
+  const times = {
+    encoding: 1,
+    sampling: steps * evaluations,
+    decoding: (videos * numFrames) / Math.min(settings.decodeChunkSize, numFrames),
+  };
+  const work = { encoding: 0, sampling: 0, decoding: 0 };
+  for (const { stage, blocks } of stages)
+    for (const block of blocks) work[stage] += times[stage] * block.work;
+  return work;
+}

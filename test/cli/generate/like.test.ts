@@ -1,0 +1,87 @@
+import { rename, writeFile } from 'node:fs/promises';
+import { expect } from 'chai';
+import { likeOutput } from '../../../src/cli/generate/like.ts';
+import { generateOptions } from '../../../src/cli/generate/options.ts';
+import { readArguments, readValues } from '../../../src/cli/terminal/arguments.ts';
+import { UsageError } from '../../../src/cli/terminal/errors.ts';
+import { testBackend } from '../../setup.ts';
+import { generate, picture, small, svd, workFolder, writeSmallCheckpoint } from '../runs.ts';
+
+describe('svd generate --like', () => {
+  let folder: Awaited<ReturnType<typeof workFolder>>;
+  before(async () => {
+    folder = await workFolder();
+    await writeSmallCheckpoint(folder.path('model'));
+  });
+  after(() => folder.remove());
+
+  const like = (path: string, ...args: string[]) => {
+    const given = readArguments(args, generateOptions);
+    const values = readValues(given, generateOptions, 'generate');
+    return likeOutput(path, values, given.positionals, given.has);
+  };
+
+  it('takes the settings that outputs of every format store, but for what is passed', async () => {
+    const seeds = ['--seed', '18446744073709551615', '--seed', '-3'];
+    const others = [
+      '--num-videos-per-prompt',
+      '2',
+      '--sigmas',
+      '7,1,0',
+      '--guidance-together',
+      'no',
+    ];
+    for (const ending of ['.mp4', '.webp', '.gif', '/', '.safetensors']) {
+      const name = folder.path(`clip${ending}`);
+      const model = ['--model', folder.path('model')];
+      const made = await generate([
+        ...[picture('rocket.jpg'), ...model, '--output', name],
+        ...[...small.slice(0, 6), ...seeds, ...others],
+      ]);
+      const { values, images, taken, hash } = await like(
+        made.output[0],
+        '--fps',
+        '9',
+        '--seed',
+        '1',
+      );
+      expect(images, ending).to.deep.equal([picture('rocket.jpg')]);
+      expect(values).to.deep.include({
+        ...{ height: 16, width: 24, numFrames: 2, numVideosPerPrompt: 2, sigmas: [7, 1, 0] },
+        ...{ fps: 9, seeds: [1], guidanceTogether: false, backend: testBackend, output: undefined },
+      });
+      expect(taken).to.contain('--sigmas 7,1,0').and.not.contain('--seed').and.not.contain('--fps');
+      expect(hash).to.equal(made.settings.checkpoint!.hash);
+      expect((await like(made.output[0], 'a.png')).values.seeds).to.deep.equal([
+        ...['18446744073709551615', -3],
+      ]);
+      expect((await like(made.output[0], 'a.png')).images).to.deep.equal(['a.png']);
+    }
+  });
+
+  it('makes the same video again, and says what it took', async () => {
+    const first = folder.path('first.gif');
+    const model = ['--model', folder.path('model'), '--backend', testBackend];
+    const made = await svd('generate', picture('rocket.jpg'), ...model, '-o', first, ...small);
+    expect(made.code).to.equal(0);
+    const second = folder.path('second.gif');
+    const again = await svd('generate', '--like', first, '--output', second);
+    expect(again.code, again.stderr).to.equal(0);
+    expect(again.stderr).to.match(
+      /^note: as .*first\.gif: .*--num-inference-steps 1 .*--seed \d+/m,
+    );
+  });
+
+  it('refuses what stores no settings', async () => {
+    await writeFile(folder.path('none.mp4'), 'text');
+    for (const name of ['none.mp4', 'missing.mp4']) {
+      const error = await like(folder.path(name)).catch((reason) => reason);
+      expect(error).to.be.instanceOf(UsageError);
+      expect(error.message).to.contain(name);
+    }
+    await rename(folder.path('none.mp4'), folder.path('none.safetensors'));
+    expect(await like(folder.path('none.safetensors')).catch((reason) => reason)).to.be.instanceOf(
+      UsageError,
+    );
+  });
+});
