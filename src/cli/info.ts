@@ -38,9 +38,9 @@ export const info = subcommand({
     ...pick(generateOptions, 'forwardChunking', 'memory'),
     ...group('Reporting', 'report', jsonOption()),
   },
-  async run({ model, json, forwardChunking, ...asked }) {
+  async run({ model, json, forwardChunking, revision, cacheDir, ...asked }) {
     const { describeModel } = await import('../pipelines/loading/describeModel.ts');
-    const path = await cachedFolderOf(model, asked);
+    const path = await cachedFolderOf(model, { ...asked, revision, cacheDir });
     const { config } = singleFileOptions(path, { config: asked.config });
     const call = { ...asked, config, forwardChunkSize: forwardChunking };
     const description = await describeModel(path, call);

@@ -165,7 +165,7 @@ describe('svd info', () => {
   it('refuses wrong usage with exit code 2', async () => {
     const cases: [args: string[], message: string][] = [
       [[], 'svd: --model DIR is required: the folder of the checkpoint. See svd info --help.\n'],
-      [['here'], 'svd: svd info takes only options but is given "here". See svd info --help.\n'],
+      [['here'], 'svd: svd info takes only options but is given "here". Use --model here.\n'],
       [
         ['--model', model, '--width', '100'],
         'svd: --width has to be a whole number from 8 to 8192 and divisible by 8 but is ' +
