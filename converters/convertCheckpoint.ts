@@ -15,6 +15,7 @@ import {
 } from '../src/checkpoints/weights/export.ts';
 import { fileKey } from '../src/files/sameFile.ts';
 import { notOneOf } from '../src/text/messages.ts';
+import { checkOptionValues, type Kinds, kinds } from '../src/text/options.ts';
 import { type QuantizeTo, quantizations } from './quantize.ts';
 import { checkFree, writeResumably } from './resumableOutput.ts';
 import type { ComponentError, Target } from './target.ts';
@@ -67,7 +68,7 @@ const targets: Record<Format, Target> = {
  * Converts the checkpoint at `input`, of any format, to another format at `output`, which appears
  * when it is complete. After an interruption, the same call keeps the files that are complete.
  * Without `dtype` and `quantize`, not a bit of a weight changes.
- * @throws CheckpointError if the input is not a whole checkpoint, `output` exists, or the disk is
+ * @throws Error if an option is unknown; CheckpointError if the input is not a whole checkpoint, `output` exists, or the disk is
  * full; the signal's reason.
  */
 export async function convertCheckpoint(
@@ -75,8 +76,8 @@ export async function convertCheckpoint(
   output: string,
   options: ConvertOptions,
 ): Promise<Conversion> {
-  const { to, from, dtype, quantize = 'none', shardSize, onProgress, signal, ...opening } = options;
   checkOptions(options);
+  const { to, from, dtype, quantize = 'none', shardSize, onProgress, signal, ...opening } = options;
   if ((await fileKey(input)) === (await fileKey(output)))
     throw new CheckpointError(`${output} already exists: it is the input. Choose another place.`);
   await checkFree(output);
@@ -127,7 +128,16 @@ const largestTensor = (components: OpenComponent[]): number =>
     ...components.flatMap(({ source }) => source.names().map((name) => source.info(name).bytes)),
   );
 
-function checkOptions({ to, dtype, quantize = 'none', shardSize }: ConvertOptions): void {
+const own = kinds.any; // checked below, with the others
+const convertOptionKinds: Kinds<ConvertOptions> = {
+  ...{ to: own, from: own, dtype: own, quantize: own, shardSize: own },
+  ...{ variant: kinds.text, config: kinds.text, numFrames: kinds.count },
+  ...{ onProgress: kinds.listener, signal: kinds.signal },
+};
+
+function checkOptions(options: ConvertOptions): void {
+  checkOptionValues('convertCheckpoint', options, convertOptionKinds);
+  const { to, from, dtype, quantize = 'none', shardSize } = options;
   const refuse = (why: string): never => {
     throw new CheckpointError(why);
   };
@@ -135,6 +145,7 @@ function checkOptions({ to, dtype, quantize = 'none', shardSize }: ConvertOption
     if (!allowed.includes(value)) refuse(notOneOf(name, value, allowed));
   };
   oneOf('to', to, formats);
+  if (from !== undefined) oneOf('from', from, formats);
   if (dtype) oneOf('dtype', dtype, Object.keys(savedDtypes));
   oneOf('quantize', quantize, quantizations);
   if (to === 'tfjs' && dtype) refuse('`dtype` is not for tfjs. Use `quantize`.');

@@ -39,9 +39,9 @@ export const info = subcommand({
     ...pick(generateOptions, 'forwardChunking', 'memory'),
     ...group('Reporting', 'report', jsonOption()),
   },
-  async run({ model, json, forwardChunking, ...asked }) {
+  async run({ model, json, forwardChunking, revision, cacheDir, ...asked }) {
     const { describeModel } = await import('../pipelines/loading/describeModel.ts');
-    const path = await cachedFolderOf(model, asked);
+    const path = await cachedFolderOf(model, { ...asked, revision, cacheDir });
     const { config } = singleFileOptions(path, { config: asked.config });
     const opening = { ...singleFileOptions(path, asked), variant: asked.variant };
     const { height, width } = ownSize(await trainedFor(path, opening));

@@ -1,7 +1,7 @@
 /** The certificates that the environment says to trust, as Python's libraries take them. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { NetworkError } from './errors.ts';
+import { correct, NetworkError } from './errors.ts';
 import type { Environment } from './proxies.ts';
 
 /** Each may name a file of certificates (PEM) or a folder of such files. */
@@ -40,4 +40,4 @@ function read(name: string, path: string): string {
 }
 
 const unusable = (name: string, path: string, why: string) =>
-  new NetworkError(`${name} is ${path}, ${why}`, { passing: 'no' });
+  new NetworkError(`${name} is ${path}, ${why}`, { passing: 'no', wayOut: correct(name) });

@@ -13,16 +13,27 @@ export class NetworkError extends Error {
   readonly passing: Passing;
   /** Milliseconds that the server asks to wait. */
   readonly pause?: number;
+  /** What to do, as a sentence, where it is known better than by whoever asks. */
+  readonly wayOut?: string;
 
   constructor(
     message: string,
-    { passing = 'yes', pause, cause }: { passing?: Passing; pause?: number; cause?: unknown } = {},
+    {
+      passing = 'yes',
+      pause,
+      wayOut,
+      cause,
+    }: { passing?: Passing; pause?: number; wayOut?: string; cause?: unknown } = {},
   ) {
     super(message, { cause });
+    this.wayOut = wayOut;
     this.passing = passing;
     this.pause = pause;
   }
 }
+
+/** The way out of a wrong environment variable. */
+export const correct = (variable: string): string => `Correct ${variable}, or unset it.`;
 
 const UNREACHED: Record<string, string> = {
   ENOTFOUND: 'its host cannot be found',

@@ -28,12 +28,14 @@ export async function fetchPicture(
     return await download(address, { ...limitsOfPictures, ...limits });
   } catch (error) {
     const name = shownAddress(address);
-    const reason = error instanceof NetworkError ? error.message : 'it is no valid address';
-    throw new Error(
-      `The picture "${name}" could not be fetched (${reason}). Check the address, or download the ` +
-        'picture and pass its path.',
-      { cause: error },
-    );
+    const known = error instanceof NetworkError ? error : undefined;
+    const {
+      message = 'it is no valid address',
+      wayOut = 'Check the address, or download the picture and pass its path.',
+    } = known ?? {};
+    throw new Error(`The picture "${name}" could not be fetched (${message}). ${wayOut}`, {
+      cause: error,
+    });
   }
 }
 

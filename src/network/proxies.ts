@@ -1,6 +1,6 @@
 /** Which proxy a request goes through, by the environment, as Python's `requests` chooses it. */
 import { BlockList, isIP } from 'node:net';
-import { NetworkError } from './errors.ts';
+import { correct, NetworkError } from './errors.ts';
 
 /** Environment variables by their names. */
 export type Environment = Record<string, string | undefined>;
@@ -20,7 +20,7 @@ export function proxyFor(url: URL, env: Environment = process.env): URL | undefi
   if (proxy && /^https?:$/.test(proxy.protocol)) return proxy;
   throw new NetworkError(
     `${name.toUpperCase()} is not the address of an HTTP proxy, such as http://proxy.example:3128`,
-    { passing: 'no' },
+    { passing: 'no', wayOut: correct(name.toUpperCase()) },
   );
 }
 

@@ -14,6 +14,7 @@ import {
 } from '../memory/plan.ts';
 import type { Device } from '../memory/shapes/allocators.ts';
 import { drain, type ModelConfigs, type VideoSize } from '../memory/stages.ts';
+import { counted } from '../text/messages.ts';
 import type { CallPlanner } from './components.ts';
 import { callDefaults } from './defaults.ts';
 import { isGuided } from './sampling/guidance.ts';
@@ -86,6 +87,7 @@ export function sizeOfCall(call: PlannedCall, numFramesOfUnet = 25): VideoSize {
     ...defaults,
     ...defined(call),
   };
+  checkForwardChunks(call, pictures * numVideosPerPrompt * numFrames);
   const { minGuidanceScale, maxGuidanceScale } = guidance;
   return {
     ...{ height, width, numFrames, pictures },
@@ -93,6 +95,14 @@ export function sizeOfCall(call: PlannedCall, numFramesOfUnet = 25): VideoSize {
     guided: isGuided(minGuidanceScale, maxGuidanceScale, numFrames),
     decoded: outputType !== 'latent',
   };
+}
+
+function checkForwardChunks({ forwardChunkSize: size }: PlannedCall, frames: number): void {
+  if (size === undefined || size === null || frames % size === 0) return;
+  throw new Error(
+    `\`forwardChunkSize\` (--forward-chunking) has to divide the ${counted(frames, 'frame')} of ` +
+      `the call but is ${size}.`,
+  );
 }
 
 /** The settings that a call does not leave to the planner. */

@@ -15,11 +15,13 @@ function questionOf(
   settings: CallSettings,
   options: GenerateOptions,
 ): [VideoSize, GivenSettings] {
+  const { forwardChunking } = unet;
+  const forwardChunkSize = forwardChunking?.dim === 0 ? forwardChunking.size : undefined;
   return [
-    sizeOfCall({ ...settings, pictures: settings.batch }),
+    sizeOfCall({ ...settings, pictures: settings.batch, forwardChunkSize }),
     {
       ...givenSettings(options, offload?.mode ?? 'none'),
-      forwardChunking: unet.forwardChunking,
+      forwardChunking,
     },
   ];
 }

@@ -61,7 +61,7 @@ const generateOptionKinds: Kinds<GenerateOptions> = {
 };
 
 /** The options of `plannedFor`: all of a call, though only some decide about memory. */
-const plannedCallKinds: Kinds<PlannedCall & GenerateOptions> = {
+export const plannedCallKinds: Kinds<PlannedCall & GenerateOptions> = {
   ...generateOptionKinds,
   pictures: kinds.count,
   forwardChunkSize: kinds.count,

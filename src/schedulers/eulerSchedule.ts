@@ -27,6 +27,9 @@ export interface CustomSchedule {
   sigmas?: readonly number[] | null;
 }
 
+/** Noise above it would overflow; published models have 700 at most. */
+const MOST_NOISE = 1e6;
+
 const KINDS = ['useKarrasSigmas', 'useExponentialSigmas', 'useBetaSigmas'] as const;
 
 /**
@@ -95,6 +98,12 @@ function checkRequest(
       2,
       'finite noise levels of at least 0, two or more with the terminal value (normally 0) last,',
     );
+    // 0 is no noise, which no step can remove, and the largest numbers would overflow.
+    if (sigmas.some((sigma, i) => sigma > MOST_NOISE || (sigma === 0 && i < sigmas.length - 1)))
+      throw new Error(
+        `\`sigmas\` have to be above 0, but for the last, and at most ${MOST_NOISE}, but are ` +
+          `[${sigmas.join(', ')}].`,
+      );
   }
   if (!timesteps) return;
   const kind = KINDS.find((key) => config[key]);

@@ -20,11 +20,13 @@ export function editDistance(a: string, b: string): number {
 }
 
 /**
- * The name most like `name`, or undefined if none is alike. A name that begins with `name` counts
- * as very alike.
+ * The name most like `name`, whatever its case, or undefined if none is alike. A name that begins
+ * with `name` counts as very alike.
  */
 export function nearest(name: string, names: readonly string[]): string | undefined {
-  const near = (other: string) => (other.startsWith(name) ? 1 : editDistance(name, other));
+  const typed = name.toLowerCase();
+  const near = (other: string) =>
+    other.startsWith(typed) ? 1 : editDistance(typed, other.toLowerCase());
   const [best] = [...names].sort((a, b) => near(a) - near(b));
   return best !== undefined && near(best) <= Math.max(2, name.length / 3) ? best : undefined;
 }

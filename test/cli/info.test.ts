@@ -173,7 +173,7 @@ describe('svd info', () => {
   it('refuses wrong usage with exit code 2', async () => {
     const cases: [args: string[], message: string][] = [
       [[], 'error: --model DIR is required: the folder of the checkpoint. See svd info --help.\n'],
-      [['here'], 'error: svd info takes only options but is given "here". See svd info --help.\n'],
+      [['here'], 'error: svd info takes only options but is given "here". Use --model here.\n'],
       [
         ['--model', model, '--width', '100'],
         'error: --width has to be a whole number from 8 to 8192 and divisible by 8 but is ' +

@@ -198,6 +198,17 @@ describe('convertCheckpoint', () => {
       await whole.close();
     }));
 
+  it('refuses options that it has not', async () => {
+    const convert = (options: object) =>
+      convertCheckpoint('in', 'out', { to: 'tfjs', ...options } as never).catch(
+        (error: Error) => error.message,
+      );
+    expect(await convert({ shard_size: 5 })).to.equal(
+      '`convertCheckpoint` has no option `shard_size`. Use `shardSize`.',
+    );
+    expect(await convert({ from: 'onnx' })).to.include('`from` has to be one of diffusers,');
+  });
+
   it('refuses what it cannot convert, and leaves nothing', () =>
     withModel('float32', async (model, path) => {
       const to = (options: Partial<ConvertOptions>, input = model) =>
@@ -224,8 +235,7 @@ describe('convertCheckpoint', () => {
       );
       await expectError(
         () => to({ config: model }, path('small.safetensors')),
-        'The weights don\'t fit "unet"',
-        'missing (',
+        'unet/config.json: layers_per_block asks for 2, but the weights hold',
       );
       const why = new Error('enough');
       expect(

@@ -283,6 +283,13 @@ describe('callPlanner', () => {
     callPlanner(smallConfigs, device, () => ({ processBytes }));
   const size = sizeOfCall({ numFrames: 14 });
 
+  it('refuses forward chunks that do not divide the frames, before it plans', () => {
+    expect(() => sizeOfCall({ numFrames: 2, forwardChunkSize: 3 })).to.throw(
+      '`forwardChunkSize` (--forward-chunking) has to divide the 2 frames of the call but is 3.',
+    );
+    sizeOfCall({ numFrames: 2, numVideosPerPrompt: 3, forwardChunkSize: 3 });
+  });
+
   it('fills in the defaults of generate', () => {
     expect(sizeOfCall({}, 25)).to.deep.equal({
       ...{

@@ -54,6 +54,21 @@ describe('fetchPicture', () => {
     expect(asked).to.equal(1);
   });
 
+  it('says which variable of the environment to correct', async () => {
+    const url = 'https://127.0.0.1:8443/a.png';
+    for (const [name, value] of [
+      ['SSL_CERT_FILE', '/nowhere/certificates.pem'],
+      ['HTTPS_PROXY', 'socks5://127.0.0.1:1'],
+    ]) {
+      const message = await withEnvironment({ [name]: value }, () =>
+        messageOf(() => loadImage(url)),
+      );
+      expect(message).to.match(
+        new RegExp(`\\(${name} is .*\\)\\. Correct ${name}, or unset it\\.$`),
+      );
+    }
+  });
+
   it('has limits of size and time', async () => {
     await using server = await serveWith(({ url }, response) => {
       const body = url === '/large' ? Buffer.alloc(100_000) : 'x';

@@ -86,6 +86,19 @@ describe('errors of EulerDiscreteScheduler', () => {
     );
   });
 
+  it('custom sigmas of 0 before the last, and beyond what numbers hold', () => {
+    for (const sigmas of [
+      [0, 1],
+      [0, 0],
+      [2, 0, 1],
+      [1e30, 0],
+    ])
+      expect(() => scheduled({}, null, { sigmas })).to.throw(
+        `\`sigmas\` have to be above 0, but for the last, and at most 1000000, but are [${sigmas.join(', ')}].`,
+      );
+    scheduled({}, null, { sigmas: [1, 0.5] });
+  });
+
   it('options that there are not', () => {
     const wrong = (options: object) => () => new EulerDiscreteScheduler(options);
     expect(wrong({ use_karras_sigmas: true })).to.throw(

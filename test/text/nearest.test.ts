@@ -16,6 +16,8 @@ describe('nearest', () => {
   it('finds the most alike name', () => {
     expect(nearest('widht', names)).to.equal('width');
     expect(nearest('num', names)).to.equal('num-frames');
+    expect(nearest('SEED', names)).to.equal('seed');
+    expect(nearest('Num', names)).to.equal('num-frames');
   });
 
   it('finds nothing when no name is alike', () => {

@@ -156,6 +156,7 @@ async function weightFile(
 
 function advice(files: string[], component: WeightedComponent): string {
   const variants = variantsAmong(files, component);
+  if (variants.join() === 'none') return 'Its weights have no variants. Leave it out.';
   if (variants.length > 0) return `The variants are: ${variants.join(', ')}. Choose one of them.`;
   if (files.includes(TFJS))
     return 'Its weights are TensorFlow.js artifacts, which have no variants. Leave it out.';

@@ -1,4 +1,6 @@
 /** A Stable Video Diffusion model behind a URL, in the folder layout of diffusers. */
+
+import { checkOptionValues, type Kinds, kinds } from '../../text/options.ts';
 import type { Checkpoint, Format } from '../checkpoint.ts';
 import { checkCounts } from '../configs/counts.ts';
 import { checkIndex, readConfigs } from '../configs/readConfigs.ts';
@@ -9,7 +11,7 @@ import {
   weightedComponents,
   weightFileNames,
 } from '../diffusers/names.ts';
-import { CheckpointError } from '../errors.ts';
+import { CheckpointError, quoted } from '../errors.ts';
 import { type ByteReader, readSafetensors } from '../safetensors/reader.ts';
 import { manifestOf } from '../tfjs/manifest.ts';
 import { tfjsSource } from '../tfjs/source.ts';
@@ -25,16 +27,32 @@ export interface OpenUrlOptions extends WebOptions {
   variant?: string;
 }
 
-/** The address of a folder, with a slash at its end. */
-export const folderUrl = (url: string): string =>
-  new URL(url.endsWith('/') ? url : `${url}/`, globalThis.location?.href).href;
+const openUrlOptionKinds: Kinds<OpenUrlOptions> = {
+  variant: kinds.text,
+  cache: kinds.text,
+  onBytes: kinds.listener,
+  signal: kinds.signal,
+};
+
+/** The address of a folder, with a slash at its end. @throws CheckpointError if it is none. */
+export function folderUrl(url: string | URL): string {
+  const address = String(url);
+  const base = globalThis.location?.href;
+  if (address !== '' && URL.canParse(address, base))
+    return new URL(address.endsWith('/') ? address : `${address}/`, base).href;
+  throw new CheckpointError(`${quoted(address)} is not an address. Use that of a model's folder.`);
+}
 
 /**
  * Opens the model in the folder at `url` and reads its configs. Weights, one file per component or
  * TensorFlow.js artifacts, are downloaded when they are asked for.
  * @throws CheckpointError if a config is missing or broken, or the model is of another class.
  */
-export async function openUrl(url: string, options: OpenUrlOptions = {}): Promise<Checkpoint> {
+export async function openUrl(
+  url: string | URL,
+  options: OpenUrlOptions = {},
+): Promise<Checkpoint> {
+  checkOptionValues('openUrl', options, openUrlOptionKinds);
   const base = folderUrl(url);
   const path = base.slice(0, -1);
   const { variant, ...web } = options;

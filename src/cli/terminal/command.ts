@@ -96,11 +96,13 @@ export function commandOf(definition: Subcommand, done: (code: number) => void):
   const given = addOptions(command, options, otherNames);
   return command.action(async () => {
     const { positionals } = given();
-    if (!valid(positionals))
+    if (!valid(positionals)) {
+      const isModel = 'model' in options && positionals.length === 1 && !given().has('model');
+      const wayOut = isModel ? `Use --model ${positionals[0]}.` : `See svd ${name} --help.`;
       throw new UsageError(
-        `svd ${name} takes ${takes} but is given "${positionals.join(' ')}". See svd ${name} ` +
-          '--help.',
+        `svd ${name} takes ${takes} but is given "${positionals.join(' ')}". ${wayOut}`,
       );
+    }
     done(await run(readValues(given(), options, name), positionals, given().has));
   });
 }

@@ -118,12 +118,12 @@ async function namingRefusals(path: string, work: () => Promise<void>): Promise<
   try {
     await work();
   } catch (error) {
-    const { syscall, message } = error as NodeJS.ErrnoException;
+    const { syscall, code = '', message } = error as NodeJS.ErrnoException;
     if (syscall === undefined) throw error;
     const [reason] = message.split(', '); // without the name of the temporary file
-    throw new Error(
-      `"${path}" could not be written (${reason}). Free space there or choose another place.`,
-      { cause: error },
-    );
+    const wayOut = ['ENOSPC', 'EDQUOT'].includes(code) ? 'Free space there or choose' : 'Choose';
+    throw new Error(`"${path}" could not be written (${reason}). ${wayOut} another place.`, {
+      cause: error,
+    });
   }
 }

@@ -2,6 +2,8 @@
  * Reads pictures from files, addresses and bytes, equal to diffusers' `load_image` (Pillow: EXIF
  * transpose, then convert to RGB).
  */
+
+import { checkOptionValues, type Kinds, kinds } from '../../text/options.ts';
 import type { RgbImage } from '../image.ts';
 import { decode } from './decode.ts';
 import { describe, type PictureSource, readSource } from './source.ts';
@@ -20,6 +22,8 @@ export interface LoadImageOptions {
   maxPixels?: number;
 }
 
+const loadImageOptionKinds: Kinds<LoadImageOptions> = { maxPixels: kinds.positive };
+
 /**
  * Reads one picture as 8-bit RGB. Of an animation it reads the first frame. It turns the picture
  * upright as its EXIF data says, drops alpha without compositing, expands grey and palette colours,
@@ -32,14 +36,16 @@ export interface LoadImageOptions {
  * @param source A path, an `http(s):`, `file:` or `data:` address, or a picture file (PNG, JPEG,
  * WebP, GIF, TIFF, AVIF, SVG, BMP, PNM) as an `ArrayBuffer`, a typed array, a `Blob`, a `File`, or a
  * stream of bytes.
- * @throws When the source is missing, unreadable, not a picture, damaged, or has more pixels than
+ * @throws When an option is unknown, or the source is missing, unreadable, not a picture, damaged, or has more pixels than
  * `maxPixels`.
  * @see diffusers `utils/loading_utils.py`, `load_image`
  */
 export async function loadImage(
   source: PictureSource,
-  { maxPixels = MAX_PIXELS }: LoadImageOptions = {},
+  options: LoadImageOptions = {},
 ): Promise<RgbImage> {
+  checkOptionValues('loadImage', options, loadImageOptionKinds);
+  const { maxPixels = MAX_PIXELS } = options;
   const name = describe(source);
   const bytes = await readSource(source, name);
   if (bytes.length === 0)

@@ -61,6 +61,14 @@ export async function writeFrames(
     signal?.throwIfAborted();
   };
   const target = await targetOf(path);
-  if (target.kind === 'new') return writeFolderAtomically(path, fill);
+  if (target.kind === 'new') {
+    try {
+      return await writeFolderAtomically(path, fill);
+    } catch (error) {
+      const { code } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException;
+      if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+      await checkFrameFolder(path); // another process has written it meanwhile
+    }
+  }
   await replaceFilesIn(target.path, (name) => FRAME_NAME.test(name), fill);
 }

@@ -15,7 +15,9 @@ import { limitsOf, type MemoryPlan, MemoryPlanner, type MemoryRequest } from '..
 import { type Device, devices } from '../../memory/shapes/allocators.ts';
 import { drain, type VideoSize } from '../../memory/stages.ts';
 import type { ModelName } from '../../models/names.ts';
+import { checkOptionValues, type Kinds, kinds } from '../../text/options.ts';
 import { givenSettings, sizeOfCall } from '../callPlanner.ts';
+import { loadOptionKinds, plannedCallKinds } from '../options.ts';
 import type { LoadOptions, PlannedCall } from '../types.ts';
 import { componentOf, modelConfigs } from './modelConfigs.ts';
 
@@ -67,15 +69,23 @@ export interface DescribeOptions
     Pick<LoadOptions, 'variant' | 'dtype' | 'weightDtype' | 'offload' | 'memory'>,
     SingleFileOptions {}
 
+const { variant, dtype, weightDtype, offload, memory } = loadOptionKinds;
+const describeOptionKinds: Kinds<DescribeOptions> = {
+  ...plannedCallKinds,
+  ...{ variant, dtype, weightDtype, offload, memory },
+  config: kinds.text,
+};
+
 /**
  * Describes the model in a folder or file and plans a call of it for every device, without loading
  * weights. Reads every byte for the hashes.
- * @throws CheckpointError if it is not a Stable Video Diffusion model.
+ * @throws CheckpointError if it is not a Stable Video Diffusion model; Error if an option is unknown.
  */
 export async function describeModel(
   path: string,
   options: DescribeOptions = {},
 ): Promise<ModelDescription> {
+  checkOptionValues('describeModel', options, describeOptionKinds);
   const numFrames = isSingleFile(path) ? options.numFrames : undefined;
   const opening = { variant: options.variant, config: options.config, numFrames };
   await using files = await openCheckpoint(path, opening);

@@ -1,4 +1,4 @@
-import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import {
@@ -147,6 +147,11 @@ describe('openModelFolder', () => {
         'diffusion_pytorch_model.bf16.safetensors',
         'variants are: fp16, none, sharded, sharded16.',
       );
+      const vae = join(folder, 'vae');
+      for (const file of await readdir(vae))
+        if (/\.(fp16|sharded|sharded16)\./.test(file)) await rm(join(vae, file));
+      const model = await openModelFolder(folder, { variant: 'wrong' });
+      await expectError(() => model.weights('vae'), 'Its weights have no variants. Leave it out.');
       const name = join(unet, 'diffusion_pytorch_model');
       await rename(`${name}.safetensors`, `${name}.bin`);
       await expectError(

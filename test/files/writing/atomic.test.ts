@@ -144,7 +144,7 @@ describe('writeAtomically', () => {
   it('says which place the system refused', async () => {
     const failing = writeAtomically(path('nowhere/a.mp4'), textWriter(''));
     expect(await messageOf(failing)).to.match(
-      /nowhere\/a\.mp4" could not be written \(ENOENT.*\)\. Free space there or choose another place\./,
+      /nowhere\/a\.mp4" could not be written \(ENOENT.*\)\. Choose another place\./,
     );
   });
 });

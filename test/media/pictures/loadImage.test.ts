@@ -100,6 +100,14 @@ describe('loadImage', () => {
     expect(await messageOf(loadImage(text))).to.match(/has string chunks\. Pass a stream of bytes/);
   });
 
+  it('refuses options that it has not', async () => {
+    const load = (options: object) => messageOf(loadImage(PHOTO, options));
+    expect(await load({ max_pixels: 5 })).to.equal(
+      '`loadImage` has no option `max_pixels`. Use `maxPixels`.',
+    );
+    expect(await load({ maxPixels: 'many' })).to.match(/has to be a number above 0 but is "many"/);
+  });
+
   it('warns that 16-bit grey loses its bright tones', async () => {
     const warnings: string[] = [];
     const { warn } = console;

@@ -58,6 +58,13 @@ describe('a folder of frames', () => {
     );
   });
 
+  it('is written by two at once, and holds the frames of one', async () => {
+    const videos = [1, 2].map((grey) => Array(20).fill(frame(grey)));
+    await Promise.all(videos.map((frames) => exportToVideo(frames, path('new/'))));
+    expect(await readdir(path('new'))).to.have.length(20);
+    expect(await readdir(folder)).to.deep.equal(['new']);
+  });
+
   it('is replaced if its frames carry settings, those of earlier versions too', async () => {
     await mkdir(path('frames'));
     const settings = JSON.stringify({ images: 'a', seeds: '[1]', fps: '7', version: '0.2.0' });
