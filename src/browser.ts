@@ -38,8 +38,13 @@ export { type OpenUrlOptions, openUrl } from './checkpoints/web/openUrl.ts';
 export { packagedModel } from './checkpoints/web/packagedModel.ts';
 export type { FloatArray, RgbImage } from './media/image.ts';
 export { clipPixelValues, framesToImages, vaePixelValues } from './media/preprocess.ts';
-export { encodeMp4, type Mp4Options } from './media/video/encodeMp4.ts';
-export type { CreateEncoder } from './media/video/h264.ts';
+export type { CreateEncoder } from './media/video/encoders/h264.ts';
+export {
+  type BrowserVideoFormat,
+  canEncodeVideo,
+  type EncodeVideoOptions,
+  encodeVideo,
+} from './media/video/encodeVideo.ts';
 export { browserMemoryLimits } from './memory/browserLimits.ts';
 export { MemoryError } from './memory/errors.ts';
 export {

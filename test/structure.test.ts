@@ -145,23 +145,25 @@ describe('structure', () => {
     expect(wrong).to.deep.equal([]);
   });
 
-  it('has an entry for browsers that needs only tfjs', () => {
-    const packages = new Set<string>();
+  it('has an entry for browsers that needs only tfjs, and loads what videos need with them', () => {
+    const packages = { atOnce: new Set<string>(), whenNeeded: new Set<string>() };
     const seen = new Set<string>();
-    const visit = (file: string) => {
-      if (seen.has(file)) return;
-      seen.add(file);
-      for (const { name, atRunTime } of imports.get(file)!) {
+    const visit = (file: string, when: keyof typeof packages) => {
+      if (seen.has(`${file} ${when}`)) return;
+      seen.add(`${file} ${when}`);
+      for (const { name, atRunTime, lazy } of imports.get(file)!) {
         if (!atRunTime) continue;
-        if (name.startsWith('src/')) visit(name);
-        else packages.add(name);
+        const then = lazy ? 'whenNeeded' : when;
+        if (name.startsWith('src/')) visit(name, then);
+        else packages[then].add(name);
       }
     };
-    visit('src/browser.ts');
+    visit('src/browser.ts', 'atOnce');
     expect([...seen]).to.include.members([
-      'src/pipelines/stableVideoDiffusion.ts',
-      'src/checkpoints/safetensors/header.ts',
+      'src/pipelines/stableVideoDiffusion.ts atOnce',
+      'src/checkpoints/safetensors/header.ts atOnce',
     ]);
-    expect([...packages]).to.deep.equal(['@tensorflow/tfjs']);
+    expect([...packages.atOnce]).to.deep.equal(['@tensorflow/tfjs']);
+    expect([...packages.whenNeeded]).to.have.members(['mediabunny', 'gifenc/dist/gifenc.esm.js']);
   });
 });

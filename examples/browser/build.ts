@@ -14,7 +14,7 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
  * Takes the browser build of h264-mp4-encoder, a script that sets a global variable. The package
  * exports only its build for Node.
  */
-const webEncoder: esbuild.Plugin = {
+export const webEncoder: esbuild.Plugin = {
   name: 'web-encoder',
   setup(build) {
     const script = fileURLToPath(import.meta.resolve('h264-mp4-encoder')).replace(
@@ -40,6 +40,7 @@ export async function buildPage(): Promise<{ folder: string; metafile: esbuild.M
     minify: true,
     metafile: true,
     format: 'esm',
+    splitting: true, // so that what is rarely needed is loaded only then
     target: 'es2022',
     alias: { 'stable-video-diffusion-tfjs/browser': path('../../src/browser.ts') },
     plugins: [webEncoder],

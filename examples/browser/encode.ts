@@ -1,18 +1,22 @@
 /** Videos as files. */
-import { createH264MP4Encoder } from 'h264-mp4-encoder';
-import { encodeMp4, type RgbImage } from 'stable-video-diffusion-tfjs/browser';
+import {
+  type BrowserVideoFormat,
+  canEncodeVideo,
+  type EncodeVideoOptions,
+  encodeVideo,
+  type RgbImage,
+} from 'stable-video-diffusion-tfjs/browser';
 
-export type Format = 'mp4' | 'webm' | 'gif';
+/** Loads the encoder for MP4 that browsers without one of their own need. */
+const loadH264Encoder = async () => (await import('h264-mp4-encoder')).createH264MP4Encoder;
+
+export const encode = (frames: RgbImage[], options: EncodeVideoOptions): Promise<Blob> =>
+  encodeVideo(frames, { ...options, loadH264Encoder });
 
 /** The formats that this browser can write. */
-export const formatsFor = async (_size: { width: number; height: number }): Promise<Format[]> => [
-  'mp4',
-];
-
-export const encode = async (
-  frames: RgbImage[],
-  { format: _, ...options }: { fps: number; format: Format; signal?: AbortSignal },
-): Promise<Blob> =>
-  new Blob([(await encodeMp4(createH264MP4Encoder, frames, options)) as Uint8Array<ArrayBuffer>], {
-    type: 'video/mp4',
-  });
+export async function formatsFor(size: {
+  width: number;
+  height: number;
+}): Promise<BrowserVideoFormat[]> {
+  return ['mp4', ...((await canEncodeVideo('webm', size)) ? (['webm'] as const) : []), 'gif'];
+}

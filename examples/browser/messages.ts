@@ -1,6 +1,10 @@
 /** The messages between the page and its worker. */
-import type { BrowserBackend, Progress, RgbImage } from 'stable-video-diffusion-tfjs/browser';
-import type { Format } from './encode.ts';
+import type {
+  BrowserBackend,
+  BrowserVideoFormat,
+  Progress,
+  RgbImage,
+} from 'stable-video-diffusion-tfjs/browser';
 
 /** A call of the pipeline. */
 export interface Request {
@@ -23,7 +27,7 @@ export interface Request {
 
 export type ToWorker =
   | { type: 'generate'; request: Request }
-  | { type: 'encode'; frames: RgbImage[]; fps: number; format: Format }
+  | { type: 'encode'; frames: RgbImage[]; fps: number; format: BrowserVideoFormat }
   | { type: 'cancel' };
 
 export type FromWorker =
@@ -33,8 +37,14 @@ export type FromWorker =
   | { type: 'progress'; progress: Progress }
   | { type: 'preview'; frames: RgbImage[] }
   /** `formats` are those that `encode` can be asked for. */
-  | { type: 'done'; frames: RgbImage[]; video: Blob; formats: Format[]; seconds: number }
-  | { type: 'encoded'; format: Format; video: Blob }
+  | {
+      type: 'done';
+      frames: RgbImage[];
+      video: Blob;
+      formats: BrowserVideoFormat[];
+      seconds: number;
+    }
+  | { type: 'encoded'; format: BrowserVideoFormat; video: Blob }
   /** `field` is the name of the field that is wrong, if one is. */
   | { type: 'failed'; message: string; reusable: boolean; field?: string }
   | { type: 'cancelled' };

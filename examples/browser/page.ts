@@ -1,7 +1,6 @@
 /** The page: takes a picture and settings, has its worker make a video, and shows it. */
-import type { RgbImage } from 'stable-video-diffusion-tfjs/browser';
+import type { BrowserVideoFormat, RgbImage } from 'stable-video-diffusion-tfjs/browser';
 import { element } from './element.ts';
-import type { Format } from './encode.ts';
 import { clearErrors, FieldError, form, requested, showError } from './form.ts';
 import type { FromWorker } from './messages.ts';
 import { readPicture, showPicture } from './picture.ts';
@@ -147,7 +146,7 @@ for (const button of stage.formatButtons())
   button.onclick = () => {
     clearErrors('downloads');
     encoding(true);
-    worker.send({ type: 'encode', ...made!, format: button.dataset.format as Format });
+    worker.send({ type: 'encode', ...made!, format: button.dataset.format as BrowserVideoFormat });
   };
 document.ondragover = (event) => {
   event.preventDefault();

@@ -1,7 +1,6 @@
 /** What stands beside the form: previews, the video, its progress and its files. */
-import type { Progress, RgbImage } from 'stable-video-diffusion-tfjs/browser';
+import type { BrowserVideoFormat, Progress, RgbImage } from 'stable-video-diffusion-tfjs/browser';
 import { element } from './element.ts';
-import type { Format } from './encode.ts';
 import { type Costs, RemainingTime, timeLeft } from './remaining.ts';
 
 const canvas = element<HTMLCanvasElement>('preview');
@@ -99,7 +98,7 @@ function withAlpha({ width, height, data }: RgbImage): ImageData {
 }
 
 /** Shows the finished video, and offers it in formats. */
-export function showVideo(mp4: Blob, formats: Format[]): void {
+export function showVideo(mp4: Blob, formats: BrowserVideoFormat[]): void {
   end();
   const url = URL.createObjectURL(mp4);
   Object.assign(video, { src: url, hidden: false, autoplay: !calm.matches });
@@ -107,7 +106,7 @@ export function showVideo(mp4: Blob, formats: Format[]): void {
   link.href = url;
   element('downloads').hidden = false;
   for (const button of formatButtons())
-    button.hidden = !formats.includes(button.dataset.format as Format);
+    button.hidden = !formats.includes(button.dataset.format as BrowserVideoFormat);
 }
 
 /** The buttons of formats that are made when they are wanted. */
@@ -115,7 +114,7 @@ export const formatButtons = (): NodeListOf<HTMLButtonElement> =>
   document.querySelectorAll<HTMLButtonElement>('[data-format]');
 
 /** Lets the browser save a file. */
-export function save(format: Format, file: Blob): void {
+export function save(format: BrowserVideoFormat, file: Blob): void {
   const href = URL.createObjectURL(file);
   Object.assign(document.createElement('a'), { href, download: `video.${format}` }).click();
   setTimeout(() => URL.revokeObjectURL(href), 60_000);

@@ -10,5 +10,7 @@ export {
   vaePixelValues,
 } from './preprocess.ts';
 export { resizeLanczos, resizeNearest, resizeWithAntialiasing } from './resample.ts';
+export type { VideoEncoder } from './video/encodingOptions.ts';
 export { type ExportOptions, exportToVideo } from './video/exportVideo.ts';
 export { checkOutput, type OutputFormat, outputFormat } from './video/output.ts';
+export { readMetadata } from './video/readMetadata.ts';

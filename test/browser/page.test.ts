@@ -89,6 +89,17 @@ describe('the browser example', () => {
     const mp4 = readFileSync(await download.path());
     expect(mp4.toString('latin1', 4, 8)).to.equal('ftyp');
     expect(download.suggestedFilename()).to.equal('video.mp4');
+    for (const [format, magic] of [
+      ['webm', '\x1aE\xdf\xa3'],
+      ['gif', 'GIF89a'],
+    ] as const) {
+      const [file] = await Promise.all([
+        at.page.waitForEvent('download'),
+        at.page.click(`[data-format=${format}]:enabled`),
+      ]);
+      expect(file.suggestedFilename()).to.equal(`video.${format}`);
+      expect(readFileSync(await file.path()).toString('latin1', 0, magic.length)).to.equal(magic);
+    }
     const shown = await at.page.waitForFunction(() => {
       const { videoWidth, videoHeight, controls } = document.querySelector('video')!;
       return videoWidth > 0 && [videoWidth, videoHeight, controls];

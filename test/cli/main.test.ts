@@ -89,8 +89,8 @@ describe('svd', () => {
       ],
       [
         ['generate', 'a.png', '--model', 'm', '--output', 'o.avi'],
-        'svd: The output "o.avi" ends in none of the known ways. Use .mp4, .webp, .gif, ' +
-          '.safetensors, or / for a folder of PNG pictures.\n',
+        'svd: The output "o.avi" ends in none of the known ways. Use .mp4, .webm, ' +
+          '.webp, .gif, .safetensors, or / for a folder of PNG pictures.\n',
       ],
     ];
     const results = await Promise.all(cases.map(([args]) => svd(...args)));

@@ -19,7 +19,7 @@ export function generateCommand(
 ): GenerateCommand {
   const { height, width } = values.model === undefined ? {} : callDefaults;
   const size = { height: values.height ?? height, width: values.width ?? width };
-  const { output, dump, outputType, fps } = values;
+  const { output, dump, outputType, fps, encoder } = values;
   if (images.length === 0)
     throw new UsageError(
       'an IMAGE is required: a path, a URL or a .safetensors file. See svd generate --help.',
@@ -38,6 +38,8 @@ export function generateCommand(
   }
   if (format === 'gif' && fps > 50)
     throw new UsageError(`--fps has to be from 1 to 50 for a GIF but is "${fps}".`);
+  if (encoder !== 'auto' && format !== 'mp4' && format !== 'webm')
+    throw new UsageError(`--encoder ${encoder} is for .mp4 and .webm but the format is ${format}.`);
   if (dump === output)
     throw new UsageError(`--dump and --output have to be two files but both are "${output}".`);
   checkBackend(command);

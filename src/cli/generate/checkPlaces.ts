@@ -6,7 +6,6 @@ import { localPath } from '../../files/localPath.ts';
 import { fileKey } from '../../files/sameFile.ts';
 import { isStream } from '../../files/writing/target.ts';
 import { removeLeftovers } from '../../files/writing/temporary.ts';
-import { loadEncoder } from '../../media/video/exportVideo.ts';
 import { framesIn } from '../../media/video/frames.ts';
 import { checkOutput } from '../../media/video/output.ts';
 import { UsageError } from '../terminal/errors.ts';
@@ -33,7 +32,6 @@ export async function checkPlaces(command: GenerateCommand, paths: string[]): Pr
     );
   for (const path of paths) await checkOutput(path, format);
   if (dump !== undefined) await checkOutput(dump);
-  await loadEncoder(format);
   await removeLeftovers(tmpdir());
   const inputs = images.map((path) => ({ role: 'an IMAGE', path: localPath(path) }));
   if (latents !== undefined) inputs.push({ role: 'the file of --latents', path: latents });
@@ -97,7 +95,9 @@ async function modelFiles(path: string): Promise<string[]> {
   if (!(await stat(path)).isDirectory()) return [path];
   const files = await filesIn(path);
   const ofComponents = await Promise.all(files.map(filesIn));
-  return [...files, ...ofComponents.flat()].filter((file) => !/\.(png|gif|webp|mp4)$/i.test(file));
+  return [...files, ...ofComponents.flat()].filter(
+    (file) => !/\.(png|gif|webp|mp4|webm)$/i.test(file),
+  );
 }
 
 /** The paths of what is in a folder; none if it is a file. */

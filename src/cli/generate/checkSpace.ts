@@ -6,7 +6,7 @@ import type { GenerateCommand } from './options.ts';
 
 /** Bytes that the result takes at least for each byte of its 8-bit frames. */
 const share: Record<OutputFormat, number> = {
-  ...{ mp4: 1 / 200, webp: 1 / 200, gif: 1 / 50, png: 1 / 20 },
+  ...{ mp4: 1 / 1000, webm: 1 / 1000, webp: 1 / 1000, gif: 1 / 100, png: 1 / 20 },
   safetensors: 4,
 };
 /** Those of latents: four float32 values for each 8 x 8 pixels. */

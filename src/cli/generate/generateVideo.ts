@@ -7,6 +7,7 @@ import {
   identifyCheckpoint,
   packagedModel,
 } from '../../checkpoints/index.ts';
+import { loadEncoder } from '../../media/video/exportVideo.ts';
 import type { OffloadMode } from '../../memory/offloadModes.ts';
 import type { MemoryPlan } from '../../memory/plan.ts';
 import type { MemorySettings } from '../../memory/stages.ts';
@@ -70,6 +71,7 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   const videos = inputs.pictures * command.numVideosPerPrompt;
   const paths = outputPaths(command, videos);
   await checkPlaces(command, paths);
+  const encoder = await loadEncoder(command.format, command.encoder);
   const seeds = seedsFor(command, videos);
   if (command.seeds.length === 0) note(`the seed is ${seeds[0]}`);
 
@@ -107,7 +109,7 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   progress.update({ stage: 'writing', step: 0, steps: 1 });
   const { settings: memory, offload, choices, processBytes, deviceBytes } = plan;
   const settings = storedSettings(command, {
-    ...{ height, width, numFrames, seeds, offload },
+    ...{ height, width, numFrames, seeds, offload, ...encoder },
     backend: backend.name,
     checkpoint: await unlessAborted(identity, signal),
     decodeChunkSize: memory.decodeChunkSize,

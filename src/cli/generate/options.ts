@@ -3,6 +3,7 @@
  * completion, the settings stored in the output and the call of the library follow from it.
  */
 import { backendNames, maxThreads } from '../../backends/types.ts';
+import { DEFAULT_QUALITY, videoEncoders } from '../../media/video/encodingOptions.ts';
 import { type OutputFormat, outputEndings, outputFormats } from '../../media/video/output.ts';
 import { offloadModes } from '../../memory/offloadModes.ts';
 import { computeDtypes, formulationSets } from '../../ops/choices.ts';
@@ -40,10 +41,11 @@ const sizeDefault = (side: number) => `Default: ${side}; ${packagedSide} without
  * - `call`: an argument of `generate`;
  * - `checkpoint`: which checkpoint it is;
  * - `loading`: an option of `fromPretrained`, or what else decides how the video is computed;
+ * - `writing`: how the video becomes bytes;
  * - `machine`: where files and memory come from, which changes nothing of the video;
  * - `report`: what is written and shown.
  *
- * The first three are stored in the output. Names and defaults are those of diffusers' call.
+ * The first four are stored in the output. Names and defaults are those of diffusers' call.
  */
 export const generateOptions = {
   model: {
@@ -57,7 +59,7 @@ export const generateOptions = {
       files: outputEndings,
       required: 'the video to write',
       help:
-        'The file to write: .mp4, .webp, .gif, a folder for PNG pictures (ends with /), or ' +
+        'The file to write: .mp4, .webm, .webp, .gif, a folder for PNG pictures (ends with /), or ' +
         '.safetensors with the float32 tensors frames [B,F,H,W,3] in [0,1] and latents ' +
         '[B,F,4,h,w]. Several videos get -0, -1, ... before the ending, except in .safetensors. ' +
         '- is standard output.',
@@ -74,6 +76,25 @@ export const generateOptions = {
       help:
         "Also write the tensors of every stage, in diffusers' axis order, into this " +
         '.safetensors file.',
+    },
+  }),
+  ...group('Files', 'writing', {
+    quality: {
+      value: 'N',
+      read: wholeNumber({ min: 1, max: 100 }),
+      default: DEFAULT_QUALITY,
+      help:
+        'Quality of the picture, {range}, on one scale for all formats: fewer bytes or fewer ' +
+        'artefacts. A GIF has 256 colours from the default on. PNG and tensors lose nothing.',
+    },
+    encoder: {
+      value: 'NAME',
+      choices: videoEncoders,
+      default: 'auto',
+      help:
+        `What encodes .mp4 and .webm: ${either(videoEncoders)}. ffmpeg is the program of that ` +
+        'name and makes smaller files; builtin needs nothing and writes .mp4; auto is ffmpeg ' +
+        'where there is one.',
     },
   }),
   ...group('Files', 'call', {
@@ -275,7 +296,7 @@ export type GenerateCommand = Values<typeof generateOptions> & {
 };
 
 /** The parts that decide what the video is. */
-export const storedParts = ['call', 'checkpoint', 'loading'] as const;
+export const storedParts = ['call', 'checkpoint', 'loading', 'writing'] as const;
 
 /** The options that are stored in the output. */
 export type StoredOptions = PartOf<typeof generateOptions, (typeof storedParts)[number]>;

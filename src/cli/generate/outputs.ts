@@ -46,7 +46,8 @@ export const outputsOf = (result: Result, paths: string[], format: OutputFormat)
 
 /**
  * Writes all outputs. What fails, for example because the disk is full, goes into the system's
- * folder for temporary files instead, so that the work is not lost.
+ * folder for temporary files instead, so that the work is not lost: as it is, or as PNG pictures,
+ * which need no encoder.
  * @throws Error that says what failed, and where the result is.
  */
 export async function writeOutputs(
@@ -65,30 +66,49 @@ export async function writeOutputs(
   const folder = await mkdtemp(join(tmpdir(), 'svd-'));
   const kept: string[] = [];
   for (const { output } of failures) {
-    const path = join(folder, spareName(output));
-    const spare = { ...output, path };
-    await write(spare, settings, signal).catch(() => {
-      throw error;
-    });
-    kept.push(path);
+    const [first, ...others] = spares(output, folder);
+    let path = write(first, settings, signal);
+    for (const other of others) path = path.catch(() => write(other, settings, signal));
+    kept.push(
+      await path.catch(() => {
+        throw error;
+      }),
+    );
   }
   const message = `${messageOf(error)} The result is in ${kept.join(', ')} instead.`;
   throw new Error(message, { cause: error });
 }
 
-/** The name of an output, with the ending of its format if it has none. */
-function spareName(output: Output): string {
+/** An output in a folder as it is; and a video as pictures, in case its encoder has failed. */
+function spares(output: Output, folder: string): Output[] {
   const format = 'tensors' in output ? 'safetensors' : output.format;
   const ending = format === 'png' ? '/' : `.${format}`;
-  const name = isStream(output.path) ? 'result' : basename(output.path);
-  return name.toLowerCase().endsWith(ending) ? name : name + ending;
+  const given = isStream(output.path) ? 'result' : basename(output.path);
+  const name = given.toLowerCase().endsWith(ending) ? given : given + ending;
+  const path = join(folder, name);
+  if ('tensors' in output) return [{ ...output, path }];
+  return [
+    { ...output, path },
+    { ...output, path: `${path}.frames/`, format: 'png' },
+  ];
 }
 
-async function write(output: Output, settings: StoredSettings, signal: AbortSignal): Promise<void> {
-  if ('tensors' in output) return writeTensors(output.tensors, output.path, settings);
-  const { path, video, format } = output;
-  const options = { fps: settings.fps, metadata: asTexts(settings), format, signal };
+/** @returns Its path. */
+async function write(
+  output: Output,
+  settings: StoredSettings,
+  signal: AbortSignal,
+): Promise<string> {
+  const { path } = output;
+  if ('tensors' in output) {
+    await writeTensors(output.tensors, path, settings);
+    return path;
+  }
+  const { video, format } = output;
+  const { fps, quality, encoder } = settings;
+  const options = { fps, quality, encoder, metadata: asTexts(settings), format, signal };
   await exportToVideo(video, path, options);
+  return path;
 }
 
 /**

@@ -21,6 +21,10 @@ export interface KnownByRun {
   seeds: Seed[];
   /** The backend that was used. */
   backend: StoredOptions['backend'];
+  /** The encoder that was used, of .mp4 and .webm. */
+  encoder?: StoredOptions['encoder'];
+  /** The version of ffmpeg and the name of its encoder. */
+  encoderVersion?: string;
   /** By the memory there is, unless it was passed. */
   offload: StoredOptions['offload'];
   /**

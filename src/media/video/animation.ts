@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import sharp, { type Sharp } from 'sharp';
 import type { RgbImage } from '../image.ts';
+import { delays, GIF_UNIT, withGifComment } from './gif.ts';
 import { muxWebp } from './muxWebp.ts';
 
 /** The program's name in PNG pictures, by which it knows its own. */
@@ -32,18 +33,19 @@ export async function encodeWebp(
 }
 
 /**
- * An animated GIF file that loops forever, with up to 256 colours per frame. GIF counts time in
- * hundredths of a second.
+ * An animated GIF file that loops forever, with up to 256 colours per frame.
  */
 export async function encodeGif(
   frames: readonly RgbImage[],
   fps: number,
+  colours: number,
   comment?: string,
 ): Promise<Uint8Array> {
   // This effort takes half the time of the default. Full dithering flickers from frame to frame.
   const options = {
     loop: 0,
-    delay: delays(frames.length, fps, 10),
+    delay: delays(frames.length, fps, GIF_UNIT),
+    colours,
     keepDuplicateFrames: true,
     effort: 4,
     dither: 0.5,
@@ -89,37 +91,6 @@ function joined(frames: readonly RgbImage[]): Sharp {
   });
 }
 
-/**
- * The duration of each frame in milliseconds, a multiple of `unit`, so that the whole video stays
- * closest to its rate.
- */
-function delays(count: number, fps: number, unit: number): number[] {
-  const endOf = (frame: number) => Math.round((frame * 1000) / fps / unit) * unit;
-  return Array.from({ length: count }, (_, i) => endOf(i + 1) - endOf(i));
-}
-
 function withExif(picture: Sharp, exif: Record<string, string>): Sharp {
   return Object.keys(exif).length > 0 ? picture.withExif({ IFD0: exif }) : picture;
-}
-
-/**
- * Puts a comment block, which sharp cannot write, after the header and the colour table that may
- * follow it.
- */
-function withGifComment(file: Uint8Array, comment: string): Uint8Array {
-  const flags = file[10]!;
-  const at = 13 + (flags & 0x80 ? 3 * 2 ** ((flags & 7) + 1) : 0);
-  const text = Buffer.from(comment);
-  const blocks: Uint8Array[] = [];
-  for (let from = 0; from < text.length; from += 255) {
-    const block = text.subarray(from, from + 255);
-    blocks.push(Uint8Array.of(block.length), block);
-  }
-  return Buffer.concat([
-    file.subarray(0, at),
-    Uint8Array.of(0x21, 0xfe),
-    ...blocks,
-    Uint8Array.of(0),
-    file.subarray(at),
-  ]);
 }

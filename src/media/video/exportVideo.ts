@@ -7,9 +7,16 @@ import { writeAtomically } from '../../files/writing/atomic.ts';
 import { isStream } from '../../files/writing/target.ts';
 import { checkOptionValues, type Kinds, kinds } from '../../text/options.ts';
 import type { RgbImage } from '../image.ts';
-import { encodeMp4 } from './encodeMp4.ts';
+import type { ChosenEncoder } from './encoders/node.ts';
+import {
+  checkEncoding,
+  commentOf,
+  DEFAULT_QUALITY,
+  gifColours,
+  type VideoEncoder,
+  videoEncoders,
+} from './encodingOptions.ts';
 import { writeFrames } from './frames.ts';
-import { nodeEncoder } from './nodeEncoder.ts';
 import { checkOutput, type OutputFormat, outputFormat } from './output.ts';
 
 /** Options of `exportToVideo`. */
@@ -17,14 +24,21 @@ export interface ExportOptions {
   /** Frames per second, 0.1 to 240; for GIF at most 50. Default 7. */
   fps?: number;
   /**
-   * Quality of MP4 and WebP, 1 to 100. Default 80, which for MP4 is a quantizer of 18. GIF and PNG
-   * ignore it.
+   * Quality, 1 to 100, on one scale for all formats. Default 80: a quantizer of 18 for the built-in
+   * encoder, at least as close to the pictures for ffmpeg, and 256 colours for GIF, which has no
+   * more. PNG ignores it.
    */
   quality?: number;
+  /**
+   * What encodes MP4 and WebM. Default `auto`: the program ffmpeg where there is one, otherwise the
+   * built-in encoder, which does not write WebM. The bytes differ, but one encoder always makes the
+   * same.
+   */
+  encoder?: VideoEncoder;
   /** The format to write. Default: by the path's ending; MP4 for devices and pipes without one. */
   format?: OutputFormat;
   /**
-   * Settings that the file keeps as JSON: in the comment of MP4 and GIF, in the EXIF image
+   * Settings that the file keeps as JSON: in the comment of MP4, WebM and GIF, in the EXIF image
    * description of WebP and of each PNG.
    */
   metadata?: Record<string, string>;
@@ -34,19 +48,20 @@ export interface ExportOptions {
 
 const exportOptionKinds: Kinds<ExportOptions> = {
   ...{ fps: kinds.any, quality: kinds.any }, // by their ranges, below
+  encoder: { oneOf: videoEncoders },
   ...{ format: kinds.any, metadata: kinds.object, signal: kinds.signal },
 };
 
 /**
  * Writes a video. The path's ending decides on the format: `.mp4` (H.264, plays in browsers and
- * players; odd sizes are made even by repeating the last column or row), `.webp` and `.gif`
- * (animated, looping), or `/` (a folder with `0000.png`, `0001.png`, ..., which replace those that
+ * players), `.webm` (VP9; in both, odd sizes are made even by repeating the last column or row),
+ * `.webp` and `.gif` (animated, looping), or `/` (a folder with `0000.png`, `0001.png`, ..., which replace those that
  * this function has written there before). The target appears whole or not at all. Devices, pipes
  * and `-`, which is standard output, are written through.
  *
  * @param frames One picture or more, all of the same size.
- * @throws When there are no frames, they differ in size, an option is unknown or out of its range, or the
- * target cannot be written.
+ * @throws When there are no frames, they differ in size, an option is unknown or out of its range,
+ * nothing encodes the format, or the target cannot be written.
  */
 export async function exportToVideo(
   frames: readonly RgbImage[],
@@ -54,14 +69,13 @@ export async function exportToVideo(
   options: ExportOptions = {},
 ): Promise<void> {
   checkOptionValues('exportToVideo', options, exportOptionKinds);
-  const { fps = 7, quality = 80, metadata, signal } = options;
+  const { fps = 7, quality = DEFAULT_QUALITY, metadata, signal } = options;
   const format = outputFormat(path, options.format);
-  checkFrames(frames);
-  checkRange('quality', quality, 1, 100);
-  checkRange('fps', fps, 0.1, format === 'gif' ? 50 : 240);
+  checkEncoding(frames, { fps, quality }, format);
   await checkOutput(path, format);
+  const chosen = await loadEncoder(format, options.encoder);
   signal?.throwIfAborted();
-  const comment = metadata && asciiJson(metadata);
+  const comment = commentOf(metadata);
   if (format === 'png' && !isStream(path)) return writeFrames(frames, path, comment, signal);
   const file = await encode();
   signal?.throwIfAborted();
@@ -69,54 +83,37 @@ export async function exportToVideo(
 
   async function encode(): Promise<Uint8Array> {
     if (format === 'webp') return (await animation()).encodeWebp(frames, fps, quality, comment);
-    if (format === 'gif') return (await animation()).encodeGif(frames, fps, comment);
+    if (format === 'gif')
+      return (await animation()).encodeGif(frames, fps, gifColours(quality), comment);
     if (format === 'png') return (await animation()).encodePngs(frames, comment);
-    if (format === 'mp4')
-      return encodeMp4(nodeEncoder(), frames, { fps, quality, comment, signal });
-    throw new Error(
-      `The output "${path}" is for tensors, not for pictures. Use .mp4, .webp, .gif or / for ` +
-        'a folder of PNG pictures.',
-    );
+    if (format === 'safetensors')
+      throw new Error(
+        `The output "${path}" is for tensors, not for pictures. Use .mp4, .webm, .webp, .gif or / ` +
+          'for a folder of PNG pictures.',
+      );
+    const { encodeBy } = await video();
+    return encodeBy(chosen!, frames, { format, fps, quality, comment, signal });
   }
 }
 
-/** Loads what encodes a format. @throws What Node throws if its package is not installed. */
-export async function loadEncoder(format: OutputFormat): Promise<void> {
-  if (format === 'mp4') nodeEncoder();
-  else if (format !== 'safetensors') await animation();
+/**
+ * Finds what encodes a format, and loads it.
+ *
+ * @returns The encoder of MP4 or WebM, nothing for other formats.
+ * @throws When there is none, or `wanted` does not encode the format. What Node throws if a package
+ * is not installed.
+ */
+export async function loadEncoder(
+  format: OutputFormat,
+  wanted?: VideoEncoder,
+): Promise<ChosenEncoder | undefined> {
+  if (format === 'mp4' || format === 'webm') return (await video()).chooseEncoder(format, wanted);
+  if (wanted === 'ffmpeg')
+    throw new Error(`ffmpeg encodes MP4 and WebM, but the format is ${format}.`);
+  if (format !== 'safetensors') await animation();
+  return undefined;
 }
 
-/** Loaded only when it is needed: its libraries take 10 MB. */
+/** Each is loaded only when it is needed: their libraries take 10 MB. */
 const animation = () => import('./animation.ts');
-
-/** JSON in ASCII, the only characters of EXIF. */
-function asciiJson(value: Record<string, string>): string {
-  return JSON.stringify(value).replace(
-    /[^ -~]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-}
-
-function checkFrames(frames: readonly RgbImage[]): void {
-  const [first] = frames;
-  if (!first) throw new Error('There are no frames to write. Pass one or more.');
-  for (const [i, { width, height, data }] of frames.entries()) {
-    if (width !== first.width || height !== first.height) {
-      throw new Error(
-        `All frames have to be ${first.width} x ${first.height} pixels like the first, but ` +
-          `frame ${i} is ${width} x ${height}.`,
-      );
-    }
-    if (data.length !== width * height * 3) {
-      throw new Error(
-        `Frame ${i} of ${width} x ${height} pixels has to have ${width * height * 3} bytes ` +
-          `but has ${data.length}.`,
-      );
-    }
-  }
-}
-
-function checkRange(name: string, value: number, low: number, high: number): void {
-  if (!(value >= low && value <= high))
-    throw new Error(`\`${name}\` has to be a number from ${low} to ${high} but is ${value}.`);
-}
+const video = () => import('./encoders/node.ts');

@@ -19,10 +19,11 @@ import { messageOf } from '../../text/messages.ts';
 import { checkFrameFolder, frameName } from './frames.ts';
 
 /** `png`: a folder with one picture per frame; in a stream, one picture after the other. */
-export type OutputFormat = 'mp4' | 'webp' | 'gif' | 'safetensors' | 'png';
+export type OutputFormat = 'mp4' | 'webm' | 'webp' | 'gif' | 'safetensors' | 'png';
 
 const ENDINGS: Record<string, OutputFormat> = {
   '.mp4': 'mp4',
+  '.webm': 'webm',
   '.webp': 'webp',
   '.gif': 'gif',
   '.safetensors': 'safetensors',
@@ -38,8 +39,8 @@ export const outputFormats: readonly OutputFormat[] = Object.values(ENDINGS);
  * if it has no such ending.
  *
  * @param format The format to write whatever the ending.
- * @throws When the path does not end in `.mp4`, `.webp`, `.gif`, `.safetensors` or `/` and nothing
- * else says the format, or when the ending is that of another format.
+ * @throws When the path does not end in `.mp4`, `.webm`, `.webp`, `.gif`, `.safetensors` or `/` and
+ * nothing else says the format, or when the ending is that of another format.
  */
 export function outputFormat(path: string, format?: OutputFormat): OutputFormat {
   const ending = outputEndings.find((known) => path.toLowerCase().endsWith(known));
@@ -52,8 +53,8 @@ export function outputFormat(path: string, format?: OutputFormat): OutputFormat 
   if (ending) return ENDINGS[ending]!;
   if (isStream(path)) return 'mp4';
   throw new Error(
-    `The output "${path}" ends in none of the known ways. Use .mp4, .webp, .gif, ` +
-      '.safetensors, or / for a folder of PNG pictures.',
+    `The output "${path}" ends in none of the known ways. Use .mp4, .webm, ` +
+      '.webp, .gif, .safetensors, or / for a folder of PNG pictures.',
   );
 }
 

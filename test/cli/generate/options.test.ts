@@ -46,6 +46,8 @@ describe('readGenerateCommand', () => {
       cacheDir: undefined,
       localFilesOnly: undefined,
       forwardChunking: undefined,
+      quality: 80,
+      encoder: 'auto',
       json: false,
       profile: false,
       quiet: false,
@@ -53,6 +55,8 @@ describe('readGenerateCommand', () => {
   });
 
   const values: Record<string, [given: string[], name: string, value: unknown]> = {
+    quality: [['1'], 'quality', 1],
+    encoder: [['ffmpeg'], 'encoder', 'ffmpeg'],
     height: [['320'], 'height', 320],
     width: [['8'], 'width', 8],
     'num-frames': [['14'], 'numFrames', 14],
@@ -125,6 +129,8 @@ describe('readGenerateCommand', () => {
 
   const nonNumbers = ['abc', 'NaN', 'Infinity', '1e999', '0x40', '7 px'];
   const bad: Record<string, [values: string[], allowed: string]> = {
+    quality: [[...nonNumbers, '0', '101', '80.5'], 'a whole number from 1 to 100'],
+    encoder: [['x264', 'FFMPEG'], 'one of auto, builtin, ffmpeg'],
     height: [
       [...nonNumbers, '0', '-8', '570', '64.5', '8200'],
       'a whole number from 8 to 8192 and divisible by 8',
@@ -179,6 +185,18 @@ describe('readGenerateCommand', () => {
   it('says how to correct a size and a mistyped name', () => {
     expect(() => read('--height', '570')).to.throw('Try 568.');
     expect(() => read('--backend', 'wsam')).to.throw('Did you mean wasm?');
+  });
+
+  it('refuses an encoder for what it does not encode', () => {
+    for (const ending of ['.gif', '.webp', '/', '.safetensors'])
+      for (const encoder of ['builtin', 'ffmpeg']) {
+        const output = ['a.png', '--output', `o${ending}`, '--encoder'];
+        expect(() => readGenerateCommand([...output, encoder])).to.throw(
+          UsageError,
+          new RegExp(`--encoder ${encoder} is for \\.mp4 and \\.webm but the format is \\w+\\.`),
+        );
+        expect(readGenerateCommand([...output, 'auto']).encoder).to.equal('auto');
+      }
   });
 
   it('refuses files of the wrong kind', () => {

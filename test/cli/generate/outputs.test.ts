@@ -10,6 +10,7 @@ import {
   storedSettings,
 } from '../../../src/cli/generate/storedSettings.ts';
 import { Interrupted } from '../../../src/cli/terminal/errors.ts';
+import { readMetadata } from '../../../src/media/video/readMetadata.ts';
 import { readGenerateCommand } from './readCommand.ts';
 
 const command = readGenerateCommand([
@@ -123,6 +124,20 @@ describe('writeOutputs', () => {
     await access(tensors);
     expect(await readdir(pictures)).to.deep.equal(['0000.png']);
     await rm(dirname(file), { recursive: true });
+  });
+
+  it('keeps pictures when the encoder fails', async () => {
+    // This one cannot write WebM.
+    const output = { path: join(folder, 'clip.webm'), video, format: 'webm' } as const;
+    const builtin = { ...settings, encoder: 'builtin' } as const;
+    const error = await writeOutputs([output], builtin, never).catch((reason: Error) => reason);
+    const [, kept] = /writes no WebM\. .* The result is in (.*) instead\.$/.exec(
+      (error as Error).message,
+    )!;
+    expect(basename(kept)).to.equal('clip.webm.frames');
+    expect(await readdir(kept)).to.deep.equal(['0000.png']);
+    expect(await readMetadata(kept)).to.include({ seeds: '[3]' });
+    await rm(dirname(kept), { recursive: true });
   });
 
   it('writes what it can', async () => {

@@ -11,8 +11,11 @@ function picture(step: number) {
 }
 
 describe('animations', () => {
-  const encoders = { webp: (...[f, fps]: Args) => encodeWebp(f, fps, 80), gif: encodeGif };
-  type Args = Parameters<typeof encodeGif>;
+  const encoders = {
+    webp: (...[f, fps]: Args) => encodeWebp(f, fps, 80),
+    gif: (...[f, fps]: Args) => encodeGif(f, fps, 256),
+  };
+  type Args = [frames: Parameters<typeof encodeGif>[0], fps: number];
 
   for (const [format, encode] of Object.entries(encoders)) {
     const cases = {

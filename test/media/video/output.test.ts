@@ -23,10 +23,26 @@ const messageOf = (promise: Promise<unknown>): Promise<string> =>
 
 describe('outputFormat', () => {
   it('follows from the ending, in any case of letters', () => {
-    const formats = ['a.mp4', 'b.C.MP4', 'a.webp', 'a.gif', 'a.safetensors', 'a/', 'a.mp4/'].map(
-      (path) => outputFormat(path),
-    );
-    expect(formats).to.deep.equal(['mp4', 'mp4', 'webp', 'gif', 'safetensors', 'png', 'png']);
+    const formats = [
+      'a.mp4',
+      'b.C.MP4',
+      'a.webm',
+      'a.webp',
+      'a.gif',
+      'a.safetensors',
+      'a/',
+      'a.mp4/',
+    ].map((path) => outputFormat(path));
+    expect(formats).to.deep.equal([
+      'mp4',
+      'mp4',
+      'webm',
+      'webp',
+      'gif',
+      'safetensors',
+      'png',
+      'png',
+    ]);
   });
 
   it('may be said instead, but not against the ending', () => {
@@ -47,7 +63,7 @@ describe('outputFormat', () => {
   it('lists the endings when a path has none of them', () => {
     for (const path of ['', 'video', 'video.avi', 'mp4', 'video.mp4.part']) {
       expect(() => outputFormat(path)).to.throw(
-        `"${path}" ends in none of the known ways. Use .mp4, .webp, .gif, .safetensors, or / for`,
+        `"${path}" ends in none of the known ways. Use .mp4, .webm, .webp, .gif, .safetensors, or / for`,
       );
     }
   });

@@ -1,5 +1,13 @@
 /** The level of an H.264 stream: what a player has to be able to do (ITU-T H.264, table A-1). */
-import type { H264Stream } from './muxMp4.ts';
+
+/** A stream of H.264. */
+interface Stream {
+  /** Size of the coded pictures in pixels. */
+  width: number;
+  height: number;
+  /** The bytes of each. */
+  bytes: readonly number[];
+}
 
 /** What streams of a level need at most. */
 interface Level {
@@ -49,13 +57,13 @@ const levels: Level[] = (
  * @returns Ten times the number of the level.
  */
 export function h264Level(
-  { width, height, samples }: Pick<H264Stream, 'width' | 'height' | 'samples'>,
+  { width, height, bytes }: Stream,
   fps: number,
   references: number,
 ): number {
   const [columns, rows] = [Math.ceil(width / 16), Math.ceil(height / 16)];
   const frame = columns * rows;
-  const bits = mostBitsInASecond(samples, fps);
+  const bits = mostBitsInASecond(bytes, fps);
   const fits = (level: Level) =>
     frame <= level.perFrame &&
     Math.max(columns, rows) ** 2 <= 8 * level.perFrame &&
@@ -65,11 +73,11 @@ export function h264Level(
   return (levels.find(fits) ?? levels.at(-1)!).idc;
 }
 
-function mostBitsInASecond(samples: readonly Uint8Array[], fps: number): number {
+function mostBitsInASecond(bytes: readonly number[], fps: number): number {
   const frames = Math.ceil(fps);
   let [bits, most] = [0, 0];
-  for (const [i, sample] of samples.entries()) {
-    bits += 8 * (sample.length - (samples[i - frames]?.length ?? 0));
+  for (const [i, size] of bytes.entries()) {
+    bits += 8 * (size - (bytes[i - frames] ?? 0));
     most = Math.max(most, bits);
   }
   return most;

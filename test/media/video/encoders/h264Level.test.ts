@@ -2,18 +2,14 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { exportToVideo } from '../../../src/media/video/exportVideo.ts';
-import { REFERENCES } from '../../../src/media/video/h264.ts';
-import { h264Level, withLevel } from '../../../src/media/video/h264Level.ts';
-import { findBox } from '../../../src/media/video/muxMp4.ts';
+import { REFERENCES } from '../../../../src/media/video/encoders/h264.ts';
+import { h264Level, withLevel } from '../../../../src/media/video/encoders/h264Level.ts';
+import { exportToVideo } from '../../../../src/media/video/exportVideo.ts';
+import { readVideo } from '../readVideo.ts';
 
 /** The level of a stream whose frames take `bytes` bytes each. */
 const levelOf = (width: number, height: number, fps: number, bytes = 1, count = 300) =>
-  h264Level(
-    { width, height, samples: Array.from({ length: count }, () => new Uint8Array(bytes)) },
-    fps,
-    1,
-  );
+  h264Level({ width, height, bytes: Array(count).fill(bytes) }, fps, 1);
 
 describe('h264Level', () => {
   it('grows with the size of the frames', () => {
@@ -46,8 +42,8 @@ describe('h264Level', () => {
   it('grows with the bits per second, wherever they are in the video', () => {
     expect(levelOf(64, 64, 25, 64_000 / 8 / 25)).to.equal(10);
     expect(levelOf(64, 64, 25, 64_000 / 8 / 25 + 1)).to.equal(11);
-    const samples = Array.from({ length: 100 }, (_, i) => new Uint8Array(i === 60 ? 50_000 : 1));
-    expect(h264Level({ width: 64, height: 64, samples }, 25, 1)).to.equal(13);
+    const bytes = Array.from({ length: 100 }, (_, i) => (i === 60 ? 50_000 : 1));
+    expect(h264Level({ width: 64, height: 64, bytes }, 25, 1)).to.equal(13);
   });
 
   it('is the highest there is for what fits in none', () => {
@@ -90,9 +86,8 @@ describe('the level of an MP4 file', () => {
   async function configurationOf(width: number, height: number, fps: number) {
     const path = join(folder, 'clip.mp4');
     const frame = { width, height, data: new Uint8Array(width * height * 3) };
-    await exportToVideo([frame, frame], path, { fps });
-    const table = ['moov', 'trak', 'mdia', 'minf', 'stbl', 'stsd', 'avc1', 'avcC'];
-    return findBox(await readFile(path), ...table);
+    await exportToVideo([frame, frame], path, { fps, encoder: 'builtin' });
+    return (await readVideo(await readFile(path))).description;
   }
 
   it('is that of its size and rate', async () => {
