@@ -10,7 +10,7 @@ import { TransformerSpatioTemporalModel } from 'stable-video-diffusion-tfjs/laye
 
 const steps = Number(process.argv[2] ?? 100);
 // The wasm backend has no gradients of convolutions: train on tensorflow, or slowly on cpu.
-await useBackend('tensorflow').catch(() => useBackend('cpu'));
+const { name } = await useBackend('tensorflow').catch(() => useBackend('cpu'));
 
 const [videos, numFrames, size] = [6, 3, 6];
 const conv = tf.layers.conv2d({ filters: 32, kernelSize: 3, padding: 'same', activation: 'relu' });
@@ -46,6 +46,7 @@ for (let i = 0; i < videos * numFrames; i++) {
 
 const optimizer = tf.train.adam(2e-3);
 model.compile({ optimizer, loss: 'binaryCrossentropy', metrics: ['accuracy'] });
+console.log(`Training for ${steps} steps on ${name} ...`);
 const { history } = await model.fit(pixels.toTensor(), labels.toTensor(), {
   ...{ epochs: steps, verbose: 0 },
   ...{ batchSize: videos * numFrames, shuffle: false }, // a batch holds whole videos

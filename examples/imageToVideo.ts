@@ -9,11 +9,11 @@ import {
   Generator,
   loadImage,
   type Progress,
+  packagedModel,
   StableVideoDiffusionPipeline,
 } from 'stable-video-diffusion-tfjs';
 
-const TINY = 'weights/tiny';
-const [picture, video, model = TINY] = process.argv.slice(2);
+const [picture, video, model = packagedModel] = process.argv.slice(2);
 if (!picture || !video)
   throw new Error('Usage: npx tsx examples/imageToVideo.ts PICTURE VIDEO [MODEL]');
 
@@ -33,7 +33,8 @@ const pipe = await StableVideoDiffusionPipeline.fromPretrained(model, {
 try {
   // The defaults suit a published checkpoint: 576 x 1024 pixels, the number of frames that it was
   // trained on, 25 steps.
-  const size = model === TINY ? { height: 64, width: 96, numFrames: 8, numInferenceSteps: 10 } : {};
+  const size =
+    model === packagedModel ? { height: 64, width: 96, numFrames: 8, numInferenceSteps: 10 } : {};
   const { frames } = await pipe.generate(image, {
     ...size,
     generator: new Generator(42),
@@ -43,6 +44,7 @@ try {
     signal,
   });
   await exportToVideo(frames[0], video, { fps: 7, signal }); // one list of pictures per video
+  process.stderr.write(`\r${video} has ${frames[0].length} frames\n`);
 } finally {
   pipe.dispose();
 }

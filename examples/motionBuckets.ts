@@ -9,6 +9,7 @@ import {
   framesToImages,
   Generator,
   loadImage,
+  packagedModel,
   type RgbImage,
   StableVideoDiffusionPipeline,
   vaePixelValues,
@@ -25,11 +26,13 @@ const pixels = vaePixelValues(loaded, side, side);
 const unit = pixels.data.map((x) => x / 2 + 0.5);
 const [images] = framesToImages({ data: unit, shape: [1, ...pixels.shape] });
 
-const pipe = await StableVideoDiffusionPipeline.fromPretrained('weights/tiny');
+const pipe = await StableVideoDiffusionPipeline.fromPretrained(packagedModel);
 const columns: RgbImage[][][] = []; // buckets, pictures, frames
 for (const motionBucketId of [40, 127, 200]) {
   const generator = images.map((_, i) => new Generator(i));
-  const settings = { height: side, width: side, motionBucketId, generator };
+  console.log(`Making videos with motion bucket ${motionBucketId} ...`);
+  const size = { height: side, width: side, numInferenceSteps: 10 };
+  const settings = { ...size, motionBucketId, generator };
   columns.push((await pipe.generate(images, settings)).frames);
 }
 pipe.dispose();
@@ -53,3 +56,4 @@ const frames = columns[0]![0]!.map((_, f) =>
   grid(images.map((image, i) => [image, ...columns.map((videos) => videos[i]![f]!)])),
 );
 await exportToVideo(frames, gif, { fps: 7 });
+console.log(`${gif} has ${frames.length} frames`);

@@ -8,6 +8,7 @@ import {
   exportToVideo,
   Generator,
   loadImage,
+  packagedModel,
   StableVideoDiffusionPipeline,
 } from 'stable-video-diffusion-tfjs';
 
@@ -27,13 +28,15 @@ function resampled(levels: number[], count: number): number[] {
   });
 }
 
-const pipe = await StableVideoDiffusionPipeline.fromPretrained('weights/tiny');
+const pipe = await StableVideoDiffusionPipeline.fromPretrained(packagedModel);
 const sigmas = [...resampled(aligned, Number(steps)), 0];
 console.log(`noise levels ${sigmas.map((sigma) => sigma.toPrecision(3)).join(', ')}`);
 const { frames } = await pipe.generate(await loadImage(picture), {
   ...{ height: 64, width: 96, numFrames: 4 }, // omit these for a published checkpoint
   sigmas, // replace numInferenceSteps
   generator: new Generator(42),
+  onProgress: ({ stage, step, steps }) => console.log(`${stage} ${step}/${steps}`),
 });
 await exportToVideo(frames[0]!, video, { fps: 7 });
+console.log(`${video} has ${frames[0]!.length} frames`);
 pipe.dispose();

@@ -5,11 +5,12 @@
  *     npx tsx examples/singleLayer.ts
  */
 import * as tf from '@tensorflow/tfjs';
-import { useBackend } from 'stable-video-diffusion-tfjs';
+import { packagedModel, useBackend } from 'stable-video-diffusion-tfjs';
 import { loadLayerWeights } from 'stable-video-diffusion-tfjs/checkpoints';
 import { ResnetBlock2D } from 'stable-video-diffusion-tfjs/layers';
 
-await useBackend('auto');
+const { name } = await useBackend('auto');
+console.log(`Reading one layer of ${packagedModel}, for ${name} ...`);
 const features = new ResnetBlock2D({
   name: 'features',
   inChannels: 64,
@@ -18,7 +19,7 @@ const features = new ResnetBlock2D({
 const model = tf.sequential({ layers: [features, tf.layers.globalAveragePooling2d({})] });
 
 // The path of a layer is the prefix of its keys in the checkpoint. Only these tensors are read.
-await loadLayerWeights(features, 'weights/tiny', 'encoder.down_blocks.0.resnets.0');
+await loadLayerWeights(features, packagedModel, 'encoder.down_blocks.0.resnets.0');
 
 model.summary();
 const pooled = model.predict(tf.zeros([2, 16, 24, 64])) as tf.Tensor; // [2, 16, 24, 64] -> [2, 64]

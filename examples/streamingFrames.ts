@@ -11,6 +11,7 @@ import {
   framesToImages,
   Generator,
   loadImage,
+  packagedModel,
   type RgbImage,
   StableVideoDiffusionPipeline,
 } from 'stable-video-diffusion-tfjs';
@@ -38,7 +39,8 @@ async function* decode(
   }
 }
 
-const pipe = await StableVideoDiffusionPipeline.fromPretrained('weights/tiny');
+const pipe = await StableVideoDiffusionPipeline.fromPretrained(packagedModel);
+console.log(`Sampling a video of ${picture} ...`);
 const { frames: latents } = await pipe.generate(await loadImage(picture), {
   // omit these for a published checkpoint
   ...{ height: 64, width: 96, numFrames: 6, numInferenceSteps: 2 },

@@ -6,6 +6,7 @@ import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync } fr
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
+import { servePage } from './serve.ts';
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -49,6 +50,10 @@ export async function buildPage(): Promise<{ folder: string; metafile: esbuild.M
   for (const file of readdirSync(wasm).filter((name) => name.endsWith('.wasm')))
     copyFileSync(`${wasm}/${file}`, `${folder}/${file}`);
   copyFileSync(path('index.html'), `${folder}/index.html`);
+  for (const [, sample] of readFileSync(path('index.html'), 'utf8').matchAll(
+    /src="\.\/(pictures\/[^"]+)"/g,
+  ))
+    cpSync(path(`../${sample}`), `${folder}/${sample}`);
   const model = path('../../weights/tiny');
   for (const part of readdirSync(model, { recursive: true, encoding: 'utf8' })) {
     if (/^[^/]+\.json$|^(?!train)[^/]+\/[^/]+\.(json|safetensors)$/.test(part))
@@ -61,7 +66,6 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { folder } = await buildPage();
   console.log(`Built in ${folder}`);
   if (process.argv.includes('--serve')) {
-    const { port } = await (await esbuild.context({})).serve({ servedir: folder });
-    console.log(`http://localhost:${port}`);
+    console.log((await servePage(folder)).address);
   }
 }

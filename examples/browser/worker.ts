@@ -1,14 +1,15 @@
 /** The worker: makes videos while the page stays responsive. */
-import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import '@tensorflow/tfjs-backend-webgpu';
 import {
-  encodeVideo,
   Generator,
+  latentPreviews,
+  MemoryError,
   type Progress,
   StableVideoDiffusionPipeline,
   useBrowserBackend,
 } from 'stable-video-diffusion-tfjs/browser';
+import { encode, formatsFor } from './encode.ts';
 import type { FromWorker, Request, ToWorker } from './messages.ts';
 
 setWasmPaths(new URL('./', self.location.href).href);
@@ -21,6 +22,8 @@ void navigator.locks?.request(self.name, () => {
 let running: AbortController | undefined;
 /** Whether a failure leaves the worker as it was: it has a model, and has not begun to compute. */
 let reusable = false;
+/** The field of the page to which a failure belongs. */
+let field: string | undefined;
 let loaded: { key: string; pipe: StableVideoDiffusionPipeline } | undefined;
 
 self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
@@ -28,45 +31,28 @@ self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
   running = new AbortController();
   const { signal } = running;
   try {
-    await generate(data.request, signal);
+    if (data.type === 'generate') return await generate(data.request, signal);
+    const { frames, fps, format } = data;
+    [reusable, field] = [true, 'downloads'];
+    post({ type: 'encoded', format, video: await encode(frames, { fps, format, signal }) });
   } catch (error) {
-    post(
-      signal.aborted
-        ? { type: 'cancelled' }
-        : { type: 'failed', message: (error as Error).message, reusable },
-    );
+    const { message } = error as Error;
+    if (error instanceof MemoryError && / \d+x\d+ /.test(message)) field = 'width';
+    post(signal.aborted ? { type: 'cancelled' } : { type: 'failed', message, reusable, field });
   }
 };
 
-async function generate(
-  { picture, model, variant, backend, seed, settings }: Request,
-  signal: AbortSignal,
-): Promise<void> {
+async function generate(request: Request, signal: AbortSignal): Promise<void> {
   const start = performance.now();
-  reusable = false;
+  const { picture, backend, seed, settings } = request;
+  [reusable, field] = [false, 'backend'];
   const { name, refused } = await useBrowserBackend(backend);
-  post({
-    type: 'backend',
-    name,
-    note: refused.map(({ name, reason }) => `no ${name}: ${reason}`).join('; '),
-  });
-  const onProgress = (progress: Progress) => post({ type: 'progress', progress });
-  const key = [name, model, variant].join();
-  if (loaded?.key !== key) {
-    loaded?.pipe.dispose();
-    loaded = undefined;
-    loaded = {
-      key,
-      pipe: await StableVideoDiffusionPipeline.fromPretrained(model, {
-        variant,
-        plannedFor: settings,
-        onProgress,
-        signal,
-      }),
-    };
-  }
-  reusable = true;
-  const { frames } = await loaded.pipe.generate(picture, {
+  const note = refused.map(({ name, reason }) => `no ${name}: ${reason}`).join('; ');
+  post({ type: 'backend', name, note });
+  field = 'model';
+  const pipe = await load(name, request, signal);
+  [reusable, field] = [true, undefined];
+  const { frames } = await pipe.generate(picture, {
     ...settings,
     generator: new Generator(seed),
     signal,
@@ -74,36 +60,40 @@ async function generate(
       reusable = false;
       onProgress(progress);
     },
-    callbackOnStepEnd: async (_pipe, _step, _timestep, { latents }) => {
-      post(await preview(latents as tf.Tensor5D));
-      return undefined;
-    },
+    ...latentPreviews(picture, ([frames]) => post({ type: 'preview', frames: frames! })),
   });
-  const file = await encodeVideo(frames[0], {
-    fps: settings.fps,
-    signal,
-    loadH264Encoder: async () => (await import('h264-mp4-encoder')).createH264MP4Encoder,
+  const [{ fps }, video] = [settings, frames[0]!];
+  post({
+    type: 'done',
+    frames: video,
+    video: await encode(video, { fps, format: 'mp4', signal }),
+    formats: await formatsFor(settings),
+    seconds: (performance.now() - start) / 1000,
   });
-  const mp4 = new Uint8Array(await file.arrayBuffer());
-  post({ type: 'done', frames: frames[0], mp4, seconds: (performance.now() - start) / 1000 });
 }
 
-/** The first three channels of latents `[1, F, h, w, 4]` as colours, each scaled to its range. */
-async function preview(latents: tf.Tensor5D): Promise<FromWorker> {
-  const [, count, height, width] = latents.shape;
-  const colours = tf.tidy(() => {
-    const x = tf.reshape(tf.slice(latents, 0, [1, count, height, width, 3]), [-1, 3]);
-    const [low, high] = [tf.min(x, 0), tf.max(x, 0)];
-    return tf.round(tf.mul(tf.div(tf.sub(x, low), tf.maximum(tf.sub(high, low), 1e-6)), 255));
-  });
-  const values = await colours.data();
-  colours.dispose();
-  const size = height * width;
-  const frames = Array.from({ length: count }, (_, frame) => {
-    const rgba = new Uint8ClampedArray(4 * size).fill(255);
-    for (let i = 0; i < size; i++)
-      rgba.set(values.subarray(3 * (frame * size + i), 3 * (frame * size + i + 1)), 4 * i);
-    return rgba;
-  });
-  return { type: 'preview', width, height, frames };
+const onProgress = (progress: Progress) => post({ type: 'progress', progress });
+
+/** The pipeline of the request, which may be there from the last one. */
+async function load(
+  backend: string,
+  { model, variant, settings }: Request,
+  signal: AbortSignal,
+): Promise<StableVideoDiffusionPipeline> {
+  const key = [backend, model, variant].join();
+  if (loaded?.key !== key) {
+    loaded?.pipe.dispose();
+    loaded = undefined;
+    const pipe = await StableVideoDiffusionPipeline.fromPretrained(model, {
+      variant,
+      plannedFor: settings,
+      onProgress,
+      signal,
+    }).catch((error) => {
+      if (variant && error.message.includes(`.${variant}.`)) field = 'variant';
+      throw error;
+    });
+    loaded = { key, pipe };
+  }
+  return loaded.pipe;
 }
