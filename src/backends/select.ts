@@ -1,6 +1,7 @@
 /** Chooses a backend, prepares it and makes it the current one of TensorFlow.js. */
 import * as tf from '@tensorflow/tfjs';
-import { checkOneOf, firstLineOf } from '../text/messages.ts';
+import { checkValue } from '../text/kinds.ts';
+import { firstLineOf } from '../text/messages.ts';
 import { checkOptions } from '../text/options.ts';
 import { prepareCpu } from './cpu.ts';
 import { prepareTensorflow, tensorflowHandleCount } from './tensorflow/backend.ts';
@@ -68,7 +69,7 @@ async function choose(
     );
   }
   if (choice !== 'auto') {
-    checkOneOf('backend', choice, ['auto', ...backendNames]);
+    checkValue('backend', choice, { oneOf: ['auto', ...backendNames] });
     return select(choice, { ...options, allowSoftware: true });
   }
   const refusals: string[] = [];

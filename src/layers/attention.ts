@@ -8,8 +8,9 @@ import {
   selfAttention,
   temporalAttention,
 } from '../ops/index.ts';
+import { checkValue, count, flag, number, optional } from '../text/kinds.ts';
 import { type AnyBlock, Block, type Inputs, type LayerArgs } from './block.ts';
-import { type Checks, count, epsilon, flag, indivisible, optional, positive } from './checks.ts';
+import { type Checks, epsilon, indivisible } from './checks.ts';
 import { checkContexts } from './inputs.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
@@ -195,8 +196,7 @@ export const attentionsIn = (block: AnyBlock): Attention[] => [
  * @throws Error if `bytes` is not a number above 0.
  */
 export function limitScores(block: AnyBlock, bytes: number | undefined): void {
-  const fault = optional(positive)('bytes', bytes);
-  if (fault) throw new Error(fault);
+  checkValue('bytes', bytes, optional(number({ above: 0 })));
   for (const attention of attentionsIn(block)) attention.scoreBytes = bytes;
 }
 

@@ -1,7 +1,7 @@
 /** The base class of every layer. */
 import * as tf from '@tensorflow/tfjs';
 import { type ComputeDtype, computeDtypes, computeIn } from '../ops/index.ts';
-import { checkOneOf } from '../text/messages.ts';
+import { checkValue } from '../text/kinds.ts';
 import { checkCallArgs, given } from './checkArguments.ts';
 import { checkCall } from './checkCall.ts';
 import { ConfiguredLayer } from './configuredLayer.ts';
@@ -317,7 +317,7 @@ export abstract class Block<
 }
 
 function checkedDtype(dtype: ComputeDtype): ComputeDtype {
-  checkOneOf('computeDtype', dtype, computeDtypes);
+  checkValue('computeDtype', dtype, { oneOf: computeDtypes });
   return dtype;
 }
 

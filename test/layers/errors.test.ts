@@ -44,7 +44,7 @@ describe('wrong arguments of layers', () => {
           inChannels: 32,
           mergeStrategy: '' as AlphaBlenderArgs['mergeStrategy'],
         }),
-      '`mergeStrategy` has to be one of learned, fixed, learned_with_images but is .',
+      '`mergeStrategy` has to be one of learned, fixed, learned_with_images but is "".',
     );
   });
 
@@ -272,7 +272,7 @@ describe('wrong inputs of layers', () => {
     const layer = new TemporalConv({ name: 'mine', inChannels: 2, outChannels: 2 });
     const call = (input: unknown) => () => layer.apply(input as tf.Tensor, { numFrames: 2 });
     for (const [input, shown] of [
-      [[[1, 2]], 'a list'],
+      [[[1, 2]], '[1,2]'],
       [5, '5'],
       [undefined, 'undefined'],
       [[null], 'null'],

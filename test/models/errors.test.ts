@@ -61,13 +61,13 @@ describe('wrong configurations of the UNet', () => {
     ],
     'known down blocks': [
       { downBlockTypes: [crossDown, 'DownBlock2D'] },
-      '`downBlockTypes` may hold CrossAttnDownBlockSpatioTemporal and DownBlockSpatioTemporal ' +
-        'but holds DownBlock2D.',
+      '`downBlockTypes[1]` has to be one of CrossAttnDownBlockSpatioTemporal, ' +
+        'DownBlockSpatioTemporal but is DownBlock2D.',
     ],
     'known up blocks': [
       { upBlockTypes: ['UpBlock3D', crossUp] },
-      '`upBlockTypes` may hold CrossAttnUpBlockSpatioTemporal and UpBlockSpatioTemporal but ' +
-        'holds UpBlock3D.',
+      '`upBlockTypes[0]` has to be one of CrossAttnUpBlockSpatioTemporal, ' +
+        'UpBlockSpatioTemporal but is UpBlock3D.',
     ],
     'widths that the groups divide': [
       { blockOutChannels: [32, 48] },
@@ -88,7 +88,7 @@ describe('wrong configurations of the UNet', () => {
     ],
     numbers: [
       { blockOutChannels: [32, -32] },
-      '`blockOutChannels[1]` has to be a positive whole number but is -32.',
+      '`blockOutChannels[1]` has to be a whole number of at least 1 but is -32.',
     ],
   };
   for (const [what, [config, message]] of Object.entries(cases)) {
@@ -164,7 +164,7 @@ describe('forward chunking of the UNet', () => {
 describe('wrong configurations of the other networks', () => {
   it('the VAE: unknown blocks, and widths that are not one per block', () => {
     expect(() => new AutoencoderKLTemporalDecoder({ downBlockTypes: ['DownBlock2D'] })).to.throw(
-      '`downBlockTypes` may only hold DownEncoderBlock2D but holds DownBlock2D.',
+      '`downBlockTypes[0]` has to be one of DownEncoderBlock2D but is DownBlock2D.',
     );
     expect(() => new AutoencoderKLTemporalDecoder({ blockOutChannels: [32, 64] })).to.throw(
       'Must provide the same number of `blockOutChannels` as `downBlockTypes`. ' +
