@@ -165,8 +165,11 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
   /**
    * Pictures `[N, H, W, inChannels]` in [-1, 1] to their posterior. H and W have to be multiples of
    * `scaleFactor`.
+   * @throws Error if x or an option does not fit.
    */
   async encode(x: tf.Tensor4D, options: StepOptions = {}): Promise<DiagonalGaussianDistribution> {
+    this.build();
+    this.encoder.checkTensors([x]);
     return new DiagonalGaussianDistribution(await runSteps(this.encodeSteps(x), options));
   }
 
@@ -174,8 +177,11 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
    * Latents `[B*F, h, w, latentChannels]` to frames `[B*F, H, W, outChannels]`, roughly in [-1, 1].
    *
    * @param numFrames Frames per video; it has to divide the batch.
+   * @throws Error if an argument does not fit.
    */
   async decode(z: tf.Tensor4D, numFrames: number, options: StepOptions = {}): Promise<tf.Tensor4D> {
+    this.build();
+    this.decoder.checkTensors([z]);
     return (await runSteps(this.decodeSteps(z, numFrames), options)) as tf.Tensor4D;
   }
 

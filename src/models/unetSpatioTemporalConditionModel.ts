@@ -28,6 +28,7 @@ import {
 } from '../layers/index.ts';
 import { registerLayer } from '../layers/registry.ts';
 import { silu } from '../ops/index.ts';
+import { checkValue, optional, whole } from '../text/kinds.ts';
 import { type PerBlock, perBlock } from './perBlock.ts';
 import { unetChecks, unetMisfits } from './unetConfig.ts';
 
@@ -212,8 +213,10 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
    * @param chunkSize Entries per slice; it has to divide the dimension. Default 1.
    * @param dim 0: slices of frames, 1: slices of tokens. Temporal blocks always take slices of
    * frames. Default 0.
+   * @throws Error if one is another value.
    */
   enableForwardChunking(chunkSize = 1, dim = 0): void {
+    checkValue('chunkSize', chunkSize, optional(whole(0)));
     if (dim !== 0 && dim !== 1)
       throw new Error(`Make sure to set \`dim\` to either 0 or 1, not ${dim}`);
     this.chunking = { size: chunkSize || 1, dim };

@@ -195,7 +195,10 @@ export const kinds = {
     is: 'a list',
     test: (value) => Array.isArray(value) || (ArrayBuffer.isView(value) && 'length' in value),
   },
-  object: { is: 'an object', test: (value) => typeof value === 'object' && !Array.isArray(value) },
+  object: {
+    is: 'an object',
+    test: (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  },
   listener: { is: 'a function', test: (value) => typeof value === 'function' },
   signal: {
     is: 'an AbortSignal',

@@ -7,7 +7,9 @@ import { expect } from 'chai';
 import {
   AlphaBlender,
   type AlphaBlenderArgs,
+  type AnyBlock,
   Attention,
+  attentionsIn,
   BasicTransformerBlock,
   Block,
   GroupNormalization,
@@ -18,6 +20,7 @@ import {
   TemporalBasicTransformerBlock,
   TemporalConv,
   TransformerSpatioTemporalModel,
+  weightedLayersIn,
 } from '../../src/layers/index.ts';
 import { BATCH, layerSamples } from '../harness/layerSamples.ts';
 
@@ -266,6 +269,14 @@ describe('wrong inputs of layers', () => {
         () => limitScores(attention, bytes),
         `\`bytes\` has to be a number above 0 but is ${bytes}.`,
       );
+  });
+
+  it('functions of layers: what is no layer of this package', () => {
+    for (const [name, work] of Object.entries({ attentionsIn, limitScores, weightedLayersIn }))
+      for (const none of [undefined, null, 5, tf.layers.flatten()])
+        expect(() => work(none as unknown as AnyBlock, 1)).to.throw(
+          `\`${name}\` takes a layer of this package first, not `,
+        );
   });
 
   it('what is no tensor, or has been disposed of', () => {
