@@ -14,7 +14,7 @@ import {
   savedDtypes,
 } from '../src/checkpoints/weights/export.ts';
 import { fileKey } from '../src/files/sameFile.ts';
-import { notOneOf } from '../src/text/messages.ts';
+import { wrongValue } from '../src/text/kinds.ts';
 import { checkOptionValues, type Kinds, kinds } from '../src/text/options.ts';
 import { type QuantizeTo, quantizations } from './quantize.ts';
 import { checkFree, writeResumably } from './resumableOutput.ts';
@@ -142,7 +142,8 @@ function checkOptions(options: ConvertOptions): void {
     throw new CheckpointError(why);
   };
   const oneOf = (name: string, value: string, allowed: readonly string[]) => {
-    if (!allowed.includes(value)) refuse(notOneOf(name, value, allowed));
+    const wrong = wrongValue(name, value, { oneOf: allowed });
+    if (wrong) refuse(wrong);
   };
   oneOf('to', to, formats);
   if (from !== undefined) oneOf('from', from, formats);

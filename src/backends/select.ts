@@ -1,6 +1,7 @@
 /** Chooses a backend, prepares it and makes it the current one of TensorFlow.js. */
 import * as tf from '@tensorflow/tfjs';
-import { checkOneOf, firstLineOf } from '../text/messages.ts';
+import { checkValue } from '../text/kinds.ts';
+import { firstLineOf } from '../text/messages.ts';
 import { checkOptions } from '../text/options.ts';
 import { prepareCpu } from './cpu.ts';
 import { prepareTensorflow, tensorflowHandleCount } from './tensorflow/backend.ts';
@@ -72,7 +73,7 @@ async function choose(choice: BackendChoice, options: BackendOptions): Promise<B
       throw new Error(
         `\`backend\` ${choice} may mean two: use cuda for an NVIDIA card, or webgpu for any other.`,
       );
-    checkOneOf('backend', choice, backendChoices);
+    checkValue('backend', choice, { oneOf: backendChoices });
     const request = { ...options, allowSoftware: true, card: choice === 'cuda' };
     return select(backendOf(choice) as BackendName, request);
   }

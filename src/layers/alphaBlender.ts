@@ -1,7 +1,8 @@
 /** The blend of a spatial and a temporal branch. */
 import * as tf from '@tensorflow/tfjs';
+import { flag, number } from '../text/kinds.ts';
 import { Block, type Inputs, type LayerArgs, weightOf } from './block.ts';
-import { type Checks, flag, number, oneOf } from './checks.ts';
+import type { Checks } from './checks.ts';
 import { registerLayer } from './registry.ts';
 
 const strategies = ['learned', 'fixed', 'learned_with_images'] as const;
@@ -38,8 +39,8 @@ export interface AlphaBlenderArgs extends LayerArgs {
 export class AlphaBlender extends Block<AlphaBlenderArgs> {
   static className = 'AlphaBlender';
   static override checks: Checks = {
-    alpha: number,
-    mergeStrategy: oneOf(strategies),
+    alpha: number(),
+    mergeStrategy: { oneOf: strategies },
     switchSpatialToTemporalMix: flag,
   };
   private mixFactor!: tf.LayerVariable;

@@ -8,8 +8,9 @@ import {
   selfAttention,
   temporalAttention,
 } from '../ops/index.ts';
-import { type AnyBlock, Block, type Inputs, type LayerArgs } from './block.ts';
-import { type Checks, count, epsilon, flag, indivisible, optional, positive } from './checks.ts';
+import { checkValue, count, flag, number, optional } from '../text/kinds.ts';
+import { type AnyBlock, Block, checkIsBlock, type Inputs, type LayerArgs } from './block.ts';
+import { type Checks, epsilon, indivisible } from './checks.ts';
 import { checkContexts } from './inputs.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
@@ -183,20 +184,21 @@ export class Attention extends Block<AttentionArgs> {
 registerLayer(Attention);
 
 /** Every `Attention` in `block`, itself included. */
-export const attentionsIn = (block: AnyBlock): Attention[] => [
-  ...(block instanceof Attention ? [block] : []),
-  ...block.children.flatMap(attentionsIn),
-];
+export function attentionsIn(block: AnyBlock): Attention[] {
+  checkIsBlock('attentionsIn', block);
+  const below = block.children.flatMap(attentionsIn);
+  return block instanceof Attention ? [block, ...below] : below;
+}
 
 /**
  * Lets the scores of every `Attention` in `block` take at most `bytes` at a time (softmax needs as
  * much again); `undefined` for the amount that suits the device. The result is the same; small
  * slices take longer.
- * @throws Error if `bytes` is not a number above 0.
+ * @throws Error if `block` is no layer of this package, or `bytes` is not a number above 0.
  */
 export function limitScores(block: AnyBlock, bytes: number | undefined): void {
-  const fault = optional(positive)('bytes', bytes);
-  if (fault) throw new Error(fault);
+  checkIsBlock('limitScores', block);
+  checkValue('bytes', bytes, optional(number({ above: 0 })));
   for (const attention of attentionsIn(block)) attention.scoreBytes = bytes;
 }
 

@@ -1,5 +1,6 @@
 /** The transformer blocks over space and over time. */
 import * as tf from '@tensorflow/tfjs';
+import { count, optional } from '../text/kinds.ts';
 import { Attention } from './attention.ts';
 import {
   Block,
@@ -9,7 +10,7 @@ import {
   type Inputs,
   type LayerArgs,
 } from './block.ts';
-import { type Checks, count, optional } from './checks.ts';
+import type { Checks } from './checks.ts';
 import { type Chunking, chunkedFeedForward, FeedForward } from './feedForward.ts';
 import { checkContexts } from './inputs.ts';
 import { LayerNorm } from './normalization.ts';

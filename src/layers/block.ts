@@ -1,11 +1,12 @@
 /** The base class of every layer. */
 import * as tf from '@tensorflow/tfjs';
 import { type ComputeDtype, computeDtypes, computeIn } from '../ops/index.ts';
-import { checkOneOf } from '../text/messages.ts';
+import { checkValue } from '../text/kinds.ts';
+import { shown } from '../text/messages.ts';
 import { checkCallArgs, given } from './checkArguments.ts';
 import { checkCall } from './checkCall.ts';
 import { ConfiguredLayer } from './configuredLayer.ts';
-import { asFloats, checkTensors, firstShape, type Inputs } from './inputs.ts';
+import { asFloats, checkInputs, checkTensors, firstShape, type Inputs } from './inputs.ts';
 import type {
   CallArgs,
   FramesArgs,
@@ -167,6 +168,16 @@ export abstract class Block<
   }
 
   /**
+   * Checks the inputs of a computation that does not go through `apply`. Frames have no axis there.
+   * @throws Error if one is no tensor or does not fit `inputAxes`.
+   */
+  checkTensors(inputs: tf.Tensor[]): void {
+    checkTensors(this.label, inputs);
+    const shapes = inputs.map(({ shape }) => shape);
+    if (this.inputAxes) checkInputs(this.label, this.inputAxes, shapes);
+  }
+
+  /**
    * Calls the layer. It returns tensors for tensors, and symbolic tensors, for `tf.model`, for
    * symbolic ones.
    * @throws Error if the inputs are no tensors or do not fit `inputAxes`, or the layer takes no call argument of a
@@ -317,8 +328,14 @@ export abstract class Block<
 }
 
 function checkedDtype(dtype: ComputeDtype): ComputeDtype {
-  checkOneOf('computeDtype', dtype, computeDtypes);
+  checkValue('computeDtype', dtype, { oneOf: computeDtypes });
   return dtype;
+}
+
+/** @throws Error if what the function `taker` is given is no layer of this package. */
+export function checkIsBlock(taker: string, block: unknown): void {
+  if (typeof (block as AnyBlock | undefined)?.parameters !== 'function')
+    throw new Error(`\`${taker}\` takes a layer of this package first, not ${shown(block)}.`);
 }
 
 /** A block of any arguments and any number of outputs. */

@@ -1,6 +1,7 @@
 /** The check of a call: the shapes of its inputs, and of what would come out. */
 import type * as tf from '@tensorflow/tfjs';
-import { type Checks, optional, pictureSize } from './checks.ts';
+import { optional, wrongValue } from '../text/kinds.ts';
+import { type Checks, pictureSize } from './checks.ts';
 import { checkInputs, type Inputs } from './inputs.ts';
 import { axesInCall } from './videos.ts';
 
@@ -25,7 +26,7 @@ export function checkCall(
   kwargs: { numFrames?: number } & object = {},
 ): void {
   const given = kwargs as Record<string, unknown>;
-  const wrong = Object.entries(checks).map(([name, check]) => check(name, given[name]));
+  const wrong = Object.entries(checks).map(([name, kind]) => wrongValue(name, given[name], kind));
   const fault = wrong.find(Boolean);
   if (fault) throw new Error(`${label}: ${fault}`);
   const takes = layer.inputAxes;

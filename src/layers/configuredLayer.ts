@@ -1,7 +1,7 @@
 /** A layer that is made of checked arguments, under a name that saved models know. */
 import * as tf from '@tensorflow/tfjs';
-import { checkArguments, given, restoredWords } from './checkArguments.ts';
-import { type Checks, checkValues } from './checks.ts';
+import { checkArguments, checkValues, given, savedArguments } from './checkArguments.ts';
+import type { Checks } from './checks.ts';
 import type { LayerArgs } from './layerArgs.ts';
 import { type LayerClass, savedName } from './registry.ts';
 
@@ -9,27 +9,26 @@ import { type LayerClass, savedName } from './registry.ts';
 export abstract class ConfiguredLayer<Args extends LayerArgs> extends tf.layers.Layer {
   /** What each argument has to be, with its default filled in. */
   static checks: Checks = {};
-  /** Whether arguments of other names than its own are ignored, and not refused. Default false. */
-  static ignoresOthers = false;
   /** The constructor arguments that are given, JSON-able. */
   readonly args: Args;
 
   constructor(args: Args) {
     super(args ?? {}); // `checkArguments` refuses null
     checkArguments(this.class, args);
-    const { computeDtype, sublayers, weights, customObjects, ...own } = given<
-      LayerArgs & { customObjects?: unknown }
-    >(args);
+    const { computeDtype, sublayers, weights, ...own } = given<LayerArgs>(args);
     this.args = own as Args;
-    checkValues(this);
+    checkValues(this, args ?? {});
   }
 
-  /** Makes a layer of what `getConfig` returns, also after it has been saved. */
+  /**
+   * Makes a layer of what `getConfig` returns, also after it has been saved. Names that it does not
+   * know are ignored.
+   */
   static override fromConfig<T extends tf.serialization.Serializable>(
     cls: tf.serialization.SerializableConstructor<T>,
     config: tf.serialization.ConfigDict,
   ): T {
-    return new cls(restoredWords(cls, config));
+    return new cls(savedArguments(cls, config));
   }
 
   /** Its class. */
@@ -40,7 +39,9 @@ export abstract class ConfiguredLayer<Args extends LayerArgs> extends tf.layers.
   /** The name of its class in saved models, such as `stable-video-diffusion-tfjs>Linear`. */
   override getClassName(): string {
     // TensorFlow.js makes the default name of a layer of it, before there are arguments.
-    return this.args ? savedName(this.class) : this.class.className;
+    if (this.args) return savedName(this.class);
+    if (this.class.className) return this.class.className;
+    throw new Error('A class of layers has to have a name: `static className`.');
   }
 
   /** The constructor arguments with defaults filled in. */

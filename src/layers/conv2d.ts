@@ -8,6 +8,7 @@ import {
   temporalConv,
   upsampleConv2d,
 } from '../ops/index.ts';
+import { count, flag } from '../text/kinds.ts';
 import {
   type CallArgs,
   type FramesArgs,
@@ -18,7 +19,7 @@ import {
   uniformFor,
   weightOf,
 } from './block.ts';
-import { type Checks, count, flag, oddCount, paddingOfPicture } from './checks.ts';
+import { type Checks, oddCount, paddingOfPicture } from './checks.ts';
 import { registerLayer } from './registry.ts';
 import { withLast } from './videos.ts';
 import { WeightedLayer } from './weightedLayer.ts';

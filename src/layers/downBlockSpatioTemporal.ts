@@ -1,7 +1,8 @@
 /** The UNet's down blocks. */
 import type * as tf from '@tensorflow/tfjs';
+import { flag } from '../text/kinds.ts';
 import type { CallArgs, Inputs } from './block.ts';
-import { type Checks, flag, indivisible } from './checks.ts';
+import { type Checks, indivisible } from './checks.ts';
 import { registerLayer } from './registry.ts';
 import { Downsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';

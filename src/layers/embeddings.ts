@@ -1,8 +1,9 @@
 /** Embeddings of scalars. */
 import type * as tf from '@tensorflow/tfjs';
 import { silu, timestepEmbedding } from '../ops/index.ts';
+import { count, flag, number, optional } from '../text/kinds.ts';
 import { Block, type Inputs, type LayerArgs } from './block.ts';
-import { type Checks, count, flag, number, optional } from './checks.ts';
+import type { Checks } from './checks.ts';
 import { Linear } from './linear.ts';
 import { registerLayer } from './registry.ts';
 
@@ -34,8 +35,8 @@ export class Timesteps extends Block<TimestepsArgs> {
   static override checks: Checks = {
     numChannels: count,
     flipSinToCos: optional(flag),
-    downscaleFreqShift: optional(number),
-    scale: optional(number),
+    downscaleFreqShift: optional(number()),
+    scale: optional(number()),
   };
 
   override misfits() {

@@ -1,8 +1,9 @@
 /** The feed-forward network of transformer blocks. */
 import * as tf from '@tensorflow/tfjs';
 import { gegluFeedForward, gelu, reshapeTo, sequential } from '../ops/index.ts';
+import { count, number } from '../text/kinds.ts';
 import { Block, type Inputs, type LayerArgs } from './block.ts';
-import { type Checks, count, oneOf, positive } from './checks.ts';
+import type { Checks } from './checks.ts';
 import { Linear } from './linear.ts';
 import { registerLayer } from './registry.ts';
 
@@ -34,8 +35,8 @@ export class FeedForward extends Block<FeedForwardArgs> {
   static override checks: Checks = {
     dim: count,
     dimOut: count,
-    mult: positive,
-    activationFn: oneOf(['geglu', 'gelu']),
+    mult: number({ above: 0 }),
+    activationFn: { oneOf: ['geglu', 'gelu'] },
   };
   private readonly proj: Linear;
   private readonly out: Linear;

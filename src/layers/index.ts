@@ -4,7 +4,7 @@ export * from './alphaBlender.ts';
 export * from './attention.ts';
 export * from './basicTransformerBlock.ts';
 export * from './block.ts';
-export type { Check, Checks } from './checks.ts';
+export type { Checks } from './checks.ts';
 export * from './conv2d.ts';
 export * from './downBlockSpatioTemporal.ts';
 export * from './embeddings.ts';

@@ -1,8 +1,9 @@
 /** The linear layer. */
 import * as tf from '@tensorflow/tfjs';
 import { type LinearMap, linear } from '../ops/index.ts';
+import { count, flag } from '../text/kinds.ts';
 import { type Inputs, type LayerArgs, uniformFor, weightOf, weightSlice } from './block.ts';
-import { type Checks, count, flag } from './checks.ts';
+import type { Checks } from './checks.ts';
 import { registerLayer } from './registry.ts';
 import { WeightedLayer } from './weightedLayer.ts';
 

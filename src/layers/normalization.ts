@@ -1,6 +1,7 @@
 /** The normalisations of the SVD networks. */
 import * as tf from '@tensorflow/tfjs';
 import { groupNorm, layerNorm, reshapeTo } from '../ops/index.ts';
+import { count } from '../text/kinds.ts';
 import {
   Block,
   type CallArgs,
@@ -10,7 +11,7 @@ import {
   type LayerArgs,
   weightOf,
 } from './block.ts';
-import { type Checks, count, epsilon, indivisible, NORM_GROUPS } from './checks.ts';
+import { type Checks, epsilon, indivisible, NORM_GROUPS } from './checks.ts';
 import { registerLayer } from './registry.ts';
 
 /** A normalisation with a factor and a shift per channel. */

@@ -11,7 +11,6 @@ const packageName = 'stable-video-diffusion-tfjs';
 export interface LayerClass {
   className: string;
   checks?: Checks;
-  ignoresOthers?: boolean;
 }
 
 type Registered = tf.serialization.SerializableConstructor<tf.serialization.Serializable>;

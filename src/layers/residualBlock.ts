@@ -1,8 +1,9 @@
 /** The base class of the residual blocks over space and over time. */
 import * as tf from '@tensorflow/tfjs';
 import { sequential, silu } from '../ops/index.ts';
+import { count, optional } from '../text/kinds.ts';
 import { Block, type CallArgs, firstShape, type Inputs, type LayerArgs } from './block.ts';
-import { type Checks, count, epsilon, indivisible, optional } from './checks.ts';
+import { type Checks, epsilon, indivisible } from './checks.ts';
 import type { Conv2d, TemporalConv } from './conv2d.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';

@@ -1,7 +1,8 @@
 /** The residual block over space. */
 import type * as tf from '@tensorflow/tfjs';
 import { inPictures } from '../ops/index.ts';
-import { type Checks, count } from './checks.ts';
+import { count } from '../text/kinds.ts';
+import type { Checks } from './checks.ts';
 import { Conv2d, type Conv2dArgs } from './conv2d.ts';
 import { registerLayer } from './registry.ts';
 import { ResidualBlock, type ResidualBlockArgs } from './residualBlock.ts';

@@ -1,8 +1,9 @@
 /** Changes of resolution. */
 import type * as tf from '@tensorflow/tfjs';
 import { type Padding, resizeNearest } from '../ops/index.ts';
+import { count } from '../text/kinds.ts';
 import { Block, type CallArgs, type Inputs, type LayerArgs } from './block.ts';
-import { type Checks, count, oneOf } from './checks.ts';
+import type { Checks } from './checks.ts';
 import { Conv2d } from './conv2d.ts';
 import { registerLayer } from './registry.ts';
 import { withLast } from './videos.ts';
@@ -36,7 +37,11 @@ const rightAndBottom: Padding = [
  */
 export class Downsample2D extends Block<Downsample2DArgs> {
   static className = 'Downsample2D';
-  static override checks: Checks = { channels: count, outChannels: count, padding: oneOf([0, 1]) };
+  static override checks: Checks = {
+    channels: count,
+    outChannels: count,
+    padding: { oneOf: [0, 1] },
+  };
   private readonly conv: Conv2d;
 
   constructor(args: Downsample2DArgs) {

@@ -1,8 +1,9 @@
 /** A spatial and a temporal residual block, blended. */
 import type * as tf from '@tensorflow/tfjs';
+import { number, optional } from '../text/kinds.ts';
 import { AlphaBlender, type AlphaBlenderArgs } from './alphaBlender.ts';
 import { Block, type CallArgs, type FramesArgs, type Inputs } from './block.ts';
-import { type Checks, epsilon, indivisible, number, optional } from './checks.ts';
+import { type Checks, epsilon, indivisible } from './checks.ts';
 import { registerLayer } from './registry.ts';
 import { ResidualBlock, type ResidualBlockArgs } from './residualBlock.ts';
 import { ResnetBlock2D } from './resnetBlock2D.ts';
@@ -44,7 +45,7 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
   static override checks: Checks = {
     ...ResidualBlock.checks,
     temporalEps: epsilon,
-    mergeFactor: number,
+    mergeFactor: number(),
     mergeStrategy: optional(AlphaBlender.checks.mergeStrategy),
     switchSpatialToTemporalMix: optional(AlphaBlender.checks.switchSpatialToTemporalMix),
   };

@@ -3,6 +3,7 @@
  * steps.
  */
 import type * as tf from '@tensorflow/tfjs';
+import { checkOptionValues, type Kinds, kinds } from '../text/options.ts';
 import { Block, type CallArgs, type LayerArgs } from './block.ts';
 
 /**
@@ -66,17 +67,23 @@ export interface StepOptions {
   weights?: StepWeights;
 }
 
+const optionKinds: Kinds<StepOptions> = {
+  ...{ signal: kinds.signal, onStep: kinds.listener, weights: kinds.object },
+};
+
 // Node's timers wait for at least a millisecond, and small models have thousands of steps.
 const nextTurn = () =>
   new Promise<void>((resolve) =>
     'setImmediate' in globalThis ? setImmediate(resolve) : setTimeout(resolve),
   );
 
-/** Runs `steps` to the end. The event loop has a turn after each step. */
-export async function runSteps<T>(
-  steps: Steps<T>,
-  { signal, onStep, weights }: StepOptions = {},
-): Promise<T> {
+/**
+ * Runs `steps` to the end. The event loop has a turn after each step.
+ * @throws Error if an option has another name or cannot have its value, or what a step throws.
+ */
+export async function runSteps<T>(steps: Steps<T>, options: StepOptions = {}): Promise<T> {
+  checkOptionValues('runSteps', options, optionKinds);
+  const { signal, onStep, weights } = options;
   let running: string | undefined;
   try {
     for (;;) {

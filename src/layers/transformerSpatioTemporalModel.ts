@@ -1,9 +1,10 @@
 /** A transformer over space and time. */
 import * as tf from '@tensorflow/tfjs';
+import { count, optional } from '../text/kinds.ts';
 import { AlphaBlender } from './alphaBlender.ts';
 import { BasicTransformerBlock, TemporalBasicTransformerBlock } from './basicTransformerBlock.ts';
 import { Block, type CallArgs, type FramesArgs, framesOf, type Inputs } from './block.ts';
-import { type Checks, count, countOrNone, indivisible, notProduct, optional } from './checks.ts';
+import { type Checks, indivisible, layerCountOrNone, notProduct } from './checks.ts';
 import { TimestepEmbedding, Timesteps } from './embeddings.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
@@ -51,7 +52,7 @@ export class TransformerSpatioTemporalModel extends Block<TransformerSpatioTempo
     numAttentionHeads: count,
     attentionHeadDim: count,
     inChannels: count,
-    numLayers: countOrNone,
+    numLayers: layerCountOrNone,
     crossAttentionDim: optional(count),
   };
   private readonly norm: GroupNormalization;

@@ -1,6 +1,8 @@
 /** What the down, middle and up blocks of the UNet share. */
+
+import { count, oneOrList } from '../text/kinds.ts';
 import type { FramesArgs } from './block.ts';
-import { type Checks, count, countOrNone, each, epsilon, indivisible } from './checks.ts';
+import { type Checks, epsilon, indivisible, layerCount, layerCountOrNone } from './checks.ts';
 import { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 
 /** Arguments of every block of the UNet. */
@@ -33,13 +35,13 @@ export const unetBlockChecks: Checks = {
   inChannels: count,
   outChannels: count,
   tembChannels: count,
-  numLayers: count,
+  numLayers: layerCount,
   resnetEps: epsilon,
 };
 
 /** The checks of `TransformersArgs`. */
 export const transformerChecks: Checks = {
-  transformerLayersPerBlock: each(countOrNone),
+  transformerLayersPerBlock: oneOrList(layerCountOrNone),
   numAttentionHeads: count,
   crossAttentionDim: count,
 };

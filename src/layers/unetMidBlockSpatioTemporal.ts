@@ -1,7 +1,7 @@
 /** The UNet's middle. */
 import type * as tf from '@tensorflow/tfjs';
 import type { CallArgs, Inputs } from './block.ts';
-import { type Checks, countOrNone, indivisible } from './checks.ts';
+import { type Checks, indivisible, layerCountOrNone } from './checks.ts';
 import { registerLayer } from './registry.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';
 import { type Steps, StepwiseBlock } from './steps.ts';
@@ -57,7 +57,7 @@ export class UNetMidBlockSpatioTemporal extends StepwiseBlock<UNetMidBlockSpatio
   static override checks: Checks = {
     inChannels: unetBlockChecks.inChannels,
     tembChannels: unetBlockChecks.tembChannels,
-    numLayers: countOrNone,
+    numLayers: layerCountOrNone,
     resnetEps: unetBlockChecks.resnetEps,
     ...transformerChecks,
   };

@@ -1,7 +1,8 @@
 /** The UNet's up blocks. */
 import * as tf from '@tensorflow/tfjs';
+import { count, flag } from '../text/kinds.ts';
 import type { CallArgs, Inputs } from './block.ts';
-import { type Checks, count, flag, indivisible } from './checks.ts';
+import { type Checks, indivisible } from './checks.ts';
 import { registerLayer } from './registry.ts';
 import { Upsample2D } from './sampling2D.ts';
 import { SpatioTemporalResBlock } from './spatioTemporalResBlock.ts';

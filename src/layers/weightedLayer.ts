@@ -1,7 +1,14 @@
 /** The base class of the layers that multiply by a weight. */
 import * as tf from '@tensorflow/tfjs';
 import { shown } from '../text/messages.ts';
-import { type AnyBlock, Block, type LayerArgs, weightOf, weightSlice } from './block.ts';
+import {
+  type AnyBlock,
+  Block,
+  checkIsBlock,
+  type LayerArgs,
+  weightOf,
+  weightSlice,
+} from './block.ts';
 
 /** A range of a weight, as `tf.slice` takes it. */
 export interface WeightRange {
@@ -46,7 +53,8 @@ function checkAdapted(layer: string, adapted: unknown, shape: tf.Shape): void {
 }
 
 /** Every `WeightedLayer` in `block`, itself included. */
-export const weightedLayersIn = (block: AnyBlock): WeightedLayer[] => [
-  ...(block instanceof WeightedLayer ? [block] : []),
-  ...block.children.flatMap(weightedLayersIn),
-];
+export function weightedLayersIn(block: AnyBlock): WeightedLayer[] {
+  checkIsBlock('weightedLayersIn', block);
+  const below = block.children.flatMap(weightedLayersIn);
+  return block instanceof WeightedLayer ? [block, ...below] : below;
+}

@@ -3,16 +3,7 @@
  * `models/autoencoders/autoencoder_kl_temporal_decoder.py`.
  */
 import type * as tf from '@tensorflow/tfjs';
-import {
-  type Checks,
-  count,
-  flag,
-  indivisible,
-  listOf,
-  names,
-  optional,
-  positive,
-} from '../layers/checks.ts';
+import { type Checks, indivisible, layerCount } from '../layers/checks.ts';
 import {
   type CallArgs,
   type ComputeDtype,
@@ -27,8 +18,8 @@ import {
   TensorScope,
 } from '../layers/index.ts';
 import { registerLayer } from '../layers/registry.ts';
+import { count, flag, listOf, number, oneOf, optional } from '../text/kinds.ts';
 import { differentLengths } from './perBlock.ts';
-import { fromSavedConfig } from './savedConfig.ts';
 import { Encoder, TemporalDecoder } from './vae/coders.ts';
 import { DiagonalGaussianDistribution } from './vae/diagonalGaussianDistribution.ts';
 
@@ -66,17 +57,15 @@ export interface AutoencoderKLTemporalDecoderConfig extends LayerArgs {
  */
 export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTemporalDecoderConfig> {
   static className = 'AutoencoderKLTemporalDecoder';
-  static override fromConfig = fromSavedConfig;
-  static override ignoresOthers = true; // of published configurations
   static override checks: Checks = {
     inChannels: count,
     outChannels: count,
-    downBlockTypes: names,
+    downBlockTypes: listOf(oneOf('DownEncoderBlock2D')),
     blockOutChannels: listOf(count),
-    layersPerBlock: count,
+    layersPerBlock: layerCount,
     latentChannels: count,
     sampleSize: optional(count),
-    scalingFactor: positive,
+    scalingFactor: number({ above: 0 }),
     forceUpcast: flag,
   };
   private readonly encoder: Encoder;
@@ -88,15 +77,11 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
     const {
       inChannels,
       outChannels,
-      downBlockTypes,
       blockOutChannels,
       layersPerBlock,
       latentChannels,
       forceUpcast,
     } = this.config;
-    const unknown = downBlockTypes.find((type) => type !== 'DownEncoderBlock2D');
-    if (unknown)
-      throw new Error(`\`downBlockTypes\` may only hold DownEncoderBlock2D but holds ${unknown}.`);
     const common = { blockOutChannels, layersPerBlock };
     const encoding: LayerArgs = forceUpcast ? { computeDtype: 'float32' } : {};
     this.encoder = this.child(
@@ -180,8 +165,11 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
   /**
    * Pictures `[N, H, W, inChannels]` in [-1, 1] to their posterior. H and W have to be multiples of
    * `scaleFactor`.
+   * @throws Error if x or an option does not fit.
    */
   async encode(x: tf.Tensor4D, options: StepOptions = {}): Promise<DiagonalGaussianDistribution> {
+    this.build();
+    this.encoder.checkTensors([x]);
     return new DiagonalGaussianDistribution(await runSteps(this.encodeSteps(x), options));
   }
 
@@ -189,8 +177,11 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
    * Latents `[B*F, h, w, latentChannels]` to frames `[B*F, H, W, outChannels]`, roughly in [-1, 1].
    *
    * @param numFrames Frames per video; it has to divide the batch.
+   * @throws Error if an argument does not fit.
    */
   async decode(z: tf.Tensor4D, numFrames: number, options: StepOptions = {}): Promise<tf.Tensor4D> {
+    this.build();
+    this.decoder.checkTensors([z]);
     return (await runSteps(this.decodeSteps(z, numFrames), options)) as tf.Tensor4D;
   }
 

@@ -3,7 +3,7 @@
  * `models/clip/modeling_clip.py`.
  */
 import * as tf from '@tensorflow/tfjs';
-import { type Checks, count, countOrNone, epsilon, indivisible, oneOf } from '../layers/checks.ts';
+import { type Checks, epsilon, indivisible, layerCountOrNone } from '../layers/checks.ts';
 import {
   Block,
   type CallArgs,
@@ -19,7 +19,7 @@ import {
 } from '../layers/index.ts';
 import { registerLayer } from '../layers/registry.ts';
 import { type ActivationName, activations, attention, queryScale } from '../ops/index.ts';
-import { fromSavedConfig } from './savedConfig.ts';
+import { count } from '../text/kinds.ts';
 
 /**
  * The keys of `image_encoder/config.json` in camelCase; defaults are transformers' class defaults.
@@ -120,7 +120,6 @@ type EncoderLayerArgs = Required<
 /** One pre-norm transformer layer: `[N, T, hiddenSize]` -> the same. */
 class CLIPEncoderLayer extends Block<EncoderLayerArgs> {
   static className = 'CLIPEncoderLayer';
-  static override fromConfig = fromSavedConfig;
   private readonly projections: Linear[];
   private readonly outProj: Linear;
   private readonly layerNorm1: LayerNorm;
@@ -175,18 +174,16 @@ registerLayer(CLIPEncoderLayer);
  */
 export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfig, tf.Tensor[]> {
   static className = 'CLIPVisionModelWithProjection';
-  static override fromConfig = fromSavedConfig;
-  static override ignoresOthers = true; // of published configurations
   static override checks: Checks = {
     hiddenSize: count,
     intermediateSize: count,
     projectionDim: count,
-    numHiddenLayers: countOrNone,
+    numHiddenLayers: layerCountOrNone,
     numAttentionHeads: count,
     numChannels: count,
     imageSize: count,
     patchSize: count,
-    hiddenAct: oneOf(Object.keys(activations)),
+    hiddenAct: { oneOf: Object.keys(activations) },
     layerNormEps: epsilon,
   };
   private readonly embeddings: CLIPVisionEmbeddings;

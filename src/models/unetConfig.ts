@@ -1,14 +1,6 @@
 /** What the configuration of the UNet has to be. */
-import {
-  type Checks,
-  count,
-  countOrNone,
-  each,
-  indivisible,
-  listOf,
-  names,
-  optional,
-} from '../layers/checks.ts';
+import { type Checks, indivisible, layerCount, layerCountOrNone } from '../layers/checks.ts';
+import { count, listOf, oneOf, oneOrList, optional } from '../text/kinds.ts';
 import { differentLengths, type PerBlock, perBlock } from './perBlock.ts';
 
 /** The checks of each value. */
@@ -16,15 +8,15 @@ export const unetChecks: Checks = {
   sampleSize: optional(count),
   inChannels: count,
   outChannels: count,
-  downBlockTypes: names,
-  upBlockTypes: names,
+  downBlockTypes: listOf(oneOf('CrossAttnDownBlockSpatioTemporal', 'DownBlockSpatioTemporal')),
+  upBlockTypes: listOf(oneOf('CrossAttnUpBlockSpatioTemporal', 'UpBlockSpatioTemporal')),
   blockOutChannels: listOf(count),
   additionTimeEmbedDim: count,
   projectionClassEmbeddingsInputDim: count,
-  layersPerBlock: each(count),
-  crossAttentionDim: each(count),
-  transformerLayersPerBlock: each(each(countOrNone)),
-  numAttentionHeads: each(count),
+  layersPerBlock: oneOrList(layerCount),
+  crossAttentionDim: oneOrList(count),
+  transformerLayersPerBlock: oneOrList(oneOrList(layerCountOrNone)),
+  numAttentionHeads: oneOrList(count),
 };
 
 /** The values that depend on each other. */

@@ -28,8 +28,8 @@ import {
 } from '../layers/index.ts';
 import { registerLayer } from '../layers/registry.ts';
 import { silu } from '../ops/index.ts';
+import { checkValue, optional, whole } from '../text/kinds.ts';
 import { type PerBlock, perBlock } from './perBlock.ts';
-import { fromSavedConfig } from './savedConfig.ts';
 import { unetChecks, unetMisfits } from './unetConfig.ts';
 
 /** The keys of `unet/config.json` in camelCase; defaults are diffusers' class defaults. */
@@ -72,8 +72,6 @@ export interface UNetSpatioTemporalConditionConfig extends LayerArgs {
  */
 export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTemporalConditionConfig> {
   static className = 'UNetSpatioTemporalConditionModel';
-  static override fromConfig = fromSavedConfig;
-  static override ignoresOthers = true; // of published configurations
   static override checks = unetChecks;
   private readonly convIn: Conv2d;
   private readonly timeProj: Timesteps;
@@ -215,8 +213,10 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
    * @param chunkSize Entries per slice; it has to divide the dimension. Default 1.
    * @param dim 0: slices of frames, 1: slices of tokens. Temporal blocks always take slices of
    * frames. Default 0.
+   * @throws Error if one is another value.
    */
   enableForwardChunking(chunkSize = 1, dim = 0): void {
+    checkValue('chunkSize', chunkSize, optional(whole(0)));
     if (dim !== 0 && dim !== 1)
       throw new Error(`Make sure to set \`dim\` to either 0 or 1, not ${dim}`);
     this.chunking = { size: chunkSize || 1, dim };
@@ -302,27 +302,18 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
 }
 registerLayer(UNetSpatioTemporalConditionModel);
 
-function downBlock(
+const downBlock = (
   type: string,
   args: CrossAttnDownBlockSpatioTemporalArgs,
-): DownBlockSpatioTemporal {
-  if (type === 'CrossAttnDownBlockSpatioTemporal')
-    return new CrossAttnDownBlockSpatioTemporal(args);
-  if (type === 'DownBlockSpatioTemporal') return new DownBlockSpatioTemporal(plain(args));
-  throw new Error(
-    '`downBlockTypes` may hold CrossAttnDownBlockSpatioTemporal and DownBlockSpatioTemporal ' +
-      `but holds ${type}.`,
-  );
-}
+): DownBlockSpatioTemporal =>
+  type === 'DownBlockSpatioTemporal'
+    ? new DownBlockSpatioTemporal(plain(args))
+    : new CrossAttnDownBlockSpatioTemporal(args);
 
-function upBlock(type: string, args: CrossAttnUpBlockSpatioTemporalArgs): UpBlockSpatioTemporal {
-  if (type === 'CrossAttnUpBlockSpatioTemporal') return new CrossAttnUpBlockSpatioTemporal(args);
-  if (type === 'UpBlockSpatioTemporal') return new UpBlockSpatioTemporal(plain(args));
-  throw new Error(
-    '`upBlockTypes` may hold CrossAttnUpBlockSpatioTemporal and UpBlockSpatioTemporal but ' +
-      `holds ${type}.`,
-  );
-}
+const upBlock = (type: string, args: CrossAttnUpBlockSpatioTemporalArgs): UpBlockSpatioTemporal =>
+  type === 'UpBlockSpatioTemporal'
+    ? new UpBlockSpatioTemporal(plain(args))
+    : new CrossAttnUpBlockSpatioTemporal(args);
 
 /** The arguments of a block without those of its transformers. */
 function plain<Args extends Partial<CrossAttnDownBlockSpatioTemporalArgs>>({

@@ -6,20 +6,15 @@ import * as tf from '@tensorflow/tfjs';
 import { backendChoices, maxThreads } from '../backends/types.ts';
 import { offloadModes } from '../memory/offloadModes.ts';
 import { generatorKind } from '../random/randnTensor.ts';
+import { whole } from '../text/kinds.ts';
 import { type Aliases, checkOptionValues, type Kind, type Kinds, kinds } from '../text/options.ts';
 import { callLimits, outputTypes } from './defaults.ts';
 import type { GenerateOptions, LoadOptions, PlannedCall } from './types.ts';
 
 /** As in diffusers, 0 stands for the size that the UNet was trained on. */
-const pixels: Kind = {
-  is: kinds.count.is,
-  test: (value) => value === 0 || kinds.count.test(value),
-};
+const pixels: Kind = { ...whole(1), test: (value) => value === 0 || whole(1).test(value) };
 
-const countUpTo = (most: number): Kind => ({
-  is: `a whole number from 1 to ${most}`,
-  test: (value) => kinds.count.test(value) && (value as number) <= most,
-});
+const countUpTo = (most: number) => whole(1, most);
 
 const isTensor = (value: unknown) => value instanceof tf.Tensor;
 

@@ -3,8 +3,8 @@
  * defaults), and its `scheduler_config.json`.
  */
 import { snakeCase } from '../text/cases.ts';
+import { firstProblem, flag, type Kind, listOf, number, text, whole } from '../text/kinds.ts';
 import { checkOptions } from '../text/options.ts';
-import { flag, listOf, number, type Rule, text, whole } from '../text/rules.ts';
 
 /** Options of `EulerDiscreteScheduler`, with diffusers' names in camelCase. */
 export interface EulerDiscreteSchedulerConfig {
@@ -84,7 +84,7 @@ const MOST_STEPS = 100_000;
  * The values that options may have. Of a string, only that it is one: the code that uses it checks
  * which, with diffusers' message.
  */
-export const schedulerRules: Record<keyof EulerDiscreteSchedulerConfig, Rule> = {
+export const schedulerRules: Record<keyof EulerDiscreteSchedulerConfig, Kind> = {
   numTrainTimesteps: whole(1, MOST_STEPS),
   betaStart: beta,
   betaEnd: beta,
@@ -113,15 +113,11 @@ function complete(
   values: Record<string, unknown>,
   nameOf: (key: string) => string,
 ): EulerDiscreteSchedulerConfig {
-  const config: Record<string, unknown> = { ...DEFAULTS };
-  for (const key of KEYS) {
-    const value = values[nameOf(key)];
-    if (value === undefined || value === null) continue;
-    const problem = schedulerRules[key](value);
-    if (problem !== undefined) throw new Error(`The scheduler's ${nameOf(key)}${problem}.`);
-    config[key] = value;
-  }
-  return config as unknown as EulerDiscreteSchedulerConfig;
+  const named = KEYS.map((key) => [nameOf(key), schedulerRules[key]]);
+  const problem = firstProblem(Object.fromEntries(named), values);
+  if (problem !== undefined) throw new Error(`The scheduler's ${problem}.`);
+  const config = KEYS.map((key) => [key, values[nameOf(key)] ?? DEFAULTS[key]]);
+  return Object.fromEntries(config) as EulerDiscreteSchedulerConfig;
 }
 
 /**

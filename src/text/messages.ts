@@ -11,25 +11,25 @@ export const firstLineOf = (error: unknown): string => messageOf(error).split('\
 export const counted = (count: number, noun: string): string =>
   `${count} ${noun}${count === 1 ? '' : 's'}`;
 
-/** Names to choose from: `a, b or c`. */
-export const either = (names: readonly string[]): string =>
-  names.join(', ').replace(/, ([^,]*)$/, ' or $1');
+/** Names or numbers in a row: `a, b and c`. */
+export const joined = (names: readonly (string | number)[], word = 'and'): string =>
+  names.join(', ').replace(/, ([^,]*)$/, ` ${word} $1`);
 
-/** A value of any type in a few words: numbers and words as they are, strings in quotes. */
+/** Names to choose from: `a, b or c`. */
+export const either = (names: readonly (string | number)[]): string => joined(names, 'or');
+
+/**
+ * A value of any type in a few words: numbers, words and short lists as they are, strings in
+ * quotes.
+ */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
-  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
+  if (Array.isArray(value)) {
+    if (value.length === 0) return 'an empty list';
+    return value.length > 8 ? 'a list' : `[${value.map(shown).join(',')}]`;
+  }
   if (typeof value === 'function') return 'a function';
   if (typeof value !== 'object' || value === null) return String(value);
   const name = value.constructor?.name ?? 'Object';
   return `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`;
-}
-
-/** Says that an option has a value that it cannot have. */
-export const notOneOf = (name: string, value: unknown, allowed: readonly string[]): string =>
-  `\`${name}\` has to be one of ${allowed.join(', ')} but is ${String(value)}.`;
-
-/** @throws Error if an option has a value that is not `allowed`. */
-export function checkOneOf(name: string, value: unknown, allowed: readonly string[]): void {
-  if (!allowed.includes(value as string)) throw new Error(notOneOf(name, value, allowed));
 }

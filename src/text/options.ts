@@ -1,59 +1,16 @@
 /** Checks objects of options, so that a wrong name or value is refused instead of ignored. */
 import { camelCase } from './cases.ts';
-import { checkOneOf, shown } from './messages.ts';
+import { checkValue, type Kind } from './kinds.ts';
+import { shown } from './messages.ts';
 import { didYouMean } from './nearest.ts';
 
-/** The values that an option takes: one of several names, or all that pass a test. */
-export type Kind =
-  | { oneOf: readonly string[] }
-  | {
-      /** The values in words: `a finite number`. */
-      is: string;
-      test: (value: unknown) => boolean;
-      /** What to do instead of passing a wrong value, as a sentence. */
-      hint?: (value: unknown) => string | undefined;
-    };
+export { type Kind, kinds } from './kinds.ts';
 
 /** Options with the values that each of them takes. */
 export type Kinds<Options> = { readonly [Name in keyof Required<Options>]: Kind };
 
 /** Other names that people try, with the right option for the value that they pass. */
 export type Aliases = Readonly<Record<string, (value: unknown) => string>>;
-
-const isCount = (value: unknown) => Number.isInteger(value) && (value as number) >= 1;
-const hasMethods = (value: unknown, ...names: string[]) =>
-  typeof value === 'object' &&
-  value !== null &&
-  names.every((name) => typeof Reflect.get(value, name) === 'function');
-
-/** Values that many options take. */
-export const kinds = {
-  any: { is: 'anything', test: () => true },
-  count: { is: 'a whole number of at least 1', test: isCount },
-  number: { is: 'a finite number', test: Number.isFinite },
-  limit: { is: 'a number', test: (value) => typeof value === 'number' && !Number.isNaN(value) },
-  positive: {
-    is: 'a number above 0',
-    test: (value) => typeof value === 'number' && value > 0,
-  },
-  flag: { is: 'true or false', test: (value) => typeof value === 'boolean' },
-  text: { is: 'a string', test: (value) => typeof value === 'string' },
-  list: {
-    is: 'a list',
-    test: (value) => Array.isArray(value) || (ArrayBuffer.isView(value) && 'length' in value),
-  },
-  object: {
-    is: 'an object',
-    test: (value) => typeof value === 'object' && !Array.isArray(value),
-  },
-  listener: { is: 'a function', test: (value) => typeof value === 'function' },
-  signal: {
-    is: 'an AbortSignal',
-    test: (value) => hasMethods(value, 'addEventListener', 'throwIfAborted'),
-    hint: (value) =>
-      value instanceof AbortController ? "Pass the controller's `signal`." : undefined,
-  },
-} satisfies Record<string, Kind>;
 
 /**
  * @param what What takes the options, as its user calls it: `generate`.
@@ -89,17 +46,8 @@ export function checkOptionValues<Options extends object>(
   aliases?: Aliases,
 ): void {
   checkOptions(what, given, Object.keys(table), aliases);
-  for (const [name, kind] of Object.entries<Kind>(table)) {
-    const value: unknown = Reflect.get(given, name);
-    if (value === undefined || value === null) continue;
-    if ('oneOf' in kind) checkOneOf(name, value, kind.oneOf);
-    else if (!kind.test(value)) {
-      const hint = kind.hint?.(value);
-      throw new Error(
-        `\`${name}\` has to be ${kind.is} but is ${shown(value)}.${hint ? ` ${hint}` : ''}`,
-      );
-    }
-  }
+  for (const [name, kind] of Object.entries<Kind>(table))
+    checkValue(name, Reflect.get(given, name), { ...kind, optional: true });
 }
 
 /** The options of `given` that a table has. */

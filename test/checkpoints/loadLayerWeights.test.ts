@@ -244,6 +244,10 @@ describe('one layer in a file', () => {
         [{ dtype: 'half' }, '`dtype` has to be one of float32, float16, bfloat16 but is half.'],
       ] as const)
         expect(await linear.save(file, options as object).catch(messageOf)).to.equal(message);
+      for (const none of [undefined, null, 5, tf.layers.flatten()])
+        expect(() => blockTensors(none as unknown as Linear)).to.throw(
+          '`blockTensors` takes a layer of this package first, not ',
+        );
       expect(() => blockTensors(linear, { prefix: 'x' } as object)).to.throw(
         '`blockTensors` has no option `prefix`.',
       );

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { Block, type CallArgs, Linear, TemporalConv, Upsample2D } from '../../src/layers/index.ts';
-import { UNetSpatioTemporalConditionModel } from '../../src/models/index.ts';
+import { AutoencoderKLTemporalDecoder } from '../../src/models/index.ts';
 import { snakeCase } from '../../src/text/cases.ts';
 import { layerSamples, modelOf } from '../harness/layerSamples.ts';
 
@@ -30,7 +30,9 @@ describe('arguments of layers', () => {
   it('are refused if they are not of the type that every layer takes', () => {
     const make = (args: object) => () =>
       new (Linear as Untyped)({ inFeatures: 2, outFeatures: 2, ...args });
-    expect(make({ name: 5 })).to.throw('`name` has to be a string but is 5.');
+    expect(make({ name: 5 })).to.throw(
+      '`name` has to be a string of letters and digits, and of -_./ after the first but is 5.',
+    );
     expect(make({ trainable: 'no' })).to.throw('`trainable` has to be true or false but is "no".');
     expect(make({ bias: 2n })).to.throw('`bias` has to be true or false but is 2.');
     const circular: object[] = [];
@@ -91,11 +93,58 @@ describe('arguments of layers', () => {
     tensor.dispose();
   });
 
-  it('of networks are those of published configurations', () => {
-    const make = (args: object) => new (UNetSpatioTemporalConditionModel as Untyped)(args);
-    make({ attentionType: 'default', numFrames: 3 });
-    expect(() => make({ num_frames: 3 })).to.throw(
-      '`UNetSpatioTemporalConditionModel` has no option `num_frames`. Use `numFrames`.',
+  it('of networks are refused by the constructor, and passed over in saved configurations', () => {
+    const known = { downBlockTypes: ['DownEncoderBlock2D'], blockOutChannels: [32] };
+    const make = (args: object) => new (AutoencoderKLTemporalDecoder as Untyped)(args);
+    for (const [name, hint] of Object.entries({
+      ...{
+        block_out_channels: 'Use `blockOutChannels`.',
+        sampleSizes: 'Did you mean `sampleSize`?',
+      },
+      attentionType: 'Its options are `inChannels`,',
+    }))
+      expect(() => make({ ...known, [name]: [32] })).to.throw(
+        `\`AutoencoderKLTemporalDecoder\` has no option \`${name}\`. ${hint}`,
+      );
+    const vae = AutoencoderKLTemporalDecoder.fromConfig(AutoencoderKLTemporalDecoder, {
+      ...known,
+      attentionType: 'default',
+    });
+    expect(vae.getConfig()).not.to.have.property('attentionType');
+  });
+
+  it('that declare inputs have the shapes and types of such', () => {
+    const make = (args: object) => () =>
+      new (Linear as Untyped)({ inFeatures: 2, outFeatures: 2, ...args });
+    const say = (args: object, sentence: string) => expect(make(args)).to.throw(sentence);
+    say({ inputShape: 3 }, '`inputShape` has to be a list of one or more entries but is 3.');
+    say({ inputShape: ['2'] }, '`inputShape[0]` has to be a whole number of at least 1');
+    say({ batchInputShape: 3 }, '`batchInputShape` has to be a list');
+    say({ batchSize: -1, inputShape: [2] }, '`batchSize` has to be a whole number of at least 1');
+    say({ dtype: 'float16' }, '`dtype` has to be one of float32, int32, bool but is float16.');
+    say({ inputDType: 5 }, '`inputDType` has to be one of float32, int32, bool but is 5.');
+    say(
+      { dtype: 'int32' },
+      '`dtype` is the type of the input that `inputShape` declares, which is',
+    );
+    say({ weights: 5 }, '`weights` has to be a list of tensors but is 5.');
+    say({ sublayers: 5 }, '`sublayers` has to be a list but is 5.');
+    say(
+      { name: 'my layer' },
+      '`name` has to be a string of letters and digits, and of -_./ after the first but',
+    );
+    make({ inputShape: [null, 2], dtype: 'int32' })();
+    make({ batchInputShape: [1, 2], dtype: null, name: '' })();
+  });
+
+  it('are only those of a class with a name', () => {
+    class Mine extends Block {
+      protected override forward([x]: tf.Tensor[]): tf.Tensor {
+        return x!;
+      }
+    }
+    expect(() => new Mine({})).to.throw(
+      'A class of layers has to have a name: `static className`.',
     );
   });
 

@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import type { AnyBlock } from '../../src/layers/index.ts';
 import * as layers from '../../src/layers/index.ts';
 import * as models from '../../src/models/index.ts';
+import { wrongValue } from '../../src/text/kinds.ts';
 import { layerSamples } from '../harness/layerSamples.ts';
 
 type Args = Record<string, unknown>;
@@ -42,19 +43,27 @@ const cases: [string, Args, string][] = [
   [
     'Linear',
     { inFeatures: 4 },
-    '`outFeatures` has to be a positive whole number but is undefined.',
+    '`outFeatures` has to be a whole number of at least 1 but is undefined.',
   ],
-  ['Linear', { inFeatures: '4' }, '`inFeatures` has to be a positive whole number but is "4".'],
+  [
+    'Linear',
+    { inFeatures: '4' },
+    '`inFeatures` has to be a whole number of at least 1 but is "4".',
+  ],
   [
     'Linear',
     { inFeatures: 4, outFeatures: 2, bias: 1 },
     '`bias` has to be true or false but is 1.',
   ],
-  ['Conv2d', { inChannels: 3, outChannels: -1 }, '`outChannels` has to be a positive whole number'],
+  [
+    'Conv2d',
+    { inChannels: 3, outChannels: -1 },
+    '`outChannels` has to be a whole number of at least 1',
+  ],
   [
     'Conv2d',
     { inChannels: 3, outChannels: 4, padding: 'same' },
-    '`padding` has to be a whole number from 0 on, or [[top, bottom], [left, right]] of such but ' +
+    '`padding` has to be a whole number of at least 0, or [[top, bottom], [left, right]] of such but ' +
       'is "same".',
   ],
   ['Conv2d', { inChannels: 3, outChannels: 4, padding: [1, 1] }, 'of such but is [1,1].'],
@@ -64,33 +73,41 @@ const cases: [string, Args, string][] = [
   [
     'TemporalConv',
     { inChannels: 4, outChannels: 4, kernelSize: 2 },
-    '`kernelSize` has to be an odd positive whole number but is 2.',
+    '`kernelSize` has to be an odd whole number of at least 1 but is 2.',
   ],
   ['TemporalConv', { inChannels: 4, outChannels: 4, numFrames: 0 }, '`numFrames` has to be'],
   [
     'LayerNorm',
     { numChannels: 4, eps: Number.NaN },
-    '`eps` has to be a number from 0 on but is NaN.',
+    '`eps` has to be a number of at least 0 but is NaN.',
   ],
-  ['AlphaBlender', {}, '`alpha` has to be a number but is undefined.'],
-  ['Attention', { queryDim: 8, dimHead: 1.25 }, '`dimHead` has to be a positive whole number'],
+  ['AlphaBlender', {}, '`alpha` has to be a finite number but is undefined.'],
+  ['Attention', { queryDim: 8, dimHead: 1.25 }, '`dimHead` has to be a whole number of at least 1'],
   [
     'UNetMidBlockSpatioTemporal',
     { inChannels: 32, tembChannels: 8, numLayers: -1 },
-    '`numLayers` has to be a whole number',
+    '`numLayers` has to be a whole number from 0 to 128 but is -1.',
   ],
   [
     'DownEncoderBlock2D',
     { inChannels: 32, outChannels: 32, numLayers: 0 },
-    '`numLayers` has to be a positive whole number',
+    '`numLayers` has to be a whole number from 1 to 128 but is 0.',
   ],
   [
     'AutoencoderKLTemporalDecoder',
     { scalingFactor: 0 },
     '`scalingFactor` has to be a number above 0',
   ],
-  ['Encoder', { ...coder, blockOutChannels: [] }, '`blockOutChannels` has to be a list of numbers'],
-  ['TemporalDecoder', { ...coder, blockOutChannels: 32 }, 'a list of numbers but is 32.'],
+  [
+    'Encoder',
+    { ...coder, blockOutChannels: [] },
+    '`blockOutChannels` has to be a list of one or more entries',
+  ],
+  [
+    'TemporalDecoder',
+    { ...coder, blockOutChannels: 32 },
+    'a list of one or more entries but is 32.',
+  ],
   // Numbers together
   [
     'FeedForward',
@@ -184,7 +201,7 @@ describe('arguments of layers', () => {
       for (const argument of Object.keys(checks))
         for (const wrong of ['no such value', -1.5, {}]) {
           // -1.5 is a number, which a few arguments may be.
-          if (wrong === -1.5 && !checks[argument]!(argument, wrong)) continue;
+          if (wrong === -1.5 && !wrongValue(argument, wrong, checks[argument]!)) continue;
           expect(
             () => new classes[name]!({ ...right, [argument]: wrong }),
             `${argument}: ${wrong}`,
@@ -237,7 +254,7 @@ describe('inputs that nothing would be left of', () => {
           layer.apply(tf.zeros([1, 2, 2, 2]), { outputSize: outputSize as [number, number] }),
         ),
       ).to.throw(
-        'Upsample2D "mine": `outputSize` has to be [height, width], two positive whole numbers but is ',
+        'Upsample2D "mine": `outputSize` has to be [height, width], two whole numbers of at least 1 but is ',
       );
     expect(() =>
       layerSamples

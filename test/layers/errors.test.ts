@@ -7,7 +7,9 @@ import { expect } from 'chai';
 import {
   AlphaBlender,
   type AlphaBlenderArgs,
+  type AnyBlock,
   Attention,
+  attentionsIn,
   BasicTransformerBlock,
   Block,
   GroupNormalization,
@@ -18,6 +20,7 @@ import {
   TemporalBasicTransformerBlock,
   TemporalConv,
   TransformerSpatioTemporalModel,
+  weightedLayersIn,
 } from '../../src/layers/index.ts';
 import { BATCH, layerSamples } from '../harness/layerSamples.ts';
 
@@ -44,7 +47,7 @@ describe('wrong arguments of layers', () => {
           inChannels: 32,
           mergeStrategy: '' as AlphaBlenderArgs['mergeStrategy'],
         }),
-      '`mergeStrategy` has to be one of learned, fixed, learned_with_images but is .',
+      '`mergeStrategy` has to be one of learned, fixed, learned_with_images but is "".',
     );
   });
 
@@ -268,11 +271,19 @@ describe('wrong inputs of layers', () => {
       );
   });
 
+  it('functions of layers: what is no layer of this package', () => {
+    for (const [name, work] of Object.entries({ attentionsIn, limitScores, weightedLayersIn }))
+      for (const none of [undefined, null, 5, tf.layers.flatten()])
+        expect(() => work(none as unknown as AnyBlock, 1)).to.throw(
+          `\`${name}\` takes a layer of this package first, not `,
+        );
+  });
+
   it('what is no tensor, or has been disposed of', () => {
     const layer = new TemporalConv({ name: 'mine', inChannels: 2, outChannels: 2 });
     const call = (input: unknown) => () => layer.apply(input as tf.Tensor, { numFrames: 2 });
     for (const [input, shown] of [
-      [[[1, 2]], 'a list'],
+      [[[1, 2]], '[1,2]'],
       [5, '5'],
       [undefined, 'undefined'],
       [[null], 'null'],

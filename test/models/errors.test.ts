@@ -61,13 +61,13 @@ describe('wrong configurations of the UNet', () => {
     ],
     'known down blocks': [
       { downBlockTypes: [crossDown, 'DownBlock2D'] },
-      '`downBlockTypes` may hold CrossAttnDownBlockSpatioTemporal and DownBlockSpatioTemporal ' +
-        'but holds DownBlock2D.',
+      '`downBlockTypes[1]` has to be one of CrossAttnDownBlockSpatioTemporal, ' +
+        'DownBlockSpatioTemporal but is DownBlock2D.',
     ],
     'known up blocks': [
       { upBlockTypes: ['UpBlock3D', crossUp] },
-      '`upBlockTypes` may hold CrossAttnUpBlockSpatioTemporal and UpBlockSpatioTemporal but ' +
-        'holds UpBlock3D.',
+      '`upBlockTypes[0]` has to be one of CrossAttnUpBlockSpatioTemporal, ' +
+        'UpBlockSpatioTemporal but is UpBlock3D.',
     ],
     'widths that the groups divide': [
       { blockOutChannels: [32, 48] },
@@ -88,7 +88,7 @@ describe('wrong configurations of the UNet', () => {
     ],
     numbers: [
       { blockOutChannels: [32, -32] },
-      '`blockOutChannels[1]` has to be a positive whole number but is -32.',
+      '`blockOutChannels[1]` has to be a whole number of at least 1 but is -32.',
     ],
   };
   for (const [what, [config, message]] of Object.entries(cases)) {
@@ -135,6 +135,13 @@ describe('forward chunking of the UNet', () => {
       return unet.apply(inputs, { numFrames: 3 }) as tf.Tensor;
     });
 
+  it('takes whole numbers for its size', () => {
+    for (const size of [-1, 1.5, 'x', {}])
+      expect(() => unet.enableForwardChunking(size as number)).to.throw(
+        '`chunkSize` has to be a whole number of at least 0',
+      );
+  });
+
   it('takes dimensions 0 and 1 alone', () => {
     for (const dim of [2, -1]) {
       expect(() => unet.enableForwardChunking(1, dim)).to.throw(
@@ -164,7 +171,7 @@ describe('forward chunking of the UNet', () => {
 describe('wrong configurations of the other networks', () => {
   it('the VAE: unknown blocks, and widths that are not one per block', () => {
     expect(() => new AutoencoderKLTemporalDecoder({ downBlockTypes: ['DownBlock2D'] })).to.throw(
-      '`downBlockTypes` may only hold DownEncoderBlock2D but holds DownBlock2D.',
+      '`downBlockTypes[0]` has to be one of DownEncoderBlock2D but is DownBlock2D.',
     );
     expect(() => new AutoencoderKLTemporalDecoder({ blockOutChannels: [32, 64] })).to.throw(
       'Must provide the same number of `blockOutChannels` as `downBlockTypes`. ' +
@@ -187,6 +194,43 @@ describe('wrong configurations of the other networks', () => {
 });
 
 describe('wrong inputs of the networks', () => {
+  it('the VAE: what cannot be encoded or decoded, before and after it is built', async () => {
+    const vae = new AutoencoderKLTemporalDecoder({ blockOutChannels: [32] });
+    const call = async (method: 'encode' | 'decode', ...args: unknown[]) => {
+      const work = vae[method].bind(vae) as unknown as (...args: unknown[]) => Promise<tf.Tensor>;
+      return work(...args).then(
+        (result) => result.dispose(),
+        (error: Error) => error.message,
+      );
+    };
+    const pictures = tf.zeros([2, 4, 4, 3]);
+    const latents = tf.zeros([2, 4, 4, 4]);
+    expect(await call('encode', pictures)).to.equal(undefined);
+    for (const [args, sentence] of [
+      [
+        ['encode'],
+        'Encoder "encoder" takes tensors, which `tf.tensor` makes, but is given undefined',
+      ],
+      [
+        ['encode', latents],
+        'Encoder "encoder": x has to be of shape [N, H, W, 3] but is [2,4,4,4].',
+      ],
+      [
+        ['encode', tf.reshape(pictures, [1, 2, 4, 4, 3])],
+        'of shape [N, H, W, 3] but is [1,2,4,4,3]',
+      ],
+      [['encode', pictures, { sginal: 1 }], 'Did you mean `signal`?'],
+      [['encode', pictures, { signal: 5 }], '`signal` has to be an AbortSignal but is 5.'],
+      [['decode', pictures, 2], 'x has to be of shape [B*F, H, W, 4] but is [2,4,4,3].'],
+      [['decode', latents], 'divides the batch of 2 frames but is undefined.'],
+      [['decode', latents, 3], 'divides the batch of 2 frames but is 3.'],
+      [['decode', latents, { numFrames: 2 }], 'but is an Object.'],
+    ] as const)
+      expect(await call(...(args as unknown as Parameters<typeof call>))).to.contain(sentence);
+    tf.dispose([pictures, latents]);
+    vae.dispose();
+  });
+
   it('the VAE: pictures that are too small', () => {
     const vae = new AutoencoderKLTemporalDecoder({
       ...{ name: 'mine', blockOutChannels: [32, 32, 32] },

@@ -170,7 +170,7 @@ describe('wrong options of the sampling call', () => {
       { generator: 42 },
       '`generator` has to be a Generator or a list of them but is 42. Pass `new Generator(42)`.',
     ],
-    [{ generator: [1, 2] }, '`generator` has to be a Generator or a list of them but is a list.'],
+    [{ generator: [1, 2] }, '`generator` has to be a Generator or a list of them but is [1,2].'],
     [{ generator: Math.random }, 'a Generator or a list of them but is a function.'],
     [
       { latents: new Float32Array(4) },
@@ -256,7 +256,7 @@ describe('wrong pictures for the sampling call', () => {
       pixels({ data: new Float32Array(6) }),
       'a Uint8Array of RGB bytes, 0 to 255, but is a',
     ],
-    ['a list of numbers', pixels({ data: [0, 0, 0, 0, 0, 0] }), 'but is a list.'],
+    ['a list of numbers', pixels({ data: [0, 0, 0, 0, 0, 0] }), 'but is [0,0,0,0,0,0].'],
     ['RGBA', pixels({ data: new Uint8Array(8) }), 'but holds 8, as RGBA has. Leave the alpha out.'],
     ['no width', pixels({ width: 0, data: new Uint8Array() }), 'The width of a picture has to be'],
     ['a broken width', pixels({ width: 0.5, height: 4 }), 'of at least 1 but is 0.5.'],

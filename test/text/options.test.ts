@@ -57,7 +57,7 @@ describe('checkOptionValues', () => {
       { numFrames: 1.5 },
       '`numFrames` has to be a whole number of at least 1 but is 1.5.',
     ],
-    ['a list', { numFrames: [1] }, 'but is a list.'],
+    ['a list', { numFrames: [1] }, 'but is [1].'],
     ['a boolean', { numFrames: true }, 'but is true.'],
     ['a large integer', { numFrames: 5n }, 'but is 5.'],
     ['a number for a string', { name: 5 }, '`name` has to be a string but is 5.'],

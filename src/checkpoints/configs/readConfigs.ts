@@ -1,5 +1,5 @@
 /** The index and the configs of a model in diffusers' layout, from the disk and the web alike. */
-import { firstProblem } from '../../text/rules.ts';
+import { firstProblem } from '../../text/kinds.ts';
 import { type Component, componentNames, components } from '../diffusers/names.ts';
 import { CheckpointError, quoted } from '../errors.ts';
 import { familyByBlocks, familyByPipeline } from '../otherModels.ts';

@@ -4,7 +4,7 @@
  */
 import { activations } from '../../ops/index.ts';
 import { schedulerRules } from '../../schedulers/eulerDiscreteConfig.ts';
-import { flag, listOf, number, oneOf, oneOrList, type Rule, whole } from '../../text/rules.ts';
+import { flag, type Kind, listOf, number, oneOf, oneOrList, whole } from '../../text/kinds.ts';
 import type { Component } from '../diffusers/names.ts';
 import type { Json } from './json.ts';
 import { camelCaseConfig, snakeCaseConfig } from './keys.ts';
@@ -15,7 +15,7 @@ type Relation = (config: Json) => string | undefined;
 /** What the config of one component may hold. */
 interface Schema {
   /** Rules by key. */
-  rules: Record<string, Rule>;
+  rules: Record<string, Kind>;
   relations: Relation[];
 }
 
@@ -29,7 +29,7 @@ const PATCHES = 128;
 
 const channels = whole(1, 2 ** 16);
 const layers = whole(1, 64);
-const perLevel = (rule: Rule) => oneOrList(rule, LEVELS);
+const perLevel = (rule: Kind) => oneOrList(rule, LEVELS);
 /** All norms have 32 groups of channels. */
 const blockOutChannels = listOf(whole(32, 2 ** 14, 32), 1, LEVELS);
 const types = (...names: string[]) => listOf(oneOf(...names), 1, LEVELS);
@@ -150,7 +150,7 @@ const kindsOfSigmas = ['use_karras_sigmas', 'use_exponential_sigmas', 'use_beta_
 
 const scheduler: Schema = {
   rules: {
-    ...(snakeCaseConfig(schedulerRules) as Record<string, Rule>),
+    ...(snakeCaseConfig(schedulerRules) as Record<string, Kind>),
     beta_schedule: oneOf('linear', 'scaled_linear', 'squaredcos_cap_v2'),
     prediction_type: oneOf('epsilon', 'sample', 'original_sample', 'v_prediction'),
     interpolation_type: oneOf('linear', 'log_linear'),

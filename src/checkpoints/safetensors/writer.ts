@@ -1,6 +1,7 @@
 /** Writes safetensors files, byte for byte as the Python library (0.8) does. */
 import { writeAtomically } from '../../files/writing/atomic.ts';
 import { type OutputFile, type Piece, writePieces } from '../../files/writing/outputFile.ts';
+import { checkValue, type Kind, kinds, text } from '../../text/kinds.ts';
 import { CheckpointError, namingRefused, quoted } from '../errors.ts';
 import { type Dtype, dtypeBits, floatTypes, tensorBytes, writableDtypes } from './dtypes.ts';
 import { buildHeader } from './header.ts';
@@ -27,16 +28,37 @@ export interface TensorToWrite {
  * look for the metadata `{ format: 'pt' }`.
  * @throws CheckpointError if the data of a tensor does not fill its shape or the file cannot be
  * written.
+ * @throws Error if an argument is of another type.
  */
 export async function writeSafetensors(
   path: string,
   tensors: Record<string, TensorToWrite>,
   metadata?: Record<string, string>,
 ): Promise<void> {
+  checkArguments(path, tensors, metadata);
   const file = safetensorsFile(path, tensors, metadata);
   await namingRefused(path, () =>
     writeAtomically(path, (temporary) => writePieces(temporary, file)),
   );
+}
+
+const dataKind: Kind = {
+  is: 'a Float32Array, a Uint8Array or a function that returns one',
+  test: (data) =>
+    data instanceof Float32Array || data instanceof Uint8Array || typeof data === 'function',
+};
+
+function checkArguments(path: unknown, tensors: object, metadata: object = {}): void {
+  checkValue('path', path, text);
+  checkValue('tensors', tensors, kinds.object);
+  checkValue('metadata', metadata, kinds.object);
+  for (const [name, value] of Object.entries(metadata)) checkValue(`metadata.${name}`, value, text);
+  for (const [name, tensor] of Object.entries(tensors)) {
+    checkValue(name, tensor, kinds.object);
+    checkValue(`${name}.dtype`, tensor.dtype, { oneOf: Object.keys(dtypeBits) });
+    checkValue(`${name}.shape`, tensor.shape, kinds.list);
+    checkValue(`${name}.data`, tensor.data, dataKind);
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Finds one layer in the weights of a checkpoint, and fills it. */
-import { type AnyBlock, withoutWeights } from '../../layers/block.ts';
+import { type AnyBlock, checkIsBlock, withoutWeights } from '../../layers/block.ts';
 import { shown } from '../../text/messages.ts';
 import { checkOptionValues, type Kinds, kinds } from '../../text/options.ts';
 import { CheckpointError, listed } from '../errors.ts';
@@ -29,8 +29,7 @@ export function checkLoadLayer<Options extends object>(
 ): void {
   const wrong = (what: string, value: unknown) =>
     new Error(`\`loadLayerWeights\` takes ${what}, not ${shown(value)}.`);
-  if (typeof (layer as AnyBlock | undefined)?.parameters !== 'function')
-    throw wrong('a layer of this package first', layer);
+  checkIsBlock('loadLayerWeights', layer);
   const isSource = typeof (checkpoint as WeightSource | undefined)?.names === 'function';
   if (!isSource && (typeof checkpoint !== 'string' || checkpoint === ''))
     throw wrong('a path, a name or an open source of weights second', checkpoint);

@@ -3,7 +3,7 @@
  * checkpoint.
  */
 
-import { type AnyBlock, weightOf } from '../../layers/block.ts';
+import { type AnyBlock, checkIsBlock, weightOf } from '../../layers/block.ts';
 import type { Parameter } from '../../layers/parameter.ts';
 import { counted } from '../../text/messages.ts';
 import { checkOptionValues, kinds } from '../../text/options.ts';
@@ -68,6 +68,7 @@ export async function loadWeights(
   source: WeightSource,
   options: LoadWeightsOptions = {},
 ): Promise<void> {
+  checkIsBlock('loadWeights', block);
   const { prefix = '', onProgress, signal } = options;
   checkWeights(block, source, options);
   const parameters = parametersByName(block, prefix);
@@ -218,12 +219,14 @@ export interface BlockTensorsOptions {
  * A built block's weights by checkpoint key, in PyTorch's axis order, ready for `writeSafetensors`.
  * @param options Or only their `dtype`.
  * @throws CheckpointError if the block is not built yet.
- * @throws Error if an option has another name, or cannot have its value.
+ * @throws Error if `block` is no layer of this package, or an option has another name or cannot
+ * have its value.
  */
 export function blockTensors(
   block: AnyBlock,
   options: BlockTensorsOptions | BlockTensor['dtype'] = {},
 ): Record<string, BlockTensor> {
+  checkIsBlock('blockTensors', block);
   const given: BlockTensorsOptions = typeof options === 'string' ? { dtype: options } : options;
   const known = { dtype: { oneOf: Object.values(savedDtypes) }, keyPrefix: kinds.text };
   checkOptionValues('blockTensors', given, known);

@@ -1,5 +1,5 @@
 /** The blocks of the VAE. */
-import { type Checks, count, flag, indivisible } from '../../layers/checks.ts';
+import { type Checks, indivisible, layerCount } from '../../layers/checks.ts';
 import {
   Attention,
   type Block,
@@ -12,6 +12,7 @@ import {
   Upsample2D,
 } from '../../layers/index.ts';
 import { registerLayer } from '../../layers/registry.ts';
+import { count, flag } from '../../text/kinds.ts';
 import { Chain } from './chain.ts';
 
 /** Arguments that the blocks of the VAE have in common. */
@@ -24,7 +25,7 @@ export interface VaeBlockArgs extends LayerArgs {
   numLayers?: number;
 }
 
-const vaeBlockChecks: Checks = { inChannels: count, outChannels: count, numLayers: count };
+const vaeBlockChecks: Checks = { inChannels: count, outChannels: count, numLayers: layerCount };
 
 const channelMisfits = ({ inChannels, outChannels }: VaeBlockArgs) => [
   indivisible({ inChannels }),

@@ -1,6 +1,6 @@
 /** The two halves of the VAE. */
 import type * as tf from '@tensorflow/tfjs';
-import { type Checks, count, indivisible, listOf } from '../../layers/checks.ts';
+import { type Checks, indivisible, layerCount } from '../../layers/checks.ts';
 import {
   type CallArgs,
   Conv2d,
@@ -15,6 +15,7 @@ import {
 } from '../../layers/index.ts';
 import { registerLayer } from '../../layers/registry.ts';
 import { silu } from '../../ops/index.ts';
+import { count, listOf } from '../../text/kinds.ts';
 import {
   DownEncoderBlock2D,
   MidBlockTemporalDecoder,
@@ -41,7 +42,7 @@ abstract class Coder extends StepwiseBlock<CoderArgs> {
     inChannels: count,
     outChannels: count,
     blockOutChannels: listOf(count),
-    layersPerBlock: count,
+    layersPerBlock: layerCount,
   };
   private readonly convIn: Conv2d;
   private readonly blocks: Chain<LayerArgs>[];

@@ -13,7 +13,7 @@ import {
   writeModelFolder,
 } from '../../checkpoints/index.ts';
 import type { AnyBlock } from '../../layers/index.ts';
-import { notOneOf } from '../../text/messages.ts';
+import { wrongValue } from '../../text/kinds.ts';
 import { type Kinds, kinds } from '../../text/options.ts';
 import type { Components } from '../components.ts';
 
@@ -49,9 +49,8 @@ export async function saveComponents(
   { dtype = 'float32', maxShardSize, variant, signal }: SaveOptions,
   reopen?: Checkpoint['reopen'],
 ): Promise<void> {
-  if (!Object.hasOwn(savedDtypes, dtype)) {
-    throw new CheckpointError(notOneOf('dtype', dtype, Object.keys(savedDtypes)));
-  }
+  const wrong = wrongValue('dtype', dtype, { oneOf: Object.keys(savedDtypes) });
+  if (wrong) throw new CheckpointError(wrong);
   const models: Record<WeightedComponent, AnyBlock> = { unet, vae, image_encoder: imageEncoder };
   const { index, configs } = publishedConfigs(unet.config.numFrames);
   const { imageSize } = imageEncoder.config;

@@ -67,6 +67,27 @@ describe('writeSafetensors', () => {
       await file.close();
     }));
 
+  it('takes a path and a table of tensors, and text beside them', () =>
+    inTemporaryFolder(async (folder) => {
+      const path = join(folder, 'a.safetensors');
+      const write = writeSafetensors as (...args: unknown[]) => Promise<void>;
+      const a = { dtype: 'F32', shape: [1], data: new Float32Array(1) };
+      for (const [args, sentence] of [
+        [[undefined, {}], '`path` has to be a string but is undefined.'],
+        [[{ a }, path], '`path` has to be a string but is an Object.'],
+        [[path, null], '`tensors` has to be an object but is null.'],
+        [[path, [a]], '`tensors` has to be an object but is [an Object].'],
+        [[path, { a: 5 }], '`a` has to be an object but is 5.'],
+        [[path, { a: { ...a, dtype: 'float32' } }], '`a.dtype` has to be one of'],
+        [[path, { a: { ...a, shape: 1 } }], '`a.shape` has to be a list but is 1.'],
+        [[path, { a: { ...a, data: [1] } }], '`a.data` has to be a Float32Array, a Uint8Array or'],
+        [[path, { a }, 5], '`metadata` has to be an object but is 5.'],
+        [[path, { a }, { seed: 5 }], '`metadata.seed` has to be a string but is 5.'],
+      ] as const)
+        expect((await write(...args).catch((error) => error)).message).to.contain(sentence);
+      expect(await readdir(folder)).to.deep.equal([]);
+    }));
+
   it('leaves the former file and nothing else when it fails', () =>
     inTemporaryFolder(async (folder) => {
       const path = join(folder, 'a.safetensors');
