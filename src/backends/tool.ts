@@ -1,22 +1,39 @@
-/** Runs the programs that `svd setup` needs: npm, python3, g++. */
+/** Runs other programs: npm, python3, uv, g++. */
 import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
 
 /** A program that could not be found. */
 export class MissingTool extends Error {
   override name = 'MissingTool';
 }
 
+/** Options of `runTool`. */
+export interface ToolOptions {
+  cwd?: string;
+  /** The environment. Default: that of this process. */
+  env?: NodeJS.ProcessEnv;
+  /** Receives each line of standard output. */
+  onLine?: (line: string) => void;
+  /** Stops the program. */
+  signal?: AbortSignal;
+}
+
 /**
  * Runs a program to its end and returns its standard output.
- * @throws When the program fails, with its last words. `MissingTool` when there is no such program.
+ * @throws When the program fails, with its last words; the signal's reason once the program has
+ * stopped. `MissingTool` when there is no such program.
  */
-export function runTool(
+export async function runTool(
   command: string,
   args: string[],
-  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+  { onLine, signal, ...options }: ToolOptions = {},
 ): Promise<string> {
+  signal?.throwIfAborted();
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+    const stop = () => child.kill();
+    signal?.addEventListener('abort', stop);
+    if (onLine) createInterface(child.stdout).on('line', onLine);
     const printed = { stdout: '', stderr: '' };
     child.stdout.on('data', (text) => {
       printed.stdout += text;
@@ -27,17 +44,22 @@ export function runTool(
     child.on('error', (error: NodeJS.ErrnoException) => {
       reject(error.code === 'ENOENT' ? new MissingTool(`${command} is not installed`) : error);
     });
-    child.on('close', (code, signal) => {
+    child.on('close', (code, killedBy) => {
+      signal?.removeEventListener('abort', stop);
+      if (signal?.aborted) return reject(signal.reason);
       if (code === 0) return resolve(printed.stdout);
       reject(
         new Error(
-          `\`${command} ${args.slice(0, 4).join(' ')} ...\` failed ` +
-            `(${signal ?? `exit code ${code}`}): ${lastWords(printed)}`,
+          `\`${[command, ...args.slice(0, 4).filter(isShort)].join(' ')} ...\` failed ` +
+            `(${killedBy ?? `exit code ${code}`}): ${lastWords(printed)}`,
         ),
       );
     });
   });
 }
+
+/** Whether an argument is no script. */
+const isShort = (argument: string) => !argument.includes('\n');
 
 /** Programs that commands need, and how to get them. */
 const remedies = {

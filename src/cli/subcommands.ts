@@ -22,6 +22,10 @@ export const subcommands: Subcommands = {
     about: 'Describe a checkpoint, and the memory that it needs.',
     load: async () => (await import('./info.ts')).info,
   },
+  reference: {
+    about: 'Let diffusers compute what verify compares with.',
+    load: async () => (await import('./reference/command.ts')).reference,
+  },
   verify: {
     about: 'Compare every stage with what diffusers computed.',
     load: async () => (await import('./verify/command.ts')).verify,

@@ -1,8 +1,8 @@
 """
 Runs diffusers on a checkpoint and pictures and writes the reference that `svd verify` replays: the tensors of every stage, the
-pictures, the arguments, and the SHA-256 of the checkpoint's files. The package holds it in dist/src/verification.
+pictures, the arguments, and the SHA-256 of the checkpoint's files. `svd reference` runs it in a Python environment of its own, with what
+requirements.txt beside it lists. The package holds both in dist/src/verification.
 
-    pip install torch diffusers transformers accelerate
     python dump_reference.py rocket.jpg --model svd-xt --output reference.safetensors [--blocks] [options as of svd generate]
 
 Arithmetic is float32 whatever the files hold.
@@ -41,6 +41,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('images', nargs='+', metavar='IMAGE', help='path or URL of a picture; several are one batch')
     parser.add_argument('--model', required=True, help='folder in diffusers format, or org/name on the hub')
+    parser.add_argument('--model-name', help='what the reference calls the model. Default: --model')
     parser.add_argument('--output', required=True, type=Path, help='the .safetensors file to write')
     parser.add_argument('--variant', help='weight files of this variant, such as fp16')
     parser.add_argument('--seed', type=int, action='append', help='once, or once per video. Default: 0')
@@ -52,8 +53,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--blocks', nargs='?', type=int, const=0, metavar='STEP', help='also every block of the VAE, and of the UNet in this step. Default: 0')
     parser.add_argument('--device', default='cpu', help='where diffusers computes. Random numbers come from the processor. Default: cpu')
     given = parser.parse_args()
-    if given.output.suffix != '.safetensors':
-        parser.error(f'--output has to end with .safetensors but is {given.output}')
     if len(given.images) > 1 and given.num_videos_per_prompt > 1:
         parser.error('diffusers mixes up the latents of several pictures with several videos each: pass one picture, or ask for one video per picture')
     return given
@@ -201,6 +200,12 @@ def run_with_stages(pipe: StableVideoDiffusionPipeline, images: list | torch.Ten
     return stages
 
 
+def say_step(pipe: StableVideoDiffusionPipeline, step: int, _timestep: torch.Tensor, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Tells `svd reference`, and who reads along, where the call is."""
+    print(f'sampling: step {step + 1} of {pipe.num_timesteps}', flush=True)
+    return tensors
+
+
 def main() -> None:
     given = arguments()
     torch.set_grad_enabled(False)
@@ -209,6 +214,7 @@ def main() -> None:
         folder = Path(StableVideoDiffusionPipeline.download(given.model, variant=given.variant))
     files = files_of(folder, given.variant)
     pipe = StableVideoDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, variant=given.variant).to(given.device)
+    pipe.set_progress_bar_config(disable=True)
     pictures = [load_image(image) for image in given.images]
 
     names = ('height', 'width', 'num_frames', 'num_inference_steps', 'sigmas', 'min_guidance_scale', 'max_guidance_scale', 'fps')
@@ -224,7 +230,7 @@ def main() -> None:
     if given.blocks is not None:
         record_blocks(pipe, given.blocks, blocks)
     generator = generators if len(generators) > 1 else generators[0]
-    stages = run_with_stages(pipe, pictures, output_type='np', generator=generator, **call)
+    stages = run_with_stages(pipe, pictures, output_type='np', generator=generator, callback_on_step_end=say_step, **call)
     del stages['latents']  # those of the last step
 
     tensors = {name: np.ascontiguousarray(value.float().cpu().numpy()) for name, value in stages.items()}
@@ -234,7 +240,7 @@ def main() -> None:
     stored_seeds = [seed if abs(seed) < 2**53 else str(seed) for seed in seeds]
     metadata = {
         'args': {'images': [Path(re.sub(r'(?i)^(\w+://[^?#]*).*', r'\1', image)).name for image in given.images], 'seeds': stored_seeds, **call},
-        'checkpoint': {'id': given.model, 'variant': given.variant, 'files': {file: sha256(folder / file) for file in files}},
+        'checkpoint': {'id': given.model_name or given.model, 'variant': given.variant, 'files': {file: sha256(folder / file) for file in files}},
         'blocks': given.blocks,
         'versions': {'diffusers': diffusers.__version__, 'torch': torch.__version__, 'transformers': transformers.__version__},
     }

@@ -1,14 +1,11 @@
 /**
- * Reference files, which `dump_reference.py` in this folder writes: the tensors that diffusers
- * computes at every stage of a call.
+ * Reference files, which `svd reference` writes by `dump_reference.py` in this folder: the tensors
+ * that diffusers computes at every stage of a call.
  */
 import { CheckpointError, camelCaseConfig, type SafetensorsFile } from '../checkpoints/browser.ts';
 import { jsonValue } from '../checkpoints/configs/json.ts';
 import type { FloatArray, RgbImage } from '../media/image.ts';
 import type { GenerateOptions } from '../pipelines/types.ts';
-
-/** The path at which users have the script that writes references. */
-const script = 'node_modules/stable-video-diffusion-tfjs/dist/src/verification/dump_reference.py';
 
 /** The arguments of a reference's call. */
 export interface ReferenceCall
@@ -76,7 +73,7 @@ export async function readReference(file: SafetensorsFile, label: string): Promi
   const checkpoint = parsed('checkpoint') as Reference['checkpoint'] | null;
   const inputs = file.names().filter((name) => name.startsWith('input.image.'));
   if (!args || !checkpoint?.files || inputs.length === 0) {
-    throw new CheckpointError(`${label} is not a reference. This script writes one: ${script}`);
+    throw new CheckpointError(`${label} is not a reference. \`svd reference\` writes one.`);
   }
   const { images: _, seeds, ...rest } = camelCaseConfig(args);
   const call = rest as unknown as ReferenceCall;

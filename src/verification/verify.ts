@@ -16,6 +16,8 @@ export interface VerifyOptions {
    * `reference`: it works on the reference's output of that stage, and shows only its own error.
    */
   stageInputs?: 'own' | 'reference';
+  /** Called with the values of each stage and block and those of the reference, and awaited. */
+  onCompared?: (stage: string, actual: FloatArray, expected: FloatArray) => void | Promise<void>;
   /** The signal that stops the call, as of `generate`. */
   signal?: AbortSignal;
   /** Receives the progress of the call, as of `generate`. */
@@ -24,6 +26,7 @@ export interface VerifyOptions {
 
 const verifyOptionKinds: Kinds<VerifyOptions> = {
   stageInputs: { oneOf: ['own', 'reference'] },
+  onCompared: kinds.listener,
   signal: kinds.signal,
   onProgress: kinds.listener,
 };
@@ -41,12 +44,14 @@ export async function verifyReference(
   options: VerifyOptions = {},
 ): Promise<StageResult[]> {
   checkOptionValues('verifyReference', options, verifyOptionKinds);
-  const { stageInputs = 'own', signal, onProgress } = options;
+  const { stageInputs = 'own', onCompared, signal, onProgress } = options;
   const teacherForced = stageInputs === 'reference';
   const results: StageResult[] = [];
   const compare = async (stage: string, actual: FloatArray) => {
-    if (reference.names.includes(stage))
-      results.push(await compareStage(stage, actual, reference, teacherForced));
+    if (!reference.names.includes(stage)) return;
+    const expected = await reference.read(stage);
+    results.push(await compareStage(stage, actual, expected, reference, teacherForced));
+    await onCompared?.(stage, actual, expected);
   };
   // From there on, every stage would only show this difference of diffusers again.
   const isDiffusers = (name: string) =>

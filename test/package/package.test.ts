@@ -98,9 +98,11 @@ describe('the packed package @slow', () => {
   });
   after(() => rm(folder, { recursive: true }));
 
-  it('holds the script that writes references, where messages say', async () => {
-    const script = join(folder, 'node_modules', NAME, 'dist/src/verification/dump_reference.py');
-    expect(await readFile(script, 'utf8')).to.contain('svd verify');
+  it('holds the script that writes references, and the list of what it needs', async () => {
+    const inPackage = (file: string) =>
+      readFile(join(folder, 'node_modules', NAME, 'dist/src/verification', file), 'utf8');
+    expect(await inPackage('dump_reference.py')).to.contain('svd verify');
+    expect(await inPackage('requirements.txt')).to.match(/^diffusers==/m);
   });
 
   it("runs a newcomer's program in plain Node", async () => {

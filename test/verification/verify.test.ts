@@ -2,7 +2,7 @@
  * `svd verify`, run as users run it, on a reference that `dump_reference.py` wrote from the
  * checkpoint that comes with this package.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, symlink } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import {
@@ -54,15 +54,13 @@ async function blocksOfModel(): Promise<string[]> {
   return names.filter((name) => name !== 'block.vae.decoder.mid_block.attentions.0');
 }
 
-/** The lines of a table below its header, by stage. */
-const rowsOf = (table: string) =>
-  new Map(
-    table
-      .trimEnd()
-      .split('\n')
-      .slice(2, -1)
-      .map((line) => [line.split(' ')[0]!, line]),
-  );
+/** The lines of the table of stages and blocks, by name. */
+function rowsOf(printed: string): Map<string, string> {
+  const [, table = ''] = printed.split(/^stage or block .*\n/m);
+  const lines = table.split('\n').filter((line) => /e[+-]\d+ (within|ABOVE) /.test(line));
+  const named = (name: string) => (/^(unet|vae)\./.test(name) ? `block.${name}` : name);
+  return new Map(lines.map((line) => [named(line.split(' ')[0]!), line]));
+}
 
 describe('svd verify with what diffusers computed of the shipped model', () => {
   let folder: Awaited<ReturnType<typeof workFolder>>;
@@ -128,14 +126,18 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
   });
 
   it('prints every stage and block, all within tolerance', async () => {
-    const { code, stdout, stderr } = await verify(reference, ...here);
+    const { code, stdout, stderr } = await verify(reference, ...here, '--blocks');
     expect([code, stderr]).to.deep.equal([0, '']);
     const rows = rowsOf(stdout);
     expect([...rows.keys()]).to.have.members(stages);
-    for (const line of rows.values()) expect(line).to.match(/ within (1e-6|3e-5|1e-4)$/);
-    expect(stdout).to.match(
-      new RegExp(`^${testBackend} .+ on .+\n(.+\n)+All within tolerance\\.\n$`),
-    );
+    for (const line of rows.values()) expect(line).to.match(/ within (1e-6|3e-5|1e-4) /);
+    const parts = stdout.split('\n\n')[0]!.split('\n').slice(2);
+    expect(parts.map((line) => /^(step )?\w+/.exec(line)![0])).to.deep.equal([
+      ...['noise', 'embeddings', 'encode', 'step 1', 'step 2', 'step 3', 'decode', 'frames'],
+    ]);
+    expect(stdout).to.match(new RegExp(`^${testBackend} .+ on .+\n`));
+    expect(stdout).to.match(new RegExp(`\nAll ${stages.length} within tolerance\\.\n$`));
+    for (const line of stdout.split('\n')) expect(line.length, line).to.be.at.most(80);
     const order = [...rows.keys()];
     expect(order.indexOf('block.unet.time_proj')).to.equal(order.indexOf('initial_latents') + 1);
     expect(order.indexOf('block.unet.conv_out')).to.equal(order.indexOf('latents_step_0') - 1);
@@ -195,14 +197,58 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
         ...here,
       );
       expect(code).to.equal(1);
-      const broken = [...rowsOf(stdout)].filter(([, line]) => !/ within \S+$/.test(line));
-      expect(broken.map(([stage]) => stage)).to.deep.equal([name]);
-      expect(broken[0]![1]).to.match(/ 2\.0e\+0 +-1\.0{9} +ABOVE 3e-5 {2}<- the first$/);
+      const rows = [...rowsOf(stdout)];
+      expect(rows.map(([stage]) => stage)).to.deep.equal([name]);
+      expect(rows[0]![1]).to.match(/ 2\.0e\+0 ABOVE 3e-5 +\S+ +-1\.0{6}$/);
+      expect(stdout).to.match(/^step 1 +\S+ within 1e-4 +2\.0e\+0 mid_block\.attentions\.0$/m);
       expect(stdout).to.match(
         new RegExp(`\n1 of ${stages.length} above tolerance, first ${name}\\.\n$`),
       );
     },
   );
+
+  it('writes one page with the plot and the frames, and prints Markdown', async () => {
+    const page = folder.path('report.html');
+    const { code, stdout } = await verify(reference, ...here, '--report', page, '--markdown');
+    expect(code).to.equal(0);
+    expect(stdout).to.match(/^### svd verify: within tolerance\n/);
+    expect(stdout).to.match(
+      /^\| part \| relative L2 \| worst block \|\n\| --- \| --- \| --- \|\n\| noise /m,
+    );
+    const html = await readFile(page, 'utf8');
+    expect(html.match(/<svg /g)).to.have.length(1);
+    expect(html.match(/<img alt="[^"]*" src="data:image\/png;base64,/g)).to.have.length(3 * 2);
+    expect(html).not.to.match(/(src|href)="(?!data:)|url\(|<script|@import/);
+    for (const name of stages) expect(html).to.contain(`<td>${name}</td>`);
+  });
+
+  it('refuses a page in the place of the reference, of the model, or nowhere, at once', async () => {
+    const link = folder.path('link.html');
+    await symlink(reference, link);
+    const weights = folder.path('weights.html');
+    await symlink(`${model}/vae/diffusion_pytorch_model.safetensors`, weights);
+    for (const [file, code, words] of [
+      [link, 2, /--report ".*" would replace the reference, ".*"\. Use another name\./],
+      [weights, 2, /--report ".*" would replace a file of the model/],
+      [folder.path('none/report.html'), 1, /there is no folder/],
+      ['report.txt', 2, /--report has to end with \.html but is "report\.txt"/],
+    ] as const) {
+      const result = await verify(reference, ...here, '--report', file);
+      expect([result.code, result.stdout], file).to.deep.equal([code, '']);
+      expect(result.stderr).to.match(words);
+    }
+  });
+
+  it('says when other versions have made the reference', async () => {
+    const path = folder.path('versions.safetensors');
+    const versions = { diffusers: '0.30.1', torch: '2.13.0+cu130', transformers: '5.23.0' };
+    await writeSafetensors(path, tensors, { ...metadata, versions: JSON.stringify(versions) });
+    const { code, stdout } = await verify(path, ...here);
+    expect(code).to.equal(0);
+    expect(stdout.replaceAll('\n', ' ')).to.contain(
+      "measured with other versions than the reference's, which has diffusers 0.30.1 instead of 0.",
+    );
+  });
 
   it('goes over all backends, and passes over those that cannot be used, with a sentence', async () => {
     // No adapter is found where there is no driver, whatever else the machine has.

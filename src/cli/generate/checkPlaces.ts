@@ -12,7 +12,7 @@ import { UsageError } from '../terminal/errors.ts';
 import type { GenerateCommand } from './options.ts';
 
 /** A file or folder of a command. */
-interface Place {
+export interface Place {
   /** What it is for, as messages name it. */
   role: string;
   path: string;
@@ -54,10 +54,24 @@ export async function checkModelIsKept(
   paths: string[],
   models: string[],
 ): Promise<void> {
-  const files = (await Promise.all(models.map(modelFiles))).flat();
-  const taken = await keysOf(files.map((path) => ({ role: 'a file of the model', path })));
+  const taken = await keysOf(await filesOfModels(models));
   for (const place of outputsOf(command, paths))
     refuseTaken(place, await outputKeys(place.path), taken);
+}
+
+/**
+ * Checks that an output is none of some other files.
+ *
+ * @throws UsageError if it is one.
+ */
+export async function checkKept(output: Place, others: Place[]): Promise<void> {
+  refuseTaken(output, await outputKeys(output.path), await keysOf(others));
+}
+
+/** The files of models by their folders or files. */
+export async function filesOfModels(models: string[]): Promise<Place[]> {
+  const files = (await Promise.all(models.map(modelFiles))).flat();
+  return files.map((path) => ({ role: 'a file of the model', path }));
 }
 
 function outputsOf({ dump }: GenerateCommand, paths: string[]): Place[] {

@@ -5,6 +5,7 @@ import {
   identifyCheckpoint,
   openSafetensors,
 } from '../../checkpoints/index.ts';
+import { checkOutput } from '../../media/video/output.ts';
 import { MemoryError } from '../../memory/errors.ts';
 import { useFormulations } from '../../ops/index.ts';
 import { StableVideoDiffusionPipeline } from '../../pipelines/node.ts';
@@ -15,11 +16,15 @@ import {
   type Reference,
   readReference,
 } from '../../verification/reference.ts';
+import type { FramesSheet } from '../../verification/report/comparison.ts';
 import type { StageResult } from '../../verification/stageResult.ts';
-import { verifyReference } from '../../verification/verify.ts';
+import { type VerifyOptions, verifyReference } from '../../verification/verify.ts';
+import { checkKept, filesOfModels } from '../generate/checkPlaces.ts';
 import { folderOf } from '../hubModel.ts';
+import { otherVersions } from '../reference/pinned.ts';
 import { atEnd, type Session } from '../terminal/session.ts';
 import type { VerifyCommand } from './options.ts';
+import { framesSheet } from './sheet.ts';
 
 /** The result of one backend. */
 export interface BackendResult {
@@ -36,14 +41,17 @@ export interface BackendResult {
   firstBroken?: string;
   /** Why there was nothing to compare. */
   problem?: string;
+  /** Frames for `--report`, as pictures. */
+  sheet?: FramesSheet;
 }
 
 /** The comparison of a checkpoint with a reference. */
 export interface Verification {
   /** The checkpoint, whose weights are those of the reference. */
   checkpoint: CheckpointIdentity;
-  /** Versions of the libraries that made the reference. */
-  referenceVersions: Record<string, string>;
+  reference: Pick<Reference, 'call' | 'seeds' | 'blockStep' | 'versions'>;
+  /** The versions that are not those which the tolerances are measured with, in words. */
+  otherVersions?: string;
   /** One for each backend that was asked for. */
   results: BackendResult[];
 }
@@ -51,19 +59,26 @@ export interface Verification {
 /**
  * Verifies on the backend or backends that were asked for. With `all`, one that cannot be used or
  * has too little memory is reported and passed over.
- * @throws If the reference cannot be read or is of another checkpoint; for a single backend, if it
- * cannot be used.
+ * @throws If the report cannot be written; if the reference cannot be read or is of another
+ * checkpoint; for a single backend, if it cannot be used.
  */
 export async function verifyBackends(
   command: VerifyCommand,
   { signal, progress }: Session,
 ): Promise<Verification> {
+  const page =
+    command.report === undefined ? undefined : { role: '--report', path: command.report };
+  if (page) {
+    await checkOutput(page.path, 'safetensors'); // as any other file
+    await checkKept(page, [{ role: 'the reference', path: command.reference }]);
+  }
   const file = await openSafetensors(command.reference);
   await using _file = atEnd(() => file.close());
   const reference = await readReference(file, command.reference);
   const variant = command.variant ?? reference.checkpoint.variant ?? undefined;
   const onProgress = progress.update;
   const folder = await folderOf(command.model, { ...command, variant }, { signal, onProgress });
+  if (page) await checkKept(page, await filesOfModels([folder]));
   const checkpoint = await identifyCheckpoint(folder, { variant, signal });
   checkSameCheckpoint(reference, checkpoint.files);
   useFormulations(command.formulation);
@@ -72,7 +87,7 @@ export async function verifyBackends(
   const verifyOn = (backend: BackendChoice) => run(backend, folder, reference, command, loading);
   const results =
     command.backend === 'all' ? await onAll(verifyOn, signal) : [await verifyOn(command.backend)];
-  return { checkpoint, referenceVersions: reference.versions, results };
+  return { checkpoint, reference, otherVersions: otherVersions(reference.versions), results };
 }
 
 type BackendChoice = Exclude<VerifyCommand['backend'], 'all'>;
@@ -100,14 +115,21 @@ async function run(
   choice: BackendChoice,
   folder: string,
   reference: Reference,
-  { threads, stageInputs }: VerifyCommand,
+  { threads, stageInputs, report }: VerifyCommand,
   loading: Pick<LoadOptions, 'variant' | 'offload' | 'plannedFor' | 'onProgress' | 'signal'>,
 ): Promise<BackendResult> {
   const { name: backend, version, device } = await useBackend(choice as BackendName, { threads });
   const pipe = await StableVideoDiffusionPipeline.fromPretrained(folder, { ...loading, backend });
   using _pipe = atEnd(() => pipe.dispose());
   const { onProgress, signal } = loading;
-  const stages = await verifyReference(pipe, reference, { stageInputs, onProgress, signal });
+  let sheet: FramesSheet | undefined;
+  const onCompared: VerifyOptions['onCompared'] = async (stage, own, diffusers) => {
+    if (stage === 'frames' && report !== undefined) sheet = await framesSheet(own, diffusers);
+  };
+  const stages = await verifyReference(pipe, reference, {
+    ...{ stageInputs, onCompared, onProgress, signal },
+  });
   const firstBroken = stages.find(({ within }) => !within)?.stage;
-  return { backend, version, device, within: firstBroken === undefined, stages, firstBroken };
+  const within = firstBroken === undefined;
+  return { backend, version, device, within, stages, firstBroken, sheet };
 }

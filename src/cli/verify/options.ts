@@ -1,11 +1,19 @@
 /** The options of `svd verify`. */
 
+import { hasEnding } from '../../text/endings.ts';
 import { either } from '../../text/messages.ts';
 import type { VerifyOptions } from '../../verification/verify.ts';
 import { generateOptions } from '../generate/options.ts';
 import { modelOptions, requiredModel } from '../hubModel.ts';
 import { jsonOption, quietOption } from '../terminal/command.ts';
+import { UsageError } from '../terminal/errors.ts';
 import { group, pick, type Values } from '../terminal/options.ts';
+import type { Reader } from '../terminal/values.ts';
+
+const htmlFile: Reader<string> = (path, flag) => {
+  if (hasEnding(path, '.html')) return path;
+  throw new UsageError(`--${flag} has to end with .html but is "${path}".`);
+};
 
 const backends = [...generateOptions.backend.choices, 'all'] as const;
 const stageInputs = ['own', 'reference'] as const satisfies VerifyOptions['stageInputs'][];
@@ -16,8 +24,8 @@ export const verifyOptions = {
     reference: {
       value: 'FILE',
       files: ['.safetensors'],
-      required: 'the file that dump_reference.py wrote',
-      help: 'The file that dump_reference.py wrote from the same checkpoint.',
+      required: 'the file that svd reference wrote',
+      help: 'The file that svd reference wrote from the same checkpoint.',
     },
   }),
   variant: {
@@ -42,6 +50,18 @@ export const verifyOptions = {
   }),
   ...pick(generateOptions, 'threads', 'formulation', 'offload'),
   ...group('Reporting', 'report', {
+    blocks: {
+      help: 'Print a row for every stage and block, not only for those above tolerance.',
+    },
+    report: {
+      value: 'FILE',
+      files: ['.html'],
+      read: htmlFile,
+      help:
+        'Also write a page, one .html file, with a plot of the error by step, frames of both and ' +
+        'their difference, and all rows.',
+    },
+    markdown: { help: 'Print Markdown, for the summary or a comment of a CI run on GitHub.' },
     ...jsonOption(", with all versions and the checkpoint's hashes"),
     ...quietOption,
   }),

@@ -1,0 +1,200 @@
+/**
+ * The Python of `svd reference`: an environment of its own with the pinned libraries, made once. It
+ * is made beside its place and takes it when it works, so that it is whole or absent.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { MissingTool, runTool } from '../../backends/tool.ts';
+import { dataFolder } from '../../files/home.ts';
+import { withLock } from '../../files/lock.ts';
+import { withTemporary } from '../../files/writing/temporary.ts';
+import { firstLineOf } from '../../text/messages.ts';
+import { otherVersions, pinned, requirements, requirementsFile } from './pinned.ts';
+
+/** How the work is shown and stopped. */
+export interface Setup {
+  /** Receives a sentence about each step. */
+  note: (text: string) => void;
+  signal?: AbortSignal;
+}
+
+/** Where PyTorch's project has builds without CUDA, whose libraries take gigabytes. */
+const PROCESSOR_BUILDS = 'https://download.pytorch.org/whl/cpu';
+/** The oldest Python that the script and the libraries run on. */
+const OLDEST = '3.11';
+
+/** Prints the versions of the libraries in `sys.argv`, null for those that are missing. */
+const PRINT_VERSIONS = `
+import json, sys
+if sys.version_info < (${OLDEST.replace('.', ', ')}): sys.exit('error: it is ' + sys.version.split()[0] + ', older than ${OLDEST}')
+from importlib import metadata
+def version(name):
+    try: return metadata.version(name)
+    except metadata.PackageNotFoundError: return None
+print(json.dumps({name: version(name) for name in sys.argv[1:]}))
+`;
+const TRY = 'import accelerate, torch; from diffusers import StableVideoDiffusionPipeline';
+
+/**
+ * The environment's folder: in `$SVD_REFERENCE_DIR`, or `stable-video-diffusion-tfjs` in the user's
+ * data folder, where `svd setup tensorflow` has its own.
+ * @throws Error if the user has no home folder and the variable is not set.
+ */
+export function environmentFolder(): string {
+  const data = dataFolder();
+  const root = process.env.SVD_REFERENCE_DIR || (data && join(data, 'stable-video-diffusion-tfjs'));
+  if (!root)
+    throw new Error(
+      'This user has no home folder for Python. Set SVD_REFERENCE_DIR to a folder for it.',
+    );
+  const list = createHash('sha256').update(requirements).digest('hex').slice(0, 8);
+  return join(root, `diffusers-${pinned.diffusers}-${list}`);
+}
+
+/** The Python of an environment. */
+const pythonIn = (folder: string) =>
+  process.platform === 'win32' ? join(folder, 'Scripts/python.exe') : join(folder, 'bin/python');
+
+/**
+ * The path of the Python of the environment, which is made if it is not there or no longer works.
+ * @throws Error when a program is missing, a step fails, or another process makes it; the signal's
+ * reason.
+ */
+export async function setUpPython({ note, signal }: Setup): Promise<string> {
+  const folder = environmentFolder();
+  const root = join(folder, '..');
+  const python = pythonIn(folder);
+  if (await isWhole(python, signal)) return python;
+  await mkdir(root, { recursive: true }).catch((error) => {
+    throw new Error(
+      `${root} cannot be made (${firstLineOf(error)}). Set SVD_REFERENCE_DIR to another folder.`,
+    );
+  });
+  const lock = `${folder}.lock`;
+  const busy = (pid: number) =>
+    `Another \`svd reference\` (process ${pid}) makes its Python environment. Wait until that is ` +
+    `done, or remove ${lock} if there is none.`;
+  await withLock(lock, busy, async () => {
+    if (await isWhole(python, signal)) return; // made while this one looked
+    note(`makes a Python environment in ${folder}, once`);
+    await withTemporary(root, async (temporary) => {
+      await mkdir(temporary);
+      const made = join(temporary, 'python');
+      await makeEnvironment(temporary, made, { note, signal });
+      note('tries it');
+      await runTool(pythonIn(made), ['-I', '-c', TRY], { cwd: temporary, signal });
+      await rm(folder, { recursive: true, force: true });
+      await rename(made, folder);
+    });
+  });
+  return python;
+}
+
+/**
+ * Checks a Python of the user's own, and says where its libraries have other versions.
+ * @throws Error if it cannot be run, is too old, or lacks a library.
+ */
+export async function checkPython(python: string, { note, signal }: Setup): Promise<void> {
+  const versions = await versionsIn(python, signal).catch((error) => {
+    signal?.throwIfAborted();
+    throw new Error(`--python ${python} cannot be used: ${firstLineOf(error)}`);
+  });
+  const missing = Object.keys(pinned).filter((name) => versions[name] === null);
+  if (missing.length > 0)
+    throw new Error(
+      `--python ${python} lacks ${missing.join(', ')}. Run \`${python} -m pip install -r ` +
+        `${requirementsFile}\`, or leave out --python.`,
+    );
+  const others = otherVersions(versions as Record<string, string>);
+  if (others !== undefined) note(`${python} has ${others}`);
+}
+
+async function versionsIn(
+  python: string,
+  signal?: AbortSignal,
+): Promise<Record<string, string | null>> {
+  const args = ['-I', '-c', PRINT_VERSIONS, ...Object.keys(pinned)];
+  return JSON.parse(await runTool(python, args, { signal }));
+}
+
+/** Whether the environment has every library. */
+async function isWhole(python: string, signal?: AbortSignal): Promise<boolean> {
+  const versions = await versionsIn(python, signal).catch(() => undefined);
+  signal?.throwIfAborted();
+  return (
+    versions !== undefined &&
+    !Object.values(versions).includes(null) &&
+    otherVersions(versions as Record<string, string>) === undefined
+  );
+}
+
+/** Makes and fills an environment, with `uv` where that works, otherwise with venv and pip. */
+async function makeEnvironment(
+  workFolder: string,
+  folder: string,
+  { note, signal }: Setup,
+): Promise<void> {
+  // A user's `user = true` for pip is not meant for environments.
+  const env = { ...process.env, PIP_USER: '0' };
+  const run: Run = (command, ...args) => runTool(command, args, { cwd: workFolder, env, signal });
+  try {
+    await run('uv', 'venv', '--no-project', '--python', `>=${OLDEST}`, folder);
+    await installLibraries(note, (...args) =>
+      run('uv', 'pip', 'install', '--python', pythonIn(folder), ...args),
+    );
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (!(error instanceof MissingTool)) note(`does without uv: ${firstLineOf(error)}`);
+    await rm(folder, { recursive: true, force: true });
+    const python = await systemPython(run);
+    await run(python, '-I', '-m', 'venv', folder).catch((error) => {
+      throw new Error(
+        `\`svd reference\` needs uv, or venv for ${python} (${firstLineOf(error)}). Install one, ` +
+          'for instance by `apt-get install python3-venv`.',
+      );
+    });
+    await installLibraries(note, (...args) =>
+      run(pythonIn(folder), '-I', '-m', 'pip', 'install', ...args),
+    );
+  }
+}
+
+type Run = (command: string, ...args: string[]) => Promise<string>;
+
+/** The name of a Python that is new enough. */
+async function systemPython(run: Run): Promise<string> {
+  const refusals: string[] = [];
+  for (const name of ['python3', 'python']) {
+    try {
+      await run(name, '-I', '-c', PRINT_VERSIONS);
+      return name;
+    } catch (error) {
+      refusals.push(firstLineOf(error));
+    }
+  }
+  throw new Error(
+    `\`svd reference\` needs uv, or Python ${OLDEST} or newer (${refusals[0]}). Install one, or ` +
+      'pass a Python by --python.',
+  );
+}
+
+/** Installs the pinned libraries by `install`, which takes pip's arguments. */
+async function installLibraries(
+  note: Setup['note'],
+  install: (...args: string[]) => Promise<string>,
+): Promise<void> {
+  const torch = `torch==${pinned.torch}`;
+  // Elsewhere, the builds of the usual index are for processors.
+  if (process.platform === 'linux') {
+    note(`installs ${torch} for processors from ${PROCESSOR_BUILDS}`);
+    await install('--no-deps', '--index-url', PROCESSOR_BUILDS, torch).catch((error) => {
+      note(
+        `that failed (${firstLineOf(error)}), so it comes from your own package index, maybe with ` +
+          'the libraries of CUDA, which take gigabytes',
+      );
+    });
+  }
+  note(`installs ${Object.keys(pinned).join(', ')}`);
+  await install('--requirement', requirementsFile);
+}

@@ -1,0 +1,122 @@
+/** The work of `svd reference`: checks everything, then lets Python do it. */
+import { mkdir, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { resolve } from 'node:path';
+import { runTool } from '../../backends/tool.ts';
+import { openCheckpoint } from '../../checkpoints/index.ts';
+import { existingPath } from '../../files/existingPath.ts';
+import { localPath } from '../../files/localPath.ts';
+import { writeAtomically } from '../../files/writing/atomic.ts';
+import { withTemporary } from '../../files/writing/temporary.ts';
+import { checkOutput } from '../../media/video/output.ts';
+import { shownAddress } from '../../text/addresses.ts';
+import { kebabCase } from '../../text/cases.ts';
+import { checkKept, filesOfModels } from '../generate/checkPlaces.ts';
+import { folderOf } from '../hubModel.ts';
+import { UsageError } from '../terminal/errors.ts';
+import { flagOf, type Options } from '../terminal/options.ts';
+import type { Session } from '../terminal/session.ts';
+import type { Seed } from '../terminal/values.ts';
+import { checkPython, setUpPython } from './environment.ts';
+import { callOptions, type ReferenceCommand } from './options.ts';
+import { script } from './pinned.ts';
+
+/**
+ * Makes the reference.
+ * @throws UsageError if options do not go together; Error with one sentence before Python starts if
+ * an input is missing or the output cannot be written; what Python fails with; Interrupted.
+ */
+export async function makeReference(command: ReferenceCommand, session: Session): Promise<void> {
+  checkOptions(command);
+  const { signal, note, progress } = session;
+  const images = await Promise.all(command.images.map(pictureOf));
+  await checkOutput(command.output);
+  const output = { role: '--output', path: command.output };
+  await checkKept(
+    output,
+    images.map((path) => ({ role: 'an IMAGE', path })),
+  );
+
+  const onProgress = progress.update;
+  const folder = await folderOf(command.model, command, { signal, onProgress });
+  await checkModel(folder, command);
+  await checkKept(output, await filesOfModels([folder]));
+
+  const setup = { note, signal };
+  if (command.python !== undefined) await checkPython(command.python, setup);
+  const python = command.python ?? (await setUpPython(setup));
+  note('diffusers computes the reference');
+  await writeAtomically(
+    command.output,
+    (temporary) =>
+      withTemporary(tmpdir(), async (cwd) => {
+        await mkdir(cwd);
+        const names = ['--model', resolve(folder), '--output', resolve(temporary)];
+        const args = ['-I', script, ...images, ...names, ...argumentsFor(command)];
+        const env = { ...process.env, HF_HUB_OFFLINE: '1' }; // all files are here
+        await runTool(python, args, {
+          cwd,
+          env,
+          signal,
+          onLine: (line) => showStep(line, session),
+        });
+      }),
+    signal,
+  );
+}
+
+function checkOptions({ images, numVideosPerPrompt, device, python }: ReferenceCommand): void {
+  if (images.includes('-'))
+    throw new UsageError('svd reference takes the path or URL of a picture, not standard input.');
+  if (images.length > 1 && numVideosPerPrompt > 1)
+    throw new UsageError(
+      'diffusers mixes up the latents of several pictures with several videos each. Pass one ' +
+        'picture, or leave out --num-videos-per-prompt.',
+    );
+  if (device !== 'cpu' && python === undefined)
+    throw new UsageError(
+      `--device ${device} needs --python: the environment of svd reference has a torch for ` +
+        'processors.',
+    );
+}
+
+/** The whole path of a picture; an URL as it is. @throws Error if there is no such file. */
+async function pictureOf(source: string): Promise<string> {
+  if (/^https?:/i.test(source)) return source;
+  const path = await existingPath(resolve(localPath(source)));
+  if ((await stat(path).catch(() => undefined))?.isFile()) return path;
+  throw new Error(
+    `There is no picture "${shownAddress(source)}" (looked at ${path}). Check the path.`,
+  );
+}
+
+async function checkModel(folder: string, { model, variant }: ReferenceCommand): Promise<void> {
+  await using checkpoint = await openCheckpoint(folder, { variant });
+  if (checkpoint.format === 'diffusers') return void (await checkpoint.files());
+  throw new UsageError(
+    `${model} is not in diffusers format, which Python needs. Convert it by \`svd convert ` +
+      `${model} FOLDER/ --to diffusers\`.`,
+  );
+}
+
+/** The arguments of dump_reference.py that say what to compute. */
+function argumentsFor(command: ReferenceCommand): string[] {
+  const { model: modelName, variant, device, blocks, blockStep } = command;
+  const options: Options = callOptions;
+  const call = Object.keys(callOptions).map((name): [string, unknown] => [
+    flagOf(name, options[name]),
+    command[name as keyof typeof callOptions],
+  ]);
+  const others = { modelName, variant, device, blocks: blockStep ?? (blocks ? 0 : undefined) };
+  const all = [...call, ...Object.entries(others)];
+  return all.flatMap(([name, value]) => {
+    const values = name === 'seed' ? (value as Seed[]) : [value].filter((one) => one !== undefined);
+    return values.map((one) => `--${kebabCase(name)}=${one}`);
+  });
+}
+
+/** Shows where diffusers is, when `line` says so. */
+function showStep(line: string, { progress }: Session): void {
+  const [, stage, step, steps] = /^(\w+): step (\d+) of (\d+)$/.exec(line) ?? [];
+  if (stage !== undefined) progress.update({ stage, step: Number(step), steps: Number(steps) });
+}

@@ -1,0 +1,121 @@
+/** `svd reference` with a stand-in for Python, which tells what it was asked to do. */
+import { chmod, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { reference } from '../../../src/cli/reference/command.ts';
+import { pinned, requirements } from '../../../src/cli/reference/pinned.ts';
+import { joinValues } from '../../../src/cli/terminal/arguments.ts';
+import { commandOf } from '../../../src/cli/terminal/command.ts';
+import { exitCode } from '../../../src/cli/terminal/errors.ts';
+import { callDefaults } from '../../../src/pipelines/defaults.ts';
+import { startSvd, svd, workFolder } from '../runs.ts';
+
+const path = (relative: string) => fileURLToPath(new URL(`../../../${relative}`, import.meta.url));
+const model = path('weights/tiny');
+const picture = path('examples/pictures/toy-rocket.png');
+const script = path('src/verification/dump_reference.py');
+
+describe('svd reference', () => {
+  let folder: Awaited<ReturnType<typeof workFolder>>;
+  before(async () => {
+    folder = await workFolder();
+  });
+  after(() => folder.remove());
+
+  /** A Python that has every library, and does `work` instead of running a script. */
+  async function standIn(work: string): Promise<string> {
+    const python = folder.path('python');
+    const versions = `[ "$2" != -c ] || { echo '${JSON.stringify(pinned)}'; exit 0; }`;
+    const output = 'for word; do [ "$last" = --output ] && output=$word; last=$word; done';
+    await writeFile(python, `#!/bin/sh\n${versions}\n${output}\n${work}\n`);
+    await chmod(python, 0o755);
+    return python;
+  }
+
+  /** Arguments of a call whose Python does `work`. */
+  const call = async (work: string, ...rest: string[]) => [
+    ...['reference', picture, '--model', model, '--python', await standIn(work)],
+    ...['--output', folder.path('reference.safetensors'), ...rest],
+  ];
+
+  it('runs the packed script, isolated, with whole paths and the settings of the call', async () => {
+    const work = `ls -A > ${folder.path('files')}; printf '%s\\n' "$@" > ${folder.path('words')}; echo made > "$output"`;
+    const settings = ['--num-frames', '4', '--seed', '-5', '--seed', '7', '--sigmas', '9,1,0'];
+    const { code, stdout, stderr } = await svd(...(await call(work, ...settings, '--blocks')));
+    expect([code, stderr]).to.deep.equal([0, 'svd: diffusers computes the reference\n']);
+    expect(stdout).to.equal(`${folder.path('reference.safetensors')}\n`);
+    expect(await readFile(folder.path('reference.safetensors'), 'utf8')).to.equal('made\n');
+    expect(await readFile(folder.path('files'), 'utf8')).to.equal('');
+    const words = (await readFile(folder.path('words'), 'utf8')).trim().split('\n');
+    expect(words.slice(0, 6)).to.deep.equal(['-I', script, picture, '--model', model, '--output']);
+    expect(words.slice(7)).to.include.members([
+      ...['--num-frames=4', '--seed=-5', '--seed=7', '--sigmas=9,1,0', '--blocks=0'],
+      ...[`--model-name=${model}`, '--device=cpu', `--fps=${callDefaults.fps}`],
+    ]);
+    const source = await readFile(script, 'utf8');
+    for (const word of words.slice(7)) {
+      const [, flag] = /^--([\w-]+)=/.exec(word)!;
+      expect(source, flag).to.match(new RegExp(`'--${flag}'|\\b${flag.replaceAll('-', '_')}=`));
+    }
+  });
+
+  it('leaves what was there when Python fails, and says why', async () => {
+    const output = folder.path('reference.safetensors');
+    await writeFile(output, 'before');
+    const { code, stderr } = await svd(
+      ...(await call('echo half > "$output"; echo "RuntimeError: out of memory" >&2; exit 1')),
+    );
+    expect(code).to.equal(1);
+    expect(stderr).to.match(/ failed \(exit code 1\): RuntimeError: out of memory\n$/);
+    expect(await readFile(output, 'utf8')).to.equal('before');
+    expect(
+      (await readdir(folder.path('.'))).filter((name) => name.startsWith('.svd')),
+    ).to.deep.equal([]);
+  });
+
+  it('stops Python at Ctrl-C', async () => {
+    const started = folder.path('started');
+    const { child, ended } = startSvd(await call(`echo $$ > ${started}; exec sleep 600`));
+    let pid = '';
+    while (!/\n/.test(pid)) {
+      await new Promise((done) => setTimeout(done, 50));
+      pid = await readFile(started, 'utf8').catch(() => '');
+    }
+    child.kill('SIGINT');
+    expect((await ended).code).to.equal(130);
+    expect(() => process.kill(Number(pid), 0)).to.throw('ESRCH');
+  });
+
+  it('checks everything before Python starts', async () => {
+    const output = folder.path('reference.safetensors');
+    const link = folder.path('link.safetensors');
+    await symlink(`${model}/unet/diffusion_pytorch_model.safetensors`, link);
+    const refusals: [args: string[], code: number, words: RegExp][] = [
+      [[], 2, /takes one IMAGE or several/],
+      [['none.png'], 1, /^There is no picture "none\.png" \(looked at .+\)\. Check the path\.$/],
+      [['-'], 2, /takes the path or URL of a picture, not standard input/],
+      [[picture, picture, '--num-videos-per-prompt', '2'], 2, /mixes up the latents of several/],
+      [[picture, '--device', 'cuda'], 2, /--device cuda needs --python/],
+      [[picture, '--variant', 'fp16'], 1, /fp16/],
+      [[picture, '--output', link], 2, /would replace a file of the model/],
+      [[picture, '--output', 'a.mp4'], 2, /--output has to end with \.safetensors but is "a\.mp4"/],
+      [[picture, '--output', '/none/a.safetensors'], 1, /there is no folder \/none\. Create it/],
+    ];
+    for (const [args, code, words] of refusals) {
+      const target = args.includes('--output') ? [] : ['--output', output];
+      const command = commandOf(reference, () => {});
+      const given = joinValues(['--model', model, ...args, ...target], reference.options);
+      const error: Error = await command.parseAsync(given, { from: 'user' }).then(
+        () => new Error('none'),
+        (error) => error,
+      );
+      expect(error.message).to.match(words);
+      expect(exitCode(error), error.message).to.equal(code);
+    }
+  });
+
+  it('pins every library of its list', () => {
+    const lines = requirements.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+    expect(Object.entries(pinned).map((pin) => pin.join('=='))).to.deep.equal(lines);
+  });
+});

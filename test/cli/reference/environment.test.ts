@@ -1,0 +1,184 @@
+/** The Python environment of `svd reference`, with stand-ins for Python, pip and uv. */
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import {
+  checkPython,
+  environmentFolder,
+  setUpPython,
+} from '../../../src/cli/reference/environment.ts';
+import { pinned, requirementsFile } from '../../../src/cli/reference/pinned.ts';
+
+describe('the environment of svd reference', () => {
+  let folder: string;
+  let notes: string[];
+  const saved = { ...process.env };
+
+  /** Puts a shell script in the place of a program. It logs its working folder and arguments. */
+  function standIn(name: string, script: string): void {
+    const path = join(folder, 'bin', name);
+    const log = `echo "${name} $(ls -A | grep -v ^python$ | wc -l) $*" | head -1 >> ${folder}/calls`;
+    writeFileSync(path, `#!/bin/sh\n${log}\n${script}\n`);
+    chmodSync(path, 0o755);
+  }
+
+  /** A Python that has the libraries in these versions, and whose pip does `pip`. */
+  const python = (versions: object, pip = '') =>
+    standIn(
+      'python',
+      `[ "$2" != -m ] || { ${pip || ':'}; }\n[ "$4" = "" ] || [ "$2" = -m ] || ` +
+        `echo '${JSON.stringify(versions)}'`,
+    );
+  const copyPython = `mkdir -p "$folder/bin" && cp ${'$(dirname "$0")'}/python "$folder/bin/python"`;
+
+  const setUp = (signal?: AbortSignal) =>
+    setUpPython({ note: (text) => notes.push(text), signal }).then(
+      () => 'done',
+      (error: Error) => error.message,
+    );
+  const calls = () => readFileSync(join(folder, 'calls'), 'utf8').trim().split('\n');
+  const kept = () => (existsSync(join(folder, 'data')) ? readdirSync(join(folder, 'data')) : []);
+  const installs = () => calls().filter((call) => / install /.test(call));
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'svd-'));
+    mkdirSync(join(folder, 'bin'));
+    process.env.PATH = `${join(folder, 'bin')}:/usr/bin:/bin`;
+    process.env.SVD_REFERENCE_DIR = join(folder, 'data');
+    notes = [];
+    python(pinned);
+    standIn('uv', `for folder; do :; done; [ "$1" != venv ] || { ${copyPython}; }`);
+    standIn('python3', `for folder; do :; done; [ "$3" != venv ] || { ${copyPython}; }`);
+  });
+  afterEach(() => {
+    process.env = { ...saved };
+    rmSync(folder, { recursive: true });
+  });
+
+  const torch = `torch==${pinned.torch}`;
+  const index = '--index-url https://download.pytorch.org/whl/cpu';
+
+  it('is made by uv where there is one, and then kept', async () => {
+    expect(await setUp()).to.equal('done');
+    expect(kept()).to.deep.equal([environmentFolder().split('/').at(-1)]);
+    const made = installs();
+    expect(made.at(-1)).to.match(/^uv 0 pip install --python \S+\/bin\/python --requirement \S+$/);
+    if (process.platform === 'linux') expect(made[0]).to.contain(`--no-deps ${index} ${torch}`);
+    expect(calls().some((call) => call.startsWith('python3'))).to.equal(false);
+    const before = calls().length;
+    expect(await setUp()).to.equal('done');
+    expect(calls().length).to.equal(before + 1); // asked for its versions
+  });
+
+  it('is made by venv and pip otherwise, isolated and in an empty folder', async () => {
+    rmSync(join(folder, 'bin', 'uv'));
+    expect(await setUp()).to.equal('done');
+    expect(calls().filter((call) => / venv /.test(call))).to.have.length(1);
+    const made = installs();
+    expect(made.at(-1)).to.equal(`python 0 -I -m pip install --requirement ${requirementsFile}`);
+    for (const call of calls())
+      if (!/^python \d+ -I -c/.test(call)) expect(call).to.match(/^\w+ 0 -I /);
+  });
+
+  it('goes on without uv where that fails, and says so', async () => {
+    standIn('uv', 'echo "error: no such index" >&2; exit 2');
+    expect(await setUp()).to.equal('done');
+    expect(notes.join('\n')).to.match(/does without uv: `uv venv .*no such index/);
+  });
+
+  it("takes torch from the user's index where that of builds for processors fails", async function () {
+    if (process.platform !== 'linux') this.skip();
+    rmSync(join(folder, 'bin', 'uv'));
+    python(pinned, '[ "$5" != --no-deps ] || { echo "ERROR: cannot be reached" >&2; exit 1; }');
+    expect(await setUp()).to.equal('done');
+    expect(notes.join('\n')).to.match(
+      /that failed \(.*ERROR: cannot be reached\), so it comes from your own package index, maybe with the libraries of CUDA/,
+    );
+  });
+
+  it('is absent when a step fails, and whole after the next call', async () => {
+    rmSync(join(folder, 'bin', 'uv'));
+    python(pinned, '[ "$5" != --requirement ] || { echo "ERROR: no such luck" >&2; exit 1; }');
+    expect(await setUp()).to.match(/ failed \(exit code 1\): ERROR: no such luck$/);
+    expect(kept()).to.deep.equal([]);
+    python(pinned);
+    expect(await setUp()).to.equal('done');
+    expect(kept()).to.have.length(1);
+  });
+
+  it('is made again when it no longer works', async () => {
+    expect(await setUp()).to.equal('done');
+    rmSync(join(environmentFolder(), 'bin'), { recursive: true });
+    expect(await setUp()).to.equal('done');
+    expect(existsSync(join(environmentFolder(), 'bin', 'python'))).to.equal(true);
+  });
+
+  it('is not made by two at once, and taken over from one that was killed', async () => {
+    const both = await Promise.all([setUp(), setUp()]);
+    expect(both.filter((text) => text === 'done')).to.have.length(1);
+    expect(both.find((text) => text !== 'done')).to.match(
+      /^Another `svd reference` \(process \d+\) makes its Python environment\. Wait .*\.lock if there is none\.$/,
+    );
+    rmSync(environmentFolder(), { recursive: true });
+    writeFileSync(`${environmentFolder()}.lock`, `999999999 ${hostname()}`);
+    expect(await setUp()).to.equal('done');
+    expect(kept()).to.have.length(1);
+  });
+
+  it('stops the program that runs, and leaves nothing', async () => {
+    const controller = new AbortController();
+    standIn('uv', `touch ${folder}/started; exec sleep 600`);
+    const ended = setUp(controller.signal);
+    while (!existsSync(join(folder, 'started'))) await new Promise((done) => setTimeout(done, 20));
+    controller.abort(new Error('interrupted'));
+    expect(await ended).to.equal('interrupted');
+    expect(kept()).to.deep.equal([]);
+  });
+
+  it('asks for a Python, for venv, or for another folder', async () => {
+    rmSync(join(folder, 'bin', 'uv'));
+    standIn('python3', '[ "$3" != venv ] || { echo "ensurepip is not available"; exit 1; }');
+    expect(await setUp()).to.match(
+      /^`svd reference` needs uv, or venv for python3 \(.*\)\. Install one, for instance by `apt-get install python3-venv`\.$/,
+    );
+    for (const name of ['python3', 'python'])
+      standIn(name, 'echo "error: it is 3.9.2, older than 3.11" >&2; exit 1');
+    expect(await setUp()).to.match(
+      /^`svd reference` needs uv, or Python 3\.11 or newer \(.*3\.9\.2.*\)\. Install one, or pass a Python by --python\.$/,
+    );
+    process.env.SVD_REFERENCE_DIR = join(folder, 'bin', 'python', 'data');
+    expect(await setUp()).to.match(
+      / cannot be made \(.+\)\. Set SVD_REFERENCE_DIR to another folder\.$/,
+    );
+  });
+
+  it("can be the user's own Python, which is asked for its libraries", async () => {
+    const path = join(folder, 'bin', 'python');
+    const check = () =>
+      checkPython(path, { note: (text) => notes.push(text) }).then(
+        () => 'done',
+        (error: Error) => error.message,
+      );
+    expect([await check(), notes]).to.deep.equal(['done', []]);
+    python({ ...pinned, torch: `${pinned.torch}+cu130`, diffusers: '0.40.0' });
+    expect(await check()).to.equal('done');
+    expect(notes).to.deep.equal([`${path} has diffusers 0.40.0 instead of ${pinned.diffusers}`]);
+    python({ ...pinned, accelerate: null });
+    expect(await check()).to.equal(
+      `--python ${path} lacks accelerate. Run \`${path} -m pip install -r ${requirementsFile}\`, ` +
+        'or leave out --python.',
+    );
+    rmSync(path);
+    expect(await check()).to.equal(`--python ${path} cannot be used: ${path} is not installed`);
+  });
+});
