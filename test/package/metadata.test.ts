@@ -9,7 +9,7 @@ const manifest = JSON.parse(readFileSync(`${root}package.json`, 'utf8'));
 describe('the package @slow', () => {
   let packed: Packed;
   let paths: string[];
-  before(async function () {
+  before(async () => {
     packed = await pack();
     paths = packed.files.map(({ path }) => path);
   });
