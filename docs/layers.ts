@@ -247,11 +247,24 @@ const pooled = new Pooled({ inner: { inChannels: 32 } });
 const features = pooled.apply(tf.randomNormal([2, 8, 12, 32])) as tf.Tensor; // [2, 32]
 \`\`\``;
 
+/** A link to a section of the page. */
+const linkTo = (heading: string) => `[${heading}](#${heading.toLowerCase().replaceAll(' ', '-')})`;
+
+/** The table of contents: a line for each chapter. */
+const contents = [...Object.entries(chapters), ['A layer of your own', []] as const]
+  .map(
+    ([heading, names]) =>
+      `* ${linkTo(heading)}${names.length > 0 ? ': ' : ''}${names.map(linkTo).join(', ')}`,
+  )
+  .join('\n');
+
 /** The page. */
 export function layersPage(): string {
   const chapter = ([heading, names]: [string, string[]]) =>
     [`## ${heading}`, ...names.map(sectionOf)].join('\n\n');
-  return `${[intro, ...Object.entries(chapters).map(chapter), own].join('\n\n')}\n`;
+  const [title, about] = intro.split(/(?<=\n# Layers)\n\n/);
+  const parts = [title, contents, about, ...Object.entries(chapters).map(chapter), own];
+  return `${parts.join('\n\n')}\n`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url))
