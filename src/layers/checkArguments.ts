@@ -1,7 +1,9 @@
 /** The arguments of layers: their names and values, and the error for others. */
 import * as tf from '@tensorflow/tfjs';
 import { computeDtypes } from '../ops/index.ts';
+import { camelCase } from '../text/cases.ts';
 import { count, flag, type Kind, kinds, listOf, optional, wrongValue } from '../text/kinds.ts';
+import { editDistance } from '../text/nearest.ts';
 import { checkOptions } from '../text/options.ts';
 import type { Checks } from './checks.ts';
 import type { FramesArgs } from './layerArgs.ts';
@@ -81,7 +83,13 @@ export function checkArguments(cls: LayerClass, args: object = {}): void {
   const own = checksOf(cls);
   if (!own) return;
   const known = [own, ofEveryLayer].flatMap(Object.keys);
-  checkOptions(cls.className, args, known);
+  const isMeant = (name: string) =>
+    known.some((one) => editDistance(camelCase(name).toLowerCase(), one.toLowerCase()) < 3);
+  const checked =
+    cls.ignoresOthers && typeof args === 'object' && args !== null
+      ? Object.fromEntries(Object.entries(args).filter(([name]) => isMeant(name)))
+      : args;
+  checkOptions(cls.className, checked, known);
 }
 
 /** What is checked of a layer. */
@@ -97,14 +105,14 @@ interface Checked {
  */
 export function checkValues(layer: Checked, args: object): void {
   const all = args as Record<string, unknown>;
-  const { className, checks } = layer.constructor as { className: string; checks: Checks };
+  const { className, checks = {}, ignoresOthers } = layer.constructor as unknown as LayerClass;
   const config = layer.config as Record<string, unknown>;
   const wrong = [
-    ...Object.entries(ofEveryLayer).map(([name, kind]) =>
-      wrongValue(name, all[name], optional(kind)),
-    ),
+    ...Object.entries(ofEveryLayer)
+      .filter(([name]) => !(ignoresOthers && name === 'dtype')) // of transformers' configurations
+      .map(([name, kind]) => wrongValue(name, all[name], optional(kind))),
     ...Object.entries(checks).map(([name, kind]) => wrongValue(name, config[name], kind)),
-    typeOfNoInput(all),
+    ignoresOthers ? undefined : typeOfNoInput(all),
   ];
   // Only arguments that are right by themselves can be compared with each other.
   const fault = wrong.find(Boolean) ?? layer.misfits().find(Boolean);

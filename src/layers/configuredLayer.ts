@@ -9,6 +9,11 @@ import { type LayerClass, savedName } from './registry.ts';
 export abstract class ConfiguredLayer<Args extends LayerArgs> extends tf.layers.Layer {
   /** What each argument has to be, with its default filled in. */
   static checks: Checks = {};
+  /**
+   * Whether arguments are passed over whose names are nothing like its own, as published
+   * configurations have them. Default false: they are refused.
+   */
+  static ignoresOthers = false;
   /** The constructor arguments that are given, JSON-able. */
   readonly args: Args;
 

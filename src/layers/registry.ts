@@ -11,6 +11,7 @@ const packageName = 'stable-video-diffusion-tfjs';
 export interface LayerClass {
   className: string;
   checks?: Checks;
+  ignoresOthers?: boolean;
 }
 
 type Registered = tf.serialization.SerializableConstructor<tf.serialization.Serializable>;

@@ -3,7 +3,7 @@
  * `models/autoencoders/autoencoder_kl_temporal_decoder.py`.
  */
 import type * as tf from '@tensorflow/tfjs';
-import { type Checks, indivisible, layerCount } from '../layers/checks.ts';
+import { type Checks, indivisible } from '../layers/checks.ts';
 import {
   type CallArgs,
   type ComputeDtype,
@@ -18,8 +18,8 @@ import {
   TensorScope,
 } from '../layers/index.ts';
 import { registerLayer } from '../layers/registry.ts';
-import { count, flag, listOf, number, oneOf, optional } from '../text/kinds.ts';
-import { differentLengths } from './perBlock.ts';
+import { flag, listOf, number, oneOf, optional, whole } from '../text/kinds.ts';
+import { channels, differentLengths, layers, MOST_LEVELS } from './perBlock.ts';
 import { Encoder, TemporalDecoder } from './vae/coders.ts';
 import { DiagonalGaussianDistribution } from './vae/diagonalGaussianDistribution.ts';
 
@@ -57,15 +57,16 @@ export interface AutoencoderKLTemporalDecoderConfig extends LayerArgs {
  */
 export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTemporalDecoderConfig> {
   static className = 'AutoencoderKLTemporalDecoder';
+  static override ignoresOthers = true;
   static override checks: Checks = {
-    inChannels: count,
-    outChannels: count,
-    downBlockTypes: listOf(oneOf('DownEncoderBlock2D')),
-    blockOutChannels: listOf(count),
-    layersPerBlock: layerCount,
-    latentChannels: count,
-    sampleSize: optional(count),
-    scalingFactor: number({ above: 0 }),
+    inChannels: channels,
+    outChannels: channels,
+    downBlockTypes: listOf(oneOf('DownEncoderBlock2D'), 1, MOST_LEVELS),
+    blockOutChannels: listOf(channels, 1, MOST_LEVELS),
+    layersPerBlock: layers,
+    latentChannels: channels,
+    sampleSize: optional(whole(1, 2 ** 16)),
+    scalingFactor: number({ above: 0, max: 1e6 }),
     forceUpcast: flag,
   };
   private readonly encoder: Encoder;

@@ -3,7 +3,7 @@
  * `models/clip/modeling_clip.py`.
  */
 import * as tf from '@tensorflow/tfjs';
-import { type Checks, epsilon, indivisible, layerCountOrNone } from '../layers/checks.ts';
+import { type Checks, indivisible, layerCountOrNone } from '../layers/checks.ts';
 import {
   Block,
   type CallArgs,
@@ -19,7 +19,8 @@ import {
 } from '../layers/index.ts';
 import { registerLayer } from '../layers/registry.ts';
 import { type ActivationName, activations, attention, queryScale } from '../ops/index.ts';
-import { count } from '../text/kinds.ts';
+import { number, whole } from '../text/kinds.ts';
+import { channels } from './perBlock.ts';
 
 /**
  * The keys of `image_encoder/config.json` in camelCase; defaults are transformers' class defaults.
@@ -174,17 +175,18 @@ registerLayer(CLIPEncoderLayer);
  */
 export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfig, tf.Tensor[]> {
   static className = 'CLIPVisionModelWithProjection';
+  static override ignoresOthers = true;
   static override checks: Checks = {
-    hiddenSize: count,
-    intermediateSize: count,
-    projectionDim: count,
+    hiddenSize: channels,
+    intermediateSize: whole(1, 2 ** 18),
+    projectionDim: channels,
     numHiddenLayers: layerCountOrNone,
-    numAttentionHeads: count,
-    numChannels: count,
-    imageSize: count,
-    patchSize: count,
+    numAttentionHeads: channels,
+    numChannels: channels,
+    imageSize: whole(1, 4096),
+    patchSize: whole(1, 4096),
     hiddenAct: { oneOf: Object.keys(activations) },
-    layerNormEps: epsilon,
+    layerNormEps: number({ min: 0, max: 1 }),
   };
   private readonly embeddings: CLIPVisionEmbeddings;
   private readonly preLayerNorm: LayerNorm;

@@ -1,4 +1,14 @@
 /** Configuration values that may be given once for all blocks of a UNet, or once per block. */
+import { type Kind, oneOrList, whole } from '../text/kinds.ts';
+
+/** The most levels of a UNet or a VAE; published: 4. */
+export const MOST_LEVELS = 8;
+/** A number of channels. */
+export const channels = whole(1, 2 ** 16);
+/** A number of layers of each block of a network; published: up to 2. */
+export const layers = whole(1, 64);
+/** One value, or one per level. */
+export const perLevel = (kind: Kind): Kind => oneOrList(kind, MOST_LEVELS);
 
 /** One value, or one per block. */
 export type PerBlock<T> = T | T[];

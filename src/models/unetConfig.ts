@@ -1,22 +1,32 @@
 /** What the configuration of the UNet has to be. */
-import { type Checks, indivisible, layerCount, layerCountOrNone } from '../layers/checks.ts';
-import { count, listOf, oneOf, oneOrList, optional } from '../text/kinds.ts';
-import { differentLengths, type PerBlock, perBlock } from './perBlock.ts';
+import { type Checks, indivisible } from '../layers/checks.ts';
+import { listOf, oneOf, oneOrList, optional, whole } from '../text/kinds.ts';
+import {
+  channels,
+  differentLengths,
+  layers,
+  MOST_LEVELS,
+  type PerBlock,
+  perBlock,
+  perLevel,
+} from './perBlock.ts';
+
+const types = (...names: string[]) => listOf(oneOf(...names), 1, MOST_LEVELS);
 
 /** The checks of each value. */
 export const unetChecks: Checks = {
-  sampleSize: optional(count),
-  inChannels: count,
-  outChannels: count,
-  downBlockTypes: listOf(oneOf('CrossAttnDownBlockSpatioTemporal', 'DownBlockSpatioTemporal')),
-  upBlockTypes: listOf(oneOf('CrossAttnUpBlockSpatioTemporal', 'UpBlockSpatioTemporal')),
-  blockOutChannels: listOf(count),
-  additionTimeEmbedDim: count,
-  projectionClassEmbeddingsInputDim: count,
-  layersPerBlock: oneOrList(layerCount),
-  crossAttentionDim: oneOrList(count),
-  transformerLayersPerBlock: oneOrList(oneOrList(layerCountOrNone)),
-  numAttentionHeads: oneOrList(count),
+  sampleSize: optional(oneOrList(whole(1, 1024), 2)),
+  inChannels: channels,
+  outChannels: channels,
+  downBlockTypes: types('CrossAttnDownBlockSpatioTemporal', 'DownBlockSpatioTemporal'),
+  upBlockTypes: types('CrossAttnUpBlockSpatioTemporal', 'UpBlockSpatioTemporal'),
+  blockOutChannels: listOf(channels, 1, MOST_LEVELS),
+  additionTimeEmbedDim: channels,
+  projectionClassEmbeddingsInputDim: channels,
+  layersPerBlock: perLevel(layers),
+  crossAttentionDim: perLevel(channels),
+  transformerLayersPerBlock: perLevel(oneOrList(whole(0, 64), 65)),
+  numAttentionHeads: perLevel(channels),
 };
 
 /** The values that depend on each other. */

@@ -72,6 +72,7 @@ export interface UNetSpatioTemporalConditionConfig extends LayerArgs {
  */
 export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTemporalConditionConfig> {
   static className = 'UNetSpatioTemporalConditionModel';
+  static override ignoresOthers = true;
   static override checks = unetChecks;
   private readonly convIn: Conv2d;
   private readonly timeProj: Timesteps;

@@ -88,7 +88,7 @@ describe('wrong configurations of the UNet', () => {
     ],
     numbers: [
       { blockOutChannels: [32, -32] },
-      '`blockOutChannels[1]` has to be a whole number of at least 1 but is -32.',
+      '`blockOutChannels[1]` has to be a whole number from 1 to 65536 but is -32.',
     ],
   };
   for (const [what, [config, message]] of Object.entries(cases)) {

@@ -2,9 +2,12 @@
  * The values that the configs of a model may have: for each file its rules, and the relations
  * between its values. Other keys of a file are passed over.
  */
-import { activations } from '../../ops/index.ts';
+import { AutoencoderKLTemporalDecoder } from '../../models/autoencoderKLTemporalDecoder.ts';
+import { CLIPVisionModelWithProjection } from '../../models/clipVisionModelWithProjection.ts';
+import { MOST_LEVELS } from '../../models/perBlock.ts';
+import { unetChecks } from '../../models/unetConfig.ts';
 import { schedulerRules } from '../../schedulers/eulerDiscreteConfig.ts';
-import { flag, type Kind, listOf, number, oneOf, oneOrList, whole } from '../../text/kinds.ts';
+import { type Kind, listOf, number, oneOf, whole } from '../../text/kinds.ts';
 import type { Component } from '../diffusers/names.ts';
 import type { Json } from './json.ts';
 import { camelCaseConfig, snakeCaseConfig } from './keys.ts';
@@ -19,20 +22,18 @@ interface Schema {
   relations: Relation[];
 }
 
-/** The most levels of a UNet or a VAE; the published ones have 4. */
-const LEVELS = 8;
 /** The most blocks on a UNet's way down, where all levels count as the largest; published: 16. */
 const BLOCKS = 512;
 
 /** The most patches along a side of the image encoder's input; published: 16. */
 const PATCHES = 128;
 
-const channels = whole(1, 2 ** 16);
-const layers = whole(1, 64);
-const perLevel = (rule: Kind) => oneOrList(rule, LEVELS);
 /** All norms have 32 groups of channels. */
-const blockOutChannels = listOf(whole(32, 2 ** 14, 32), 1, LEVELS);
-const types = (...names: string[]) => listOf(oneOf(...names), 1, LEVELS);
+const blockOutChannels = listOf(whole(32, 2 ** 14, 32), 1, MOST_LEVELS);
+
+/** The kinds of a model's arguments, by their keys in a config. */
+const keyed = (kinds: Readonly<Record<string, Kind>>) =>
+  snakeCaseConfig(kinds) as Record<string, Kind>;
 
 /** The lists among some keys have one entry for each down block. */
 const sameLengths =
@@ -80,18 +81,8 @@ const headsOfOneChannel: Relation = ({
 
 const unet: Schema = {
   rules: {
-    sample_size: oneOrList(whole(1, 1024), 2),
-    in_channels: channels,
-    out_channels: channels,
-    down_block_types: types('CrossAttnDownBlockSpatioTemporal', 'DownBlockSpatioTemporal'),
-    up_block_types: types('CrossAttnUpBlockSpatioTemporal', 'UpBlockSpatioTemporal'),
+    ...keyed(unetChecks),
     block_out_channels: blockOutChannels,
-    addition_time_embed_dim: channels,
-    projection_class_embeddings_input_dim: channels,
-    layers_per_block: perLevel(layers),
-    cross_attention_dim: perLevel(channels),
-    transformer_layers_per_block: perLevel(oneOrList(layers, 65)),
-    num_attention_heads: perLevel(channels),
     num_frames: whole(1, 1024),
   },
   relations: [
@@ -105,32 +96,14 @@ const unet: Schema = {
 
 const vae: Schema = {
   rules: {
-    in_channels: oneOf(3),
-    out_channels: oneOf(3),
-    down_block_types: types('DownEncoderBlock2D'),
-    block_out_channels: blockOutChannels,
-    layers_per_block: layers,
-    latent_channels: channels,
-    sample_size: whole(1, 2 ** 16),
-    scaling_factor: number({ above: 0, max: 1e6 }),
-    force_upcast: flag,
+    ...keyed(AutoencoderKLTemporalDecoder.checks),
+    ...{ in_channels: oneOf(3), out_channels: oneOf(3), block_out_channels: blockOutChannels },
   },
   relations: [sameLengths('block_out_channels')],
 };
 
 const imageEncoder: Schema = {
-  rules: {
-    hidden_size: channels,
-    intermediate_size: whole(1, 2 ** 18),
-    projection_dim: channels,
-    num_hidden_layers: whole(1, 128),
-    num_attention_heads: channels,
-    num_channels: oneOf(3),
-    image_size: whole(1, 4096),
-    patch_size: whole(1, 4096),
-    hidden_act: oneOf(...Object.keys(activations)),
-    layer_norm_eps: number({ min: 0, max: 1 }),
-  },
+  rules: { ...keyed(CLIPVisionModelWithProjection.checks), num_channels: oneOf(3) },
   relations: [
     ({ image_size: side, patch_size: patch }) => {
       if (!side || !patch) return undefined;
@@ -150,7 +123,7 @@ const kindsOfSigmas = ['use_karras_sigmas', 'use_exponential_sigmas', 'use_beta_
 
 const scheduler: Schema = {
   rules: {
-    ...(snakeCaseConfig(schedulerRules) as Record<string, Kind>),
+    ...keyed(schedulerRules),
     beta_schedule: oneOf('linear', 'scaled_linear', 'squaredcos_cap_v2'),
     prediction_type: oneOf('epsilon', 'sample', 'original_sample', 'v_prediction'),
     interpolation_type: oneOf('linear', 'log_linear'),
