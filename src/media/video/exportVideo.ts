@@ -5,7 +5,7 @@
 import { writeFile } from 'node:fs/promises';
 import { writeAtomically } from '../../files/writing/atomic.ts';
 import { isStream } from '../../files/writing/target.ts';
-import { checkOptionValues, type Kinds, kinds } from '../../text/options.ts';
+import { checkOptionValues, checkPath, type Kind, type Kinds, kinds } from '../../text/options.ts';
 import type { RgbImage } from '../image.ts';
 import { encodeMp4 } from './encodeMp4.ts';
 import { writeFrames } from './frames.ts';
@@ -32,9 +32,17 @@ export interface ExportOptions {
   signal?: AbortSignal;
 }
 
+/** The values of settings. */
+const texts: Kind = {
+  is: 'an object of strings',
+  test: (value) =>
+    kinds.object.test(value) &&
+    Object.values(value as object).every((text) => kinds.text.test(text)),
+};
+
 const exportOptionKinds: Kinds<ExportOptions> = {
   ...{ fps: kinds.any, quality: kinds.any }, // by their ranges, below
-  ...{ format: kinds.any, metadata: kinds.object, signal: kinds.signal },
+  ...{ format: kinds.any, metadata: texts, signal: kinds.signal },
 };
 
 /**
@@ -54,6 +62,7 @@ export async function exportToVideo(
   options: ExportOptions = {},
 ): Promise<void> {
   checkOptionValues('exportToVideo', options, exportOptionKinds);
+  checkPath('exportToVideo', path);
   const { fps = 7, quality = 80, metadata, signal } = options;
   const format = outputFormat(path, options.format);
   checkFrames(frames);
@@ -98,6 +107,15 @@ function asciiJson(value: Record<string, string>): string {
 }
 
 function checkFrames(frames: readonly RgbImage[]): void {
+  const isFrame = (frame: RgbImage | null) =>
+    kinds.count.test(frame?.width) &&
+    kinds.count.test(frame?.height) &&
+    (frame?.data?.length ?? 0) > 0;
+  if (!Array.isArray(frames) || !frames.every(isFrame))
+    throw new Error(
+      'The frames have to be a list of pictures `{ width, height, data }`, such as `frames[0]` of ' +
+        'what `generate` returns.',
+    );
   const [first] = frames;
   if (!first) throw new Error('There are no frames to write. Pass one or more.');
   for (const [i, { width, height, data }] of frames.entries()) {
