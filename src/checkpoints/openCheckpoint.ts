@@ -4,7 +4,7 @@
  */
 import { stat } from 'node:fs/promises';
 import { hasEnding } from '../text/endings.ts';
-import { checkOptionValues, type Kinds, kinds } from '../text/options.ts';
+import { checkOptionValues, checkPath, type Kinds, kinds } from '../text/options.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { isSingleFile, PICKLES } from './diffusers/names.ts';
 import { openModelFolder } from './diffusers/openFolder.ts';
@@ -29,6 +29,7 @@ const openOptionKinds: Kinds<OpenOptions> = {
  * @throws CheckpointError if it is none, is broken, or is of another model.
  */
 export async function openCheckpoint(path: string, options: OpenOptions = {}): Promise<Checkpoint> {
+  checkPath('openCheckpoint', path);
   checkOptionValues('openCheckpoint', options, openOptionKinds);
   const { variant, ...single } = options;
   if (hasEnding(path, ...PICKLES)) throw new CheckpointError(pickleRefusal(path));

@@ -4,7 +4,7 @@
 export const TELLING_BYTES = 512;
 
 /** What a reader expects of a file. */
-export type Expected = 'weights' | 'JSON';
+export type Expected = 'weights' | 'JSON' | 'a picture';
 
 /** A kind of file. */
 interface Kind {
@@ -107,8 +107,12 @@ const json: Kind[] = [
   },
 ];
 
-const say = ({ what, not, wayOut }: Omit<Kind, 'begins'>, expected: Expected) =>
-  `is ${what}, not ${not ?? expected}: ${wayOut}`;
+/** `not` stands where there is a better file with the weights. */
+function say({ what, not, wayOut }: Omit<Kind, 'begins'>, expected: Expected): string {
+  return expected === 'a picture'
+    ? `is ${what}, not a picture: ${not === undefined ? wayOut : 'use a picture'}`
+    : `is ${what}, not ${not ?? expected}: ${wayOut}`;
+}
 
 /** The predicate of a sentence about a file that is known to be a pickle by its name. */
 export const isPickle = say(PICKLE, 'weights');
@@ -147,6 +151,7 @@ export function describeFirstBytes(
     ({ begins, at = 0, with: part = '' }) =>
       begins.some((some) => letters.startsWith(some, at)) && letters.includes(part),
   );
+  if (binary?.what.startsWith(expected)) return undefined;
   if (binary) return say(binary, expected);
   const text = textOf(start);
   if (text === '' && bytes.length < TELLING_BYTES) return `is empty: ${AGAIN}`;

@@ -7,7 +7,8 @@
  * plain one.
  */
 import * as tf from '@tensorflow/tfjs';
-import type { FormulationSet } from './choices.ts';
+import { checkOneOf } from '../text/messages.ts';
+import { type FormulationSet, formulationSets } from './choices.ts';
 import { deviceName } from './device.ts';
 import { computeDtype } from './tensorflow/halfPrecision.ts';
 import { hasKernel, type KernelName } from './tensorflow/probes.ts';
@@ -76,8 +77,10 @@ let used: FormulationSet = 'fastest';
 /**
  * Makes every operation run its formulation of this set. Default: `fastest`. `gpu` runs on a
  * processor what a graphics card would run, for tests.
+ * @throws Error if there is no such set.
  */
 export function useFormulations(set: FormulationSet): void {
+  checkOneOf('formulations', set, formulationSets);
   used = set;
 }
 

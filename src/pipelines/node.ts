@@ -10,8 +10,7 @@ import { memoryLimits } from '../memory/limits.ts';
 import type { Device } from '../memory/shapes/allocators.ts';
 import { deviceName } from '../ops/device.ts';
 import { recordGraph } from '../recording/recordGraph.ts';
-import { shown } from '../text/messages.ts';
-import { checkOptionValues, kinds } from '../text/options.ts';
+import { checkOptionValues, checkPath, kinds } from '../text/options.ts';
 import { assemble, type Environment } from './loading/assemble.ts';
 import { offloadBlocks, offloadModels } from './loading/offload.ts';
 import { joinBackend } from './loading/oneBackend.ts';
@@ -112,12 +111,6 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
       withinCallback: true,
     });
   }
-}
-
-/** @throws Error if the first argument is not a string. */
-function checkPath(what: string, path: unknown): void {
-  if (typeof path !== 'string' || path === '')
-    throw new Error(`\`${what}\` takes a path or name as its first argument, not ${shown(path)}.`);
 }
 
 /** Node, on the current backend. */

@@ -50,6 +50,12 @@ export function checkOptionValues<Options extends object>(
     checkValue(name, Reflect.get(given, name), { ...kind, optional: true });
 }
 
+/** @throws Error if the first argument of `what` is not the text of a path or a name. */
+export function checkPath(what: string, path: unknown): void {
+  if (typeof path !== 'string' || path === '')
+    throw new Error(`\`${what}\` takes a path or name as its first argument, not ${shown(path)}.`);
+}
+
 /** The options of `given` that a table has. */
 export function pickOptions<Name extends string, T extends object>(
   given: T,

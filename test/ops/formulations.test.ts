@@ -238,6 +238,10 @@ const operations = Object.entries(ops).filter(
 ) as unknown as [string, Formulations][];
 
 describe('formulations', () => {
+  it('refuse a set that there is not', () => {
+    expect(() => useFormulations('fast' as 'fastest')).to.throw('has to be one of fastest, gpu');
+  });
+
   it('all have cases here', () => {
     expect(operations.map(([name]) => name).sort()).to.deep.equal(Object.keys(cases).sort());
   });

@@ -1,5 +1,7 @@
 /** Decodes picture files to Pillow's RGB bytes. */
 import type { Sharp, SharpOptions } from 'sharp';
+
+import { describeFirstBytes } from '../../files/firstBytes.ts';
 import type { RgbImage } from '../image.ts';
 import { BitmapError, readBmp, readPnm } from './bitmaps.ts';
 import { kindOf } from './kinds.ts';
@@ -65,7 +67,12 @@ function explain(error: Error, bytes: Uint8Array, name: string, maxPixels: numbe
     );
   const kind = kindOf(bytes);
   if (kind) return `The picture ${name} is ${kind.name}, which is not read. ${kind.wayOut}`;
-  if (reason.includes('unsupported image format'))
+  const instead = describeFirstBytes(bytes, 'a picture');
+  const unknown = reason.includes('unsupported image format');
+  // A page may hold an SVG, and a picture may be text.
+  if (instead && (unknown || instead.startsWith('is a web page')))
+    return `The file ${name} ${instead}.`;
+  if (unknown)
     return (
       `The file ${name} is not a picture of a known kind. Use PNG, JPEG, WebP, GIF, TIFF, AVIF, ` +
       'BMP or PNM.'

@@ -1,4 +1,4 @@
-/** Recognises by its first bytes what a file is that people pass as a picture. */
+/** Recognises by their first bytes pictures and videos that are not read. */
 
 interface Kind {
   name: string;
@@ -18,7 +18,6 @@ const brand =
     text.slice(4, 8) === 'ftyp' && brands.some((name) => text.slice(8, 40).includes(name));
 
 const FRAME = 'Take a frame of it, for example with: ffmpeg -i clip.mp4 -frames:v 1 frame.png';
-const ITSELF = 'Pass the address or the file of the picture itself.';
 
 // The first that fits counts.
 const KINDS: Kind[] = [
@@ -52,21 +51,6 @@ const KINDS: Kind[] = [
   { name: 'FITS', fits: startsWith('SIMPLE  =') },
   { name: 'a Windows metafile', fits: startsWith('\xd7\xcd\xc6\x9a', '\x01\0\0\0') },
   { name: 'a Fujifilm raw photo', fits: startsWith('FUJIFILM') },
-  {
-    name: 'a web page',
-    fits: (text) => /^\s*(?:\xef\xbb\xbf)?\s*(?:<!doctype html|<html)/i.test(text),
-    wayOut: ITSELF,
-  },
-  {
-    name: 'a pointer of git-LFS instead of the file',
-    fits: startsWith('version https://git-lfs'),
-    wayOut: 'Fetch the file with: git lfs pull',
-  },
-  {
-    name: 'an archive',
-    fits: startsWith('PK\x03\x04', '7z\xbc\xaf', 'Rar!', '\xfd7zXZ'),
-    wayOut: 'Unpack it and pass a picture.',
-  },
   { name: 'TGA', fits: (_, bytes) => hasTgaFooter(bytes) || isTgaHeader(bytes) },
 ];
 

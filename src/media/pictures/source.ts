@@ -41,6 +41,8 @@ export async function readSource(source: PictureSource, name: string): Promise<U
   if (typeof source === 'string' || source instanceof URL) {
     const address = String(source);
     if (/^(https?|data):/i.test(address)) return fetchPicture(address);
+    if (/^(?!file:)[a-z][a-z\d+.-]+:\/\/|^blob:/i.test(address))
+      throw new Error(`${name} is an address that is not read. Download it and pass its path.`);
     return readPath(localPath(address), name);
   }
   if (ArrayBuffer.isView(source))
@@ -108,7 +110,8 @@ async function readPath(path: string, name: string): Promise<Uint8Array> {
       throw new Error(`${name} is a folder, not a picture. Pass the path of one picture.`, {
         cause: error,
       });
-    throw new Error(`The picture ${name} cannot be read (${code}). Check its permissions.`, {
+    const check = code === 'EACCES' || code === 'EPERM' ? 'its permissions' : 'the path';
+    throw new Error(`The picture ${name} cannot be read (${code}). Check ${check}.`, {
       cause: error,
     });
   }

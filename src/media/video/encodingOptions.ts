@@ -2,6 +2,7 @@
  * How videos are encoded. One scale of quality serves all formats: 1 to 100, as that of JPEG and
  * WebP. Equal quality looks about equal in each of them.
  */
+import { kinds } from '../../text/options.ts';
 import type { RgbImage } from '../image.ts';
 
 /**
@@ -65,6 +66,15 @@ export function checkEncoding(
 }
 
 function checkFrames(frames: readonly RgbImage[]): void {
+  const isFrame = (frame: RgbImage | null) =>
+    kinds.count.test(frame?.width) &&
+    kinds.count.test(frame?.height) &&
+    (frame?.data?.length ?? 0) > 0;
+  if (!Array.isArray(frames) || !frames.every(isFrame))
+    throw new Error(
+      'The frames have to be a list of pictures `{ width, height, data }`, such as `frames[0]` of ' +
+        'what `generate` returns.',
+    );
   const [first] = frames;
   if (!first) throw new Error('There are no frames to write. Pass one or more.');
   for (const [i, { width, height, data }] of frames.entries()) {

@@ -5,7 +5,7 @@
 import { writeFile } from 'node:fs/promises';
 import { writeAtomically } from '../../files/writing/atomic.ts';
 import { isStream } from '../../files/writing/target.ts';
-import { checkOptionValues, type Kinds, kinds } from '../../text/options.ts';
+import { checkOptionValues, checkPath, type Kind, type Kinds, kinds } from '../../text/options.ts';
 import type { RgbImage } from '../image.ts';
 import type { ChosenEncoder } from './encoders/node.ts';
 import {
@@ -46,10 +46,18 @@ export interface ExportOptions {
   signal?: AbortSignal;
 }
 
+/** The values of settings. */
+const texts: Kind = {
+  is: 'an object of strings',
+  test: (value) =>
+    kinds.object.test(value) &&
+    Object.values(value as object).every((text) => kinds.text.test(text)),
+};
+
 const exportOptionKinds: Kinds<ExportOptions> = {
   ...{ fps: kinds.any, quality: kinds.any }, // by their ranges, below
   encoder: { oneOf: videoEncoders },
-  ...{ format: kinds.any, metadata: kinds.object, signal: kinds.signal },
+  ...{ format: kinds.any, metadata: texts, signal: kinds.signal },
 };
 
 /**
@@ -69,6 +77,7 @@ export async function exportToVideo(
   options: ExportOptions = {},
 ): Promise<void> {
   checkOptionValues('exportToVideo', options, exportOptionKinds);
+  checkPath('exportToVideo', path);
   const { fps = 7, quality = DEFAULT_QUALITY, metadata, signal } = options;
   const format = outputFormat(path, options.format);
   checkEncoding(frames, { fps, quality }, format);

@@ -15,7 +15,7 @@ import { limitsOf, type MemoryPlan, MemoryPlanner, type MemoryRequest } from '..
 import { type Device, devices } from '../../memory/shapes/allocators.ts';
 import { drain, type VideoSize } from '../../memory/stages.ts';
 import type { ModelName } from '../../models/names.ts';
-import { checkOptionValues, type Kinds, kinds } from '../../text/options.ts';
+import { checkOptionValues, checkPath, type Kinds, kinds } from '../../text/options.ts';
 import { givenSettings, sizeOfCall } from '../callPlanner.ts';
 import { loadOptionKinds, plannedCallKinds } from '../options.ts';
 import type { LoadOptions, PlannedCall } from '../types.ts';
@@ -85,6 +85,7 @@ export async function describeModel(
   path: string,
   options: DescribeOptions = {},
 ): Promise<ModelDescription> {
+  checkPath('describeModel', path);
   checkOptionValues('describeModel', options, describeOptionKinds);
   const numFrames = isSingleFile(path) ? options.numFrames : undefined;
   const opening = { variant: options.variant, config: options.config, numFrames };

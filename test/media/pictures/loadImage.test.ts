@@ -176,7 +176,7 @@ describe('loadImage', () => {
       'text',
       'notes.png',
       async () => 'not a picture',
-      /is not a picture of a known kind\. Use PNG, JPEG/,
+      /is a text that begins with .*, not a picture: download it again/,
     );
     refuses('an empty file', 'empty.jpg', async () => '', /is empty \(0 bytes\)/);
     refuses(
@@ -233,11 +233,20 @@ describe('loadImage', () => {
       ['a.psd', 'a Photoshop file', latin1('8BPS\0\x01')],
       ['a.pdf', 'a PDF', latin1('%PDF-1.7')],
       ['d.jpg', 'a web page', latin1('<!DOCTYPE html><title>Log in</title>')],
-      ['e.png', 'a pointer of git-LFS', latin1('version https://git-lfs.github.com/spec/v1\n')],
-      ['a.zip', 'an archive', latin1('PK\x03\x04\x14\0')],
+      ['e.png', 'a Git LFS pointer', latin1('version https://git-lfs.github.com/spec/v1\n')],
+      ['a.zip', 'a zip archive', latin1('PK\x03\x04\x14\0')],
+      ['b.zip', 'a gzip archive', latin1('\x1f\x8b\x08\0')],
+      [
+        'f.jpg',
+        'an XML text, such as a message of a server',
+        latin1('<?xml version="1.0"?><Error>'),
+      ],
+      ['g.jpg', 'a text that begins with "Not Found"', latin1('Not Found')],
+      ['h.jpg', 'a NumPy array', latin1('\x93NUMPY\x01\0')],
+      ['i.jpg', 'a web page', latin1('<html><svg width="1"><p>')],
     ] as const) {
       const message = new RegExp(
-        `is ${kind}.*, which is not read\\. (Convert|Take|Pass|Fetch|Unpack)`,
+        `is ${kind}.*, (which is not read\\. (Convert|Take)|not a picture: (download|fetch|unpack|use))`,
       );
       refuses(`${file} as ${kind}`, file, content, message);
     }
@@ -293,12 +302,19 @@ describe('loadImage', () => {
       );
     });
 
+    it('an address of another kind', async () => {
+      for (const address of ['ftp://x.example/a.png', 's3://bucket/a.png', 'blob:nodedata:x'])
+        expect(await messageOf(loadImage(address))).to.match(/is an address that is not read/);
+    });
+
     it('a folder', async () => {
       expect(await messageOf(loadImage(folder))).to.match(/is a folder, not a picture/);
     });
 
     it('a path through a file', async () => {
-      expect(await messageOf(loadImage(`${PHOTO}/x.png`))).to.match(/cannot be read \(ENOTDIR\)/);
+      expect(await messageOf(loadImage(`${PHOTO}/x.png`))).to.match(
+        /cannot be read \(ENOTDIR\)\. Check the path/,
+      );
     });
 
     it('an unreadable file', async () => {

@@ -216,6 +216,21 @@ describe('exportToVideo', () => {
       expect(await readdir(join(folder, 'again'))).to.deep.equal(['0000.png', '0001.png']);
     });
 
+    it('refuses what are no frames, no path and no settings', async () => {
+      const frame = { width: 2, height: 2, data: new Uint8Array(12) };
+      const say = (frames: unknown, path: unknown = 'a.gif', options = {}) =>
+        exportToVideo(frames as never, path as string, options).catch(
+          (error: Error) => error.message,
+        );
+      const empty = { width: 0, height: 0, data: new Uint8Array() };
+      for (const wrong of [null, 'x', [null], [{}], [empty]])
+        expect(await say(wrong)).to.include('The frames have to be a list of pictures');
+      expect(await say([frame], 5)).to.include('`exportToVideo` takes a path or name');
+      expect(await say([frame], 'a.gif', { metadata: { seed: 1n } })).to.include(
+        '`metadata` has to be an object of strings but is an Object.',
+      );
+    });
+
     it('may be there, empty', async () => {
       await mkdir(join(folder, 'empty'));
       await exportToVideo(frames(1, 8, 8), join(folder, 'empty/'));
