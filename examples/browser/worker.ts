@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import '@tensorflow/tfjs-backend-webgpu';
 import {
+  canEncodeVideo,
   encodeVideo,
   Generator,
   type Progress,
@@ -65,6 +66,9 @@ async function generate(
       }),
     };
   }
+  // Before the long work: after it, the page's server may be gone.
+  const canEncode = await canEncodeVideo('mp4', settings);
+  const h264 = canEncode ? undefined : await import('h264-mp4-encoder');
   reusable = true;
   const { frames } = await loaded.pipe.generate(picture, {
     ...settings,
@@ -82,7 +86,7 @@ async function generate(
   const file = await encodeVideo(frames[0], {
     fps: settings.fps,
     signal,
-    loadH264Encoder: async () => (await import('h264-mp4-encoder')).createH264MP4Encoder,
+    loadH264Encoder: h264 && (async () => h264.createH264MP4Encoder),
   });
   const mp4 = new Uint8Array(await file.arrayBuffer());
   post({ type: 'done', frames: frames[0], mp4, seconds: (performance.now() - start) / 1000 });
