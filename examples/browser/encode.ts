@@ -13,10 +13,14 @@ const loadH264Encoder = async () => (await import('h264-mp4-encoder')).createH26
 export const encode = (frames: RgbImage[], options: EncodeVideoOptions): Promise<Blob> =>
   encodeVideo(frames, { ...options, loadH264Encoder });
 
-/** The formats that this browser can write. */
+/**
+ * The formats that this browser can write. Loads what encodes them, to be called before the long
+ * work: after it, the page's server may be gone.
+ */
 export async function formatsFor(size: {
   width: number;
   height: number;
 }): Promise<BrowserVideoFormat[]> {
+  if (!(await canEncodeVideo('mp4', size))) await loadH264Encoder();
   return ['mp4', ...((await canEncodeVideo('webm', size)) ? (['webm'] as const) : []), 'gif'];
 }

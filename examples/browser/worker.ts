@@ -52,6 +52,7 @@ async function generate(request: Request, signal: AbortSignal): Promise<void> {
   field = 'model';
   const pipe = await load(name, request, signal);
   [reusable, field] = [true, undefined];
+  const formats = await formatsFor(settings);
   const { frames } = await pipe.generate(picture, {
     ...settings,
     generator: new Generator(seed),
@@ -67,7 +68,7 @@ async function generate(request: Request, signal: AbortSignal): Promise<void> {
     type: 'done',
     frames: video,
     video: await encode(video, { fps, format: 'mp4', signal }),
-    formats: await formatsFor(settings),
+    formats,
     seconds: (performance.now() - start) / 1000,
   });
 }

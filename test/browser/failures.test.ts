@@ -1,7 +1,7 @@
 /** The browser example tells its user what is wrong, beside the field that is, and goes on. */
 import { expect } from 'chai';
 import { PageUnderTest, picture } from './pageUnderTest.ts';
-import { told } from './recording.ts';
+import { processorSeconds, told } from './recording.ts';
 
 describe('the browser example', () => {
   const at = new PageUnderTest();
@@ -51,8 +51,10 @@ describe('the browser example', () => {
       for (const loaded of [false, true]) {
         const before = (await told(at.page, 'progress')).length;
         await at.fill({ numFrames: '8', width: '16384', height: '16384' });
+        const used = await processorSeconds(at.browser);
         await at.start();
         await at.refused('width', message);
+        expect((await processorSeconds(at.browser)) - used, 'seconds').to.be.below(20);
         expect((await told(at.page, 'progress')).length, 'progress').to.equal(before);
         if (!loaded)
           expect(

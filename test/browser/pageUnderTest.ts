@@ -104,7 +104,7 @@ export class PageUnderTest {
       const status = document.getElementById('status')!.textContent!;
       return errors.join('') || (new RegExp(source).test(status) ? status : false);
     };
-    const found = await this.page.waitForFunction(settled, text.source, { timeout: 100_000 });
+    const found = await this.page.waitForFunction(settled, text.source);
     expect(await found.jsonValue()).to.match(text);
   }
 

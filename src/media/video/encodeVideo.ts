@@ -2,7 +2,7 @@
 import { checkOptionValues, type Kinds, kinds } from '../../text/options.ts';
 import type { RgbImage } from '../image.ts';
 import type { CreateEncoder } from './encoders/h264.ts';
-import { checkEncoding, commentOf, DEFAULT_QUALITY, gifColours } from './encodingOptions.ts';
+import { checkEncoding, commentOf, DEFAULT_QUALITY } from './encodingOptions.ts';
 
 /** A format that browsers can write. */
 export type BrowserVideoFormat = 'mp4' | 'webm' | 'gif';
@@ -14,7 +14,9 @@ const types: Record<BrowserVideoFormat, string> = {
 };
 
 /** The codecs of each format, the most widely played first. */
-const codecs = { mp4: ['avc', 'vp9', 'av1'], webm: ['vp9', 'av1'] } as const;
+const codecs = { mp4: ['avc'], webm: ['vp9', 'av1'] } as const;
+/** Codecs that MP4 can hold, too, but few players of it know. */
+const others = ['vp9', 'av1'] as const;
 
 /** Options of `encodeVideo`. */
 export interface EncodeVideoOptions {
@@ -65,38 +67,36 @@ export async function encodeVideo(
   return new Blob([file], { type: types[format] });
 
   async function encode(): Promise<Uint8Array<ArrayBuffer>> {
-    if (format === 'gif') {
-      const { encodeGif, withGifComment } = await import('./gif.ts');
-      const gif = await encodeGif(frames, fps, gifColours(quality), signal);
-      return comment ? withGifComment(gif, comment) : gif;
-    }
-    const encoding = { format, fps, quality, comment, signal };
-    const { encodeByWebCodecs, findWebCodec } = await import('./encoders/webCodecs.ts');
-    const wanted =
-      options.loadH264Encoder && format === 'mp4' ? (['avc'] as const) : codecs[format];
+    const encoding = { fps, quality, comment, signal };
+    if (format === 'gif') return (await gif()).encodeGif(frames, encoding);
+    const { encodeByWebCodecs, encodeH264, findWebCodec, writePackets } = await encoders();
+    const load = format === 'mp4' ? options.loadH264Encoder : undefined;
+    const wanted = load ? codecs[format] : [...codecs[format], ...others];
     const config = await findWebCodec(wanted, frames[0]!, encoding);
-    if (config) return encodeByWebCodecs(config, frames, encoding);
-    if (!options.loadH264Encoder || format !== 'mp4') throw new Error(missing(format));
-    const { encodeH264 } = await import('./encoders/h264.ts');
-    const { writePackets } = await import('./container.ts');
-    const video = await encodeH264(await options.loadH264Encoder(), frames, encoding);
-    return writePackets(video, encoding);
+    if (config) return encodeByWebCodecs(config, frames, { ...encoding, format });
+    if (!load) throw new Error(missing(format));
+    const video = await encodeH264(await load(), frames, encoding);
+    return writePackets(video, { ...encoding, format });
   }
 }
 
 /**
- * Whether this browser itself encodes a format at a size. MP4 needs no more than
- * `loadH264Encoder` where it does not.
+ * Whether this browser itself encodes a format at a size: MP4 with H.264, which all players know.
+ * Where it does not, MP4 needs `loadH264Encoder`. What encodes the format is loaded meanwhile, so
+ * that a video can still be encoded when the page's server is gone.
  */
 export async function canEncodeVideo(
   format: BrowserVideoFormat,
   size: { width: number; height: number },
 ): Promise<boolean> {
-  if (format === 'gif') return true;
-  const { findWebCodec } = await import('./encoders/webCodecs.ts');
+  if (format === 'gif') return Boolean(await gif());
+  const { findWebCodec } = await encoders();
   const options = { fps: 7, quality: DEFAULT_QUALITY };
   return (await findWebCodec(codecs[format], size, options)) !== undefined;
 }
+
+const encoders = () => import('./encoders/browser.ts');
+const gif = () => import('./encoders/gif.ts');
 
 const missing = (format: 'mp4' | 'webm') =>
   `This browser has no encoder for .${format} at this size. ` +

@@ -1,5 +1,4 @@
-/** Animated GIF: what sharp does not do in Node, and all of it in browsers, with gifenc. */
-import type { RgbImage } from '../image.ts';
+/** What encoders of GIF leave to their users: durations of frames, and comments. */
 
 /** The unit of time in GIF, in milliseconds. */
 export const GIF_UNIT = 10;
@@ -50,31 +49,4 @@ export function gifComment(file: Uint8Array): string | undefined {
 function endOfHeader(file: Uint8Array): number {
   const flags = file[10]!;
   return 13 + (flags & 0x80 ? 3 * 2 ** ((flags & 7) + 1) : 0);
-}
-
-/**
- * An animated GIF file that loops forever, each frame with its own colours.
- *
- * @param signal Stops the work between two frames.
- */
-export async function encodeGif(
-  frames: readonly RgbImage[],
-  fps: number,
-  colours: number,
-  signal?: AbortSignal,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const { applyPalette, GIFEncoder, quantize } = await import('gifenc/dist/gifenc.esm.js');
-  const gif = GIFEncoder();
-  const durations = delays(frames.length, fps, GIF_UNIT);
-  for (const [i, { width, height, data }] of frames.entries()) {
-    await new Promise((resolve) => setTimeout(resolve)); // so that the signal can abort
-    signal?.throwIfAborted();
-    const rgba = new Uint8Array(4 * width * height).fill(255);
-    for (let pixel = 0; pixel < width * height; pixel++)
-      rgba.set(data.subarray(3 * pixel, 3 * pixel + 3), 4 * pixel);
-    const palette = quantize(rgba, colours);
-    gif.writeFrame(applyPalette(rgba, palette), width, height, { palette, delay: durations[i] });
-  }
-  gif.finish();
-  return new Uint8Array(gif.bytes());
 }

@@ -5,9 +5,11 @@ import { expect } from 'chai';
 import sharp from 'sharp';
 import { convertCheckpoint } from '../../../converters/index.ts';
 import { identifyCheckpoint, writeSafetensors } from '../../../src/checkpoints/index.ts';
+import { asTexts } from '../../../src/cli/generate/storedSettings.ts';
 import { Interrupted, UsageError } from '../../../src/cli/terminal/errors.ts';
 import { ProgressLine } from '../../../src/cli/terminal/progress.ts';
 import { version } from '../../../src/cli/version.ts';
+import { readMetadata } from '../../../src/media/video/readMetadata.ts';
 import { relativeL2 } from '../../harness/fixtures.ts';
 import { testBackend } from '../../setup.ts';
 import {
@@ -71,6 +73,10 @@ describe('svd generate', () => {
         version,
         backend: testBackend,
       });
+      expect(settings).to.include({ quality: 80 });
+      expect(settings.encoder).to.be.oneOf(['builtin', 'ffmpeg']); // as this machine has
+      expect(settings.encoderVersion !== undefined).to.equal(settings.encoder === 'ffmpeg');
+      expect(await readMetadata(path)).to.deep.equal(asTexts(settings));
       expect(settings.checkpoint).to.deep.equal(await identifyCheckpoint(folder.path('model')));
       expect(text).to.contain(`"hash\\":\\"${settings.checkpoint!.hash}`);
       expect(backend).to.include({ name: testBackend });
