@@ -86,7 +86,7 @@ function lastWords({ stdout, stderr }: { stdout: string; stderr: string }): stri
   const lines = `${stdout}\n${stderr}`
     .split('\n')
     .map((line) => line.trim())
-    .filter((line) => line !== '');
+    .filter((line) => line !== '' && !line.includes('A complete log of this run'));
   return lines.filter((line) => /error/i.test(line)).at(-1) ?? lines.at(-1) ?? 'it said nothing';
 }
 

@@ -192,7 +192,8 @@ export interface LoadOptions {
   localFilesOnly?: boolean;
   /**
    * Backend to switch to before loading. All pipelines of a process have to be on one. Default
-   * `auto`: that of pipelines that are loaded already, else the fastest that works.
+   * `auto`: that of pipelines that are loaded already, else the fastest that works. `cuda` is
+   * tensorflow on an NVIDIA card, or an error.
    */
   backend?: 'auto' | 'cuda' | 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
   /** Threads of the wasm backend. */

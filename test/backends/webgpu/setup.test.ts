@@ -102,6 +102,19 @@ describe('setUpWebgpu', () => {
     expect(readdirSync(path('data'))[0]).to.match(/\.partial$/);
   });
 
+  it('says why npm refused a package', async () => {
+    const npm = `#!/bin/sh
+      [ "$1" != --version ] || exit 0
+      echo 'npm error code EINTEGRITY' >&2
+      echo 'npm error sha512-a integrity checksum failed' >&2
+      echo 'npm error A complete log of this run can be found in: /x' >&2
+      exit 1`;
+    writeFileSync(path('bin/npm'), npm);
+    chmodSync(path('bin/npm'), 0o755);
+    expect(await outcome()).to.match(/failed \(exit code 1\): npm error .*checksum failed$/);
+    expect(readdirSync(path('data')).join()).to.match(/^[^,]*\.partial$/);
+  });
+
   it('names npm when that is missing', async () => {
     process.env.PATH = path('bin');
     expect(await outcome()).to.equal(
