@@ -35,6 +35,7 @@ export {
   loadLayerWeights,
 } from './checkpoints/web/loadLayerWeights.ts';
 export { type OpenUrlOptions, openUrl } from './checkpoints/web/openUrl.ts';
+export { packagedModel } from './checkpoints/web/packagedModel.ts';
 export type { FloatArray, RgbImage } from './media/image.ts';
 export { clipPixelValues, framesToImages, vaePixelValues } from './media/preprocess.ts';
 export type { CreateEncoder } from './media/video/encoders/h264.ts';
@@ -61,6 +62,7 @@ export {
 export { type FormulationSet, useFormulations } from './ops/formulations.ts';
 export { StableVideoDiffusionPipeline, type UrlOptions } from './pipelines/browser.ts';
 export type { CallPlanner, Components, FeatureExtractor, Offload } from './pipelines/components.ts';
+export { latentPreviews } from './pipelines/latentPreviews.ts';
 export type {
   CallbackTensors,
   CallingPipeline,

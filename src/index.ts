@@ -26,6 +26,7 @@ export {
   loadLayerWeights,
   type OpenOptions,
   openCheckpoint,
+  packagedModel,
 } from './checkpoints/index.ts';
 export type { FloatArray } from './media/image.ts';
 export {
@@ -56,6 +57,7 @@ export {
 } from './models/index.ts';
 export { type FormulationSet, useFormulations } from './ops/formulations.ts';
 export type { CallPlanner, Components, FeatureExtractor, Offload } from './pipelines/components.ts';
+export { latentPreviews } from './pipelines/latentPreviews.ts';
 export {
   type DescribeOptions,
   type DevicePlan,

@@ -15,6 +15,7 @@ export { type LoadLayerWeightsOptions, loadLayerWeights } from './loadLayerWeigh
 export { type OpenOptions, openCheckpoint } from './openCheckpoint.ts';
 export type { SingleFileOptions } from './original/open.ts';
 export { type PublishedConfigs, publishedConfigs } from './original/publishedConfigs.ts';
+export { packagedModel } from './packagedModel.ts';
 export { openSafetensors } from './safetensors/file.ts';
 export { openSharded } from './safetensors/sharded.ts';
 export { type TensorData, type TensorToWrite, writeSafetensors } from './safetensors/writer.ts';

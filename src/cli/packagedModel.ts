@@ -1,16 +1,11 @@
 /**
- * The small checkpoint that comes with the package, and whether a call is near to what a checkpoint
+ * The note on the small checkpoint that comes with the package, and whether a call is near to what a checkpoint
  * was trained for.
  */
-import { join } from 'node:path';
 import { modelConfig } from '../checkpoints/configs/schemas.ts';
 import { type OpenOptions, openCheckpoint } from '../checkpoints/index.ts';
 import { callDefaults } from '../pipelines/defaults.ts';
 import { atEnd } from './terminal/session.ts';
-import { packageFolder } from './version.ts';
-
-/** The folder of the checkpoint that is used if none is named. */
-export const packagedModel = join(packageFolder, 'weights', 'tiny');
 
 /** The note of `svd generate` when it uses that one. */
 export const packagedNote =

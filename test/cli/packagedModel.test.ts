@@ -4,13 +4,9 @@
  */
 import { expect } from 'chai';
 import sharp from 'sharp';
+import { packagedModel } from '../../src/checkpoints/packagedModel.ts';
 import { generateOptions } from '../../src/cli/generate/options.ts';
-import {
-  packagedModel,
-  packagedNote,
-  trainedFor,
-  unlikeTraining,
-} from '../../src/cli/packagedModel.ts';
+import { packagedNote, trainedFor, unlikeTraining } from '../../src/cli/packagedModel.ts';
 import { generate, picture, workFolder } from './runs.ts';
 
 describe('the checkpoint of the package', () => {

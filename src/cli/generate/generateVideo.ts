@@ -2,7 +2,11 @@
 import { randomInt } from 'node:crypto';
 import { type BackendName, type BackendReport, useBackend } from '../../backends/index.ts';
 import { isSingleFile } from '../../checkpoints/diffusers/names.ts';
-import { type CheckpointIdentity, identifyCheckpoint } from '../../checkpoints/index.ts';
+import {
+  type CheckpointIdentity,
+  identifyCheckpoint,
+  packagedModel,
+} from '../../checkpoints/index.ts';
 import { loadEncoder } from '../../media/video/exportVideo.ts';
 import type { OffloadMode } from '../../memory/offloadModes.ts';
 import type { MemoryPlan } from '../../memory/plan.ts';
@@ -16,13 +20,7 @@ import type { GenerateOptions, ImageInput } from '../../pipelines/types.ts';
 import { Generator } from '../../random/generator.ts';
 import { counted, messageOf } from '../../text/messages.ts';
 import { folderOf, singleFileOptions } from '../hubModel.ts';
-import {
-  ownSize,
-  packagedModel,
-  packagedNote,
-  trainedFor,
-  unlikeTraining,
-} from '../packagedModel.ts';
+import { ownSize, packagedNote, trainedFor, unlikeTraining } from '../packagedModel.ts';
 import { UsageError } from '../terminal/errors.ts';
 import { partOf } from '../terminal/options.ts';
 import { atEnd, type Session } from '../terminal/session.ts';
