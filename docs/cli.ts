@@ -48,4 +48,5 @@ export async function cliPage(): Promise<string> {
 }
 
 const path = fileURLToPath(new URL('cli.md', import.meta.url));
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(path, await cliPage());
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  void cliPage().then((page) => writeFileSync(path, page));

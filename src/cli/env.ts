@@ -1,5 +1,6 @@
 /** `svd env`: what a report of a fault has to say of the machine, without secrets. */
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus, freemem, release, totalmem } from 'node:os';
 import { promisify } from 'node:util';
@@ -35,7 +36,8 @@ export function variables(env: NodeJS.ProcessEnv): Record<string, string> {
 /** The installed version of a package, or that it is not there. */
 function versionOf(name: string): string {
   try {
-    return createRequire(import.meta.url)(`${name}/package.json`).version;
+    const file = createRequire(import.meta.url).resolve(`${name}/package.json`);
+    return JSON.parse(readFileSync(file, 'utf8')).version;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ERR_PACKAGE_PATH_NOT_EXPORTED'
       ? 'installed'
