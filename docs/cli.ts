@@ -31,7 +31,7 @@ function section({ name, usage, about, options, examples = [] }: Subcommand): st
   });
   return [
     `## svd ${name}`,
-    ['```text', ...calls, '```'].join('\n'),
+    calls.map((call) => `\`${call}\``).join('  \n'),
     ...about.map((paragraph) => paragraph.replaceAll(/([<>_*])/g, '\\$1')),
     ...(examples.length > 0 ? [['```sh', ...examples, '```'].join('\n')] : []),
     ...tables,

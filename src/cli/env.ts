@@ -27,7 +27,7 @@ export function variables(env: NodeJS.ProcessEnv): Record<string, string> {
       return [[name, '(set)']];
     if (!SHOWN.test(name)) return [];
     // A proxy without a scheme can have a password, too.
-    const address = /_proxy$/i.test(name) ? value.replace(/[^,\s/@]*:[^,\s@]*@/g, '') : value;
+    const address = /_proxy$/i.test(name) ? value.replace(/^([a-z]+:\/\/)?.*@/i, '$1') : value;
     return [[name, shownAddress(address)]];
   });
   return Object.fromEntries(shown);
