@@ -31,7 +31,7 @@ function section({ name, usage, about, options, examples = [] }: Subcommand): st
   });
   return [
     `## svd ${name}`,
-    ['```text', ...calls, '```'].join('\n'),
+    calls.map((call) => `\`${call}\``).join('  \n'),
     ...about.map((paragraph) => paragraph.replaceAll(/([<>_*])/g, '\\$1')),
     ...(examples.length > 0 ? [['```sh', ...examples, '```'].join('\n')] : []),
     ...tables,
@@ -48,4 +48,5 @@ export async function cliPage(): Promise<string> {
 }
 
 const path = fileURLToPath(new URL('cli.md', import.meta.url));
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(path, await cliPage());
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  void cliPage().then((page) => writeFileSync(path, page));

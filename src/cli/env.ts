@@ -1,5 +1,6 @@
 /** `svd env`: what a report of a fault has to say of the machine, without secrets. */
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus, freemem, release, totalmem } from 'node:os';
 import { promisify } from 'node:util';
@@ -26,7 +27,7 @@ export function variables(env: NodeJS.ProcessEnv): Record<string, string> {
       return [[name, '(set)']];
     if (!SHOWN.test(name)) return [];
     // A proxy without a scheme can have a password, too.
-    const address = /_proxy$/i.test(name) ? value.replace(/[^,\s/@]*:[^,\s@]*@/g, '') : value;
+    const address = /_proxy$/i.test(name) ? value.replace(/^([a-z]+:\/\/)?.*@/i, '$1') : value;
     return [[name, shownAddress(address)]];
   });
   return Object.fromEntries(shown);
@@ -35,7 +36,8 @@ export function variables(env: NodeJS.ProcessEnv): Record<string, string> {
 /** The installed version of a package, or that it is not there. */
 function versionOf(name: string): string {
   try {
-    return createRequire(import.meta.url)(`${name}/package.json`).version;
+    const file = createRequire(import.meta.url).resolve(`${name}/package.json`);
+    return JSON.parse(readFileSync(file, 'utf8')).version;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ERR_PACKAGE_PATH_NOT_EXPORTED'
       ? 'installed'

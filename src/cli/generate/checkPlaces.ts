@@ -1,4 +1,5 @@
 /** Checks where outputs go: that they can be written, and replace nothing that is still needed. */
+import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +11,7 @@ import { framesIn } from '../../media/video/frames.ts';
 import { checkOutput } from '../../media/video/output.ts';
 import { UsageError } from '../terminal/errors.ts';
 import type { GenerateCommand } from './options.ts';
+import { IN_TERMINAL } from './watch/preview.ts';
 
 /** A file or folder of a command. */
 export interface Place {
@@ -32,6 +34,7 @@ export async function checkPlaces(command: GenerateCommand, paths: string[]): Pr
     );
   for (const path of paths) await checkOutput(path, format);
   if (dump !== undefined) await checkOutput(dump);
+  if (previewFile(command) !== undefined) await checkPreview(previewFile(command)!);
   await removeLeftovers(tmpdir());
   const inputs = images.map((path) => ({ role: 'an IMAGE', path: localPath(path) }));
   if (latents !== undefined) inputs.push({ role: 'the file of --latents', path: latents });
@@ -74,9 +77,23 @@ export async function filesOfModels(models: string[]): Promise<Place[]> {
   return files.map((path) => ({ role: 'a file of the model', path }));
 }
 
-function outputsOf({ dump }: GenerateCommand, paths: string[]): Place[] {
-  const videos = paths.map((path) => ({ role: '--output', path }));
-  return dump === undefined ? videos : [...videos, { role: '--dump', path: dump }];
+/** The file of `--preview`, if it names one. */
+const previewFile = ({ preview }: GenerateCommand) =>
+  preview === IN_TERMINAL ? undefined : preview;
+
+/** @throws Error if there is a file at `path` that this program has not written. */
+async function checkPreview(path: string): Promise<void> {
+  if (!existsSync(path) || (await (await import('../../media/video/animation.ts')).isOwnPng(path)))
+    return;
+  throw new UsageError(
+    `--preview "${path}" would replace a file that this program has not written. Use another name.`,
+  );
+}
+
+function outputsOf(command: GenerateCommand, paths: string[]): Place[] {
+  const others = { '--dump': command.dump, '--preview': previewFile(command) };
+  const named = Object.entries(others).flatMap(([role, path]) => (path ? [{ role, path }] : []));
+  return [...paths.map((path) => ({ role: '--output', path })), ...named];
 }
 
 function refuseTaken({ role, path }: Place, keys: string[], taken: Map<string, Place>): void {

@@ -21,7 +21,7 @@ export const generate = subcommand({
   examples: [
     'svd generate rocket.jpg',
     'svd generate rocket.jpg --output rocket.mp4 \\\n  --model stabilityai/stable-video-diffusion-img2vid-xt --variant fp16',
-    'svd generate --like rocket.mp4 --output another.mp4 --seed 7',
+    'svd generate rocket.jpg --like rocket.mp4 --output another.mp4 --seed 7',
     'curl -s https://example.org/rocket.jpg | svd generate - --output - | mpv -',
     'svd generate rocket.jpg --model svd-xt --output rocket.mp4 --seed 42 \\\n  --height 320 ' +
       '--width 576 --num-frames 14 --decode-chunk-size 4',

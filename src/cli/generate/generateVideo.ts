@@ -7,6 +7,7 @@ import {
   identifyCheckpoint,
   packagedModel,
 } from '../../checkpoints/index.ts';
+import type { RgbImage } from '../../media/image.ts';
 import { loadEncoder } from '../../media/video/exportVideo.ts';
 import type { OffloadMode } from '../../memory/offloadModes.ts';
 import type { MemoryPlan } from '../../memory/plan.ts';
@@ -15,6 +16,7 @@ import type { MemorySettings } from '../../memory/stages.ts';
 import { deviceName } from '../../ops/device.ts';
 import { useFormulations } from '../../ops/index.ts';
 import { sizeOfCall } from '../../pipelines/callPlanner.ts';
+import { latentPreviews } from '../../pipelines/latentPreviews.ts';
 import { StableVideoDiffusionPipeline } from '../../pipelines/node.ts';
 import type { GenerateOptions, ImageInput } from '../../pipelines/types.ts';
 import { Generator } from '../../random/generator.ts';
@@ -32,6 +34,7 @@ import { type GenerateCommand, generateOptions } from './options.ts';
 import { outputPaths, outputsOf, type Result, writeOutputs } from './outputs.ts';
 import { type StoredSettings, storedSettings } from './storedSettings.ts';
 import { expectedOf } from './watch/expected.ts';
+import { IN_TERMINAL, Preview, writePreview } from './watch/preview.ts';
 import { Profile, type ProfileLine } from './watch/profile.ts';
 import { StageRecorder } from './watch/stages.ts';
 import { withoutEffect } from './withoutEffect.ts';
@@ -109,6 +112,7 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   const options = {
     ...callOf(command),
     ...{ height, width, numFrames, latents: inputs.latents, signal },
+    ...previewsOf(command, inputs, session),
     generator: generators.length === 1 ? generators[0] : generators,
     onStage: toTensors || command.dump !== undefined ? stages.record : undefined,
     onBlock: (path: string) => {
@@ -163,6 +167,29 @@ async function findModel(command: GenerateCommand, { signal, progress, note }: S
   const own = ownSize(trained);
   const { height = own.height, width = own.width } = command;
   return { path, single, trained, height, width };
+}
+
+/** The options that show previews, if they are asked for. */
+function previewsOf(
+  { preview: where, quiet }: GenerateCommand,
+  { image }: Inputs,
+  { note, progress }: Session,
+): Partial<GenerateOptions> {
+  if (where === undefined) return {};
+  const problem = Array.isArray(image)
+    ? where === IN_TERMINAL && (quiet || !process.stderr.isTTY) && 'there is no terminal'
+    : 'tensors have no pictures';
+  if (problem || !Array.isArray(image)) {
+    note(`--preview has no effect: ${problem}`);
+    return {};
+  }
+  const preview = new Preview(process.stderr);
+  return latentPreviews(image as RgbImage[], async ([frames]) => {
+    const middle = frames[Math.floor(frames.length / 2)];
+    if (where !== IN_TERMINAL) return writePreview(middle, where);
+    progress.clear();
+    await preview.show(middle);
+  });
 }
 
 /** The options of the library's call that need no more than the command line. */

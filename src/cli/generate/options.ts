@@ -77,6 +77,14 @@ export const generateOptions = {
         `What to write: ${either(outputFormats)}; png are pictures in a folder. Default: by the ` +
         'ending of --output; mp4 for - and for devices and pipes without one.',
     },
+    preview: {
+      value: '[FILE]',
+      files: ['.png'],
+      alone: 'terminal',
+      help:
+        'Show the middle frame after each step, as small as its latents: in the terminal, or in ' +
+        'this .png file, which is written again and again.',
+    },
     dump: {
       ...tensors,
       help:

@@ -1,5 +1,6 @@
 /** Reads arguments against a table of options, by commander. */
 import { Command, type CommanderError, Option as CommanderOption } from 'commander';
+import { hasEnding } from '../../text/endings.ts';
 import { didYouMean } from '../../text/nearest.ts';
 import { UsageError } from './errors.ts';
 import {
@@ -88,18 +89,23 @@ export function addOptions(
  * @throws UsageError if a value is missing, or a negative number stands where no option takes it.
  */
 export function joinValues(args: string[], options: Options): string[] {
-  const taking = new Map<string, [flag: string, value: string]>();
+  const taking = new Map<string, [flag: string, value: string, Option]>();
   for (const [name, option] of Object.entries(options)) {
     const value = placeholderOf(option);
     if (value === undefined) continue;
-    for (const flag of flagsOf(name, option)) taking.set(flag, [flagOf(name, option), value]);
+    for (const flag of flagsOf(name, option))
+      taking.set(flag, [flagOf(name, option), value, option]);
   }
   const joined: string[] = [];
   for (let i = 0; i < args.length; i++) {
     if (args[i] === '--') return [...joined, ...args.slice(i)];
     const option = taking.get(args[i]);
     if (option) {
-      const [flag, value] = option;
+      const [flag, value, { alone, files = [] }] = option;
+      if (alone !== undefined && !hasEnding(args[i + 1] ?? '', ...files)) {
+        joined.push(`--${flag}=${alone}`);
+        continue;
+      }
       const text = args[++i];
       // What looks like the next option is one.
       if (text === undefined || text === '' || /^-[^\d.]/.test(text))

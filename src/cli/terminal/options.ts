@@ -33,6 +33,8 @@ export interface Option {
   files?: readonly string[];
   /** Reads the text of a value. */
   read?: Reader<unknown>;
+  /** Its value where it is passed without one of `files`. */
+  alone?: string;
   /** Its value where it is not passed. */
   default?: unknown;
   /** The command needs it: a few words that say what it is. */
