@@ -31,7 +31,7 @@ const columns: RgbImage[][][] = []; // buckets, pictures, frames
 for (const motionBucketId of [40, 127, 200]) {
   const generator = images.map((_, i) => new Generator(i));
   console.log(`Making videos with motion bucket ${motionBucketId} ...`);
-  const size = { height: side, width: side, numInferenceSteps: 10 };
+  const size = { height: side, width: side, numInferenceSteps: 6 };
   const settings = { ...size, motionBucketId, generator };
   columns.push((await pipe.generate(images, settings)).frames);
 }
