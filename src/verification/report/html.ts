@@ -11,7 +11,7 @@ import {
   blockCell,
   conclusion,
   distanceOf,
-  float64Note,
+  notesOf,
   short,
   stageCell,
   summarize,
@@ -69,7 +69,6 @@ function section(backend: BackendComparison, blockStep: number | null): string {
   const heading = `<h2>${text(title)}</h2>`;
   if (problem !== undefined) return `${heading}<p>${text(problem)}</p>`;
   const rows = summarize(stages, blockStep);
-  const notes = stages.flatMap((result) => float64Note(result) ?? []);
   const within = stages.every((result) => result.within);
   return [
     heading,
@@ -81,7 +80,7 @@ function section(backend: BackendComparison, blockStep: number | null): string {
         within: row.stage?.within !== false && row.block?.within !== false,
       })),
     ),
-    ...notes.map((note) => `<p class="quiet">${text(note)}.</p>`),
+    ...notesOf(stages).map((note) => `<p class="quiet">${text(note)}</p>`),
     `<h3>Error by part of the call</h3><div class="wide">${plotOf(rows)}</div>`,
     sheet ? pictures(sheet) : '',
     `<details><summary>Every stage and block</summary>${everything(backend)}</details>`,
