@@ -61,10 +61,12 @@ describe('reports of a comparison', () => {
     const long = 'block.vae.encoder.down_blocks.3.downsamplers.0';
     const many = Array.from({ length: 25 }, (_, i) => result(`latents_step_${i}`, 3e-5));
     const float64 = { own: 1e-7, diffusers: 1e-2 };
+    const decided = { within: true, float64 };
+    const carried = result('block.vae.decoder.conv_in', 0, { onReferenceInputs: true });
     const shown = [
-      result('image_latents', 1e-2, { within: true, float64 }),
-      result(long, 2),
-      ...many,
+      result('image_latents', 1e-2, decided),
+      result('block.vae.quant_conv', 1e-2, decided),
+      ...[result(long, 2), ...many, carried],
     ];
     const text = textReport(comparison(shown, { otherVersions: 'torch 1 instead of 2' }), false);
     const lines = text.split('\n');
