@@ -31,6 +31,7 @@ h3 { font-size: 15px; margin: 24px 0 4px; } p { margin: 8px 0; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: 4px 16px 4px 0; border-bottom: 1px solid var(--line);
   overflow-wrap: normal; font-weight: normal; }
+td:not(:last-child) { white-space: nowrap; }
 svg { display: block; width: 100%; min-width: 520px; max-width: 900px; }
 svg text { font-size: 12px; fill: var(--quiet); } .grid { stroke: var(--line); }
 polyline { fill: none; stroke-width: 2; } polyline.own { stroke: var(--own); } circle.own { fill: var(--own); }
