@@ -9,6 +9,13 @@ import {
   type TensorToWrite,
   writeSafetensors,
 } from '../../src/checkpoints/index.ts';
+import { type FloatArray, StableVideoDiffusionPipeline } from '../../src/index.ts';
+import {
+  type Reference,
+  readReference,
+  type VerifyOptions,
+  verifyReference,
+} from '../../src/verification/index.ts';
 import { svd, workFolder } from '../cli/runs.ts';
 import { testBackend } from '../setup.ts';
 
@@ -61,6 +68,36 @@ describe('svd verify', () => {
       expect(
         await verdict('frames', fixture('two-videos'), '--stage-inputs', inputs),
       ).to.deep.equal({ code: 0, verdict: 'within 1e-4', note: undefined });
+  });
+
+  it('does not blame a block for what comes before it', async () => {
+    const file = await openSafetensors(fixture('shipped-model'));
+    const original = await readReference(file, 'reference');
+    const [block, before] = ['block.vae.decoder.conv_in', 'latents_step_2'];
+    const { data, shape } = await original.read(before);
+    const moved = { data: Float32Array.from(data, (value) => value * (1 + 8e-5)), shape };
+    let afterMoved: FloatArray | undefined;
+    const reference: Reference = {
+      ...original,
+      names: original.names.filter((name) => !name.startsWith('block.') || name === block),
+      read: async (name) =>
+        (name === before && moved) || (name === block && afterMoved) || original.read(name),
+    };
+    const pipe = await StableVideoDiffusionPipeline.fromPretrained(path('weights/tiny'));
+    const resultOf = async (options: VerifyOptions = {}) =>
+      (await verifyReference(pipe, reference, options)).find(({ stage }) => stage === block);
+    await resultOf({
+      stageInputs: 'reference',
+      onCompared: (stage, actual) => {
+        if (stage === block) afterMoved = actual;
+      },
+    });
+    expect(await resultOf()).to.include({ within: true, onReferenceInputs: true });
+    afterMoved = { ...afterMoved!, data: afterMoved!.data.map((value) => -value) };
+    const broken = await resultOf();
+    expect(broken).to.include({ within: false }).and.not.have.property('onReferenceInputs');
+    pipe.dispose();
+    await file.close();
   });
 
   describe('of a dark picture, whose latents diffusers computes less exactly', () => {

@@ -8,7 +8,7 @@ import {
 import {
   blockCell,
   conclusion,
-  float64Note,
+  notesOf,
   short,
   stageCell,
   summarize,
@@ -53,7 +53,7 @@ function section(
     ...lines,
     ...(shown.length > 0 ? ['', ...table(shown)] : []),
     ...(more > 0 ? [`... and ${more} more, which --blocks shows`] : []),
-    ...notes(stages),
+    ...notesOf(stages).flatMap((note) => wrap(printable(note), COLUMNS)),
     printable(conclusion(stages)),
   ].join('\n');
 }
@@ -68,8 +68,3 @@ const table = (results: readonly StageResult[]): string[] =>
       return [name, verdictOf(result), short(comparison.maxAbs), comparison.cosine.toFixed(6)];
     }),
   ]);
-
-function notes(stages: readonly StageResult[]): string[] {
-  const all = stages.flatMap((result) => float64Note(result) ?? []);
-  return all.flatMap((note) => wrap(printable(`${note}.`), COLUMNS));
-}

@@ -11,7 +11,7 @@ import {
   blockCell,
   conclusion,
   distanceOf,
-  float64Note,
+  notesOf,
   short,
   stageCell,
   summarize,
@@ -31,6 +31,7 @@ h3 { font-size: 15px; margin: 24px 0 4px; } p { margin: 8px 0; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: 4px 16px 4px 0; border-bottom: 1px solid var(--line);
   overflow-wrap: normal; font-weight: normal; }
+td:not(:last-child) { white-space: nowrap; }
 svg { display: block; width: 100%; min-width: 520px; max-width: 900px; }
 svg text { font-size: 12px; fill: var(--quiet); } .grid { stroke: var(--line); }
 polyline { fill: none; stroke-width: 2; } polyline.own { stroke: var(--own); } circle.own { fill: var(--own); }
@@ -69,7 +70,6 @@ function section(backend: BackendComparison, blockStep: number | null): string {
   const heading = `<h2>${text(title)}</h2>`;
   if (problem !== undefined) return `${heading}<p>${text(problem)}</p>`;
   const rows = summarize(stages, blockStep);
-  const notes = stages.flatMap((result) => float64Note(result) ?? []);
   const within = stages.every((result) => result.within);
   return [
     heading,
@@ -81,7 +81,7 @@ function section(backend: BackendComparison, blockStep: number | null): string {
         within: row.stage?.within !== false && row.block?.within !== false,
       })),
     ),
-    ...notes.map((note) => `<p class="quiet">${text(note)}.</p>`),
+    ...notesOf(stages).map((note) => `<p class="quiet">${text(note)}</p>`),
     `<h3>Error by part of the call</h3><div class="wide">${plotOf(rows)}</div>`,
     sheet ? pictures(sheet) : '',
     `<details><summary>Every stage and block</summary>${everything(backend)}</details>`,

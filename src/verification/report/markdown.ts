@@ -2,7 +2,7 @@
 import { printable } from '../../text/printable.ts';
 import type { StageResult } from '../stageResult.ts';
 import { type BackendComparison, type Comparison, versionsNote, versionsOf } from './comparison.ts';
-import { blockCell, conclusion, float64Note, stageCell, summarize, verdictOf } from './summary.ts';
+import { blockCell, conclusion, notesOf, stageCell, summarize, verdictOf } from './summary.ts';
 
 /** Text whose characters mean nothing to Markdown or HTML. */
 const escaped = (text: string): string =>
@@ -46,12 +46,13 @@ function section(
     stageCell(row),
     blockCell(row),
   ]);
-  const notes = stages.flatMap((result) => float64Note(result) ?? []);
   const shown = stages.filter(isShown).map((result) => [result.stage, verdictOf(result)]);
   return [
     heading,
     table(['part', 'relative L2', 'worst block'], summary),
-    notes.map((note) => `* ${escaped(note)}.`).join('\n'),
+    notesOf(stages)
+      .map((note) => `* ${escaped(note)}`)
+      .join('\n'),
     shown.length > 0 ? table(['stage or block', 'relative L2'], shown) : '',
     escaped(conclusion(stages)),
   ];

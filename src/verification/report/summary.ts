@@ -1,5 +1,6 @@
 /** The results of a comparison in a few rows, one for each part of the call. */
-import type { StageResult } from '../stageResult.ts';
+import { counted } from '../../text/messages.ts';
+import { isOfDiffusers, type StageResult } from '../stageResult.ts';
 
 /** A part of the call: its stage, and the worst of its blocks. */
 export interface SummaryRow {
@@ -33,9 +34,11 @@ const ranks = ['noise', 'embeddings', 'encode', 'step', 'decode', 'frames'];
 const rankOf = (part: string) =>
   1e6 * ranks.indexOf(part.split(' ')[0]) + (Number(part.split(' ')[1]) || 0);
 
-/** The distance that decides: of float64 where that is known to be the nearer truth. */
-export const distanceOf = ({ comparison, float64 }: StageResult): number =>
-  float64?.own ?? comparison?.relativeL2 ?? Number.NaN;
+/** The distance that decides: from diffusers, or where that is too far, from float64. */
+export function distanceOf({ comparison, float64, tolerance }: StageResult): number {
+  const distance = comparison?.relativeL2 ?? Number.NaN;
+  return distance <= tolerance ? distance : (float64?.own ?? distance);
+}
 
 /** How many times its tolerance a result is away; infinite if it could not be compared. */
 function excess(result: StageResult): number {
@@ -92,11 +95,30 @@ export const blockCell = ({ block }: SummaryRow): string =>
     ? ''
     : `${block.comparison ? short(distanceOf(block)) : '?'} ${block.stage.replace(/^block\.(unet|vae)\./, '')}`;
 
-/** Says who is off where float64 has decided. */
-export function float64Note({ stage, float64, within }: StageResult): string | undefined {
-  if (float64 === undefined) return undefined;
-  const distances = `${short(float64.own)} from float64 here, ${short(float64.diffusers)} in diffusers`;
-  return `${stage} is ${distances}${within ? ': the difference is that of diffusers' : ''}`;
+/** Sentences that explain verdicts. */
+export function notesOf(stages: readonly StageResult[]): string[] {
+  const isSmall = (result: StageResult) => result.within && result.stage.startsWith('block.');
+  const notes = stages
+    .filter((result) => !isSmall(result))
+    .flatMap((one) => float64Note(one) ?? []);
+  const alike = stages.filter((result) => isSmall(result) && float64Note(result)).length;
+  if (alike > 0) notes.push(`Float64 decides for ${counted(alike, 'block')} of the encoder, too`);
+  const carried = stages.filter(({ onReferenceInputs }) => onReferenceInputs).length;
+  if (carried > 0)
+    notes.push(
+      `Above tolerance in the call but within it on the inputs of diffusers: ` +
+        `${counted(carried, 'block')}. The difference comes from the stages before`,
+    );
+  return notes.map((note) => `${note}.`);
+}
+
+/** Says who is off where float64 has decided, or where the replay goes on with diffusers' values. */
+function float64Note(result: StageResult): string | undefined {
+  const { stage, tolerance, comparison, float64 } = result;
+  const blame = isOfDiffusers(result) ? ': the difference is that of diffusers' : '';
+  if (!float64 || (blame === '' && comparison!.relativeL2 <= tolerance)) return undefined;
+  const { own, diffusers } = float64;
+  return `${stage} is ${short(own)} from float64 here, ${short(diffusers)} in diffusers${blame}`;
 }
 
 /** `All 12 within tolerance.`, or how many are not and which is the first. */

@@ -61,10 +61,12 @@ describe('reports of a comparison', () => {
     const long = 'block.vae.encoder.down_blocks.3.downsamplers.0';
     const many = Array.from({ length: 25 }, (_, i) => result(`latents_step_${i}`, 3e-5));
     const float64 = { own: 1e-7, diffusers: 1e-2 };
+    const decided = { within: true, float64 };
+    const carried = result('block.vae.decoder.conv_in', 0, { onReferenceInputs: true });
     const shown = [
-      result('image_latents', 1e-2, { within: true, float64 }),
-      result(long, 2),
-      ...many,
+      result('image_latents', 1e-2, decided),
+      result('block.vae.quant_conv', 1e-2, decided),
+      ...[result(long, 2), ...many, carried],
     ];
     const text = textReport(comparison(shown, { otherVersions: 'torch 1 instead of 2' }), false);
     const lines = text.split('\n');
@@ -73,6 +75,8 @@ describe('reports of a comparison', () => {
     expect(lines.filter((line) => /^latents_step_\d+ /.test(line))).to.have.length(9);
     expect(text).to.contain('... and 16 more, which --blocks shows\n');
     expect(text).to.contain('image_latents is 1.0e-7 from float64 here, 1.0e-2 in diffusers: the');
+    expect(text).to.contain('Float64 decides for 1 block of the encoder, too.\n');
+    expect(text.replaceAll('\n', ' ')).to.contain('inputs of diffusers: 1 block. The');
     expect(text.replaceAll('\n', ' ')).to.contain('which has torch 1 instead of 2.');
     expect(textReport(comparison(shown), true)).to.contain('latents_step_24 ');
   });
