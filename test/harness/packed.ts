@@ -11,16 +11,24 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const leftOut =
   /^(\.git|node_modules|dist|out|test|bench|docs\/api|weights\/(?!tiny$|README)[^/]+)$/;
 
-/** Builds and packs a copy, since other tests use `dist` meanwhile. Gives the tarball's name. */
-export async function packInto(folder: string): Promise<string> {
+/** A copy of what the package is made of, to build and pack in, since other tests use `dist`. */
+export async function copyOfPackage(): Promise<string> {
   const copy = await mkdtemp(join(tmpdir(), 'svd-packed-'));
+  await cp(root, copy, {
+    recursive: true,
+    filter: (path) => !leftOut.test(relative(root, path)),
+  });
+  await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
+  return copy;
+}
+
+/** Builds and packs the package. Gives the tarball's name. */
+export async function packInto(folder: string): Promise<string> {
+  const cwd = await copyOfPackage();
   try {
-    const filter = (path: string) => !leftOut.test(relative(root, path));
-    await cp(root, copy, { recursive: true, filter });
-    await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
-    await promisify(execFile)('npm', ['pack', '--pack-destination', folder], { cwd: copy });
+    await promisify(execFile)('npm', ['pack', '--pack-destination', folder], { cwd });
     return (await readdir(folder)).find((file) => file.endsWith('.tgz'))!;
   } finally {
-    await rm(copy, { recursive: true });
+    await rm(cwd, { recursive: true });
   }
 }
