@@ -366,7 +366,7 @@ describe('callPlanner', () => {
     );
   });
 
-  it('knows at once what is far too large, and what of it would fit', () => {
+  it('knows at once what is far too large, and what of it would fit @slow', () => {
     const before = process.cpuUsage();
     const call = sizeOfCall({ height: 16384, width: 16384, numFrames: 8 });
     const message = messageOf(() => callPlanner(smallConfigs, 'wasm', () => ({})).plan(call, {}));

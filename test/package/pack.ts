@@ -22,7 +22,7 @@ export interface Packed {
 
 /** What is not in the package, or made anew. */
 const leftOut =
-  /^(\.git|node_modules|dist|out|test|bench|docs\/api|weights\/(?!tiny$|README)[^/]+)$/;
+  /^(\.git|node_modules|dist|out|docs\/api|bench\/(checkpoints|\..+)|weights\/(?!tiny$|README)[^/]+)$/;
 
 let packed: Promise<Packed> | undefined;
 

@@ -27,7 +27,7 @@ const options = () => ({
 const held = () => ({ buffers: tf.engine().state.numDataBuffers, native: nativeHandleCount() });
 
 describe('offload', () => {
-  it('gives the frames of resident weights, call after call, and leaves no weight in memory', async () => {
+  it('gives the frames of resident weights, call after call, leaving no weight @slow', async () => {
     const image = await loadImage(path('test/fixtures/images/rocket.jpg'));
     const load = (offload: 'none' | 'model' | 'sequential') =>
       StableVideoDiffusionPipeline.fromPretrained(path('weights/tiny'), {

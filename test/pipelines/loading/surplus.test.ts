@@ -69,7 +69,7 @@ const warning = (...names: string[]) =>
   `model has no place for and that ${names.length === 1 ? 'is' : 'are'} passed over: ` +
   `${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}.`;
 
-describe('surplus tensors', () => {
+describe('surplus tensors @slow', () => {
   it('of every format are passed over with one warning, and the frames stay', () =>
     withModel('float32', async (model, path) => {
       const expected = await frames(await load(model));
@@ -149,7 +149,7 @@ describe('surplus tensors', () => {
     }));
 });
 
-describe('8-bit float weights', () => {
+describe('8-bit float weights @slow', () => {
   for (const dtype of ['F8_E4M3', 'F8_E5M2'] as const) {
     it(`of type ${dtype} are widened when they are loaded and converted`, () =>
       withModel('float32', async (model, path) => {
