@@ -7,7 +7,7 @@
  * plain one.
  */
 import * as tf from '@tensorflow/tfjs';
-import { checkOneOf } from '../text/messages.ts';
+import { checkValue } from '../text/kinds.ts';
 import { type FormulationSet, formulationSets } from './choices.ts';
 import { deviceName } from './device.ts';
 import { computeDtype } from './tensorflow/halfPrecision.ts';
@@ -80,7 +80,7 @@ let used: FormulationSet = 'fastest';
  * @throws Error if there is no such set.
  */
 export function useFormulations(set: FormulationSet): void {
-  checkOneOf('formulations', set, formulationSets);
+  checkValue('formulations', set, { oneOf: formulationSets });
   used = set;
 }
 
