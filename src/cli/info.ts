@@ -2,12 +2,16 @@
  * `svd info`: what a checkpoint is and is made of, what is wrong with it, and what memory a video
  * of it needs on each backend.
  */
+import { workOfCall } from '../memory/duration.ts';
+import { callDefaults } from '../pipelines/defaults.ts';
 import type { DevicePlan, ModelDescription } from '../pipelines/loading/describeModel.ts';
 import { formatBytes } from '../text/bytes.ts';
 import { snakeCase } from '../text/cases.ts';
+import { roughly } from '../text/durations.ts';
 import { counted } from '../text/messages.ts';
 import { printable } from '../text/printable.ts';
 import { generateOptions } from './generate/options.ts';
+import { speedOf } from './generate/watch/expected.ts';
 import { cachedFolderOf, modelOptions, requiredModel, singleFileOptions } from './hubModel.ts';
 import { ownSize, trainedFor } from './packagedModel.ts';
 import { jsonOption, subcommand } from './terminal/command.ts';
@@ -24,7 +28,8 @@ export const info = subcommand({
       'with --memory. Loads no weights and fetches nothing: a model of the hub has to be in the ' +
       'cache.',
     'The exit code is 1 if something is wrong with the checkpoint.',
-    'Before each backend: + it fits, - it does not, ? nothing is known of the card.',
+    'Before each backend: + it fits, - it does not, ? nothing is known of the card. The times ' +
+      'are estimates for this machine, where the speed of a backend has been measured.',
   ],
   examples: [
     'svd info --model svd-xt',
@@ -48,10 +53,27 @@ export const info = subcommand({
     const size = { height: asked.height ?? height, width: asked.width ?? width };
     const call = { ...asked, ...size, config, forwardChunkSize: forwardChunking };
     const description = await describeModel(path, call);
-    print(json ? JSON.stringify({ model, ...description }) : describe(description));
+    print(json ? JSON.stringify(forPrograms(model, description)) : describe(description));
     return description.problems.length > 0 ? 1 : 0;
   },
 });
+
+/** The description without the blocks of each stage, and with the estimated seconds. */
+function forPrograms(model: string, { plans, ...description }: ModelDescription) {
+  const short = plans.map(({ stages, ...plan }) => ({
+    ...plan,
+    stages: stages.map(({ blocks: _, ...stage }) => stage),
+    seconds: secondsOf({ stages, ...plan }, description.call),
+  }));
+  return { model, ...description, plans: short };
+}
+
+/** About how long a call takes with the default number of steps; undefined where nobody knows. */
+function secondsOf(plan: DevicePlan, call: ModelDescription['call']): number | undefined {
+  const speed = plan.fits ? speedOf(plan.device) : undefined;
+  const work = Object.values(workOfCall(plan, call, callDefaults.numInferenceSteps));
+  return speed && speed * work.reduce((sum, part) => sum + part, 0);
+}
 
 const labels: Record<DevicePlan['device'], string> = {
   'tensorflow-cpu': 'tensorflow, processor',
@@ -94,7 +116,7 @@ function describe({
     '',
     `Memory for ${videos}${counted(call.numFrames, 'frame')} of ${call.width}x${call.height}, ` +
       `${guidance}:`,
-    ...plans.flatMap(describePlan),
+    ...plans.flatMap((plan) => describePlan(plan, secondsOf(plan, call))),
   ].join('\n');
 }
 
@@ -107,21 +129,18 @@ const section = (title: string, sentences: string[]): string[] =>
         '',
       ];
 
-function describePlan({
-  device,
-  fits,
-  processBytes,
-  deviceBytes,
-  deviceKnown,
-  choices,
-  advice,
-}: DevicePlan): string[] {
+function describePlan(
+  { device, fits, processBytes, deviceBytes, deviceKnown, choices, advice }: DevicePlan,
+  seconds: number | undefined,
+): string[] {
   const where = device === 'wasm' ? 'of WebAssembly' : 'of the card';
   const needs =
     deviceBytes === undefined
       ? formatBytes(processBytes)
       : `${formatBytes(deviceBytes)} ${where}, ${formatBytes(processBytes)} of the process`;
-  const text = fits ? [needs, ...choices].join('; ') : `does not fit. ${advice}`;
+  const { numInferenceSteps } = callDefaults;
+  const time = seconds ? [`${roughly(seconds)} for ${numInferenceSteps} steps`] : [];
+  const text = fits ? [needs, ...choices, ...time].join('; ') : `does not fit. ${advice}`;
   const [first, ...more] = wrap(text, COLUMNS - 26);
   const known = deviceBytes === undefined || deviceKnown;
   const sign = fits ? (known ? '+' : '?') : '-';

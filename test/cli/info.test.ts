@@ -42,6 +42,9 @@ describe('svd info', () => {
       expect(stdout).to.contain(`\n  ${sha256}  ${file}\n`);
     expect(stdout).to.contain(`\n  ${hash}  all of these\n`);
     expect(stdout).to.contain('Memory for 3 frames of 96x64, with guidance:');
+    expect(stdout.replaceAll(/\s+/g, ' ')).to.match(
+      /\+ wasm [^+]+; about \d+ seconds? for 25 steps/,
+    );
     for (const name of ['tensorflow, processor', 'wasm', 'cpu']) {
       expect(stdout).to.match(
         new RegExp(`^\\+ ${name} +\\d+ MiB( of WebAssembly, \\d+ MiB of the process)?$`, 'm'),

@@ -18,7 +18,7 @@ export function built(file: string): string {
 function buildWhatChanged(): void {
   const sources = ['src', 'converters'].flatMap((folder) =>
     readdirSync(root + folder, { recursive: true, encoding: 'utf8' })
-      .filter((file) => /\.(ts|py)$/.test(file))
+      .filter((file) => /(?<!\.d)\.ts$|\.(py|txt)$/.test(file))
       .map((file) => `${folder}/${file}`),
   );
   const changed = sources.filter((file) => changeOf(file) > changeOf(outputOf(file)));

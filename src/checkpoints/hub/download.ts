@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { type NetworkLimits, networkLimits } from '../../network/limits.ts';
 import { shownAddress } from '../../text/addresses.ts';
+import { checkOptionValues, type Kinds, kinds } from '../../text/options.ts';
 import { readJson } from '../configs/jsonFile.ts';
 import { configFiles } from '../diffusers/names.ts';
 import { shardsOf } from '../diffusers/shards.ts';
@@ -35,13 +36,24 @@ export interface DownloadOptions extends HubOptions, FetchOptions {
   limits?: Partial<NetworkLimits>;
 }
 
+const { text, flag, listener, object, positive } = kinds;
+
+/** The values of its options. */
+export const downloadOptionKinds: Kinds<DownloadOptions> = {
+  ...{ cacheDir: text, token: text, localFilesOnly: flag, revision: text, variant: text },
+  ...{ verify: flag, onProgress: listener, signal: kinds.signal },
+  ...{ pause: positive, limits: object },
+};
+
 /**
  * Downloads the files of a model that the cache lacks, and returns its folder.
  * @param model `org/name`, or the address of its page on the hub.
+ * @throws Error if an option is unknown or of a wrong type.
  * @throws CheckpointError if the hub refuses or cannot be reached, files are not there, or the disk
  * is full; the signal's reason.
  */
 export async function downloadModel(model: string, options: DownloadOptions = {}): Promise<string> {
+  checkOptionValues('downloadModel', options, downloadOptionKinds);
   const { id, revision } = modelAndRevision(model, options.revision);
   const { endpoint, cacheDir, authorization, offline } = await hubSettings(options);
   const { variant, signal, pause = networkLimits.pause } = options;

@@ -4,10 +4,11 @@ import { basename, dirname, join } from 'node:path';
 import { existingPath } from '../../files/existingPath.ts';
 import { shownAddress } from '../../text/addresses.ts';
 import { didYouMean } from '../../text/nearest.ts';
+import { pickOptions } from '../../text/options.ts';
 import { isSingleFile } from '../diffusers/names.ts';
 import { CheckpointError, quoted } from '../errors.ts';
 import { hubModel } from './address.ts';
-import { type DownloadOptions, downloadModel } from './download.ts';
+import { type DownloadOptions, downloadModel, downloadOptionKinds } from './download.ts';
 
 /** The options that only models of the hub have. */
 export const hubOnly = ['revision', 'token', 'cacheDir', 'localFilesOnly'] as const;
@@ -59,7 +60,7 @@ const isAddress = (text: string) => /^\s*[a-z]{2,}:\/\//i.test(text);
  */
 export async function locateModel(model: string, options: DownloadOptions = {}): Promise<string> {
   if (await isOfHub(model))
-    return downloadModel(model, options).catch((error) => {
+    return downloadModel(model, pickOptions(options, downloadOptionKinds)).catch((error) => {
       if (!(error instanceof CheckpointError) || isAddress(model)) throw error;
       const message = `${error.message} There is no folder ${quoted(model)} here either.`;
       throw new CheckpointError(message, { cause: error });

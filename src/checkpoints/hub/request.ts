@@ -36,9 +36,9 @@ export async function withHub<T>(
     return await persistently({ server: endpoint, signal, limits }, work);
   } catch (error) {
     if (!(error instanceof NetworkError)) throw error;
+    const usual = 'Check the connection and run the same again: what is there stays.';
     throw new UnreachableError(
-      `${endpoint} cannot be reached: ${error.message}. Check the connection and run the same ` +
-        'again: what is there stays.',
+      `${endpoint} cannot be reached: ${error.message}. ${error.wayOut ?? usual}`,
       { cause: error },
     );
   }

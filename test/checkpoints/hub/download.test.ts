@@ -404,6 +404,17 @@ describe('downloadModel', () => {
       await expectError(() => download(), 'has no revision "main"');
     });
 
+    it('refuses a wrong address of the hub and options that there are not, before it asks', async () => {
+      for (const address of ['garbage', 'ftp://example.org', 'huggingface.co']) {
+        process.env.HF_ENDPOINT = address;
+        await expectError(() => download(), `HF_ENDPOINT is "${address}"`, 'or unset it');
+      }
+      process.env.HF_ENDPOINT = hub.endpoint;
+      await expectError(() => download({ varient: 'fp16' } as object), 'no option `varient`');
+      await expectError(() => download({ revision: 1 } as object), '`revision`', 'a string');
+      expect(await download()).to.include(cacheDir);
+    });
+
     it('tells a wrong name, a wrong revision and a missing variant apart', async () => {
       await expectError(
         () => downloadModel('some-org/nothing', { cacheDir }),

@@ -21,12 +21,15 @@ export function expectedOf(
   const { height, width, numFrames, videos } = size;
   const steps = sigmas ? sigmas.length - 1 : numInferenceSteps;
   const writing = WRITING * height * width * numFrames * videos;
-  const cores = availableParallelism();
   return {
     work: { ...workOfCall(plan, size, steps), writing },
-    secondsPerUnit: secondsPerUnit(
-      device,
-      device === 'wasm' ? (threads ?? Math.min(cores, maxThreads)) : cores,
-    ),
+    secondsPerUnit: speedOf(device, threads),
   };
+}
+
+/** Seconds that a multiply-add takes on a device of this machine; undefined if not measured. */
+export function speedOf(device: Device, threads?: number): number | undefined {
+  const cores = availableParallelism();
+  const used = device === 'wasm' ? (threads ?? Math.min(cores, maxThreads)) : cores;
+  return secondsPerUnit(device, used);
 }
