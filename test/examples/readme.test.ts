@@ -19,6 +19,7 @@ const printedBy: Record<string, RegExp[]> = {
     /loss \d/,
     /adapted true/,
     /\[ 8, 8, 12, 4 \] \[ 1, 64, 96, 3 \]/,
+    /8 previews 8/,
   ],
 };
 

@@ -28,8 +28,9 @@ export interface EncodingOptions {
 export const DEFAULT_QUALITY = 80;
 
 /**
- * The settings of encoders for a quality. Those of libx264 and libvpx-vp9 were measured to come at
- * least as close to the pictures (by PSNR, and by SSIM) as H.264 with the constant quantizer.
+ * The settings of encoders for a quality. Those of libx264 and libvpx-vp9 were measured to come as
+ * close to pictures of 576x320 (by PSNR, and by SSIM) as H.264 with the constant quantizer. Of
+ * videos of 64x64, libx264 keeps the structure as well, but 2 dB less of the PSNR.
  */
 export const quantizers = {
   /** Constant quantizer of H.264: 51 is the worst. */

@@ -25,8 +25,8 @@ export interface ExportOptions {
   fps?: number;
   /**
    * Quality, 1 to 100, on one scale for all formats. Default 80: a quantizer of 18 for the built-in
-   * encoder, at least as close to the pictures for ffmpeg, and 256 colours for GIF, which has no
-   * more. PNG ignores it.
+   * encoder, about as close to the pictures for ffmpeg, and 256 colours for GIF, which has no more.
+   * PNG ignores it.
    */
   quality?: number;
   /**

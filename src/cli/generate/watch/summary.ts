@@ -6,7 +6,7 @@ import type { Report } from '../generateVideo.ts';
 
 /** `8 frames of 64x64 in 0:04 on wasm (8 threads): loading 0.2 s, ...; peak memory ...; seed 1`. */
 export function summaryOf({ settings, backend, timings, peakMemoryBytes }: Report): string {
-  const { numFrames, width, height, seeds } = settings;
+  const { numFrames, width, height, seeds, encoderVersion } = settings;
   const seconds = Object.values(timings).reduce((a, b) => a + b, 0);
   const stages = Object.entries(timings).map(([stage, time]) => `${stage} ${duration(time)}`);
   const device = backend.device === undefined ? '' : ` (${backend.device})`;
@@ -14,6 +14,7 @@ export function summaryOf({ settings, backend, timings, peakMemoryBytes }: Repor
     `${counted(numFrames, 'frame')} of ${width}x${height} in ${duration(seconds)} on ` +
       `${backend.name}${device}: ${stages.join(', ')}`,
     `peak memory ${formatBytes(peakMemoryBytes)}`,
+    ...(encoderVersion === undefined ? [] : [`encoded by ${encoderVersion}`]),
     `seed${seeds.length === 1 ? '' : 's'} ${seeds.join(', ')}`,
   ].join('; ');
 }
