@@ -44,7 +44,7 @@ describe('svd completion', () => {
     expect(await bash('--debug', 'ge')).to.deep.equal(['generate']);
     expect(await bash('--debug', 'generate', '--guid')).to.deep.equal(['--guidance-together']);
     expect(await bash('help', 'ver')).to.deep.equal(['verify']);
-    expect(await bash('setup', '')).to.deep.equal(['tensorflow']);
+    expect(await bash('setup', '')).to.deep.equal(['tensorflow', 'webgpu']);
     expect(await bash('completion', '')).to.deep.equal(['bash', 'zsh', 'fish']);
     expect(await bash('generate', '--guid')).to.deep.equal(['--guidance-together']);
     expect(await bash('generate', 'a.png', '--backend', 'w')).to.deep.equal(['webgpu', 'wasm']);
@@ -75,7 +75,7 @@ describe('svd completion', () => {
     expect(await fish('generate', '--guid')).to.deep.equal(['--guidance-together']);
     expect(await fish('generate', '--backend', 'w')).to.have.members(['webgpu', 'wasm']);
     expect(await fish('generate', 'picture')).to.include('picture.png');
-    expect(await fish('setup', '')).to.deep.equal(['tensorflow']);
+    expect(await fish('setup', '')).to.deep.equal(['tensorflow', 'webgpu']);
   });
 
   it('is a script that zsh can read', async function () {

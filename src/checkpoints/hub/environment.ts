@@ -6,9 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { homeFolder } from '../../files/home.ts';
 import { takeCredentials } from '../../network/credentials.ts';
-import { correct } from '../../network/errors.ts';
-import { shownAddress } from '../../text/addresses.ts';
-import { CheckpointError, quoted } from '../errors.ts';
+import { CheckpointError } from '../errors.ts';
 
 /** Options that say where to look; each goes before its environment variable. */
 export interface HubOptions {
@@ -34,7 +32,7 @@ export interface HubSettings {
 
 type Environment = Record<string, string | undefined>;
 
-/** @throws CheckpointError if the token or the address of the hub cannot be one. */
+/** @throws CheckpointError if the token cannot be one. */
 export async function hubSettings(
   options: HubOptions,
   env: Environment = process.env,
@@ -49,20 +47,13 @@ export async function hubSettings(
     );
   }
   const { endpoint, credentials } = hubEndpoint(env);
-  const offline =
-    options.localFilesOnly ?? (isOn(env.HF_HUB_OFFLINE) || isOn(env.TRANSFORMERS_OFFLINE));
-  if (!offline && !(URL.canParse(endpoint) && /^https?:/i.test(endpoint)))
-    throw new CheckpointError(
-      `HF_ENDPOINT is ${quoted(shownAddress(endpoint))}, which is not an address that begins with https:// or ` +
-        `http://. ${correct('HF_ENDPOINT')}`,
-    );
   return {
     endpoint,
     cacheDir: expand(
       options.cacheDir ?? env.HF_HUB_CACHE ?? env.HUGGINGFACE_HUB_CACHE ?? join(home(), 'hub'),
     ),
     authorization: credentials ?? (token && `Bearer ${token}`),
-    offline,
+    offline: options.localFilesOnly ?? (isOn(env.HF_HUB_OFFLINE) || isOn(env.TRANSFORMERS_OFFLINE)),
   };
 }
 

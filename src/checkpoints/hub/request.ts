@@ -1,5 +1,5 @@
 /** Requests to the hub that survive failures of the network and explain refusals. */
-import { answerError, NetworkError } from '../../network/errors.ts';
+import { answerError, correct, NetworkError } from '../../network/errors.ts';
 import type { NetworkLimits } from '../../network/limits.ts';
 import { type Attempt, persistently } from '../../network/persistently.ts';
 import { type Answer, request } from '../../network/request.ts';
@@ -36,9 +36,11 @@ export async function withHub<T>(
     return await persistently({ server: endpoint, signal, limits }, work);
   } catch (error) {
     if (!(error instanceof NetworkError)) throw error;
-    const usual = 'Check the connection and run the same again: what is there stays.';
+    const wayOut = /^https?:\/\//i.test(endpoint)
+      ? 'Check the connection and run the same again: what is there stays.'
+      : correct('HF_ENDPOINT');
     throw new UnreachableError(
-      `${endpoint} cannot be reached: ${error.message}. ${error.wayOut ?? usual}`,
+      `${endpoint} cannot be reached: ${error.message}. ${error.wayOut ?? wayOut}`,
       { cause: error },
     );
   }
