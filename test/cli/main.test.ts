@@ -13,6 +13,7 @@ describe('svd', () => {
     'download',
     'convert',
     'info',
+    'reference',
     'verify',
     'backends',
     'env',

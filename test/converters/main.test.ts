@@ -55,7 +55,7 @@ describe('svd convert', () => {
     const formats = ['--from', 'original', '--to', 'diffusers'];
     const cases: [code: number, args: string[], message: string][] = [
       [2, [input], 'takes an INPUT and an OUTPUT'],
-      [2, [input, folder.path('out')], '--to FORMAT is required'],
+      [2, [input, folder.path('out')], '--to diffusers|original|tfjs is required'],
       [
         2,
         [input, folder.path('out'), '--to', 'tfjs', '--shard-size', '5 apples'],

@@ -231,7 +231,7 @@ describe('svd generate', () => {
       expect((await failure(['missing.png', ...model, ...out()])).message).to.contain(
         'There is no picture "missing.png"',
       );
-      expect((await failure([broken, ...model, ...out()])).message).to.contain('is not a picture');
+      expect((await failure([broken, ...model, ...out()])).message).to.contain(', not a picture');
       expect((await failure([folder.path('.'), ...model, ...out()])).message).to.contain(
         'is a folder, not a picture',
       );

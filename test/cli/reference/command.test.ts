@@ -8,12 +8,13 @@ import { joinValues } from '../../../src/cli/terminal/arguments.ts';
 import { commandOf } from '../../../src/cli/terminal/command.ts';
 import { exitCode } from '../../../src/cli/terminal/errors.ts';
 import { callDefaults } from '../../../src/pipelines/defaults.ts';
+import { built } from '../../harness/built.ts';
 import { startSvd, svd, workFolder } from '../runs.ts';
 
 const path = (relative: string) => fileURLToPath(new URL(`../../../${relative}`, import.meta.url));
 const model = path('weights/tiny');
 const picture = path('examples/pictures/toy-rocket.png');
-const script = path('src/verification/dump_reference.py');
+const script = built('src/verification/dump_reference.py');
 
 describe('svd reference', () => {
   let folder: Awaited<ReturnType<typeof workFolder>>;
@@ -42,7 +43,7 @@ describe('svd reference', () => {
     const work = `ls -A > ${folder.path('files')}; printf '%s\\n' "$@" > ${folder.path('words')}; echo made > "$output"`;
     const settings = ['--num-frames', '4', '--seed', '-5', '--seed', '7', '--sigmas', '9,1,0'];
     const { code, stdout, stderr } = await svd(...(await call(work, ...settings, '--blocks')));
-    expect([code, stderr]).to.deep.equal([0, 'svd: diffusers computes the reference\n']);
+    expect([code, stderr]).to.deep.equal([0, 'note: diffusers computes the reference\n']);
     expect(stdout).to.equal(`${folder.path('reference.safetensors')}\n`);
     expect(await readFile(folder.path('reference.safetensors'), 'utf8')).to.equal('made\n');
     expect(await readFile(folder.path('files'), 'utf8')).to.equal('');

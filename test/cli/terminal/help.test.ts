@@ -57,7 +57,9 @@ describe('the help of each command', () => {
       const text = helpOf(command);
       for (const [key, option] of Object.entries({ ...command.options, ...commonOptions })) {
         const label = [`--${flagOf(key, option)}`, placeholderOf(option) ?? []].flat().join(' ');
-        expect(text).to.match(new RegExp(`^  (-\\w, )?${label.replaceAll('|', '\\|')}( |$)`, 'm'));
+        expect(text).to.match(
+          new RegExp(`^  (-\\w, )?${label.replaceAll(/[|[\]]/g, '\\$&')}( |$)`, 'm'),
+        );
         for (const choice of option.choices ?? []) expect(text).to.contain(choice);
       }
       expect(Math.max(...text.split('\n').map((line) => line.length))).to.be.at.most(80);
