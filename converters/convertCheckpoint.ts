@@ -14,6 +14,7 @@ import {
   savedDtypes,
 } from '../src/checkpoints/weights/export.ts';
 import { fileKey } from '../src/files/sameFile.ts';
+import { hasEnding } from '../src/text/endings.ts';
 import { wrongValue } from '../src/text/kinds.ts';
 import { checkOptionValues, type Kinds, kinds } from '../src/text/options.ts';
 import { type QuantizeTo, quantizations } from './quantize.ts';
@@ -68,8 +69,8 @@ const targets: Record<Format, Target> = {
  * Converts the checkpoint at `input`, of any format, to another format at `output`, which appears
  * when it is complete. After an interruption, the same call keeps the files that are complete.
  * Without `dtype` and `quantize`, not a bit of a weight changes.
- * @throws Error if an option is unknown; CheckpointError if the input is not a whole checkpoint, `output` exists, or the disk is
- * full; the signal's reason.
+ * @throws Error if an option is unknown; CheckpointError if the input is not a whole checkpoint,
+ * `output` exists or has the wrong ending, or the disk is full; the signal's reason.
  */
 export async function convertCheckpoint(
   input: string,
@@ -81,6 +82,7 @@ export async function convertCheckpoint(
   if ((await fileKey(input)) === (await fileKey(output)))
     throw new CheckpointError(`${output} already exists: it is the input. Choose another place.`);
   await checkFree(output);
+  checkEnding(output, to);
   const checkpoint = await openCheckpoint(input, opening);
   const hashing = new AbortController();
   try {
@@ -113,6 +115,19 @@ export async function convertCheckpoint(
     hashing.abort();
     await checkpoint.close();
   }
+}
+
+/** An original checkpoint is a file, which its ending shows; the other formats are folders. */
+function checkEnding(output: string, to: Format): void {
+  const isFile = hasEnding(output, '.safetensors');
+  if (to === 'original' && !isFile)
+    throw new CheckpointError(
+      `An original checkpoint is one file: use ${output.replace(/[/\\]+$/, '')}.safetensors.`,
+    );
+  if (to !== 'original' && isFile)
+    throw new CheckpointError(
+      `The format ${to} is a folder, but ${output} has the ending of a file. Leave out .safetensors.`,
+    );
 }
 
 async function openComponents(checkpoint: Checkpoint): Promise<OpenComponent[]> {

@@ -16,15 +16,15 @@ const modelNames = ['imageEncoder', 'unet', 'vae'] as const;
 
 /**
  * The memory of a process without any model, in bytes: Node, this package, and the libraries of the
- * backend once they have computed something. Measured as VmHWM of a small call on Linux,
- * Node 20.
+ * backend once they have computed something. Measured as VmHWM of a small call of the built package
+ * on Linux, Node 20.
  */
 const processBytes: Record<Device, number> = {
-  'tensorflow-cpu': 530 * MiB, // 300 of them are pages of libtensorflow's 850
+  'tensorflow-cpu': 470 * MiB, // 300 of them are pages of libtensorflow's 850
   'tensorflow-gpu': 2048 * MiB, // an estimate: CUDA's libraries have not been measured
   webgpu: 400 * MiB,
-  wasm: 250 * MiB,
-  cpu: 210 * MiB,
+  wasm: 150 * MiB,
+  cpu: 170 * MiB,
 };
 
 /** The memory that a backend takes on its device besides tensors. */

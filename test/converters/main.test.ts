@@ -70,6 +70,13 @@ describe('svd convert', () => {
         'is a text that begins with "text", not weights',
       ],
       [1, [input, folder.path('out'), ...formats, '--num-frames', '25'], input],
+      [1, ['weights/tiny', folder.path('out'), '--to', 'original'], 'is one file: use '],
+      [1, ['weights/tiny', folder.path('out/'), '--to', 'original'], 'out.safetensors.'],
+      [
+        1,
+        ['weights/tiny', folder.path('out.safetensors'), '--to', 'tfjs'],
+        'Leave out .safetensors.',
+      ],
     ];
     for (const [i, { code, stdout, stderr }] of (
       await Promise.all(cases.map(([, args]) => svd('convert', ...args)))

@@ -103,7 +103,8 @@ def sheet(rows: torch.Tensor, path: Path) -> None:
     """A picture of videos [N, F, H, W, 3], a row each, at twice the size."""
     picture = (rows.permute(0, 2, 1, 3, 4).flatten(2, 3).flatten(0, 1).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
     picture = Image.fromarray(picture)
-    picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.NEAREST).save(path)
+    larger = picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.NEAREST)
+    larger.quantize(256).save(path, optimize=True)  # the package contains it
 
 
 def main() -> None:

@@ -158,8 +158,8 @@ describe('dryRun', () => {
       begin('two');
     });
     expect(parts).to.deep.equal([
-      { name: 'one', at: 0 },
-      { name: 'two', at: 1 },
+      { name: 'one', at: 0, work: 0 },
+      { name: 'two', at: 1, work: 0 },
     ]);
     expect(trace).to.deep.equal([8, ~0]);
   });
