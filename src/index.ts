@@ -46,7 +46,7 @@ export {
   vaePixelValues,
 } from './media/index.ts';
 export { MemoryError } from './memory/errors.ts';
-export type { Estimate, StageEstimate } from './memory/estimate.ts';
+export type { BlockEstimate, Estimate, StageEstimate } from './memory/estimate.ts';
 export type { OffloadMode } from './memory/offloadModes.ts';
 export {
   type GivenSettings,

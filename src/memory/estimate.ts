@@ -74,11 +74,16 @@ export interface StageEstimate {
   largestBytes: number;
   /** Set if this is only a lower bound, which is too much already. */
   more?: true;
-  /**
-   * The blocks of one evaluation of the model, each with about how many multiply-adds it takes.
-   * None for a lower bound.
-   */
-  blocks: { path: string; work: number }[];
+  /** The blocks of one evaluation of the model. None for a lower bound. */
+  blocks: BlockEstimate[];
+}
+
+/** What one block of a model needs. */
+export interface BlockEstimate {
+  /** Its path in the model. */
+  path: string;
+  /** About how many multiply-adds it takes. */
+  work: number;
 }
 
 /** The peak memory of a call. */

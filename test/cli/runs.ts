@@ -83,14 +83,15 @@ export const onTestBackend = [
   ...(testBackend === 'wasm' ? ['--threads', '1'] : []),
 ];
 
+/** What a command prints to standard error but for its progress, whose lines depend on the time. */
+export const withoutProgress = (stderr: string) => stderr.replace(/^progress: .*\n/gm, '');
+
 /** A process that runs `svd`. */
 export function startSvd(args: string[], env: Record<string, string> = {}) {
   const child = spawn(process.execPath, [built('src/cli/main.js'), ...args], {
     env: { ...process.env, ...env },
   });
   const text = { stdout: '', stderr: '' };
-  // How many lines of progress there are depends on the time.
-  const withoutProgress = () => text.stderr.replace(/^progress: .*\n/gm, '');
   child.stdout.on('data', (data) => {
     text.stdout += data;
   });
@@ -98,7 +99,7 @@ export function startSvd(args: string[], env: Record<string, string> = {}) {
     text.stderr += data;
   });
   const ended = new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
-    child.on('close', (code) => resolve({ code, ...text, stderr: withoutProgress() }));
+    child.on('close', (code) => resolve({ code, ...text, stderr: withoutProgress(text.stderr) }));
   });
   return { child, ended };
 }

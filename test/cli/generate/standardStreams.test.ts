@@ -5,7 +5,14 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import sharp from 'sharp';
 import { built } from '../../harness/built.ts';
-import { onTestBackend, picture, small, workFolder, writeSmallCheckpoint } from '../runs.ts';
+import {
+  onTestBackend,
+  picture,
+  small,
+  withoutProgress,
+  workFolder,
+  writeSmallCheckpoint,
+} from '../runs.ts';
 
 const rocket = readFileSync(picture('rocket.jpg'));
 
@@ -28,7 +35,11 @@ describe('svd generate and standard streams', () => {
       ...{ input, stdio: ['pipe', stdout, 'pipe'] },
       env: { ...process.env, TMPDIR: folder.path('.') },
     });
-    return { code: done.status, stdout: done.stdout, stderr: done.stderr.toString() };
+    return {
+      code: done.status,
+      stdout: done.stdout,
+      stderr: withoutProgress(done.stderr.toString()),
+    };
   }
 
   it('reads a picture and writes nothing but the video', async () => {
