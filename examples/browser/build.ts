@@ -28,9 +28,10 @@ export const webEncoder: esbuild.Plugin = {
   },
 };
 
-/** Builds the page. Returns its folder and esbuild's description of the bundles. */
-export async function buildPage(): Promise<{ folder: string; metafile: esbuild.Metafile }> {
-  const folder = path('dist');
+/** Builds the page into a folder. Returns the folder and esbuild's description of the bundles. */
+export async function buildPage(
+  folder = path('dist'),
+): Promise<{ folder: string; metafile: esbuild.Metafile }> {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const { metafile } = await esbuild.build({

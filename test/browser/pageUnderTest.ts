@@ -23,6 +23,13 @@ export function launch(...flags: string[]): Promise<Browser> {
 
 let built: ReturnType<typeof buildPage> | undefined;
 
+/** A folder for the page until the end of the process: others build it at the same time. */
+function pageFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'svd-page-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
 export class PageUnderTest {
   server!: TestServer;
   /** A server of another site, which has the model as TensorFlow.js artifacts. */
@@ -37,7 +44,7 @@ export class PageUnderTest {
   /** Opens everything for the tests of a `describe`, and the page for each of them. */
   constructor() {
     before(async () => {
-      built ??= buildPage();
+      built ??= buildPage(pageFolder());
       const { folder, metafile } = await built;
       this.metafile = metafile;
       const artifacts = join(this.scratch, 'artifacts');
