@@ -39,7 +39,7 @@ export const subcommands: Subcommands = {
     load: async () => (await import('./env.ts')).env,
   },
   setup: {
-    about: 'Set up the TensorFlow backend for CPU or GPU.',
+    about: 'Set up the tensorflow or the webgpu backend.',
     load: async () => (await import('./setup.ts')).setup,
   },
   completion: {

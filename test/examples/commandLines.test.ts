@@ -123,7 +123,7 @@ const programs: Record<string, (words: string[], isQuoted: boolean) => unknown> 
   },
   tsx: ([file]) => expect(existsSync(root + file), file).to.equal(true),
   npm([name, script, ...words]) {
-    const own = ['ci', 'install', 'pack', 'i', 'uninstall'];
+    const own = ['ci', 'install', 'pack', 'i', 'uninstall', 'pkg'];
     if (name !== 'run') return expect([...own, ...Object.keys(scripts)]).to.include(name);
     expect(Object.keys(scripts), 'scripts of package.json').to.include(script);
     const passed = words[0] === '--' ? words.slice(1) : words;

@@ -36,7 +36,8 @@ export async function likeOutput(
   const texts = new Map<string, string[]>();
   for (const [name, option] of Object.entries<Option>(generateOptions)) {
     const isStored = storedParts.some((part) => part === option.part);
-    if (isStored && !given(name)) texts.set(name, textsOf(stored[name], option));
+    const hasPlace = name !== 'encoder' || isEncoded(values);
+    if (isStored && hasPlace && !given(name)) texts.set(name, textsOf(stored[name], option));
   }
   const names = [...texts].flatMap(([name, all]) => (all.length > 0 ? [name] : []));
   const options = pick(generateOptions, ...(names as (keyof typeof generateOptions)[]));
@@ -66,6 +67,12 @@ export async function likeOutput(
   };
 }
 
+/** Whether the new output is one that an encoder of `--encoder` makes. */
+function isEncoded({ output, format }: GenerateValues): boolean {
+  const name = format === undefined ? output : `.${format}`;
+  return name === undefined || hasEnding(name, '.mp4', '.webm');
+}
+
 /** A stored value as the texts that one would pass; none if it was not passed. */
 function textsOf(value: unknown, { choices, many }: Option): string[] {
   if (value === undefined || value === null) return [];
@@ -80,7 +87,9 @@ function textsOf(value: unknown, { choices, many }: Option): string[] {
 async function settingsIn(path: string): Promise<Record<string, unknown>> {
   const refused = (why: string) => new UsageError(`--like ${path}: ${why}`);
   const settings = await readSettings(path).catch((error) => {
-    throw refused(messageOf(error));
+    if (error.code === 'ENOENT') throw refused('there is no such file.');
+    const isSystems = typeof error.code === 'string' && typeof error.syscall === 'string';
+    throw refused(isSystems ? `${messageOf(error)}.` : 'it is not an output of svd generate.');
   });
   if (settings?.seeds !== undefined) return settings;
   throw refused('no settings of svd generate are stored there. Use a file that it has written.');

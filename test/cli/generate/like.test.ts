@@ -21,6 +21,26 @@ describe('svd generate --like', () => {
     return likeOutput(path, values, given.positionals, given.has);
   };
 
+  it('leaves an encoder where the new output has none, and says what is no output', async () => {
+    const made = folder.path('encoded.mp4');
+    await generate([
+      ...[picture('rocket.jpg'), '--model', folder.path('model'), '--output', made],
+      ...[...small.slice(0, 6), '--seed', '1', '--encoder', 'builtin'],
+    ]);
+    for (const output of ['a.gif', 'a/', 'a.safetensors'])
+      expect((await like(made, '--output', output)).values.encoder).to.equal('auto');
+    expect((await like(made, '--output', 'a.mp4', '--format', 'webp')).values.encoder).to.equal(
+      'auto',
+    );
+    expect((await like(made, '--output', 'a.MP4')).values.encoder).to.equal('builtin');
+    const refusals = { 'nowhere.mp4': 'there is no such file.', 'package.json': 'it is not an' };
+    for (const [path, why] of Object.entries(refusals)) {
+      const error = await like(path).catch((error: Error) => error);
+      expect(error).to.be.an.instanceOf(UsageError);
+      expect((error as Error).message).to.contain(`--like ${path}: ${why}`);
+    }
+  });
+
   it('takes the settings that outputs of every format store, but for what is passed', async () => {
     const seeds = ['--seed', '18446744073709551615', '--seed', '-3'];
     const others = [
