@@ -105,7 +105,8 @@ async function write(
     return path;
   }
   const { video, format } = output;
-  const { fps, quality, encoder } = settings;
+  const { fps, quality } = settings;
+  const encoder = format === 'png' ? undefined : settings.encoder; // pictures need none
   const options = { fps, quality, encoder, metadata: asTexts(settings), format, signal };
   await exportToVideo(video, path, options);
   return path;

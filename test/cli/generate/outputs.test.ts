@@ -140,6 +140,23 @@ describe('writeOutputs', () => {
     await rm(dirname(kept), { recursive: true });
   });
 
+  it('keeps pictures when ffmpeg fails', async () => {
+    const { PATH } = process.env;
+    process.env.PATH = ''; // it has been removed since
+    const output = { path: join(folder, 'clip.mp4'), video, format: 'mp4' } as const;
+    const byFfmpeg = { ...settings, encoder: 'ffmpeg' } as const;
+    const error = await writeOutputs([output], byFfmpeg, never)
+      .catch((reason: Error) => reason)
+      .finally(() => {
+        process.env.PATH = PATH;
+      });
+    const [, kept] = /^ffmpeg is needed, .* The result is in (.*) instead\.$/.exec(
+      (error as Error).message,
+    )!;
+    expect(await readdir(kept)).to.deep.equal(['0000.png']);
+    await rm(dirname(kept), { recursive: true });
+  });
+
   it('writes what it can', async () => {
     const { kept } = await failure([
       { path: join(folder, 'gone/clip.gif'), video, format: 'gif' },

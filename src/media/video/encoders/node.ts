@@ -25,7 +25,7 @@ export async function chooseEncoder(
   wanted: VideoEncoder = 'auto',
 ): Promise<ChosenEncoder> {
   if (wanted === 'builtin') {
-    if (format === 'mp4') return { encoder: 'builtin' };
+    if (format === 'mp4') return builtin();
     throw new Error('The built-in encoder writes no WebM. Use ffmpeg, or write .mp4.');
   }
   try {
@@ -38,8 +38,14 @@ export async function chooseEncoder(
       );
     if (!(error instanceof MissingFfmpeg))
       console.warn(`the built-in encoder makes the video: ${messageOf(error)}`);
-    return { encoder: 'builtin' };
+    return builtin();
   }
+}
+
+/** Loads it now, so that a missing package is found before the long work. */
+function builtin(): ChosenEncoder {
+  nodeEncoder();
+  return { encoder: 'builtin' };
 }
 
 const wayOut = {
