@@ -149,9 +149,22 @@ function sectionOf(name: string): string {
   return `### ${name}\n\n${textOf(symbol)}\n\n${from}${table}\n\n\`\`\`ts\n${exampleOf(name)}\n\`\`\``;
 }
 
+/** A link to a section of the page. */
+const linkTo = (heading: string) => `[${heading}](#${heading.toLowerCase().replaceAll(' ', '-')})`;
+
+/** The table of contents: a line for each chapter. */
+const contents = [...Object.entries(chapters), ['A layer of your own', []] as const]
+  .map(
+    ([heading, names]) =>
+      `* ${linkTo(heading)}${names.length > 0 ? ': ' : ''}${names.map(linkTo).join(', ')}`,
+  )
+  .join('\n');
+
 const intro = `<!-- Written by docs/layers.ts from the comments in src/. -->
 
 # Layers
+
+${contents}
 
 Each layer of Stable Video Diffusion is a \`tf.layers.Layer\`. It works with eager tensors, in \`tf.model\`, inside other layers and, if it takes one tensor, in \`tf.sequential\`.
 It is saved and loaded with a model, and it can be trained. Layers have diffusers' names, and arguments are diffusers' in camelCase.
@@ -247,24 +260,11 @@ const pooled = new Pooled({ inner: { inChannels: 32 } });
 const features = pooled.apply(tf.randomNormal([2, 8, 12, 32])) as tf.Tensor; // [2, 32]
 \`\`\``;
 
-/** A link to a section of the page. */
-const linkTo = (heading: string) => `[${heading}](#${heading.toLowerCase().replaceAll(' ', '-')})`;
-
-/** The table of contents: a line for each chapter. */
-const contents = [...Object.entries(chapters), ['A layer of your own', []] as const]
-  .map(
-    ([heading, names]) =>
-      `* ${linkTo(heading)}${names.length > 0 ? ': ' : ''}${names.map(linkTo).join(', ')}`,
-  )
-  .join('\n');
-
 /** The page. */
 export function layersPage(): string {
   const chapter = ([heading, names]: [string, string[]]) =>
     [`## ${heading}`, ...names.map(sectionOf)].join('\n\n');
-  const [title, about] = intro.split(/(?<=\n# Layers)\n\n/);
-  const parts = [title, contents, about, ...Object.entries(chapters).map(chapter), own];
-  return `${parts.join('\n\n')}\n`;
+  return `${[intro, ...Object.entries(chapters).map(chapter), own].join('\n\n')}\n`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url))

@@ -47,7 +47,7 @@ export function clear(): void {
 }
 
 /** Ends previews and progress. */
-export function end(): void {
+function end(): void {
   clearInterval(playing);
   countDown(undefined);
   Object.assign(bar, { hidden: true, value: 0, max: 1 });
@@ -82,11 +82,12 @@ function countDown(seconds: number | undefined): void {
 /** Shows previews one after the other, in a loop, or one of them to those who want little motion. */
 export function preview(frames: RgbImage[], fps: number): void {
   clearInterval(playing);
-  const { width, height } = frames[0]!;
+  const pictures = frames.map(withAlpha);
+  const { width, height } = pictures[0]!;
   Object.assign(canvas, { width, height });
   let next = calm.matches ? frames.length >> 1 : 0;
   const show = () =>
-    canvas.getContext('2d')!.putImageData(withAlpha(frames[next++ % frames.length]!), 0, 0);
+    canvas.getContext('2d')!.putImageData(pictures[next++ % pictures.length]!, 0, 0);
   show();
   if (!calm.matches) playing = setInterval(show, 1000 / fps);
 }

@@ -1,10 +1,8 @@
 /** `svd env`: what a report of a fault has to say of the machine, without secrets. */
-import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { availableParallelism, cpus, freemem, release, totalmem } from 'node:os';
-import { promisify } from 'node:util';
 import { listBackends } from '../backends/list.ts';
+import { folderOf, versionIn } from '../backends/packages.ts';
+import { MissingTool, runTool } from '../backends/tool.ts';
 import { hubSettings } from '../checkpoints/hub/environment.ts';
 import { shownAddress } from '../text/addresses.ts';
 import { formatBytes } from '../text/bytes.ts';
@@ -35,21 +33,15 @@ export function variables(env: NodeJS.ProcessEnv): Record<string, string> {
 
 /** The installed version of a package, or that it is not there. */
 function versionOf(name: string): string {
-  try {
-    const file = createRequire(import.meta.url).resolve(`${name}/package.json`);
-    return JSON.parse(readFileSync(file, 'utf8')).version;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ERR_PACKAGE_PATH_NOT_EXPORTED'
-      ? 'installed'
-      : 'not installed';
-  }
+  const folder = folderOf(name);
+  return folder === undefined ? 'not installed' : versionIn(folder);
 }
 
 /** The first line that a program prints, or that it is not there. */
 const firstLine = (program: string, ...args: string[]): Promise<string> =>
-  promisify(execFile)(program, args, { timeout: 10_000 }).then(
-    ({ stdout }) => stdout.split('\n')[0].trim(),
-    (error) => (error.code === 'ENOENT' ? 'not found' : firstLineOf(error)),
+  runTool(program, args, { signal: AbortSignal.timeout(10_000) }).then(
+    (printed) => printed.split('\n')[0].trim(),
+    (error) => (error instanceof MissingTool ? 'not found' : firstLineOf(error)),
   );
 
 async function report() {

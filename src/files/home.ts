@@ -1,5 +1,6 @@
 /** The user's home folder, which not every process has. */
 import { homedir, userInfo } from 'node:os';
+import { join } from 'node:path';
 
 /** The home folder, or undefined if neither `HOME` nor the system's list of users has one. */
 export function homeFolder(): string | undefined {
@@ -8,6 +9,12 @@ export function homeFolder(): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The folder of this package's own data below `dataFolder`. */
+export function ownDataFolder(): string | undefined {
+  const data = dataFolder();
+  return data && join(data, 'stable-video-diffusion-tfjs');
 }
 
 /** The folder of the user's programs for data: `$XDG_DATA_HOME`, or `~/.local/share`. */

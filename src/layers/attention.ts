@@ -9,12 +9,13 @@ import {
   temporalAttention,
 } from '../ops/index.ts';
 import { checkValue, count, flag, number, optional } from '../text/kinds.ts';
-import { type AnyBlock, Block, checkIsBlock, type Inputs, type LayerArgs } from './block.ts';
+import { type AnyBlock, Block, type Inputs, type LayerArgs } from './block.ts';
 import { type Checks, epsilon, indivisible } from './checks.ts';
-import { checkContexts } from './inputs.ts';
+import { checkContexts, checkIsBlock } from './inputs.ts';
 import { Linear } from './linear.ts';
 import { GroupNormalization } from './normalization.ts';
 import { registerLayer } from './registry.ts';
+import { layersIn } from './sublayers.ts';
 
 /** Arguments of `Attention`. */
 export interface AttentionArgs extends LayerArgs {
@@ -186,8 +187,7 @@ registerLayer(Attention);
 /** Every `Attention` in `block`, itself included. */
 export function attentionsIn(block: AnyBlock): Attention[] {
   checkIsBlock('attentionsIn', block);
-  const below = block.children.flatMap(attentionsIn);
-  return block instanceof Attention ? [block, ...below] : below;
+  return layersIn(block, Attention);
 }
 
 /**

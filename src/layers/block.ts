@@ -2,7 +2,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { type ComputeDtype, computeDtypes, computeIn } from '../ops/index.ts';
 import { checkValue } from '../text/kinds.ts';
-import { shown } from '../text/messages.ts';
 import { checkCallArgs, given } from './checkArguments.ts';
 import { checkCall } from './checkCall.ts';
 import { ConfiguredLayer } from './configuredLayer.ts';
@@ -330,12 +329,6 @@ export abstract class Block<
 function checkedDtype(dtype: ComputeDtype): ComputeDtype {
   checkValue('computeDtype', dtype, { oneOf: computeDtypes });
   return dtype;
-}
-
-/** @throws Error if what the function `taker` is given is no layer of this package. */
-export function checkIsBlock(taker: string, block: unknown): void {
-  if (typeof (block as AnyBlock | undefined)?.parameters !== 'function')
-    throw new Error(`\`${taker}\` takes a layer of this package first, not ${shown(block)}.`);
 }
 
 /** A block of any arguments and any number of outputs. */

@@ -1,11 +1,11 @@
 /** What the arguments of layers have to be, alone and together. */
-import { type Kind, number, whole } from '../text/kinds.ts';
+import { count, type Kind, number, whole } from '../text/kinds.ts';
 import { joined } from '../text/messages.ts';
 
 /** The kinds of a layer's arguments, by name: the table that a class has as `static checks`. */
 export type Checks = Readonly<Record<string, Kind>>;
 
-const isWhole = (value: unknown) => whole(0).test(value);
+const isWhole = whole(0).test;
 const isPair = (value: unknown, fits: (entry: unknown) => boolean) =>
   Array.isArray(value) && value.length === 2 && value.every(fits);
 
@@ -30,7 +30,7 @@ export const paddingOfPicture = {
 /** The size of a picture, as a call argument. */
 export const pictureSize = {
   is: '[height, width], two whole numbers of at least 1',
-  test: (value) => isPair(value, whole(1).test),
+  test: (value) => isPair(value, count.test),
 } satisfies Kind;
 
 /** The groups of normalisations whose layer has no argument for them. */

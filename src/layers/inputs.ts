@@ -16,6 +16,12 @@ export type Axes = readonly (number | string)[];
  */
 export type Inputs = Readonly<Record<string, Axes>>;
 
+/** @throws Error if what the function `taker` is given is no layer of this package. */
+export function checkIsBlock(taker: string, block: unknown): void {
+  if (typeof (block as { parameters?: unknown } | undefined)?.parameters !== 'function')
+    throw new Error(`\`${taker}\` takes a layer of this package first, not ${shown(block)}.`);
+}
+
 /** @throws Error if what a call is given is no tensor, or one that has been disposed of. */
 export function checkTensors(layer: string, inputs: readonly unknown[]): void {
   for (const input of inputs) {

@@ -2,6 +2,20 @@
 import type { ComputeDtype } from '../ops/index.ts';
 import type { SublayerState } from './layerArgs.ts';
 
+/** A layer with others inside. */
+interface Parent {
+  readonly children: readonly Parent[];
+}
+
+/** Every layer of a class in `block`, itself included. */
+export const layersIn = <T extends Parent>(
+  block: Parent,
+  ofClass: abstract new (...args: never) => T,
+): T[] => [
+  ...(block instanceof ofClass ? [block] : []),
+  ...block.children.flatMap((child) => layersIn(child, ofClass)),
+];
+
 /** What this file knows of a layer. */
 interface Settable {
   readonly name: string;

@@ -13,14 +13,17 @@ import type { Axes, Inputs } from './inputs.ts';
 export function axesInCall(takes: Inputs, shapes: readonly tf.Shape[]): Inputs {
   const names = Object.keys(takes);
   const indicator = shapes[names.findIndex((name) => takes[name].join() === 'B,F')];
-  const split = names.map((name, i) => {
-    const [axes, shape] = [takes[name], shapes[i]];
-    const apart = apartAxes[axes[0]];
-    if (shape && apart && hasOneMore(axes, shape, indicator)) return [...apart, ...axes.slice(1)];
-    return axes[0] === 'N' ? ['B*F', ...axes.slice(1)] : axes;
+  const isApart = (i: number) => {
+    const [axes, shape] = [takes[names[i]], shapes[i]];
+    return shape && apartAxes[axes[0]] && hasOneMore(axes, shape, indicator);
+  };
+  if (!isApart(0)) return takes;
+  const split = names.map((name, i): [string, Axes] => {
+    const [first, ...others] = takes[name];
+    if (isApart(i)) return [name, [...apartAxes[first], ...others]];
+    return [name, first === 'N' ? ['B*F', ...others] : takes[name]];
   });
-  if (split[0].length === takes[names[0]].length) return takes;
-  return Object.fromEntries(names.map((name, i) => [name, split[i]]));
+  return Object.fromEntries(split);
 }
 
 /** What takes the place of a first axis. Contexts are one per video, frame or pixel. */

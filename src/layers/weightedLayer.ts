@@ -1,14 +1,9 @@
 /** The base class of the layers that multiply by a weight. */
 import * as tf from '@tensorflow/tfjs';
 import { shown } from '../text/messages.ts';
-import {
-  type AnyBlock,
-  Block,
-  checkIsBlock,
-  type LayerArgs,
-  weightOf,
-  weightSlice,
-} from './block.ts';
+import { type AnyBlock, Block, type LayerArgs, weightOf, weightSlice } from './block.ts';
+import { checkIsBlock } from './inputs.ts';
+import { layersIn } from './sublayers.ts';
 
 /** A range of a weight, as `tf.slice` takes it. */
 export interface WeightRange {
@@ -55,6 +50,5 @@ function checkAdapted(layer: string, adapted: unknown, shape: tf.Shape): void {
 /** Every `WeightedLayer` in `block`, itself included. */
 export function weightedLayersIn(block: AnyBlock): WeightedLayer[] {
   checkIsBlock('weightedLayersIn', block);
-  const below = block.children.flatMap(weightedLayersIn);
-  return block instanceof WeightedLayer ? [block, ...below] : below;
+  return layersIn(block, WeightedLayer);
 }

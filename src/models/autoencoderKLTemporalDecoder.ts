@@ -18,8 +18,8 @@ import {
   TensorScope,
 } from '../layers/index.ts';
 import { registerLayer } from '../layers/registry.ts';
-import { flag, listOf, number, oneOf, optional, whole } from '../text/kinds.ts';
-import { channels, differentLengths, layers, MOST_LEVELS } from './perBlock.ts';
+import { flag, number, oneOf, optional, whole } from '../text/kinds.ts';
+import { channels, differentLengths, layers, listPerLevel } from './perBlock.ts';
 import { Encoder, TemporalDecoder } from './vae/coders.ts';
 import { DiagonalGaussianDistribution } from './vae/diagonalGaussianDistribution.ts';
 
@@ -61,8 +61,8 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
   static override checks: Checks = {
     inChannels: channels,
     outChannels: channels,
-    downBlockTypes: listOf(oneOf('DownEncoderBlock2D'), 1, MOST_LEVELS),
-    blockOutChannels: listOf(channels, 1, MOST_LEVELS),
+    downBlockTypes: listPerLevel(oneOf('DownEncoderBlock2D')),
+    blockOutChannels: listPerLevel(channels),
     layersPerBlock: layers,
     latentChannels: channels,
     sampleSize: optional(whole(1, 2 ** 16)),

@@ -1,12 +1,14 @@
 /** Configuration values that may be given once for all blocks of a UNet, or once per block. */
-import { type Kind, oneOrList, whole } from '../text/kinds.ts';
+import { type Kind, listOf, oneOrList, whole } from '../text/kinds.ts';
 
 /** The most levels of a UNet or a VAE; published: 4. */
-export const MOST_LEVELS = 8;
+const MOST_LEVELS = 8;
 /** A number of channels. */
 export const channels = whole(1, 2 ** 16);
 /** A number of layers of each block of a network; published: up to 2. */
 export const layers = whole(1, 64);
+/** One value per level. */
+export const listPerLevel = (kind: Kind): Kind => listOf(kind, 1, MOST_LEVELS);
 /** One value, or one per level. */
 export const perLevel = (kind: Kind): Kind => oneOrList(kind, MOST_LEVELS);
 

@@ -1,17 +1,17 @@
 /** What the configuration of the UNet has to be. */
 import { type Checks, indivisible } from '../layers/checks.ts';
-import { listOf, oneOf, oneOrList, optional, whole } from '../text/kinds.ts';
+import { oneOf, oneOrList, optional, whole } from '../text/kinds.ts';
 import {
   channels,
   differentLengths,
   layers,
-  MOST_LEVELS,
+  listPerLevel,
   type PerBlock,
   perBlock,
   perLevel,
 } from './perBlock.ts';
 
-const types = (...names: string[]) => listOf(oneOf(...names), 1, MOST_LEVELS);
+const types = (...names: string[]) => listPerLevel(oneOf(...names));
 
 /** The checks of each value. */
 export const unetChecks: Checks = {
@@ -20,7 +20,7 @@ export const unetChecks: Checks = {
   outChannels: channels,
   downBlockTypes: types('CrossAttnDownBlockSpatioTemporal', 'DownBlockSpatioTemporal'),
   upBlockTypes: types('CrossAttnUpBlockSpatioTemporal', 'UpBlockSpatioTemporal'),
-  blockOutChannels: listOf(channels, 1, MOST_LEVELS),
+  blockOutChannels: listPerLevel(channels),
   additionTimeEmbedDim: channels,
   projectionClassEmbeddingsInputDim: channels,
   layersPerBlock: perLevel(layers),
@@ -47,13 +47,13 @@ export function unetMisfits(sizes: Sizes): (string | undefined)[] {
   const { downBlockTypes, upBlockTypes, blockOutChannels, numAttentionHeads } = sizes;
   const { crossAttentionDim, layersPerBlock, transformerLayersPerBlock } = sizes;
   const { projectionClassEmbeddingsInputDim, additionTimeEmbedDim } = sizes;
-  const perLevel = [
+  const lists = [
     ...[{ blockOutChannels }, { numAttentionHeads }, { crossAttentionDim }, { layersPerBlock }],
     { transformerLayersPerBlock },
   ];
   return [
     differentLengths({ downBlockTypes }, { upBlockTypes }),
-    ...perLevel.map((list) => differentLengths(list, { downBlockTypes })),
+    ...lists.map((list) => differentLengths(list, { downBlockTypes })),
     ...blockOutChannels.map((channels, i) => indivisible({ [`blockOutChannels[${i}]`]: channels })),
     ...blockOutChannels.flatMap((_, i) => attentionMisfits(sizes, i)),
     indivisible({ projectionClassEmbeddingsInputDim }, { additionTimeEmbedDim }),

@@ -4,7 +4,6 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import {
-  type AnyBlock,
   type CallArgs,
   type Chunking,
   Conv2d,
@@ -27,6 +26,7 @@ import {
   UpBlockSpatioTemporal,
 } from '../layers/index.ts';
 import { registerLayer } from '../layers/registry.ts';
+import { layersIn } from '../layers/sublayers.ts';
 import { silu } from '../ops/index.ts';
 import { checkValue, optional, whole } from '../text/kinds.ts';
 import { type PerBlock, perBlock } from './perBlock.ts';
@@ -221,13 +221,17 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
     if (dim !== 0 && dim !== 1)
       throw new Error(`Make sure to set \`dim\` to either 0 or 1, not ${dim}`);
     this.chunking = { size: chunkSize || 1, dim };
-    setChunks(this, this.chunking.size, dim);
+    this.setChunks(this.chunking.size, dim);
   }
 
   /** Stops chunking: each feed-forward layer runs in one pass again. */
   disableForwardChunking(): void {
     this.chunking = undefined;
-    setChunks(this, undefined, 0);
+    this.setChunks(undefined, 0);
+  }
+
+  private setChunks(size: number | undefined, dim: 0 | 1): void {
+    for (const block of layersIn(this, TransformerBlock)) block.setChunkFeedForward(size, dim);
   }
 
   /** The slices that feed-forwards are evaluated in, if they are. */
@@ -324,9 +328,4 @@ function plain<Args extends Partial<CrossAttnDownBlockSpatioTemporalArgs>>({
   ...args
 }: Args) {
   return args;
-}
-
-function setChunks(block: AnyBlock, chunkSize: number | undefined, dim: 0 | 1): void {
-  if (block instanceof TransformerBlock) block.setChunkFeedForward(chunkSize, dim);
-  for (const child of block.children) setChunks(child, chunkSize, dim);
 }

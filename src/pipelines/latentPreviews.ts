@@ -26,8 +26,9 @@ export function latentPreviews(
   return {
     callbackOnStepEndTensorInputs: ['latents', 'imageLatents'],
     callbackOnStepEnd: async (pipe, step, _timestep, { latents, imageLatents }) => {
-      colours ??= (await rowsOf(imageLatents!)).map((data, i) =>
-        fitLatentColours(pictures[i]!, { data, shape: [1, ...imageLatents!.shape.slice(1)] }),
+      const [rows, ...size] = imageLatents!.shape as [number, ...number[]];
+      colours ??= rowsOf(await imageLatents!.data(), rows).map((data, i) =>
+        fitLatentColours(pictures[i]!, { data, shape: [1, ...size] }),
       );
       const now = (await latents!.data()) as Float32Array;
       const [from, to] = [pipe.scheduler.sigmas[step]!, pipe.scheduler.sigmas[step + 1]!];
@@ -40,12 +41,8 @@ export function latentPreviews(
       );
       before = now;
       const [videos, ...shape] = latents!.shape as [number, ...number[]];
-      const each = clean.length / videos;
-      const previews = Array.from({ length: videos }, (_, video) =>
-        colours![Math.floor((video * pictures.length) / videos)]!({
-          data: clean.subarray(video * each, (video + 1) * each),
-          shape,
-        }),
+      const previews = rowsOf(clean, videos).map((data, video) =>
+        colours![Math.floor((video * pictures.length) / videos)]!({ data, shape }),
       );
       await onPreview(previews, step);
       return undefined; // keeps the latents
@@ -53,11 +50,10 @@ export function latentPreviews(
   };
 }
 
-/** The values of each row of the first axis. */
-async function rowsOf(tensor: tf.Tensor): Promise<Float32Array[]> {
-  const data = (await tensor.data()) as Float32Array;
-  const each = data.length / tensor.shape[0]!;
-  return Array.from({ length: tensor.shape[0]! }, (_, i) =>
-    data.subarray(i * each, (i + 1) * each),
+/** The values of each of `count` rows of the first axis. */
+function rowsOf(data: tf.TypedArray, count: number): Float32Array[] {
+  const each = data.length / count;
+  return Array.from({ length: count }, (_, i) =>
+    (data as Float32Array).subarray(i * each, (i + 1) * each),
   );
 }

@@ -12,7 +12,7 @@ import { callLimits, outputTypes } from './defaults.ts';
 import type { GenerateOptions, LoadOptions, PlannedCall } from './types.ts';
 
 /** As in diffusers, 0 stands for the size that the UNet was trained on. */
-const pixels: Kind = { ...whole(1), test: (value) => value === 0 || whole(1).test(value) };
+const pixels: Kind = { ...whole(1), test: whole(0).test };
 
 const countUpTo = (most: number) => whole(1, most);
 

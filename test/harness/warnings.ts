@@ -1,7 +1,7 @@
 /** What code under test says on the console. */
 
 /** What `work` warns of by `console.warn`. */
-export async function warningsOf(work: () => Promise<unknown>): Promise<string[]> {
+export async function warningsOf(work: () => unknown): Promise<string[]> {
   const warnings: string[] = [];
   const { warn } = console;
   console.warn = (text: string) => warnings.push(text);

@@ -9,6 +9,7 @@ import {
   vaePixelValues,
 } from '../../src/media/preprocess.ts';
 import { inputPicture, uniforms } from '../harness/nameHash.ts';
+import { warningsOf } from '../harness/warnings.ts';
 import { decodeFloats, type EncodedFloats, largestDifference } from './numbers.ts';
 
 const numbers = JSON.parse(readFileSync('test/fixtures/media/resizing.json', 'utf8'));
@@ -29,18 +30,6 @@ function expectEqual(result: FloatArray, golden: EncodedFloats, tolerance: numbe
   const expected = decodeFloats(golden);
   expect(result.shape).to.deep.equal(expected.shape);
   expect(largestDifference(result.data, expected.data)).to.be.at.most(tolerance);
-}
-
-function warningsOf(run: () => void): string[] {
-  const { warn } = console;
-  const warnings: string[] = [];
-  console.warn = (text: string) => warnings.push(text);
-  try {
-    run();
-  } finally {
-    console.warn = warn;
-  }
-  return warnings;
 }
 
 describe('clipPixelValues', () => {
@@ -112,9 +101,9 @@ describe('vaePixelValues', () => {
     expectEqual(vaePixelValues(values('media.values', 10, 12, 0), 24, 16), numbers.vae_values, 0);
   });
 
-  it('takes values below 0 as signed, with a warning, as diffusers does', () => {
+  it('takes values below 0 as signed, with a warning, as diffusers does', async () => {
     let result: FloatArray | undefined;
-    const warnings = warningsOf(() => {
+    const warnings = await warningsOf(() => {
       result = vaePixelValues(values('media.signed', 10, 12, -1), 24, 16);
     });
     expectEqual(result!, numbers.vae_signed, 0);

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { dataFolder } from '../../files/home.ts';
+import { ownDataFolder } from '../../files/home.ts';
 import { withLock } from '../../files/lock.ts';
 import { firstLineOf } from '../../text/messages.ts';
 
@@ -22,10 +22,7 @@ export function setupRoot(): string {
   );
 }
 
-function knownRoot(): string | undefined {
-  const data = dataFolder();
-  return process.env.SVD_TENSORFLOW_DIR || (data && join(data, 'stable-video-diffusion-tfjs'));
-}
+const knownRoot = () => process.env.SVD_TENSORFLOW_DIR || ownDataFolder();
 
 /** A folder below the root, if it is there, so that it is complete. */
 export function foundFolder(name: string): string | undefined {

@@ -4,7 +4,7 @@
  */
 import { AutoencoderKLTemporalDecoder } from '../../models/autoencoderKLTemporalDecoder.ts';
 import { CLIPVisionModelWithProjection } from '../../models/clipVisionModelWithProjection.ts';
-import { MOST_LEVELS } from '../../models/perBlock.ts';
+import { listPerLevel } from '../../models/perBlock.ts';
 import { unetChecks } from '../../models/unetConfig.ts';
 import { schedulerRules } from '../../schedulers/eulerDiscreteConfig.ts';
 import { type Kind, listOf, number, oneOf, whole } from '../../text/kinds.ts';
@@ -29,7 +29,7 @@ const BLOCKS = 512;
 const PATCHES = 128;
 
 /** All norms have 32 groups of channels. */
-const blockOutChannels = listOf(whole(32, 2 ** 14, 32), 1, MOST_LEVELS);
+const blockOutChannels = listPerLevel(whole(32, 2 ** 14, 32));
 
 /** The kinds of a model's arguments, by their keys in a config. */
 const keyed = (kinds: Readonly<Record<string, Kind>>) =>

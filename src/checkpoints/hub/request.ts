@@ -128,8 +128,7 @@ function refusal({ endpoint, id, revision, authorization }: Origin, answer: Answ
         ? 'pass an access token (--token, HF_TOKEN) if it is private'
         : 'or let the account of your token see it';
     return new UnavailableError(
-      `There is no model ${id} on ${endpoint}, and no folder of that name here. Check the ` +
-        `name, ${hint}.`,
+      `There is no model ${id} on ${endpoint}. Check the ` + `name, ${hint}.`,
     );
   }
   if (status === 403)

@@ -1,5 +1,6 @@
 /** Finds one layer in the weights of a checkpoint, and fills it. */
-import { type AnyBlock, checkIsBlock, withoutWeights } from '../../layers/block.ts';
+import { type AnyBlock, withoutWeights } from '../../layers/block.ts';
+import { checkIsBlock } from '../../layers/inputs.ts';
 import { shown } from '../../text/messages.ts';
 import { checkOptionValues, type Kinds, kinds } from '../../text/options.ts';
 import { CheckpointError, listed } from '../errors.ts';

@@ -3,7 +3,8 @@
  * checkpoint.
  */
 
-import { type AnyBlock, checkIsBlock, weightOf } from '../../layers/block.ts';
+import { type AnyBlock, weightOf } from '../../layers/block.ts';
+import { checkIsBlock } from '../../layers/inputs.ts';
 import type { Parameter } from '../../layers/parameter.ts';
 import { counted } from '../../text/messages.ts';
 import { checkOptionValues, kinds } from '../../text/options.ts';

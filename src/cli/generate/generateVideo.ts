@@ -1,6 +1,6 @@
 /** The work of `svd generate`, from the check of its output to the writing. */
 import { randomInt } from 'node:crypto';
-import { type BackendName, type BackendReport, useBackend } from '../../backends/index.ts';
+import { type BackendReport, useBackend } from '../../backends/index.ts';
 import { isSingleFile } from '../../checkpoints/diffusers/names.ts';
 import {
   type CheckpointIdentity,
@@ -71,7 +71,7 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   const { signal, progress, note } = session;
   useFormulations(command.formulation);
   const { threads, tf32 } = command;
-  const backend = await useBackend(command.backend as BackendName, { threads, tf32 });
+  const backend = await useBackend(command.backend, { threads, tf32 });
   progress.label = backend.name;
   if (backend.reason) note(`the ${backend.name} backend: ${backend.reason}`);
 

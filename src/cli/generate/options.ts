@@ -2,7 +2,7 @@
  * The options of `svd generate`. A new one is one entry of this table: parsing, types, help,
  * completion, the settings stored in the output and the call of the library follow from it.
  */
-import { backendNames, maxThreads } from '../../backends/types.ts';
+import { backendChoices, maxThreads } from '../../backends/types.ts';
 import { DEFAULT_QUALITY, videoEncoders } from '../../media/video/encodingOptions.ts';
 import { type OutputFormat, outputEndings, outputFormats } from '../../media/video/output.ts';
 import { offloadModes } from '../../memory/offloadModes.ts';
@@ -29,7 +29,6 @@ const tensors = { value: 'FILE', files: ['.safetensors'], read: tensorFile } as 
 const gibibytes: Reader<number> = (text, flag) =>
   Math.round(realNumber({ min: 0.1 })(text, flag) * 2 ** 30);
 
-const backends = ['auto', 'cuda', ...backendNames] as const;
 const { model, ...whichModel } = modelOptions;
 const GPU = 'Use cuda for an NVIDIA card, webgpu for another one.';
 const sizeDefault = (side: number) =>
@@ -102,7 +101,6 @@ export const generateOptions = {
         'artefacts. A GIF has 256 colours from the default on. PNG and tensors lose nothing.',
     },
     encoder: {
-      value: 'NAME',
       choices: videoEncoders,
       default: 'auto',
       help:
@@ -207,7 +205,7 @@ export const generateOptions = {
   }),
   ...group('Running', 'loading', {
     backend: {
-      choices: backends,
+      choices: backendChoices,
       otherValues: {
         ...{ gpu: GPU, nvidia: 'cuda', 'cuda:0': 'cuda', webassembly: 'wasm' },
         ...{ mps: 'webgpu', metal: 'webgpu' },

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MissingTool, runTool } from '../../backends/tool.ts';
-import { dataFolder } from '../../files/home.ts';
+import { ownDataFolder } from '../../files/home.ts';
 import { withLock } from '../../files/lock.ts';
 import { withTemporary } from '../../files/writing/temporary.ts';
 import { firstLineOf } from '../../text/messages.ts';
@@ -42,8 +42,7 @@ const TRY = 'import accelerate, torch; from diffusers import StableVideoDiffusio
  * @throws Error if the user has no home folder and the variable is not set.
  */
 export function environmentFolder(): string {
-  const data = dataFolder();
-  const root = process.env.SVD_REFERENCE_DIR || (data && join(data, 'stable-video-diffusion-tfjs'));
+  const root = process.env.SVD_REFERENCE_DIR || ownDataFolder();
   if (!root)
     throw new Error(
       'This user has no home folder for Python. Set SVD_REFERENCE_DIR to a folder for it.',

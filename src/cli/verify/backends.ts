@@ -1,11 +1,11 @@
 /** The work of `svd verify`: one backend after the other. */
-import { type BackendName, listBackends, useBackend } from '../../backends/index.ts';
+import { listBackends, useBackend } from '../../backends/index.ts';
 import {
   type CheckpointIdentity,
   identifyCheckpoint,
   openSafetensors,
 } from '../../checkpoints/index.ts';
-import { checkOutput } from '../../media/video/output.ts';
+import { checkTarget } from '../../media/video/output.ts';
 import { MemoryError } from '../../memory/errors.ts';
 import { useFormulations } from '../../ops/index.ts';
 import { StableVideoDiffusionPipeline } from '../../pipelines/node.ts';
@@ -69,7 +69,7 @@ export async function verifyBackends(
   const page =
     command.report === undefined ? undefined : { role: '--report', path: command.report };
   if (page) {
-    await checkOutput(page.path, 'safetensors'); // as any other file
+    await checkTarget(page.path);
     await checkKept(page, [{ role: 'the reference', path: command.reference }]);
   }
   const file = await openSafetensors(command.reference);
@@ -118,7 +118,7 @@ async function run(
   { threads, stageInputs, report }: VerifyCommand,
   loading: Pick<LoadOptions, 'variant' | 'offload' | 'plannedFor' | 'onProgress' | 'signal'>,
 ): Promise<BackendResult> {
-  const { name: backend, version, device } = await useBackend(choice as BackendName, { threads });
+  const { name: backend, version, device } = await useBackend(choice, { threads });
   const pipe = await StableVideoDiffusionPipeline.fromPretrained(folder, { ...loading, backend });
   using _pipe = atEnd(() => pipe.dispose());
   const { onProgress, signal } = loading;

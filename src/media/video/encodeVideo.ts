@@ -2,7 +2,7 @@
 import { checkOptionValues, type Kinds, kinds } from '../../text/options.ts';
 import type { RgbImage } from '../image.ts';
 import type { CreateEncoder } from './encoders/h264.ts';
-import { checkEncoding, commentOf, DEFAULT_QUALITY } from './encodingOptions.ts';
+import { checkEncoding, commentOf, DEFAULT_QUALITY, metadataKind } from './encodingOptions.ts';
 
 /** A format that browsers can write. */
 export type BrowserVideoFormat = 'mp4' | 'webm' | 'gif';
@@ -15,8 +15,6 @@ const types: Record<BrowserVideoFormat, string> = {
 
 /** The codecs of each format, the most widely played first. */
 const codecs = { mp4: ['avc'], webm: ['vp9', 'av1'] } as const;
-/** Codecs that MP4 can hold, too, but few players of it know. */
-const others = ['vp9', 'av1'] as const;
 
 /** Options of `encodeVideo`. */
 export interface EncodeVideoOptions {
@@ -40,7 +38,7 @@ export interface EncodeVideoOptions {
 const encodeVideoOptionKinds: Kinds<EncodeVideoOptions> = {
   ...{ fps: kinds.any, quality: kinds.any }, // by their ranges, below
   format: { oneOf: Object.keys(types) },
-  ...{ metadata: kinds.object, loadH264Encoder: kinds.listener, signal: kinds.signal },
+  ...{ metadata: metadataKind, loadH264Encoder: kinds.listener, signal: kinds.signal },
 };
 
 /**
@@ -71,7 +69,8 @@ export async function encodeVideo(
     if (format === 'gif') return (await gif()).encodeGif(frames, encoding);
     const { encodeByWebCodecs, encodeH264, findWebCodec, writePackets } = await encoders();
     const load = format === 'mp4' ? options.loadH264Encoder : undefined;
-    const wanted = load ? codecs[format] : [...codecs[format], ...others];
+    // MP4 can hold those of WebM, too, but few players of it know them.
+    const wanted = format === 'mp4' && !load ? [...codecs.mp4, ...codecs.webm] : codecs[format];
     const config = await findWebCodec(wanted, frames[0]!, encoding);
     if (config) return encodeByWebCodecs(config, frames, { ...encoding, format });
     if (!load) throw new Error(missing(format));

@@ -2,7 +2,7 @@
  * How videos are encoded. One scale of quality serves all formats: 1 to 100, as that of JPEG and
  * WebP. Equal quality looks about equal in each of them.
  */
-import { kinds } from '../../text/options.ts';
+import { checkValue, type Kind, kinds, number } from '../../text/kinds.ts';
 import type { RgbImage } from '../image.ts';
 
 /**
@@ -23,6 +23,9 @@ export interface EncodingOptions {
   /** Stops the work. The promise then rejects with the signal's reason. */
   signal?: AbortSignal;
 }
+
+/** Frames from one key frame to the next. */
+export const KEY_FRAME_EVERY = 60;
 
 /** The quality of videos that nobody chose another for. */
 export const DEFAULT_QUALITY = 80;
@@ -47,6 +50,13 @@ export const quantizers = {
 export const gifColours = (quality: number): number =>
   Math.min(256, Math.max(8, Math.round(256 * (quality / DEFAULT_QUALITY) ** 2)));
 
+/** The settings that a file keeps. */
+export const metadataKind = {
+  is: 'an object of strings',
+  test: (value) =>
+    kinds.object.test(value) && Object.values(value as object).every(kinds.text.test),
+} satisfies Kind;
+
 /** JSON in ASCII, the only characters of EXIF, for the comment of a file. */
 export const commentOf = (metadata?: Record<string, string>): string | undefined =>
   metadata &&
@@ -62,8 +72,8 @@ export function checkEncoding(
   format: string,
 ): void {
   checkFrames(frames);
-  checkRange('quality', quality, 1, 100);
-  checkRange('fps', fps, 0.1, format === 'gif' ? 50 : 240);
+  checkValue('quality', quality, number({ min: 1, max: 100 }));
+  checkValue('fps', fps, number({ min: 0.1, max: format === 'gif' ? 50 : 240 }));
 }
 
 function checkFrames(frames: readonly RgbImage[]): void {
@@ -92,9 +102,4 @@ function checkFrames(frames: readonly RgbImage[]): void {
       );
     }
   }
-}
-
-function checkRange(name: string, value: number, low: number, high: number): void {
-  if (!(value >= low && value <= high))
-    throw new Error(`\`${name}\` has to be a number from ${low} to ${high} but is ${value}.`);
 }

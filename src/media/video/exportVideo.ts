@@ -5,7 +5,7 @@
 import { writeFile } from 'node:fs/promises';
 import { writeAtomically } from '../../files/writing/atomic.ts';
 import { isStream } from '../../files/writing/target.ts';
-import { checkOptionValues, checkPath, type Kind, type Kinds, kinds } from '../../text/options.ts';
+import { checkOptionValues, checkPath, type Kinds, kinds } from '../../text/options.ts';
 import type { RgbImage } from '../image.ts';
 import type { ChosenEncoder } from './encoders/node.ts';
 import {
@@ -13,6 +13,7 @@ import {
   commentOf,
   DEFAULT_QUALITY,
   gifColours,
+  metadataKind,
   type VideoEncoder,
   videoEncoders,
 } from './encodingOptions.ts';
@@ -46,18 +47,10 @@ export interface ExportOptions {
   signal?: AbortSignal;
 }
 
-/** The values of settings. */
-const texts: Kind = {
-  is: 'an object of strings',
-  test: (value) =>
-    kinds.object.test(value) &&
-    Object.values(value as object).every((text) => kinds.text.test(text)),
-};
-
 const exportOptionKinds: Kinds<ExportOptions> = {
   ...{ fps: kinds.any, quality: kinds.any }, // by their ranges, below
   encoder: { oneOf: videoEncoders },
-  ...{ format: kinds.any, metadata: texts, signal: kinds.signal },
+  ...{ format: kinds.any, metadata: metadataKind, signal: kinds.signal },
 };
 
 /**

@@ -68,7 +68,11 @@ export function outputFormat(path: string, format?: OutputFormat): OutputFormat 
  * anything but an earlier output, or when standard output is a terminal.
  */
 export async function checkOutput(path: string, format?: OutputFormat): Promise<void> {
-  const isFolder = outputFormat(path, format) === 'png';
+  await checkTarget(path, outputFormat(path, format) === 'png');
+}
+
+/** The same for a file with any ending, or a folder of frames. */
+export async function checkTarget(path: string, isFolder = false): Promise<void> {
   if (path !== STANDARD) await checkFolder(dirname(resolve(path)), path);
   const target = await targetOf(path).catch((error) => refuse(path, error));
   switch (target.kind) {

@@ -1,6 +1,7 @@
 /** Reads the metadata that `exportToVideo` stores. */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { metadataKind } from './encodingOptions.ts';
 import { frameName } from './frames.ts';
 import { gifComment } from './gif.ts';
 
@@ -21,11 +22,7 @@ export async function readMetadata(path: string): Promise<Record<string, string>
   }
 }
 
-const isMetadata = (value: unknown): value is Record<string, string> =>
-  typeof value === 'object' &&
-  value !== null &&
-  !Array.isArray(value) &&
-  Object.values(value).every((text) => typeof text === 'string');
+const isMetadata = (value: unknown): value is Record<string, string> => metadataKind.test(value);
 
 async function commentIn(file: Buffer): Promise<string | undefined> {
   const isMp4 = file.toString('latin1', 4, 8) === 'ftyp';

@@ -79,7 +79,8 @@ const describeOptionKinds: Kinds<DescribeOptions> = {
 /**
  * Describes the model in a folder or file and plans a call of it for every device, without loading
  * weights. Reads every byte for the hashes.
- * @throws CheckpointError if it is not a Stable Video Diffusion model; Error if an option is unknown.
+ * @throws CheckpointError if it is not a Stable Video Diffusion model; Error if an option is
+ * unknown.
  */
 export async function describeModel(
   path: string,
@@ -90,13 +91,13 @@ export async function describeModel(
   const numFrames = isSingleFile(path) ? options.numFrames : undefined;
   const opening = { variant: options.variant, config: options.config, numFrames };
   await using files = await openCheckpoint(path, opening);
+  const inspection = await inspectModel(files);
+  const configs = await modelConfigs(files, 'cpu');
+  const call = sizeOfCall(options, configs.unet.numFrames);
   const identity = identifyCheckpoint(path, opening);
   identity.catch(() => {}); // awaited below
-  const inspection = await inspectModel(files);
-  const { unet } = await modelConfigs(files, 'cpu');
-  const call = sizeOfCall(options, unet.numFrames);
   const models: Partial<Record<ModelName, ModelSummary>> = {};
-  const counts = new MemoryPlanner(await modelConfigs(files, 'cpu')).parameterCounts();
+  const counts = new MemoryPlanner(configs).parameterCounts();
   for (const [name, component] of Object.entries(componentOf)) {
     const source = await files.weights(component);
     const infos = source.names().map((key) => {

@@ -11,6 +11,7 @@ import { ProgressLine } from '../../../src/cli/terminal/progress.ts';
 import { version } from '../../../src/cli/version.ts';
 import { readMetadata } from '../../../src/media/video/readMetadata.ts';
 import { relativeL2 } from '../../harness/fixtures.ts';
+import { warningsOf } from '../../harness/warnings.ts';
 import { testBackend } from '../../setup.ts';
 import {
   generate,
@@ -205,14 +206,9 @@ describe('svd generate', () => {
 
     it('warns of sigmas that do not end at 0', async () => {
       const sigmas = ['--sigmas', '700,10', '--seed', '1', ...small.slice(0, 6)];
-      const messages: unknown[] = [];
-      const { warn } = console;
-      console.warn = (message) => messages.push(message);
-      try {
-        await generate([rocket, ...model, '--output', folder.path('sigmas.gif'), ...sigmas]);
-      } finally {
-        console.warn = warn;
-      }
+      const messages = await warningsOf(() =>
+        generate([rocket, ...model, '--output', folder.path('sigmas.gif'), ...sigmas]),
+      );
       expect(messages).to.have.length(2);
       expect(messages[0]).to.contain('is stretched');
       expect(messages[1]).to.contain('sigmas');

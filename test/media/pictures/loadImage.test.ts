@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect } from 'chai';
 import { loadImage } from '../../../src/media/pictures/loadImage.ts';
+import { warningsOf } from '../../harness/warnings.ts';
 
 const FOLDER = 'test/fixtures/media';
 const PHOTO = `${FOLDER}/jpeg_420.jpg`;
@@ -109,14 +110,7 @@ describe('loadImage', () => {
   });
 
   it('warns that 16-bit grey loses its bright tones', async () => {
-    const warnings: string[] = [];
-    const { warn } = console;
-    console.warn = (text: string) => warnings.push(text);
-    try {
-      await loadImage(`${FOLDER}/grey_16.png`);
-    } finally {
-      console.warn = warn;
-    }
+    const warnings = await warningsOf(() => loadImage(`${FOLDER}/grey_16.png`));
     expect(warnings.join()).to.match(/16-bit grey/);
   });
 

@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { messageOf } from '../../../text/messages.ts';
 import type { RgbImage } from '../../image.ts';
 import type { EncodedVideo } from '../container.ts';
-import { type EncodingOptions, quantizers } from '../encodingOptions.ts';
+import { type EncodingOptions, KEY_FRAME_EVERY, quantizers } from '../encodingOptions.ts';
 import { readContainer } from '../readContainer.ts';
 import { colorSpace, evenSize, toI420 } from '../yuv.ts';
 
@@ -65,7 +65,16 @@ export async function encodeByFfmpeg(
   const { output } = await runFfmpeg(
     [
       ...['-loglevel', 'error', '-f', 'rawvideo', ...size, '-framerate', rate, '-i', 'pipe:0'],
-      ...['-c:v', name, ...own, '-crf', `${rateFactor(quality)}`, '-g', '60', ...colours],
+      ...[
+        '-c:v',
+        name,
+        ...own,
+        '-crf',
+        `${rateFactor(quality)}`,
+        '-g',
+        `${KEY_FRAME_EVERY}`,
+        ...colours,
+      ],
       // One thread, because the bytes depend on their number.
       ...['-color_range', 'tv', '-threads', '1', '-f', 'matroska', 'pipe:1'],
     ],

@@ -17,8 +17,12 @@ export async function encodeGif(
     await new Promise((resolve) => setTimeout(resolve)); // so that the signal can abort
     signal?.throwIfAborted();
     const rgba = new Uint8Array(4 * width * height).fill(255);
-    for (let pixel = 0; pixel < width * height; pixel++)
-      rgba.set(data.subarray(3 * pixel, 3 * pixel + 3), 4 * pixel);
+    for (
+      let from = 0, to = 0;
+      from < data.length;
+      to++ // past alpha
+    )
+      for (let c = 0; c < 3; c++) rgba[to++] = data[from++]!;
     const palette = quantize(rgba, gifColours(quality));
     gif.writeFrame(applyPalette(rgba, palette), width, height, { palette, delay: durations[i] });
   }

@@ -5,7 +5,7 @@
 import type { createH264MP4Encoder } from 'h264-mp4-encoder';
 import type { RgbImage } from '../../image.ts';
 import type { EncodedVideo } from '../container.ts';
-import { type EncodingOptions, quantizers } from '../encodingOptions.ts';
+import { type EncodingOptions, KEY_FRAME_EVERY, quantizers } from '../encodingOptions.ts';
 import { readContainer } from '../readContainer.ts';
 import { evenSize, toI420 } from '../yuv.ts';
 import { h264Level, withLevel } from './h264Level.ts';
@@ -14,7 +14,6 @@ import { h264Level, withLevel } from './h264Level.ts';
 export type CreateEncoder = typeof createH264MP4Encoder;
 type Encoder = Awaited<ReturnType<CreateEncoder>>;
 
-const KEY_FRAME_EVERY = 60;
 const SPEED = 5; // from 0, the slowest, to 10
 /** Pictures that a frame refers to: the one before. */
 export const REFERENCES = 1;

@@ -9,14 +9,13 @@ import {
 } from 'mediabunny';
 import type { RgbImage } from '../../image.ts';
 import { type ContainerOptions, writeContainer } from '../container.ts';
-import { type EncodingOptions, quantizers } from '../encodingOptions.ts';
+import { type EncodingOptions, KEY_FRAME_EVERY, quantizers } from '../encodingOptions.ts';
 import { colorSpace, evenSize, toI420 } from '../yuv.ts';
 import { h264Level } from './h264Level.ts';
 
 type Size = { width: number; height: number };
 type Codec = Extract<VideoCodec, 'avc' | 'vp9' | 'av1'>;
 
-const KEY_FRAME_EVERY = 60;
 /** Pictures that a frame of H.264 refers to at most. */
 const REFERENCES = 4;
 
