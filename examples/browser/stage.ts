@@ -79,7 +79,9 @@ function countDown(seconds: number | undefined): void {
   if (seconds) counting = setInterval(show, 1000);
 }
 
-/** Shows previews one after the other, in a loop, or one of them to those who want little motion. */
+/**
+ * Shows previews one after the other, in a loop, or one of them to those who want little motion.
+ */
 export function preview(frames: RgbImage[], fps: number): void {
   clearInterval(playing);
   const pictures = frames.map(withAlpha);

@@ -42,7 +42,8 @@ let last: Promise<unknown> = Promise.resolve();
  * Makes a backend the one that TensorFlow.js computes on.
  *
  * `auto` takes the first that works of tensorflow (CUDA before the processor), webgpu on a real
- * graphics card, wasm, cpu. `cuda` is tensorflow on an NVIDIA card, or an error. Tensors made before stay on their backend.
+ * graphics card, wasm, cpu. `cuda` is tensorflow on an NVIDIA card, or an error. Tensors made
+ * before stay on their backend.
  * @returns The report on the chosen backend.
  * @throws When an option is wrong, or when the backend cannot be used. The message says how to get
  * it.

@@ -97,7 +97,8 @@ const code = await main(args.filter((arg) => arg !== '--debug')).catch((error: u
 // Threads of a backend would keep the process alive. The empty write waits until all output has
 // left.
 process.stdout.write('', (error?: NodeJS.ErrnoException | null) => {
-  // `console` says nothing of what a full disk refuses. A reader that has seen enough is no failure.
+  // `console` says nothing of what a full disk refuses. A reader that has seen enough is no
+  // failure.
   if (!error || code !== 0 || ['EPIPE', 'ERR_STREAM_DESTROYED'].includes(error.code ?? ''))
     process.exit(code);
   printNote(`the result could not be written to standard output (${error.message}).`, 'error');

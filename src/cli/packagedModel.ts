@@ -1,6 +1,6 @@
 /**
- * The note on the small checkpoint that comes with the package, and whether a call is near to what a checkpoint
- * was trained for.
+ * The note on the small checkpoint that comes with the package, and whether a call is near to what
+ * a checkpoint was trained for.
  */
 import { modelConfig } from '../checkpoints/configs/schemas.ts';
 import { type OpenOptions, openCheckpoint } from '../checkpoints/index.ts';

@@ -24,8 +24,8 @@ export interface AlphaBlenderArgs extends LayerArgs {
  * `a * spatial + (1 - a) * temporal` with a = sigmoid(mix_factor), or mix_factor itself if `fixed`.
  *
  * Inputs `[spatial [B*F, ..., C], temporal [B*F, ..., C], imageOnlyIndicator [B, F]]`, or branches
- * `[B, F, ..., C]`, -> the shape of both branches. With `learned_with_images`, a is 1 for frames whose indicator is 1; an
- * indicator left out stands for zeros.
+ * `[B, F, ..., C]`, -> the shape of both branches. With `learned_with_images`, a is 1 for frames
+ * whose indicator is 1; an indicator left out stands for zeros.
  *
  * Equals `AlphaBlender` of diffusers' `models/resnet.py`.
  *

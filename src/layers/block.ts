@@ -179,8 +179,8 @@ export abstract class Block<
   /**
    * Calls the layer. It returns tensors for tensors, and symbolic tensors, for `tf.model`, for
    * symbolic ones.
-   * @throws Error if the inputs are no tensors or do not fit `inputAxes`, or the layer takes no call argument of a
-   * name.
+   * @throws Error if the inputs are no tensors or do not fit `inputAxes`, or the layer takes no
+   * call argument of a name.
    */
   override apply(inputs: tf.Tensor | tf.Tensor[], kwargs?: CallArgs): Output;
   override apply(
@@ -255,7 +255,9 @@ export abstract class Block<
     return firstShape(inputShape) as ShapeOf<Output>;
   }
 
-  /** All that makes an equal layer, but for its weights: `fromConfig` and the constructor take it. */
+  /**
+   * All that makes an equal layer, but for its weights: `fromConfig` and the constructor take it.
+   */
   override getConfig(): tf.serialization.ConfigDict {
     const { computeDtype } = this;
     const sublayers = statesInside(this);

@@ -8,7 +8,8 @@ import type { Axes, Inputs } from './inputs.ts';
 
 /**
  * The axes of the inputs of a call. Those of frames or pictures, `B*F` or `N`, become `B, F` if the
- * first input has one axis more than the layer names. Contexts may then have an axis for frames too.
+ * first input has one axis more than the layer names. Contexts may then have an axis for frames
+ * too.
  */
 export function axesInCall(takes: Inputs, shapes: readonly tf.Shape[]): Inputs {
   const names = Object.keys(takes);

@@ -1,8 +1,8 @@
 /** Why a request failed, in words, and whether it can succeed later. */
 
 /**
- * Whether the next try may succeed. `if reached`: only where the server has answered before, because
- * a host that cannot be found or that refuses does so again.
+ * Whether the next try may succeed. `if reached`: only where the server has answered before,
+ * because a host that cannot be found or that refuses does so again.
  */
 export type Passing = 'yes' | 'if reached' | 'no';
 

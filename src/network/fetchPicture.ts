@@ -6,7 +6,9 @@ import { type NetworkLimits, networkLimits } from './limits.ts';
 import { persistently } from './persistently.ts';
 import { request } from './request.ts';
 
-/** A picture may be larger than other answers, but has to come as a whole in less than two minutes. */
+/**
+ * A picture may be larger than other answers, but has to come as a whole in less than two minutes.
+ */
 const limitsOfPictures: NetworkLimits = {
   ...networkLimits,
   patience: 100_000,

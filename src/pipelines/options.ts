@@ -103,7 +103,9 @@ const loadAliases: Aliases = {
   subfolder: () => 'Pass the folder of the model itself.',
 };
 
-/** @throws Error if a name or value of the options of `generate`, or what else takes them, is wrong. */
+/**
+ * @throws Error if a name or value of the options of `generate`, or what else takes them, is wrong.
+ */
 export const checkGenerateOptions = (options: GenerateOptions, what = 'generate'): void =>
   checkOptionValues(what, options, generateOptionKinds, callAliases);
 

@@ -241,8 +241,9 @@ export class SamplingPipeline implements CallingPipeline {
    * Decodes latents `[videos*F, h, w, C]` to frames `[videos, F, H, W, 3]` in [0, 1],
    * `decodeChunkSize` frames of a video at a time. Unlike upstream, no chunk mixes frames of two
    * videos. Waits for earlier calls, but runs at once within a callback.
-   * @throws Error if the latents or sizes do not fit the model or each other, an option is unknown or
-   * out of range, the frames are not finite, or the pipeline has been disposed of; the signal's reason if it aborts.
+   * @throws Error if the latents or sizes do not fit the model or each other, an option is unknown
+   * or out of range, the frames are not finite, or the pipeline has been disposed of; the signal's
+   * reason if it aborts.
    */
   async decodeLatents(
     latents: tf.Tensor4D,

@@ -52,8 +52,8 @@ export interface StageResult {
 }
 
 /**
- * Compares a stage with `expected`, that of the reference. Blocks that work on the reference's outputs
- * (`teacherForced`) are compared with float64 on the same inputs.
+ * Compares a stage with `expected`, that of the reference. Blocks that work on the reference's
+ * outputs (`teacherForced`) are compared with float64 on the same inputs.
  */
 export async function compareStage(
   stage: string,

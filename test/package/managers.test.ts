@@ -47,7 +47,8 @@ describe('the packed package @slow, with', () => {
     if (process.platform === 'win32') this.skip();
     folder = mkdtempSync(join(tmpdir(), 'svd-managers-'));
     ({ tarball } = await pack());
-    // Without what the user has set up, and without npm's own settings for the scripts that it runs.
+    // Without what the user has set up, and without npm's own settings for the scripts that it
+    // runs.
     const others = Object.entries(process.env).filter(([name]) => !/^npm_(?!config_)/.test(name));
     env = {
       ...Object.fromEntries(others),

@@ -59,8 +59,8 @@ if expected: sys.exit('error: ' + str(len(expected)) + ' wheels are missing or h
 `;
 
 /**
- * Puts `tensorflow/` (and for `gpu` `nvidia/`) into `folder/site` with pip, which checks each wheel's
- * SHA-256. A second call does nothing.
+ * Puts `tensorflow/` (and for `gpu` `nvidia/`) into `folder/site` with pip, which checks each
+ * wheel's SHA-256. A second call does nothing.
  * @param folder A folder that exists. It holds the downloaded wheels until they are unpacked.
  * @throws When a wheel cannot be downloaded, or is another than the one of `requirements.ts`.
  */

@@ -60,7 +60,10 @@ interface Webgpu {
   backend: { WebGPUBackend: new (device: Device, info: object) => WebgpuBackend };
 }
 
-/** Loads the packages, which finds no card yet. @throws Error if one is missing or cannot run here. */
+/**
+ * Loads the packages, which finds no card yet.
+ * @throws Error if one is missing or cannot run here.
+ */
 export async function loadWebgpu({ dawn, backend }: WebgpuPackages): Promise<Webgpu> {
   if (dawn === undefined || backend === undefined) throw new Error('it is not installed');
   return {

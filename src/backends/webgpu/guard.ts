@@ -35,8 +35,8 @@ const wayOut = 'Try a smaller size, fewer frames, a smaller decode chunk, or ano
 /**
  * Makes `device.createBuffer` throw for a size beyond the device's limits, and collects every other
  * error.
- * @returns A function that throws the first error collected since its last call, if there is one. It
- * throws at every call once the device is lost.
+ * @returns A function that throws the first error collected since its last call, if there is one.
+ * It throws at every call once the device is lost.
  */
 export function guardDevice(device: Device): () => void {
   const errors: string[] = [];

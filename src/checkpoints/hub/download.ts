@@ -94,7 +94,9 @@ function modelAndRevision(model: string, revision?: string): Required<HubModel> 
   return { id: found.id, revision: revision ?? found.revision ?? 'main' };
 }
 
-/** The commit that the hub names. Where the cache has all of the last one, the hub is asked once. */
+/**
+ * The commit that the hub names. Where the cache has all of the last one, the hub is asked once.
+ */
 async function currentCommit(
   repository: CachedRepository,
   origin: Origin,

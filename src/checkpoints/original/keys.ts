@@ -243,8 +243,8 @@ export function originalLayout(
 }
 
 /**
- * The places of the weight `key` of a component: that in the published files, then those in files of
- * other programs.
+ * The places of the weight `key` of a component: that in the published files, then those in files
+ * of other programs.
  * @throws CheckpointError if no Stable Video Diffusion model has such a weight.
  */
 export function originalPlaces(

@@ -5,8 +5,8 @@ import { STANDARD } from '../../files/writing/target.ts';
 import type { OutputFormat } from '../../media/video/output.ts';
 
 /**
- * `rocket.mp4` in the current folder for a picture `rocket.jpg`; where that is taken, `rocket-2.mp4`
- * and so on.
+ * `rocket.mp4` in the current folder for a picture `rocket.jpg`; where that is taken,
+ * `rocket-2.mp4` and so on.
  */
 export function defaultOutput(
   image: string,

@@ -1,4 +1,6 @@
-/** The script that makes references, and the versions of Python's libraries that it is meant for. */
+/**
+ * The script that makes references, and the versions of Python's libraries that it is meant for.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,6 @@
-/** The frames of a comparison as small pictures: of this package, of diffusers, and the difference. */
+/**
+ * The frames of a comparison as small pictures: of this package, of diffusers, and the difference.
+ */
 import type { FloatArray, RgbImage } from '../../media/image.ts';
 import { encodePng } from '../../media/video/animation.ts';
 import type { FramesSheet } from '../../verification/report/comparison.ts';

@@ -37,7 +37,8 @@ async function decodeBySharp(
   maxPixels: number,
 ): Promise<RgbImage> {
   const { default: sharp } = await import('sharp'); // only here, because it takes 10 MB
-  // Pillow ignores colour profiles, refuses pictures that are cut short, and forgives lesser damage.
+  // Pillow ignores colour profiles, refuses pictures that are cut short, and forgives lesser
+  // damage.
   const options: SharpOptions = { ignoreIcc: true, failOn: 'error', limitInputPixels: maxPixels };
   const { space, depth, channels } = await sharp(bytes, options).metadata();
   const picture = sharp(bytes, options).autoOrient();

@@ -16,8 +16,8 @@ export const DECODING_BYTES = 20;
 
 export interface LoadImageOptions {
   /**
-   * Pixels that a picture may have; decoding takes up to 20 bytes for each. Default: Pillow's limit,
-   * 178,956,970.
+   * Pixels that a picture may have; decoding takes up to 20 bytes for each. Default: Pillow's
+   * limit, 178,956,970.
    */
   maxPixels?: number;
 }
@@ -30,14 +30,14 @@ const loadImageOptionKinds: Kinds<LoadImageOptions> = { maxPixels: kinds.positiv
  * and does not apply colour profiles. The bytes are Pillow's for PNG, WebP, GIF, BMP, PNM and for
  * JPEG of every kind (progressive, any chroma subsampling, grey, CMYK). As in Pillow, 16-bit colour
  * keeps its high byte, and 16-bit grey is cut off at 255, with a warning. Unlike in Pillow, the
- * chroma of AVIF and of YCbCr TIFF is upsampled differently, and transparent pixels of GIF are black
- * instead of the colour hidden below them.
+ * chroma of AVIF and of YCbCr TIFF is upsampled differently, and transparent pixels of GIF are
+ * black instead of the colour hidden below them.
  *
  * @param source A path, an `http(s):`, `file:` or `data:` address, or a picture file (PNG, JPEG,
- * WebP, GIF, TIFF, AVIF, SVG, BMP, PNM) as an `ArrayBuffer`, a typed array, a `Blob`, a `File`, or a
- * stream of bytes.
- * @throws When an option is unknown, or the source is missing, unreadable, not a picture, damaged, or has more pixels than
- * `maxPixels`.
+ * WebP, GIF, TIFF, AVIF, SVG, BMP, PNM) as an `ArrayBuffer`, a typed array, a `Blob`, a `File`, or
+ * a stream of bytes.
+ * @throws When an option is unknown, or the source is missing, unreadable, not a picture, damaged,
+ * or has more pixels than `maxPixels`.
  * @see diffusers `utils/loading_utils.py`, `load_image`
  */
 export async function loadImage(

@@ -84,7 +84,10 @@ function checkLength(length: number): void {
     throw new Error('The file of the picture has more than 1 GiB. Pass one picture.');
 }
 
-/** What is written into a pipe. Neither opening nor reading waits in the system, which no signal stops. */
+/**
+ * What is written into a pipe. Neither opening nor reading waits in the system, which no signal
+ * stops.
+ */
 function readPipe(path: string): Promise<Uint8Array> {
   const fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   return readStream(new Socket({ fd, readable: true, writable: false }));

@@ -56,9 +56,9 @@ const exportOptionKinds: Kinds<ExportOptions> = {
 /**
  * Writes a video. The path's ending decides on the format: `.mp4` (H.264, plays in browsers and
  * players), `.webm` (VP9; in both, odd sizes are made even by repeating the last column or row),
- * `.webp` and `.gif` (animated, looping), or `/` (a folder with `0000.png`, `0001.png`, ..., which replace those that
- * this function has written there before). The target appears whole or not at all. Devices, pipes
- * and `-`, which is standard output, are written through.
+ * `.webp` and `.gif` (animated, looping), or `/` (a folder with `0000.png`, `0001.png`, ..., which
+ * replace those that this function has written there before). The target appears whole or not at
+ * all. Devices, pipes and `-`, which is standard output, are written through.
  *
  * @param frames One picture or more, all of the same size.
  * @throws When there are no frames, they differ in size, an option is unknown or out of its range,

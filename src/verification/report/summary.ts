@@ -112,7 +112,9 @@ export function notesOf(stages: readonly StageResult[]): string[] {
   return notes.map((note) => `${note}.`);
 }
 
-/** Says who is off where float64 has decided, or where the replay goes on with diffusers' values. */
+/**
+ * Says who is off where float64 has decided, or where the replay goes on with diffusers' values.
+ */
 function float64Note(result: StageResult): string | undefined {
   const { stage, tolerance, comparison, float64 } = result;
   const blame = isOfDiffusers(result) ? ': the difference is that of diffusers' : '';
