@@ -31,6 +31,17 @@ export async function workFolder(): Promise<{
   return { path: (name) => join(folder, name), remove: () => rm(folder, { recursive: true }) };
 }
 
+/** A folder for the suite around the call, with a small checkpoint in `model`. */
+export function folderWithModel(): { path: (name: string) => string } {
+  let folder: Awaited<ReturnType<typeof workFolder>>;
+  before(async () => {
+    folder = await workFolder();
+    await writeSmallCheckpoint(folder.path('model'));
+  });
+  after(() => folder.remove());
+  return { path: (name) => folder.path(name) };
+}
+
 /** The configs of the components that a pipeline fixture was made with. */
 export async function componentsOf(
   fixture: string,

@@ -5,7 +5,6 @@
  */
 import { execFileSync } from 'node:child_process';
 import {
-  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -68,6 +67,8 @@ for name, files in json.load(sys.stdin).items():
     print(name, hashlib.sha256(open(path, 'rb').read()).hexdigest())
 `;
 
+import { putProgram } from '../../harness/standIns.ts';
+
 /** The wheels that each variant requires. */
 const required = {
   cpu: ['tensorflow_cpu-2.21.0'],
@@ -103,16 +104,7 @@ describe('setUpTensorflow for graphics cards', () => {
 
   const path = (name: string) => join(folder, name);
 
-  /**
-   * Puts a shell script in the place of a program. Its arguments are noted, a line for each call.
-   */
-  function standIn(name: string, script: string): void {
-    writeFileSync(
-      path(`bin/${name}`),
-      `#!/bin/sh\necho "${name} $*" >> ${folder}/calls\n${script}\n`,
-    );
-    chmodSync(path(`bin/${name}`), 0o755);
-  }
+  const standIn = (name: string, script: string) => putProgram(folder, name, script);
 
   const calls = (start: string) =>
     readFileSync(path('calls'), 'utf8')

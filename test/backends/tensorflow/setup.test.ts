@@ -4,7 +4,6 @@
  * (`TEST_BACKEND=tensorflow`).
  */
 import {
-  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -18,17 +17,10 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { removeTensorflow, setUpTensorflow } from '../../../src/backends/index.ts';
 import { linkCudaLibraries } from '../../../src/backends/tensorflow/wheels.ts';
+import { StandIns } from '../../harness/standIns.ts';
 
 describe('setUpTensorflow', () => {
-  let folder: string;
-  let before: NodeJS.ProcessEnv;
-
-  /** Puts a shell script in the place of a program. */
-  function standIn(name: string, script: string): void {
-    const path = join(folder, 'bin', name);
-    writeFileSync(path, `#!/bin/sh\necho "${name} $*" >> ${folder}/calls\n${script}\n`);
-    chmodSync(path, 0o755);
-  }
+  const at = new StandIns('SVD_TENSORFLOW_DIR');
 
   /** How the setup fails, or `done`. */
   async function outcome(options = {}): Promise<string> {
@@ -38,25 +30,11 @@ describe('setUpTensorflow', () => {
     );
   }
 
-  const kept = () => (existsSync(join(folder, 'data')) ? readdirSync(join(folder, 'data')) : []);
-
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'svd-'));
-    mkdirSync(join(folder, 'bin'));
-    before = { ...process.env };
-    process.env.PATH = `${join(folder, 'bin')}:/usr/bin:/bin`;
-    process.env.SVD_TENSORFLOW_DIR = join(folder, 'data');
-    standIn('npm', '[ "$1" = --version ] || mkdir -p node_modules/@tensorflow/tfjs-node');
+    at.put('npm', '[ "$1" = --version ] || mkdir -p node_modules/@tensorflow/tfjs-node');
     // The wheels' libraries come from `python3 -I -c SCRIPT WHEELS SITE REQUIREMENTS`.
-    standIn('python3', '[ "$2" != -c ] || mkdir -p "$5/tensorflow/include"');
-    standIn('g++', '[ "$1" = --version ] || { echo "fatal error: no such luck"; exit 1; }');
-  });
-
-  afterEach(() => {
-    process.env.PATH = before.PATH;
-    if (before.SVD_TENSORFLOW_DIR === undefined) delete process.env.SVD_TENSORFLOW_DIR;
-    else process.env.SVD_TENSORFLOW_DIR = before.SVD_TENSORFLOW_DIR;
-    rmSync(folder, { recursive: true });
+    at.put('python3', '[ "$2" != -c ] || mkdir -p "$5/tensorflow/include"');
+    at.put('g++', '[ "$1" = --version ] || { echo "fatal error: no such luck"; exit 1; }');
   });
 
   for (const [tool, remedy] of [
@@ -65,17 +43,17 @@ describe('setUpTensorflow', () => {
     ['g++', 'Install it, for instance by `apt-get install g++`.'],
   ]) {
     it(`names ${tool} when that is missing`, async () => {
-      rmSync(join(folder, 'bin', tool));
-      process.env.PATH = join(folder, 'bin');
+      rmSync(join(at.folder, 'bin', tool));
+      process.env.PATH = join(at.folder, 'bin');
       expect(await outcome()).to.equal(
         `\`svd setup tensorflow\` needs ${tool}, which is not installed. ${remedy}`,
       );
-      expect(kept()).to.deep.equal([]);
+      expect(at.kept()).to.deep.equal([]);
     });
   }
 
   it('names pip when python3 is without it', async () => {
-    standIn('python3', '[ "$3" != pip ] || exit 1');
+    at.put('python3', '[ "$3" != pip ] || exit 1');
     expect(await outcome()).to.match(
       /^`svd setup tensorflow` needs pip for python3, which is not installed\. /,
     );
@@ -85,14 +63,14 @@ describe('setUpTensorflow', () => {
     expect(await outcome()).to.match(
       /^`g\+\+ .+` failed \(exit code 1\): fatal error: no such luck$/,
     );
-    expect(kept()).to.have.lengthOf(1);
-    expect(kept()[0]).to.match(/-cpu\.partial$/);
+    expect(at.kept()).to.have.lengthOf(1);
+    expect(at.kept()[0]).to.match(/-cpu\.partial$/);
   });
 
   it('takes up where it stopped', async () => {
     await outcome();
     const failed = (name: string) =>
-      standIn(
+      at.put(
         name,
         '[ "$1" = --version ] || [ "$4" = --version ] || { echo "error: called again"; exit 1; }',
       );
@@ -102,20 +80,17 @@ describe('setUpTensorflow', () => {
   });
 
   it('refuses what does not compute', async () => {
-    standIn(
-      'g++',
-      'for output; do :; done; [ "$1" = --version ] || echo not a library > "$output"',
-    );
+    at.put('g++', 'for output; do :; done; [ "$1" = --version ] || echo not a library > "$output"');
     expect(await outcome()).to.match(
       /failed \(exit code 1\): .*(tfjs_binding\.node|file too short|invalid ELF)/i,
     );
-    expect(kept()[0]).to.match(/-cpu\.partial$/);
+    expect(at.kept()[0]).to.match(/-cpu\.partial$/);
   });
 
   it('runs Python isolated, in a folder of its own', async () => {
-    standIn('python3', `[ "$1" = --version ] || echo "$1 $(pwd)" >> ${folder}/python`);
+    at.put('python3', `[ "$1" = --version ] || echo "$1 $(pwd)" >> ${at.folder}/python`);
     await outcome();
-    const runs = readFileSync(join(folder, 'python'), 'utf8').trim().split('\n');
+    const runs = readFileSync(join(at.folder, 'python'), 'utf8').trim().split('\n');
     expect(runs).to.have.lengthOf(3);
     for (const run of runs) expect(run).to.match(/^-I (\/|.*-cpu\.partial)$/);
   });
@@ -126,14 +101,14 @@ describe('setUpTensorflow', () => {
     expect([first, second].find((text) => !/no such luck/.test(text))).to.match(
       /^Another `svd setup tensorflow` \(process \d+\) is at work\. Wait until .*-cpu\.lock if there is none\.$/,
     );
-    const lock = join(folder, 'data', kept()[0]!.replace('.partial', '.lock'));
+    const lock = join(at.folder, 'data', at.kept()[0]!.replace('.partial', '.lock'));
     writeFileSync(lock, `999999999 ${hostname()}`);
     expect(await outcome()).to.match(/no such luck$/);
-    expect(kept()).to.have.lengthOf(1);
+    expect(at.kept()).to.have.lengthOf(1);
   });
 
   it('asks for another folder when it cannot write', async () => {
-    process.env.SVD_TENSORFLOW_DIR = join(folder, 'bin', 'npm', 'data');
+    process.env.SVD_TENSORFLOW_DIR = join(at.folder, 'bin', 'npm', 'data');
     expect(await outcome()).to.match(
       /^\/.+ cannot be made \(.+\)\. Set SVD_TENSORFLOW_DIR to another folder\.$/,
     );
@@ -143,10 +118,10 @@ describe('setUpTensorflow', () => {
     await outcome();
     await outcome({ gpu: true });
     expect(await removeTensorflow({ gpu: true })).to.have.lengthOf(1);
-    expect(kept()).to.have.lengthOf(1);
-    writeFileSync(join(folder, 'data', 'kernel-choices.json'), '{}');
+    expect(at.kept()).to.have.lengthOf(1);
+    writeFileSync(join(at.folder, 'data', 'kernel-choices.json'), '{}');
     expect(await removeTensorflow()).to.have.lengthOf(1);
-    expect(existsSync(join(folder, 'data'))).to.equal(false);
+    expect(existsSync(join(at.folder, 'data'))).to.equal(false);
     expect(await removeTensorflow()).to.deep.equal([]);
   });
 });

@@ -6,22 +6,22 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { removeWebgpu, setUpWebgpu } from '../../../src/backends/index.ts';
 import { webgpuPackages } from '../../../src/backends/webgpu/packages.ts';
+import { StandIns } from '../../harness/standIns.ts';
 
 describe('setUpWebgpu', () => {
-  let folder: string;
-  let before: NodeJS.ProcessEnv;
-  const path = (name: string) => join(folder, name);
+  before(function () {
+    if (process.platform === 'win32') this.skip();
+  });
+  const at = new StandIns('SVD_TENSORFLOW_DIR');
+  const path = (name: string) => at.path(name);
 
   /** Puts a script in the place of npm, whose packages are as this Dawn and this backend. */
   function standIn(dawn: string, backend: string): void {
@@ -33,38 +33,32 @@ describe('setUpWebgpu', () => {
     writeFileSync(path('given/@tensorflow/tfjs-backend-webgpu/package.json'), manifest);
     writeFileSync(path('given/@tensorflow/tfjs-backend-webgpu/main.js'), backend);
     const script = `[ "$1" = --version ] || cp -r ${path('given')} node_modules`;
-    writeFileSync(path('bin/npm'), `#!/bin/sh\necho "$*" >> ${path('calls')}\n${script}\n`);
-    chmodSync(path('bin/npm'), 0o755);
+    at.put('npm', script);
   }
 
   async function outcome(): Promise<string> {
     const lines: string[] = [];
-    const log = (line: string) => lines.push(line.replaceAll(folder, ''));
+    const log = (line: string) => lines.push(line.replaceAll(at.folder, ''));
     return setUpWebgpu({ log }).then(
       () => lines.at(-1)!,
-      (error: Error) => error.message.replaceAll(folder, ''),
+      (error: Error) => error.message.replaceAll(at.folder, ''),
     );
   }
 
-  beforeEach(function () {
-    if (process.platform === 'win32') this.skip();
-    folder = mkdtempSync(join(tmpdir(), 'svd-'));
-    mkdirSync(path('bin'));
-    before = { ...process.env };
-    process.env.PATH = `${path('bin')}:/usr/bin:/bin`;
-    process.env.SVD_TENSORFLOW_DIR = path('data');
+  const { VK_ICD_FILENAMES: drivers } = process.env;
+  before(() => {
     process.env.VK_ICD_FILENAMES = '/nonexistent.json';
   });
-  afterEach(() => {
-    process.env = before;
-    rmSync(folder, { recursive: true });
+  after(() => {
+    if (drivers === undefined) delete process.env.VK_ICD_FILENAMES;
+    else process.env.VK_ICD_FILENAMES = drivers;
   });
 
   it('gives npm the hash of each package and runs no scripts', async () => {
     standIn('export const globals = {}; export const create = () => ({ requestAdapter() {} })', '');
     expect(await outcome()).to.equal('Done: installed, but no graphics adapter was found');
     const calls = readFileSync(path('calls'), 'utf8');
-    expect(calls).to.match(/^ci --ignore-scripts .*--prefix \/.*\.partial$/m);
+    expect(calls).to.match(/^npm ci --ignore-scripts .*--prefix \/.*\.partial$/m);
     const { dawn, backend } = webgpuPackages();
     expect(backend).to.equal(join(dawn!, '../@tensorflow/tfjs-backend-webgpu'));
     const lock = JSON.parse(readFileSync(join(dawn!, '../../package-lock.json'), 'utf8'));

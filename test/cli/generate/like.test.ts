@@ -5,15 +5,10 @@ import { generateOptions } from '../../../src/cli/generate/options.ts';
 import { readArguments, readValues } from '../../../src/cli/terminal/arguments.ts';
 import { UsageError } from '../../../src/cli/terminal/errors.ts';
 import { testBackend } from '../../setup.ts';
-import { generate, picture, small, svd, workFolder, writeSmallCheckpoint } from '../runs.ts';
+import { folderWithModel, generate, picture, small, svd } from '../runs.ts';
 
 describe('svd generate --like', () => {
-  let folder: Awaited<ReturnType<typeof workFolder>>;
-  before(async () => {
-    folder = await workFolder();
-    await writeSmallCheckpoint(folder.path('model'));
-  });
-  after(() => folder.remove());
+  const folder = folderWithModel();
 
   const like = (path: string, ...args: string[]) => {
     const given = readArguments(args, generateOptions);

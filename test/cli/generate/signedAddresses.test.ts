@@ -2,15 +2,10 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { serveWith } from '../../network/servers.ts';
-import { generate, picture, small, workFolder, writeSmallCheckpoint } from '../runs.ts';
+import { folderWithModel, generate, picture, small } from '../runs.ts';
 
 describe('svd generate of a signed address', () => {
-  let folder: Awaited<ReturnType<typeof workFolder>>;
-  before(async () => {
-    folder = await workFolder();
-    await writeSmallCheckpoint(folder.path('model'));
-  });
-  after(() => folder.remove());
+  const folder = folderWithModel();
 
   it('keeps the signature, the name and the password to itself', async () => {
     const content = await readFile(picture('rocket.jpg'));

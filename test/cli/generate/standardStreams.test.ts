@@ -5,24 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import sharp from 'sharp';
 import { built } from '../../harness/built.ts';
-import {
-  onTestBackend,
-  picture,
-  small,
-  withoutProgress,
-  workFolder,
-  writeSmallCheckpoint,
-} from '../runs.ts';
+import { folderWithModel, onTestBackend, picture, small, withoutProgress } from '../runs.ts';
 
 const rocket = readFileSync(picture('rocket.jpg'));
 
 describe('svd generate and standard streams', () => {
-  let folder: Awaited<ReturnType<typeof workFolder>>;
-  before(async () => {
-    folder = await workFolder();
-    await writeSmallCheckpoint(folder.path('model'));
-  });
-  after(() => folder.remove());
+  const folder = folderWithModel();
 
   const words = (args: string[], size = small) => [
     ...[built('src/cli/main.js'), 'generate', ...args],

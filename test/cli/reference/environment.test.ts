@@ -1,15 +1,6 @@
 /** The Python environment of `svd reference`, with stand-ins for Python, pip and uv. */
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { hostname, tmpdir } from 'node:os';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import {
@@ -18,19 +9,15 @@ import {
   setUpPython,
 } from '../../../src/cli/reference/environment.ts';
 import { pinned, requirementsFile } from '../../../src/cli/reference/pinned.ts';
+import { StandIns } from '../../harness/standIns.ts';
 
 describe('the environment of svd reference', () => {
-  let folder: string;
+  const at = new StandIns('SVD_REFERENCE_DIR');
   let notes: string[];
-  const saved = { ...process.env };
 
-  /** Puts a shell script in the place of a program. It logs its working folder and arguments. */
-  function standIn(name: string, script: string): void {
-    const path = join(folder, 'bin', name);
-    const log = `echo "${name} $(ls -A | grep -v ^python$ | wc -l) $*" | head -1 >> ${folder}/calls`;
-    writeFileSync(path, `#!/bin/sh\n${log}\n${script}\n`);
-    chmodSync(path, 0o755);
-  }
+  /** A program that logs how much is in its working folder, and its arguments. */
+  const standIn = (name: string, script: string) =>
+    at.put(name, script, `echo "${name} $(ls -A | grep -v ^python$ | wc -l) $*" | head -1`);
 
   /** A Python that has the libraries in these versions, and whose pip does `pip`. */
   const python = (versions: object, pip = '') =>
@@ -46,23 +33,14 @@ describe('the environment of svd reference', () => {
       () => 'done',
       (error: Error) => error.message,
     );
-  const calls = () => readFileSync(join(folder, 'calls'), 'utf8').trim().split('\n');
-  const kept = () => (existsSync(join(folder, 'data')) ? readdirSync(join(folder, 'data')) : []);
+  const calls = () => readFileSync(join(at.folder, 'calls'), 'utf8').trim().split('\n');
   const installs = () => calls().filter((call) => / install /.test(call));
 
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'svd-'));
-    mkdirSync(join(folder, 'bin'));
-    process.env.PATH = `${join(folder, 'bin')}:/usr/bin:/bin`;
-    process.env.SVD_REFERENCE_DIR = join(folder, 'data');
     notes = [];
     python(pinned);
     standIn('uv', `for folder; do :; done; [ "$1" != venv ] || { ${copyPython}; }`);
     standIn('python3', `for folder; do :; done; [ "$3" != venv ] || { ${copyPython}; }`);
-  });
-  afterEach(() => {
-    process.env = { ...saved };
-    rmSync(folder, { recursive: true });
   });
 
   const torch = `torch==${pinned.torch}`;
@@ -70,7 +48,7 @@ describe('the environment of svd reference', () => {
 
   it('is made by uv where there is one, and then kept', async () => {
     expect(await setUp()).to.equal('done');
-    expect(kept()).to.deep.equal([environmentFolder().split('/').at(-1)]);
+    expect(at.kept()).to.deep.equal([environmentFolder().split('/').at(-1)]);
     const made = installs();
     expect(made.at(-1)).to.match(/^uv 0 pip install --python \S+\/bin\/python --requirement \S+$/);
     if (process.platform === 'linux') expect(made[0]).to.contain(`--no-deps ${index} ${torch}`);
@@ -81,7 +59,7 @@ describe('the environment of svd reference', () => {
   });
 
   it('is made by venv and pip otherwise, isolated and in an empty folder', async () => {
-    rmSync(join(folder, 'bin', 'uv'));
+    rmSync(join(at.folder, 'bin', 'uv'));
     expect(await setUp()).to.equal('done');
     expect(calls().filter((call) => / venv /.test(call))).to.have.length(1);
     const made = installs();
@@ -98,7 +76,7 @@ describe('the environment of svd reference', () => {
 
   it("takes torch from the user's index where that of builds for processors fails", async function () {
     if (process.platform !== 'linux') this.skip();
-    rmSync(join(folder, 'bin', 'uv'));
+    rmSync(join(at.folder, 'bin', 'uv'));
     python(pinned, '[ "$5" != --no-deps ] || { echo "ERROR: cannot be reached" >&2; exit 1; }');
     expect(await setUp()).to.equal('done');
     expect(notes.join('\n')).to.match(
@@ -107,13 +85,13 @@ describe('the environment of svd reference', () => {
   });
 
   it('is absent when a step fails, and whole after the next call', async () => {
-    rmSync(join(folder, 'bin', 'uv'));
+    rmSync(join(at.folder, 'bin', 'uv'));
     python(pinned, '[ "$5" != --requirement ] || { echo "ERROR: no such luck" >&2; exit 1; }');
     expect(await setUp()).to.match(/ failed \(exit code 1\): ERROR: no such luck$/);
-    expect(kept()).to.deep.equal([]);
+    expect(at.kept()).to.deep.equal([]);
     python(pinned);
     expect(await setUp()).to.equal('done');
-    expect(kept()).to.have.length(1);
+    expect(at.kept()).to.have.length(1);
   });
 
   it('is made again when it no longer works', async () => {
@@ -132,21 +110,22 @@ describe('the environment of svd reference', () => {
     rmSync(environmentFolder(), { recursive: true });
     writeFileSync(`${environmentFolder()}.lock`, `999999999 ${hostname()}`);
     expect(await setUp()).to.equal('done');
-    expect(kept()).to.have.length(1);
+    expect(at.kept()).to.have.length(1);
   });
 
   it('stops the program that runs, and leaves nothing', async () => {
     const controller = new AbortController();
-    standIn('uv', `touch ${folder}/started; exec sleep 600`);
+    standIn('uv', `touch ${at.folder}/started; exec sleep 600`);
     const ended = setUp(controller.signal);
-    while (!existsSync(join(folder, 'started'))) await new Promise((done) => setTimeout(done, 20));
+    while (!existsSync(join(at.folder, 'started')))
+      await new Promise((done) => setTimeout(done, 20));
     controller.abort(new Error('interrupted'));
     expect(await ended).to.equal('interrupted');
-    expect(kept()).to.deep.equal([]);
+    expect(at.kept()).to.deep.equal([]);
   });
 
   it('asks for a Python, for venv, or for another folder', async () => {
-    rmSync(join(folder, 'bin', 'uv'));
+    rmSync(join(at.folder, 'bin', 'uv'));
     standIn('python3', '[ "$3" != venv ] || { echo "ensurepip is not available"; exit 1; }');
     expect(await setUp()).to.match(
       /^`svd reference` needs uv, or venv for python3 \(.*\)\. Install one, for instance by `apt-get install python3-venv`\.$/,
@@ -156,14 +135,14 @@ describe('the environment of svd reference', () => {
     expect(await setUp()).to.match(
       /^`svd reference` needs uv, or Python 3\.11 or newer \(.*3\.9\.2.*\)\. Install one, or pass a Python by --python\.$/,
     );
-    process.env.SVD_REFERENCE_DIR = join(folder, 'bin', 'python', 'data');
+    process.env.SVD_REFERENCE_DIR = join(at.folder, 'bin', 'python', 'data');
     expect(await setUp()).to.match(
       / cannot be made \(.+\)\. Set SVD_REFERENCE_DIR to another folder\.$/,
     );
   });
 
   it("can be the user's own Python, which is asked for its libraries", async () => {
-    const path = join(folder, 'bin', 'python');
+    const path = join(at.folder, 'bin', 'python');
     const check = () =>
       checkPython(path, { note: (text) => notes.push(text) }).then(
         () => 'done',

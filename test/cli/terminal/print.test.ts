@@ -14,7 +14,7 @@ import { commandOf, type Subcommand } from '../../../src/cli/terminal/command.ts
 import { printNote } from '../../../src/cli/terminal/print.ts';
 import { messageOf } from '../../../src/text/messages.ts';
 import { expectError } from '../../checkpoints/files.ts';
-import { svd, workFolder, writeSmallCheckpoint } from '../runs.ts';
+import { folderWithModel, svd } from '../runs.ts';
 
 /** Clears the screen, begins a line of its own, runs from right to left. */
 const HOSTILE = 'a\u001b[2J\nb\u009b1mc\u202ed';
@@ -49,12 +49,7 @@ async function visible(definition: Subcommand, ...args: string[]): Promise<strin
 }
 
 describe('what commands print', () => {
-  let work: Awaited<ReturnType<typeof workFolder>>;
-  before(async () => {
-    work = await workFolder();
-    await writeSmallCheckpoint(work.path('model'));
-  });
-  after(() => work.remove());
+  const work = folderWithModel();
 
   const small = ['--height', '16', '--width', '16', '--num-frames', '1'];
 

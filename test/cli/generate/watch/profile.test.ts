@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { formatProfile, Profile } from '../../../../src/cli/generate/watch/profile.ts';
-import { generate, picture, small, svd, workFolder, writeSmallCheckpoint } from '../../runs.ts';
+import { folderWithModel, generate, picture, small, svd } from '../../runs.ts';
 
 describe('Profile', () => {
   /** A profile of three blocks by a clock that is set by hand. */
@@ -43,12 +43,7 @@ describe('Profile', () => {
 });
 
 describe('svd generate --profile', () => {
-  let folder: Awaited<ReturnType<typeof workFolder>>;
-  before(async () => {
-    folder = await workFolder();
-    await writeSmallCheckpoint(folder.path('model'));
-  });
-  after(() => folder.remove());
+  const folder = folderWithModel();
   const args = (output: string) => [
     picture('rocket.jpg'),
     '--model',
