@@ -47,13 +47,15 @@ async function packCopy(): Promise<Packed> {
   return { tarball: join(folder, filename), size, files };
 }
 
+/** npm's options for an installation that says little and does not wait for a network. */
+export const quick = ['--prefer-offline', '--no-audit', '--no-fund', '--fetch-retries=0'];
+
 /** An empty folder that has the packed package; undefined without a network to install from. */
-export async function projectWith(...others: string[]): Promise<string | undefined> {
+export async function projectWith(...flags: string[]): Promise<string | undefined> {
   const { tarball } = await pack();
   const folder = await mkdtemp(join(tmpdir(), 'svd-project-'));
-  const quick = ['--prefer-offline', '--no-audit', '--no-fund', '--fetch-retries=0'];
   try {
-    await run('npm', ['install', tarball, ...others, ...quick], { cwd: folder });
+    await run('npm', ['install', tarball, ...flags, ...quick], { cwd: folder });
     return folder;
   } catch (error) {
     await rm(folder, { recursive: true });

@@ -3,12 +3,11 @@
  * declarations by themselves.
  */
 import { spawn } from 'node:child_process';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import ts from 'typescript';
-import { isWithoutNetwork, NAME, pack, root, run } from './pack.ts';
+import { NAME, pack, projectWith, quick, root, run } from './pack.ts';
 
 /**
  * A newcomer's program, written from the documentation: a block of a checkpoint inside a model with
@@ -47,14 +46,6 @@ const typed = program
 
 const PRINTED = /^\[ 14, 2 \] 0 mine\/spatial_res_block\/norm1\/weight\n$/;
 
-const quick = [
-  '--prefer-offline',
-  '--no-audit',
-  '--no-fund',
-  '--ignore-scripts',
-  '--fetch-retries=0',
-];
-
 /**
  * Compiles a program in `folder`, and gives what the compiler says of it and of the package's
  * declarations.
@@ -86,17 +77,11 @@ describe('the packed package @slow', () => {
   let folder: string;
   let tarball: string;
   before(async function () {
-    folder = await mkdtemp(join(tmpdir(), 'svd-package-'));
+    folder = (await projectWith('--ignore-scripts')) ?? this.skip();
     ({ tarball } = await pack());
     await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
-    try {
-      await run('npm', ['install', tarball, ...quick], { cwd: folder });
-    } catch (error) {
-      if (isWithoutNetwork(error)) this.skip();
-      throw error;
-    }
   });
-  after(() => rm(folder, { recursive: true }));
+  after(() => folder && rm(folder, { recursive: true }));
 
   it('holds the script that writes references, and the list of what it needs', async () => {
     const inPackage = (file: string) =>
@@ -117,7 +102,7 @@ describe('the packed package @slow', () => {
     await cp(join(root, 'test/package/next-app'), app, { recursive: true });
     await writeFile(join(app, 'package.json'), '{ "type": "module", "private": true }');
     const packages = ['next@16', 'react@19', 'react-dom@19', tarball];
-    await run('npm', ['install', ...packages, ...quick], { cwd: app });
+    await run('npm', ['install', ...packages, ...quick, '--ignore-scripts'], { cwd: app });
     const env = {
       ...process.env,
       ...{ NEXT_TELEMETRY_DISABLED: '1', NODE_ENV: 'production', NODE_OPTIONS: '' },
