@@ -1,5 +1,5 @@
 /** Components as TensorFlow.js layers models: one layer behind named inputs. */
-import * as tf from '@tensorflow/tfjs';
+import * as tfl from '@tensorflow/tfjs-layers';
 import type { Checkpoint } from '../src/checkpoints/checkpoint.ts';
 import { componentModel } from '../src/checkpoints/components.ts';
 import type { WeightedComponent } from '../src/checkpoints/diffusers/names.ts';
@@ -16,7 +16,7 @@ export function artifactOf(
     .filter(([name]) => !name.endsWith('?'))
     .map(([name, [, ...axes]]) => {
       const shape = axes.map((axis) => (typeof axis === 'number' ? axis : null)); // null: any
-      return tf.input({ name, shape });
+      return tfl.input({ name, shape });
     });
   // The default of `numFrames`, which a call of the loaded model may set.
   const { num_frames: numFrames = 25 } = checkpoint.config('unet') as { num_frames?: number };
@@ -24,7 +24,7 @@ export function artifactOf(
   const outputs = withoutWeights(() =>
     layer.apply(inputs.length === 1 ? inputs[0] : inputs, kwargs),
   );
-  const model = tf.model({ name: component, inputs, outputs });
+  const model = tfl.model({ name: component, inputs, outputs });
   const topology = model.toJSON(null, false);
   const parameters = new Map(layer.parameters().map((parameter) => [parameter.key, parameter]));
   model.dispose();

@@ -2,7 +2,7 @@
  * Choosing a backend in a browser, among those whose packages the program imports:
  * `@tensorflow/tfjs-backend-webgpu`, `@tensorflow/tfjs-backend-wasm`.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { countWarnings, guardMemory, type WasmModule } from './wasm/memory.ts';
 import { guardOutputs } from './wasm/outputs.ts';
 import { type Gpu, requestAdapter } from './webgpu/adapter.ts';

@@ -1,5 +1,6 @@
 /** The plain JavaScript backend of TensorFlow.js: slow, but always available. */
-import * as tf from '@tensorflow/tfjs';
+import { version_cpu } from '@tensorflow/tfjs-backend-cpu';
+import * as tf from '@tensorflow/tfjs-core';
 import { processorName } from './packages.ts';
 import type { Prepared } from './types.ts';
 
@@ -10,5 +11,9 @@ import type { Prepared } from './types.ts';
 export async function prepareCpu(): Promise<Prepared> {
   const backend = tf.findBackend('cpu') as unknown as { firstUse: boolean };
   backend.firstUse = false;
-  return { package: '@tensorflow/tfjs', version: tf.version.tfjs, device: processorName() };
+  return {
+    package: '@tensorflow/tfjs-backend-cpu',
+    version: version_cpu,
+    device: processorName(),
+  };
 }

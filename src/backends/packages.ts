@@ -17,31 +17,33 @@ export function folderOf(packageName: string): string | undefined {
   return undefined;
 }
 
-type Resolve = (
+type Load = (
   request: string,
   parent: { filename?: string } | undefined,
-  ...rest: unknown[]
-) => string;
+  isMain: boolean,
+) => unknown;
 
 /**
  * Loads the package in `folder`, which may be outside the project, with this program's
  * TensorFlow.js, so that there is one engine and one kernel registry.
  */
 export function requireWithTfjs(folder: string): unknown {
-  const loader = Module as unknown as { _resolveFilename: Resolve };
-  const resolve = loader._resolveFilename;
-  // The core is a dependency of TensorFlow.js, which not every package manager shows to others.
-  const tfjs = createRequire(requireHere.resolve('@tensorflow/tfjs'));
-  loader._resolveFilename = (request, parent, ...rest) => {
-    const fromPackage = parent?.filename?.startsWith(folder + sep) ?? false;
-    if (fromPackage && /^@tensorflow\/tfjs(-core)?(\/|$)/.test(request))
-      return tfjs.resolve(request);
-    return resolve.call(loader, request, parent, ...rest);
+  const loader = Module as unknown as { _load: Load };
+  const load = loader._load;
+  const core = requireHere('@tensorflow/tfjs-core') as object;
+  // What backends use of `@tensorflow/tfjs`, a package that a program need not have.
+  const tfjs = { ...core, ...(requireHere('@tensorflow/tfjs-layers') as object) };
+  loader._load = (request, parent, isMain) => {
+    if (parent?.filename?.startsWith(folder + sep)) {
+      if (request === '@tensorflow/tfjs') return tfjs;
+      if (request === '@tensorflow/tfjs-core') return core;
+    }
+    return load(request, parent, isMain);
   };
   try {
     return requireHere(folder);
   } finally {
-    loader._resolveFilename = resolve;
+    loader._load = load;
   }
 }
 

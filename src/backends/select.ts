@@ -1,5 +1,5 @@
 /** Chooses a backend, prepares it and makes it the current one of TensorFlow.js. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { checkValue } from '../text/kinds.ts';
 import { firstLineOf } from '../text/messages.ts';
 import { checkOptions } from '../text/options.ts';

@@ -53,7 +53,7 @@ async function report() {
     processor: `${processor?.model.trim() ?? 'unknown'}, ${availableParallelism()} cores`,
     memory: `${formatBytes(freemem())} free of ${formatBytes(totalmem())}`,
     packages: Object.fromEntries(
-      ['@tensorflow/tfjs', '@tensorflow/tfjs-backend-wasm', 'sharp'].map((name) => [
+      ['@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-wasm', 'sharp'].map((name) => [
         name,
         versionOf(name),
       ]),

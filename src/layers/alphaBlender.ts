@@ -1,5 +1,6 @@
 /** The blend of a spatial and a temporal branch. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
 import { flag, number } from '../text/kinds.ts';
 import { Block, type Inputs, type LayerArgs, weightOf } from './block.ts';
 import type { Checks } from './checks.ts';
@@ -43,7 +44,7 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
     mergeStrategy: { oneOf: strategies },
     switchSpatialToTemporalMix: flag,
   };
-  private mixFactor!: tf.LayerVariable;
+  private mixFactor!: tfl.LayerVariable;
 
   override get config() {
     const mergeStrategy: (typeof strategies)[number] = 'learned_with_images';
@@ -51,7 +52,7 @@ export class AlphaBlender extends Block<AlphaBlenderArgs> {
   }
 
   protected override buildSelf(): void {
-    const initial = tf.initializers.constant({ value: this.args.alpha });
+    const initial = tfl.initializers.constant({ value: this.args.alpha });
     this.mixFactor = this.parameter(
       'mix_factor',
       [1],

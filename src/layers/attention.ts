@@ -1,5 +1,5 @@
 /** Multi-head attention. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import {
   attention,
   type Projections,

@@ -1,5 +1,5 @@
 /** The transformer blocks over space and over time. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { count, optional } from '../text/kinds.ts';
 import { Attention } from './attention.ts';
 import {

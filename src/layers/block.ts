@@ -1,5 +1,6 @@
 /** The base class of every layer. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
 import { type ComputeDtype, computeDtypes, computeIn } from '../ops/index.ts';
 import { checkValue } from '../text/kinds.ts';
 import { checkCallArgs, given } from './checkArguments.ts';
@@ -30,9 +31,9 @@ export { type Axes, firstShape, framesOf, type Inputs } from './inputs.ts';
 export type * from './layerArgs.ts';
 export { uniformFor, weightOf, weightSlice, withoutWeights } from './weights.ts';
 
-type AnyTensors = tf.Tensor | tf.Tensor[] | tf.SymbolicTensor | tf.SymbolicTensor[];
-type ShapeOf<Output> = Output extends tf.Tensor[] ? tf.Shape[] : tf.Shape;
-type Symbolic<Output> = Output extends tf.Tensor[] ? tf.SymbolicTensor[] : tf.SymbolicTensor;
+type AnyTensors = tf.Tensor | tf.Tensor[] | tfl.SymbolicTensor | tfl.SymbolicTensor[];
+type ShapeOf<Output> = Output extends tf.Tensor[] ? tfl.Shape[] : tfl.Shape;
+type Symbolic<Output> = Output extends tf.Tensor[] ? tfl.SymbolicTensor[] : tfl.SymbolicTensor;
 
 /**
  * A layer made of named child layers. Its weights are its own parameters followed by its
@@ -86,7 +87,7 @@ export abstract class Block<
     layout: Layout,
     initializer: Initializer,
     trainable = true,
-  ): tf.LayerVariable {
+  ): tfl.LayerVariable {
     if (!shape.every((length) => Number.isInteger(length) && length > 0)) {
       const given = JSON.stringify(this.args);
       throw new Error(
@@ -109,7 +110,7 @@ export abstract class Block<
   /** Declares this block's own weights; children build themselves. */
   protected buildSelf(): void {}
 
-  override build(_inputShape?: tf.Shape | tf.Shape[]): void {
+  override build(_inputShape?: tfl.Shape | tfl.Shape[]): void {
     if (this.built) return;
     // `apply` puts the layer's name in front of its weights' names. A direct `build` has to do it,
     // as other layers of a model have weights of the same names.
@@ -177,21 +178,21 @@ export abstract class Block<
   }
 
   /**
-   * Calls the layer. It returns tensors for tensors, and symbolic tensors, for `tf.model`, for
+   * Calls the layer. It returns tensors for tensors, and symbolic tensors, for `tfl.model`, for
    * symbolic ones.
    * @throws Error if the inputs are no tensors or do not fit `inputAxes`, or the layer takes no
    * call argument of a name.
    */
   override apply(inputs: tf.Tensor | tf.Tensor[], kwargs?: CallArgs): Output;
   override apply(
-    inputs: tf.SymbolicTensor | tf.SymbolicTensor[],
+    inputs: tfl.SymbolicTensor | tfl.SymbolicTensor[],
     kwargs?: CallArgs,
   ): Symbolic<Output>;
   override apply(inputs: AnyTensors, kwargs?: CallArgs): AnyTensors;
   override apply(inputs: AnyTensors, kwargs?: CallArgs): AnyTensors {
     checkCallArgs(this.class, this.callArgNames, kwargs);
     checkTensors(this.label, [inputs].flat());
-    const symbolic = [inputs].flat()[0] instanceof tf.SymbolicTensor;
+    const symbolic = [inputs].flat()[0] instanceof tfl.SymbolicTensor;
     const ofPlace = symbolic ? undefined : takeCallArgs(this, 'apply');
     this.applied = { ...ofPlace, ...given(kwargs) };
     try {
@@ -251,7 +252,7 @@ export abstract class Block<
   }
 
   /** The shape of the output: that of the first input, if a layer does not say otherwise. */
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): ShapeOf<Output> {
+  override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): ShapeOf<Output> {
     return firstShape(inputShape) as ShapeOf<Output>;
   }
 
@@ -289,7 +290,7 @@ export abstract class Block<
   }
 
   /** Frees every weight, also of a layer that was built and never applied. */
-  override dispose(): ReturnType<tf.layers.Layer['dispose']> {
+  override dispose(): ReturnType<tfl.layers.Layer['dispose']> {
     const used = (this as unknown as { _refCount: number | null })._refCount !== null;
     if (used) return super.dispose();
     const numDisposedVariables = this.weights.length;
@@ -309,21 +310,21 @@ export abstract class Block<
   }
 
   /** The weights that training changes, of this layer and those below. */
-  override get trainableWeights(): tf.LayerVariable[] {
+  override get trainableWeights(): tfl.LayerVariable[] {
     return [...super.trainableWeights, ...this.children.flatMap((child) => child.trainableWeights)];
   }
-  override set trainableWeights(weights: tf.LayerVariable[]) {
+  override set trainableWeights(weights: tfl.LayerVariable[]) {
     super.trainableWeights = weights;
   }
 
   /** All other weights, of this layer and those below. */
-  override get nonTrainableWeights(): tf.LayerVariable[] {
+  override get nonTrainableWeights(): tfl.LayerVariable[] {
     return [
       ...super.nonTrainableWeights,
       ...this.children.flatMap((child) => child.nonTrainableWeights),
     ];
   }
-  override set nonTrainableWeights(weights: tf.LayerVariable[]) {
+  override set nonTrainableWeights(weights: tfl.LayerVariable[]) {
     super.nonTrainableWeights = weights;
   }
 }

@@ -1,5 +1,6 @@
 /** The arguments of layers: their names and values, and the error for others. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
 import { computeDtypes } from '../ops/index.ts';
 import { camelCase } from '../text/cases.ts';
 import { count, flag, type Kind, kinds, listOf, optional, wrongValue } from '../text/kinds.ts';
@@ -135,7 +136,7 @@ function typeOfNoInput(args: Record<string, unknown>): string | undefined {
  * @throws Error if they are not in an object, or if the layer takes none of that name.
  */
 export function checkCallArgs(cls: LayerClass, known: readonly string[], kwargs?: object): void {
-  if (kwargs instanceof tf.Tensor || kwargs instanceof tf.SymbolicTensor)
+  if (kwargs instanceof tf.Tensor || kwargs instanceof tfl.SymbolicTensor)
     throw new Error(
       `\`${cls.className}.apply\` takes several tensors in one array, as in ` +
         '`layer.apply([x, context], { numFrames: 7 })`.',

@@ -1,5 +1,6 @@
 /** The check of a call: the shapes of its inputs, and of what would come out. */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import { optional, wrongValue } from '../text/kinds.ts';
 import { type Checks, pictureSize } from './checks.ts';
 import { checkInputs, type Inputs } from './inputs.ts';
@@ -9,7 +10,7 @@ import { axesInCall } from './videos.ts';
 interface Called {
   args: object;
   inputAxes: Inputs | undefined;
-  computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape | tf.Shape[];
+  computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape | tfl.Shape[];
 }
 
 /** The call arguments that do not depend on the inputs. */
@@ -22,7 +23,7 @@ const checks: Checks = { upsampleSize: optional(pictureSize), outputSize: option
 export function checkCall(
   label: string,
   layer: Called,
-  inputs: readonly (tf.Tensor | tf.SymbolicTensor)[],
+  inputs: readonly (tf.Tensor | tfl.SymbolicTensor)[],
   kwargs: { numFrames?: number } & object = {},
 ): void {
   const given = kwargs as Record<string, unknown>;
@@ -31,10 +32,10 @@ export function checkCall(
   if (fault) throw new Error(`${label}: ${fault}`);
   const takes = layer.inputAxes;
   if (!takes) return;
-  const shapes = inputs.map(({ shape }): tf.Shape => shape);
+  const shapes = inputs.map(({ shape }): tfl.Shape => shape);
   checkInputs(label, axesInCall(takes, shapes), shapes, kwargs.numFrames);
   const output = layer.computeOutputShape(shapes.length === 1 ? shapes[0] : shapes);
-  const outputs = (Array.isArray(output[0]) ? output : [output]) as tf.Shape[];
+  const outputs = (Array.isArray(output[0]) ? output : [output]) as tfl.Shape[];
   const empty = outputs.find((shape) => shape.some((length) => length !== null && length < 1));
   if (!empty) return;
   throw new Error(

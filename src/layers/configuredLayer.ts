@@ -1,12 +1,13 @@
 /** A layer that is made of checked arguments, under a name that saved models know. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
 import { checkArguments, checkValues, given, savedArguments } from './checkArguments.ts';
 import type { Checks } from './checks.ts';
 import type { LayerArgs } from './layerArgs.ts';
 import { type LayerClass, savedName } from './registry.ts';
 
 /** The base class of `Block`. */
-export abstract class ConfiguredLayer<Args extends LayerArgs> extends tf.layers.Layer {
+export abstract class ConfiguredLayer<Args extends LayerArgs> extends tfl.layers.Layer {
   /** What each argument has to be, with its default filled in. */
   static checks: Checks = {};
   /**

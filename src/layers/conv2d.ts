@@ -1,5 +1,6 @@
 /** The convolutions of the SVD networks: over space, and over time. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import {
   type Bias,
   conv2d,
@@ -102,10 +103,10 @@ export class Conv2d extends WeightedLayer<Conv2dArgs> {
    * `[N, 2H, 2W, outChannels]`.
    */
   afterUpsampling(x: tf.Tensor4D): tf.Tensor4D {
-    return upsampleConv2d(x, this.effectiveWeight(), weightOf(this.bias as tf.LayerVariable));
+    return upsampleConv2d(x, this.effectiveWeight(), weightOf(this.bias as tfl.LayerVariable));
   }
 
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+  override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {
     const { outChannels, kernelSize, stride } = this.config;
     const shape = firstShape(inputShape);
     const [h, w] = shape.slice(-3);
@@ -122,7 +123,7 @@ registerLayer(Conv2d);
  * both. Either may be missing.
  */
 function shifted(
-  bias: tf.LayerVariable | undefined,
+  bias: tfl.LayerVariable | undefined,
   shift: tf.Tensor | undefined,
 ): Bias | undefined {
   if (!bias || !shift) return (bias ? weightOf(bias) : shift) as Bias | undefined;
@@ -186,7 +187,7 @@ export class TemporalConv extends WeightedLayer<TemporalConvArgs> {
     );
   }
 
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+  override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {
     return withLast(firstShape(inputShape), this.args.outChannels);
   }
 }

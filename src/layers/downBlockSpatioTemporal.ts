@@ -1,5 +1,6 @@
 /** The UNet's down blocks. */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import { flag } from '../text/kinds.ts';
 import type { CallArgs, Inputs } from './block.ts';
 import { type Checks, indivisible } from './checks.ts';
@@ -114,8 +115,8 @@ export class DownBlockSpatioTemporal<
     return scope.release(outputs);
   }
 
-  override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape[] {
-    const layer = withLast(inputShapes[0] as tf.Shape, this.args.outChannels);
+  override computeOutputShape(inputShapes: tfl.Shape | tfl.Shape[]): tfl.Shape[] {
+    const layer = withLast(inputShapes[0] as tfl.Shape, this.args.outChannels);
     const shapes = this.resnets.map(() => layer);
     return this.downsampler ? [...shapes, this.downsampler.computeOutputShape(layer)] : shapes;
   }

@@ -1,5 +1,6 @@
 /** Embeddings of scalars. */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import { silu, timestepEmbedding } from '../ops/index.ts';
 import { count, flag, number, optional } from '../text/kinds.ts';
 import { Block, type Inputs, type LayerArgs } from './block.ts';
@@ -20,7 +21,7 @@ export interface TimestepsArgs extends LayerArgs {
 }
 
 /**
- * Sinusoids of scalars `[N]`, or `[N, 1]` as `tf.model` feeds them, -> `[N, numChannels]`.
+ * Sinusoids of scalars `[N]`, or `[N, 1]` as `tfl.model` feeds them, -> `[N, numChannels]`.
  *
  * Equals `Timesteps` of diffusers' `models/embeddings.py`.
  *
@@ -60,7 +61,7 @@ export class Timesteps extends Block<TimestepsArgs> {
     return timestepEmbedding(t as tf.Tensor1D, this.args.numChannels, this.args);
   }
 
-  override computeOutputShape([n]: number[]): tf.Shape {
+  override computeOutputShape([n]: number[]): tfl.Shape {
     return [n, this.args.numChannels];
   }
 }
@@ -117,7 +118,7 @@ export class TimestepEmbedding extends Block<TimestepEmbeddingArgs> {
     return this.linear2.call(silu(this.linear1.call(x)));
   }
 
-  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+  override computeOutputShape(inputShape: tfl.Shape): tfl.Shape {
     return this.linear2.computeOutputShape(inputShape);
   }
 }

@@ -1,5 +1,6 @@
 /** The feed-forward network of transformer blocks. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import { gegluFeedForward, gelu, reshapeTo, sequential } from '../ops/index.ts';
 import { count, number } from '../text/kinds.ts';
 import { Block, type Inputs, type LayerArgs } from './block.ts';
@@ -87,7 +88,7 @@ export class FeedForward extends Block<FeedForwardArgs> {
     return reshapeTo(y, this.computeOutputShape(x.shape) as number[]);
   }
 
-  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+  override computeOutputShape(inputShape: tfl.Shape): tfl.Shape {
     return this.out.computeOutputShape(inputShape);
   }
 }

@@ -1,5 +1,6 @@
 /** The tensors that a layer takes, and the error for others. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
 import { shown } from '../text/messages.ts';
 import type { CallArgs } from './layerArgs.ts';
 
@@ -25,7 +26,7 @@ export function checkIsBlock(taker: string, block: unknown): void {
 /** @throws Error if what a call is given is no tensor, or one that has been disposed of. */
 export function checkTensors(layer: string, inputs: readonly unknown[]): void {
   for (const input of inputs) {
-    if (input instanceof tf.SymbolicTensor) continue;
+    if (input instanceof tfl.SymbolicTensor) continue;
     if (!(input instanceof tf.Tensor))
       throw new Error(
         `${layer} takes tensors, which \`tf.tensor\` makes, but is given ${shown(input)}.`,
@@ -44,7 +45,7 @@ export function checkTensors(layer: string, inputs: readonly unknown[]): void {
 export function checkInputs(
   layer: string,
   takes: Inputs,
-  shapes: readonly tf.Shape[],
+  shapes: readonly tfl.Shape[],
   numFrames?: number,
 ): void {
   const names = Object.keys(takes);
@@ -99,7 +100,7 @@ const lettersOf = (axis: number | string) => `${axis}`.split('*');
  * Whether a shape has these axes. Remembers the lengths of capital letters; unknown lengths,
  * `null`, fit anything.
  */
-function fits(axes: Axes, shape: tf.Shape, lengths: Map<string, number>): boolean {
+function fits(axes: Axes, shape: tfl.Shape, lengths: Map<string, number>): boolean {
   const any = axes.indexOf('...');
   if (any < 0 ? shape.length !== axes.length : shape.length < axes.length - 1) return false;
   const pairs = axes.flatMap((axis, i): [number | string, number | null][] => {
@@ -150,8 +151,8 @@ export const asFloats = (tensors: tf.Tensor[]): tf.Tensor[] =>
   });
 
 /** The shape of the first or only input. */
-export function firstShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-  return (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tf.Shape;
+export function firstShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {
+  return (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tfl.Shape;
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The arguments that every layer takes: of its constructor, and of its calls. */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import type { ComputeDtype } from '../ops/index.ts';
 
 /** What is set on a layer inside another one, as a saved model holds it. */
@@ -15,7 +15,7 @@ export interface SublayerState {
 }
 
 /** Arguments that every layer accepts: `name`, `trainable`, `inputShape`, `weights`, ... */
-export interface LayerArgs extends NonNullable<ConstructorParameters<typeof tf.layers.Layer>[0]> {
+export interface LayerArgs extends NonNullable<ConstructorParameters<typeof tfl.layers.Layer>[0]> {
   /** See `computeDtype` of the layer. A layer inside it has the same, if it is given no other. */
   computeDtype?: ComputeDtype;
   /** What is set on the layers inside it. `getConfig` writes it. */
@@ -25,7 +25,7 @@ export interface LayerArgs extends NonNullable<ConstructorParameters<typeof tf.l
 /** Arguments of the layers that mix the frames of a video. */
 export interface FramesArgs extends LayerArgs {
   /**
-   * Frames per video for calls without `{ numFrames }`, as in `tf.sequential`, which passes no call
+   * Frames per video for calls without `{ numFrames }`, as in `tfl.sequential`, which passes no call
    * arguments on.
    */
   numFrames?: number;

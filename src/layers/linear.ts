@@ -1,5 +1,6 @@
 /** The linear layer. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import { type LinearMap, linear } from '../ops/index.ts';
 import { count, flag } from '../text/kinds.ts';
 import { type Inputs, type LayerArgs, uniformFor, weightOf, weightSlice } from './block.ts';
@@ -68,7 +69,7 @@ export class Linear extends WeightedLayer<LinearArgs> {
     const range = { begin: [0, first], size: [this.args.inFeatures, width] };
     return {
       weight: this.effectiveWeight(range),
-      bias: weightSlice(this.bias as tf.LayerVariable, [first], [width]),
+      bias: weightSlice(this.bias as tfl.LayerVariable, [first], [width]),
     };
   }
 
@@ -82,7 +83,7 @@ export class Linear extends WeightedLayer<LinearArgs> {
     return { weight, ...(this.bias && first === 0 && { bias: weightOf<tf.Tensor1D>(this.bias) }) };
   }
 
-  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+  override computeOutputShape(inputShape: tfl.Shape): tfl.Shape {
     return [...inputShape.slice(0, -1), this.args.outFeatures];
   }
 }

@@ -1,5 +1,6 @@
 /** The normalisations of the SVD networks. */
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
 import { groupNorm, layerNorm, reshapeTo } from '../ops/index.ts';
 import { count } from '../text/kinds.ts';
 import {
@@ -17,13 +18,18 @@ import { registerLayer } from './registry.ts';
 /** A normalisation with a factor and a shift per channel. */
 abstract class Normalization<Args extends LayerArgs & { numChannels: number }> extends Block<Args> {
   /** Factors `[C]`. */
-  protected weight!: tf.LayerVariable;
+  protected weight!: tfl.LayerVariable;
   /** Shifts `[C]`. */
-  protected bias!: tf.LayerVariable;
+  protected bias!: tfl.LayerVariable;
 
   protected override buildSelf(): void {
-    this.weight = this.parameter('weight', [this.args.numChannels], 'same', tf.initializers.ones());
-    this.bias = this.parameter('bias', [this.args.numChannels], 'same', tf.initializers.zeros());
+    this.weight = this.parameter(
+      'weight',
+      [this.args.numChannels],
+      'same',
+      tfl.initializers.ones(),
+    );
+    this.bias = this.parameter('bias', [this.args.numChannels], 'same', tfl.initializers.zeros());
   }
 }
 

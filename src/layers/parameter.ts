@@ -1,5 +1,5 @@
 /** One weight of a layer, as a checkpoint knows it. */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tfl from '@tensorflow/tfjs-layers';
 
 /**
  * How a weight's axes lie in a PyTorch checkpoint, compared with ours. `linear`: `[out, in]` there,
@@ -16,7 +16,7 @@ export interface Parameter {
   /** Such as `resnets.0.conv1.weight`. */
   key: string;
   /** Its values, in our axis order. */
-  variable: tf.LayerVariable;
+  variable: tfl.LayerVariable;
   /** How its axes lie in a checkpoint. */
   layout: Layout;
 }

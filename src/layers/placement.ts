@@ -5,10 +5,10 @@
  * before `apply` (engine/executor.ts), and the `inboundLayers` of the node before
  * `computeOutputShape` (engine/container.ts).
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import type { CallArgs } from './layerArgs.ts';
 
-type Layer = tf.layers.Layer;
+type Layer = tfl.layers.Layer;
 type Node = Layer['inboundNodes'][number];
 type Purpose = 'apply' | 'computeOutputShape';
 

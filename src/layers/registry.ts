@@ -2,7 +2,7 @@
  * The names under which TensorFlow.js saves and loads the layers. They begin with the package, so
  * that other layers may be called `Attention` or `Linear`, too.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Checks } from './checks.ts';
 
 const packageName = 'stable-video-diffusion-tfjs';

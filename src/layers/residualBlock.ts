@@ -1,5 +1,6 @@
 /** The base class of the residual blocks over space and over time. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import { sequential, silu } from '../ops/index.ts';
 import { count, optional } from '../text/kinds.ts';
 import { Block, type CallArgs, firstShape, type Inputs, type LayerArgs } from './block.ts';
@@ -102,7 +103,7 @@ export abstract class ResidualBlock<
     return tf.add(this.convShortcut ? this.convShortcut.call(x, kwargs) : x, change);
   }
 
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+  override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {
     return withLast(firstShape(inputShape), this.config.outChannels);
   }
 }

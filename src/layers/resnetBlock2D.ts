@@ -1,5 +1,5 @@
 /** The residual block over space. */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { inPictures } from '../ops/index.ts';
 import { count } from '../text/kinds.ts';
 import type { Checks } from './checks.ts';

@@ -1,5 +1,6 @@
 /** Changes of resolution. */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import { type Padding, resizeNearest } from '../ops/index.ts';
 import { count } from '../text/kinds.ts';
 import { Block, type CallArgs, type Inputs, type LayerArgs } from './block.ts';
@@ -70,7 +71,7 @@ export class Downsample2D extends Block<Downsample2DArgs> {
     return this.conv.call(x);
   }
 
-  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+  override computeOutputShape(inputShape: tfl.Shape): tfl.Shape {
     return this.conv.computeOutputShape(inputShape);
   }
 }
@@ -128,7 +129,7 @@ export class Upsample2D extends Block<Upsample2DArgs> {
       : this.conv.afterUpsampling(image);
   }
 
-  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+  override computeOutputShape(inputShape: tfl.Shape): tfl.Shape {
     const twice = inputShape.slice(-3, -1).map((length) => (length === null ? null : 2 * length));
     return withLast(inputShape, ...(this.applying?.outputSize ?? twice), this.config.outChannels);
   }

@@ -1,5 +1,6 @@
 /** A spatial and a temporal residual block, blended. */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import { number, optional } from '../text/kinds.ts';
 import { AlphaBlender, type AlphaBlenderArgs } from './alphaBlender.ts';
 import { Block, type CallArgs, type FramesArgs, type Inputs } from './block.ts';
@@ -111,7 +112,7 @@ export class SpatioTemporalResBlock extends Block<SpatioTemporalResBlockArgs> {
     return scope.map(spatial, (h) => this.emit(this.blend([h], kwargs)));
   }
 
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+  override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {
     return this.spatialResBlock.computeOutputShape(inputShape);
   }
 }

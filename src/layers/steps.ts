@@ -2,7 +2,7 @@
  * Long computations as generators, so that callers can report progress and stop between their
  * steps.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { checkOptionValues, type Kinds, kinds } from '../text/options.ts';
 import { Block, type CallArgs, type LayerArgs } from './block.ts';
 

@@ -1,5 +1,5 @@
 /** The residual block over time. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { CallArgs, FramesArgs } from './block.ts';
 import { TemporalConv, type TemporalConvArgs } from './conv2d.ts';
 import { registerLayer } from './registry.ts';

@@ -1,5 +1,5 @@
 /** Tensors that live from one step of a long computation to the next, freed by `using`. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { AnyBlock, CallArgs } from './block.ts';
 import { prefixed, type Steps, StepwiseBlock } from './steps.ts';
 

@@ -1,5 +1,5 @@
 /** A transformer over space and time. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { count, optional } from '../text/kinds.ts';
 import { AlphaBlender } from './alphaBlender.ts';
 import { BasicTransformerBlock, TemporalBasicTransformerBlock } from './basicTransformerBlock.ts';

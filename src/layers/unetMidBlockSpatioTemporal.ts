@@ -1,5 +1,5 @@
 /** The UNet's middle. */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { CallArgs, Inputs } from './block.ts';
 import { type Checks, indivisible, layerCountOrNone } from './checks.ts';
 import { registerLayer } from './registry.ts';

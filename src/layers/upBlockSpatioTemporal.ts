@@ -1,5 +1,6 @@
 /** The UNet's up blocks. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import { count, flag } from '../text/kinds.ts';
 import type { CallArgs, Inputs } from './block.ts';
 import { type Checks, indivisible } from './checks.ts';
@@ -152,9 +153,9 @@ export class UpBlockSpatioTemporal<
     return scope.release(h);
   }
 
-  override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape {
+  override computeOutputShape(inputShapes: tfl.Shape | tfl.Shape[]): tfl.Shape {
     const { outChannels } = this.args;
-    const layer = withLast(inputShapes[0] as tf.Shape, outChannels);
+    const layer = withLast(inputShapes[0] as tfl.Shape, outChannels);
     if (!this.upsampler) return layer;
     const twice = this.upsampler.computeOutputShape(layer);
     const size = this.applying?.upsampleSize;

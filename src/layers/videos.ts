@@ -2,7 +2,8 @@
  * Videos with an axis of their own for frames. In every layer, `[B, F, H, W, C]` means what
  * `[B*F, H, W, C]` with `{ numFrames: F }` does: layers of pictures compute each frame by itself.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import { reshapeTo } from '../ops/index.ts';
 import type { Axes, Inputs } from './inputs.ts';
 
@@ -11,7 +12,7 @@ import type { Axes, Inputs } from './inputs.ts';
  * first input has one axis more than the layer names. Contexts may then have an axis for frames
  * too.
  */
-export function axesInCall(takes: Inputs, shapes: readonly tf.Shape[]): Inputs {
+export function axesInCall(takes: Inputs, shapes: readonly tfl.Shape[]): Inputs {
   const names = Object.keys(takes);
   const indicator = shapes[names.findIndex((name) => takes[name].join() === 'B,F')];
   const isApart = (i: number) => {
@@ -38,7 +39,7 @@ const apartAxes: Readonly<Record<number | string, Axes>> = {
  * Whether a shape has one axis more. Where any axes may be between, an indicator tells, or else the
  * number of axes: pictures have four.
  */
-function hasOneMore(axes: Axes, shape: tf.Shape, indicator: tf.Shape | undefined): boolean {
+function hasOneMore(axes: Axes, shape: tfl.Shape, indicator: tfl.Shape | undefined): boolean {
   if (!axes.includes('...')) return shape.length === axes.length + 1;
   if (!indicator) return shape.length === 5;
   return indicator.length === 2 && indicator.every((length, axis) => length === shape[axis]);
@@ -73,7 +74,7 @@ export function inFrames<Output extends tf.Tensor | tf.Tensor[]>(
  * The shape of pictures or tokens `[..., H, W, C]` with other lengths in place of the last ones,
  * whatever lies in front.
  */
-export const withLast = (shape: tf.Shape, ...last: tf.Shape): tf.Shape => [
+export const withLast = (shape: tfl.Shape, ...last: tfl.Shape): tfl.Shape => [
   ...shape.slice(0, -last.length),
   ...last,
 ];

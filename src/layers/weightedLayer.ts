@@ -1,5 +1,6 @@
 /** The base class of the layers that multiply by a weight. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import { shown } from '../text/messages.ts';
 import { type AnyBlock, Block, type LayerArgs, weightOf, weightSlice } from './block.ts';
 import { checkIsBlock } from './inputs.ts';
@@ -16,9 +17,9 @@ export interface WeightRange {
 /** A linear map or a convolution: a layer with a weight and a bias. */
 export abstract class WeightedLayer<Args extends LayerArgs = LayerArgs> extends Block<Args> {
   /** The weight as it is stored. Compute with `effectiveWeight`. */
-  protected weight!: tf.LayerVariable;
+  protected weight!: tfl.LayerVariable;
   /** The bias, if there is one. */
-  protected bias?: tf.LayerVariable;
+  protected bias?: tfl.LayerVariable;
   /**
    * Makes of the stored weight the one that the layer computes with, of the same shape. Every way
    * of computing calls it: alone and fused, in slices, in half precision, and in `tf.grad`. It runs
@@ -38,7 +39,7 @@ export abstract class WeightedLayer<Args extends LayerArgs = LayerArgs> extends 
 }
 
 /** @throws Error if an adapter returns anything but a tensor of the shape of the weight. */
-function checkAdapted(layer: string, adapted: unknown, shape: tf.Shape): void {
+function checkAdapted(layer: string, adapted: unknown, shape: tfl.Shape): void {
   const returned = adapted instanceof tf.Tensor ? `one of [${adapted.shape}]` : shown(adapted);
   if (returned === `one of [${shape}]`) return;
   throw new Error(

@@ -2,7 +2,8 @@
  * The values of a layer's weights, which are on the backend, in float32 or half precision, or
  * nowhere.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
 import { isHalf, widened, widenedSlice } from '../ops/index.ts';
 import type { Parameter } from './parameter.ts';
 
@@ -79,14 +80,14 @@ export const metaTensor = (shape: number[]) =>
  * The value of a weight as a tensor of known rank. If it is in half precision, returns its float32
  * values, which the surrounding `tf.tidy` frees. Training turns the weight itself into float32.
  */
-export function weightOf<T extends tf.Tensor>(variable: tf.LayerVariable): T {
+export function weightOf<T extends tf.Tensor>(variable: tfl.LayerVariable): T {
   if (variable.trainable && tf.engine().isTapeOn()) holdInFloat32(variable);
   return widened(variable.read()) as T;
 }
 
 /** As `weightOf`, for a range of the value, as `tf.slice` takes it. */
 export function weightSlice<T extends tf.Tensor>(
-  variable: tf.LayerVariable,
+  variable: tfl.LayerVariable,
   begin: number[],
   size: number[],
 ): T {
@@ -95,7 +96,7 @@ export function weightSlice<T extends tf.Tensor>(
 }
 
 /** Widens a weight that is held in half precision for good. */
-export function holdInFloat32(variable: tf.LayerVariable): void {
+export function holdInFloat32(variable: tfl.LayerVariable): void {
   const held = variable.read();
   if (!isHalf(held)) return;
   const values = widened(held);
@@ -115,7 +116,7 @@ export function releaseValues(parameters: readonly Parameter[]): void {
 }
 
 /** How the values of a weight are chosen before it is trained or loaded. */
-export type Initializer = ReturnType<typeof tf.initializers.zeros>;
+export type Initializer = ReturnType<typeof tfl.initializers.zeros>;
 
 /**
  * PyTorch's default for weights and biases: uniform within `1 / sqrt(fanIn)`, where `fanIn` counts
@@ -123,5 +124,5 @@ export type Initializer = ReturnType<typeof tf.initializers.zeros>;
  */
 export function uniformFor(fanIn: number): Initializer {
   const bound = 1 / Math.sqrt(fanIn);
-  return tf.initializers.randomUniform({ minval: -bound, maxval: bound });
+  return tfl.initializers.randomUniform({ minval: -bound, maxval: bound });
 }

@@ -1,5 +1,5 @@
 /** How much memory there is in a browser, as far as it tells. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Device, WebgpuBackend } from '../backends/webgpu/guard.ts';
 import type { MemoryLimits } from './limits.ts';
 

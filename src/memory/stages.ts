@@ -1,5 +1,5 @@
 /** Finds how much memory each stage of a sampling call takes, by running only its shapes. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { staysHalf } from '../checkpoints/weights/reader.ts';
 import { type Chunking, limitScores, type Steps } from '../layers/index.ts';
 import { declareModels, type Models, type NetworkConfigs } from '../models/declareModels.ts';

@@ -1,5 +1,5 @@
 /** Checks whether weights fit into WebAssembly's memory. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { AnyBlock } from '../layers/index.ts';
 import { formatBytes } from '../text/bytes.ts';
 import { MemoryError } from './errors.ts';

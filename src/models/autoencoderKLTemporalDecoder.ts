@@ -2,7 +2,8 @@
  * The VAE of Stable Video Diffusion, mirroring diffusers'
  * `models/autoencoders/autoencoder_kl_temporal_decoder.py`.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import { type Checks, indivisible } from '../layers/checks.ts';
 import {
   type CallArgs,
@@ -203,7 +204,7 @@ export class AutoencoderKLTemporalDecoder extends StepwiseBlock<AutoencoderKLTem
     return yield* this.decodeSteps(z, numFrames);
   }
 
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+  override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {
     const latents = this.encoder.computeOutputShape(firstShape(inputShape));
     return this.decoder.computeOutputShape(latents);
   }

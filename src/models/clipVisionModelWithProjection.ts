@@ -2,7 +2,8 @@
  * The image encoder, mirroring `CLIPVisionModelWithProjection` of transformers'
  * `models/clip/modeling_clip.py`.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
 import { type Checks, indivisible, layerCountOrNone } from '../layers/checks.ts';
 import {
   Block,
@@ -54,9 +55,9 @@ class CLIPVisionEmbeddings extends Block<
     LayerArgs
 > {
   static className = 'CLIPVisionEmbeddings';
-  private classEmbedding!: tf.LayerVariable;
+  private classEmbedding!: tfl.LayerVariable;
   private readonly patchEmbedding: Conv2d;
-  private positionEmbedding!: tf.LayerVariable;
+  private positionEmbedding!: tfl.LayerVariable;
 
   constructor(args: CLIPVisionEmbeddings['args']) {
     super(args);
@@ -75,7 +76,7 @@ class CLIPVisionEmbeddings extends Block<
 
   protected override buildSelf(): void {
     const { hiddenSize, imageSize, patchSize } = this.args;
-    const normal = tf.initializers.randomNormal({ mean: 0, stddev: 0.02 });
+    const normal = tfl.initializers.randomNormal({ mean: 0, stddev: 0.02 });
     const patches = Math.floor(imageSize / patchSize) ** 2;
     this.classEmbedding = this.parameter('class_embedding', [hiddenSize], 'same', normal);
     this.positionEmbedding = this.parameter(
@@ -103,7 +104,7 @@ class CLIPVisionEmbeddings extends Block<
     return tf.add(tf.concat([classToken, patches], 1), weightOf(this.positionEmbedding));
   }
 
-  override computeOutputShape([n]: number[]): tf.Shape {
+  override computeOutputShape([n]: number[]): tfl.Shape {
     const { hiddenSize, imageSize, patchSize } = this.args;
     return [n, 1 + Math.floor(imageSize / patchSize) ** 2, hiddenSize];
   }
@@ -294,7 +295,7 @@ export class CLIPVisionModelWithProjection extends StepwiseBlock<CLIPVisionConfi
     return scope.release([embeds, h]);
   }
 
-  override computeOutputShape(inputShape: tf.Shape): tf.Shape[] {
+  override computeOutputShape(inputShape: tfl.Shape): tfl.Shape[] {
     const items = inputShape.slice(0, -3);
     return [
       [...items, this.config.projectionDim],

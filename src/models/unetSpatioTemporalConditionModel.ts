@@ -2,7 +2,8 @@
  * The UNet of Stable Video Diffusion, mirroring diffusers'
  * `models/unets/unet_spatio_temporal_condition.py`.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import {
   type CallArgs,
   type Chunking,
@@ -301,8 +302,8 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
     return scope.release(yield* scope.run(this.convOut, [h])); // [B*F, H, W, outChannels]
   }
 
-  override computeOutputShape(inputShapes: tf.Shape | tf.Shape[]): tf.Shape {
-    return [...(inputShapes[0] as tf.Shape).slice(0, -1), this.config.outChannels];
+  override computeOutputShape(inputShapes: tfl.Shape | tfl.Shape[]): tfl.Shape {
+    return [...(inputShapes[0] as tfl.Shape).slice(0, -1), this.config.outChannels];
   }
 }
 registerLayer(UNetSpatioTemporalConditionModel);

@@ -2,7 +2,7 @@
  * The activation functions of the SVD networks, as exact as PyTorch's, and the feed-forward that is
  * gated by GELU. Source of the gate: Shazeer 2020.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { formulationOf } from './formulations.ts';
 import { linear } from './linear.ts';
 import { inSlices, sliceBytes } from './slices.ts';

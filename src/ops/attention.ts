@@ -1,7 +1,7 @@
 /**
  * Scaled dot-product attention, sliced so that the score matrices never take more than a budget.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { inRuns } from './device.ts';
 import { formulationOf } from './formulations.ts';
 import { inSlices, sliceBytes } from './slices.ts';

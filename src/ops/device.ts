@@ -1,5 +1,5 @@
 /** The device that operations run on, or that a dry run of them stands for. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { nodeBackend } from './tensorflow/binding.ts';
 
 /** A backend that follows shapes instead of computing, for planning memory. */

@@ -1,5 +1,5 @@
 /** Sinusoidal embeddings of scalars. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { formulationOf } from './formulations.ts';
 
 export interface SinusoidOptions {

@@ -6,7 +6,7 @@
  * beside it in the same file under the name used here, and the tests hold each of them against the
  * plain one.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { checkValue } from '../text/kinds.ts';
 import { type FormulationSet, formulationSets } from './choices.ts';
 import { deviceName } from './device.ts';

@@ -1,5 +1,5 @@
 /** The linear map on the last axis. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { formulationOf } from './formulations.ts';
 import { reshapeTo } from './reshapeTo.ts';
 import { matMulInHalf } from './tensorflow/halfPrecision.ts';

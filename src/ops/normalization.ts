@@ -1,5 +1,5 @@
 /** Group and layer normalisation with biased variance, as PyTorch computes them. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { formulationOf } from './formulations.ts';
 import { reshapeTo } from './reshapeTo.ts';
 import { kernels } from './tensorflow/kernels.ts';

@@ -1,5 +1,5 @@
 /** Reshaping. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 
 /**
  * x in `shape`, which may hold one -1: x itself if that is its shape, since a reshape costs tens of

@@ -1,5 +1,5 @@
 /** Functions of one tensor in a row. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 
 /**
  * Applies `layers` one after the other, beginning with x. Each result is freed once the next one

@@ -1,5 +1,5 @@
 /** Computing a part of the first axis at a time, so that intermediate tensors stay small. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { deviceName, inRuns } from './device.ts';
 
 /**

@@ -1,5 +1,5 @@
 /** The pipeline with loading from URLs, for browsers. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { type OpenUrlOptions, openUrl } from '../checkpoints/web/openUrl.ts';
 import { browserMemoryLimits } from '../memory/browserLimits.ts';
 import { deviceName } from '../ops/device.ts';

@@ -1,5 +1,5 @@
 /** Small previews of a video while it is sampled, which cost next to nothing. */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { RgbImage } from '../media/image.ts';
 import { fitLatentColours, type LatentColours } from '../media/latentColours.ts';
 import type { GenerateOptions } from './types.ts';

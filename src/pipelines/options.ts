@@ -2,7 +2,7 @@
  * The options of calls and of loading, with the values that each of them takes. The compiler holds
  * the tables to the documented types of `types.ts`.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { backendChoices, maxThreads } from '../backends/types.ts';
 import { offloadModes } from '../memory/offloadModes.ts';
 import { generatorKind } from '../random/randnTensor.ts';

@@ -1,5 +1,5 @@
 /** Checks the options of a sampling call before it computes anything, and fills in defaults. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { Generator } from '../random/generator.ts';
 import { wrongGeneratorCount } from '../random/randnTensor.ts';
 import { callDefaults } from './defaults.ts';

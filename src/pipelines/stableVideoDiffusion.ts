@@ -2,7 +2,7 @@
  * The sampling call, mirroring `StableVideoDiffusionPipeline` of diffusers'
  * `pipelines/stable_video_diffusion/pipeline_stable_video_diffusion.py`.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { TensorScope } from '../layers/index.ts';
 import { clipPixelValues, framesToImages, vaePixelValues } from '../media/preprocess.ts';
 import { DiagonalGaussianDistribution } from '../models/index.ts';

@@ -2,7 +2,7 @@
  * The options and results of the sampling call and of loading. Names, units and defaults are those
  * of diffusers' `StableVideoDiffusionPipeline`.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { WeightDtype } from '../checkpoints/index.ts';
 import type { ComputeDtype } from '../layers/index.ts';
 import type { FloatArray, RgbImage } from '../media/image.ts';

@@ -1,7 +1,7 @@
 /**
  * Noise tensors as `diffusers.utils.torch_utils.randn_tensor` draws them, laid out channels-last.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { checkOptionValues, type Kind } from '../text/options.ts';
 import { Generator } from './generator.ts';
 

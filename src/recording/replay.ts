@@ -2,7 +2,7 @@
  * For small models on the tensorflow backend: runs again what was run before with the same shapes,
  * without its cost per operation.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import {
   type AnyBlock,
   type Parameter,

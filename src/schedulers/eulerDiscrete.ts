@@ -2,7 +2,7 @@
  * The sampler of Stable Video Diffusion (`diffusers.EulerDiscreteScheduler`). It holds numbers
  * only; tensors pass through pure functions.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { Generator } from '../random/generator.ts';
 import { generatorKind, randnTensor, toChannelsFirst } from '../random/randnTensor.ts';
 import { checkOptions, checkOptionValues, type Kinds, kinds } from '../text/options.ts';

@@ -3,7 +3,7 @@
  * `EulerDiscreteScheduler.step` of diffusers). Noise levels are float32 numbers, and each scalar
  * factor is rounded to float32 as torch does before it meets a tensor.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { EulerDiscreteSchedulerConfig } from './eulerDiscreteConfig.ts';
 
 const f32 = Math.fround;

@@ -1,5 +1,5 @@
 /** The outputs of blocks while a reference is replayed. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { AnyBlock } from '../layers/index.ts';
 import type { FloatArray } from '../media/image.ts';
 import { channelsFirst } from '../pipelines/sampling/axes.ts';

@@ -1,5 +1,5 @@
 /** The pipeline that replays the call of a reference. */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { FloatArray } from '../media/image.ts';
 import { SamplingPipeline } from '../pipelines/stableVideoDiffusion.ts';
 import { stageTensor } from './blockOutputs.ts';

@@ -77,7 +77,7 @@ describe('the packed package @slow', () => {
   let folder: string;
   let tarball: string;
   before(async function () {
-    folder = (await projectWith('--ignore-scripts')) ?? this.skip();
+    folder = (await projectWith('@tensorflow/tfjs@~4.22.0', '--ignore-scripts')) ?? this.skip();
     ({ tarball } = await pack());
     await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
   });

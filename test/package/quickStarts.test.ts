@@ -9,7 +9,7 @@ describe("the README's quick starts @slow", () => {
   let text: string;
   before(async function () {
     text = await readFile(join(root, 'README.md'), 'utf8');
-    folder = (await projectWith()) ?? this.skip();
+    folder = (await projectWith('@tensorflow/tfjs@~4.22.0')) ?? this.skip();
   });
   after(() => folder && rm(folder, { recursive: true }));
 

@@ -4,7 +4,7 @@
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { NodeBackend } from '../../ops/tensorflow/binding.ts';
 import { useChoices } from '../../ops/tensorflow/trials.ts';
 import { firstLineOf } from '../../text/messages.ts';

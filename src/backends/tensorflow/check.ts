@@ -2,7 +2,7 @@
  * A script that setup.ts runs: loads the tfjs-node in the folder that is its argument, multiplies
  * two matrices, and prints version and device.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { prepareTensorflowFrom } from './backend.ts';
 
 const [folder, variant] = process.argv.slice(2);

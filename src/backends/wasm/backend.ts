@@ -1,5 +1,5 @@
 /** The wasm backend: works after `npm install` on any machine. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { firstLineOf } from '../../text/messages.ts';
 import { folderOf, processorName, versionIn } from '../packages.ts';
 import type { BackendOptions, Prepared } from '../types.ts';

@@ -3,7 +3,7 @@
  * allocate their output and trust their arguments: where these ask for values that are not there,
  * the output keeps what another tensor has left in that place.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 
 /** The part of the backend that allocates tensors. */
 interface Allocating extends tf.KernelBackend {

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { dataFolder } from '../../files/home.ts';
 import { firstLineOf } from '../../text/messages.ts';
 import { requireWithTfjs, versionIn } from '../packages.ts';

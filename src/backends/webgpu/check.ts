@@ -2,7 +2,7 @@
  * A script that setup.ts runs: loads the packages in the folder that is its argument, and prints
  * what they compute on, or why they cannot here.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { messageOf } from '../../text/messages.ts';
 import { loadWebgpu, prepareWebgpuFrom } from './backend.ts';
 import { webgpuPackages } from './packages.ts';

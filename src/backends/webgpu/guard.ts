@@ -2,7 +2,7 @@
  * Makes the webgpu backend throw where WebGPU only reports an event and goes on with wrong numbers:
  * buffers beyond the device's limits, uncaptured errors, a lost device, and synchronous reads.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 
 /** The parts of WebGPU's `GPUDevice` that are used here. */
 export interface Device {

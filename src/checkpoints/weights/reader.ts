@@ -2,7 +2,7 @@
  * Brings tensors of a source to the current backend. Values are converted by libtensorflow if that
  * is the backend, and in JS otherwise.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Layout } from '../../layers/parameter.ts';
 import {
   type NativeType,

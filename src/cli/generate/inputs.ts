@@ -1,5 +1,5 @@
 /** Reads the inputs of `svd generate`: pictures, or tensors in safetensors files. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { openSafetensors } from '../../checkpoints/safetensors/file.ts';
 import { STANDARD } from '../../files/writing/target.ts';
 import type { RgbImage } from '../../media/image.ts';

@@ -2,7 +2,7 @@
  * The memory that kernels take on each device besides their outputs: scratch memory that they free
  * at their end, and memory that they keep with a weight.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { AllocatorRules } from './arena.ts';
 
 /**

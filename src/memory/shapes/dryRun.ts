@@ -2,7 +2,7 @@
  * Runs only the shapes of computations, to find how much memory they would take on a device:
  * nothing is computed or allocated.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Steps } from '../../layers/index.ts';
 import { behaviours, type Call, type Device } from './allocators.ts';
 import type { Trace } from './arena.ts';

@@ -1,5 +1,5 @@
 /** The output shapes of each TensorFlow.js kernel that the models use. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 
 /** One output of a kernel. */
 export interface Output {

@@ -1,5 +1,5 @@
 /** The work of kernels, by which the time of a computation is divided among its blocks. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 
 /**
  * The multiply-adds that take about as long as one value of any other kernel, which waits for

@@ -1,5 +1,6 @@
 /** Blocks of the VAE that are layers in a row. */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import {
   type Block,
   type CallArgs,
@@ -28,10 +29,10 @@ export abstract class Chain<Args extends LayerArgs> extends StepwiseBlock<Args> 
     return h;
   }
 
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+  override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {
     return this.chain.reduce(
       (shape, layer) => layer.computeOutputShape(shape),
-      inputShape as tf.Shape,
+      inputShape as tfl.Shape,
     );
   }
 }

@@ -1,5 +1,6 @@
 /** The two halves of the VAE. */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import { type Checks, indivisible, layerCount } from '../../layers/checks.ts';
 import {
   type CallArgs,
@@ -91,7 +92,7 @@ abstract class Coder extends StepwiseBlock<CoderArgs> {
     return scope.release(yield* advance(scope, this.convOut, h)); // [N, H', W', O]
   }
 
-  override computeOutputShape(inputShape: tf.Shape): tf.Shape {
+  override computeOutputShape(inputShape: tfl.Shape): tfl.Shape {
     const coded = this.blocks.reduce((shape, block) => block.computeOutputShape(shape), inputShape);
     return this.convOut.computeOutputShape(coded);
   }

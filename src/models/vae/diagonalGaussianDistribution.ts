@@ -2,7 +2,7 @@
  * The posterior that the VAE's encoder describes, mirroring `DiagonalGaussianDistribution` of
  * diffusers' `models/autoencoders/vae.py`.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 
 /**
  * A Gaussian per latent value, from moments `[N, h, w, 2C]`: means, then logarithms of variances.

@@ -1,5 +1,5 @@
 /** Convolutions on channels-last tensors with PyTorch's padding. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { formulationOf } from '../formulations.ts';
 import { conv2dInHalf } from '../tensorflow/halfPrecision.ts';
 import { kernels } from '../tensorflow/kernels.ts';

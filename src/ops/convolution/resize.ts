@@ -2,7 +2,7 @@
  * Nearest-neighbour upsampling, as `torch.nn.functional.interpolate(mode='nearest')` places the
  * pixels.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { formulationOf } from '../formulations.ts';
 
 export const upsampleTwiceFormulations = {

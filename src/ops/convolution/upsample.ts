@@ -1,5 +1,5 @@
 /** Nearest-neighbour upsampling by two followed by a 3x3 convolution. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { formulationOf } from '../formulations.ts';
 import { inPictures } from '../slices.ts';
 import { conv2d, padEvenly } from './convolution.ts';

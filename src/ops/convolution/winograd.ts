@@ -2,7 +2,7 @@
  * 3x3 convolution with half the multiplications: Winograd's F(4, 3) along the height, built from
  * products. Source: Lavin and Gray 2015.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { kernels } from '../tensorflow/kernels.ts';
 
 /** Output rows per tile, and input rows that a tile reads. */

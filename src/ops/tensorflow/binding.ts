@@ -2,7 +2,7 @@
  * The native addon of tfjs-node, which gives access to what TensorFlow.js has no function for:
  * kernels by name, half precision, and graphs.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 
 /** TensorFlow's numbers of element types. */
 export const dtypes = {

@@ -2,7 +2,7 @@
  * Products and convolutions in half precision: inputs are rounded to it, the kernel runs in it, and
  * the result is float32 again.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { type ComputeDtype, computeDtypes } from '../choices.ts';
 import { deviceName, shapeOnlyOutput } from '../device.ts';
 import { type AttributeValue, cast, dtypes, execute, nodeBackend } from './binding.ts';

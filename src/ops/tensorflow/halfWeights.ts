@@ -1,5 +1,5 @@
 /** Tensors that stay in half precision in the memory of libtensorflow: weights, widened at use. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { shapeOnlyOutput } from '../device.ts';
 import { cast, dtypes, execute, type NativeTensor, nodeBackend, OwnedTensor } from './binding.ts';
 

@@ -1,5 +1,5 @@
 /** Kernels of libtensorflow that TensorFlow.js has no function for, called by name. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { shapeOnlyOutput } from '../device.ts';
 import { type AttributeValue, dtypes, execute, nodeBackend } from './binding.ts';
 

@@ -2,7 +2,7 @@
  * Tensors that libtensorflow's own kernels make of a checkpoint's bytes, so that no JavaScript loop
  * runs over their values.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { deviceName } from '../device.ts';
 import { cast, dtypes, execute, nodeBackend, OwnedTensor } from './binding.ts';
 import { halfTensor } from './halfWeights.ts';

@@ -1,5 +1,5 @@
 /** The kernels that this libtensorflow has, and the quicker of two on this processor. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { shapeBackend } from '../device.ts';
 import { kernels, noPadding } from './kernels.ts';
 import { chosen, isQuicker } from './trials.ts';

@@ -1,6 +1,6 @@
 /** Makes the parts of a pipeline from an open checkpoint, in Node and in browsers. */
 
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import {
   type Checkpoint,
   CheckpointError,

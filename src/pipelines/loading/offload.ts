@@ -1,7 +1,7 @@
 /**
  * Keeps weights in memory only while they are needed, and reads them from the checkpoint each time.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { type Checkpoint, loadWeights, WeightStream } from '../../checkpoints/browser.ts';
 import { passOver } from '../../checkpoints/weights/load.ts';
 import type { Steps, StepWeights } from '../../layers/index.ts';

@@ -2,7 +2,7 @@
  * Keeps the pipelines of a process on one backend: TensorFlow.js computes on one at a time, and
  * moves weights of another one to it without a word.
  */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { backendOf } from '../../backends/types.ts';
 import { allFreed, inTurn } from '../turns.ts';
 

@@ -1,5 +1,5 @@
 /** Tensors of a sampling call in diffusers' axis order, for dumps and comparisons. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { TensorScope } from '../../layers/index.ts';
 import type { FloatArray } from '../types.ts';
 

@@ -1,5 +1,5 @@
 /** Decodes latents to frames, some frames at a time. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { TensorScope } from '../../layers/index.ts';
 import type { AutoencoderKLTemporalDecoder } from '../../models/index.ts';
 import { checkOptionValues, kinds } from '../../text/options.ts';

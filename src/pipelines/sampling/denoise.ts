@@ -1,5 +1,5 @@
 /** The sampling loop: from noise to latents, one call of the scheduler after the other. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import { TensorScope } from '../../layers/index.ts';
 import type { CallSettings } from '../settings.ts';
 import type { CallingPipeline } from '../types.ts';

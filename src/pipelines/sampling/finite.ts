@@ -1,5 +1,5 @@
 /** Checks that each stage of a sampling call has finite values, and says why it has not. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { AnyBlock, ComputeDtype } from '../../layers/index.ts';
 import { widened } from '../../ops/index.ts';
 

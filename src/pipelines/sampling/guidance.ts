@@ -1,5 +1,5 @@
 /** Classifier-free guidance with a scale per frame. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 
 /**
  * The inputs of the UNet besides the noisy latents, for one half of guidance or both: the context

@@ -1,5 +1,5 @@
 /** The inputs of a sampling call, made ready for the models. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { UNetSpatioTemporalConditionModel } from '../../models/index.ts';
 import { randnTensor } from '../../random/randnTensor.ts';
 import type { CallSettings } from '../settings.ts';

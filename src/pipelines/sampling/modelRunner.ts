@@ -1,7 +1,7 @@
 /**
  * Runs the models of a pipeline with their weights in memory, reports blocks, and can be stopped.
  */
-import type * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs-core';
 import { runSteps, type StepOptions, type StepWeights } from '../../layers/index.ts';
 import type { ModelName } from '../../models/names.ts';
 import type { Evaluation } from '../../recording/replay.ts';

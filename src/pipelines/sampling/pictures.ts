@@ -1,5 +1,5 @@
 /** The pictures of a call: checks, their values on the host, and how far they are stretched. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { RgbImage } from '../../media/image.ts';
 import { shown } from '../../text/messages.ts';
 import type { FloatArray, ImageInput } from '../types.ts';

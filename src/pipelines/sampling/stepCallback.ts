@@ -1,5 +1,5 @@
 /** Hands the latents after each sampling step to the caller's callback. */
-import * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs-core';
 import type { TensorScope } from '../../layers/index.ts';
 import { checkOptions } from '../../text/options.ts';
 import { partsOf } from '../components.ts';
