@@ -72,14 +72,17 @@ export async function loadWebgpu({ dawn, backend }: WebgpuPackages): Promise<Web
   };
 }
 
+/** Dawn, made once: while it is collected, using another one can end the process. */
+let instance: Gpu | undefined;
+
 /** Defines the `navigator.gpu` and the `GPU...` classes of a browser in this process. */
 function installGlobals(dawn: Webgpu['dawn']): Gpu {
-  const gpu = dawn.create([]);
+  instance ??= dawn.create([]);
   Object.assign(globalThis, dawn.globals);
   const scope = globalThis as { navigator?: object };
   scope.navigator ??= {};
-  Object.defineProperty(scope.navigator, 'gpu', { value: gpu, configurable: true });
-  return gpu;
+  Object.defineProperty(scope.navigator, 'gpu', { value: instance, configurable: true });
+  return instance;
 }
 
 /** Removes `navigator.gpu`: as long as it is reachable, Dawn keeps the process alive. */

@@ -15,6 +15,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -50,6 +51,7 @@ const wheels: Record<string, Record<string, string>> = {
 /** tfjs-node without a card: kernels of JavaScript under its name. */
 const tfjsNode = `
 const tf = require('@tensorflow/tfjs');
+require(${JSON.stringify(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-cpu'))});
 tf.copyRegisteredKernels('cpu', 'tensorflow');
 tf.registerBackend('tensorflow', () => {
   const Cpu = tf.findBackend('cpu').constructor;
