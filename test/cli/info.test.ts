@@ -122,7 +122,7 @@ describe('svd info', () => {
     );
   });
 
-  it('tells of original files and of artifacts as they are stored', async () => {
+  it('tells of original files and of artifacts as they are stored @slow', async () => {
     await convertCheckpoint(model, folder.path('small.safetensors'), { to: 'original' });
     await convertCheckpoint(model, folder.path('quantised'), { to: 'tfjs', quantize: 'uint8' });
     const size = ['--height', '64', '--width', '96', '--json'];
@@ -159,7 +159,7 @@ describe('svd info', () => {
     );
   });
 
-  it('says why a video does not fit and what would', async () => {
+  it('says why a video does not fit and what would @slow', async () => {
     const { code, stdout } = await svd(
       'info',
       '--model',

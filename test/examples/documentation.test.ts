@@ -37,7 +37,7 @@ const explainedElsewhere = (member: ts.Node, name: string) =>
   isOverride(member) || ['className', 'steps', '__constructor'].includes(name);
 
 describe('documentation', () => {
-  it('explains every public symbol and member', () => {
+  it('explains every public symbol and member @slow', () => {
     const program = ts.createProgram(
       entries.map((entry) => root + entry),
       {

@@ -50,7 +50,7 @@ describe('programs in documents @slow', () => {
   });
   after(() => rm(folder, { recursive: true }));
 
-  it('compile', () => {
+  it('compile @slow', () => {
     const { config } = ts.readConfigFile(`${root}tsconfig.json`, ts.sys.readFile);
     const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, root);
     const paths = programs.map(({ path }) => path);

@@ -190,7 +190,7 @@ describe('sampling of pictures, numbers of svd-goldens.json', () => {
     start.dispose();
   });
 
-  it('two pictures with two videos each: unlike upstream, every video keeps to its own picture', async () => {
+  it('two pictures with two videos each: unlike upstream, every video keeps to its own picture @slow', async () => {
     // diffusers orders the embeddings A, A, B, B and the picture latents A, B, A, B, so that its
     // second and third videos are conditioned on two different pictures (diffusers issue 13627). We
     // order both A, A, B, B: the first and the last video agree, the others don't. That ours is the

@@ -354,7 +354,7 @@ describe('callPlanner', () => {
     );
   });
 
-  it('does not advise what cannot be otherwise', () => {
+  it('does not advise what cannot be otherwise @slow', () => {
     const { guided, decoded, height, width, numFrames, pictures, videos } = request();
     const call = { guided, decoded, height, width, numFrames, pictures, videos };
     const room = (offload: 'none' | 'model') =>

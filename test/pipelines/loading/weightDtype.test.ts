@@ -17,7 +17,7 @@ const held = () => ({ tensors: tf.memory().numTensors, native: nativeHandleCount
 describe('weightDtype', () => {
   it(
     'gives the same frames to the bit, whether weights are widened once or at each use, and ' +
-      'leaves nothing',
+      'leaves nothing @slow',
     async () => {
       const before = held();
       const frames: Float32Array[] = [];
