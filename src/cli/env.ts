@@ -13,7 +13,7 @@ import { version } from './version.ts';
 
 /** Variables that change what is done, whose values may be shown. */
 const SHOWN =
-  /^(SVD_\w+|HF_(HOME|HUB_\w+|ENDPOINT|TOKEN_PATH)|XDG_(CACHE|DATA)_HOME|CUDA_VISIBLE_DEVICES|TF_\w+|OMP_NUM_THREADS|SSL_CERT_FILE|REQUESTS_CA_BUNDLE|(HTTPS?|ALL|NO)_PROXY|NODE_EXTRA_CA_CERTS)$/i;
+  /^(SVD_\w+|HF_(HOME|HUB_\w+|ENDPOINT|TOKEN_PATH)|XDG_(CACHE|DATA)_HOME|CUDA_VISIBLE_DEVICES|TF_(?!CLI_)\w+|OMP_NUM_THREADS|SSL_CERT_FILE|REQUESTS_CA_BUNDLE|(HTTPS?|ALL|NO)_PROXY|NODE_EXTRA_CA_CERTS)$/i;
 /** Those of which only the name is. */
 const NAMED = /^(HF_TOKEN|HUGGING_FACE_HUB_TOKEN|NODE_OPTIONS|LD_LIBRARY_PATH|LD_PRELOAD)$/;
 const SECRET = /token|secret|passw|key/i;

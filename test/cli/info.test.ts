@@ -191,7 +191,7 @@ describe('svd info', () => {
       ],
       [
         ['--model', model, '--memory', '0'],
-        'error: --memory has to be a number of 0.1 or more but is "0".\n',
+        'error: --memory has to be a number of 0.1 or more, in GiB, but is "0".\n',
       ],
       [['--model', model, '--output', 'a.mp4'], 'error: there is no option --output.\n'],
     ];

@@ -27,7 +27,7 @@ const pixels = { value: 'N', read: wholeNumber({ min: 8, max: 8192, multipleOf: 
 const amount = { value: 'X', read: realNumber({ min: 0 }) } as const;
 const tensors = { value: 'FILE', files: ['.safetensors'], read: tensorFile } as const;
 const gibibytes: Reader<number> = (text, flag) =>
-  Math.round(realNumber({ min: 0.1 })(text, flag) * 2 ** 30);
+  Math.round(realNumber({ min: 0.1, unit: 'GiB' })(text, flag) * 2 ** 30);
 
 const { model, ...whichModel } = modelOptions;
 const GPU = 'Use cuda for an NVIDIA card, webgpu for another one.';

@@ -20,6 +20,8 @@ export interface Range {
   max?: number;
   /** The number has to be a multiple of it. */
   multipleOf?: number;
+  /** What it counts, such as GiB. */
+  unit?: string;
 }
 
 /** Reads a whole number within a range. */
@@ -43,7 +45,8 @@ export function realNumber(range: Range): Reader<number> {
   const read = (text: string, flag: string) => {
     const value = numberOf(text);
     if (within(value, range)) return value;
-    throw refused(flag, `a number ${described(range)}`, text);
+    const unit = range.unit ? `, in ${range.unit},` : '';
+    throw refused(flag, `a number ${described(range)}${unit}`, text);
   };
   return Object.assign(read, { range: rangeOf(range) });
 }

@@ -144,10 +144,18 @@ function stretch(a: Size, b: Size): number {
 
 /** The size with the proportions of `picture` and about the pixels of `video`. */
 function likeSize(picture: Size, video: Size): Size {
-  const scale = Math.sqrt((video.height * video.width) / (picture.height * picture.width));
+  const pixels = (video.height * video.width) / (picture.height * picture.width);
   const inSteps = (step: number): Size => {
-    const round = (n: number) => Math.max(step, Math.round((n * scale) / step) * step);
-    return { height: round(picture.height), width: round(picture.width) };
+    const round = (n: number) => Math.max(step, Math.round(n / step) * step);
+    // From three quarters of the pixels to four thirds: the one with the least stretch.
+    const scales = [0, -1, 1, -2, 2, -3, 3].map((k) => Math.sqrt(pixels * (4 / 3) ** (k / 3)));
+    const sizes = scales.map((scale) => {
+      const height = round(picture.height * scale);
+      return { height, width: round((height * picture.width) / picture.height) };
+    });
+    return sizes.reduce((best, size) =>
+      stretch(picture, size) < stretch(picture, best) ? size : best,
+    );
   };
   // The models take multiples of 8; those of 64 fit all levels of the UNet.
   const usual = inSteps(64);

@@ -54,6 +54,12 @@ describe('stretchWarning', () => {
     );
   });
 
+  it('keeps those of a small video as near as multiples of 8 can', () => {
+    expect(stretchWarning(picture(600, 400), { height: 64, width: 64 })).to.contain(
+      '--width 72 --height 48',
+    );
+  });
+
   it('finds it for any proportions, in multiples of 8', () => {
     for (const [width, height] of [
       [800, 600],
