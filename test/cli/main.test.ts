@@ -161,6 +161,14 @@ describe('svd generate as a process', () => {
     expect(stderr).to.match(/^note: the seed is \d+\ndone: 2 frames of 32x24 in .*; seed \d+\n$/);
   });
 
+  it('says how many videos it made', async () => {
+    const output = folder.path('both.gif');
+    const two = ['--num-videos-per-prompt', '2', '--num-inference-steps', '1', '--seed', '1'];
+    const { stdout, stderr } = await svd(...args, ...two, '--output', output);
+    expect(stdout.split('\n')).to.have.lengthOf(3);
+    expect(stderr).to.match(/^done: 2 videos, each 2 frames of 32x24 in /);
+  });
+
   it('prints one line of JSON', async () => {
     const output = folder.path('clip.mp4');
     const { code, stdout, stderr } = await svd(

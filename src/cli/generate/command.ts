@@ -5,6 +5,7 @@ import { subcommand } from '../terminal/command.ts';
 import { print } from '../terminal/print.ts';
 import { runSession } from '../terminal/session.ts';
 import { generateCommand } from './checkCommand.ts';
+import { outputPaths } from './defaultOutput.ts';
 import { generateOptions, otherNames } from './options.ts';
 import { formatProfile } from './watch/profile.ts';
 import { summaryOf } from './watch/summary.ts';
@@ -47,7 +48,10 @@ export const generate = subcommand({
     if (isPiped) console.log = console.error;
     const report = await runSession(command, async (session) => {
       if (like) session.note(`as ${passed.like}: ${like.taken}`);
-      if (passed.output === undefined) session.note(`the output is ${command.output}`);
+      if (passed.output === undefined) {
+        const videos = command.images.length * command.numVideosPerPrompt;
+        session.note(`the output is ${outputPaths(command, videos).join(', ')}`);
+      }
       const made = await (await import('./generateVideo.ts')).generateVideo(command, session);
       const { checkpoint } = made.settings;
       if (like?.hash !== undefined && checkpoint && like.hash !== checkpoint.hash)

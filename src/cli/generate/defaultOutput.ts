@@ -1,8 +1,9 @@
-/** The name of an output where none is passed. */
+/** The names of outputs: where none is passed, and of several videos. */
 import { existsSync } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { STANDARD } from '../../files/writing/target.ts';
 import type { OutputFormat } from '../../media/video/output.ts';
+import type { GenerateCommand } from './options.ts';
 
 /**
  * `rocket.mp4` in the current folder for a picture `rocket.jpg`; where that is taken,
@@ -23,4 +24,19 @@ export function defaultOutput(
     // Several videos get numbers behind it.
     if (![base, `${base}-0`].some((one) => isTaken(one + ending))) return base + ending;
   }
+}
+
+/** The paths that a number of videos is written to. A `.safetensors` file holds them all. */
+export function outputPaths(
+  { output, format }: Pick<GenerateCommand, 'output' | 'format'>,
+  videos: number,
+): string[] {
+  if (videos === 1 || format === 'safetensors') return [output];
+  return Array.from({ length: videos }, (_, i) => numbered(output, i));
+}
+
+/** `clip.mp4` becomes `clip-0.mp4`, the folder `clip/` becomes `clip-0/`. */
+function numbered(output: string, index: number): string {
+  const ending = output.endsWith('/') ? '/' : extname(output);
+  return `${output.slice(0, output.length - ending.length)}-${index}${ending}`;
 }

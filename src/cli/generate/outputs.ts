@@ -1,7 +1,7 @@
 /** Writes what `svd generate` makes: videos with their settings, and tensors. */
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, extname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { writeSafetensors } from '../../checkpoints/safetensors/writer.ts';
 import { isStream } from '../../files/writing/target.ts';
 import type { RgbImage } from '../../media/image.ts';
@@ -9,7 +9,6 @@ import { exportToVideo } from '../../media/video/exportVideo.ts';
 import type { OutputFormat } from '../../media/video/output.ts';
 import type { FloatArray } from '../../pipelines/types.ts';
 import { messageOf } from '../../text/messages.ts';
-import type { GenerateCommand } from './options.ts';
 import { asTexts, diffusersArguments, type StoredSettings } from './storedSettings.ts';
 
 type Tensors = Record<string, FloatArray>;
@@ -22,21 +21,6 @@ export type Output = { path: string } & (
   | { tensors: Tensors }
   | { video: RgbImage[]; format: OutputFormat }
 );
-
-/** The paths that a number of videos is written to. A `.safetensors` file holds them all. */
-export function outputPaths(
-  { output, format }: Pick<GenerateCommand, 'output' | 'format'>,
-  videos: number,
-): string[] {
-  if (videos === 1 || format === 'safetensors') return [output];
-  return Array.from({ length: videos }, (_, i) => numbered(output, i));
-}
-
-/** `clip.mp4` becomes `clip-0.mp4`, the folder `clip/` becomes `clip-0/`. */
-function numbered(output: string, index: number): string {
-  const ending = output.endsWith('/') ? '/' : extname(output);
-  return `${output.slice(0, output.length - ending.length)}-${index}${ending}`;
-}
 
 /** The outputs that a result is written to, each at its path. */
 export const outputsOf = (result: Result, paths: string[], format: OutputFormat): Output[] =>

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect } from 'chai';
 import { checkModelIsKept, checkPlaces } from '../../../src/cli/generate/checkPlaces.ts';
-import { outputPaths } from '../../../src/cli/generate/outputs.ts';
+import { outputPaths } from '../../../src/cli/generate/defaultOutput.ts';
 import { UsageError } from '../../../src/cli/terminal/errors.ts';
 import { ProgressLine } from '../../../src/cli/terminal/progress.ts';
 import { exportToVideo } from '../../../src/media/video/exportVideo.ts';

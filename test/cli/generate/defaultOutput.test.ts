@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { defaultOutput } from '../../../src/cli/generate/defaultOutput.ts';
+import { defaultOutput, outputPaths } from '../../../src/cli/generate/defaultOutput.ts';
 import { readGenerateCommand } from './readCommand.ts';
 
 describe('defaultOutput', () => {
@@ -24,5 +24,25 @@ describe('defaultOutput', () => {
       format: 'safetensors',
     });
     expect(readGenerateCommand(['package.jpg']).output).to.equal('package.mp4');
+  });
+});
+
+describe('outputPaths', () => {
+  it('numbers several videos before the ending', () => {
+    expect(outputPaths({ output: 'out.mp4', format: 'mp4' }, 1)).to.deep.equal(['out.mp4']);
+    expect(outputPaths({ output: 'a.b/out.mp4', format: 'mp4' }, 2)).to.deep.equal([
+      'a.b/out-0.mp4',
+      'a.b/out-1.mp4',
+    ]);
+    expect(outputPaths({ output: 'frames/', format: 'png' }, 2)).to.deep.equal([
+      'frames-0/',
+      'frames-1/',
+    ]);
+  });
+
+  it('puts several videos into one file of tensors', () => {
+    expect(outputPaths({ output: 'out.safetensors', format: 'safetensors' }, 3)).to.deep.equal([
+      'out.safetensors',
+    ]);
   });
 });

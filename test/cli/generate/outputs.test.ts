@@ -2,7 +2,7 @@ import { access, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { expect } from 'chai';
-import { type Output, outputPaths, writeOutputs } from '../../../src/cli/generate/outputs.ts';
+import { type Output, writeOutputs } from '../../../src/cli/generate/outputs.ts';
 import {
   asTexts,
   diffusersArguments,
@@ -29,26 +29,6 @@ const known: KnownByRun = { ...size, seeds: [3], backend: 'wasm', checkpoint, of
 const settings = storedSettings(command, known);
 const frame = { width: 8, height: 8, data: new Uint8Array(192) };
 const never = new AbortController().signal;
-
-describe('outputPaths', () => {
-  it('numbers several videos before the ending', () => {
-    expect(outputPaths({ output: 'out.mp4', format: 'mp4' }, 1)).to.deep.equal(['out.mp4']);
-    expect(outputPaths({ output: 'a.b/out.mp4', format: 'mp4' }, 2)).to.deep.equal([
-      'a.b/out-0.mp4',
-      'a.b/out-1.mp4',
-    ]);
-    expect(outputPaths({ output: 'frames/', format: 'png' }, 2)).to.deep.equal([
-      'frames-0/',
-      'frames-1/',
-    ]);
-  });
-
-  it('puts several videos into one file of tensors', () => {
-    expect(outputPaths({ output: 'out.safetensors', format: 'safetensors' }, 3)).to.deep.equal([
-      'out.safetensors',
-    ]);
-  });
-});
 
 describe('settings', () => {
   it('hold what was asked for and what the run has shown', () => {
