@@ -76,4 +76,13 @@ export type {
   Videos,
 } from './pipelines/types.ts';
 export { Generator, randnTensor } from './random/index.ts';
-export { EulerDiscreteScheduler } from './schedulers/index.ts';
+export {
+  AnimateLCMSVDStochasticIterativeScheduler,
+  alignYourSteps,
+  EDMDPMSolverMultistepScheduler,
+  EDMEulerScheduler,
+  EulerDiscreteScheduler,
+  type Scheduler,
+  type SchedulerName,
+  schedulerByName,
+} from './schedulers/index.ts';

@@ -10,7 +10,7 @@ import type {
 } from '../models/index.ts';
 import type { ModelName } from '../models/names.ts';
 import type { Replays } from '../recording/replay.ts';
-import type { EulerDiscreteScheduler } from '../schedulers/index.ts';
+import type { Scheduler } from '../schedulers/index.ts';
 
 /** How pictures are normalised for the image encoder: `preprocessor_config.json`. */
 export interface FeatureExtractor {
@@ -29,7 +29,7 @@ export interface Components {
   /** Predicts the velocity at each step. */
   unet: UNetSpatioTemporalConditionModel;
   /** The sampler. */
-  scheduler: EulerDiscreteScheduler;
+  scheduler: Scheduler;
   /** How pictures are normalised for the image encoder. */
   featureExtractor: FeatureExtractor;
   /** Brings weights into memory for their part of the work, if they do not stay there. */

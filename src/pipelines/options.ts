@@ -6,6 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { backendChoices, maxThreads } from '../backends/types.ts';
 import { offloadModes } from '../memory/offloadModes.ts';
 import { generatorKind } from '../random/randnTensor.ts';
+import { scheduleNames } from '../schedulers/names.ts';
 import { whole } from '../text/kinds.ts';
 import { type Aliases, checkOptionValues, type Kind, type Kinds, kinds } from '../text/options.ts';
 import { callLimits, outputTypes } from './defaults.ts';
@@ -34,6 +35,7 @@ const generateOptionKinds: Kinds<GenerateOptions> = {
   numFrames: kinds.count,
   numInferenceSteps: countUpTo(callLimits.numInferenceSteps),
   sigmas: kinds.list,
+  schedule: { oneOf: scheduleNames },
   minGuidanceScale: kinds.number,
   maxGuidanceScale: kinds.number,
   guidanceTogether: kinds.flag,

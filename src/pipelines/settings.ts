@@ -45,6 +45,7 @@ export function checkCall(image: ImageInput, options: GenerateOptions, model: Ca
     numFrames: options.numFrames ?? model.numFrames,
     numInferenceSteps: options.numInferenceSteps ?? callDefaults.numInferenceSteps,
     sigmas: options.sigmas,
+    schedule: options.schedule,
     minGuidanceScale: options.minGuidanceScale ?? callDefaults.minGuidanceScale,
     maxGuidanceScale: options.maxGuidanceScale ?? callDefaults.maxGuidanceScale,
     guidanceTogether: options.guidanceTogether ?? true,
@@ -59,6 +60,8 @@ export function checkCall(image: ImageInput, options: GenerateOptions, model: Ca
     callbackOnStepEndTensorInputs: options.callbackOnStepEndTensorInputs ?? ['latents'],
   };
   checkSize(settings.height, settings.width);
+  if (settings.sigmas && settings.schedule)
+    throw new Error('`sigmas` and `schedule` are two schedules: pass one of them.');
   const unknown = settings.callbackOnStepEndTensorInputs.find(
     (name) => !callbackTensorNames.includes(name),
   );

@@ -7,6 +7,7 @@ import { TensorScope } from '../layers/index.ts';
 import { clipPixelValues, framesToImages, vaePixelValues } from '../media/preprocess.ts';
 import { DiagonalGaussianDistribution } from '../models/index.ts';
 import { randnTensor } from '../random/randnTensor.ts';
+import { misfitOf, type Scheduler } from '../schedulers/index.ts';
 import { type Components, partsOf } from './components.ts';
 import { fitIntoMemory, planAhead } from './fitIntoMemory.ts';
 import { checkGenerateOptions } from './options.ts';
@@ -17,6 +18,7 @@ import { allFinite, checkFinite } from './sampling/finite.ts';
 import { addedTimeIds, checkGivenLatents } from './sampling/inputs.ts';
 import { ModelRunner, type RunOptions } from './sampling/modelRunner.ts';
 import { type HostPictures, hostPictures, stretchWarning } from './sampling/pictures.ts';
+import { checkScheduler, type SampledCall, setSchedule } from './sampling/schedule.ts';
 import { asVideos } from './sampling/stepCallback.ts';
 import { type CallConstraints, type CallSettings, checkCall, latentShape } from './settings.ts';
 import { callBack, freeAfterUse, inTurn, type TurnOptions } from './turns.ts';
@@ -59,9 +61,13 @@ export class SamplingPipeline implements CallingPipeline {
   get unet() {
     return this.components.unet;
   }
-  /** The sampler. */
-  get scheduler() {
+  /** The sampler. Another one is for the calls that are made from then on. */
+  get scheduler(): Scheduler {
     return this.components.scheduler;
+  }
+  set scheduler(scheduler: Scheduler) {
+    checkScheduler(scheduler);
+    this.components.scheduler = scheduler;
   }
 
   private get constraints(): CallConstraints {
@@ -92,8 +98,10 @@ export class SamplingPipeline implements CallingPipeline {
     options: GenerateOptions,
   ): Promise<Videos<OutputType> | Frames[OutputType]>;
   async generate(image: ImageInput, options: GenerateOptions = {}): Promise<unknown> {
-    const settings = checkCall(image, options, this.constraints);
+    const { scheduler } = this;
+    const settings = { ...checkCall(image, options, this.constraints), scheduler };
     this.warn(stretchWarning(image, settings));
+    this.warn(misfitOf(scheduler));
     const { onStage, ...others } = options;
     const calls: GenerateOptions = {
       ...others,
@@ -103,19 +111,19 @@ export class SamplingPipeline implements CallingPipeline {
     return this.inTurn(() => this.run(image, settings, calls), options);
   }
 
-  private async run(image: ImageInput, checked: CallSettings, options: GenerateOptions) {
+  private async run(image: ImageInput, checked: SampledCall, options: GenerateOptions) {
+    const { scheduler } = checked;
     // Before anything is computed, because it checks the sigmas.
-    this.scheduler.setTimesteps(checked.sigmas ? null : checked.numInferenceSteps, {
-      sigmas: checked.sigmas,
-    });
+    setSchedule(scheduler, checked);
+    using _kept = { [Symbol.dispose]: () => scheduler.dispose() };
     options.signal?.throwIfAborted();
     await planAhead(this.components, checked, options);
     using fitted = fitIntoMemory(this.components, checked, options);
-    const { settings } = fitted;
+    const settings = { ...fitted.settings, scheduler };
     using scope = new TensorScope();
 
     const pictures = await hostPictures(image);
-    await checkGivenLatents(settings.latents, this.scheduler.initNoiseSigma);
+    await checkGivenLatents(settings.latents, scheduler.initNoiseSigma);
     const imageEmbeddings = scope.keep(
       await this.runner.withWeights('imageEncoder', options, (options) =>
         this.encodeImage(pictures, settings, options),

@@ -9,6 +9,7 @@ import type { FloatArray, RgbImage } from '../media/image.ts';
 import type { OffloadMode } from '../memory/offloadModes.ts';
 import type { MemoryPlan } from '../memory/plan.ts';
 import type { Generator } from '../random/generator.ts';
+import type { ScheduleName } from '../schedulers/index.ts';
 import type { Components } from './components.ts';
 
 export type { FloatArray };
@@ -76,6 +77,11 @@ export interface GenerateOptions {
   numInferenceSteps?: number;
   /** A schedule of your own: descending noise levels with the terminal value (normally 0) last. */
   sigmas?: number[];
+  /**
+   * Other noise levels than those of the sampler, for as many steps: `ays` is Align Your Steps,
+   * which needs about half as many. Default: those of the sampler.
+   */
+  schedule?: ScheduleName;
   /** Guidance scale of the first frame. Default 1. */
   minGuidanceScale?: number;
   /**

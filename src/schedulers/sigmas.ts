@@ -2,8 +2,9 @@
  * Schedules of noise levels as pure functions of numbers (`set_timesteps` of diffusers'
  * `EulerDiscreteScheduler`, after k-diffusion).
  */
-import { betaPpf } from './betaDistribution.ts';
-import { linspaceFloat32 } from './betas.ts';
+import { checkRequest } from './customSchedule.ts';
+import { betaPpf } from './euler/betaDistribution.ts';
+import { linspaceFloat32 } from './euler/betas.ts';
 
 /**
  * `numpy.linspace`: `count` evenly spaced numbers from `start` to exactly `end`, or just `start`.
@@ -14,13 +15,18 @@ export function linspace(start: number, end: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) => (i === count - 1 ? end : i * step + start));
 }
 
+/** The noise level at `ramp` of the way from `sigmaMax` to `sigmaMin`, even in `sigma^(1/rho)`. */
+export function karrasSigma(ramp: number, sigmaMin: number, sigmaMax: number, rho: number): number {
+  const [low, high] = [sigmaMin ** (1 / rho), sigmaMax ** (1 / rho)];
+  return (high + ramp * (low - high)) ** rho;
+}
+
 /**
  * Karras et al. 2022, equation 5: evenly spaced in `sigma^(1/rho)`, from `sigmaMax` down to
  * `sigmaMin`.
  */
 export function karrasSigmas(count: number, sigmaMin: number, sigmaMax: number, rho = 7): number[] {
-  const [low, high] = [sigmaMin ** (1 / rho), sigmaMax ** (1 / rho)];
-  return linspace(0, 1, count).map((ramp) => (high + ramp * (low - high)) ** rho);
+  return linspace(0, 1, count).map((ramp) => karrasSigma(ramp, sigmaMin, sigmaMax, rho));
 }
 
 /** Evenly spaced logarithms, from `sigmaMax` down to `sigmaMin`. */
@@ -42,6 +48,27 @@ export function betaSigmas(
   return linspace(0, 1, count).map(
     (ramp) => sigmaMin + betaPpf(1 - ramp, alpha, beta) * (sigmaMax - sigmaMin),
   );
+}
+
+/**
+ * The noise levels of Align Your Steps for Stable Video Diffusion (Sabour et al. 2024), of 10 steps,
+ * with the lowest level of training in the place of 0.
+ */
+const ALIGNED = [700, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034, 0.002];
+
+/**
+ * The schedule of Align Your Steps for so many steps of Stable Video Diffusion, 0 last: the
+ * published one of 10 steps, between whose noise levels logarithms are linear.
+ * @throws When `count` is not a whole number of at least 1.
+ */
+export function alignYourSteps(count: number): number[] {
+  checkRequest(count, {});
+  const places = linspace(0, ALIGNED.length - 1, count + 1).slice(0, -1);
+  const levels = places.map((place) => {
+    const low = Math.floor(place);
+    return ALIGNED[low]! * (ALIGNED[low + 1]! / ALIGNED[low]!) ** (place - low);
+  });
+  return [...levels, 0];
 }
 
 /**

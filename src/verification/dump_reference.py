@@ -10,7 +10,9 @@ Arithmetic is float32 whatever the files hold.
 
 import argparse
 import copy
+import functools
 import hashlib
+import inspect
 import json
 import re
 import sys
@@ -45,6 +47,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--output', required=True, type=Path, help='the .safetensors file to write')
     parser.add_argument('--variant', help='weight files of this variant, such as fp16')
     parser.add_argument('--seed', type=int, action='append', help='once, or once per video. Default: 0')
+    parser.add_argument('--scheduler', type=json.loads, help='the sampler, as JSON: a scheduler_config.json with _class_name. Default: that of the model')
     parser.add_argument('--sigmas', type=lambda text: [float(word) for word in text.split(',')], help='X,X,...: noise levels of your own')
     defaults = dict(height=576, width=1024, num_frames=None, num_inference_steps=25, min_guidance_scale=1.0, max_guidance_scale=3.0)
     defaults |= dict(fps=7, motion_bucket_id=127, noise_aug_strength=0.02, decode_chunk_size=None, num_videos_per_prompt=1)
@@ -172,6 +175,9 @@ def run_with_stages(pipe: StableVideoDiffusionPipeline, images: list | torch.Ten
 
         return call
 
+    step = pipe.scheduler.step
+    if 'generator' in inspect.signature(step).parameters:  # the pipeline forgets it, and the noise would come from elsewhere
+        pipe.scheduler.step = functools.partial(step, generator=arguments.get('generator'))
     user_callback = arguments.pop('callback_on_step_end', None)
 
     def on_step_end(pipe, step, timestep, tensors):
@@ -193,6 +199,7 @@ def run_with_stages(pipe: StableVideoDiffusionPipeline, images: list | torch.Ten
         ).frames
     finally:
         pipeline_module.randn_tensor = draw
+        pipe.scheduler.__dict__.pop('step', None)
         for method in keep:
             delattr(pipe, method)
     if arguments.get('output_type') != 'latent':
@@ -215,6 +222,8 @@ def main() -> None:
     files = files_of(folder, given.variant)
     pipe = StableVideoDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, variant=given.variant).to(given.device)
     pipe.set_progress_bar_config(disable=True)
+    if given.scheduler is not None:
+        pipe.scheduler = getattr(diffusers, given.scheduler['_class_name']).from_config(given.scheduler)
     pictures = [load_image(image) for image in given.images]
 
     names = ('height', 'width', 'num_frames', 'num_inference_steps', 'sigmas', 'min_guidance_scale', 'max_guidance_scale', 'fps')
@@ -241,6 +250,7 @@ def main() -> None:
     metadata = {
         'args': {'images': [Path(re.sub(r'(?i)^(\w+://[^?#]*).*', r'\1', image)).name for image in given.images], 'seeds': stored_seeds, **call},
         'checkpoint': {'id': given.model_name or given.model, 'variant': given.variant, 'files': {file: sha256(folder / file) for file in files}},
+        'scheduler': given.scheduler,
         'blocks': given.blocks,
         'versions': {'diffusers': diffusers.__version__, 'torch': torch.__version__, 'transformers': transformers.__version__},
     }

@@ -7,7 +7,7 @@ import {
   UNetSpatioTemporalConditionModel,
 } from '../../src/models/index.ts';
 import { SamplingPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
-import { EulerDiscreteScheduler } from '../../src/schedulers/index.ts';
+import { schedulerFromConfig } from '../../src/schedulers/index.ts';
 import { fillByName } from './nameHash.ts';
 
 type Json = Record<string, unknown>;
@@ -22,7 +22,10 @@ export async function pipelineByName(components: Record<string, Json>): Promise<
     vae,
     imageEncoder,
     unet,
-    scheduler: EulerDiscreteScheduler.fromConfig(components.scheduler),
+    scheduler: schedulerFromConfig({
+      _class_name: 'EulerDiscreteScheduler',
+      ...components.scheduler,
+    }),
     featureExtractor: { imageMean: CLIP_MEAN, imageStd: CLIP_STD },
   });
 }

@@ -25,6 +25,7 @@ describe('defaults of the sampling call', () => {
         numFrames: 14,
         numInferenceSteps: 25,
         sigmas: undefined,
+        schedule: undefined,
       },
       ...{
         minGuidanceScale: 1,

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+import diffusers
 import torch
-from diffusers import EulerDiscreteScheduler, StableVideoDiffusionPipeline
+from diffusers import StableVideoDiffusionPipeline
 from transformers import CLIPImageProcessor
 
 from common import check_numbers, save, tensor
@@ -11,6 +12,7 @@ from dump_reference import run_with_stages
 from images import CAT, COFFEE, ROCKET, load
 from model_cases import FOUR, UNET
 from models import build
+from scheduler_edm import animatelcm
 
 SCHEDULER = {
     **dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule='scaled_linear', prediction_type='v_prediction'),
@@ -32,6 +34,11 @@ ENCODER = {
 }
 
 
+EDM = dict(sigma_min=0.002, sigma_max=700.0, sigma_data=1.0, prediction_type='v_prediction')
+SOLVER = dict(_class_name='EDMDPMSolverMultistepScheduler', **EDM)
+LCM = dict(_class_name='AnimateLCMSVDStochasticIterativeScheduler', sigma_min=0.002, sigma_max=700.0, sigma_data=1.0, clip_denoised=False)
+
+
 def vae(*channels: int) -> dict:
     return dict(block_out_channels=channels, down_block_types=['DownEncoderBlock2D'] * len(channels), layers_per_block=1, latent_channels=4)
 
@@ -39,7 +46,9 @@ def vae(*channels: int) -> dict:
 TINY = {'unet': UNET, 'vae': vae(32, 32, 32), 'image_encoder': ENCODER, 'scheduler': SCHEDULER, 'feature_extractor': {}}
 DEEP = {**TINY, 'unet': {**UNET, **FOUR}, 'vae': vae(32, 32, 32, 32)}
 SQUARE = {**TINY, 'image_encoder': {**ENCODER, 'image_size': 32, 'patch_size': 8}}
+sampled = lambda **scheduler: {**TINY, 'scheduler': scheduler}  # noqa: E731
 SMALL = dict(height=24, width=32, num_frames=3, num_inference_steps=3, seeds=[42])
+SAMPLED = dict(SMALL, num_inference_steps=4, output_type='latent')
 
 # Arguments of the call in diffusers' names, and instead of objects: `images` (file names), `seeds` (one generator, or a list
 # of them when there are several), `latents` and `image` (shapes of tensors filled from their names), `callback_scale` (a
@@ -65,8 +74,30 @@ CASES: dict[str, tuple[dict, dict]] = {
         TINY,
         dict(SMALL, images=[COFFEE, ROCKET], num_videos_per_prompt=2, num_frames=2, noise_aug_strength=0, latents=[4, 2, 4, 6, 8]),
     ),
+    'edm-euler': (sampled(_class_name='EDMEulerScheduler', **EDM), dict(SAMPLED, images=[CAT])),
+    'dpmpp-2m': (sampled(**SOLVER), dict(SAMPLED, images=[ROCKET])),
+    'dpmpp-3-heun-sigma-min': (
+        sampled(**SOLVER, solver_order=3, solver_type='heun', final_sigmas_type='sigma_min', lower_order_final=False),
+        dict(SAMPLED, images=[CAT]),
+    ),
+    'dpmpp-2m-exponential': (sampled(**SOLVER, sigma_schedule='exponential', euler_at_final=True), dict(SAMPLED, images=[COFFEE])),
+    'dpmpp-2m-sde': (sampled(**SOLVER, algorithm_type='sde-dpmsolver++'), dict(SAMPLED, images=[CAT])),
+    'dpmpp-2m-sde-two-generators': (
+        sampled(**SOLVER, algorithm_type='sde-dpmsolver++', solver_type='heun'),
+        dict(SAMPLED, images=[COFFEE, ROCKET], seeds=[1, 2], num_frames=2, num_inference_steps=3),
+    ),
+    'animatelcm': (sampled(**LCM), dict(SAMPLED, images=[CAT], max_guidance_scale=1.0)),
+    'animatelcm-two-videos': (
+        sampled(**LCM),
+        dict(SAMPLED, images=[ROCKET], num_videos_per_prompt=2, seeds=[7, 8], num_frames=2, max_guidance_scale=1.2),
+    ),
     'odd-latents-8x': (DEEP, dict(SMALL, images=[ROCKET], height=72, width=104, num_frames=2)),
 }
+
+
+def scheduler(_class_name: str = 'EulerDiscreteScheduler', **config):
+    """The sampler of a class; that of AnimateLCM is not in diffusers."""
+    return (animatelcm() if _class_name.startswith('AnimateLCM') else getattr(diffusers, _class_name))(**config)
 
 
 def pipeline(components: dict) -> StableVideoDiffusionPipeline:
@@ -75,7 +106,7 @@ def pipeline(components: dict) -> StableVideoDiffusionPipeline:
         build('AutoencoderKLTemporalDecoder', components['vae']),
         build('CLIPVisionModelWithProjection', components['image_encoder']),
         build('UNetSpatioTemporalConditionModel', components['unet']),
-        EulerDiscreteScheduler(**components['scheduler']),
+        scheduler(**components['scheduler']),
         CLIPImageProcessor(**components['feature_extractor']),
     )
     pipe.set_progress_bar_config(disable=True)
@@ -115,5 +146,8 @@ def run_case(name: str, dtype: torch.dtype = torch.float32) -> tuple[dict[str, t
 def write(folder: Path) -> None:
     """Writes every case into `folder`."""
     check_numbers()
-    for name in CASES:
+    for name, (components, _) in CASES.items():
+        if components['scheduler'].get('_class_name') == LCM['_class_name'] and animatelcm() is None:
+            print(f'ANIMATELCM is not set: {name} stays as it is')
+            continue
         save(folder / 'pipelines' / f'{name}.safetensors', *run_case(name))

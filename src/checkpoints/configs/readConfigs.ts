@@ -1,4 +1,5 @@
 /** The index and the configs of a model in diffusers' layout, from the disk and the web alike. */
+import { UNFIT } from '../../schedulers/names.ts';
 import { firstProblem } from '../../text/kinds.ts';
 import { type Component, componentNames, components } from '../diffusers/names.ts';
 import { CheckpointError, quoted } from '../errors.ts';
@@ -23,11 +24,7 @@ export function checkIndex(path: string, index: Json): void {
         '"StableVideoDiffusionPipeline". Use a Stable Video Diffusion model.',
     );
   }
-  const classOf = (name: Component) => {
-    const entry = index[name]; // [library, class], both null if left out
-    return Array.isArray(entry) && typeof entry[1] === 'string' ? entry[1] : undefined;
-  };
-  const missing = componentNames.filter((name) => classOf(name) === undefined);
+  const missing = componentNames.filter((name) => classOf(index, name) === undefined);
   if (missing.length > 0) {
     throw new CheckpointError(
       `${path}/model_index.json lacks ${missing.join(', ')}: a model needs all of ` +
@@ -36,29 +33,40 @@ export function checkIndex(path: string, index: Json): void {
   }
   for (const name of componentNames) {
     const allowed: readonly string[] = components[name].classes;
-    const found = classOf(name)!;
+    const found = classOf(index, name)!;
     if (allowed.includes(found)) continue;
     throw new CheckpointError(
       `${path}/model_index.json: ${name} is of the class ${quoted(found)}, but has to be ` +
-        `${allowed.join(' or ')}.`,
+        `${allowed.join(' or ')}.${name === 'scheduler' ? whyUnfit(found) : ''}`,
     );
   }
 }
+
+/** The class of a component in a `model_index.json`. */
+function classOf(index: Json, name: Component): string | undefined {
+  const entry = index[name]; // [library, class], both null if left out
+  return Array.isArray(entry) && typeof entry[1] === 'string' ? entry[1] : undefined;
+}
+
+const whyUnfit = (scheduler: string) => (scheduler.endsWith('Scheduler') ? ` ${UNFIT}` : '');
 
 /** The path of a component's config within its model. */
 export const configFile = (component: Component): string =>
   `${component}/${components[component].config}`;
 
 /**
- * Reads and checks the configs of the model at `path`. `read` reads one of its files.
+ * Reads and checks the configs of the model at `path`. `read` reads one of its files. The class of
+ * the scheduler is that of `model_index.json`, whatever its config says, as in diffusers.
  * @throws CheckpointError if one is of another model, or has a value that is not allowed.
  */
 export async function readConfigs(
   path: string,
+  index: Json,
   read: (file: string) => Promise<Json>,
 ): Promise<Configs> {
   const entries = componentNames.map(async (name) => [name, await read(configFile(name))]);
   const configs: Configs = Object.fromEntries(await Promise.all(entries));
+  configs.scheduler = { ...configs.scheduler, _class_name: classOf(index, 'scheduler') };
   checkConfigs(path, configs);
   return configs;
 }

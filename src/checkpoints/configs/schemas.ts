@@ -6,7 +6,8 @@ import { AutoencoderKLTemporalDecoder } from '../../models/autoencoderKLTemporal
 import { CLIPVisionModelWithProjection } from '../../models/clipVisionModelWithProjection.ts';
 import { listPerLevel } from '../../models/perBlock.ts';
 import { unetChecks } from '../../models/unetConfig.ts';
-import { schedulerRules } from '../../schedulers/eulerDiscreteConfig.ts';
+import { edmProblem } from '../../schedulers/edm/edmConfig.ts';
+import { eulerDiscreteTable } from '../../schedulers/euler/eulerDiscreteConfig.ts';
 import { type Kind, listOf, number, oneOf, whole } from '../../text/kinds.ts';
 import type { Component } from '../diffusers/names.ts';
 import type { Json } from './json.ts';
@@ -123,7 +124,7 @@ const kindsOfSigmas = ['use_karras_sigmas', 'use_exponential_sigmas', 'use_beta_
 
 const scheduler: Schema = {
   rules: {
-    ...keyed(schedulerRules),
+    ...keyed(eulerDiscreteTable.rules),
     beta_schedule: oneOf('linear', 'scaled_linear', 'squaredcos_cap_v2'),
     prediction_type: oneOf('epsilon', 'sample', 'original_sample', 'v_prediction'),
     interpolation_type: oneOf('linear', 'log_linear'),
@@ -142,6 +143,7 @@ const scheduler: Schema = {
       least && most && least > most
         ? `sigma_min is ${least}, more than sigma_max, which is ${most}`
         : undefined,
+    edmProblem,
   ],
 };
 

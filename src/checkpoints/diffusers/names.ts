@@ -1,4 +1,5 @@
 /** Which files a Stable Video Diffusion model in diffusers' folder layout is made of. */
+import { schedulerClassNames } from '../../schedulers/names.ts';
 import { hasEnding } from '../../text/endings.ts';
 
 /**
@@ -20,7 +21,7 @@ export const components = {
     config: 'config.json',
     weights: 'model',
   },
-  scheduler: { classes: ['EulerDiscreteScheduler'], config: 'scheduler_config.json' },
+  scheduler: { classes: schedulerClassNames, config: 'scheduler_config.json' },
   // All of these normalise pictures alike, which is all that the pipeline uses of them.
   feature_extractor: {
     classes: [

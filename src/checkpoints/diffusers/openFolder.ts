@@ -44,7 +44,7 @@ export async function openModelFolder(
   await checkInside(path, configFiles);
   const index = await readModelIndex(path);
   await checkFolders(path);
-  const configs = await readConfigs(path, (file) => readJson(join(path, file)));
+  const configs = await readConfigs(path, index, (file) => readJson(join(path, file)));
 
   const opened: WeightSource[] = [];
   const close = async () => {

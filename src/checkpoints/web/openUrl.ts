@@ -58,7 +58,7 @@ export async function openUrl(
   const { variant, ...web } = options;
   const index = await webJson(`${base}model_index.json`, web);
   checkIndex(path, index);
-  const configs = await readConfigs(path, (file) => webJson(base + file, web));
+  const configs = await readConfigs(path, index, (file) => webJson(base + file, web));
   let format: Format = 'diffusers';
   const openArtifact = async (folder: string, component: WeightedComponent) => {
     const artifact = await weightUrl(folder, component, options);

@@ -48,6 +48,8 @@ export function generateCommand(
     throw new UsageError(`--fps has to be from 1 to 50 for a GIF but is "${fps}".`);
   if (encoder !== 'auto' && format !== 'mp4' && format !== 'webm')
     throw new UsageError(`--encoder ${encoder} is for .mp4 and .webm but the format is ${format}.`);
+  if (values.sigmas && values.schedule)
+    throw new UsageError('--sigmas and --schedule are two schedules: pass one of them.');
   if (dump === output)
     throw new UsageError(`--dump and --output have to be two files but both are "${output}".`);
   checkBackend(command);

@@ -20,6 +20,7 @@ import { latentPreviews } from '../../pipelines/latentPreviews.ts';
 import { StableVideoDiffusionPipeline } from '../../pipelines/node.ts';
 import type { GenerateOptions, ImageInput } from '../../pipelines/types.ts';
 import { Generator } from '../../random/generator.ts';
+import { schedulerByName } from '../../schedulers/index.ts';
 import { counted, messageOf } from '../../text/messages.ts';
 import { folderOf, singleFileOptions } from '../hubModel.ts';
 import { ownSize, packagedNote, trainedFor, unlikeTraining } from '../packagedModel.ts';
@@ -208,7 +209,11 @@ async function loadPipeline(
 ): Promise<{ pipe: StableVideoDiffusionPipeline; plan: MemoryPlan }> {
   let plan: MemoryPlan | undefined;
   const { variant, memory } = command;
-  const { formulation, forwardChunking, ...given } = partOf(command, generateOptions, 'loading');
+  const { formulation, forwardChunking, scheduler, ...given } = partOf(
+    command,
+    generateOptions,
+    'loading',
+  );
   const plannedFor = {
     ...callOf(command),
     ...{ height, width, pictures, forwardChunkSize: forwardChunking },
@@ -228,6 +233,7 @@ async function loadPipeline(
   const pipe = isSingleFile(path)
     ? await StableVideoDiffusionPipeline.fromSingleFile(path, { ...loading, ...single })
     : await StableVideoDiffusionPipeline.fromPretrained(path, loading);
+  if (scheduler !== undefined) pipe.scheduler = schedulerByName(scheduler);
   if (forwardChunking !== undefined) pipe.unet.enableForwardChunking(forwardChunking);
   return { pipe, plan: plan! };
 }

@@ -8,11 +8,13 @@ import { type OutputFormat, outputEndings, outputFormats } from '../../media/vid
 import { offloadModes } from '../../memory/offloadModes.ts';
 import { computeDtypes, formulationSets } from '../../ops/choices.ts';
 import { callDefaults, callLimits, outputTypes } from '../../pipelines/defaults.ts';
+import { otherScheduler, scheduleNames, schedulerNames } from '../../schedulers/names.ts';
 import { either } from '../../text/messages.ts';
 import { modelOptions } from '../hubModel.ts';
 import { jsonOption, quietOption } from '../terminal/command.ts';
 import { group, type PartOf, type Values } from '../terminal/options.ts';
 import {
+  oneOf,
   type Reader,
   realNumber,
   realNumbers,
@@ -166,6 +168,20 @@ export const generateOptions = {
       help: 'Videos per picture, {range}.',
     },
   }),
+  ...group('Sampling', 'loading', {
+    scheduler: {
+      choices: schedulerNames,
+      read: (text, flag) => {
+        const other = otherScheduler(text);
+        return oneOf(schedulerNames, other === undefined ? {} : { [text]: other })(text, flag);
+      },
+      help:
+        'The sampler: euler is that of the published models; edm-euler is the same in another ' +
+        'form; dpmpp-2m (DPM-Solver++) needs fewer steps; dpmpp-2m-sde adds noise in each step; ' +
+        'animatelcm is for the weights of AnimateLCM-SVD, with 4 to 8 steps and no guidance. ' +
+        'Default: that of the checkpoint.',
+    },
+  }),
   ...group('Sampling', 'call', {
     numInferenceSteps: {
       aliases: ['steps'],
@@ -179,6 +195,12 @@ export const generateOptions = {
       help:
         'Noise levels of your own instead of steps: descending, the terminal level (0) last, ' +
         '{range}.',
+    },
+    schedule: {
+      choices: scheduleNames,
+      help:
+        'Other noise levels for as many steps: ays is Align Your Steps, of which 12 do the work ' +
+        'of 25 plain ones. Default: those of the sampler.',
     },
     minGuidanceScale: {
       ...amount,

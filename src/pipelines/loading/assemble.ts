@@ -21,7 +21,7 @@ import type { ModelName } from '../../models/names.ts';
 import { deviceName } from '../../ops/device.ts';
 import { type ComputeDtype, computeDtypes, possibleComputeDtypes } from '../../ops/index.ts';
 import { type RecordGraph, Replays } from '../../recording/replay.ts';
-import { EulerDiscreteScheduler } from '../../schedulers/index.ts';
+import { schedulerFromConfig } from '../../schedulers/index.ts';
 import { messageOf } from '../../text/messages.ts';
 import { callPlanner, givenSettings, runPlanning, sizeOfCall } from '../callPlanner.ts';
 import type { Components, FeatureExtractor, Offload } from '../components.ts';
@@ -72,7 +72,7 @@ export async function assemble(
   await using files = checkpoint;
   checkComputeDtype(options.dtype ?? 'float32');
   const device = deviceName() as Device;
-  const scheduler = EulerDiscreteScheduler.fromConfig(files.config('scheduler'));
+  const scheduler = schedulerFromConfig(files.config('scheduler'));
   const configs = await modelConfigs(files, device, options);
   // Their names limit what the configs may ask for, before anything is built of these.
   let sources = remote ? undefined : await openSources(files);

@@ -13,6 +13,7 @@ import {
   writeModelFolder,
 } from '../../checkpoints/index.ts';
 import type { AnyBlock } from '../../layers/index.ts';
+import type { Scheduler } from '../../schedulers/index.ts';
 import { wrongValue } from '../../text/kinds.ts';
 import { type Kinds, kinds } from '../../text/options.ts';
 import type { Components } from '../components.ts';
@@ -87,7 +88,13 @@ export async function saveComponents(
   const weights = tensors as Required<typeof tensors>;
   await writeModelFolder(
     folder,
-    { index, configs: written, weights },
+    { index: { ...index, scheduler: classEntry(scheduler) }, configs: written, weights },
     { variant, maxShardSize, signal },
   );
 }
+
+/** The class of a scheduler, and the Python module that has it, for `model_index.json`. */
+const classEntry = ({ className }: Scheduler) => [
+  className.startsWith('AnimateLCM') ? 'animatelcm_scheduler' : 'diffusers',
+  className,
+];

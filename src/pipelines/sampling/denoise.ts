@@ -1,14 +1,14 @@
 /** The sampling loop: from noise to latents, one call of the scheduler after the other. */
 import * as tf from '@tensorflow/tfjs-core';
 import { TensorScope } from '../../layers/index.ts';
-import type { CallSettings } from '../settings.ts';
 import type { CallingPipeline } from '../types.ts';
 import { channelsFirst } from './axes.ts';
 import { checkFinite } from './finite.ts';
 import { type Condition, conditionBatches, guidanceScales, guide, isGuided } from './guidance.ts';
 import { repeatEach, startLatents } from './inputs.ts';
 import type { ModelRunner, RunOptions } from './modelRunner.ts';
-import { runStepCallback } from './stepCallback.ts';
+import type { SampledCall } from './schedule.ts';
+import { asVideos, runStepCallback } from './stepCallback.ts';
 
 /** Goes from start noise to the final latents `[videos*F, h, w, C]`. */
 export async function denoise(
@@ -16,10 +16,11 @@ export async function denoise(
   runner: ModelRunner,
   conditions: Record<'imageEmbeddings' | 'imageLatents' | 'addedTimeIds', tf.Tensor>,
   shape: number[],
-  settings: CallSettings,
+  settings: SampledCall,
   options: RunOptions,
 ): Promise<tf.Tensor> {
-  const { scheduler, unet } = pipe;
+  const { unet } = pipe;
+  const { scheduler, generator } = settings;
   const { addedTimeIds } = conditions;
   const { numFrames, numVideosPerPrompt, minGuidanceScale, maxGuidanceScale } = settings;
   const scales = guidanceScales(minGuidanceScale, maxGuidanceScale, numFrames);
@@ -60,7 +61,10 @@ export async function denoise(
     const before = latents;
     latents = scope.tidy(() => {
       const velocity = guided ? guide(tf.concat(velocities), scales) : velocities[0];
-      return scheduler.step(velocity, timestep, before).prevSample;
+      // With an axis for the videos, each of which may have a generator.
+      const [output, sample] = [velocity, before].map((x) => asVideos(x, numFrames));
+      const { prevSample } = scheduler.step(output, timestep, sample, { generator });
+      return tf.reshape(prevSample, before.shape);
     });
     scope.free(before, ...velocities);
     const when = `after step ${step + 1} of ${timesteps.length}`;
@@ -79,13 +83,13 @@ export async function denoise(
  * `condition` takes one copy, or two with both halves of guidance.
  */
 async function predict(
-  { unet, scheduler }: CallingPipeline,
+  { unet }: CallingPipeline,
   runner: ModelRunner,
   latents: tf.Tensor,
   timestep: number,
   [context, picture]: Condition,
   ids: tf.Tensor,
-  { numFrames }: CallSettings,
+  { numFrames, scheduler }: SampledCall,
   options: RunOptions,
 ): Promise<tf.Tensor> {
   const copies = picture.shape[0] / latents.shape[0];

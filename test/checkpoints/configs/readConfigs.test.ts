@@ -17,7 +17,7 @@ import { tinyConfigs } from './tinyConfigs.ts';
 
 /** Reads the configs of the small checkpoint, in which one file has some other values. */
 const readWith = (changed: string, values: Json) =>
-  readConfigs('svd', async (file) => ({
+  readConfigs('svd', publishedConfigs(25).index, async (file) => ({
     ...(parseJson(tinyConfigs.get(file)!) as Json),
     ...(file === changed && values),
   }));
@@ -127,7 +127,9 @@ describe('readConfigs', () => {
     const files = new Map(
       componentNames.map((name, i) => [[...tinyConfigs.keys()][i + 1], configs[name]]),
     );
-    expect(await readConfigs('svd', async (file) => files.get(file)!)).to.deep.equal(configs);
+    expect(await readConfigs('svd', index, async (file) => files.get(file)!)).to.deep.equal(
+      configs,
+    );
   });
 
   it('has a rule for every argument of the models', () => {

@@ -2,9 +2,8 @@
  * The configuration of `EulerDiscreteScheduler`: its type, its defaults (diffusers' class
  * defaults), and its `scheduler_config.json`.
  */
-import { snakeCase } from '../text/cases.ts';
-import { firstProblem, flag, type Kind, listOf, number, text, whole } from '../text/kinds.ts';
-import { checkOptions } from '../text/options.ts';
+import { flag, type Kind, listOf, number, text, whole } from '../../text/kinds.ts';
+import type { ConfigTable } from '../config.ts';
 
 /** Options of `EulerDiscreteScheduler`, with diffusers' names in camelCase. */
 export interface EulerDiscreteSchedulerConfig {
@@ -74,8 +73,6 @@ const DEFAULTS: EulerDiscreteSchedulerConfig = {
   finalSigmasType: 'zero',
 };
 
-const KEYS = Object.keys(DEFAULTS) as (keyof EulerDiscreteSchedulerConfig)[];
-
 const level = number({ min: 0, max: 1e6 });
 const beta = number({ min: 0, max: 1 });
 const MOST_STEPS = 100_000;
@@ -84,7 +81,7 @@ const MOST_STEPS = 100_000;
  * The values that options may have. Of a string, only that it is one: the code that uses it checks
  * which, with diffusers' message.
  */
-export const schedulerRules: Record<keyof EulerDiscreteSchedulerConfig, Kind> = {
+const schedulerRules: Record<keyof EulerDiscreteSchedulerConfig, Kind> = {
   numTrainTimesteps: whole(1, MOST_STEPS),
   betaStart: beta,
   betaEnd: beta,
@@ -104,43 +101,9 @@ export const schedulerRules: Record<keyof EulerDiscreteSchedulerConfig, Kind> = 
   finalSigmasType: text,
 };
 
-/**
- * Fills in defaults where a value is missing or null. `nameOf` makes a key of `values` from an
- * option's name.
- * @throws When a value breaks its rule.
- */
-function complete(
-  values: Record<string, unknown>,
-  nameOf: (key: string) => string,
-): EulerDiscreteSchedulerConfig {
-  const named = KEYS.map((key) => [nameOf(key), schedulerRules[key]]);
-  const problem = firstProblem(Object.fromEntries(named), values);
-  if (problem !== undefined) throw new Error(`The scheduler's ${problem}.`);
-  const config = KEYS.map((key) => [key, values[nameOf(key)] ?? DEFAULTS[key]]);
-  return Object.fromEntries(config) as EulerDiscreteSchedulerConfig;
-}
-
-/**
- * The whole configuration from some of its options.
- * @throws When an option is unknown or a value breaks its rule.
- */
-export function completeConfig(
-  options: Partial<EulerDiscreteSchedulerConfig>,
-): EulerDiscreteSchedulerConfig {
-  checkOptions('EulerDiscreteScheduler', options, KEYS);
-  return complete({ ...options }, (key) => key);
-}
-
-/**
- * The configuration in a parsed `scheduler_config.json`. Unknown keys are ignored.
- * @throws When a value breaks its rule.
- */
-export function configFromJson(json: Record<string, unknown>): EulerDiscreteSchedulerConfig {
-  return complete(json, snakeCase);
-}
-
-/** The configuration as `scheduler_config.json` holds it. */
-export function configToJson(config: EulerDiscreteSchedulerConfig): Record<string, unknown> {
-  const options = Object.fromEntries(KEYS.map((key) => [snakeCase(key), config[key]]));
-  return { _class_name: 'EulerDiscreteScheduler', _diffusers_version: '0.42.1', ...options };
-}
+/** The configuration of `EulerDiscreteScheduler`. */
+export const eulerDiscreteTable: ConfigTable<EulerDiscreteSchedulerConfig> = {
+  className: 'EulerDiscreteScheduler',
+  defaults: DEFAULTS,
+  rules: schedulerRules,
+};

@@ -2,7 +2,7 @@
  * The training timesteps that a sampling run visits (table 2 of Lin et al. 2023, "Common Diffusion
  * Noise Schedules and Sample Steps are Flawed").
  */
-import { linspace } from './sigmas.ts';
+import { linspace } from '../sigmas.ts';
 
 /** The nearest whole number, halves to the even one (`numpy.round`). */
 function roundHalfToEven(x: number): number {

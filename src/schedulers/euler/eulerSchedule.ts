@@ -2,7 +2,7 @@
  * The schedule of one sampling run: its noise levels and the model's timestep at each
  * (`EulerDiscreteScheduler.set_timesteps` of diffusers).
  */
-import type { EulerDiscreteSchedulerConfig } from './eulerDiscreteConfig.ts';
+import { type CustomSchedule, checkNumbers, checkRequest } from '../customSchedule.ts';
 import {
   betaSigmas,
   exponentialSigmas,
@@ -10,7 +10,8 @@ import {
   karrasSigmas,
   logLinearSigmas,
   sigmaToTimestep,
-} from './sigmas.ts';
+} from '../sigmas.ts';
+import type { EulerDiscreteSchedulerConfig } from './eulerDiscreteConfig.ts';
 import { leadingTimesteps, linspaceTimesteps, trailingTimesteps } from './timesteps.ts';
 
 /** Noise levels, the terminal one last, and the model's timestep at each but the last. */
@@ -18,17 +19,6 @@ export interface Schedule {
   sigmas: Float32Array;
   timesteps: Float32Array;
 }
-
-/** A custom schedule: timesteps or noise levels. */
-export interface CustomSchedule {
-  /** Training timesteps to visit, normally descending. */
-  timesteps?: readonly number[] | null;
-  /** Descending noise levels with the terminal value, normally 0, last. */
-  sigmas?: readonly number[] | null;
-}
-
-/** Noise above it would overflow; published models have 700 at most. */
-const MOST_NOISE = 1e6;
 
 const KINDS = ['useKarrasSigmas', 'useExponentialSigmas', 'useBetaSigmas'] as const;
 
@@ -54,58 +44,8 @@ export function continuousTimesteps(sigmas: Float32Array): Float32Array {
   return sigmas.map((sigma) => 0.25 * Math.fround(Math.log(sigma)));
 }
 
-function checkNumbers(
-  name: string,
-  values: readonly number[],
-  lowest: number,
-  least: number,
-  what: string,
-): void {
-  if (
-    values.length < least ||
-    !values.every((value) => Number.isFinite(value) && value >= lowest)
-  ) {
-    throw new Error(`\`${name}\` has to hold ${what} but is [${values.join(', ')}].`);
-  }
-}
-
-/**
- * @throws When not exactly one kind of schedule is chosen, its numbers are not sensible, or the
- * configuration cannot follow it.
- */
-function checkRequest(
-  config: EulerDiscreteSchedulerConfig,
-  steps: number | null,
-  { timesteps, sigmas }: CustomSchedule,
-): void {
-  if (timesteps && sigmas) throw new Error('Only one of `timesteps` or `sigmas` should be set.');
-  if (steps === null && !timesteps && !sigmas) {
-    throw new Error('Must pass exactly one of `numInferenceSteps` or `timesteps` or `sigmas`.');
-  }
-  if (steps !== null && (timesteps || sigmas)) {
-    throw new Error('Can only pass one of `numInferenceSteps` or `timesteps` or `sigmas`.');
-  }
-  if (steps !== null && (!Number.isInteger(steps) || steps < 1)) {
-    throw new Error(
-      `\`numInferenceSteps\` has to be a whole number of at least 1 but is ${steps}.`,
-    );
-  }
-  if (sigmas) {
-    checkNumbers(
-      'sigmas',
-      sigmas,
-      0,
-      2,
-      'finite noise levels of at least 0, two or more with the terminal value (normally 0) last,',
-    );
-    // 0 is no noise, which no step can remove, and the largest numbers would overflow.
-    if (sigmas.some((sigma, i) => sigma > MOST_NOISE || (sigma === 0 && i < sigmas.length - 1)))
-      throw new Error(
-        `\`sigmas\` have to be above 0, but for the last, and at most ${MOST_NOISE}, but are ` +
-          `[${sigmas.join(', ')}].`,
-      );
-  }
-  if (!timesteps) return;
+/** @throws When the configuration cannot follow custom timesteps, or they are not sensible. */
+function checkTimesteps(config: EulerDiscreteSchedulerConfig, timesteps: readonly number[]): void {
   const kind = KINDS.find((key) => config[key]);
   if (kind) throw new Error(`Cannot set \`timesteps\` with \`config.${kind} = true\`.`);
   if (isContinuous(config)) {
@@ -197,7 +137,8 @@ export function makeSchedule(
   steps: number | null,
   custom: CustomSchedule,
 ): Schedule {
-  checkRequest(config, steps, custom);
+  checkRequest(steps, custom);
+  if (custom.timesteps) checkTimesteps(config, custom.timesteps);
   const logTable = table.map(Math.log);
   let sigmas: Float32Array;
   let timesteps: Float32Array;
@@ -219,23 +160,4 @@ export function makeSchedule(
     sigmas,
     timesteps: isContinuous(config) ? continuousTimesteps(sigmas.slice(0, -1)) : timesteps,
   };
-}
-
-/** Warnings about custom noise levels: none if they descend to 0. */
-export function scheduleWarnings(sigmas: readonly number[]): string[] {
-  const found: string[] = [];
-  if (sigmas.some((sigma, i) => i > 0 && sigma >= sigmas[i - 1]!)) {
-    found.push(
-      `\`sigmas\` should descend but are [${sigmas.join(', ')}]: steps to a higher or equal ` +
-        'noise level spoil the result.',
-    );
-  }
-  const last = sigmas[sigmas.length - 1]!;
-  if (last !== 0) {
-    found.push(
-      `\`sigmas\` should end with the terminal value 0 but end with ${last}: the result keeps ` +
-        'that much noise. Append 0 to remove it.',
-    );
-  }
-  return found;
 }

@@ -4,9 +4,57 @@
  * factor is rounded to float32 as torch does before it meets a tensor.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { type Kinds, kinds } from '../../text/options.ts';
+import { type StepOptions, type StepOutput, stepNoise, stepOptionKinds } from '../scheduler.ts';
 import type { EulerDiscreteSchedulerConfig } from './eulerDiscreteConfig.ts';
 
 const f32 = Math.fround;
+
+/** Options of `step`: Karras et al.'s churn, which adds fresh noise before the step. */
+export interface EulerStepOptions extends StepOptions {
+  /** Amount of churn over the whole run; 0 adds none. Default 0. */
+  sChurn?: number;
+  /** Lowest noise level that is churned. Default 0. */
+  sTmin?: number;
+  /** Highest noise level that is churned. Default: no limit. */
+  sTmax?: number;
+  /** Standard deviation of the added noise before scaling. Default 1. */
+  sNoise?: number;
+}
+
+const { number, limit } = kinds;
+
+/** The values of those options. */
+export const eulerStepKinds: Kinds<EulerStepOptions> = {
+  ...{ sChurn: number, sTmin: limit, sTmax: limit, sNoise: number },
+  ...stepOptionKinds,
+};
+
+/**
+ * A step from `sigma` to `sigmaNext`, by the straight line from the sample through the clean one.
+ * @param steps Steps of the whole run.
+ * @param denoise The clean sample that follows from the model's output and a sample, which churn
+ * has brought from `sigma` to `sigmaHat`.
+ */
+export function churnedStep(
+  sample: tf.Tensor,
+  [sigma, sigmaNext]: [number, number],
+  steps: number,
+  options: EulerStepOptions,
+  denoise: (noisy: tf.Tensor, sigmaHat: number) => tf.Tensor,
+): StepOutput {
+  const { sChurn = 0, sTmin = 0, sTmax = Number.POSITIVE_INFINITY, sNoise = 1 } = options;
+  const churned = f32(sTmin) <= sigma && sigma <= f32(sTmax);
+  const gamma = churned ? Math.min(sChurn / steps, Math.SQRT2 - 1) : 0;
+  const sigmaHat = f32(sigma * f32(gamma + 1));
+  const noisy =
+    gamma > 0 ? churn(sample, stepNoise(sample, options), sigma, sigmaHat, sNoise) : sample;
+  const predOriginalSample = denoise(noisy, sigmaHat);
+  return {
+    prevSample: eulerStep(noisy, predOriginalSample, sigmaHat, sigmaNext),
+    predOriginalSample,
+  };
+}
 
 /** `sqrt(sigma^2 + 1)` in float32. */
 export function inputScale(sigma: number): number {

@@ -1,0 +1,47 @@
+/**
+ * The samplers that fit Stable Video Diffusion, by name. They stand apart from the classes, so that
+ * the command line can show them without loading TensorFlow.js.
+ */
+
+/** Names of samplers with settings that fit Stable Video Diffusion, and the class of each. */
+const classes = {
+  euler: 'EulerDiscreteScheduler',
+  'edm-euler': 'EDMEulerScheduler',
+  'dpmpp-2m': 'EDMDPMSolverMultistepScheduler',
+  'dpmpp-2m-sde': 'EDMDPMSolverMultistepScheduler',
+  animatelcm: 'AnimateLCMSVDStochasticIterativeScheduler',
+} as const;
+
+/** The name of a sampler with settings that fit Stable Video Diffusion. */
+export type SchedulerName = keyof typeof classes;
+
+/** The names of samplers. */
+export const schedulerNames = Object.keys(classes) as SchedulerName[];
+
+/** The classes of these samplers, as diffusers and AnimateLCM call them. */
+export const schedulerClassNames: readonly string[] = [...new Set(Object.values(classes))];
+
+/** Schedules besides those of the samplers: `ays` is Align Your Steps. */
+export const scheduleNames = ['ays'] as const;
+
+/** The name of a schedule. */
+export type ScheduleName = (typeof scheduleNames)[number];
+
+/** What is wrong with all other samplers of diffusers, as a sentence. */
+export const UNFIT = 'It knows no continuous timesteps, which Stable Video Diffusion needs.';
+
+/** Other samplers of diffusers, as its users call them. */
+const others = new RegExp(
+  '^(ddim|ddpm|pndm|plms|lms|heun|euler_?a(ncestral)?|k?dpm|dpm(pp|\\+\\+)|dpm_?solver|unipc|deis|lcm|' +
+    'tcd|sa_?solver|ipndm|flow|ays|karras|exponential|edm$|sgm|restart|ddim)',
+);
+
+/** What to say of a name that is none of `schedulerNames`: the right one, or why there is none. */
+export function otherScheduler(name: string): string | undefined {
+  const byClass = schedulerNames.find((own) => classes[own] === name);
+  if (byClass) return byClass;
+  const plain = name.toLowerCase().replaceAll(/[\s-]/g, '_').replace('dpm++', 'dpmpp');
+  const same = schedulerNames.find((own) => own.replaceAll('-', '_') === plain);
+  if (same) return same;
+  return name.endsWith('Scheduler') || others.test(plain) ? UNFIT : undefined;
+}
