@@ -43,7 +43,7 @@ SMALL = dict(height=24, width=32, num_frames=3, num_inference_steps=3, seeds=[42
 
 # Arguments of the call in diffusers' names, and instead of objects: `images` (file names), `seeds` (one generator, or a list
 # of them when there are several), `latents` and `image` (shapes of tensors filled from their names), `callback_scale` (a
-# callback that multiplies the latents by it).
+# callback that multiplies the latents by it). `guidance_interval` and `deep_cache` are ours.
 CASES: dict[str, tuple[dict, dict]] = {
     'default-guidance': (TINY, dict(SMALL, images=[CAT])),
     'no-guidance': (TINY, dict(SMALL, images=[ROCKET], max_guidance_scale=1.0)),
@@ -65,6 +65,7 @@ CASES: dict[str, tuple[dict, dict]] = {
         TINY,
         dict(SMALL, images=[COFFEE, ROCKET], num_videos_per_prompt=2, num_frames=2, noise_aug_strength=0, latents=[4, 2, 4, 6, 8]),
     ),
+    'guidance-interval': (TINY, dict(SMALL, images=[CAT], num_inference_steps=5, guidance_interval=[0.5, 60], output_type='latent')),
     'odd-latents-8x': (DEEP, dict(SMALL, images=[ROCKET], height=72, width=104, num_frames=2)),
 }
 
@@ -82,9 +83,28 @@ def pipeline(components: dict) -> StableVideoDiffusionPipeline:
     return pipe
 
 
-def run_case(name: str, dtype: torch.dtype = torch.float32) -> tuple[dict[str, torch.Tensor], dict]:
-    """The tensors and the metadata of one fixture, with the models in `dtype`."""
-    components, args = CASES[name]
+def limit_guidance(pipe: StableVideoDiffusionPipeline, low: float, high: float) -> None:
+    """
+    At noise levels outside of the interval, lets the UNet compute only the conditional half and hands it out for both: guidance then
+    has no effect, u + g (c - u) = c.
+    """
+    evaluate = pipe.unet.forward
+
+    def forward(sample, timestep, encoder_hidden_states, added_time_ids, return_dict):
+        if low <= pipe.scheduler.sigmas[pipe.scheduler.step_index] <= high:
+            return evaluate(sample, timestep, encoder_hidden_states=encoder_hidden_states, added_time_ids=added_time_ids, return_dict=return_dict)
+        last = lambda x: x.chunk(2)[1]
+        (output,) = evaluate(
+            *(last(sample), timestep), encoder_hidden_states=last(encoder_hidden_states), added_time_ids=last(added_time_ids), return_dict=return_dict
+        )
+        return (torch.cat([output, output]),)
+
+    pipe.unet.forward = forward
+
+
+def run_case(name: str, dtype: torch.dtype = torch.float32, case=None, deep_cache=None) -> tuple[dict[str, torch.Tensor], dict]:
+    """The tensors and the metadata of one fixture, with the models in `dtype`. `deep_cache` prepares a pipeline for DeepCache."""
+    components, args = case or CASES[name]
     arguments = {'output_type': 'np', **args}
     generators = [torch.Generator().manual_seed(seed) for seed in arguments.pop('seeds')]
     inputs = {
@@ -103,6 +123,10 @@ def run_case(name: str, dtype: torch.dtype = torch.float32) -> tuple[dict[str, t
     repeats = arguments.pop('num_videos_per_prompt', 1) if len(images) > 1 else 1
     pictures = [image for image in images for _ in range(repeats)] if repeats > 1 else images
     pipe = pipeline(components)
+    if 'deep_cache' in arguments:
+        deep_cache(pipe, **arguments.pop('deep_cache'))
+    if 'guidance_interval' in arguments:
+        limit_guidance(pipe, *arguments.pop('guidance_interval'))
     if dtype != torch.float32:
         pipe.to(dtype)
     stages = run_with_stages(pipe, pictures, generator=generators if len(generators) > 1 else generators[0], **arguments)
