@@ -66,6 +66,7 @@ export { latentPreviews } from './pipelines/latentPreviews.ts';
 export type {
   CallbackTensors,
   CallingPipeline,
+  DeepCacheOptions,
   Frames,
   GenerateOptions,
   ImageInput,

@@ -76,6 +76,7 @@ export { type SingleFileLoadOptions, StableVideoDiffusionPipeline } from './pipe
 export type {
   CallbackTensors,
   CallingPipeline,
+  DeepCacheOptions,
   Frames,
   GenerateOptions,
   ImageInput,

@@ -11,6 +11,7 @@ import { type Steps, StepwiseBlock } from './steps.ts';
 import { TensorScope } from './tensorScope.ts';
 import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 import {
+  ALL_LAYERS,
   makeTransformers,
   type TransformersArgs,
   transformerChecks,
@@ -100,18 +101,22 @@ export class DownBlockSpatioTemporal<
     return { x: ['B*F', 'H', 'W', this.args.inChannels], temb: ['B*F', this.args.tembChannels] };
   }
 
-  *steps([x, temb, context]: tf.Tensor[], kwargs: CallArgs): Steps<tf.Tensor[]> {
+  *steps(
+    [x, temb, context]: tf.Tensor[],
+    { layers: [, end] = ALL_LAYERS, ...kwargs }: CallArgs,
+  ): Steps<tf.Tensor[]> {
+    const { resnets, downsampler } = this;
     using scope = new TensorScope();
     const outputs: tf.Tensor[] = [];
     let h = x;
-    for (const [i, resnet] of this.resnets.entries()) {
+    for (const [i, resnet] of resnets.slice(0, end).entries()) {
       h = yield* scope.run(resnet, [h, temb], kwargs); // [B*F, H, W, C]
       const attention = this.attentions[i];
       if (attention) h = scope.replace(h, yield* scope.run(attention, [h, context], kwargs));
       outputs.push(h);
     }
     // [B*F, H/2, W/2, C]
-    if (this.downsampler) outputs.push(yield* scope.run(this.downsampler, [h]));
+    if (downsampler && end > resnets.length) outputs.push(yield* scope.run(downsampler, [h]));
     return scope.release(outputs);
   }
 

@@ -40,6 +40,11 @@ export interface CallArgs {
   numFrames?: number;
   /** `[height, width]` of the output of an up block. Default: twice those of the input. */
   upsampleSize?: [number, number];
+  /**
+   * The layers of a down or up block to run, its sampler being the last: from the first number on,
+   * before the second. Default: all. `apply` does not take it.
+   */
+  layers?: [from: number, to: number];
   /** `[height, width]` of the output of `Upsample2D`. Default: twice those of the input. */
   outputSize?: [number, number];
 }

@@ -51,8 +51,9 @@ export interface StepWeights {
   /**
    * Loads the weights of the block at `path` into memory. Rejects with the signal's reason when the
    * signal aborts.
+   * @param runs The paths of the blocks that the computation runs, if they are not all.
    */
-  load(path: string, signal?: AbortSignal): Promise<void>;
+  load(path: string, signal?: AbortSignal, runs?: ReadonlySet<string>): Promise<void>;
   /** Frees them. */
   release(path: string): void;
 }

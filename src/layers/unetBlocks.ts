@@ -30,6 +30,9 @@ export const transformerDefaults = {
   crossAttentionDim: 1280,
 };
 
+/** The call argument `layers` of a block that runs as a whole. */
+export const ALL_LAYERS: [from: number, to: number] = [0, Number.POSITIVE_INFINITY];
+
 /** The checks of arguments of the UNet's blocks. */
 export const unetBlockChecks: Checks = {
   inChannels: count,

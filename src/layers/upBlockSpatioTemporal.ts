@@ -11,6 +11,7 @@ import { type Steps, StepwiseBlock } from './steps.ts';
 import { TensorScope } from './tensorScope.ts';
 import type { TransformerSpatioTemporalModel } from './transformerSpatioTemporalModel.ts';
 import {
+  ALL_LAYERS,
   makeTransformers,
   type TransformersArgs,
   transformerChecks,
@@ -135,18 +136,22 @@ export class UpBlockSpatioTemporal<
     return ['numFrames', 'upsampleSize'];
   }
 
-  *steps([x, temb, ...rest]: tf.Tensor[], { numFrames, upsampleSize }: CallArgs): Steps<tf.Tensor> {
+  *steps(
+    [x, temb, ...rest]: tf.Tensor[],
+    { numFrames, upsampleSize, layers: [from, end] = ALL_LAYERS }: CallArgs,
+  ): Steps<tf.Tensor> {
     const [context, skips] = [rest[0], rest.slice(Object.keys(this.contextAxes).length)];
+    const { resnets, upsampler } = this;
     using scope = new TensorScope();
     let h = x;
-    for (const [i, resnet] of this.resnets.entries()) {
-      const joined = () => [tf.concat([h, skips.at(-1 - i) as tf.Tensor], -1), temb];
+    for (const [i, resnet] of resnets.entries()) {
+      if (i < from || i >= end) continue;
+      const joined = () => [tf.concat([h, skips.at(from - 1 - i) as tf.Tensor], -1), temb];
       h = scope.replace(h, yield* scope.run(resnet, joined, { numFrames })); // [B*F, H, W, C]
       const attention = this.attentions[i];
       if (attention) h = scope.replace(h, yield* scope.run(attention, [h, context], { numFrames }));
     }
-    const { upsampler } = this;
-    if (upsampler) {
+    if (upsampler && end > resnets.length) {
       const upsampled = yield* scope.run(upsampler, [h], { outputSize: upsampleSize });
       h = scope.replace(h, upsampled); // [B*F, 2H, 2W, C]
     }

@@ -16,20 +16,32 @@ export function secondsPerUnit(device: Device, cores: number): number | undefine
   return speed && 1 / (speed * cores);
 }
 
-/** The stages of a call, each with about how many multiply-adds it takes. */
+/**
+ * The stages of a call, each with about how many multiply-adds it takes.
+ * @param interval With DeepCache, of one of so many steps the UNet runs in full.
+ */
 export function workOfCall(
   { stages, settings }: Pick<MemoryPlan, 'stages' | 'settings'>,
   { videos, numFrames, guided }: VideoSize,
   steps: number,
+  interval = 1,
 ): Record<'encoding' | 'sampling' | 'decoding', number> {
   const evaluations = guided && !settings.guidanceTogether ? 2 : 1;
+  const inFull = Math.ceil(steps / interval);
   const times = {
     encoding: 1,
-    sampling: steps * evaluations,
+    sampling: inFull * evaluations,
     decoding: (videos * numFrames) / Math.min(settings.decodeChunkSize, numFrames),
   };
   const work = { encoding: 0, sampling: 0, decoding: 0 };
-  for (const { stage, blocks } of stages)
-    for (const block of blocks) work[stage] += times[stage] * block.work;
+  for (const { stage, blocks } of stages) {
+    const seen = new Set<string>();
+    for (const block of blocks) {
+      // The blocks of DeepCache's shallow evaluation come once more.
+      const isShallow = stage === 'sampling' && seen.has(block.path);
+      work[stage] += (isShallow ? (steps - inFull) * evaluations : times[stage]) * block.work;
+      seen.add(block.path);
+    }
+  }
   return work;
 }

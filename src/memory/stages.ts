@@ -1,7 +1,7 @@
 /** Finds how much memory each stage of a sampling call takes, by running only its shapes. */
 import * as tf from '@tensorflow/tfjs-core';
 import { staysHalf } from '../checkpoints/weights/reader.ts';
-import { type Chunking, limitScores, type Steps } from '../layers/index.ts';
+import { type Chunking, limitScores, type Steps, TensorScope } from '../layers/index.ts';
 import { declareModels, type Models, type NetworkConfigs } from '../models/declareModels.ts';
 import type { ModelName } from '../models/names.ts';
 import { declareHalf } from '../ops/tensorflow/halfWeights.ts';
@@ -30,6 +30,8 @@ export interface VideoSize {
   guided: boolean;
   /** Whether the latents are decoded. */
   decoded: boolean;
+  /** The branch of DeepCache, if it is used. */
+  deepCacheBranch?: number;
 }
 
 /**
@@ -168,10 +170,10 @@ export class StageModels implements Disposable {
     size: VideoSize,
     { guidanceTogether, attentionBytes, forwardChunking }: MemorySettings,
   ): Steps<StageMemory> {
-    const { height, width, numFrames, videos, guided } = size;
+    const { height, width, numFrames, videos, guided, deepCacheBranch: branch } = size;
     const copies = guided && guidanceTogether ? 2 : 1;
     const key = ['sampling', device, height, width, numFrames, videos, guided, copies];
-    const all = [...key, attentionBytes, JSON.stringify(forwardChunking)];
+    const all = [...key, branch, attentionBytes, JSON.stringify(forwardChunking)];
     return this.once(all, function* ({ unet, imageEncoder, vae }) {
       limitScores(unet, attentionBytes);
       if (forwardChunking) unet.enableForwardChunking(forwardChunking.size, forwardChunking.dim);
@@ -185,7 +187,10 @@ export class StageModels implements Disposable {
         const context = input(copies * videos, 1, imageEncoder.config.projectionDim);
         const latents = input(copies * frames, h, w, inChannels);
         const inputs = [latents, input(1), context, input(copies * videos, 3)];
-        return unet.steps(inputs, { numFrames });
+        // What DeepCache keeps of the other half.
+        if (branch !== undefined && guided && copies === 1)
+          input(...unet.deepCacheState(latents.shape, branch));
+        return evaluations(unet, inputs, numFrames, branch);
       });
       return { stage: 'sampling', model: 'unet', hostBytes: 0, ...allocation };
     });
@@ -222,6 +227,23 @@ export class StageModels implements Disposable {
     this.known.set(name, found);
     return found;
   }
+}
+
+/**
+ * An evaluation of the UNet in full and, with a branch of DeepCache, a shallow one after it.
+ */
+function* evaluations(
+  unet: Models['unet'],
+  inputs: tf.Tensor[],
+  numFrames: number,
+  branch?: number,
+): Steps<tf.Tensor[]> {
+  using scope = new TensorScope();
+  const full = scope.keep(yield* unet.cachedSteps(inputs, { numFrames }, branch));
+  if (branch === undefined) return scope.release(full);
+  const [velocity, state] = full;
+  scope.free(velocity);
+  return yield* unet.cachedSteps([...inputs, state], { numFrames }, branch);
 }
 
 const latentSize = ({ height, width }: VideoSize, vae: Models['vae']): number[] =>

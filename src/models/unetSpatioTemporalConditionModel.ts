@@ -8,11 +8,8 @@ import {
   type CallArgs,
   type Chunking,
   Conv2d,
-  CrossAttnDownBlockSpatioTemporal,
-  type CrossAttnDownBlockSpatioTemporalArgs,
   CrossAttnUpBlockSpatioTemporal,
-  type CrossAttnUpBlockSpatioTemporalArgs,
-  DownBlockSpatioTemporal,
+  type DownBlockSpatioTemporal,
   framesOf,
   GroupNormalization,
   type Inputs,
@@ -24,13 +21,15 @@ import {
   Timesteps,
   TransformerBlock,
   UNetMidBlockSpatioTemporal,
-  UpBlockSpatioTemporal,
+  type UpBlockSpatioTemporal,
 } from '../layers/index.ts';
 import { registerLayer } from '../layers/registry.ts';
 import { layersIn } from '../layers/sublayers.ts';
 import { silu } from '../ops/index.ts';
 import { checkValue, optional, whole } from '../text/kinds.ts';
+import { countBranches, skipsOfBranch, splitUpPath, stateShape } from './deepCache.ts';
 import { type PerBlock, perBlock } from './perBlock.ts';
+import { downBlock, upBlock } from './unetBlocks.ts';
 import { unetChecks, unetMisfits } from './unetConfig.ts';
 
 /** The keys of `unet/config.json` in camelCase; defaults are diffusers' class defaults. */
@@ -269,37 +268,74 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
     };
   }
 
-  *steps([sample, timestep, context, ids]: tf.Tensor[], kwargs: CallArgs): Steps<tf.Tensor> {
+  *steps(inputs: tf.Tensor[], kwargs: CallArgs): Steps<tf.Tensor> {
+    const [output] = yield* this.cachedSteps(inputs, kwargs);
+    return output;
+  }
+
+  /** How many branches DeepCache has to choose from. */
+  get deepCacheBranches(): number {
+    return countBranches(this.upBlocks);
+  }
+
+  /** The shape of the state that a branch of DeepCache keeps of latents `[B*F, h, w, C]`. */
+  deepCacheState(latents: readonly number[], branch: number): number[] {
+    return stateShape(this.upBlocks, latents, branch);
+  }
+
+  /**
+   * As `steps`, with DeepCache: an evaluation in full also returns the state to keep,
+   * `[B*F, h', w', C]`. A shallow one takes it as one more input, and computes only the outer layers
+   * around it.
+   * @param branch How many layers those are. Default: the evaluation is in full, and keeps nothing.
+   * @throws Error if the UNet lacks the branch.
+   */
+  *cachedSteps(
+    [sample, timestep, context, ids, kept]: tf.Tensor[],
+    kwargs: CallArgs,
+    branch?: number,
+  ): Steps<tf.Tensor[]> {
     const numFrames = framesOf(kwargs, sample);
+    const { before, behind } = splitUpPath(this.upBlocks, branch);
+    const shallow = kept !== undefined && branch !== undefined;
+    const mostSkips = shallow ? skipsOfBranch(branch) : Number.POSITIVE_INFINITY;
     using scope = new TensorScope();
     const temb = scope.keep(yield* this.embed(timestep, ids, numFrames)); // [B*F, T]
 
     let h = yield* scope.run(this.convIn, [sample]); // [B*F, H, W, C]
     const skips = [h];
     for (const block of this.downBlocks) {
-      const outputs = yield* scope.run(block, [h, temb, context], { numFrames });
+      if (skips.length === mostSkips) break;
+      const layers: CallArgs['layers'] = [0, mostSkips - skips.length];
+      const outputs = yield* scope.run(block, [h, temb, context], { numFrames, layers });
       skips.push(...outputs);
       h = outputs[outputs.length - 1]; // [B*F, H/2, W/2, C]
     }
 
-    h = yield* scope.run(this.midBlock, [h, temb, context], { numFrames });
+    h = shallow ? kept : yield* scope.run(this.midBlock, [h, temb, context], { numFrames });
 
     // Where sizes do not halve evenly, each upsampler aims at the size of the next skip.
     const factor = 2 ** (this.upBlocks.length - 1);
     const even = sample.shape.slice(1, 3).every((length) => length % factor === 0);
-    for (const block of this.upBlocks) {
-      const own = skips.splice(-block.config.numLayers);
+    const toKeep: tf.Tensor[] = [];
+    for (const part of shallow ? behind : [...before, ...behind]) {
+      const state = h;
+      if (branch !== undefined && !shallow && part === behind[0])
+        toKeep.push(scope.tidy(() => tf.clone(state)));
+      const { block, layers } = part;
+      const own = skips.splice(-part.skips);
       const next = even ? undefined : skips.at(-1)?.shape;
       const upsampleSize: CallArgs['upsampleSize'] = next && [next[1], next[2]];
       const contexts = block instanceof CrossAttnUpBlockSpatioTemporal ? [context] : [];
       const inputs = [h, temb, ...contexts, ...own];
-      const upsampled = yield* scope.run(block, inputs, { numFrames, upsampleSize });
+      const upsampled = yield* scope.run(block, inputs, { numFrames, upsampleSize, layers });
       h = scope.replace([h, ...own], upsampled); // [B*F, 2H, 2W, C]
     }
 
     h = scope.replace(h, yield* scope.run(this.convNormOut, [h]));
     h = scope.map(h, silu);
-    return scope.release(yield* scope.run(this.convOut, [h])); // [B*F, H, W, outChannels]
+    const output = yield* scope.run(this.convOut, [h]); // [B*F, H, W, outChannels]
+    return scope.release([output, ...toKeep]);
   }
 
   override computeOutputShape(inputShapes: tfl.Shape | tfl.Shape[]): tfl.Shape {
@@ -307,26 +343,3 @@ export class UNetSpatioTemporalConditionModel extends StepwiseBlock<UNetSpatioTe
   }
 }
 registerLayer(UNetSpatioTemporalConditionModel);
-
-const downBlock = (
-  type: string,
-  args: CrossAttnDownBlockSpatioTemporalArgs,
-): DownBlockSpatioTemporal =>
-  type === 'DownBlockSpatioTemporal'
-    ? new DownBlockSpatioTemporal(plain(args))
-    : new CrossAttnDownBlockSpatioTemporal(args);
-
-const upBlock = (type: string, args: CrossAttnUpBlockSpatioTemporalArgs): UpBlockSpatioTemporal =>
-  type === 'UpBlockSpatioTemporal'
-    ? new UpBlockSpatioTemporal(plain(args))
-    : new CrossAttnUpBlockSpatioTemporal(args);
-
-/** The arguments of a block without those of its transformers. */
-function plain<Args extends Partial<CrossAttnDownBlockSpatioTemporalArgs>>({
-  transformerLayersPerBlock,
-  numAttentionHeads,
-  crossAttentionDim,
-  ...args
-}: Args) {
-  return args;
-}

@@ -17,6 +17,7 @@ import { drain, type ModelConfigs, type VideoSize } from '../memory/stages.ts';
 import { counted } from '../text/messages.ts';
 import type { CallPlanner } from './components.ts';
 import { callDefaults } from './defaults.ts';
+import { activeDeepCache } from './sampling/deepCache.ts';
 import { isGuided } from './sampling/guidance.ts';
 import type { PlannedCall } from './types.ts';
 
@@ -94,6 +95,7 @@ export function sizeOfCall(call: PlannedCall, numFramesOfUnet = 25): VideoSize {
     videos: pictures * numVideosPerPrompt,
     guided: isGuided(minGuidanceScale, maxGuidanceScale, numFrames),
     decoded: outputType !== 'latent',
+    deepCacheBranch: activeDeepCache(call.deepCache)?.branch,
   };
 }
 

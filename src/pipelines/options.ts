@@ -10,7 +10,7 @@ import { scheduleNames } from '../schedulers/names.ts';
 import { whole } from '../text/kinds.ts';
 import { type Aliases, checkOptionValues, type Kind, type Kinds, kinds } from '../text/options.ts';
 import { callLimits, outputTypes } from './defaults.ts';
-import type { GenerateOptions, LoadOptions, PlannedCall } from './types.ts';
+import type { DeepCacheOptions, GenerateOptions, LoadOptions, PlannedCall } from './types.ts';
 
 /** As in diffusers, 0 stands for the size that the UNet was trained on. */
 const pixels: Kind = { ...whole(1), test: whole(0).test };
@@ -28,6 +28,26 @@ const tensor: Kind = {
   },
 };
 
+const interval: Kind = {
+  is: 'two noise levels of 0 or more, the lower one first',
+  test: (value) =>
+    Array.isArray(value) &&
+    value.length === 2 &&
+    value.every(kinds.limit.test) &&
+    0 <= value[0] &&
+    value[0] <= value[1],
+};
+
+const [every, branch] = [whole(1), whole(0)];
+const deepCache: Kind = {
+  is: 'an object of a whole number `interval` of 1 or more, and a `branch` of 0 or more or none',
+  test: (value) =>
+    kinds.object.test(value) &&
+    Object.keys(value as object).every((name) => name === 'interval' || name === 'branch') &&
+    every.test((value as DeepCacheOptions).interval) &&
+    branch.test((value as DeepCacheOptions).branch ?? 0),
+};
+
 /** The options of `generate`. */
 const generateOptionKinds: Kinds<GenerateOptions> = {
   height: pixels,
@@ -39,6 +59,8 @@ const generateOptionKinds: Kinds<GenerateOptions> = {
   minGuidanceScale: kinds.number,
   maxGuidanceScale: kinds.number,
   guidanceTogether: kinds.flag,
+  guidanceInterval: interval,
+  deepCache,
   fps: kinds.number,
   motionBucketId: kinds.number,
   noiseAugStrength: kinds.number,

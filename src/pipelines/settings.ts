@@ -1,9 +1,11 @@
 /** Checks the options of a sampling call before it computes anything, and fills in defaults. */
 import * as tf from '@tensorflow/tfjs-core';
+import { checkBranch } from '../models/deepCache.ts';
 import { Generator } from '../random/generator.ts';
 import { wrongGeneratorCount } from '../random/randnTensor.ts';
 import { callDefaults } from './defaults.ts';
 import { checkGenerateOptions } from './options.ts';
+import { branchOf } from './sampling/deepCache.ts';
 import { checkPictures } from './sampling/pictures.ts';
 import type { GenerateOptions, ImageInput } from './types.ts';
 
@@ -17,6 +19,8 @@ export interface CallConstraints {
   scaleFactor: number;
   /** Channels of the latents. */
   latentChannels: number;
+  /** Branches that DeepCache can choose from. */
+  deepCacheBranches: number;
 }
 
 /** Tensors that `callbackOnStepEnd` can ask for. */
@@ -48,6 +52,8 @@ export function checkCall(image: ImageInput, options: GenerateOptions, model: Ca
     schedule: options.schedule,
     minGuidanceScale: options.minGuidanceScale ?? callDefaults.minGuidanceScale,
     maxGuidanceScale: options.maxGuidanceScale ?? callDefaults.maxGuidanceScale,
+    guidanceInterval: options.guidanceInterval,
+    deepCache: options.deepCache,
     guidanceTogether: options.guidanceTogether ?? true,
     fps: options.fps ?? callDefaults.fps,
     motionBucketId: options.motionBucketId ?? callDefaults.motionBucketId,
@@ -62,6 +68,7 @@ export function checkCall(image: ImageInput, options: GenerateOptions, model: Ca
   checkSize(settings.height, settings.width);
   if (settings.sigmas && settings.schedule)
     throw new Error('`sigmas` and `schedule` are two schedules: pass one of them.');
+  if (settings.deepCache) checkBranch(branchOf(settings.deepCache), model.deepCacheBranches);
   const unknown = settings.callbackOnStepEndTensorInputs.find(
     (name) => !callbackTensorNames.includes(name),
   );

@@ -72,8 +72,10 @@ export class SamplingPipeline implements CallingPipeline {
 
   private get constraints(): CallConstraints {
     const { numFrames, sampleSize } = this.unet.config;
+    const { deepCacheBranches } = this.unet;
     const { scaleFactor, config } = this.vae;
-    return { numFrames, sampleSize, scaleFactor, latentChannels: config.latentChannels };
+    const { latentChannels } = config;
+    return { numFrames, sampleSize, scaleFactor, latentChannels, deepCacheBranches };
   }
 
   /**

@@ -65,6 +65,21 @@ export type StepCallback = (
   tensors: CallbackTensors,
 ) => CallbackTensors | undefined | Promise<CallbackTensors | undefined>;
 
+/** Options of DeepCache. */
+export interface DeepCacheOptions {
+  /**
+   * One of so many steps runs the whole UNet; the others compute only its outer layers, around what
+   * that one has kept. 1: every step runs in full.
+   */
+  interval: number;
+  /**
+   * How deep the other steps go, numbered as in the folder `DeepCache/svd` of the published code;
+   * the `cache_branch_id` of its `DeepCacheSDHelper` is one more. Default 1: all of the top level,
+   * where it has two layers.
+   */
+  branch?: number;
+}
+
 /** Options of `generate`. */
 export interface GenerateOptions {
   /** Height of the video in pixels, divisible by 8. Default 576. */
@@ -94,6 +109,13 @@ export interface GenerateOptions {
    * faster; one after the other takes less memory. Default: as one batch, where that fits.
    */
   guidanceTogether?: boolean;
+  /**
+   * The lowest and highest noise level (sigma) with guidance, themselves included. At others, only
+   * the conditional half is computed: half the work, another result. Default: all of them.
+   */
+  guidanceInterval?: readonly [number, number];
+  /** Saves most of the UNet's work in some of the steps; changes the result. Default: none. */
+  deepCache?: DeepCacheOptions;
   /** Frames per second that the motion is made for. Default 7. */
   fps?: number;
   /** Amount of motion, 0 to 255 in training. Default 127. */
@@ -262,6 +284,7 @@ export interface PlannedCall
     | 'minGuidanceScale'
     | 'maxGuidanceScale'
     | 'guidanceTogether'
+    | 'deepCache'
     | 'decodeChunkSize'
     | 'outputType'
   > {

@@ -21,7 +21,13 @@ import { picture, tinyPipeline } from '../harness/tiny.ts';
 const MiB = 2 ** 20;
 const [height, width, numFrames] = [576, 1024, 14];
 
-const facts = { numFrames, sampleSize: 72, scaleFactor: 8, latentChannels: 4 };
+const facts = {
+  numFrames,
+  sampleSize: 72,
+  scaleFactor: 8,
+  latentChannels: 4,
+  deepCacheBranches: 3,
+};
 
 describe('fitIntoMemory', () => {
   let pipe: SamplingPipeline;

@@ -11,7 +11,13 @@ import { Generator } from '../../src/random/generator.ts';
 import { shown } from '../../src/text/messages.ts';
 import { otherPicture, picture } from '../harness/tiny.ts';
 
-const facts: CallConstraints = { numFrames: 14, sampleSize: 96, scaleFactor: 8, latentChannels: 4 };
+const facts: CallConstraints = {
+  numFrames: 14,
+  sampleSize: 96,
+  scaleFactor: 8,
+  latentChannels: 4,
+  deepCacheBranches: 3,
+};
 
 describe('defaults of the sampling call', () => {
   it("are diffusers'", () => {

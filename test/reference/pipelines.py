@@ -52,7 +52,7 @@ SAMPLED = dict(SMALL, num_inference_steps=4, output_type='latent')
 
 # Arguments of the call in diffusers' names, and instead of objects: `images` (file names), `seeds` (one generator, or a list
 # of them when there are several), `latents` and `image` (shapes of tensors filled from their names), `callback_scale` (a
-# callback that multiplies the latents by it).
+# callback that multiplies the latents by it). `guidance_interval` and `deep_cache` are ours.
 CASES: dict[str, tuple[dict, dict]] = {
     'default-guidance': (TINY, dict(SMALL, images=[CAT])),
     'no-guidance': (TINY, dict(SMALL, images=[ROCKET], max_guidance_scale=1.0)),
@@ -91,6 +91,7 @@ CASES: dict[str, tuple[dict, dict]] = {
         sampled(**LCM),
         dict(SAMPLED, images=[ROCKET], num_videos_per_prompt=2, seeds=[7, 8], num_frames=2, max_guidance_scale=1.2),
     ),
+    'guidance-interval': (TINY, dict(SMALL, images=[CAT], num_inference_steps=5, guidance_interval=[0.5, 60], output_type='latent')),
     'odd-latents-8x': (DEEP, dict(SMALL, images=[ROCKET], height=72, width=104, num_frames=2)),
 }
 
@@ -113,9 +114,28 @@ def pipeline(components: dict) -> StableVideoDiffusionPipeline:
     return pipe
 
 
-def run_case(name: str, dtype: torch.dtype = torch.float32) -> tuple[dict[str, torch.Tensor], dict]:
-    """The tensors and the metadata of one fixture, with the models in `dtype`."""
-    components, args = CASES[name]
+def limit_guidance(pipe: StableVideoDiffusionPipeline, low: float, high: float) -> None:
+    """
+    At noise levels outside of the interval, lets the UNet compute only the conditional half and hands it out for both: guidance then
+    has no effect, u + g (c - u) = c.
+    """
+    evaluate = pipe.unet.forward
+
+    def forward(sample, timestep, encoder_hidden_states, added_time_ids, return_dict):
+        if low <= pipe.scheduler.sigmas[pipe.scheduler.step_index] <= high:
+            return evaluate(sample, timestep, encoder_hidden_states=encoder_hidden_states, added_time_ids=added_time_ids, return_dict=return_dict)
+        last = lambda x: x.chunk(2)[1]
+        (output,) = evaluate(
+            *(last(sample), timestep), encoder_hidden_states=last(encoder_hidden_states), added_time_ids=last(added_time_ids), return_dict=return_dict
+        )
+        return (torch.cat([output, output]),)
+
+    pipe.unet.forward = forward
+
+
+def run_case(name: str, dtype: torch.dtype = torch.float32, case=None, deep_cache=None) -> tuple[dict[str, torch.Tensor], dict]:
+    """The tensors and the metadata of one fixture, with the models in `dtype`. `deep_cache` prepares a pipeline for DeepCache."""
+    components, args = case or CASES[name]
     arguments = {'output_type': 'np', **args}
     generators = [torch.Generator().manual_seed(seed) for seed in arguments.pop('seeds')]
     inputs = {
@@ -134,6 +154,10 @@ def run_case(name: str, dtype: torch.dtype = torch.float32) -> tuple[dict[str, t
     repeats = arguments.pop('num_videos_per_prompt', 1) if len(images) > 1 else 1
     pictures = [image for image in images for _ in range(repeats)] if repeats > 1 else images
     pipe = pipeline(components)
+    if 'deep_cache' in arguments:
+        deep_cache(pipe, **arguments.pop('deep_cache'))
+    if 'guidance_interval' in arguments:
+        limit_guidance(pipe, *arguments.pop('guidance_interval'))
     if dtype != torch.float32:
         pipe.to(dtype)
     stages = run_with_stages(pipe, pictures, generator=generators if len(generators) > 1 else generators[0], **arguments)

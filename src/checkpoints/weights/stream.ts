@@ -83,11 +83,19 @@ export class WeightStream implements StepWeights {
     return { path, readings };
   }
 
+  /** The block behind that at `path`, of those that run. */
+  private next(path: string, runs?: ReadonlySet<string>): string | undefined {
+    let next = this.following.get(path);
+    while (next !== undefined && next !== path && runs?.has(next) === false)
+      next = this.following.get(next);
+    return next;
+  }
+
   /**
    * Brings the weights of the block at `path` into memory, then begins to read the next. @throws
    * CheckpointError that names the tensor.
    */
-  async load(path: string, signal?: AbortSignal): Promise<void> {
+  async load(path: string, signal?: AbortSignal, runs?: ReadonlySet<string>): Promise<void> {
     if (this.ahead?.path !== path) {
       await this.settle();
       this.ahead = this.start(path);
@@ -108,7 +116,7 @@ export class WeightStream implements StepWeights {
     }
     this.ahead = undefined;
     this.arena.reset();
-    const next = this.following.get(path);
+    const next = this.next(path, runs);
     if (next !== undefined) this.ahead = this.start(next);
   }
 

@@ -74,13 +74,13 @@ function isEncoded({ output, format }: GenerateValues): boolean {
 }
 
 /** A stored value as the texts that one would pass; none if it was not passed. */
-function textsOf(value: unknown, { choices, many }: Option): string[] {
+function textsOf(value: unknown, { choices, many, text = String }: Option): string[] {
   if (value === undefined || value === null) return [];
   if (typeof value === 'boolean') {
     if (choices) return [choices[value ? 0 : 1]];
     return value ? [''] : [];
   }
-  return many ? [value].flat().map(String) : [`${value}`];
+  return many ? [value].flat().map(String) : [text(value as never)];
 }
 
 /** Everything that an output stores, by name. */

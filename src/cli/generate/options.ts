@@ -22,6 +22,7 @@ import {
   tensorFile,
   wholeNumber,
 } from '../terminal/values.ts';
+import { speedOptions } from './speed/options.ts';
 
 const count = { value: 'N', read: wholeNumber({ min: 1 }) } as const;
 const countUpTo = (max: number) => ({ value: 'N', read: wholeNumber({ min: 1, max }) }) as const;
@@ -225,6 +226,7 @@ export const generateOptions = {
         'random one, which is printed.',
     },
   }),
+  ...speedOptions,
   ...group('Running', 'loading', {
     backend: {
       choices: backendChoices,

@@ -19,6 +19,8 @@ const reasons: Partial<Record<keyof typeof generateOptions, Reason>> = {
   numInferenceSteps: ({ sigmas }) => sigmas !== undefined && '--sigmas says the steps',
   maxGuidanceScale: ({ numFrames }) => numFrames === 1 && 'it is for the last of several frames',
   guidanceTogether: (command) => unguided(command) && 'guidance is off',
+  guidanceInterval: (command) => unguided(command) && 'guidance is off',
+  deepCache: ({ deepCache }) => deepCache?.interval === 1 && 'every step runs in full',
   decodeChunkSize: latentsOnly,
   quality: ({ format }) => ['png', 'safetensors'].includes(format) && `${format} loses nothing`,
   fps: ({ format }) =>

@@ -33,6 +33,8 @@ export interface Option {
   files?: readonly string[];
   /** Reads the text of a value. */
   read?: Reader<unknown>;
+  /** The text of a value that `String` does not write as one would pass it. */
+  text?: (value: never) => string;
   /** Its value where it is passed without one of `files`. */
   alone?: string;
   /** Its value where it is not passed. */

@@ -266,6 +266,15 @@ export function* dryRunInSteps(
   }
 }
 
+/** The paths of the blocks that a computation runs, in order. */
+export function pathsOf(device: Device, steps: (input: MakeInput) => Steps<unknown>): string[] {
+  const paths: string[] = [];
+  dryRun(device, (input) => {
+    for (const path of steps(input)) paths.push(path);
+  });
+  return paths;
+}
+
 /** Does `compute` on a backend. */
 function computeOn<T>(backend: ShapeBackend, compute: () => T): T {
   // The engine has no public way to compute elsewhere for a while: `tf.setBackend` would start what

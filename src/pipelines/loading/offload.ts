@@ -1,12 +1,11 @@
 /**
  * Keeps weights in memory only while they are needed, and reads them from the checkpoint each time.
  */
-import type * as tf from '@tensorflow/tfjs-core';
 import { type Checkpoint, loadWeights, WeightStream } from '../../checkpoints/browser.ts';
 import { passOver } from '../../checkpoints/weights/load.ts';
-import type { Steps, StepWeights } from '../../layers/index.ts';
+import type { StepWeights } from '../../layers/index.ts';
 import type { Device } from '../../memory/shapes/allocators.ts';
-import { dryRun } from '../../memory/shapes/dryRun.ts';
+import { pathsOf } from '../../memory/shapes/dryRun.ts';
 import type { Models } from '../../models/declareModels.ts';
 import type { ModelName } from '../../models/names.ts';
 import { deviceName } from '../../ops/device.ts';
@@ -79,13 +78,7 @@ export function offloadBlocks(
  * its shapes, on the smallest inputs.
  */
 function blockOrders({ imageEncoder, unet, vae }: Models): Record<ModelName, string[][]> {
-  const order = (steps: (input: (...shape: number[]) => tf.Tensor) => Steps<unknown>) => {
-    const paths: string[] = [];
-    dryRun(deviceName() as Device, (input) => {
-      for (const path of steps(input)) paths.push(path);
-    });
-    return paths;
-  };
+  const order = (steps: Parameters<typeof pathsOf>[1]) => pathsOf(deviceName() as Device, steps);
   const { imageSize, numChannels, projectionDim } = imageEncoder.config;
   const side = 2 ** unet.config.blockOutChannels.length;
   const { inChannels, latentChannels } = vae.config;

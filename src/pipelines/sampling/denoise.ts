@@ -3,8 +3,16 @@ import * as tf from '@tensorflow/tfjs-core';
 import { TensorScope } from '../../layers/index.ts';
 import type { CallingPipeline } from '../types.ts';
 import { channelsFirst } from './axes.ts';
+import { KeptStates } from './deepCache.ts';
 import { checkFinite } from './finite.ts';
-import { type Condition, conditionBatches, guidanceScales, guide, isGuided } from './guidance.ts';
+import {
+  type Condition,
+  conditionBatches,
+  guidanceScales,
+  guide,
+  isGuided,
+  isWithin,
+} from './guidance.ts';
 import { repeatEach, startLatents } from './inputs.ts';
 import type { ModelRunner, RunOptions } from './modelRunner.ts';
 import type { SampledCall } from './schedule.ts';
@@ -30,37 +38,41 @@ export async function denoise(
     repeatEach(conditions.imageEmbeddings, numVideosPerPrompt),
     repeatEach(conditions.imageLatents, numVideosPerPrompt * numFrames),
   ]) as Condition;
-  const evaluations = guided
-    ? conditionBatches(conditional, settings.guidanceTogether)
-    : [conditional];
-  scope.keep(evaluations.flat());
+  const halves = guided ? conditionBatches(conditional, settings.guidanceTogether) : [];
+  scope.keep(halves.flat());
   const callbackTensors = { ...conditions, imageEmbeddings: conditional[0] };
 
+  using kept = new KeptStates(settings.deepCache);
   let latents = scope.tidy(() => startLatents(settings, shape, scheduler.initNoiseSigma));
   await options.onStage?.('initial_latents', await channelsFirst(latents, numFrames));
   const timesteps = Array.from(scheduler.timesteps);
   options.onProgress?.({ stage: 'sampling', step: 0, steps: timesteps.length });
   for (const [step, timestep] of timesteps.entries()) {
+    const isGuidedNow = guided && isWithin(scheduler.sigmas[step], settings.guidanceInterval);
+    const evaluations = isGuidedNow ? halves : [conditional];
+    const states = [
+      ...kept.forStep(
+        step,
+        evaluations.map(([, picture]) => picture.shape[0]),
+      ),
+    ];
     const velocities: tf.Tensor[] = [];
-    for (const condition of evaluations) {
-      velocities.push(
-        scope.keep(
-          await predict(
-            pipe,
-            runner,
-            latents,
-            timestep,
-            condition,
-            addedTimeIds,
-            settings,
-            options,
-          ),
-        ),
+    for (const [i, condition] of evaluations.entries()) {
+      const inputs = { latents, timestep, condition, addedTimeIds, state: states[i] };
+      const [velocity, ...toKeep] = await predict(
+        pipe,
+        runner,
+        inputs,
+        kept.branch,
+        settings,
+        options,
       );
+      velocities.push(scope.keep(velocity));
+      kept.keep(toKeep);
     }
     const before = latents;
     latents = scope.tidy(() => {
-      const velocity = guided ? guide(tf.concat(velocities), scales) : velocities[0];
+      const velocity = isGuidedNow ? guide(tf.concat(velocities), scales) : velocities[0];
       // With an axis for the videos, each of which may have a generator.
       const [output, sample] = [velocity, before].map((x) => asVideos(x, numFrames));
       const { prevSample } = scheduler.step(output, timestep, sample, { generator });
@@ -78,33 +90,47 @@ export async function denoise(
   return scope.release(latents);
 }
 
+/** The inputs of one evaluation. */
+interface EvaluationInputs {
+  /** `[videos*F, h, w, C]`. */
+  latents: tf.Tensor;
+  timestep: number;
+  /** It takes one copy of the latents, or two with both halves of guidance. */
+  condition: Condition;
+  addedTimeIds: tf.Tensor;
+  /** What DeepCache has kept, for a shallow evaluation. */
+  state?: tf.Tensor;
+}
+
 /**
- * The UNet's velocity `[copies*videos*F, h, w, C]` for latents `[videos*F, h, w, C]`, of which
- * `condition` takes one copy, or two with both halves of guidance.
+ * The UNet's velocity `[copies*videos*F, h, w, C]`, and what an evaluation in full keeps for a
+ * branch of DeepCache.
  */
 async function predict(
   { unet }: CallingPipeline,
   runner: ModelRunner,
-  latents: tf.Tensor,
-  timestep: number,
-  [context, picture]: Condition,
-  ids: tf.Tensor,
+  { latents, timestep, condition: [context, picture], addedTimeIds, state }: EvaluationInputs,
+  branch: number | undefined,
   { numFrames, scheduler }: SampledCall,
   options: RunOptions,
-): Promise<tf.Tensor> {
+): Promise<tf.Tensor[]> {
   const copies = picture.shape[0] / latents.shape[0];
   using scope = new TensorScope();
   const input = scope.tidy(() => {
     const scaled = scheduler.scaleModelInput(latents, timestep);
     return tf.concat([tf.tile(scaled, [copies, 1, 1, 1]), picture], -1);
   });
-  const [time, allIds] = scope.tidy(() => [tf.tensor1d([timestep]), tf.tile(ids, [copies, 1])]);
+  const [time, ids] = scope.tidy(() => [
+    tf.tensor1d([timestep]),
+    tf.tile(addedTimeIds, [copies, 1]),
+  ]);
   return await runner.evaluate(
     'unet',
     {
-      inputs: [input, time, context, allIds],
-      replayKey: [numFrames, unet.forwardChunking],
-      steps: (inputs) => unet.steps(inputs, { numFrames }),
+      inputs: [input, time, context, ids, ...(state ? [state] : [])],
+      replayKey: [numFrames, unet.forwardChunking, branch],
+      steps: (inputs) => unet.cachedSteps(inputs, { numFrames }, branch),
+      isPart: state !== undefined,
     },
     options,
   );

@@ -19,6 +19,13 @@ export const isGuided = (min: number, max: number, count: number): boolean =>
   min > 1 || (count > 1 && max > 1);
 
 /**
+ * Whether guidance is on at a noise level (Kynkäänniemi et al. 2024). The bounds belong to the
+ * interval, and are rounded to float32 as the levels are.
+ */
+export const isWithin = (sigma: number, interval: readonly number[] | undefined): boolean =>
+  !interval || (Math.fround(interval[0]) <= sigma && sigma <= Math.fround(interval[1]));
+
+/**
  * The condition of each evaluation of the UNet in a guided step: one for both halves of guidance,
  * the unconditional half first, or one for each half.
  */

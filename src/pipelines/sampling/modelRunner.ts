@@ -3,7 +3,10 @@
  */
 import type * as tf from '@tensorflow/tfjs-core';
 import { runSteps, type StepOptions, type StepWeights } from '../../layers/index.ts';
+import type { Device } from '../../memory/shapes/allocators.ts';
+import { pathsOf } from '../../memory/shapes/dryRun.ts';
 import type { ModelName } from '../../models/names.ts';
+import { deviceName } from '../../ops/device.ts';
 import type { Evaluation } from '../../recording/replay.ts';
 import type { Components } from '../components.ts';
 import { componentOf } from '../loading/modelConfigs.ts';
@@ -40,17 +43,33 @@ export class ModelRunner {
    */
   evaluate<T extends tf.Tensor | tf.Tensor[]>(
     model: ModelName,
-    evaluation: Omit<Evaluation<T>, 'model'>,
+    {
+      isPart,
+      ...evaluation
+    }: Omit<Evaluation<T>, 'model'> & {
+      /** Whether it leaves out blocks that other evaluations of the model run. */
+      isPart?: boolean;
+    },
     options: RunOptions,
     onStep?: () => void,
   ): Promise<T> {
     const { replays, [model]: block } = this.components;
-    const steps = stepOptions(options, componentOf[model], onStep);
+    const runs = isPart && options.weights ? blocksOf(evaluation) : undefined;
+    const steps = stepOptions(options, componentOf[model], onStep, runs);
     const { recording = !options.onBlock } = options;
     if (replays && recording) return replays.run({ model: block, ...evaluation }, steps);
     return runSteps(evaluation.steps(evaluation.inputs), steps);
   }
 }
+
+/** The paths of the blocks that an evaluation runs. */
+const blocksOf = ({
+  inputs,
+  steps,
+}: Pick<Evaluation<tf.Tensor | tf.Tensor[]>, 'inputs' | 'steps'>) =>
+  new Set(
+    pathsOf(deviceName() as Device, (input) => steps(inputs.map(({ shape }) => input(...shape)))),
+  );
 
 /**
  * Options for the computation of a model: its blocks, and the waits for their weights, are reported
@@ -60,13 +79,14 @@ function stepOptions(
   { signal, onBlock, weights }: RunOptions,
   path: string,
   onStep?: () => void,
+  runs?: ReadonlySet<string>,
 ): StepOptions {
   return {
     signal,
     weights: weights && {
       release: (block) => weights.release(block),
       async load(block, signal) {
-        await weights.load(block, signal);
+        await weights.load(block, signal, runs);
         onBlock?.('offload');
       },
     },

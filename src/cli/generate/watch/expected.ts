@@ -16,13 +16,13 @@ export function expectedOf(
   plan: MemoryPlan,
   size: VideoSize,
   device: Device,
-  { sigmas, numInferenceSteps, threads }: GenerateCommand,
+  { sigmas, numInferenceSteps, deepCache, threads }: GenerateCommand,
 ): Expected {
   const { height, width, numFrames, videos } = size;
   const steps = sigmas ? sigmas.length - 1 : numInferenceSteps;
   const writing = WRITING * height * width * numFrames * videos;
   return {
-    work: { ...workOfCall(plan, size, steps), writing },
+    work: { ...workOfCall(plan, size, steps, deepCache?.interval), writing },
     secondsPerUnit: speedOf(device, threads),
   };
 }
