@@ -8,7 +8,7 @@ type Rule = [pattern: RegExp, what: string, without?: RegExp];
 /** Other models, by names of weights: the first that fits. */
 const others: Rule[] = [
   [
-    /(^|\.)lora_(up|down|A|B)\.|^lora_|\.lora\.(up|down)\./,
+    /(^|\.)lora_(up|down|A|B)\.|^lora_|[._]lora\.(up|down)\./,
     'holds a LoRA, which is an addition to a model, not a model.',
   ],
   [/\.motion_modules\./, 'holds the motion module of AnimateDiff.'],

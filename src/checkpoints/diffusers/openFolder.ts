@@ -115,7 +115,8 @@ async function checkFolders(path: string, unet?: OtherUnet): Promise<void> {
   const missing = needed.filter((name) => !files.includes(name));
   if (missing.length > 0)
     throw new CheckpointError(
-      `${path} lacks the folders ${missing.join(', ')}. Copy or download the whole model.`,
+      `${path} lacks the folders ${missing.join(', ')}. Copy or download the whole model` +
+        `${unet ? ", or put the UNet's config.json beside it" : ''}.`,
     );
 }
 
