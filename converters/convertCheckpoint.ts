@@ -1,12 +1,11 @@
 /** Converts checkpoints between the formats, one tensor at a time. */
 
 import { realpath, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { type Checkpoint, type Format, formats } from '../src/checkpoints/checkpoint.ts';
 import { openComponent } from '../src/checkpoints/components.ts';
 import { type WeightedComponent, weightedComponents } from '../src/checkpoints/diffusers/names.ts';
 import { CheckpointError } from '../src/checkpoints/errors.ts';
-import { type CheckpointIdentity, nameCheckpoint } from '../src/checkpoints/identity.ts';
+import { type CheckpointIdentity, nameCheckpoint, placesOf } from '../src/checkpoints/identity.ts';
 import { type OpenOptions, openCheckpoint } from '../src/checkpoints/openCheckpoint.ts';
 import {
   type OpenComponent,
@@ -146,7 +145,7 @@ const largestTensor = (components: OpenComponent[]): number =>
 const own = kinds.any; // checked below, with the others
 const convertOptionKinds: Kinds<ConvertOptions> = {
   ...{ to: own, from: own, dtype: own, quantize: own, shardSize: own },
-  ...{ variant: kinds.text, config: kinds.text, numFrames: kinds.count },
+  ...{ variant: kinds.text, config: kinds.text, numFrames: kinds.count, unet: kinds.text },
   ...{ onProgress: kinds.listener, signal: kinds.signal },
 };
 
@@ -175,11 +174,10 @@ function checkOptions(options: ConvertOptions): void {
 
 /** Tells one input from another by the names, sizes and dates of its files. */
 async function fingerprint(checkpoint: Checkpoint): Promise<unknown> {
-  const { format, path } = checkpoint;
-  const folder = format === 'original' ? dirname(path) : path;
-  const entries = (await checkpoint.files()).sort().map(async (file) => {
-    const { size, mtimeMs } = await stat(join(folder, file));
+  const places = [...(await placesOf(checkpoint))].sort();
+  const entries = places.map(async ([file, place]) => {
+    const { size, mtimeMs } = await stat(place);
     return [file, size, mtimeMs];
   });
-  return [await realpath(path), ...(await Promise.all(entries))];
+  return [await realpath(checkpoint.path), ...(await Promise.all(entries))];
 }

@@ -2,7 +2,7 @@
 
 import { formats } from '../src/checkpoints/checkpoint.ts';
 import { type SavedDtype, savedDtypes } from '../src/checkpoints/weights/export.ts';
-import { cachedFolderOf, modelOptions } from '../src/cli/hubModel.ts';
+import { locateInCache, modelOptions } from '../src/cli/hubModel.ts';
 import { jsonOption, quietOption, subcommand } from '../src/cli/terminal/command.ts';
 import { UsageError } from '../src/cli/terminal/errors.ts';
 import { group, pick } from '../src/cli/terminal/options.ts';
@@ -64,7 +64,7 @@ export const convert = subcommand({
           'behind it. Default: 10GB for diffusers, 256MiB for tfjs.',
       },
     }),
-    ...pick(modelOptions, 'variant', 'config'),
+    ...pick(modelOptions, 'unet', 'variant', 'config'),
     ...group('Files', 'source', {
       numFrames: {
         value: 'N',
@@ -89,11 +89,13 @@ export const convert = subcommand({
     if (values.config !== undefined && values.numFrames !== undefined)
       throw new UsageError('--config says the frames, too. Use it without --num-frames.');
     const result = await runSession(values, async ({ signal, progress, note }) => {
-      const path = await cachedFolderOf(input, values);
+      const { path, unet } = await locateInCache(input, values);
       const { convertCheckpoint } = await import('./convertCheckpoint.ts');
       const { json, quiet, revision, cacheDir, ...asked } = values;
       const onProgress = progress.update;
-      const conversion = await convertCheckpoint(path, output, { ...asked, onProgress, signal });
+      const conversion = await convertCheckpoint(path, output, {
+        ...{ ...asked, unet, onProgress, signal },
+      });
       if (conversion.assumption) note(conversion.assumption);
       return conversion;
     });

@@ -1,4 +1,5 @@
 /** The interface of checkpoints of every format: configs, and weights that are read on demand. */
+import type { ConfigFile } from './configs/json.ts';
 import type { Component, WeightedComponent } from './diffusers/names.ts';
 import type { WeightSource } from './weights/source.ts';
 
@@ -11,6 +12,21 @@ export const formats = ['diffusers', 'original', 'tfjs'] as const;
  */
 export type Format = (typeof formats)[number];
 
+/** A UNet that is used instead of a model's own. */
+export interface OtherUnet {
+  /** The path or address of its weight file, or of the index of several. */
+  readonly path: string;
+  /** Its own config. Without it, that of the UNet that it replaces counts. */
+  readonly config?: ConfigFile;
+  /**
+   * Opens its weights, under their names in diffusers.
+   * @throws CheckpointError that lists all differences if they do not fit the config.
+   */
+  weights(config: ConfigFile): Promise<WeightSource>;
+  /** The paths of all files that it is read from. */
+  files(): Promise<string[]>;
+}
+
 /**
  * An open checkpoint: its configs, and its weights when they are asked for. `await using` closes
  * it.
@@ -22,6 +38,8 @@ export interface Checkpoint extends AsyncDisposable {
   readonly format: Format;
   /** `model_index.json`. */
   readonly index: Record<string, unknown>;
+  /** The UNet that is used instead of its own, if that is replaced. */
+  readonly unet?: OtherUnet;
   /** One sentence that says what was assumed because it was not given. */
   readonly assumption?: string;
   /** A component's JSON config as it is, with snake_case keys. */
@@ -33,7 +51,7 @@ export interface Checkpoint extends AsyncDisposable {
   weights(component: WeightedComponent): Promise<WeightSource>;
   /**
    * The paths of all files that the model is read from: configs, weights and what lists them;
-   * within the folder, if it is one.
+   * within the folder, if it is one. Those of `unet` are not among them.
    * @throws CheckpointError if there are no weights of the variant.
    */
   files(): Promise<string[]>;

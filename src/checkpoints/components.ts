@@ -22,7 +22,10 @@ const classes = {
  * The model of a component, not built, under the component's name.
  * @throws CheckpointError if its config is not that of such a model.
  */
-export function componentModel(checkpoint: Checkpoint, component: WeightedComponent): AnyBlock {
+export function componentModel(
+  checkpoint: Pick<Checkpoint, 'path' | 'config'>,
+  component: WeightedComponent,
+): AnyBlock {
   try {
     const config = modelConfig(component, checkpoint.config(component));
     return new classes[component]({ ...config, name: component });
@@ -39,7 +42,10 @@ export function componentModel(checkpoint: Checkpoint, component: WeightedCompon
  * The same, built without values of its weights: it knows their names, shapes and axes. The caller
  * disposes it.
  */
-export function declaredModel(checkpoint: Checkpoint, component: WeightedComponent): AnyBlock {
+export function declaredModel(
+  checkpoint: Pick<Checkpoint, 'path' | 'config'>,
+  component: WeightedComponent,
+): AnyBlock {
   const model = componentModel(checkpoint, component);
   withoutWeights(() => model.build());
   return model;

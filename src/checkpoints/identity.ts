@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { sha256OfFiles } from '../files/sha256.ts';
+import type { Checkpoint } from './checkpoint.ts';
 import { unreadable } from './errors.ts';
 import { type OpenOptions, openCheckpoint } from './openCheckpoint.ts';
 
@@ -12,9 +13,11 @@ export interface CheckpointIdentity {
   id: string;
   /** The commit, in the cache of the hub. */
   revision?: string;
+  /** The UNet that is used instead of the checkpoint's own: the name and commit of its file. */
+  unet?: { id: string; revision?: string };
   /**
    * SHA-256 of each file that the pipeline reads, by its path in the folder or its name, in the
-   * order of the paths.
+   * order of the paths. Files of another UNet have `unet/` before their names.
    */
   files: Record<string, string>;
   /**
@@ -48,11 +51,12 @@ export interface NamedCheckpoint {
 /** @throws CheckpointError if a file is missing. */
 export async function nameCheckpoint(path: string, options: OpenOptions): Promise<NamedCheckpoint> {
   const model = await openCheckpoint(path, options);
-  const files = (await model.files().finally(() => model.close())).sort();
-  const folder = model.format === 'original' ? dirname(path) : path;
-  const targets = await Promise.all(files.map((file) => resolved(join(folder, file))));
+  const places = await placesOf(model).finally(() => model.close());
+  const files = [...places.keys()].sort();
+  const targets = await Promise.all(files.map((file) => resolved(places.get(file)!)));
   const named = targets.map(nameInCache);
-  const name = await nameOf(path);
+  const unet = model.unet && (await nameOfFile(model.unet.path));
+  const name = { ...(await nameOf(path)), ...(unet && { unet }) };
   const identityWith = (hashes: string[]): CheckpointIdentity => ({
     ...name,
     files: Object.fromEntries(files.map((file, i) => [file, hashes[i]])),
@@ -70,6 +74,14 @@ export async function nameCheckpoint(path: string, options: OpenOptions): Promis
   };
 }
 
+/** Where the files are that a model is read from, by their names in its identity. */
+export async function placesOf(model: Checkpoint): Promise<Map<string, string>> {
+  const folder = model.format === 'original' ? dirname(model.path) : model.path;
+  const own = (await model.files()).map((file): [string, string] => [file, join(folder, file)]);
+  const others = (await model.unet?.files()) ?? [];
+  return new Map([...own, ...others.map((file) => [`unet/${basename(file)}`, file] as const)]);
+}
+
 const resolved = (path: string): Promise<string> => realpath(path).catch(unreadable);
 
 /**
@@ -81,6 +93,17 @@ function nameInCache(path: string): string | undefined {
   const isBlob =
     basename(dirname(path)) === 'blobs' && basename(dirname(dirname(path))).startsWith('models--');
   return isBlob && /^[0-9a-f]{64}$/.test(name) ? name : undefined;
+}
+
+/** A file is named within its repository, and elsewhere by its name. */
+async function nameOfFile(path: string): Promise<{ id: string; revision?: string }> {
+  const parts = (await resolved(dirname(path))).split(sep);
+  const isSnapshots = (part: string, i: number) =>
+    part === 'snapshots' && parts[i - 1]?.startsWith('models--');
+  const commit = parts.findIndex(isSnapshots) + 1;
+  if (commit === 0) return { id: basename(path) };
+  const { id, revision } = await nameOf(parts.slice(0, commit + 1).join(sep));
+  return { id: [id, ...parts.slice(commit + 1), basename(path)].join('/'), revision };
 }
 
 async function nameOf(folder: string): Promise<{ id: string; revision?: string }> {

@@ -29,7 +29,7 @@ import type { WeightSource } from './weights/source.ts';
  * hub, `config` where it is an original file.
  */
 export type LoadLayerWeightsOptions = LayerOptions &
-  Omit<DownloadOptions, 'onProgress'> &
+  Omit<DownloadOptions, 'onProgress' | 'weightsOf'> &
   Pick<SingleFileOptions, 'config'>;
 
 const optionKinds: Kinds<LoadLayerWeightsOptions> = {

@@ -2,13 +2,13 @@
 import { isPickle } from '../files/firstBytes.ts';
 import { quoted } from './errors.ts';
 
-/**
- * Original files and single components, by names of weights: the first that fits. Stable Video
- * Diffusion fits none.
- */
-const byKeys: [pattern: RegExp, what: string, without?: RegExp][] = [
+/** Names of weights, what a file with such holds, and names that it then does not have. */
+type Rule = [pattern: RegExp, what: string, without?: RegExp];
+
+/** Other models, by names of weights: the first that fits. */
+const others: Rule[] = [
   [
-    /(^|\.)lora_(up|down|A|B)\.|^lora_/,
+    /(^|\.)lora_(up|down|A|B)\.|^lora_|[._]lora\.(up|down)\./,
     'holds a LoRA, which is an addition to a model, not a model.',
   ],
   [/\.motion_modules\./, 'holds the motion module of AnimateDiff.'],
@@ -27,6 +27,7 @@ const byKeys: [pattern: RegExp, what: string, without?: RegExp][] = [
   ],
   [/^cond_stage_model\.transformer\./, 'holds Stable Diffusion 1, which makes pictures from text.'],
   [/^cond_stage_model\.model\./, 'holds Stable Diffusion 2, which makes pictures from text.'],
+  [/\.temp_(convs|attentions)\./, 'holds ModelScope text-to-video or I2VGen-XL.'],
   [/^conditioner\.embedders\.1\.encoder\./, 'holds SV3D, which turns a camera around an object.'],
   [
     /^conditioner\.embedders\.1\./,
@@ -38,6 +39,11 @@ const byKeys: [pattern: RegExp, what: string, without?: RegExp][] = [
     'holds a model for pictures: it has no layers over time.',
     /\.time_stack\./,
   ],
+];
+
+/** Original files and single components. Stable Video Diffusion fits none. */
+const byKeys: Rule[] = [
+  ...others,
   [
     /^first_stage_model\.decoder\./,
     'holds Stable Video Diffusion with the image decoder (svd_image_decoder), which decodes each ' +
@@ -55,12 +61,58 @@ const byKeys: [pattern: RegExp, what: string, without?: RegExp][] = [
  * Undefined for Stable Video Diffusion in the original naming.
  */
 export function familyByKeys(names: string[]): string | undefined {
-  for (const [pattern, what, without] of byKeys) {
-    if (names.some((name) => pattern.test(name)) && !names.some((name) => without?.test(name)))
-      return what;
-  }
+  const found = firstOf(byKeys, names);
+  if (found !== undefined) return found;
   if (names.some((name) => name.startsWith('model.diffusion_model.'))) return undefined;
   return 'is not an original checkpoint of Stable Video Diffusion: it has no model.diffusion_model.';
+}
+
+const firstOf = (rules: Rule[], names: string[]): string | undefined =>
+  rules.find(
+    ([pattern, , without]) =>
+      names.some((name) => pattern.test(name)) && !names.some((name) => without?.test(name)),
+  )?.[1];
+
+/** The names of the weights of a UNet: what they may start with, and its blocks on the way down. */
+const OF_UNET = /^((?:model\.)?diffusion_model\.|unet\.)?(down_blocks|input_blocks)\.\d/;
+
+/** Files that hold no UNet of Stable Video Diffusion. */
+const notUnets: Rule[] = [
+  ...others,
+  [
+    OF_UNET,
+    'holds a UNet for pictures: it has no layers over time.',
+    /\.(time_stack|temporal_res_block)\./,
+  ],
+  [/^text_model\.|^cond_stage_model\./, 'holds a text encoder, not a UNet.', OF_UNET],
+  [/^vision_model\.|^visual_projection\./, 'holds an image encoder, not a UNet.', OF_UNET],
+  [
+    /^(vae\.|first_stage_model\.)?((post_)?quant_conv|(encoder|decoder)\.(conv_in|mid))/,
+    'holds a VAE, not a UNet.',
+    OF_UNET,
+  ],
+];
+
+/** How the weights of a UNet are named. */
+export interface UnetNaming {
+  /** What all names start with. */
+  start: string;
+  /** Whether the names are those of Stability AI's code. */
+  original: boolean;
+}
+
+/**
+ * How the weights of a UNet are named in a file with these names, which may hold other models
+ * beside it.
+ * @returns Or the predicate of a sentence that says what the file holds, if that is none of Stable
+ * Video Diffusion.
+ */
+export function unetNaming(names: string[]): UnetNaming | string {
+  const other = firstOf(notUnets, names);
+  if (other !== undefined) return other;
+  const [, start = '', blocks] = names.map((name) => OF_UNET.exec(name)).find(Boolean) ?? [];
+  if (blocks !== undefined) return { start, original: blocks === 'input_blocks' };
+  return 'holds no UNet: none of its tensors is in down_blocks or input_blocks.';
 }
 
 /** Other pipelines of diffusers by their classes. */

@@ -2,16 +2,20 @@
 import { isSingleFile } from '../checkpoints/diffusers/names.ts';
 import { isHubId } from '../checkpoints/hub/address.ts';
 import type { DownloadOptions } from '../checkpoints/hub/download.ts';
-import { hubOnly, isOfHub, locateModel } from '../checkpoints/hub/locate.ts';
+import { hubOnly, isOfHub } from '../checkpoints/hub/locate.ts';
 import type { SingleFileOptions } from '../checkpoints/original/open.ts';
 import { framesByName } from '../checkpoints/original/publishedConfigs.ts';
+import { type Located, locateWithUnet, unetOnHub } from '../checkpoints/unet/locate.ts';
 import { kebabCase } from '../text/cases.ts';
 import { UsageError } from './terminal/errors.ts';
 import { group } from './terminal/options.ts';
 import type { Session } from './terminal/session.ts';
 
 /** Options for models of the hub. Undefined: not given. */
-export type HubCommand = Pick<DownloadOptions, 'variant' | (typeof hubOnly)[number]>;
+export type HubCommand = Pick<DownloadOptions, 'variant' | (typeof hubOnly)[number]> & {
+  /** The UNet that replaces the model's own. */
+  unet?: string;
+};
 
 /** The options that say which checkpoint to use and where it is. Each command picks from them. */
 export const modelOptions = {
@@ -24,6 +28,15 @@ export const modelOptions = {
         'The checkpoint: a folder in diffusers format, with its model_index.json, or of ' +
         'TensorFlow.js artifacts; an original file, such as svd_xt.safetensors; or the name ' +
         'org/name or the address of a model of the hub.',
+    },
+    unet: {
+      value: 'FILE',
+      files: ['/', '.safetensors'],
+      help:
+        'Another UNet instead of that of the checkpoint, which is not read then: a .safetensors ' +
+        'file or a folder, in the names of diffusers or of the original file, also of a whole ' +
+        'checkpoint; or org/name or org/name/FILE of the hub. Its config is the config.json ' +
+        'beside it, otherwise that of the checkpoint.',
     },
     variant: {
       value: 'NAME',
@@ -70,17 +83,20 @@ export const requiredModel = {
 } as const;
 
 /**
- * The folder that `model` is in, or the file that it is; models of the hub are brought into the
- * cache first.
+ * The folder that `model` is in, or the file that it is, and the file of the UNet; what is of the
+ * hub is brought into the cache first.
  * @throws UsageError if options for the hub are given with a folder or a file.
  */
-export async function folderOf(
+export async function locate(
   model: string,
-  { variant, revision, token, cacheDir, localFilesOnly }: HubCommand,
+  { unet, variant, revision, token, cacheDir, localFilesOnly }: HubCommand,
   { note, ...session }: Pick<DownloadOptions, 'signal' | 'onProgress'> & Partial<Session> = {},
-): Promise<string> {
+): Promise<Located> {
   const options = { variant, revision, token, cacheDir, localFilesOnly };
-  const forHub = hubOnly.find((name) => options[name] !== undefined);
+  const unetIsOfHub = await isUnetOfHub(unet);
+  const forHub = hubOnly.find(
+    (name) => options[name] !== undefined && (name === 'revision' || !unetIsOfHub),
+  );
   if (forHub !== undefined && !(await isOfHub(model))) {
     throw new UsageError(
       `--${kebabCase(forHub)} is for models of the hub, such as org/name, but ${model} is not one.`,
@@ -88,14 +104,17 @@ export async function folderOf(
   }
   if (note && isHubId(model) && (await isOfHub(model)))
     note(`there is no folder ${model} here, so the model of the hub is used`);
-  return locateModel(model, { ...options, ...session });
+  return locateWithUnet(model, unet, { ...options, ...session });
 }
 
-/** The same for commands that fetch nothing: models of the hub have to be in the cache. */
-export async function cachedFolderOf(model: string, command: HubCommand): Promise<string> {
-  const fetchesNothing = (await isOfHub(model)) && { localFilesOnly: true };
-  return folderOf(model, { ...command, ...fetchesNothing });
+/** The same for commands that fetch nothing: what is of the hub has to be in the cache. */
+export async function locateInCache(model: string, command: HubCommand): Promise<Located> {
+  const isAnyOfHub = (await isOfHub(model)) || (await isUnetOfHub(command.unet));
+  return locate(model, { ...command, ...(isAnyOfHub && { localFilesOnly: true }) });
 }
+
+const isUnetOfHub = async (unet?: string) =>
+  unet !== undefined && (await unetOnHub(unet)) !== undefined;
 
 /**
  * The options to open `model` with if it is an original file. `numFrames` stands in for the frames

@@ -12,7 +12,7 @@ import { counted } from '../text/messages.ts';
 import { printable } from '../text/printable.ts';
 import { generateOptions } from './generate/options.ts';
 import { speedOf } from './generate/watch/expected.ts';
-import { cachedFolderOf, modelOptions, requiredModel, singleFileOptions } from './hubModel.ts';
+import { locateInCache, modelOptions, requiredModel, singleFileOptions } from './hubModel.ts';
 import { ownSize, trainedFor } from './packagedModel.ts';
 import { jsonOption, subcommand } from './terminal/command.ts';
 import { COLUMNS, wrap } from './terminal/help.ts';
@@ -37,7 +37,7 @@ export const info = subcommand({
   ],
   options: {
     ...requiredModel,
-    ...pick(modelOptions, 'variant', 'config', 'revision', 'cacheDir'),
+    ...pick(modelOptions, 'unet', 'variant', 'config', 'revision', 'cacheDir'),
     ...pick(generateOptions, 'height', 'width', 'numFrames', 'numVideosPerPrompt'),
     ...pick(generateOptions, 'minGuidanceScale', 'maxGuidanceScale'),
     ...pick(generateOptions, 'dtype', 'offload', 'weightDtype', 'decodeChunkSize'),
@@ -46,12 +46,12 @@ export const info = subcommand({
   },
   async run({ model, json, forwardChunking, revision, cacheDir, ...asked }) {
     const { describeModel } = await import('../pipelines/loading/describeModel.ts');
-    const path = await cachedFolderOf(model, { ...asked, revision, cacheDir });
+    const { path, unet } = await locateInCache(model, { ...asked, revision, cacheDir });
     const { config } = singleFileOptions(path, { config: asked.config });
-    const opening = { ...singleFileOptions(path, asked), variant: asked.variant };
+    const opening = { ...singleFileOptions(path, asked), variant: asked.variant, unet };
     const { height, width } = ownSize(await trainedFor(path, opening));
     const size = { height: asked.height ?? height, width: asked.width ?? width };
-    const call = { ...asked, ...size, config, forwardChunkSize: forwardChunking };
+    const call = { ...asked, ...size, config, unet, forwardChunkSize: forwardChunking };
     const description = await describeModel(path, call);
     print(json ? JSON.stringify(forPrograms(model, description)) : describe(description));
     return description.problems.length > 0 ? 1 : 0;
@@ -102,7 +102,7 @@ function describe({
   const guidance = call.guided ? 'with guidance' : 'without guidance';
   const videos = call.videos === 1 ? '' : `${call.videos} videos of `;
   return [
-    `${printable(checkpoint.id)}${checkpoint.revision === undefined ? '' : ` at ${checkpoint.revision}`}, ` +
+    `${named(checkpoint)}, ${checkpoint.unet ? `with the UNet ${named(checkpoint.unet)}, ` : ''}` +
       `in the format ${format}: ${recognised}.`,
     '',
     'Models:',
@@ -119,6 +119,9 @@ function describe({
     ...plans.flatMap((plan) => describePlan(plan, secondsOf(plan, call))),
   ].join('\n');
 }
+
+const named = ({ id, revision }: { id: string; revision?: string }): string =>
+  printable(id) + (revision === undefined ? '' : ` at ${revision}`);
 
 const section = (title: string, sentences: string[]): string[] =>
   sentences.length === 0

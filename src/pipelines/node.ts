@@ -2,7 +2,8 @@
 import { type BackendChoice, useBackend } from '../backends/index.ts';
 import {
   type Checkpoint,
-  locateModel,
+  locateUnet,
+  locateWithUnet,
   openCheckpoint,
   type SingleFileOptions,
 } from '../checkpoints/index.ts';
@@ -49,8 +50,8 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
   ): Promise<StableVideoDiffusionPipeline> {
     checkPath('fromPretrained', model);
     checkLoadOptions('fromPretrained', options, loadOptionKinds);
-    const path = await locateModel(model, options);
-    const checkpoint = await openCheckpoint(path, { variant: options.variant });
+    const { path, unet } = await locateWithUnet(model, options.unet, options);
+    const checkpoint = await openCheckpoint(path, { variant: options.variant, unet });
     return StableVideoDiffusionPipeline.load(checkpoint, options);
   }
 
@@ -67,8 +68,9 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
   ): Promise<StableVideoDiffusionPipeline> {
     checkPath('fromSingleFile', path);
     checkLoadOptions<SingleFileLoadOptions>('fromSingleFile', options, singleFileKinds);
-    const { config, numFrames, ...loading } = options;
-    const files = await openCheckpoint(path, { config, numFrames });
+    const { config, numFrames, unet: name, ...loading } = options;
+    const unet = name === undefined ? undefined : await locateUnet(name, options);
+    const files = await openCheckpoint(path, { config, numFrames, unet });
     if (files.assumption) console.warn(files.assumption);
     return StableVideoDiffusionPipeline.load(files, loading);
   }

@@ -89,6 +89,7 @@ export const plannedCallKinds: Kinds<PlannedCall & GenerateOptions> = {
 /** The options of `fromPretrained`. `dtype` is checked with the backend. */
 export const loadOptionKinds: Kinds<LoadOptions> = {
   variant: kinds.text,
+  unet: kinds.text,
   revision: kinds.text,
   token: kinds.text,
   cacheDir: kinds.text,

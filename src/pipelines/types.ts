@@ -204,6 +204,13 @@ export type ImageInput = RgbImage | RgbImage[] | tf.Tensor;
 export interface LoadOptions {
   /** Weight file variant, such as `fp16`: reads `*.fp16.safetensors`. */
   variant?: string;
+  /**
+   * Another UNet to use instead of the model's own, whose weights are not read and need not be
+   * there. A `.safetensors` file, or a folder with one, in diffusers' or the original names of
+   * weights, also of a whole checkpoint; or `org/name` or `org/name/file` of the hub. Its config
+   * is the `config.json` beside it, otherwise that of the model's own UNet.
+   */
+  unet?: string;
   /** Branch, tag or commit of a model of the hub. Default `main`. */
   revision?: string;
   /** Access token for the hub. Default: `HF_TOKEN`, or what `hf auth login` has stored. */

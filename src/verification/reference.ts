@@ -137,13 +137,19 @@ function shapesOf(
  * @throws CheckpointError when weights differ. It names their files.
  */
 export function checkSameCheckpoint(reference: Reference, files: Record<string, string>): void {
-  const weights = ([name]: [string, string]) => name.endsWith('.safetensors');
-  const others = Object.entries(reference.checkpoint.files)
-    .filter(weights)
-    .filter(([name, hash]) => files[name] !== hash);
+  const weights = (all: Record<string, string>) =>
+    Object.entries(all).filter(([name]) => name.endsWith('.safetensors'));
+  const isOfUnet = (name: string) => name.startsWith('unet/');
+  // whose files may have other names, where it is not the checkpoint's own
+  const unet = weights(files).filter(([name]) => isOfUnet(name));
+  const hasUnet = (wanted: string) => unet.some(([, hash]) => hash === wanted);
+  const others = weights(reference.checkpoint.files).filter(([name, hash]) =>
+    isOfUnet(name) ? !hasUnet(hash) : files[name] !== hash,
+  );
   if (others.length === 0) return;
+  const isThere = (name: string) => (isOfUnet(name) ? unet.length > 0 : files[name] !== undefined);
   const listed = others
-    .map(([name]) => `${name} ${files[name] === undefined ? 'is missing' : 'differs'}`)
+    .map(([name]) => `${name} ${isThere(name) ? 'differs' : 'is missing'}`)
     .join(', ');
   throw new CheckpointError(
     `The reference was made from another checkpoint, ${reference.checkpoint.id}: ${listed}. ` +

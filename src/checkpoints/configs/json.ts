@@ -8,6 +8,14 @@ import type { ByteReader } from '../safetensors/reader.ts';
 /** The content of a JSON file: keys and their values. */
 export type Json = Record<string, unknown>;
 
+/** A config, and the file that it is from. */
+export interface ConfigFile {
+  /** Its path or address. */
+  file: string;
+  /** Its content. */
+  config: Json;
+}
+
 /** The largest JSON file that is read. Configs have some kB, manifests of weights some MB. */
 const MOST_BYTES = 2 ** 26;
 

@@ -4,7 +4,7 @@ import { firstProblem } from '../../text/kinds.ts';
 import { type Component, componentNames, components } from '../diffusers/names.ts';
 import { CheckpointError, quoted } from '../errors.ts';
 import { familyByBlocks, familyByPipeline } from '../otherModels.ts';
-import type { Json } from './json.ts';
+import type { ConfigFile, Json } from './json.ts';
 import { misfit, schemas } from './schemas.ts';
 
 /** The configs of a model. */
@@ -57,41 +57,50 @@ export const configFile = (component: Component): string =>
 /**
  * Reads and checks the configs of the model at `path`. `read` reads one of its files. The class of
  * the scheduler is that of `model_index.json`, whatever its config says, as in diffusers.
+ * @param unet The config of the UNet that is used instead of the model's own.
  * @throws CheckpointError if one is of another model, or has a value that is not allowed.
  */
 export async function readConfigs(
   path: string,
   index: Json,
   read: (file: string) => Promise<Json>,
+  unet?: ConfigFile,
 ): Promise<Configs> {
-  const entries = componentNames.map(async (name) => [name, await read(configFile(name))]);
+  const entries = componentNames.map(async (name) => [
+    name,
+    name === 'unet' && unet ? unet.config : await read(configFile(name)),
+  ]);
   const configs: Configs = Object.fromEntries(await Promise.all(entries));
   configs.scheduler = { ...configs.scheduler, _class_name: classOf(index, 'scheduler') };
-  checkConfigs(path, configs);
+  checkConfigs(path, configs, unet);
   return configs;
 }
 
-function checkConfigs(path: string, configs: Configs): void {
-  checkBlocks(path, configs.unet);
+/**
+ * Checks the configs of the model at `path`, `unet` being the file of its UNet's if that is another.
+ * @throws CheckpointError as `readConfigs` does.
+ */
+export function checkConfigs(path: string, configs: Configs, unet?: ConfigFile): void {
+  const fileOf = (name: Component) =>
+    name === 'unet' && unet ? unet.file : `${path}/${configFile(name)}`;
+  checkBlocks(fileOf('unet').replace(/[/\\][^/\\]*$/, ''), configs.unet);
   checkProcessor(path, configs.feature_extractor);
   for (const name of componentNames) {
     const config = configs[name];
     const { rules, relations } = schemas[name];
     const broken = () => relations.map((relation) => relation(config)).find(Boolean);
     const problem = firstProblem(rules, config) ?? broken();
-    if (problem !== undefined)
-      throw new CheckpointError(`${path}/${configFile(name)}: ${problem}.`);
+    if (problem !== undefined) throw new CheckpointError(`${fileOf(name)}: ${problem}.`);
   }
   const problem = misfit(configs);
-  if (problem !== undefined)
-    throw new CheckpointError(`${path}/${configFile('unet')}: ${problem}.`);
+  if (problem !== undefined) throw new CheckpointError(`${fileOf('unet')}: ${problem}.`);
 }
 
-function checkBlocks(path: string, { down_block_types: down, up_block_types: up }: Json): void {
+function checkBlocks(folder: string, { down_block_types: down, up_block_types: up }: Json): void {
   const family = familyByBlocks([down ?? [], up ?? []].flat());
   if (family !== undefined) {
     throw new CheckpointError(
-      `${path}/unet is not a UNet of Stable Video Diffusion: ${family}. Use a Stable Video ` +
+      `${folder} is not a UNet of Stable Video Diffusion: ${family}. Use a Stable Video ` +
         'Diffusion model.',
     );
   }

@@ -5,11 +5,11 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { finishUpdate } from '../../files/writing/folderUpdate.ts';
-import type { Checkpoint } from '../checkpoint.ts';
+import type { Checkpoint, OtherUnet } from '../checkpoint.ts';
 import { checkCounts } from '../configs/counts.ts';
 import type { Json } from '../configs/json.ts';
 import { readJson } from '../configs/jsonFile.ts';
-import { checkIndex, readConfigs } from '../configs/readConfigs.ts';
+import { checkIndex, configFile, readConfigs } from '../configs/readConfigs.ts';
 import { CheckpointError, causeOf, listed, namingRefused } from '../errors.ts';
 import { pickleRefusal } from '../otherModels.ts';
 import { openBytes, openSafetensors } from '../safetensors/file.ts';
@@ -29,22 +29,31 @@ import {
 } from './names.ts';
 import { shardsOf } from './shards.ts';
 
+/** The components but a UNet that is replaced. */
+const ownAmong = <T extends string>(names: readonly T[], unet?: OtherUnet): T[] =>
+  names.filter((name) => name !== 'unet' || unet === undefined);
+
 /**
  * Opens a model folder and reads all its configs, but no weights. `variant: 'fp16'` takes the
- * weight files with that word in their names.
+ * weight files with that word in their names, `unet` replaces the folder's own UNet.
  * @throws CheckpointError if the folder, `model_index.json` or a component is missing, broken, or
  * of another class.
  */
 export async function openModelFolder(
   path: string,
-  options: { variant?: string } = {},
+  options: { variant?: string; unet?: OtherUnet } = {},
 ): Promise<Checkpoint> {
-  const { variant } = options;
+  const { variant, unet } = options;
   await namingRefused(path, () => finishUpdate(path));
   await checkInside(path, configFiles);
   const index = await readModelIndex(path);
-  await checkFolders(path);
-  const configs = await readConfigs(path, index, (file) => readJson(join(path, file)));
+  await checkFolders(path, unet);
+  const configs = await readConfigs(
+    path,
+    index,
+    (file) => readJson(join(path, file)),
+    unet?.config,
+  );
 
   const opened: WeightSource[] = [];
   const close = async () => {
@@ -53,22 +62,28 @@ export async function openModelFolder(
   return {
     path,
     format:
-      weightFileAmong(await filesIn(join(path, 'unet')), 'unet', variant) === TFJS
+      weightFileAmong(await filesIn(join(path, 'vae')), 'vae', variant) === TFJS
         ? 'tfjs'
         : 'diffusers',
     index,
+    unet,
     config: (component) => structuredClone(configs[component]),
     async weights(component) {
-      const source = await openWeights(path, component, variant);
+      const config = configs[component];
+      const source =
+        component === 'unet' && unet
+          ? await unet.weights(unet.config ?? { file: join(path, configFile('unet')), config })
+          : await openWeights(path, component, variant);
       opened.push(source);
-      checkCounts(path, component, configs[component], source);
+      if (component !== 'unet' || !unet) checkCounts(path, component, config, source);
       return source;
     },
     async files() {
       const weights = await Promise.all(
-        weightedComponents.map((component) => weightFiles(path, component, variant)),
+        ownAmong(weightedComponents, unet).map((name) => weightFiles(path, name, variant)),
       );
-      return [...configFiles, ...weights.flat()];
+      const configs = configFiles.filter((file) => !unet?.config || file !== configFile('unet'));
+      return [...configs, ...weights.flat()];
     },
     reopen: () => openModelFolder(path, options),
     close,
@@ -99,12 +114,14 @@ export async function filesIn(folder: string): Promise<string[]> {
   }
 }
 
-async function checkFolders(path: string): Promise<void> {
+async function checkFolders(path: string, unet?: OtherUnet): Promise<void> {
   const files = await filesIn(path);
-  const missing = componentNames.filter((name) => !files.includes(name));
+  const needed = unet?.config ? ownAmong(componentNames, unet) : componentNames;
+  const missing = needed.filter((name) => !files.includes(name));
   if (missing.length > 0)
     throw new CheckpointError(
-      `${path} lacks the folders ${missing.join(', ')}. Copy or download the whole model.`,
+      `${path} lacks the folders ${missing.join(', ')}. Copy or download the whole model` +
+        `${unet ? ", or put the UNet's config.json beside it" : ''}.`,
     );
 }
 
@@ -114,12 +131,16 @@ async function openWeights(
   variant?: string,
 ): Promise<WeightSource> {
   const [file] = await weightFiles(path, component, variant);
-  const whole = join(path, file);
-  if (basename(file) === TFJS) {
-    const open = (name: string) => openBytes(join(dirname(whole), name));
-    return tfjsSource(whole, await readJson(whole), open, component);
+  return openWeightFile(join(path, file), component);
+}
+
+/** Opens a weight file, the index of several, or a TensorFlow.js artifact. */
+export async function openWeightFile(path: string, label?: string): Promise<WeightSource> {
+  if (basename(path) === TFJS) {
+    const open = (name: string) => openBytes(join(dirname(path), name));
+    return tfjsSource(path, await readJson(path), open, label);
   }
-  return file.endsWith('.json') ? openSharded(whole) : openSafetensors(whole);
+  return /\.json$/i.test(path) ? openSharded(path) : openSafetensors(path);
 }
 
 /**

@@ -35,6 +35,26 @@ export function hubModel(text: string): HubModel | undefined {
   return kind === 'tree' && revision ? { id, revision } : { id };
 }
 
+/** A file or folder of a repository of the hub. */
+export interface HubPlace extends HubModel {
+  /** Its path in the repository; empty for all of it. */
+  path: string;
+}
+
+/**
+ * The place that `org/name/path` or an address names, such as
+ * `https://huggingface.co/org/name/blob/main/path`; undefined if it names none.
+ */
+export function hubPlace(text: string): HubPlace | undefined {
+  const found = pathOnHub(text);
+  const [org, name = '', ...rest] = found[0] === '' ? text.trim().split('/') : found;
+  const id = `${org}/${name}`;
+  if (!isHubId(id)) return undefined;
+  const isPage = found[0] !== '' && ['tree', 'blob', 'resolve'].includes(rest[0]);
+  const [revision, path] = isPage ? [rest[1], rest.slice(2)] : [undefined, rest];
+  return { id, revision, path: path.filter(Boolean).join('/') };
+}
+
 /** The parts of an address after that of the hub; none if it is of another site. */
 function pathOnHub(text: string): string[] {
   const { endpoint } = hubEndpoint();
@@ -46,10 +66,11 @@ function pathOnHub(text: string): string[] {
     );
     if (start) return address.slice(start[0].length).split('/').map(decoded);
   }
-  const [, path = '', revision] = /^hf:\/\/([^@]+)(?:@([^/]+))?/i.exec(address) ?? [];
+  const [, path = '', revision, rest = ''] =
+    /^hf:\/\/([^@]+)(?:@([^/]+)(?:\/(.*))?)?/i.exec(address) ?? [];
   return revision === undefined
     ? path.split('/')
-    : [...path.split('/').slice(0, 2), 'tree', revision];
+    : [...path.split('/').slice(0, 2), 'tree', revision, ...rest.split('/')];
 }
 
 function decoded(text: string): string {

@@ -22,6 +22,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import {
   componentNames,
   configFiles,
+  type WeightedComponent,
   weightedComponents,
   weightFileAmong,
   weightFileNames,
@@ -35,6 +36,14 @@ export const isCommit = (revision: string) => /^[0-9a-f]{40}$/.test(revision);
 
 /** A file by its path in the repository, and the hash that names its content. */
 export type Content = Pick<RemoteFile, 'path' | 'hash'>;
+
+/** Which weights of a model are wanted. */
+export interface Wanted {
+  /** Weight file variant, such as `fp16`. */
+  variant?: string;
+  /** The components whose weights are wanted. Default: all. */
+  weightsOf?: readonly WeightedComponent[];
+}
 
 /** One repository in the cache. */
 export class CachedRepository {
@@ -118,8 +127,8 @@ export class CachedRepository {
   }
 
   /** The files of a commit that the pipeline reads and the cache lacks. */
-  async missing(commit: string, variant?: string): Promise<string[]> {
-    const { files, missing } = await this.filesOf(commit, variant);
+  async missing(commit: string, wanted: Wanted): Promise<string[]> {
+    const { files, missing } = await this.filesOf(commit, wanted);
     const absent = await Promise.all(
       files.map(
         async (file) => !(await stat(join(this.snapshot(commit), file)).catch(() => undefined)),
@@ -132,14 +141,14 @@ export class CachedRepository {
    * The files of a commit that the pipeline reads, as far as their names can be known, and weights
    * that are not there.
    */
-  private async filesOf(
+  async filesOf(
     commit: string,
-    variant?: string,
+    { variant, weightsOf = weightedComponents }: Wanted,
   ): Promise<{ files: string[]; missing: string[] }> {
     const folder = this.snapshot(commit);
     const files = [...configFiles];
     const missing: string[] = [];
-    for (const component of weightedComponents) {
+    for (const component of weightsOf) {
       const names = await readdir(join(folder, component)).catch(() => []);
       const file = weightFileAmong(names, component, variant);
       if (file === undefined)
@@ -152,9 +161,8 @@ export class CachedRepository {
     return { files, missing };
   }
 
-  /** The contents that a commit's files lead to and that are named by their SHA-256. */
-  async largeContents(commit: string, variant?: string): Promise<Content[]> {
-    const { files } = await this.filesOf(commit, variant);
+  /** The contents that some files of a commit lead to and that are named by their SHA-256. */
+  async largeContents(commit: string, files: string[]): Promise<Content[]> {
     const found = new Map<string, Content>();
     for (const path of files) {
       const hash = basename(await realpath(join(this.snapshot(commit), path)).catch(() => ''));
@@ -164,11 +172,10 @@ export class CachedRepository {
   }
 
   /**
-   * The weights of a commit that are files of their own there, no links to contents, because the
-   * system has none.
+   * The weights among some files of a commit that are files of their own there, no links to
+   * contents, because the system has none.
    */
-  async copies(commit: string, variant?: string): Promise<string[]> {
-    const { files } = await this.filesOf(commit, variant);
+  async copies(commit: string, files: string[]): Promise<string[]> {
     const weights = files.filter((path) => path.endsWith('.safetensors'));
     const found = await Promise.all(
       weights.map((path) => lstat(join(this.snapshot(commit), path)).catch(() => undefined)),
@@ -238,10 +245,10 @@ export class CachedRepository {
   }
 
   /** Makes the folders of a commit. */
-  async prepare(commit: string): Promise<void> {
+  async prepare(commit: string, folders: readonly string[] = componentNames): Promise<void> {
     await mkdir(this.blobs, { recursive: true });
-    for (const component of componentNames)
-      await mkdir(join(this.snapshot(commit), component), { recursive: true });
+    for (const folder of folders)
+      await mkdir(join(this.snapshot(commit), folder), { recursive: true });
   }
 }
 

@@ -3,45 +3,37 @@
  * Python's huggingface_hub uses, too.
  */
 import { join } from 'node:path';
-import { type NetworkLimits, networkLimits } from '../../network/limits.ts';
 import { shownAddress } from '../../text/addresses.ts';
 import { checkOptionValues, type Kinds, kinds } from '../../text/options.ts';
 import { readJson } from '../configs/jsonFile.ts';
 import { configFiles } from '../diffusers/names.ts';
 import { shardsOf } from '../diffusers/shards.ts';
-import { CheckpointError, causeOf, listed, quoted } from '../errors.ts';
+import { CheckpointError, listed, quoted } from '../errors.ts';
 import { familyByPipeline } from '../otherModels.ts';
 import { type HubModel, hubModel } from './address.ts';
-import { CachedRepository, isCommit } from './cache.ts';
+import type { CachedRepository } from './cache.ts';
 import { soundFiles } from './compare.ts';
-import { type HubOptions, hubSettings } from './environment.ts';
 import { type CommitDownload, type FetchOptions, fetchFiles } from './fetchFiles.ts';
-import { chooseWeights, commitOf, listRemoteFiles, type RemoteFiles } from './remoteFiles.ts';
-import { type Origin, UnavailableError } from './request.ts';
+import { type AskOptions, currentCommit, fromHubOrCache } from './fromHubOrCache.ts';
+import { chooseWeights, listRemoteFiles, type RemoteFiles } from './remoteFiles.ts';
+import type { Origin } from './request.ts';
 
 const INDEX = 'model_index.json';
-/** Milliseconds that the hub has to answer in if it can be done without. */
-const ONE_TRY = 10_000;
 
 /** Options of `downloadModel`. */
-export interface DownloadOptions extends HubOptions, FetchOptions {
+export interface DownloadOptions extends AskOptions, FetchOptions {
   /** Branch, tag or commit. Default `main`. */
   revision?: string;
-  /**
-   * The first pause after a failed request in milliseconds; the next ones are twice as long.
-   * Default 1000.
-   */
-  pause?: number;
-  /** Limits of requests other than the usual ones, for tests. @internal */
-  limits?: Partial<NetworkLimits>;
+  /** Stops the download; the next one continues it. */
+  signal?: AbortSignal;
 }
 
-const { text, flag, listener, object, positive } = kinds;
+const { text, flag, list, listener, object, positive } = kinds;
 
 /** The values of its options. */
 export const downloadOptionKinds: Kinds<DownloadOptions> = {
   ...{ cacheDir: text, token: text, localFilesOnly: flag, revision: text, variant: text },
-  ...{ verify: flag, onProgress: listener, signal: kinds.signal },
+  ...{ weightsOf: list, verify: flag, onProgress: listener, signal: kinds.signal },
   ...{ pause: positive, limits: object },
 };
 
@@ -54,30 +46,21 @@ export const downloadOptionKinds: Kinds<DownloadOptions> = {
  */
 export async function downloadModel(model: string, options: DownloadOptions = {}): Promise<string> {
   checkOptionValues('downloadModel', options, downloadOptionKinds);
-  const { id, revision } = modelAndRevision(model, options.revision);
-  const { endpoint, cacheDir, authorization, offline } = await hubSettings(options);
-  const { variant, signal, pause = networkLimits.pause } = options;
-  const repository = new CachedRepository(cacheDir, id);
-  const limits = { ...networkLimits, pause, ...options.limits };
-  const origin: Origin = { endpoint, id, revision, authorization, signal, limits };
-  try {
-    if (offline) return await cached(repository, origin, options);
-    const commit = isCommit(revision) ? revision : await currentCommit(repository, origin, variant);
-    const download: CommitDownload = { repository, origin, commit, options };
-    if (!options.verify) await removeCorrupt(repository, commit, options);
-    await removeCorruptCopies(download);
-    if (options.verify || (await repository.missing(commit, variant)).length > 0)
-      await fetchCommit(download);
-    await repository.rememberCommit(revision, commit);
-    return repository.snapshot(commit);
-  } catch (error) {
-    if (!(error instanceof UnavailableError)) throw systemError(error, cacheDir);
-    const folder = await cached(repository, origin, options).catch(() => {
-      throw error;
-    });
-    console.warn(`${error.message} ${id} is taken from the cache as it was last seen.`);
-    return folder;
-  }
+  return fromHubOrCache(modelAndRevision(model, options.revision), options, {
+    cached: (repository, origin) => cached(repository, origin, options),
+    async fetched(repository, origin) {
+      const isThere = async (commit: string) =>
+        (await repository.missing(commit, options)).length === 0;
+      const commit = await currentCommit(repository, origin, isThere);
+      const download: CommitDownload = { repository, origin, commit, options };
+      const files = async () => (await repository.filesOf(commit, options)).files;
+      if (!options.verify) await removeCorrupt(repository, commit, await files(), options);
+      await removeCorruptCopies(download, await files());
+      if (options.verify || !(await isThere(commit))) await fetchCommit(download);
+      await repository.rememberCommit(origin.revision, commit);
+      return repository.snapshot(commit);
+    },
+  });
 }
 
 function modelAndRevision(model: string, revision?: string): Required<HubModel> {
@@ -94,20 +77,6 @@ function modelAndRevision(model: string, revision?: string): Required<HubModel> 
   return { id: found.id, revision: revision ?? found.revision ?? 'main' };
 }
 
-/**
- * The commit that the hub names. Where the cache has all of the last one, the hub is asked once.
- */
-async function currentCommit(
-  repository: CachedRepository,
-  origin: Origin,
-  variant?: string,
-): Promise<string> {
-  const last = await repository.commit(origin.revision);
-  const isThere = last !== undefined && (await repository.missing(last, variant)).length === 0;
-  const once = { tries: 1, patience: Math.min(ONE_TRY, origin.limits.patience) };
-  return commitOf(isThere ? { ...origin, limits: { ...origin.limits, ...once } } : origin);
-}
-
 /** The folder of what is in the cache. @throws CheckpointError with what is missing. */
 async function cached(
   repository: CachedRepository,
@@ -116,8 +85,11 @@ async function cached(
 ): Promise<string> {
   const { variant } = options;
   const commit = await repository.commit(revision);
-  if (commit !== undefined) await removeCorrupt(repository, commit, options);
-  const missing = commit === undefined ? undefined : await repository.missing(commit, variant);
+  if (commit !== undefined) {
+    const { files } = await repository.filesOf(commit, options);
+    await removeCorrupt(repository, commit, files, options);
+  }
+  const missing = commit === undefined ? undefined : await repository.missing(commit, options);
   if (commit !== undefined && missing?.length === 0) return repository.snapshot(commit);
   const command = [
     `svd download ${id}`,
@@ -125,22 +97,32 @@ async function cached(
     ...(revision === 'main' ? [] : [`--revision ${revision}`]),
   ].join(' ');
   const lacking = missing ? listed(missing, 5) : `the revision "${revision}"`;
-  throw new CheckpointError(
-    `The cache lacks ${lacking} of ${id} ` +
-      `(${repository.folder}), and nothing may be fetched. Run \`${command}\` online first.`,
-  );
+  throw notInCache(repository, id, lacking, command);
 }
 
+/** @throws Nothing; the error of what `command` would bring, where nothing may be fetched. */
+export const notInCache = (
+  { folder }: CachedRepository,
+  id: string,
+  lacking: string,
+  command: string,
+): CheckpointError =>
+  new CheckpointError(
+    `The cache lacks ${lacking} of ${id} (${folder}), and nothing may be fetched. Run ` +
+      `\`${command}\` online first.`,
+  );
+
 /**
- * Compares the weights of a commit with the hashes that they are named by, once, and removes those
- * that differ, with a warning.
+ * Compares the weights among some files of a commit with the hashes that they are named by, once,
+ * and removes those that differ, with a warning.
  */
-async function removeCorrupt(
+export async function removeCorrupt(
   repository: CachedRepository,
   commit: string,
+  files: string[],
   options: DownloadOptions,
 ): Promise<void> {
-  const contents = await repository.largeContents(commit, options.variant);
+  const contents = await repository.largeContents(commit, files);
   const sound = await soundFiles(repository, contents, options);
   await repository.rememberChecked([...sound].map(({ hash }) => hash));
 }
@@ -149,11 +131,11 @@ async function removeCorrupt(
  * The same for weights that are copies, whose names say nothing of their hashes: the hub does, so
  * that without it they are taken as they are.
  */
-async function removeCorruptCopies(download: CommitDownload): Promise<void> {
+async function removeCorruptCopies(download: CommitDownload, files: string[]): Promise<void> {
   const { repository, origin, commit, options } = download;
   const keyOf = ({ path }: { path: string }) => repository.copyKey(commit, path);
   const paths: string[] = [];
-  for (const path of await repository.copies(commit, options.variant))
+  for (const path of await repository.copies(commit, files))
     if (options.verify || !(await repository.isChecked(keyOf({ path })))) paths.push(path);
   if (paths.length === 0) return;
   const remote = await listRemoteFiles(origin, commit);
@@ -174,7 +156,7 @@ async function fetchCommit(download: CommitDownload): Promise<void> {
         `diffusers' format.`,
     );
   }
-  const weights = chooseWeights(origin.id, remote.paths, options.variant);
+  const weights = chooseWeights(origin.id, remote.paths, options);
   const indices = weights.filter((file) => file.endsWith('.json'));
   await fetchFiles(download, [...configFiles, ...indices].map(remote.file));
   const shards = await Promise.all(
@@ -201,18 +183,7 @@ async function checkFamily(download: CommitDownload, remote: RemoteFiles): Promi
   );
 }
 
-async function shardPathsOf(snapshot: string, index: string): Promise<string[]> {
-  const folder = index.slice(0, index.lastIndexOf('/'));
-  return (await shardsOf(join(snapshot, index))).map((name) => `${folder}/${name}`);
-}
-
-/** An error of the file system as one sentence. */
-function systemError(error: unknown, cacheDir: string): unknown {
-  if (!(error instanceof Error && 'syscall' in error) || error instanceof CheckpointError)
-    return error;
-  return new CheckpointError(
-    `The cache ${cacheDir} cannot be written: ${causeOf(error)}. Choose another folder by ` +
-      '--cache-dir or HF_HUB_CACHE.',
-    { cause: error },
-  );
+export async function shardPathsOf(snapshot: string, index: string): Promise<string[]> {
+  const folder = index.slice(0, index.lastIndexOf('/') + 1);
+  return (await shardsOf(join(snapshot, index))).map((name) => folder + name);
 }

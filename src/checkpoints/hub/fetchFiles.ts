@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { spaceProblem } from '../../files/diskSpace.ts';
 import { CheckpointError } from '../errors.ts';
-import type { CachedRepository } from './cache.ts';
+import type { CachedRepository, Wanted } from './cache.ts';
 import { soundFiles } from './compare.ts';
 import { bytesLeft, fetchBlob, type RemoteFile } from './fetchBlob.ts';
 import type { Origin } from './request.ts';
@@ -12,9 +12,7 @@ const FILES_AT_ONCE = 4;
 const REPORT = 100;
 
 /** Options of fetching files. */
-export interface FetchOptions {
-  /** Weight file variant, such as `fp16`. */
-  variant?: string;
+export interface FetchOptions extends Wanted {
   /**
    * Compare everything in the cache with its hash. Downloads, and files that others have left
    * there, are compared once in any case.
@@ -49,7 +47,7 @@ export async function fetchFiles(
   { repository, origin, commit, options }: CommitDownload,
   all: RemoteFile[],
 ): Promise<void> {
-  const { onProgress, signal, variant } = options;
+  const { onProgress, signal } = options;
   const files: RemoteFile[] = [];
   const present: RemoteFile[] = [];
   for (const file of all) {
@@ -104,9 +102,8 @@ export async function fetchFiles(
   if (steps > 0) onProgress?.({ stage: 'downloading', step: steps, steps });
   for (const file of files) await repository.name(file.hash, commit, file.path);
   // What has come was compared with its hash on the way, and what was copied of it is the same.
-  const copies = (await repository.copies(commit, variant)).filter((copy) =>
-    files.some(({ path }) => path === copy),
-  );
+  const paths = files.map(({ path }) => path);
+  const copies = await repository.copies(commit, paths);
   await repository.rememberChecked([
     ...files.map(({ hash }) => hash),
     ...copies.map((path) => repository.copyKey(commit, path)),

@@ -49,7 +49,7 @@ async function suggestion(path: string): Promise<string> {
   return isHub ? ` For a model of the hub, use https://huggingface.co/${path}.` : '';
 }
 
-const isAddress = (text: string) => /^\s*[a-z]{2,}:\/\//i.test(text);
+export const isAddress = (text: string) => /^\s*[a-z]{2,}:\/\//i.test(text);
 
 /**
  * The folder or file of a model: `model` itself if it is one, otherwise where the model of the hub

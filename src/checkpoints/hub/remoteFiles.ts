@@ -7,7 +7,7 @@ import {
 } from '../diffusers/names.ts';
 import { CheckpointError } from '../errors.ts';
 import { pickleRefusal } from '../otherModels.ts';
-import { isCommit } from './cache.ts';
+import { isCommit, type Wanted } from './cache.ts';
 import type { RemoteFile } from './fetchBlob.ts';
 import { askJson, type Origin, UnreachableError } from './request.ts';
 
@@ -77,8 +77,12 @@ const endless = ({ endpoint, id }: Origin) =>
   new CheckpointError(`${endpoint} lists the files of ${id} without end. Choose another model.`);
 
 /** The weight files of the variant, or their index files. */
-export function chooseWeights(id: string, paths: string[], variant?: string): string[] {
-  return weightedComponents.map((component) => {
+export function chooseWeights(
+  id: string,
+  paths: string[],
+  { variant, weightsOf = weightedComponents }: Wanted,
+): string[] {
+  return weightsOf.map((component) => {
     const names = paths
       .filter((path) => path.startsWith(`${component}/`))
       .map((path) => path.slice(component.length + 1));

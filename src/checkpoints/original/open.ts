@@ -4,9 +4,10 @@
  */
 import { basename } from 'node:path';
 import { existingPath } from '../../files/existingPath.ts';
-import type { Checkpoint } from '../checkpoint.ts';
+import type { Checkpoint, OtherUnet } from '../checkpoint.ts';
 import { declaredModel } from '../components.ts';
 import { checkCounts } from '../configs/counts.ts';
+import { checkConfigs } from '../configs/readConfigs.ts';
 import {
   type Component,
   componentNames,
@@ -17,6 +18,7 @@ import { openModelFolder } from '../diffusers/openFolder.ts';
 import { CheckpointError } from '../errors.ts';
 import { familyByKeys } from '../otherModels.ts';
 import { openSafetensors } from '../safetensors/file.ts';
+import type { WeightSource } from '../weights/source.ts';
 import { originalLayout, originalPlaces } from './keys.ts';
 import { framesByName, publishedConfigs } from './publishedConfigs.ts';
 import { originalSource, type Places } from './source.ts';
@@ -55,7 +57,7 @@ const OWNER: Record<WeightedComponent, RegExp> = {
  */
 export async function openOriginal(
   path: string,
-  options: SingleFileOptions = {},
+  options: SingleFileOptions & { unet?: OtherUnet } = {},
 ): Promise<Checkpoint> {
   const file = await openSafetensors(path);
   try {
@@ -65,6 +67,8 @@ export async function openOriginal(
         `${path} ${family} Use an original file of Stable Video Diffusion, such as ` +
           'svd_xt.safetensors.',
       );
+    const { unet } = options;
+    let other: WeightSource | undefined;
     const { index, configs, assumption } = await configsFor(path, options);
     const layout = originalLayout(configs.unet, configs.vae);
     const files: Checkpoint = {
@@ -72,8 +76,14 @@ export async function openOriginal(
       format: 'original',
       index,
       assumption,
+      unet,
       config: (component) => structuredClone(configs[component]),
       async weights(component) {
+        if (component === 'unet' && unet) {
+          const config = unet.config ?? { file: path, config: configs.unet };
+          other ??= await unet.weights(config);
+          return other;
+        }
         const others = surplus.filter((name) => OWNER[component].test(name));
         const source = originalSource(file, component, places[component], others);
         const { config } = options;
@@ -82,7 +92,10 @@ export async function openOriginal(
       },
       files: async () => [basename(path)],
       reopen: () => openOriginal(path, options),
-      close: () => file.close(),
+      async close() {
+        await other?.close();
+        await file.close();
+      },
       [Symbol.asyncDispose]() {
         return this.close();
       },
@@ -117,6 +130,17 @@ type Configs = {
 };
 
 async function configsFor(
+  path: string,
+  { unet, ...options }: SingleFileOptions & { unet?: OtherUnet },
+): Promise<Configs> {
+  const own = await ownConfigs(path, options);
+  if (!unet?.config) return own;
+  const configs = { ...own.configs, unet: unet.config.config };
+  checkConfigs(path, configs, unet.config);
+  return { ...own, configs };
+}
+
+async function ownConfigs(
   path: string,
   { config, numFrames }: SingleFileOptions,
 ): Promise<Configs> {

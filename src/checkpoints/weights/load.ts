@@ -114,21 +114,21 @@ const parametersByName = (block: AnyBlock, prefix: string) =>
   new Map(block.parameters().map((parameter) => [prefix + parameter.key, parameter]));
 
 /**
- * Compares names, shapes and types of a source with those of a built block, reading no values.
- * @throws CheckpointError that lists all missing, surplus, mis-shaped and non-float tensors.
+ * The missing, surplus, mis-shaped and non-float tensors of a source, as a list in words. Undefined
+ * if it fits.
  */
-export function checkWeights(
+export function differences(
   block: AnyBlock,
   source: WeightSource,
-  options: Pick<LoadWeightsOptions, 'prefix' | 'label' | 'ignore'> = {},
-): void {
-  const { prefix = '', label = block.name, ignore = isPositionIds } = options;
+  { prefix = '', ignore = isPositionIds }: Pick<LoadWeightsOptions, 'prefix' | 'ignore'> = {},
+): string | undefined {
   const parameters = parametersByName(block, prefix);
   const names = source.names().filter((name) => name.startsWith(prefix));
   const present = new Set(names);
   const missing = [...parameters.keys()].filter((name) => !present.has(name));
-  const others = names.filter((name) => !parameters.has(name));
-  const surplus = others.filter((name) => !ignore(name.slice(prefix.length)));
+  const surplus = names.filter(
+    (name) => !parameters.has(name) && !ignore(name.slice(prefix.length)),
+  );
   const misshaped: string[] = [];
   const untyped: string[] = [];
   for (const name of names) {
@@ -149,13 +149,30 @@ export function checkWeights(
   const found = groups
     .filter(([, list]) => list.length > 0)
     .map(([what, list]) => `${list.length} ${what} (${listed(list)})`);
-  if (found.length > 0) {
+  return found.length > 0 ? found.join('; ') : undefined;
+}
+
+/**
+ * Compares names, shapes and types of a source with those of a built block, reading no values.
+ * @throws CheckpointError that lists all missing, surplus, mis-shaped and non-float tensors.
+ */
+export function checkWeights(
+  block: AnyBlock,
+  source: WeightSource,
+  options: Pick<LoadWeightsOptions, 'prefix' | 'label' | 'ignore'> = {},
+): void {
+  const { prefix = '', label = block.name } = options;
+  const found = differences(block, source, options);
+  if (found !== undefined) {
     throw new CheckpointError(
-      `The weights don't fit ${quoted(label)}: ${found.join('; ')}. Use the weights and the ` +
+      `The weights don't fit ${quoted(label)}: ${found}. Use the weights and the ` +
         'config of the same model.',
     );
   }
-  const scales = others.filter((name) => SCALE.test(name));
+  const parameters = parametersByName(block, prefix);
+  const scales = source
+    .names()
+    .filter((name) => name.startsWith(prefix) && !parameters.has(name) && SCALE.test(name));
   if (scales.length > 0) {
     throw new CheckpointError(
       `The weights of ${quoted(label)} are quantised: they need the scales beside them ` +

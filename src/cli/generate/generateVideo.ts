@@ -22,7 +22,7 @@ import type { GenerateOptions, ImageInput } from '../../pipelines/types.ts';
 import { Generator } from '../../random/generator.ts';
 import { schedulerByName } from '../../schedulers/index.ts';
 import { counted, messageOf } from '../../text/messages.ts';
-import { folderOf, singleFileOptions } from '../hubModel.ts';
+import { locate, singleFileOptions } from '../hubModel.ts';
 import { ownSize, packagedNote, trainedFor, unlikeTraining } from '../packagedModel.ts';
 import { UsageError } from '../terminal/errors.ts';
 import { partOf } from '../terminal/options.ts';
@@ -88,7 +88,8 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   if (command.seeds.length === 0) note(`the seed is ${seeds[0]}`);
 
   const model = await findModel(command, session);
-  await checkModelIsKept(command, paths, [model.path, command.config ?? []].flat());
+  const { unet = [] } = model.opening;
+  await checkModelIsKept(command, paths, [model.path, command.config ?? [], unet].flat());
   const asked = command.numFrames ?? model.trained.numFrames ?? 1;
   await checkSpace(command, paths, { ...model, frames: videos * asked });
   const { pipe, plan } = await loadPipeline(model, command, inputs, backend, session);
@@ -160,15 +161,14 @@ type Model = Awaited<ReturnType<typeof findModel>>;
 async function findModel(command: GenerateCommand, { signal, progress, note }: Session) {
   const { model } = command;
   if (model === undefined) note(packagedNote);
-  const path =
-    model === undefined
-      ? packagedModel
-      : await folderOf(model, command, { signal, note, onProgress: progress.update });
-  const single = singleFileOptions(path, command);
-  const trained = await trainedFor(path, single);
+  const { path, unet } = await locate(model ?? packagedModel, command, {
+    ...{ signal, note, onProgress: progress.update },
+  });
+  const opening = { ...singleFileOptions(path, command), unet };
+  const trained = await trainedFor(path, opening);
   const own = ownSize(trained);
   const { height = own.height, width = own.width } = command;
-  return { path, single, trained, height, width };
+  return { path, opening, trained, height, width };
 }
 
 /** The options that show previews, if they are asked for. */
@@ -201,7 +201,7 @@ function callOf(command: GenerateCommand) {
 }
 
 async function loadPipeline(
-  { path, single, trained, height, width }: Model,
+  { path, opening, trained, height, width }: Model,
   command: GenerateCommand,
   { pictures }: Inputs,
   backend: BackendReport,
@@ -231,8 +231,8 @@ async function loadPipeline(
     },
   };
   const pipe = isSingleFile(path)
-    ? await StableVideoDiffusionPipeline.fromSingleFile(path, { ...loading, ...single })
-    : await StableVideoDiffusionPipeline.fromPretrained(path, loading);
+    ? await StableVideoDiffusionPipeline.fromSingleFile(path, { ...loading, ...opening })
+    : await StableVideoDiffusionPipeline.fromPretrained(path, { ...loading, unet: opening.unet });
   if (scheduler !== undefined) pipe.scheduler = schedulerByName(scheduler);
   if (forwardChunking !== undefined) pipe.unet.enableForwardChunking(forwardChunking);
   return { pipe, plan: plan! };
@@ -242,13 +242,13 @@ async function loadPipeline(
  * The hashes of the checkpoint. Without them, a note says so and the video is made all the same.
  */
 async function identify(
-  { path, single }: Model,
+  { path, opening }: Model,
   { variant }: GenerateCommand,
   signal: AbortSignal,
   note: Session['note'],
 ): Promise<CheckpointIdentity | undefined> {
   try {
-    return await identifyCheckpoint(path, { variant, ...single, signal });
+    return await identifyCheckpoint(path, { variant, ...opening, signal });
   } catch (error) {
     if (!signal.aborted)
       note(`the checkpoint is not named in the settings of the output. ${messageOf(error)}`);

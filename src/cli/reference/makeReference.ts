@@ -12,7 +12,7 @@ import { checkOutput } from '../../media/video/output.ts';
 import { shownAddress } from '../../text/addresses.ts';
 import { kebabCase } from '../../text/cases.ts';
 import { checkKept, filesOfModels } from '../generate/checkPlaces.ts';
-import { folderOf } from '../hubModel.ts';
+import { locate } from '../hubModel.ts';
 import { UsageError } from '../terminal/errors.ts';
 import { flagOf, type Options } from '../terminal/options.ts';
 import type { Session } from '../terminal/session.ts';
@@ -38,7 +38,7 @@ export async function makeReference(command: ReferenceCommand, session: Session)
   );
 
   const onProgress = progress.update;
-  const folder = await folderOf(command.model, command, { signal, onProgress });
+  const { path: folder } = await locate(command.model, command, { signal, onProgress });
   await checkModel(folder, command);
   await checkKept(output, await filesOfModels([folder]));
 

@@ -20,7 +20,7 @@ import type { FramesSheet } from '../../verification/report/comparison.ts';
 import type { StageResult } from '../../verification/stageResult.ts';
 import { type VerifyOptions, verifyReference } from '../../verification/verify.ts';
 import { checkKept, filesOfModels } from '../generate/checkPlaces.ts';
-import { folderOf } from '../hubModel.ts';
+import { locate } from '../hubModel.ts';
 import { otherVersions } from '../reference/pinned.ts';
 import { atEnd, type Session } from '../terminal/session.ts';
 import type { VerifyCommand } from './options.ts';
@@ -77,13 +77,14 @@ export async function verifyBackends(
   const reference = await readReference(file, command.reference);
   const variant = command.variant ?? reference.checkpoint.variant ?? undefined;
   const onProgress = progress.update;
-  const folder = await folderOf(command.model, { ...command, variant }, { signal, onProgress });
-  if (page) await checkKept(page, await filesOfModels([folder]));
-  const checkpoint = await identifyCheckpoint(folder, { variant, signal });
+  const located = await locate(command.model, { ...command, variant }, { signal, onProgress });
+  const { path: folder, unet } = located;
+  if (page) await checkKept(page, await filesOfModels([folder, unet ?? []].flat()));
+  const checkpoint = await identifyCheckpoint(folder, { variant, unet, signal });
   checkSameCheckpoint(reference, checkpoint.files);
   useFormulations(command.formulation);
   const plannedFor = { ...reference.call, pictures: reference.pictures.length };
-  const loading = { variant, offload: command.offload, plannedFor, onProgress, signal };
+  const loading = { variant, unet, offload: command.offload, plannedFor, onProgress, signal };
   const verifyOn = (backend: BackendChoice) => run(backend, folder, reference, command, loading);
   const results =
     command.backend === 'all' ? await onAll(verifyOn, signal) : [await verifyOn(command.backend)];
@@ -116,7 +117,10 @@ async function run(
   folder: string,
   reference: Reference,
   { threads, stageInputs, report }: VerifyCommand,
-  loading: Pick<LoadOptions, 'variant' | 'offload' | 'plannedFor' | 'onProgress' | 'signal'>,
+  loading: Pick<
+    LoadOptions,
+    'variant' | 'unet' | 'offload' | 'plannedFor' | 'onProgress' | 'signal'
+  >,
 ): Promise<BackendResult> {
   const { name: backend, version, device } = await useBackend(choice, { threads });
   const pipe = await StableVideoDiffusionPipeline.fromPretrained(folder, { ...loading, backend });

@@ -32,7 +32,7 @@ export const verifyOptions = {
     ...modelOptions.variant,
     help: 'Read the weight files of this variant, such as fp16. Default: that of the reference.',
   },
-  ...pick(modelOptions, 'revision', 'cacheDir', 'token', 'localFilesOnly'),
+  ...pick(modelOptions, 'unet', 'revision', 'cacheDir', 'token', 'localFilesOnly'),
   ...group('Running', 'running', {
     backend: {
       choices: backends,

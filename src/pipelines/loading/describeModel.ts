@@ -66,13 +66,13 @@ export interface ModelDescription {
 /** Options of `describeModel`. */
 export interface DescribeOptions
   extends PlannedCall,
-    Pick<LoadOptions, 'variant' | 'dtype' | 'weightDtype' | 'offload' | 'memory'>,
+    Pick<LoadOptions, 'variant' | 'unet' | 'dtype' | 'weightDtype' | 'offload' | 'memory'>,
     SingleFileOptions {}
 
-const { variant, dtype, weightDtype, offload, memory } = loadOptionKinds;
+const { variant, unet, dtype, weightDtype, offload, memory } = loadOptionKinds;
 const describeOptionKinds: Kinds<DescribeOptions> = {
   ...plannedCallKinds,
-  ...{ variant, dtype, weightDtype, offload, memory },
+  ...{ variant, unet, dtype, weightDtype, offload, memory },
   config: kinds.text,
 };
 
@@ -89,7 +89,9 @@ export async function describeModel(
   checkPath('describeModel', path);
   checkOptionValues('describeModel', options, describeOptionKinds);
   const numFrames = isSingleFile(path) ? options.numFrames : undefined;
-  const opening = { variant: options.variant, config: options.config, numFrames };
+  const opening = {
+    ...{ variant: options.variant, config: options.config, unet: options.unet, numFrames },
+  };
   await using files = await openCheckpoint(path, opening);
   const inspection = await inspectModel(files);
   const configs = await modelConfigs(files, 'cpu');

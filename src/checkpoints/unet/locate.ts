@@ -1,0 +1,164 @@
+/** Finds a UNet by what the user calls it: a file, a folder, or a place on the hub. */
+import { readdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { existingPath } from '../../files/existingPath.ts';
+import { pickOptions } from '../../text/options.ts';
+import { components, weightedComponents } from '../diffusers/names.ts';
+import { CheckpointError, quoted } from '../errors.ts';
+import { type HubPlace, hubPlace } from '../hub/address.ts';
+import type { CachedRepository } from '../hub/cache.ts';
+import {
+  type DownloadOptions,
+  downloadOptionKinds,
+  notInCache,
+  removeCorrupt,
+  shardPathsOf,
+} from '../hub/download.ts';
+import { type CommitDownload, fetchFiles } from '../hub/fetchFiles.ts';
+import { currentCommit, fromHubOrCache } from '../hub/fromHubOrCache.ts';
+import { isAddress, isFolder, isOfHub, locateModel } from '../hub/locate.ts';
+import { listRemoteFiles } from '../hub/remoteFiles.ts';
+import type { Origin } from '../hub/request.ts';
+import { chooseUnet } from './choose.ts';
+import { openUnet } from './open.ts';
+
+/**
+ * The place on the hub that `unet` names, if it is no file or folder here. Where there is a folder
+ * `org`, `org/name` is a path.
+ */
+export async function unetOnHub(unet: string): Promise<HubPlace | undefined> {
+  if (isAddress(unet)) return hubPlace(unet);
+  const isThere = await stat(await existingPath(unet)).catch(() => undefined);
+  const isFile = /^[^/]+\/[^/]+\.safetensors$/i.test(unet);
+  if (isThere || isFile || (await isFolder(unet.split('/')[0]))) return undefined;
+  return hubPlace(unet);
+}
+
+/**
+ * The path of a UNet, which is brought into the cache first if it is of the hub.
+ * @param unet A path; `org/name`, `org/name/path`, or such an address of the hub.
+ * @param options Those of `downloadModel`. `revision` is that of the model, not of the UNet.
+ * @throws CheckpointError if there is none, or several that could be meant, and like
+ * `downloadModel`; the signal's reason.
+ */
+export async function locateUnet(unet: string, options: DownloadOptions = {}): Promise<string> {
+  const place = await unetOnHub(unet);
+  if (place !== undefined) {
+    return downloadUnet(place, options).catch((error) => {
+      if (!(error instanceof CheckpointError) || isAddress(unet)) throw error;
+      const message = `${error.message} There is no file or folder ${quoted(unet)} here either.`;
+      throw new CheckpointError(message, { cause: error });
+    });
+  }
+  const path = await existingPath(unet);
+  if (await stat(path).catch(() => undefined)) return path;
+  throw new CheckpointError(
+    `Cannot open the UNet ${quoted(unet)}: it does not exist. Use the path of a weight file or ` +
+      'folder, or org/name or org/name/file of the hub.',
+  );
+}
+
+/** Where a model is, and the UNet that replaces its own. */
+export interface Located {
+  /** The folder or file of the model. */
+  path: string;
+  /** The weight file of the UNet, or the index of several. */
+  unet?: string;
+}
+
+/**
+ * The paths of a model and of the UNet that replaces its own, both brought into the cache first if
+ * they are of the hub. The weights of its own are not fetched.
+ * @throws CheckpointError as `locateModel` and `locateUnet` do, and if the UNet is of another model.
+ */
+export async function locateWithUnet(
+  model: string,
+  unet: string | undefined,
+  options: DownloadOptions = {},
+): Promise<Located> {
+  if (unet === undefined) return { path: await locateModel(model, options) };
+  const { revision, ...forBoth } = pickOptions(options, downloadOptionKinds);
+  // before the model, of which more has to be fetched
+  const found = await openUnet(await locateUnet(unet, forBoth), options.variant);
+  const { token, cacheDir, localFilesOnly, ...others } = forBoth;
+  const isForUnet = (await unetOnHub(unet)) !== undefined && !(await isOfHub(model));
+  const forModel = { ...(isForUnet ? others : forBoth), revision };
+  const weightsOf = weightedComponents.filter((component) => component !== 'unet');
+  return { path: await locateModel(model, { ...forModel, weightsOf }), unet: found.path };
+}
+
+function downloadUnet(place: HubPlace, options: DownloadOptions): Promise<string> {
+  const { id, revision = 'main', path } = place;
+  const { variant } = options;
+  const inCache = async (repository: CachedRepository, commit: string) => {
+    const folder = repository.snapshot(commit);
+    const file = chooseUnet({ label: id, paths: await filesBelow(folder) }, path, variant);
+    const shards = await shardPathsOf(folder, file);
+    return [file, ...shards];
+  };
+  return fromHubOrCache({ id, revision }, options, {
+    async cached(repository) {
+      const commit = await repository.commit(revision);
+      const files = commit && (await inCache(repository, commit).catch(() => undefined));
+      if (!commit || !files) throw missing(repository, place);
+      await removeCorrupt(repository, commit, files, options);
+      for (const file of files) {
+        const whole = join(repository.snapshot(commit), file);
+        if (!(await stat(whole).catch(() => undefined))) throw missing(repository, place);
+      }
+      return join(repository.snapshot(commit), files[0]);
+    },
+    async fetched(repository, origin) {
+      const isThere = (commit: string) =>
+        inCache(repository, commit).then(
+          () => true,
+          () => false,
+        );
+      const commit = await currentCommit(repository, origin, isThere);
+      const file = await fetchUnet({ repository, origin, commit, options }, place);
+      await repository.rememberCommit(revision, commit);
+      return file;
+    },
+  });
+}
+
+/** Fetches the weight file, the shards that it names, and the config beside it. */
+async function fetchUnet(
+  download: CommitDownload & { origin: Origin },
+  { id, path }: HubPlace,
+): Promise<string> {
+  const { repository, origin, commit, options } = download;
+  const remote = await listRemoteFiles(origin, commit);
+  const file = chooseUnet(
+    { label: id, paths: remote.paths.filter(isPlain) },
+    path,
+    options.variant,
+  );
+  const config = file.slice(0, file.lastIndexOf('/') + 1) + components.unet.config;
+  const folder = repository.snapshot(commit);
+  await repository.prepare(commit, [dirname(file)]);
+  const first = remote.paths.includes(config) ? [config, file] : [file];
+  await fetchFiles(download, first.map(remote.file));
+  const shards = await shardPathsOf(folder, file);
+  await fetchFiles(download, shards.map(remote.file));
+  return join(folder, file);
+}
+
+/** Whether a path in a repository leads nowhere else. */
+const isPlain = (path: string) => !/^\/|[\\\p{Cc}]|(^|\/)\.{0,2}(\/|$)/u.test(path);
+
+/** The paths of the files below a folder of the cache, which has no links to folders. */
+async function filesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => !entry.isDirectory())
+    .map(({ parentPath, name }) => join(parentPath, name).slice(folder.length + 1));
+}
+
+const missing = (repository: CachedRepository, { id, path }: HubPlace) =>
+  notInCache(
+    repository,
+    id,
+    path === '' ? 'the UNet' : path,
+    `svd download MODEL --unet ${[id, path].filter(Boolean).join('/')}`,
+  );
