@@ -72,6 +72,7 @@ export type {
   OutputType,
   PlannedCall,
   Progress,
+  SamplingState,
   StepCallback,
   Videos,
 } from './pipelines/types.ts';

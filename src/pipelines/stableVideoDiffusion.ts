@@ -10,6 +10,7 @@ import { randnTensor } from '../random/randnTensor.ts';
 import { type Components, partsOf } from './components.ts';
 import { fitIntoMemory, planAhead } from './fitIntoMemory.ts';
 import { checkGenerateOptions } from './options.ts';
+import { CallState } from './resume/callState.ts';
 import { channelsFirst } from './sampling/axes.ts';
 import { checkLatents, type DecodeSizes, decode } from './sampling/decode.ts';
 import { denoise } from './sampling/denoise.ts';
@@ -94,11 +95,12 @@ export class SamplingPipeline implements CallingPipeline {
   async generate(image: ImageInput, options: GenerateOptions = {}): Promise<unknown> {
     const settings = checkCall(image, options, this.constraints);
     this.warn(stretchWarning(image, settings));
-    const { onStage, ...others } = options;
+    const { onStage, onState, ...others } = options;
+    const parts = partsOf(this.components);
     const calls: GenerateOptions = {
       ...others,
-      onStage:
-        onStage && ((...stage) => callBack(partsOf(this.components), () => onStage(...stage))),
+      onStage: onStage && ((...stage) => callBack(parts, () => onStage(...stage))),
+      onState: onState && ((state) => callBack(parts, () => onState(state))),
     };
     return this.inTurn(() => this.run(image, settings, calls), options);
   }
@@ -108,12 +110,27 @@ export class SamplingPipeline implements CallingPipeline {
     this.scheduler.setTimesteps(checked.sigmas ? null : checked.numInferenceSteps, {
       sigmas: checked.sigmas,
     });
+    const state = new CallState(checked, this.scheduler, options.resumeFrom);
     options.signal?.throwIfAborted();
     await planAhead(this.components, checked, options);
     using fitted = fitIntoMemory(this.components, checked, options);
     const { settings } = fitted;
     using scope = new TensorScope();
+    const latents = scope.keep(
+      state.isSampled ? state.restore() : await this.sample(image, settings, state, options),
+    );
+    const frames = await this.output(latents as tf.Tensor4D, settings, options);
+    return options.returnDict === false ? frames : { frames };
+  }
 
+  /** Final latents `[videos*F, h, w, C]`. */
+  private async sample(
+    image: ImageInput,
+    settings: CallSettings,
+    state: CallState,
+    options: GenerateOptions,
+  ): Promise<tf.Tensor> {
+    using scope = new TensorScope();
     const pictures = await hostPictures(image);
     await checkGivenLatents(settings.latents, this.scheduler.initNoiseSigma);
     const imageEmbeddings = scope.keep(
@@ -130,13 +147,9 @@ export class SamplingPipeline implements CallingPipeline {
     await options.onStage?.('added_time_ids', await channelsFirst(ids));
     const conditions = { imageEmbeddings, imageLatents, addedTimeIds: ids };
     const shape = latentShape(settings, this.constraints);
-    const latents = scope.keep(
-      await this.runner.withWeights('unet', options, (options) =>
-        denoise(this, this.runner, conditions, shape, settings, options),
-      ),
+    return await this.runner.withWeights('unet', options, (options) =>
+      denoise(this, this.runner, conditions, shape, settings, state, options),
     );
-    const frames = await this.output(latents as tf.Tensor4D, settings, options);
-    return options.returnDict === false ? frames : { frames };
   }
 
   /** Shows a sentence, each once. */

@@ -1,6 +1,7 @@
 /** The sampling loop: from noise to latents, one call of the scheduler after the other. */
 import * as tf from '@tensorflow/tfjs-core';
 import { TensorScope } from '../../layers/index.ts';
+import type { CallState } from '../resume/callState.ts';
 import type { CallSettings } from '../settings.ts';
 import type { CallingPipeline } from '../types.ts';
 import { channelsFirst } from './axes.ts';
@@ -10,13 +11,17 @@ import { repeatEach, startLatents } from './inputs.ts';
 import type { ModelRunner, RunOptions } from './modelRunner.ts';
 import { runStepCallback } from './stepCallback.ts';
 
-/** Goes from start noise to the final latents `[videos*F, h, w, C]`. */
+/**
+ * Goes from start noise, or from where an earlier call stood, to the final latents
+ * `[videos*F, h, w, C]`.
+ */
 export async function denoise(
   pipe: CallingPipeline,
   runner: ModelRunner,
   conditions: Record<'imageEmbeddings' | 'imageLatents' | 'addedTimeIds', tf.Tensor>,
   shape: number[],
   settings: CallSettings,
+  state: CallState,
   options: RunOptions,
 ): Promise<tf.Tensor> {
   const { scheduler, unet } = pipe;
@@ -35,11 +40,15 @@ export async function denoise(
   scope.keep(evaluations.flat());
   const callbackTensors = { ...conditions, imageEmbeddings: conditional[0] };
 
-  let latents = scope.tidy(() => startLatents(settings, shape, scheduler.initNoiseSigma));
-  await options.onStage?.('initial_latents', await channelsFirst(latents, numFrames));
+  const { stepsDone } = state;
+  let latents = scope.tidy(() =>
+    stepsDone > 0 ? state.restore() : startLatents(settings, shape, scheduler.initNoiseSigma),
+  );
+  if (stepsDone === 0)
+    await options.onStage?.('initial_latents', await channelsFirst(latents, numFrames));
   const timesteps = Array.from(scheduler.timesteps);
-  options.onProgress?.({ stage: 'sampling', step: 0, steps: timesteps.length });
-  for (const [step, timestep] of timesteps.entries()) {
+  options.onProgress?.({ stage: 'sampling', step: stepsDone, steps: timesteps.length });
+  for (const [step, timestep] of [...timesteps.entries()].slice(stepsDone)) {
     const velocities: tf.Tensor[] = [];
     for (const condition of evaluations) {
       velocities.push(
@@ -69,6 +78,7 @@ export async function denoise(
     await options.onStage?.(`latents_step_${step}`, await channelsFirst(latents, numFrames));
     const ended = { step, timestep, tensors: { ...callbackTensors, latents } };
     latents = await runStepCallback(pipe, ended, settings, options, scope);
+    await options.onState?.(await state.after(step + 1, latents));
     options.onProgress?.({ stage: 'sampling', step: step + 1, steps: timesteps.length });
   }
   return scope.release(latents);
