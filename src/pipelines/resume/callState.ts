@@ -1,16 +1,19 @@
 /** Takes the state of a sampling call, and goes on from it. */
 import * as tf from '@tensorflow/tfjs-core';
+import type { FloatArray } from '../../media/image.ts';
 import type { Generator } from '../../random/generator.ts';
-import type { EulerDiscreteScheduler } from '../../schedulers/index.ts';
 import { joined } from '../../text/messages.ts';
 import { channelsFirst } from '../sampling/axes.ts';
 import type { CallSettings } from '../settings.ts';
+import type { CallingPipeline } from '../types.ts';
 import type { SamplingState } from './state.ts';
+
+type Scheduler = CallingPipeline['scheduler'];
 
 /** The state of one call while it runs. */
 export class CallState {
   private readonly settings: CallSettings;
-  private readonly scheduler: EulerDiscreteScheduler;
+  private readonly scheduler: Scheduler;
   private readonly generators: Generator[];
   private readonly from?: SamplingState;
   private readonly firstGenerators: Uint8Array[];
@@ -20,7 +23,7 @@ export class CallState {
    * begins with the generators as they were at the beginning.
    * @throws Error if that is the state of a call with other settings.
    */
-  constructor(settings: CallSettings, scheduler: EulerDiscreteScheduler, from?: SamplingState) {
+  constructor(settings: CallSettings, scheduler: Scheduler, from?: SamplingState) {
     this.settings = settings;
     this.scheduler = scheduler;
     this.generators = [settings.generator].flat();
@@ -46,11 +49,12 @@ export class CallState {
   restore(): tf.Tensor {
     const { latents, generators, scheduler } = this.from!;
     setStates(this.generators, generators);
-    this.scheduler.setBeginIndex(scheduler.numbers.stepIndex);
     const [videos, frames, ...size] = latents.shape;
-    return tf.tidy(() =>
-      tf.transpose(tf.tensor(latents.data, [videos * frames, ...size], 'float32'), [0, 2, 3, 1]),
-    );
+    return tf.tidy(() => {
+      restoreScheduler(this.scheduler, scheduler);
+      const rows = tf.reshape(tensorOf(latents), [videos * frames, ...size]);
+      return tf.transpose(rows, [0, 2, 3, 1]);
+    });
   }
 
   /** Where the call stands after `step` steps, with latents `[videos*F, h, w, C]`. */
@@ -60,7 +64,7 @@ export class CallState {
       latents: await channelsFirst(latents, this.settings.numFrames),
       generators: statesOf(this.generators),
       firstGenerators: this.firstGenerators,
-      scheduler: { numbers: { stepIndex: this.scheduler.stepIndex ?? step }, tensors: {} },
+      scheduler: stateOfScheduler(this.scheduler),
       settings: this.comparable,
     };
   }
@@ -76,6 +80,18 @@ export class CallState {
       scheduler: this.scheduler.toConfig(),
     };
   }
+}
+
+const tensorOf = ({ data, shape }: FloatArray) => tf.tensor(data, shape, 'float32');
+
+/** Euler's method keeps nothing of earlier steps. */
+const stateOfScheduler = ({ stepIndex }: Scheduler): SamplingState['scheduler'] => ({
+  stepIndex,
+  modelOutputs: [],
+});
+
+function restoreScheduler(scheduler: Scheduler, { stepIndex }: SamplingState['scheduler']): void {
+  scheduler.setBeginIndex(stepIndex ?? 0);
 }
 
 const statesOf = (generators: Generator[]) => generators.map((one) => one.getState());

@@ -2,13 +2,6 @@
 import type { FloatArray } from '../../media/image.ts';
 import { type Kind, kinds } from '../../text/kinds.ts';
 
-/** What a scheduler carries from one step to the next. */
-export interface SchedulerState {
-  numbers: Record<string, number>;
-  /** In diffusers' axis order. */
-  tensors: Record<string, FloatArray>;
-}
-
 /** Where a call stands after a sampling step: everything that the rest of it depends on. */
 export interface SamplingState {
   /** The sampling steps that are done, from 1 to all. */
@@ -19,8 +12,8 @@ export interface SamplingState {
   generators: Uint8Array[];
   /** Their states when the call began. */
   firstGenerators: Uint8Array[];
-  /** What the scheduler carries to the next step. */
-  scheduler: SchedulerState;
+  /** What the scheduler carries to the next step: its index, and what it keeps of earlier ones. */
+  scheduler: { stepIndex: number | null; modelOutputs: FloatArray[] };
   /** The settings of the call, which have to be the same for the rest of it. */
   settings: Record<string, unknown>;
 }

@@ -18,7 +18,7 @@ export interface StateExtras {
 type Stored = Record<string, { dtype: Dtype; shape: number[]; data: Uint8Array<ArrayBuffer> }>;
 
 /** What the names of tensors begin with, besides those of every state. */
-const [OF_SCHEDULER, EXTRA] = ['scheduler.', 'extra.'];
+const [OUTPUT, EXTRA] = ['model_outputs.', 'extra.'];
 
 /**
  * Writes the state of a call into a `.safetensors` file, which appears only when it is whole, with
@@ -35,13 +35,13 @@ export async function saveSamplingState(
     latents: floats(latents),
     generators: bytes(generators),
     first_generators: bytes(firstGenerators),
-    ...prefixed(OF_SCHEDULER, scheduler.tensors),
+    ...prefixed(OUTPUT, Object.fromEntries(scheduler.modelOutputs.entries())),
     ...prefixed(EXTRA, tensors),
   };
   const texts = {
     ...metadata,
     format: 'pt',
-    state: JSON.stringify({ step, settings, numbers: scheduler.numbers }),
+    state: JSON.stringify({ step, settings, stepIndex: scheduler.stepIndex }),
   };
   await writeSafetensors(path, stored, { ...texts, sha256: await hashOf(stored, texts) });
 }
@@ -73,13 +73,13 @@ async function stateIn(file: SafetensorsFile) {
     stored[name] = { ...file.info(name), data: await file.readRaw(name) } as Stored[string];
   if (sha256 !== (await hashOf(stored, texts))) throw new Error('its SHA-256 is another one');
   const { state, format, ...metadata } = texts;
-  const { step, settings, numbers } = JSON.parse(state);
+  const { step, settings, stepIndex } = JSON.parse(state);
   return {
     ...{ step, settings, metadata },
     latents: floatsIn(stored.latents),
     generators: bytesIn(stored.generators),
     firstGenerators: bytesIn(stored.first_generators),
-    scheduler: { numbers, tensors: unprefixed(OF_SCHEDULER, stored) },
+    scheduler: { stepIndex, modelOutputs: Object.values(unprefixed(OUTPUT, stored)) },
     tensors: unprefixed(EXTRA, stored),
   };
 }

@@ -14,7 +14,7 @@ const state: SamplingState = {
   latents: floats(1, 2, 4, 3, 5),
   generators: [new Generator(1).getState(), new Generator(2).getState()],
   firstGenerators: [new Generator(3).getState(), new Generator(4).getState()],
-  scheduler: { numbers: { stepIndex: 3, lowerOrderNums: 1 }, tensors: { before: floats(2, 3) } },
+  scheduler: { stepIndex: 3, modelOutputs: [floats(2, 3), floats(4), floats(1, 2)] },
   settings: { seeds: ['3', '4'], fps: 7, noiseAugStrength: 0.02, scheduler: { rho: 7 } },
 };
 const extras = { metadata: { note: 'kept "as it is"' }, tensors: { image_noise: floats(1, 3) } };
