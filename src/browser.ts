@@ -73,6 +73,7 @@ export type {
   OutputType,
   PlannedCall,
   Progress,
+  SamplingState,
   StepCallback,
   Videos,
 } from './pipelines/types.ts';

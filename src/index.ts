@@ -73,6 +73,11 @@ export {
 } from './pipelines/loading/describeModel.ts';
 export type { SaveOptions } from './pipelines/loading/savePretrained.ts';
 export { type SingleFileLoadOptions, StableVideoDiffusionPipeline } from './pipelines/node.ts';
+export {
+  loadSamplingState,
+  type StateExtras,
+  saveSamplingState,
+} from './pipelines/resume/stateFile.ts';
 export type {
   CallbackTensors,
   CallingPipeline,
@@ -84,6 +89,7 @@ export type {
   OutputType,
   PlannedCall,
   Progress,
+  SamplingState,
   StepCallback,
   Videos,
 } from './pipelines/types.ts';

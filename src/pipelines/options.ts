@@ -10,6 +10,7 @@ import { scheduleNames } from '../schedulers/names.ts';
 import { whole } from '../text/kinds.ts';
 import { type Aliases, checkOptionValues, type Kind, type Kinds, kinds } from '../text/options.ts';
 import { callLimits, outputTypes } from './defaults.ts';
+import { stateKind } from './resume/state.ts';
 import type { DeepCacheOptions, GenerateOptions, LoadOptions, PlannedCall } from './types.ts';
 
 /** As in diffusers, 0 stands for the size that the UNet was trained on. */
@@ -77,6 +78,8 @@ const generateOptionKinds: Kinds<GenerateOptions> = {
   onBlock: kinds.listener,
   recording: kinds.flag,
   onStage: kinds.listener,
+  onState: kinds.listener,
+  resumeFrom: stateKind,
 };
 
 /** The options of `plannedFor`: all of a call, though only some decide about memory. */

@@ -60,7 +60,10 @@ export function checkCall(image: ImageInput, options: GenerateOptions, model: Ca
     noiseAugStrength: options.noiseAugStrength ?? callDefaults.noiseAugStrength,
     decodeChunkSize: options.decodeChunkSize ?? options.numFrames ?? model.numFrames,
     numVideosPerPrompt: options.numVideosPerPrompt ?? callDefaults.numVideosPerPrompt,
-    generator: options.generator ?? new Generator(),
+    generator:
+      options.generator ??
+      options.resumeFrom?.firstGenerators.map((state) => new Generator(0).setState(state)) ??
+      new Generator(),
     latents: options.latents,
     outputType: options.outputType ?? callDefaults.outputType,
     callbackOnStepEndTensorInputs: options.callbackOnStepEndTensorInputs ?? ['latents'],

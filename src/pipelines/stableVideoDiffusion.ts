@@ -11,6 +11,7 @@ import { misfitOf, type Scheduler } from '../schedulers/index.ts';
 import { type Components, partsOf } from './components.ts';
 import { fitIntoMemory, planAhead } from './fitIntoMemory.ts';
 import { checkGenerateOptions } from './options.ts';
+import { CallState } from './resume/callState.ts';
 import { channelsFirst } from './sampling/axes.ts';
 import { checkLatents, type DecodeSizes, decode } from './sampling/decode.ts';
 import { denoise } from './sampling/denoise.ts';
@@ -104,11 +105,12 @@ export class SamplingPipeline implements CallingPipeline {
     const settings = { ...checkCall(image, options, this.constraints), scheduler };
     this.warn(stretchWarning(image, settings));
     this.warn(misfitOf(scheduler));
-    const { onStage, ...others } = options;
+    const { onStage, onState, ...others } = options;
+    const parts = partsOf(this.components);
     const calls: GenerateOptions = {
       ...others,
-      onStage:
-        onStage && ((...stage) => callBack(partsOf(this.components), () => onStage(...stage))),
+      onStage: onStage && ((...stage) => callBack(parts, () => onStage(...stage))),
+      onState: onState && ((state) => callBack(parts, () => onState(state))),
     };
     return this.inTurn(() => this.run(image, settings, calls), options);
   }
@@ -118,14 +120,29 @@ export class SamplingPipeline implements CallingPipeline {
     // Before anything is computed, because it checks the sigmas.
     setSchedule(scheduler, checked);
     using _kept = { [Symbol.dispose]: () => scheduler.dispose() };
+    const state = new CallState(checked, options.resumeFrom);
     options.signal?.throwIfAborted();
     await planAhead(this.components, checked, options);
     using fitted = fitIntoMemory(this.components, checked, options);
     const settings = { ...fitted.settings, scheduler };
     using scope = new TensorScope();
+    const latents = scope.keep(
+      state.isSampled ? state.restore() : await this.sample(image, settings, state, options),
+    );
+    const frames = await this.output(latents as tf.Tensor4D, settings, options);
+    return options.returnDict === false ? frames : { frames };
+  }
 
+  /** Final latents `[videos*F, h, w, C]`. */
+  private async sample(
+    image: ImageInput,
+    settings: SampledCall,
+    state: CallState,
+    options: GenerateOptions,
+  ): Promise<tf.Tensor> {
+    using scope = new TensorScope();
     const pictures = await hostPictures(image);
-    await checkGivenLatents(settings.latents, scheduler.initNoiseSigma);
+    await checkGivenLatents(settings.latents, settings.scheduler.initNoiseSigma);
     const imageEmbeddings = scope.keep(
       await this.runner.withWeights('imageEncoder', options, (options) =>
         this.encodeImage(pictures, settings, options),
@@ -140,13 +157,9 @@ export class SamplingPipeline implements CallingPipeline {
     await options.onStage?.('added_time_ids', await channelsFirst(ids));
     const conditions = { imageEmbeddings, imageLatents, addedTimeIds: ids };
     const shape = latentShape(settings, this.constraints);
-    const latents = scope.keep(
-      await this.runner.withWeights('unet', options, (options) =>
-        denoise(this, this.runner, conditions, shape, settings, options),
-      ),
+    return await this.runner.withWeights('unet', options, (options) =>
+      denoise(this, this.runner, conditions, shape, settings, state, options),
     );
-    const frames = await this.output(latents as tf.Tensor4D, settings, options);
-    return options.returnDict === false ? frames : { frames };
   }
 
   /** Shows a sentence, each once. */

@@ -11,8 +11,9 @@ import type { MemoryPlan } from '../memory/plan.ts';
 import type { Generator } from '../random/generator.ts';
 import type { ScheduleName } from '../schedulers/index.ts';
 import type { Components } from './components.ts';
+import type { SamplingState } from './resume/state.ts';
 
-export type { FloatArray };
+export type { FloatArray, SamplingState };
 
 /**
  * `image`: 8-bit RGB pictures. `array`: float32 in [0, 1]. `tensor`: the same as a tensor.
@@ -172,6 +173,20 @@ export interface GenerateOptions {
    * data is a copy.
    */
   onStage?: (name: string, value: FloatArray) => void | Promise<void>;
+  /**
+   * Called after each sampling step (with `deepCache`, only before one in full), and after
+   * `callbackOnStepEnd`, with all that the rest of the
+   * call depends on. `resumeFrom` takes it; in Node, `saveSamplingState` writes it into a file.
+   */
+  onState?: (state: SamplingState) => void | Promise<void>;
+  /**
+   * A state of an earlier call, such as one that was stopped: this call does the steps that are
+   * left, and returns what that one would have returned. The picture, the model and the settings
+   * have to be the same. Generators are set to where they were; without `generator`, they are made
+   * from the state. `onStage` is not called for what was done before, and the picture is not
+   * encoded again if every step is done.
+   */
+  resumeFrom?: SamplingState;
 }
 
 /**

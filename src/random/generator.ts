@@ -3,6 +3,7 @@
  * user's seed makes the same video.
  */
 import { normalFill } from './boxMuller.ts';
+import { type GeneratorParts, packState, unpackState } from './generatorState.ts';
 import { MersenneTwister } from './mersenneTwister.ts';
 
 const LOWEST_SEED = -(2n ** 63n);
@@ -36,12 +37,9 @@ function randomSeed(): bigint {
  * arithmetic, rounded, for fewer.
  */
 export class Generator {
-  /** The seed as an unsigned 64-bit integer, as `torch.Generator.initial_seed()` returns it. */
-  readonly initialSeed: bigint;
-  private engine: MersenneTwister;
   // Box-Muller makes two numbers. Calls with fewer than 16 values keep the odd one for the next
   // such call.
-  private spare: number | null = null;
+  private parts: GeneratorParts;
 
   /**
    * @param seed A whole number from -2^63 to 2^64 - 1; only the lowest 32 bits count, as in torch.
@@ -49,8 +47,31 @@ export class Generator {
    * @throws When the seed is not such a number.
    */
   constructor(seed: number | bigint = randomSeed()) {
-    this.initialSeed = toUint64(seed);
-    this.engine = new MersenneTwister(Number(this.initialSeed & 0xffffffffn));
+    const initial = toUint64(seed);
+    const engine = new MersenneTwister(Number(initial & 0xffffffffn));
+    this.parts = { seed: initial, engine, spare: null };
+  }
+
+  /** The seed as an unsigned 64-bit integer, as `torch.Generator.initial_seed()` returns it. */
+  get initialSeed(): bigint {
+    return this.parts.seed;
+  }
+
+  /**
+   * The state, in the 5,056 bytes that `torch.Generator('cpu').get_state()` returns: what is drawn
+   * next depends on nothing else.
+   */
+  getState(): Uint8Array {
+    return packState(this.parts);
+  }
+
+  /**
+   * Takes a state of `getState`, or the bytes of torch's, with its seed. Returns this generator.
+   * @throws Error if it is not such a state.
+   */
+  setState(state: Uint8Array): this {
+    this.parts = unpackState(state);
+    return this;
   }
 
   /**
@@ -66,29 +87,27 @@ export class Generator {
       );
     }
     const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
-    if (values.length >= 16) normalFill(values, () => (this.engine.next() & 0xffffff) / 2 ** 24);
+    const { engine } = this.parts;
+    if (values.length >= 16) normalFill(values, () => (engine.next() & 0xffffff) / 2 ** 24);
     else for (let i = 0; i < values.length; i++) values[i] = this.normal();
     return values;
   }
 
   /** A generator in the same state, which from now on draws independently of this one. */
   clone(): Generator {
-    const copy = new Generator(this.initialSeed);
-    copy.engine = this.engine.clone();
-    copy.spare = this.spare;
-    return copy;
+    return new Generator(0).setState(this.getState());
   }
 
   /** One normal number in double precision. */
   private normal(): number {
-    if (this.spare !== null) {
-      const value = this.spare;
-      this.spare = null;
-      return value;
+    const { spare } = this.parts;
+    if (spare !== null) {
+      this.parts.spare = null;
+      return spare;
     }
     const theta = 2 * Math.PI * this.uniform53();
     const radius = Math.sqrt(-2 * Math.log1p(-this.uniform53()));
-    this.spare = radius * Math.sin(theta);
+    this.parts.spare = radius * Math.sin(theta);
     return radius * Math.cos(theta);
   }
 
@@ -97,7 +116,8 @@ export class Generator {
    * second one.
    */
   private uniform53(): number {
-    const high = this.engine.next() & 0x1fffff;
-    return (high * 2 ** 32 + this.engine.next()) / 2 ** 53;
+    const { engine } = this.parts;
+    const high = engine.next() & 0x1fffff;
+    return (high * 2 ** 32 + engine.next()) / 2 ** 53;
   }
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { Generator } from '../../src/random/generator.ts';
@@ -45,7 +46,7 @@ describe('Generator', () => {
     });
   });
 
-  for (const [name, calls] of Object.entries<{ shape: number[]; values: string }[]>(
+  for (const [name, calls] of Object.entries<{ shape: number[]; values: string; state: string }[]>(
     fixture.sequences,
   )) {
     it(`goes on as torch does: ${name}`, () => {
@@ -53,7 +54,27 @@ describe('Generator', () => {
       for (const { shape, values } of calls)
         expect(generator.randn(shape), `[${shape}]`).to.deep.equal(floats(values));
     });
+
+    it(`has torch's state after each draw, and goes on from it: ${name}`, () => {
+      let generator = new Generator(3);
+      for (const { shape, values, state } of calls) {
+        expect(generator.randn(shape), `[${shape}]`).to.deep.equal(floats(values));
+        const bytes = generator.getState();
+        expect(createHash('sha256').update(bytes).digest('hex')).to.equal(state);
+        generator = new Generator(4).setState(bytes);
+        expect(generator.initialSeed).to.equal(3n);
+      }
+    });
   }
+
+  it('refuses states that are not whole', () => {
+    const state = new Generator(1).getState();
+    const wrong = [state.slice(1), new Uint8Array(state.length), [...state]];
+    for (const one of wrong)
+      expect(() => new Generator(1).setState(one as Uint8Array)).to.throw(
+        "A generator's state has to be the 5056 bytes that `getState` returns.",
+      );
+  });
 
   it('equals torch in every bit of a long draw with a tail', () => {
     const expected = floats(fixture.run.values);

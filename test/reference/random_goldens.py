@@ -1,5 +1,6 @@
 """Numbers of torch's CPU generator: shapes below and above 16 values, tails, mixed sequences of calls, seeds up to 64 bits."""
 import base64
+import hashlib
 import json
 from pathlib import Path
 
@@ -26,6 +27,11 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator('cpu').manual_seed(seed)
 
 
+def state(generator: torch.Generator) -> str:
+    """SHA-256 of the bytes of its state."""
+    return hashlib.sha256(generator.get_state().numpy().tobytes()).hexdigest()
+
+
 def write(folder: Path) -> None:
     large = torch.randn(BIG, generator=seeded(42)).flatten()
     picked = list(range(0, large.numel(), 9973)) + [large.numel() - 1]
@@ -37,7 +43,7 @@ def write(folder: Path) -> None:
             for seed in SEEDS
         ],
         'lengths': [bits(torch.randn(length, generator=seeded(1000 + length))) for length in range(1, 41)],
-        'sequences': {name: [{'shape': shape, 'values': bits(torch.randn(shape, generator=g))} for shape in shapes] for name, shapes in SEQUENCES.items() for g in [seeded(3)]},
+        'sequences': {name: [{'shape': shape, 'values': bits(torch.randn(shape, generator=g)), 'state': state(g)} for shape in shapes] for name, shapes in SEQUENCES.items() for g in [seeded(3)]},
         'run': {'seed': 2024, 'values': bits(torch.randn(4096 + 7, generator=seeded(2024)))},
         'big': {
             'seed': 42,

@@ -28,6 +28,11 @@ export class KeptStates implements Disposable {
     this.interval = active?.interval ?? 1;
   }
 
+  /** Whether every evaluation of a step runs in full, so that none needs what is kept. */
+  isRenewedAt(step: number): boolean {
+    return step % this.interval === 0;
+  }
+
   /**
    * The states for the evaluations of a step, the conditional half of guidance last. None if it
    * runs in full: every few steps, and where the half that it needs has not been kept.
@@ -36,8 +41,7 @@ export class KeptStates implements Disposable {
   forStep(step: number, frames: readonly number[]): readonly tf.Tensor[] {
     const needed = frames.reduce((sum, count) => sum + count, 0);
     const kept = this.states.reduce((sum, { shape }) => sum + shape[0], 0);
-    if (step % this.interval === 0 || kept < needed)
-      this.states = this.scope.replace(this.states, []);
+    if (this.isRenewedAt(step) || kept < needed) this.states = this.scope.replace(this.states, []);
     else if (kept > needed) this.keepLast(needed);
     return this.states;
   }

@@ -1,6 +1,7 @@
 /** The sampling loop: from noise to latents, one call of the scheduler after the other. */
 import * as tf from '@tensorflow/tfjs-core';
 import { TensorScope } from '../../layers/index.ts';
+import type { CallState } from '../resume/callState.ts';
 import type { CallingPipeline } from '../types.ts';
 import { channelsFirst } from './axes.ts';
 import { KeptStates } from './deepCache.ts';
@@ -18,13 +19,17 @@ import type { ModelRunner, RunOptions } from './modelRunner.ts';
 import type { SampledCall } from './schedule.ts';
 import { asVideos, runStepCallback } from './stepCallback.ts';
 
-/** Goes from start noise to the final latents `[videos*F, h, w, C]`. */
+/**
+ * Goes from start noise, or from where an earlier call stood, to the final latents
+ * `[videos*F, h, w, C]`.
+ */
 export async function denoise(
   pipe: CallingPipeline,
   runner: ModelRunner,
   conditions: Record<'imageEmbeddings' | 'imageLatents' | 'addedTimeIds', tf.Tensor>,
   shape: number[],
   settings: SampledCall,
+  state: CallState,
   options: RunOptions,
 ): Promise<tf.Tensor> {
   const { unet } = pipe;
@@ -43,11 +48,15 @@ export async function denoise(
   const callbackTensors = { ...conditions, imageEmbeddings: conditional[0] };
 
   using kept = new KeptStates(settings.deepCache);
-  let latents = scope.tidy(() => startLatents(settings, shape, scheduler.initNoiseSigma));
-  await options.onStage?.('initial_latents', await channelsFirst(latents, numFrames));
+  const { stepsDone } = state;
+  let latents = scope.tidy(() =>
+    stepsDone > 0 ? state.restore() : startLatents(settings, shape, scheduler.initNoiseSigma),
+  );
+  if (stepsDone === 0)
+    await options.onStage?.('initial_latents', await channelsFirst(latents, numFrames));
   const timesteps = Array.from(scheduler.timesteps);
-  options.onProgress?.({ stage: 'sampling', step: 0, steps: timesteps.length });
-  for (const [step, timestep] of timesteps.entries()) {
+  options.onProgress?.({ stage: 'sampling', step: stepsDone, steps: timesteps.length });
+  for (const [step, timestep] of [...timesteps.entries()].slice(stepsDone)) {
     const isGuidedNow = guided && isWithin(scheduler.sigmas[step], settings.guidanceInterval);
     const evaluations = isGuidedNow ? halves : [conditional];
     const states = [
@@ -85,6 +94,8 @@ export async function denoise(
     await options.onStage?.(`latents_step_${step}`, await channelsFirst(latents, numFrames));
     const ended = { step, timestep, tensors: { ...callbackTensors, latents } };
     latents = await runStepCallback(pipe, ended, settings, options, scope);
+    if (kept.isRenewedAt(step + 1) || step + 1 === timesteps.length)
+      await options.onState?.(await state.after(step + 1, latents));
     options.onProgress?.({ stage: 'sampling', step: step + 1, steps: timesteps.length });
   }
   return scope.release(latents);
