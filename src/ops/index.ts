@@ -15,6 +15,8 @@ export {
   type ComputeDtype,
   computeDtypes,
   computeIn,
-  possibleComputeDtypes,
-} from './tensorflow/halfPrecision.ts';
+  halfGain,
+  oneDnnServes,
+} from './tensorflow/computeIn.ts';
+export { possibleComputeDtypes } from './tensorflow/halfPrecision.ts';
 export { isHalf, widened, widenedSlice } from './tensorflow/halfWeights.ts';

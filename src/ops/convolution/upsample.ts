@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { formulationOf } from '../formulations.ts';
 import { inPictures } from '../slices.ts';
+import { computeDtype, oneDnnServes } from '../tensorflow/computeIn.ts';
 import { conv2d, padEvenly } from './convolution.ts';
 import { upsampleTwice } from './resize.ts';
 
@@ -13,7 +14,10 @@ const convolveUpsampled: UpsampleConv = (x, filter, bias) =>
 export const upsampleConv2dFormulations = {
   plain: convolveUpsampled,
 
-  half: convolveUpsampled,
+  half: ((x, filter, bias) =>
+    oneDnnServes(computeDtype())
+      ? upsampleConv2dFormulations.fourConvs(x, filter, bias)
+      : convolveUpsampled(x, filter, bias)) as UpsampleConv,
 
   /**
    * Each of the four output pixels under an input pixel sees only 2x2 input pixels. Filter rows and

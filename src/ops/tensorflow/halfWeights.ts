@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { shapeOnlyOutput } from '../device.ts';
 import { cast, dtypes, execute, type NativeTensor, nodeBackend, OwnedTensor } from './binding.ts';
+import type { HalfDtype } from './computeIn.ts';
 
 /** TensorFlow's numbers of the types of the data behind tensors, where it is not the tensor's. */
 const halves = new WeakMap<object, number>();
@@ -22,9 +23,21 @@ export function isHalf(tensor: tf.Tensor): boolean {
   return halves.has(tensor.dataId);
 }
 
+/** TensorFlow's number of the half precision that a tensor holds; undefined for float32. */
+export const heldIn = ({ dataId }: tf.Tensor): number | undefined => halves.get(dataId);
+
 /** Makes a tensor without values count as one that holds half precision, for planning memory. */
-export function declareHalf({ dataId }: tf.Tensor): void {
-  halves.set(dataId, dtypes.float16);
+export function declareHalf({ dataId }: tf.Tensor, dtype: HalfDtype = 'float16'): void {
+  halves.set(dataId, dtypes[dtype]);
+}
+
+/**
+ * The values of a tensor rounded to half precision, in a new tensor, of which `isHalf` is true. Only
+ * on the tensorflow backend.
+ */
+export function narrowed(tensor: tf.Tensor, dtype: HalfDtype): tf.Tensor {
+  const [id] = nodeBackend().getInputTensorIds([tensor]);
+  return halfTensor(cast(id, heldIn(tensor) ?? dtypes.float32, dtypes[dtype]));
 }
 
 /**
