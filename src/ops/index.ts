@@ -19,4 +19,10 @@ export {
   oneDnnServes,
 } from './tensorflow/computeIn.ts';
 export { possibleComputeDtypes } from './tensorflow/halfPrecision.ts';
-export { isHalf, widened, widenedSlice } from './tensorflow/halfWeights.ts';
+export {
+  forProducts,
+  isHalf,
+  sliceForProducts,
+  widened,
+  widenedSlice,
+} from './tensorflow/halfWeights.ts';
