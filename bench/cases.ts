@@ -5,8 +5,8 @@
 
 /** The work of both processes. `prefix` names the layer of the UNet whose weights are used. */
 export type Work =
-  | { kind: 'unet'; checkpoint: string; frames: number; height: number; width: number }
-  | { kind: 'vae-decode'; checkpoint: string; frames: number; height: number; width: number }
+  | (VideoWork & { kind: 'unet' })
+  | (VideoWork & { kind: 'vae-decode' })
   | { kind: 'vae-encode'; checkpoint: string; height: number; width: number }
   | { kind: 'clip'; checkpoint: string; height: number; width: number }
   | { kind: 'load'; checkpoint: string; picture: string }
@@ -26,6 +26,15 @@ export type Work =
   | LayerWork<'feed-forward'>;
 
 type LayerWork<Kind> = Level & { kind: Kind; checkpoint: string; prefix: string };
+
+/** A video, and the type that products and convolutions compute in. Default float32. */
+interface VideoWork {
+  checkpoint: string;
+  frames: number;
+  height: number;
+  width: number;
+  dtype?: 'bfloat16';
+}
 
 /** The sizes of one level of the UNet. */
 interface Level {
@@ -49,6 +58,8 @@ export interface Case {
   fresh?: 'start' | 'round';
   /** The backend of this package. Default tensorflow. */
   backend?: string;
+  /** The relative L2 that the two results may have, also where both round. Default 1e-3. */
+  tolerance?: number;
   /** The other process: `diffusers`, or this package on the backend of this name. */
   peer?: string;
 }
@@ -100,14 +111,30 @@ export const cases: Record<string, Case> = {
     what: 'one guided UNet evaluation (both halves) at full size, 14 frames of 256x256',
     work: { kind: 'unet', checkpoint: full, frames: 14, height: 256, width: 256 },
   },
+  'unet-256-bf16': {
+    what: 'the same in bfloat16, of both',
+    work: {
+      ...{ kind: 'unet', checkpoint: full, dtype: 'bfloat16' },
+      ...{ frames: 14, height: 256, width: 256 },
+    },
+    tolerance: 0.05,
+  },
   'unet-320x576': {
-    what: 'the same, 14 frames of 320x576',
+    what: 'one guided UNet evaluation at full size, 14 frames of 320x576',
     work: { kind: 'unet', checkpoint: full, frames: 14, height: 320, width: 576 },
     rounds: 3,
   },
   'vae-decode': {
     what: 'VAE decode at full size, 8 frames of 256x256',
     work: { kind: 'vae-decode', checkpoint: full, frames: 8, height: 256, width: 256 },
+  },
+  'vae-decode-bf16': {
+    what: 'the same in bfloat16, of both',
+    work: {
+      ...{ kind: 'vae-decode', checkpoint: full, dtype: 'bfloat16' },
+      ...{ frames: 8, height: 256, width: 256 },
+    },
+    tolerance: 0.05,
   },
   'vae-encode': {
     what: 'VAE encode at full size, one picture of 256x256',

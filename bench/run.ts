@@ -47,7 +47,7 @@ async function compare(
       rows.push(row);
       write(rows);
       // Tolerances are the tests' concern. This only keeps a wrong result from counting as fast.
-      if (!(row.relative_l2 < 1e-3))
+      if (!(row.relative_l2 < (entry.tolerance ?? 1e-3)))
         throw new Error(`the two results differ (relative L2 ${row.relative_l2})`);
     } catch (error) {
       failed.push(name);

@@ -26,12 +26,16 @@ from transformers import CLIPVisionModelWithProjection
 from transformers.utils import logging as transformers_logging
 
 
+def dtype():
+    return getattr(torch, work.get('dtype', 'float32'))
+
+
 def noise(seed, shape):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype())
 
 
 def model(cls, component):
-    return cls.from_pretrained(work['checkpoint'], subfolder=component, dtype=torch.float32).eval()
+    return cls.from_pretrained(work['checkpoint'], subfolder=component, dtype=dtype()).eval()
 
 
 def unet_file():
@@ -56,8 +60,8 @@ def unet():
     latents, picture = noise(1, shape), noise(2, shape)
     context = noise(3, (1, 1, net.config.cross_attention_dim))
     picture, context = (torch.cat([torch.zeros_like(part), part]) for part in (picture, context))
-    ids = torch.tensor([[6, 127, 0.02]] * 2)
-    scale = torch.linspace(1, 3, frames)[None, :, None, None, None]
+    ids = torch.tensor([[6, 127, 0.02]] * 2, dtype=dtype())
+    scale = torch.linspace(1, 3, frames, dtype=dtype())[None, :, None, None, None]
 
     def run():
         sample = torch.cat([torch.cat([latents] * 2), picture], dim=2)
@@ -184,7 +188,7 @@ with torch.inference_mode():
             output = job()
             answer(seconds=time.perf_counter() - start)
         elif command == 'save':
-            output.contiguous().numpy().astype('float32').tofile(path[0])
+            output.contiguous().float().numpy().tofile(path[0])
             answer(saved=path[0])
         else:
             answer(peakBytes=memory('VmHWM'))

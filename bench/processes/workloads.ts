@@ -10,6 +10,7 @@ import {
 import {
   type AnyBlock,
   Attention,
+  type ComputeDtype,
   FeedForward,
   runSteps,
   SpatioTemporalResBlock,
@@ -63,6 +64,12 @@ async function loaded<T extends AnyBlock>(
   }
 }
 
+/** A block that computes in a type. */
+function computingIn<T extends AnyBlock>(block: T, dtype: ComputeDtype = 'float32'): T {
+  block.computeDtype = dtype;
+  return block;
+}
+
 /** One guided evaluation, as at each step of the pipeline: both halves as one batch. */
 async function guidedVelocity(
   unet: UNetSpatioTemporalConditionModel,
@@ -100,12 +107,9 @@ const selfAttention = ({ channels, heads }: Layer) =>
 
 /** Builds each kind of work. */
 export const workloads: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Workload> } = {
-  async unet({ checkpoint, frames, height, width }) {
-    const unet = await loaded(
-      checkpoint,
-      'unet',
-      '',
-      (config) => new UNetSpatioTemporalConditionModel(config),
+  async unet({ checkpoint, frames, height, width, dtype }) {
+    const unet = await loaded(checkpoint, 'unet', '', (config) =>
+      computingIn(new UNetSpatioTemporalConditionModel(config), dtype),
     );
     const shape = [frames, 4, height / 8, width / 8];
     const conditional = {
@@ -116,12 +120,9 @@ export const workloads: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Work
     const [time, ids] = [tf.tensor1d([1.25]), tf.tensor2d([[6, 127, 0.02]])];
     return () => guidedVelocity(unet, latents, conditional, [time, ids]);
   },
-  async 'vae-decode'({ checkpoint, frames, height, width }) {
-    const vae = await loaded(
-      checkpoint,
-      'vae',
-      '',
-      (config) => new AutoencoderKLTemporalDecoder(config),
+  async 'vae-decode'({ checkpoint, frames, height, width, dtype }) {
+    const vae = await loaded(checkpoint, 'vae', '', (config) =>
+      computingIn(new AutoencoderKLTemporalDecoder(config), dtype),
     );
     const latents = noise<tf.Tensor4D>(1, [frames, 4, height / 8, width / 8]);
     return () => vae.decode(latents, frames);

@@ -29,7 +29,13 @@ import {
 
 export { type Axes, firstShape, framesOf, type Inputs } from './inputs.ts';
 export type * from './layerArgs.ts';
-export { uniformFor, weightOf, weightSlice, withoutWeights } from './weights.ts';
+export {
+  uniformFor,
+  weightForProducts,
+  weightOf,
+  weightSlice,
+  withoutWeights,
+} from './weights.ts';
 
 type AnyTensors = tf.Tensor | tf.Tensor[] | tfl.SymbolicTensor | tfl.SymbolicTensor[];
 type ShapeOf<Output> = Output extends tf.Tensor[] ? tfl.Shape[] : tfl.Shape;
@@ -45,7 +51,7 @@ export abstract class Block<
   Output extends tf.Tensor | tf.Tensor[] = tf.Tensor,
 > extends ConfiguredLayer<Args> {
   // Base-class getters run before these exist: read them with `?? []`.
-  private ownParameters?: Parameter[];
+  private ownParameters?: Omit<Parameter, 'computeDtype'>[];
   private childBlocks?: AnyBlock[];
   private scope = '';
   private applied?: CallArgs;
@@ -126,7 +132,8 @@ export abstract class Block<
 
   /** Every weight below this block, with the key it has in a checkpoint relative to this block. */
   parameters(): Parameter[] {
-    const own = this.ownParameters ?? [];
+    const { computeDtype } = this;
+    const own = (this.ownParameters ?? []).map((parameter) => ({ ...parameter, computeDtype }));
     const below = this.children.flatMap((child) =>
       child.parameters().map((p) => ({ ...p, key: `${child.name}.${p.key}` })),
     );

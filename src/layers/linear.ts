@@ -1,7 +1,7 @@
 /** The linear layer. */
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import { type LinearMap, linear } from '../ops/index.ts';
+import { type LinearMap, linear, widened } from '../ops/index.ts';
 import { count, flag } from '../text/kinds.ts';
 import { type Inputs, type LayerArgs, uniformFor, weightOf, weightSlice } from './block.ts';
 import type { Checks } from './checks.ts';
@@ -60,7 +60,7 @@ export class Linear extends WeightedLayer<LinearArgs> {
   scaled(x: tf.Tensor, factor: number): tf.Tensor {
     return tf.tidy(() => {
       const bias = this.bias && (tf.mul(weightOf(this.bias), factor) as tf.Tensor1D);
-      return linear(x, tf.mul(this.effectiveWeight<tf.Tensor2D>(), factor), bias);
+      return linear(x, tf.mul(widened(this.effectiveWeight()), factor) as tf.Tensor2D, bias);
     });
   }
 

@@ -1,5 +1,6 @@
 /** One weight of a layer, as a checkpoint knows it. */
 import type * as tfl from '@tensorflow/tfjs-layers';
+import type { ComputeDtype } from '../ops/index.ts';
 
 /**
  * How a weight's axes lie in a PyTorch checkpoint, compared with ours. `linear`: `[out, in]` there,
@@ -19,4 +20,6 @@ export interface Parameter {
   variable: tfl.LayerVariable;
   /** How its axes lie in a checkpoint. */
   layout: Layout;
+  /** The type that its layer computes in. */
+  computeDtype: ComputeDtype;
 }

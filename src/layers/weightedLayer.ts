@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import { shown } from '../text/messages.ts';
-import { type AnyBlock, Block, type LayerArgs, weightOf, weightSlice } from './block.ts';
+import { type AnyBlock, Block, type LayerArgs, weightForProducts, weightOf } from './block.ts';
 import { checkIsBlock } from './inputs.ts';
 import { layersIn } from './sublayers.ts';
 
@@ -27,11 +27,13 @@ export abstract class WeightedLayer<Args extends LayerArgs = LayerArgs> extends 
    */
   adaptWeight?: (weight: tf.Tensor) => tf.Tensor;
 
-  /** The weight that the layer computes with, or a range of it. Call it inside `tf.tidy`. */
+  /**
+   * The weight that the layer computes with, or a range of it, for products and convolutions: before
+   * anything else, widen it by `widened`. Call it inside `tf.tidy`.
+   */
   protected effectiveWeight<T extends tf.Tensor>(range?: WeightRange): T {
     const { adaptWeight, weight } = this;
-    if (!adaptWeight)
-      return range ? weightSlice(weight, range.begin, range.size) : weightOf<T>(weight);
+    if (!adaptWeight) return weightForProducts<T>(weight, range);
     const adapted = tf.tidy(() => adaptWeight(weightOf(weight)));
     checkAdapted(this.name, adapted, weight.shape);
     return (range ? tf.slice(adapted, range.begin, range.size) : adapted) as T;

@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import { isHalf, widened, widenedSlice } from '../ops/index.ts';
+import { forProducts, isHalf, sliceForProducts, widened, widenedSlice } from '../ops/index.ts';
 import type { Parameter } from './parameter.ts';
 
 /** A backend that stores nothing. Reading from it throws the reason. */
@@ -93,6 +93,19 @@ export function weightSlice<T extends tf.Tensor>(
 ): T {
   if (variable.trainable && tf.engine().isTapeOn()) holdInFloat32(variable);
   return widenedSlice(variable.read(), begin, size) as T;
+}
+
+/**
+ * A weight, or a range of it, for a product or a convolution and nothing else: if these compute in
+ * the half precision that it is held in, it is not widened.
+ */
+export function weightForProducts<T extends tf.Tensor>(
+  variable: tfl.LayerVariable,
+  range?: { begin: number[]; size: number[] },
+): T {
+  if (variable.trainable && tf.engine().isTapeOn()) holdInFloat32(variable);
+  const value = variable.read();
+  return (range ? sliceForProducts(value, range.begin, range.size) : forProducts(value)) as T;
 }
 
 /** Widens a weight that is held in half precision for good. */

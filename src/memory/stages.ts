@@ -1,9 +1,17 @@
 /** Finds how much memory each stage of a sampling call takes, by running only its shapes. */
 import * as tf from '@tensorflow/tfjs-core';
-import { staysHalf } from '../checkpoints/weights/reader.ts';
-import { type Chunking, limitScores, type Steps, TensorScope } from '../layers/index.ts';
+import { roundedTo, staysHalf } from '../checkpoints/weights/reader.ts';
+import {
+  type AnyBlock,
+  type Chunking,
+  limitScores,
+  type Parameter,
+  type Steps,
+  TensorScope,
+} from '../layers/index.ts';
 import { declareModels, type Models, type NetworkConfigs } from '../models/declareModels.ts';
 import type { ModelName } from '../models/names.ts';
+import type { HalfDtype } from '../ops/tensorflow/computeIn.ts';
 import { declareHalf } from '../ops/tensorflow/halfWeights.ts';
 import type { Device } from './shapes/allocators.ts';
 import { type Allocations, dryRunInSteps } from './shapes/dryRun.ts';
@@ -12,6 +20,11 @@ import { type Allocations, dryRunInSteps } from './shapes/dryRun.ts';
 export interface ModelConfigs extends NetworkConfigs {
   /** Models whose weights stay in half precision in memory. Default: none. */
   held?: Partial<Record<ModelName, 'half'>>;
+  /**
+   * Whether weights are held in the half precision that they are computed in, where that pays.
+   * Default false.
+   */
+  rounds?: boolean;
 }
 
 /** The size of a call. */
@@ -105,10 +118,12 @@ export class StageModels implements Disposable {
   }
 
   private measureWeights(name: ModelName): WeightBytes[] {
-    const half = this.configs.held?.[name] === 'half';
-    return this.models[name].parameters().map(({ key, variable }) => {
-      const shape = variable.shape as number[];
-      return { key, bytes: (half && staysHalf(shape) ? 2 : 4) * tf.util.sizeFromShape(shape) };
+    return this.models[name].parameters().map((weight) => {
+      const valueBytes = heldAs(weight, this.configs, name) ? 2 : 4;
+      return {
+        key: weight.key,
+        bytes: valueBytes * tf.util.sizeFromShape(weight.variable.shape as number[]),
+      };
     });
   }
 
@@ -256,13 +271,25 @@ function pixelsOf(frames: tf.Tensor): tf.Tensor[] {
   return [half, centred, tf.clipByValue(centred, 0, 1)];
 }
 
+/** The half precision that a weight of a model is held in; undefined for float32. */
+function heldAs(
+  { variable, computeDtype }: Parameter,
+  { held = {}, rounds = false }: ModelConfigs,
+  name: ModelName,
+): HalfDtype | undefined {
+  const shape = variable.shape as number[];
+  const rounded = rounds ? roundedTo(shape, computeDtype) : undefined;
+  return rounded ?? (held[name] === 'half' && staysHalf(shape) ? 'float16' : undefined);
+}
+
 /** Declares the models, with half-precision weights as they are held. */
-function declare({ held = {}, ...configs }: ModelConfigs): Models {
+function declare(configs: ModelConfigs): Models {
   const models = declareModels(configs);
   for (const [name, model] of Object.entries(models)) {
-    if (held[name as ModelName] !== 'half') continue;
-    for (const { variable } of model.parameters())
-      if (staysHalf(variable.shape as number[])) declareHalf(variable.read());
+    for (const weight of (model as AnyBlock).parameters()) {
+      const half = heldAs(weight, configs, name as ModelName);
+      if (half) declareHalf(weight.variable.read(), half);
+    }
   }
   return models;
 }

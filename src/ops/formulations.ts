@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { checkValue } from '../text/kinds.ts';
 import { type FormulationSet, formulationSets } from './choices.ts';
 import { deviceName } from './device.ts';
-import { computeDtype } from './tensorflow/halfPrecision.ts';
+import { computeDtype } from './tensorflow/computeIn.ts';
 import { hasKernel, type KernelName } from './tensorflow/probes.ts';
 
 interface Choice {

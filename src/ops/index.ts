@@ -15,6 +15,14 @@ export {
   type ComputeDtype,
   computeDtypes,
   computeIn,
-  possibleComputeDtypes,
-} from './tensorflow/halfPrecision.ts';
-export { isHalf, widened, widenedSlice } from './tensorflow/halfWeights.ts';
+  halfGain,
+  oneDnnServes,
+} from './tensorflow/computeIn.ts';
+export { possibleComputeDtypes } from './tensorflow/halfPrecision.ts';
+export {
+  forProducts,
+  isHalf,
+  sliceForProducts,
+  widened,
+  widenedSlice,
+} from './tensorflow/halfWeights.ts';

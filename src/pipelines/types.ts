@@ -175,8 +175,8 @@ export interface GenerateOptions {
   onStage?: (name: string, value: FloatArray) => void | Promise<void>;
   /**
    * Called after each sampling step (with `deepCache`, only before one in full), and after
-   * `callbackOnStepEnd`, with all that the rest of the
-   * call depends on. `resumeFrom` takes it; in Node, `saveSamplingState` writes it into a file.
+   * `callbackOnStepEnd`, with all that the rest of the call depends on. `resumeFrom` takes it; in
+   * Node, `saveSamplingState` writes it into a file.
    */
   onState?: (state: SamplingState) => void | Promise<void>;
   /**

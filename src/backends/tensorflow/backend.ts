@@ -6,12 +6,14 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { NodeBackend } from '../../ops/tensorflow/binding.ts';
+import { useHalfGain } from '../../ops/tensorflow/computeIn.ts';
 import { useChoices } from '../../ops/tensorflow/trials.ts';
 import { firstLineOf } from '../../text/messages.ts';
 import { folderOf, processorName, requireHere, requireWithTfjs, versionIn } from '../packages.ts';
 import type { Prepared, Request } from '../types.ts';
 import { cardName, cardObstacle, hasDriver, whyNoCard } from './card.ts';
 import { foundTensorflowFolder, type TensorflowVariant, tfjsNodeFolder } from './folder.ts';
+import { findHalfGain } from './halfGain.ts';
 import { kernelChoices } from './kernelChoices.ts';
 import { restoreNodeUtil } from './nodeUtilShim.ts';
 
@@ -110,6 +112,7 @@ export function prepareTensorflowFrom(
   const { binding, isUsingGpuDevice } = nodeBackend();
   const version = `${versionIn(folder)} (TensorFlow ${binding.TF_Version})`;
   useChoices(kernelChoices(version));
+  useHalfGain(findHalfGain);
   return {
     package: label,
     version,

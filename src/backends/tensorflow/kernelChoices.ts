@@ -38,16 +38,24 @@ function write(choices: Choices): void {
   }
 }
 
+/** The variables by which oneDNN is told what to use of the processor. */
+const settings = () =>
+  Object.entries(process.env)
+    .filter(([name]) => /^(ONEDNN|DNNL)_/.test(name))
+    .sort()
+    .map(([name, value]) => `, ${name}=${value}`)
+    .join('');
+
 /**
- * The choices for this processor, its number of cores and a version of the libraries. With
- * `SVD_FORGET_KERNELS=1` in the environment, they are made and kept anew.
+ * The choices for this processor, its number of cores, a version of the libraries and oneDNN's
+ * settings. With `SVD_FORGET_KERNELS=1` in the environment, they are made and kept anew.
  */
 export function kernelChoices(libraries: string): ChoiceStore {
-  const key = `${processorName()}, ${availableParallelism()} cores, ${libraries}`;
+  const key = `${processorName()}, ${availableParallelism()} cores, ${libraries}${settings()}`;
   const forgets = process.env.SVD_FORGET_KERNELS === '1';
   const kept = (choices: Choices, name: string) => {
     const choice = forgets ? undefined : choices[key]?.[name];
-    return typeof choice === 'boolean' ? choice : undefined;
+    return typeof choice === 'boolean' || typeof choice === 'number' ? choice : undefined;
   };
   return {
     get: (name) => kept(read(), name),

@@ -31,7 +31,8 @@ export interface LoadWeightsOptions {
   /**
    * How weights are held in memory. `float32` (default), or `auto`: those of an F16 or BF16
    * checkpoint stay so on the tensorflow backend and are widened at each use. This halves their
-   * memory and does not change the results.
+   * memory and does not change the results. With `auto`, those of layers that compute in half
+   * precision where `oneDnnServes` it are rounded to it.
    */
   weightDtype?: WeightDtype;
   /** Called after each tensor with the bytes read so far and the bytes to read in all. */
@@ -86,8 +87,8 @@ export async function loadWeights(
       signal?.throwIfAborted();
       const { bytes } = source.info(name);
       while (next < wanted.length && (next <= i + 1 || started - done - bytes < AHEAD)) {
-        const { layout } = parameters.get(wanted[next])!;
-        const reading = read(wanted[next], layout);
+        const { layout, computeDtype } = parameters.get(wanted[next])!;
+        const reading = read(wanted[next], layout, computeDtype);
         reading.catch(() => {}); // looked at when its turn comes
         ahead.push(reading);
         started += source.info(wanted[next]).bytes;

@@ -4,6 +4,8 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Layout } from '../../layers/parameter.ts';
+import { type ComputeDtype, type HalfDtype, oneDnnServes } from '../../ops/tensorflow/computeIn.ts';
+import { narrowed } from '../../ops/tensorflow/halfWeights.ts';
 import {
   type NativeType,
   takesBytes,
@@ -18,14 +20,18 @@ import { type TensorMemory, uploadPool } from './memory.ts';
 import type { WeightSource } from './source.ts';
 
 /**
- * Reads a tensor. It resolves to a function that makes the tensor in TensorFlow.js' axis order, to
- * be called at most once.
+ * Reads a tensor for a weight whose layer computes in a type, by default float32. It resolves to a function that makes the tensor in TensorFlow.js'
+ * axis order, to be called at most once.
  */
-export type WeightReader = (name: string, layout: Layout) => Promise<() => tf.Tensor>;
+export type WeightReader = (
+  name: string,
+  layout: Layout,
+  computeDtype?: ComputeDtype,
+) => Promise<() => tf.Tensor>;
 
 /**
  * `float32`; or, for `auto`, the half precision that the checkpoint has, where the backend can hold
- * it and widen it at each use.
+ * it and widen it at each use; or that which the weight's layer computes in, where that pays.
  */
 export type WeightDtype = 'auto' | 'float32';
 
@@ -37,6 +43,12 @@ const FEW = 2 ** 14;
 
 /** Whether a tensor of half precision is one that `auto` leaves so. */
 export const staysHalf = (shape: number[]): boolean => tf.util.sizeFromShape(shape) >= FEW;
+
+/** The half precision that `auto` rounds a weight to, which its layer would round it to at each use. */
+export const roundedTo = (shape: number[], computeDtype: ComputeDtype): HalfDtype | undefined =>
+  staysHalf(shape) && computeDtype !== 'float32' && oneDnnServes(computeDtype)
+    ? computeDtype
+    : undefined;
 
 /**
  * Reads each tensor in the fastest way for the current backend, into `memory` if that takes bytes.
@@ -50,12 +62,20 @@ export function weightReader(
     valuesReader(source),
     bytesReader(source, weightDtype === 'auto', memory),
   ];
-  return (name, layout) => {
+  return async (name, layout, computeDtype = 'float32') => {
     const { dtype, shape } = source.info(name);
     // libtensorflow takes the smallest numbers of half precision for zeros where it widens few
     // values at a time.
     const native = source.readBytes && takesBytes(dtype) && (dtype === 'F32' || staysHalf(shape));
-    return (native ? bytes : values)(name, source.tfjsAxes ? 'same' : layout);
+    const take = await (native ? bytes : values)(name, source.tfjsAxes ? 'same' : layout);
+    const half = weightDtype === 'auto' ? roundedTo(shape, computeDtype) : undefined;
+    if (!half) return take;
+    return () => {
+      const tensor = take();
+      const rounded = narrowed(tensor, half);
+      tensor.dispose();
+      return rounded;
+    };
   };
 }
 

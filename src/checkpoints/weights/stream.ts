@@ -78,7 +78,9 @@ export class WeightStream implements StepWeights {
    * event loop waiting.
    */
   private start(path: string): Ahead {
-    const readings = this.parametersOf(path).map(({ key, layout }) => this.read(key, layout));
+    const readings = this.parametersOf(path).map(({ key, layout, computeDtype }) =>
+      this.read(key, layout, computeDtype),
+    );
     for (const reading of readings) reading.catch(() => {}); // looked at when its turn comes
     return { path, readings };
   }

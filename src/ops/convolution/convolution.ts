@@ -67,8 +67,9 @@ export const conv2dFormulations = {
     fusedConv2d(x, filter, bias, strides, [[0, 0], ...padding, [0, 0]])) as Conv2d,
 
   half: ((x, filter, bias, padding, stride) => {
-    const y = conv2dInHalf(x, filter, padding, stride);
-    return bias ? tf.add(y, perImage(bias)) : y;
+    const ofAll = bias?.rank === 2 ? undefined : (bias as tf.Tensor1D | undefined);
+    const y = conv2dInHalf(x, filter, ofAll, padding, stride);
+    return bias?.rank === 2 ? tf.add(y, perImage(bias)) : y;
   }) as Conv2d,
 
   /**

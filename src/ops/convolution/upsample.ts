@@ -2,6 +2,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { formulationOf } from '../formulations.ts';
 import { inPictures } from '../slices.ts';
+import { computeDtype, oneDnnServes } from '../tensorflow/computeIn.ts';
+import { widened } from '../tensorflow/halfWeights.ts';
 import { conv2d, padEvenly } from './convolution.ts';
 import { upsampleTwice } from './resize.ts';
 
@@ -13,7 +15,10 @@ const convolveUpsampled: UpsampleConv = (x, filter, bias) =>
 export const upsampleConv2dFormulations = {
   plain: convolveUpsampled,
 
-  half: convolveUpsampled,
+  half: ((x, filter, bias) =>
+    oneDnnServes(computeDtype())
+      ? upsampleConv2dFormulations.fourConvs(x, filter, bias)
+      : convolveUpsampled(x, filter, bias)) as UpsampleConv,
 
   /**
    * Each of the four output pixels under an input pixel sees only 2x2 input pixels. Filter rows and
@@ -23,10 +28,11 @@ export const upsampleConv2dFormulations = {
   fourConvs: ((x, filter, bias) => {
     const [n, h, w] = x.shape;
     const outChannels = filter.shape[3];
+    const taps = widened(filter) as tf.Tensor4D;
     const lines = [0, 1].map((a) => {
       const pixels = [0, 1].map((b) =>
         tf.tidy(() => {
-          const small = halved(halved(filter, a, 0), b, 1);
+          const small = halved(halved(taps, a, 0), b, 1);
           return conv2d(x, small, bias, [
             [1 - a, a],
             [1 - b, b],

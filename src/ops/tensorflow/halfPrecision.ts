@@ -3,28 +3,17 @@
  * the result is float32 again.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { type ComputeDtype, computeDtypes } from '../choices.ts';
 import { deviceName, shapeOnlyOutput } from '../device.ts';
 import { type AttributeValue, cast, dtypes, execute, nodeBackend } from './binding.ts';
-import { convolution, noPadding } from './kernels.ts';
-
-export { type ComputeDtype, computeDtypes };
-
-let current: ComputeDtype = 'float32';
-
-/** Runs `work` with products and convolutions in `dtype`. */
-export function computeIn<T>(dtype: ComputeDtype, work: () => T): T {
-  const before = current;
-  current = dtype;
-  try {
-    return work();
-  } finally {
-    current = before;
-  }
-}
-
-/** The type that products and convolutions compute in now. */
-export const computeDtype = (): ComputeDtype => current;
+import {
+  type ComputeDtype,
+  computeDtype,
+  computeDtypes,
+  computeIn,
+  oneDnnServes,
+} from './computeIn.ts';
+import { heldIn } from './halfWeights.ts';
+import { convolution, noPadding, oneDNN } from './kernels.ts';
 
 /** The types that the current backend can compute in. */
 export function possibleComputeDtypes(): ComputeDtype[] {
@@ -44,7 +33,7 @@ function hasKernels(dtype: ComputeDtype): boolean {
       const [matrix, filter] = [tf.ones<tf.Rank.R2>([1, 1]), tf.ones<tf.Rank.R4>([1, 1, 1, 1])];
       computeIn(dtype, () => [
         matMulInHalf(matrix, matrix),
-        conv2dInHalf(filter, filter, noPadding, 1),
+        conv2dInHalf(filter, filter, undefined, noPadding, 1),
       ]);
     });
     return true;
@@ -53,19 +42,28 @@ function hasKernels(dtype: ComputeDtype): boolean {
   }
 }
 
+/** A kernel: TensorFlow's usual one, and the attributes that oneDNN's takes besides. */
+interface HalfKernel {
+  usual: string;
+  oneDNN: string;
+  attributes: Record<string, AttributeValue>;
+  besides?: Record<string, AttributeValue>;
+}
+
 /**
- * Runs a kernel of libtensorflow on two inputs in the half precision that is set.
+ * Runs a kernel of libtensorflow in the half precision that is set. Inputs that are held in it are
+ * taken as they are.
  * @param shape The shape of the result.
  * @throws When the current backend is not tensorflow.
  */
-function inHalf<T extends tf.Tensor>(
-  kernel: string,
-  attributes: Record<string, AttributeValue>,
-  inputs: [tf.Tensor, tf.Tensor],
-  shape: number[],
-): T {
-  const values = tf.util.sizeFromShape(shape) + inputs.reduce((sum, { size }) => sum + size, 0);
-  const planned = shapeOnlyOutput(kernel, shape, inputs, 2 * values);
+function inHalf<T extends tf.Tensor>(kernel: HalfKernel, inputs: tf.Tensor[], shape: number[]): T {
+  const current = computeDtype();
+  const half = dtypes[current];
+  const byName = oneDnnServes(current);
+  const name = byName ? kernel.oneDNN : kernel.usual;
+  const rounded = inputs.filter((input) => heldIn(input) !== half);
+  const values = tf.util.sizeFromShape(shape) + rounded.reduce((sum, { size }) => sum + size, 0);
+  const planned = shapeOnlyOutput(name, shape, inputs, 2 * values);
   if (planned) return planned as T;
   if (tf.getBackend() !== 'tensorflow') {
     throw new Error(
@@ -73,41 +71,57 @@ function inHalf<T extends tf.Tensor>(
         `${tf.getBackend()}, which has only float32.`,
     );
   }
-  const backend = nodeBackend();
-  const half = dtypes[current];
-  const [first, second] = backend.getInputTensorIds(inputs);
-  using a = cast(first, dtypes.float32, half);
-  using b = cast(second, dtypes.float32, half);
-  using result = execute(kernel, { T: half, ...attributes }, a.id, b.id);
-  return backend.createOutputTensor(cast(result.id, half, dtypes.float32)) as T;
+  const attributes = {
+    ...{ T: half, ...kernel.attributes },
+    ...(byName && { ...oneDNN, ...kernel.besides }),
+  };
+  const operands = nodeBackend()
+    .getInputTensorIds(inputs)
+    .map((id, i) => castUnless(half, id, heldIn(inputs[i])));
+  try {
+    using result = execute(name, attributes, ...operands.map(({ id }) => id));
+    return nodeBackend().createOutputTensor(cast(result.id, half, dtypes.float32)) as T;
+  } finally {
+    for (const { free } of operands) free?.();
+  }
+}
+
+/** A handle of values in the type `dtype`: the given one if they are `held` in it. */
+function castUnless(dtype: number, id: number, held: number = dtypes.float32) {
+  if (held === dtype) return { id };
+  const other = cast(id, held, dtype);
+  return { id: other.id, free: () => other[Symbol.dispose]() };
 }
 
 /** The product of two matrices. */
 export function matMulInHalf(a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D {
-  return inHalf(
-    'MatMul',
-    { transpose_a: false, transpose_b: false },
-    [a, b],
-    [a.shape[0], b.shape[1]],
-  );
+  const attributes = { transpose_a: false, transpose_b: false };
+  const kernel = { usual: 'MatMul', oneDNN: '_MklMatMul', attributes };
+  return inHalf(kernel, [a, b], [a.shape[0], b.shape[1]]);
 }
 
 /** Products of stacks of matrices. */
 export function batchMatMulInHalf(a: tf.Tensor3D, b: tf.Tensor3D, transposeB = false): tf.Tensor3D {
   const shape = [a.shape[0], a.shape[1], b.shape[transposeB ? 1 : 2]];
-  return inHalf('BatchMatMulV2', { adj_x: false, adj_y: transposeB }, [a, b], shape);
+  const attributes = { adj_x: false, adj_y: transposeB };
+  return inHalf({ usual: 'BatchMatMulV2', oneDNN: '_MklBatchMatMulV2', attributes }, [a, b], shape);
 }
 
 /**
  * Convolution of x `[N, H, W, I]` by filter `[kh, kw, I, O]`, with zeros added before and after
- * `[height, width]`.
+ * `[height, width]`, and a bias `[O]` if there is one.
  */
 export function conv2dInHalf(
   x: tf.Tensor4D,
   filter: tf.Tensor4D,
+  bias: tf.Tensor1D | undefined,
   padding: number[][],
   stride: number,
 ): tf.Tensor4D {
   const { attributes, shape } = convolution(x, filter, padding, stride);
-  return inHalf('Conv2D', { ...attributes, use_cudnn_on_gpu: true }, [x, filter], shape);
+  const kernel = { usual: 'Conv2D', attributes, besides: { is_filter_const: false } };
+  if (bias && oneDnnServes(computeDtype()))
+    return inHalf({ ...kernel, oneDNN: '_MklNativeConv2DWithBias' }, [x, filter, bias], shape);
+  const y = inHalf<tf.Tensor4D>({ ...kernel, oneDNN: '_MklNativeConv2D' }, [x, filter], shape);
+  return bias ? tf.add(y, bias) : y;
 }

@@ -8,6 +8,7 @@ import {
   type WeightSource,
 } from '../../checkpoints/browser.ts';
 import { modelConfig } from '../../checkpoints/configs/schemas.ts';
+import { savedDtypes } from '../../checkpoints/safetensors/dtypes.ts';
 import { checkModelWeights, passOver } from '../../checkpoints/weights/load.ts';
 import type { AnyBlock } from '../../layers/index.ts';
 import { CLIP_MEAN, CLIP_STD } from '../../media/preprocess.ts';
@@ -19,7 +20,12 @@ import { checkWasmLimit, float32Bytes } from '../../memory/wasmLimit.ts';
 import { declareModels, type Models } from '../../models/declareModels.ts';
 import type { ModelName } from '../../models/names.ts';
 import { deviceName } from '../../ops/device.ts';
-import { type ComputeDtype, computeDtypes, possibleComputeDtypes } from '../../ops/index.ts';
+import {
+  type ComputeDtype,
+  computeDtypes,
+  halfGain,
+  possibleComputeDtypes,
+} from '../../ops/index.ts';
 import { type RecordGraph, Replays } from '../../recording/replay.ts';
 import { schedulerFromConfig } from '../../schedulers/index.ts';
 import { messageOf } from '../../text/messages.ts';
@@ -72,6 +78,9 @@ export async function assemble(
   await using files = checkpoint;
   checkComputeDtype(options.dtype ?? 'float32');
   const device = deviceName() as Device;
+  const { dtype = 'float32', weightDtype = 'auto' } = options;
+  const gain = halfGain(dtype);
+  if (gain && !gain.pays) console.warn(`${dtype} saves no time here. ${gain.finding}`);
   const scheduler = schedulerFromConfig(files.config('scheduler'));
   const configs = await modelConfigs(files, device, options);
   // Their names limit what the configs may ask for, before anything is built of these.
@@ -88,6 +97,8 @@ export async function assemble(
     if (mode === 'none') checkWasmLimit(sum(sizes), wasmAdvice);
     if (mode === 'model') checkWasmLimit(Math.max(...sizes), wasmAdvice);
     sources ??= checkSources(models, await openSources(files));
+    if (gain?.pays && weightDtype === 'auto' && !isStoredIn(sources.unet, dtype))
+      console.warn(`Weights are rounded to ${dtype} once, as they are read.`);
     const offload = mode === 'none' ? undefined : offloads?.[mode](files, models, options);
     if (!offload) await fill(models, sources, options);
     const replays = recordGraph && !offload ? new Replays(recordGraph) : undefined;
@@ -125,6 +136,10 @@ function checkComputeDtype(dtype: ComputeDtype): void {
       `${dtype}.${elsewhere}`,
   );
 }
+
+/** Whether all tensors of a source are of the type that `dtype` names. */
+const isStoredIn = (source: WeightSource, dtype: ComputeDtype) =>
+  source.names().every((name) => source.info(name).dtype === savedDtypes[dtype]);
 
 /** Plans the call of `plannedFor`, and returns where the weights are to be. */
 async function planOffload(

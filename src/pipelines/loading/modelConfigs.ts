@@ -35,5 +35,6 @@ export async function modelConfigs(
     imageEncoder: config('imageEncoder'),
     dtype,
     held,
+    rounds: weightDtype === 'auto',
   };
 }
