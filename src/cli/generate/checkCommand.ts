@@ -64,7 +64,7 @@ function checkBackend({ backend, threads, dtype, tf32, formulation }: GenerateCo
     throw new UsageError(`${option} is for the ${owner} backend but --backend is ${backend}.`);
   };
   if (threads !== undefined) refuse('--threads', 'wasm');
-  if (dtype !== 'float32') refuse(`--dtype ${dtype}`, 'tensorflow');
+  if (dtype !== undefined && dtype !== 'float32') refuse(`--dtype ${dtype}`, 'tensorflow');
   if (tf32) refuse('--tf32', 'tensorflow');
   if (formulation === 'gpu') refuse('--formulation gpu', 'tensorflow');
 }

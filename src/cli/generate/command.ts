@@ -6,6 +6,7 @@ import { print } from '../terminal/print.ts';
 import { runSession } from '../terminal/session.ts';
 import { generateCommand } from './checkCommand.ts';
 import { outputPaths } from './defaultOutput.ts';
+import { fastValues } from './fast.ts';
 import { generateOptions, otherNames } from './options.ts';
 import { formatProfile } from './watch/profile.ts';
 import { summaryOf } from './watch/summary.ts';
@@ -42,7 +43,7 @@ export const generate = subcommand({
         ? undefined
         : await (await import('./like.ts')).likeOutput(passed.like, passed, pictures, given);
     const { values, images } = like ?? { values: passed, images: pictures };
-    const command = generateCommand(values, images);
+    const command = generateCommand(values.fast ? fastValues(values, given) : values, images);
     // Then nothing else goes to standard output.
     const isPiped = [command.output, command.dump ?? []].flat().some(isStandardOutput);
     if (isPiped) console.log = console.error;

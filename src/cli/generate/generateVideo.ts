@@ -31,6 +31,7 @@ import type { Seed } from '../terminal/values.ts';
 import { checkModelIsKept, checkPlaces } from './checkPlaces.ts';
 import { checkSpace } from './checkSpace.ts';
 import { outputPaths } from './defaultOutput.ts';
+import { fastCommand, fastNote } from './fast.ts';
 import { type Inputs, readInputs } from './inputs.ts';
 import { type GenerateCommand, generateOptions } from './options.ts';
 import { outputsOf, type Result, writeOutputs } from './outputs.ts';
@@ -69,14 +70,16 @@ export interface Report {
  * @throws Error with one sentence; Interrupted, with nothing half-written, once `session.signal`
  * has been aborted.
  */
-export async function generateVideo(command: GenerateCommand, session: Session): Promise<Report> {
+export async function generateVideo(asked: GenerateCommand, session: Session): Promise<Report> {
   const { signal, progress, note } = session;
-  useFormulations(command.formulation);
-  const { threads, tf32 } = command;
-  const backend = await useBackend(command.backend, { threads, tf32 });
+  useFormulations(asked.formulation);
+  const { threads, tf32 } = asked;
+  const backend = await useBackend(asked.backend, { threads, tf32 });
   progress.label = backend.name;
   if (backend.reason) note(`the ${backend.name} backend: ${backend.reason}`);
 
+  const command = fastCommand(asked);
+  if (command.fast) note(fastNote(command));
   for (const text of withoutEffect(command, backend)) note(text);
 
   using inputs = await unlessAborted(readInputs(command.images, command.latents), signal);
@@ -90,8 +93,8 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   const model = await findModel(command, session);
   const { unet = [] } = model.opening;
   await checkModelIsKept(command, paths, [model.path, command.config ?? [], unet].flat());
-  const asked = command.numFrames ?? model.trained.numFrames ?? 1;
-  await checkSpace(command, paths, { ...model, frames: videos * asked });
+  const frames = videos * (command.numFrames ?? model.trained.numFrames ?? 1);
+  await checkSpace(command, paths, { ...model, frames });
   const { pipe, plan } = await loadPipeline(model, command, inputs, backend, session);
   using _pipe = atEnd(() => pipe.dispose());
   if (plan.choices.length > 0) note(`to fit into memory: ${plan.choices.join('; ')}`);
@@ -133,7 +136,7 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   const { settings: memory, offload, choices, processBytes, deviceBytes } = plan;
   const settings = storedSettings(command, {
     ...{ height, width, numFrames, seeds, offload, ...encoder },
-    backend: backend.name,
+    ...{ backend: backend.name, dtype: command.dtype ?? 'float32' },
     checkpoint: await unlessAborted(identity, signal),
     decodeChunkSize: memory.decodeChunkSize,
   });

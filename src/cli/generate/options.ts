@@ -226,6 +226,14 @@ export const generateOptions = {
         'random one, which is printed.',
     },
   }),
+  ...group('Sampling', 'faster', {
+    fast: {
+      help:
+        'Take the shortcuts that change the video least for the time they save: 12 steps of ' +
+        '--schedule ays, --guidance-interval 0,50, and --dtype bfloat16 where that is faster. ' +
+        'What you pass goes before. It prints what it takes.',
+    },
+  }),
   ...speedOptions,
   ...group('Running', 'loading', {
     backend: {
@@ -250,11 +258,10 @@ export const generateOptions = {
       otherValues: {
         ...{ fp32: 'float32', fp16: 'float16', half: 'float16', bf16: 'bfloat16' },
       },
-      default: 'float32',
       help:
         'Type that products and convolutions compute in, whatever the files hold. ' +
         'float16 (fp16) and bfloat16 (bf16) need the tensorflow backend. Everything else is ' +
-        'float32.',
+        'float32. Default: float32.',
     },
     tf32: {
       help:

@@ -25,6 +25,8 @@ export interface KnownByRun {
   encoder?: StoredOptions['encoder'];
   /** The version of ffmpeg and the name of its encoder. */
   encoderVersion?: string;
+  /** The type that products were computed in. */
+  dtype: StoredOptions['dtype'];
   /** By the memory there is, unless it was passed. */
   offload: StoredOptions['offload'];
   /**

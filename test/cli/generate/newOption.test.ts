@@ -23,7 +23,7 @@ describe('one more entry in the table of svd generate', () => {
   const needed = ['a.png', '--output', 'o.mp4'];
   const known = {
     ...{ height: 8, width: 8, numFrames: 1, decodeChunkSize: 1, seeds: [1] },
-    ...({ backend: 'cpu', offload: 'none' } as const),
+    ...({ backend: 'cpu', dtype: 'float32', offload: 'none' } as const),
   };
 
   it('is read, with its default and its refusals', () => {

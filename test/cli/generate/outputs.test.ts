@@ -25,7 +25,14 @@ const command = readGenerateCommand([
 ]);
 const checkpoint = { id: 'svd', files: { 'model_index.json': 'a1' }, hash: 'b2' };
 const size = { height: 576, width: 1024, numFrames: 14, decodeChunkSize: 14 };
-const known: KnownByRun = { ...size, seeds: [3], backend: 'wasm', checkpoint, offload: 'none' };
+const known: KnownByRun = {
+  ...size,
+  seeds: [3],
+  backend: 'wasm',
+  dtype: 'float32',
+  checkpoint,
+  offload: 'none',
+};
 const settings = storedSettings(command, known);
 const frame = { width: 8, height: 8, data: new Uint8Array(192) };
 const never = new AbortController().signal;

@@ -1,0 +1,49 @@
+import { expect } from 'chai';
+import { fastCommand, fastNote, fastValues } from '../../../src/cli/generate/fast.ts';
+import { generateOptions } from '../../../src/cli/generate/options.ts';
+import { readArguments, readValues } from '../../../src/cli/terminal/arguments.ts';
+import { readGenerateCommand } from './readCommand.ts';
+
+const valuesOf = (...args: string[]) => {
+  const given = readArguments(args, generateOptions);
+  return fastValues(readValues(given, generateOptions, 'generate'), given.has);
+};
+
+describe('svd generate --fast', () => {
+  it('takes fewer steps, and guidance where it shows', () => {
+    expect(valuesOf('--fast')).to.deep.include({
+      ...{ schedule: 'ays', numInferenceSteps: 12, guidanceInterval: [0, 50], dtype: undefined },
+    });
+  });
+
+  it('leaves what is passed as it is', () => {
+    expect(valuesOf('--fast', '--steps', '20', '--guidance-interval', '1,700')).to.deep.include({
+      ...{ schedule: 'ays', numInferenceSteps: 20, guidanceInterval: [1, 700] },
+    });
+    expect(valuesOf('--fast', '--sigmas', '7,1,0')).to.deep.include({
+      ...{ schedule: undefined, numInferenceSteps: 25, guidanceInterval: [0, 50] },
+    });
+  });
+
+  it('is refused for a sampler of few steps', () => {
+    expect(() => valuesOf('--fast', '--scheduler', 'animatelcm')).to.throw(
+      /^--fast is for samplers that take 25 steps, but animatelcm needs 4 to 8/,
+    );
+  });
+
+  it('computes in bfloat16 where that is faster, unless a type is passed', () => {
+    const command = { ...readGenerateCommand(['a.png']), fast: true };
+    const yes = () => true;
+    expect(fastCommand(command, yes).dtype).to.equal('bfloat16');
+    expect(fastCommand(command, () => false).dtype).to.equal(undefined);
+    expect(fastCommand({ ...command, dtype: 'float32' }, yes).dtype).to.equal('float32');
+    expect(fastCommand({ ...command, fast: false }, yes).dtype).to.equal(undefined);
+  });
+
+  it('says what it takes, as one would pass it', () => {
+    const command = { ...readGenerateCommand(['a.png']), ...valuesOf('--fast') };
+    expect(fastNote({ ...command, dtype: 'bfloat16' })).to.match(
+      /^--fast takes --schedule ays --num-inference-steps 12 --guidance-interval 0,50 --dtype bfloat16\. /,
+    );
+  });
+});
