@@ -66,7 +66,9 @@ const allowed: Record<string, string[]> = {
     ...['ops', 'layers', 'models', 'random', 'schedulers', 'media', 'checkpoints', 'backends'],
     ...['memory', 'recording'],
   ],
-  verification: ['ops', 'layers', 'models', 'random', 'media', 'checkpoints', 'pipelines'],
+  verification: [
+    ...['ops', 'layers', 'models', 'random', 'schedulers', 'media', 'checkpoints', 'pipelines'],
+  ],
 };
 
 /** The folders that may use Node's own modules, so that everything else runs in browsers. */

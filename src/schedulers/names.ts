@@ -27,14 +27,15 @@ export const scheduleNames = ['ays'] as const;
 /** The name of a schedule. */
 export type ScheduleName = (typeof scheduleNames)[number];
 
+/** The steps that AnimateLCM-SVD was trained with, the most that its sampler takes. */
+export const ANIMATELCM_STEPS = 40;
+
 /** What is wrong with all other samplers of diffusers, as a sentence. */
 export const UNFIT = 'It knows no continuous timesteps, which Stable Video Diffusion needs.';
 
-/** Other samplers of diffusers, as its users call them. */
-const others = new RegExp(
-  '^(ddim|ddpm|pndm|plms|lms|heun|euler_?a(ncestral)?|k?dpm|dpm(pp|\\+\\+)|dpm_?solver|unipc|deis|lcm|' +
-    'tcd|sa_?solver|ipndm|flow|ays|karras|exponential|edm$|sgm|restart|ddim)',
-);
+/** Other samplers of diffusers, by what its users call them. */
+const others =
+  /^(ddim|ddpm|pndm|plms|lms|lcm|tcd|heun|euler_?a|k?dpm|dpmpp|unipc|deis|ipndm|sa_?solver|flow)/;
 
 /** What to say of a name that is none of `schedulerNames`: the right one, or why there is none. */
 export function otherScheduler(name: string): string | undefined {

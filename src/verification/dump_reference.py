@@ -250,7 +250,7 @@ def main() -> None:
     metadata = {
         'args': {'images': [Path(re.sub(r'(?i)^(\w+://[^?#]*).*', r'\1', image)).name for image in given.images], 'seeds': stored_seeds, **call},
         'checkpoint': {'id': given.model_name or given.model, 'variant': given.variant, 'files': {file: sha256(folder / file) for file in files}},
-        'scheduler': given.scheduler,
+        'scheduler': json.loads(pipe.scheduler.to_json_string()),
         'blocks': given.blocks,
         'versions': {'diffusers': diffusers.__version__, 'torch': torch.__version__, 'transformers': transformers.__version__},
     }

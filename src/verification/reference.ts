@@ -44,6 +44,8 @@ export interface Reference {
     /** SHA-256 of each file that the pipeline reads. */
     files: Record<string, string>;
   };
+  /** The config of the scheduler that it was made with; null for that of the checkpoint. */
+  scheduler: Record<string, unknown> | null;
   /** Versions of the Python libraries that made it. */
   versions: Record<string, string>;
   /** Names of the stages and, as `block.unet.PATH` and `block.vae.PATH`, of the blocks. */
@@ -105,6 +107,7 @@ export async function readReference(file: SafetensorsFile, label: string): Promi
     call,
     seeds: (seeds as (number | string)[]).map((seed) => BigInt(seed)),
     checkpoint,
+    scheduler: parsed('scheduler') as Reference['scheduler'],
     versions: (parsed('versions') ?? {}) as Reference['versions'],
     names,
     blockStep: parsed('blocks') as number | null,

@@ -3,6 +3,7 @@ import type { FloatArray } from '../media/image.ts';
 import type { SamplingPipeline } from '../pipelines/stableVideoDiffusion.ts';
 import type { Progress } from '../pipelines/types.ts';
 import { Generator } from '../random/generator.ts';
+import { schedulerFromConfig } from '../schedulers/index.ts';
 import { checkOptionValues, type Kinds, kinds } from '../text/options.ts';
 import { BlockOutputs, stageTensor } from './blockOutputs.ts';
 import type { Reference } from './reference.ts';
@@ -78,8 +79,9 @@ async function replay(
   const blocks = await BlockOutputs.start(pipe, reference, teacherForced);
   const generators = reference.seeds.map((seed) => new Generator(seed));
   try {
+    const scheduler = reference.scheduler && schedulerFromConfig(reference.scheduler, () => {});
     const replay = new ReplayedPipeline(
-      pipe.components,
+      { ...pipe.components, ...(scheduler && { scheduler }) },
       reference,
       (stage) => teacherForced || isDiffusers(stage),
     );

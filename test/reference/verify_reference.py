@@ -6,9 +6,10 @@ group of a normalisation has two values then. Where these are nearly equal, roun
 more than 3e-5 away from diffusers in float64. With this one it is 3e-6 away in the first step, and less in the VAE.
 
 `two-videos` is decoded in chunks of which one has frames of both videos. `dark-picture` is flat and nearly black, so that the encoder of
-diffusers is far from float64.
+diffusers is far from float64. `dpmpp-2m-sde` has another scheduler, which draws noise for each of two videos from a generator of its own.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -19,9 +20,12 @@ from common import ROOT
 from PIL import Image
 
 ROCKET = 'examples/pictures/toy-rocket.png'
+SDE = dict(_class_name='EDMDPMSolverMultistepScheduler', algorithm_type='sde-dpmsolver++', prediction_type='v_prediction', sigma_data=1, sigma_max=700)
 COMMANDS = {
     'shipped-model': f'{ROCKET} --seed 25 --height 8 --width 16 --num-frames 2 --num-inference-steps 3 --blocks',
     'two-videos': f'{ROCKET} --seed 1 --height 16 --width 16 --num-frames 3 --num-inference-steps 1 --num-videos-per-prompt 2 --decode-chunk-size 2',
+    'dpmpp-2m-sde': f'{ROCKET} --seed 1 --seed 2 --height 16 --width 16 --num-frames 2 --num-inference-steps 3 --num-videos-per-prompt 2 '
+    f'--scheduler {json.dumps(SDE, separators=(",", ":"))}',
     'dark-picture': 'DARK --seed 1 --height 64 --width 64 --num-frames 2 --num-inference-steps 1 --noise-aug-strength 0',
 }
 

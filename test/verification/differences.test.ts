@@ -70,6 +70,18 @@ describe('svd verify', () => {
       ).to.deep.equal({ code: 0, verdict: 'within 1e-4', note: undefined });
   });
 
+  it('replays the scheduler of the reference, with the noise that it draws', async () => {
+    for (const inputs of ['own', 'reference'])
+      expect(
+        await verdict('latents_step_2', fixture('dpmpp-2m-sde'), '--stage-inputs', inputs),
+      ).to.deep.equal({ code: 0, verdict: 'within 1e-4', note: undefined });
+    const args = ['--model', path('weights/tiny'), '--backend', testBackend];
+    const { stderr } = await svd('verify', ...args, '--reference', fixture('dpmpp-2m-sde'));
+    expect(stderr).to.contain(
+      'note: the reference was made with the EDMDPMSolverMultistepScheduler, and so is the replay',
+    );
+  });
+
   it('does not blame a block for what comes before it', async () => {
     const file = await openSafetensors(fixture('shipped-model'));
     const original = await readReference(file, 'reference');

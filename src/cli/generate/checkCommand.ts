@@ -2,6 +2,7 @@
 import { hubOnly } from '../../checkpoints/hub/locate.ts';
 import { STANDARD } from '../../files/writing/target.ts';
 import { type OutputFormat, outputFormat } from '../../media/video/output.ts';
+import { ANIMATELCM_STEPS } from '../../schedulers/names.ts';
 import { kebabCase } from '../../text/cases.ts';
 import { hasEnding } from '../../text/endings.ts';
 import { messageOf } from '../../text/messages.ts';
@@ -48,12 +49,32 @@ export function generateCommand(
     throw new UsageError(`--fps has to be from 1 to 50 for a GIF but is "${fps}".`);
   if (encoder !== 'auto' && format !== 'mp4' && format !== 'webm')
     throw new UsageError(`--encoder ${encoder} is for .mp4 and .webm but the format is ${format}.`);
-  if (values.sigmas && values.schedule)
-    throw new UsageError('--sigmas and --schedule are two schedules: pass one of them.');
+  checkSampling(values);
   if (dump === output)
     throw new UsageError(`--dump and --output have to be two files but both are "${output}".`);
   checkBackend(command);
   return command;
+}
+
+/** What is wrong with a call that says its noise levels twice. */
+export const TWO_SCHEDULES = '--sigmas and --schedule are two schedules: pass one of them.';
+
+/** Checks that the sampler, if one is named, can do the steps. */
+function checkSampling(values: Values<typeof generateOptions>): void {
+  const { sigmas, schedule, scheduler, numInferenceSteps } = values;
+  if (sigmas && schedule) throw new UsageError(TWO_SCHEDULES);
+  if (scheduler !== 'animatelcm') return;
+  const levels = sigmas ? '--sigmas' : schedule && '--schedule';
+  if (levels)
+    throw new UsageError(
+      `${levels} is not for --scheduler animatelcm, whose model knows the noise levels of its ` +
+        'training: use --num-inference-steps.',
+    );
+  if (numInferenceSteps > ANIMATELCM_STEPS)
+    throw new UsageError(
+      `--num-inference-steps has to be at most ${ANIMATELCM_STEPS} with --scheduler animatelcm ` +
+        `but is ${numInferenceSteps}. Usual are 4 to 8.`,
+    );
 }
 
 /** Checks that the backend, if one is named, is the one that the other options are for. */

@@ -36,7 +36,8 @@ export async function likeOutput(
   const texts = new Map<string, string[]>();
   for (const [name, option] of Object.entries<Option>(generateOptions)) {
     const isStored = storedParts.some((part) => part === option.part);
-    const hasPlace = name !== 'encoder' || isEncoded(values);
+    const rival = { sigmas: 'schedule', schedule: 'sigmas' }[name];
+    const hasPlace = (name !== 'encoder' || isEncoded(values)) && !(rival && given(rival));
     if (isStored && hasPlace && !given(name)) texts.set(name, textsOf(stored[name], option));
   }
   const names = [...texts].flatMap(([name, all]) => (all.length > 0 ? [name] : []));

@@ -14,7 +14,6 @@ import { modelOptions } from '../hubModel.ts';
 import { jsonOption, quietOption } from '../terminal/command.ts';
 import { group, type PartOf, type Values } from '../terminal/options.ts';
 import {
-  oneOf,
   type Reader,
   realNumber,
   realNumbers,
@@ -172,10 +171,7 @@ export const generateOptions = {
   ...group('Sampling', 'loading', {
     scheduler: {
       choices: schedulerNames,
-      read: (text, flag) => {
-        const other = otherScheduler(text);
-        return oneOf(schedulerNames, other === undefined ? {} : { [text]: other })(text, flag);
-      },
+      otherValues: otherScheduler,
       help:
         'The sampler: euler is that of the published models; edm-euler is the same in another ' +
         'form; dpmpp-2m (DPM-Solver++) needs fewer steps; dpmpp-2m-sde adds noise in each step; ' +

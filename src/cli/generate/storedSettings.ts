@@ -1,5 +1,6 @@
 /** The settings that an output stores of how it was made. */
 import type { CheckpointIdentity } from '../../checkpoints/index.ts';
+import { alignYourSteps } from '../../schedulers/sigmas.ts';
 import { shownAddress } from '../../text/addresses.ts';
 import { snakeCase } from '../../text/cases.ts';
 import { partOf } from '../terminal/options.ts';
@@ -61,9 +62,10 @@ export function diffusersArguments(
   settings: StoredSettings,
   options = generateOptions,
 ): Record<string, unknown> {
-  // diffusers has other output types.
-  const { outputType, ...call } = partOf(settings, options, 'call');
-  const named = Object.entries({ images: settings.images, ...call });
+  // diffusers has other output types, and takes noise levels alone.
+  const { outputType, schedule, ...call } = partOf(settings, options, 'call');
+  const levels = schedule && { sigmas: alignYourSteps(call.numInferenceSteps) };
+  const named = Object.entries({ images: settings.images, ...call, ...levels });
   return Object.fromEntries(named.map(([name, value]) => [snakeCase(name), value]));
 }
 

@@ -9,8 +9,10 @@ import { localPath } from '../../files/localPath.ts';
 import { writeAtomically } from '../../files/writing/atomic.ts';
 import { withTemporary } from '../../files/writing/temporary.ts';
 import { checkOutput } from '../../media/video/output.ts';
+import { alignYourSteps, schedulerByName } from '../../schedulers/index.ts';
 import { shownAddress } from '../../text/addresses.ts';
 import { kebabCase } from '../../text/cases.ts';
+import { TWO_SCHEDULES } from '../generate/checkCommand.ts';
 import { checkKept, filesOfModels } from '../generate/checkPlaces.ts';
 import { locate } from '../hubModel.ts';
 import { UsageError } from '../terminal/errors.ts';
@@ -65,7 +67,18 @@ export async function makeReference(command: ReferenceCommand, session: Session)
   );
 }
 
-function checkOptions({ images, numVideosPerPrompt, device, python }: ReferenceCommand): void {
+function checkOptions(command: ReferenceCommand): void {
+  const { images, numVideosPerPrompt, device, python, scheduler, sigmas, schedule } = command;
+  if (scheduler === 'animatelcm')
+    throw new UsageError(
+      '--scheduler animatelcm is not in diffusers: svd reference has the others.',
+    );
+  if (sigmas && schedule) throw new UsageError(TWO_SCHEDULES);
+  const levels = sigmas ? '--sigmas' : schedule && '--schedule';
+  if (levels && scheduler !== undefined && scheduler !== 'euler')
+    throw new UsageError(
+      `In diffusers, --scheduler ${scheduler} takes no ${levels}: leave out one of them.`,
+    );
   if (images.includes('-'))
     throw new UsageError('svd reference takes the path or URL of a picture, not standard input.');
   if (images.length > 1 && numVideosPerPrompt > 1)
@@ -101,13 +114,22 @@ async function checkModel(folder: string, { model, variant }: ReferenceCommand):
 
 /** The arguments of dump_reference.py that say what to compute. */
 function argumentsFor(command: ReferenceCommand): string[] {
-  const { model: modelName, variant, device, blocks, blockStep } = command;
+  const { model: modelName, variant, device, blocks, blockStep, schedule } = command;
+  const levels = schedule && { sigmas: alignYourSteps(command.numInferenceSteps) };
+  const scheduler =
+    command.scheduler && JSON.stringify(schedulerByName(command.scheduler).toConfig());
   const options: Options = callOptions;
   const call = Object.keys(callOptions).map((name): [string, unknown] => [
     flagOf(name, options[name]),
-    command[name as keyof typeof callOptions],
+    { ...command, ...levels }[name as keyof typeof callOptions],
   ]);
-  const others = { modelName, variant, device, blocks: blockStep ?? (blocks ? 0 : undefined) };
+  const others = {
+    modelName,
+    scheduler,
+    variant,
+    device,
+    blocks: blockStep ?? (blocks ? 0 : undefined),
+  };
   const all = [...call, ...Object.entries(others)];
   return all.flatMap(([name, value]) => {
     const values = name === 'seed' ? (value as Seed[]) : [value].filter((one) => one !== undefined);

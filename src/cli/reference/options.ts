@@ -32,6 +32,7 @@ export const referenceOptions = {
   }),
   ...pick(modelOptions, 'variant', 'revision', 'cacheDir', 'token', 'localFilesOnly'),
   ...callOptions,
+  ...pick(generateOptions, 'scheduler', 'schedule'),
   height: { ...callOptions.height, help: 'Height in pixels, a multiple of 8. Default: 576.' },
   width: { ...callOptions.width, help: 'Width in pixels, a multiple of 8. Default: 1024.' },
   seeds: {

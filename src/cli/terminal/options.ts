@@ -3,7 +3,7 @@
  * its default, and what it is for. Parsing, types, help and completion follow from it.
  */
 import { kebabCase } from '../../text/cases.ts';
-import type { Reader } from './values.ts';
+import type { OtherValues, Reader } from './values.ts';
 
 /** One option of a command. */
 export interface Option {
@@ -27,8 +27,8 @@ export interface Option {
   aliases?: readonly string[];
   /** The values that it takes, which the help shows in place of `value`. */
   choices?: readonly string[];
-  /** Values that people try, with the choice that they stand for, or a sentence of the way out. */
-  otherValues?: Readonly<Record<string, string>>;
+  /** Values that people try instead of the choices. */
+  otherValues?: OtherValues;
   /** Endings of the files that it takes, `/` for folders. */
   files?: readonly string[];
   /** Reads the text of a value. */

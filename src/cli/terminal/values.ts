@@ -98,14 +98,17 @@ export const byteCount: Reader<number> = (text, flag) => {
   throw refused(flag, 'a number of bytes, such as 100000, 64MB or 1GiB,', text);
 };
 
-/**
- * Reads one of `names`. `others` are values that people try, with the name that they stand for, or
- * a sentence of the way out.
- */
+/** Values that people try, each with the name that it stands for, or a sentence of the way out. */
+export type OtherValues =
+  | Readonly<Record<string, string>>
+  | ((value: string) => string | undefined);
+
+/** Reads one of `names`. */
 export const oneOf =
-  <T extends string>(names: readonly T[], others: Readonly<Record<string, string>> = {}) =>
+  <T extends string>(names: readonly T[], others: OtherValues = {}) =>
   (text: string, flag: string): T => {
-    const other = Object.hasOwn(others, text) ? others[text] : undefined;
+    const table = typeof others === 'function' ? { [text]: others(text) } : others;
+    const other = Object.hasOwn(table, text) ? table[text] : undefined;
     const found = names.find((name) => name === text || name === other);
     if (found !== undefined) return found;
     const hint = other === undefined ? didYouMean(text, names) : ` ${other}`;

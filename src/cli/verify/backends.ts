@@ -26,6 +26,9 @@ import { atEnd, type Session } from '../terminal/session.ts';
 import type { VerifyCommand } from './options.ts';
 import { framesSheet } from './sheet.ts';
 
+/** The sampler of the published models. */
+const USUAL = 'EulerDiscreteScheduler';
+
 /** The result of one backend. */
 export interface BackendResult {
   backend: string;
@@ -64,7 +67,7 @@ export interface Verification {
  */
 export async function verifyBackends(
   command: VerifyCommand,
-  { signal, progress }: Session,
+  { signal, progress, note }: Session,
 ): Promise<Verification> {
   const page =
     command.report === undefined ? undefined : { role: '--report', path: command.report };
@@ -75,6 +78,8 @@ export async function verifyBackends(
   const file = await openSafetensors(command.reference);
   await using _file = atEnd(() => file.close());
   const reference = await readReference(file, command.reference);
+  const { _class_name: sampler = USUAL } = reference.scheduler ?? {};
+  if (sampler !== USUAL) note(`the reference was made with the ${sampler}, and so is the replay`);
   const variant = command.variant ?? reference.checkpoint.variant ?? undefined;
   const onProgress = progress.update;
   const located = await locate(command.model, { ...command, variant }, { signal, onProgress });

@@ -4,6 +4,7 @@
  */
 import { flag, type Kind, number, oneOf, whole } from '../../text/kinds.ts';
 import { type ConfigTable, type NameOf, problemIn } from '../config.ts';
+import { ANIMATELCM_STEPS } from '../names.ts';
 
 /** The range of the noise. */
 interface NoiseConfig {
@@ -134,7 +135,7 @@ export const edmSolverTable: ConfigTable<EDMDPMSolverMultistepSchedulerConfig> =
 /** The configuration of `AnimateLCMSVDStochasticIterativeScheduler`. */
 export const animateLCMTable: ConfigTable<AnimateLCMSVDStochasticIterativeSchedulerConfig> = {
   className: 'AnimateLCMSVDStochasticIterativeScheduler',
-  defaults: { numTrainTimesteps: 40, ...noise, sNoise: 1, clipDenoised: true },
+  defaults: { numTrainTimesteps: ANIMATELCM_STEPS, ...noise, sNoise: 1, clipDenoised: true },
   rules: {
     ...noiseRules,
     numTrainTimesteps: whole(2, MOST_STEPS),

@@ -15,12 +15,18 @@ import { parseJson } from '../../../src/text/json.ts';
 import { expectError } from '../files.ts';
 import { tinyConfigs } from './tinyConfigs.ts';
 
+/** Stands for the config of the scheduler where its class is another one. */
+const EDM = 'scheduler';
+
 /** Reads the configs of the small checkpoint, in which one file has some other values. */
-const readWith = (changed: string, values: Json) =>
-  readConfigs('svd', publishedConfigs(25).index, async (file) => ({
+const readWith = (changed: string, values: Json) => {
+  const edm = { scheduler: ['diffusers', 'EDMDPMSolverMultistepScheduler'] };
+  const index = { ...publishedConfigs(25).index, ...(changed === EDM && edm) };
+  return readConfigs('svd', index, async (file) => ({
     ...(parseJson(tinyConfigs.get(file)!) as Json),
-    ...(file === changed && values),
+    ...(file.startsWith(changed) && values),
   }));
+};
 
 const UNET = 'unet/config.json';
 const VAE = 'vae/config.json';
@@ -98,6 +104,14 @@ const refused: [file: string, values: Json, problem: string][] = [
     { use_beta_sigmas: true },
     'use_karras_sigmas and use_beta_sigmas are true, but only one of them may be',
   ],
+  [EDM, { sigma_data: 0 }, 'sigma_data is 0, not above 0'],
+  [EDM, { sigma_schedule: 'beta' }, 'sigma_schedule is "beta", not karras or exponential'],
+  [EDM, { prediction_type: 'sample' }, 'prediction_type is "sample", not epsilon or v_prediction'],
+  [
+    EDM,
+    { solver_order: 3, algorithm_type: 'sde-dpmsolver++' },
+    'solver_order is 3, but algorithm_type sde-dpmsolver++ has the orders 1 and 2',
+  ],
   [PROCESSOR, { image_std: [1, 0, 1] }, 'image_std[1] is 0, not above 0'],
   [PROCESSOR, { image_mean: 0.5 }, 'image_mean is 0.5, not a list'],
 ];
@@ -106,7 +120,9 @@ describe('readConfigs', () => {
   for (const [file, values, problem] of refused) {
     it(`refuses: ${problem}`, async () => {
       const message = await expectError(() => readWith(file, values), problem);
-      expect(message).to.include(problem.startsWith('its') ? 'svd/unet is not' : `svd/${file}: `);
+      expect(message).to.include(
+        problem.startsWith('its') ? 'svd/unet is not' : `svd/${file === EDM ? SCHEDULER : file}: `,
+      );
     });
   }
 

@@ -103,7 +103,11 @@ describe('openModelFolder', () => {
       await edit(index, (json) => {
         json.scheduler = ['diffusers', 'DDIMScheduler'];
       });
-      await expectError(open, 'scheduler', '"DDIMScheduler"', 'EulerDiscreteScheduler');
+      await expectError(
+        open,
+        ...['scheduler', '"DDIMScheduler"', 'EulerDiscreteScheduler or EDMEulerScheduler or'],
+        'It knows no continuous timesteps, which Stable Video Diffusion needs.',
+      );
       await edit(index, (json) => {
         json.scheduler = [null, null];
         delete json.vae;

@@ -43,6 +43,8 @@ describe('svd generate --like', () => {
       '2',
       '--sigmas',
       '7,1,0',
+      '--scheduler',
+      'dpmpp-2m-sde',
       '--guidance-together',
       'no',
     ];
@@ -65,12 +67,15 @@ describe('svd generate --like', () => {
         ...{ height: 16, width: 24, numFrames: 2, numVideosPerPrompt: 2, sigmas: [7, 1, 0] },
         ...{ fps: 9, seeds: [1], guidanceTogether: false, backend: testBackend, output: undefined },
       });
+      expect(values.scheduler).to.equal('dpmpp-2m-sde');
       expect(taken).to.contain('--sigmas 7,1,0').and.not.contain('--seed').and.not.contain('--fps');
       expect(hash).to.equal(made.settings.checkpoint!.hash);
       expect((await like(made.output[0], 'a.png')).values.seeds).to.deep.equal([
         ...['18446744073709551615', -3],
       ]);
       expect((await like(made.output[0], 'a.png')).images).to.deep.equal(['a.png']);
+      const aligned = (await like(made.output[0], '--schedule', 'ays')).values;
+      expect([aligned.schedule, aligned.sigmas]).to.deep.equal(['ays', undefined]);
     }
   });
 

@@ -27,6 +27,8 @@ describe('readGenerateCommand', () => {
       numFrames: undefined,
       numInferenceSteps: 25,
       sigmas: undefined,
+      schedule: undefined,
+      scheduler: undefined,
       minGuidanceScale: 1,
       maxGuidanceScale: 3,
       fps: 7,
@@ -66,6 +68,8 @@ describe('readGenerateCommand', () => {
     'num-frames': [['14'], 'numFrames', 14],
     'num-inference-steps': [['1'], 'numInferenceSteps', 1],
     sigmas: [['700,54.5,1e-2,0'], 'sigmas', [700, 54.5, 0.01, 0]],
+    scheduler: [['dpmpp-2m'], 'scheduler', 'dpmpp-2m'],
+    schedule: [['ays'], 'schedule', 'ays'],
     'min-guidance-scale': [['1.5'], 'minGuidanceScale', 1.5],
     'max-guidance-scale': [['0'], 'maxGuidanceScale', 0],
     fps: [['30'], 'fps', 30],
@@ -226,6 +230,36 @@ describe('readGenerateCommand', () => {
     };
     refuse('--device', 'cuda').with.property('message').that.contains('Use --backend: cuda for');
     refuse('--prompt=a').with.property('message').that.contains('a picture and no text');
+  });
+
+  it('knows samplers by their other names, and refuses those that do not fit', () => {
+    expect(read('--scheduler', 'DPM++ 2M').scheduler).to.equal('dpmpp-2m');
+    expect(read('--scheduler', 'EDMEulerScheduler').scheduler).to.equal('edm-euler');
+    const names = 'euler, edm-euler, dpmpp-2m, dpmpp-2m-sde, animatelcm';
+    const wrong: [args: string[], message: string][] = [
+      [
+        ['--scheduler', 'UniPCMultistepScheduler'],
+        `--scheduler has to be one of ${names} but is "UniPCMultistepScheduler". It knows no ` +
+          'continuous timesteps, which Stable Video Diffusion needs.',
+      ],
+      [['--scheduler', 'animate'], `--scheduler has to be one of ${names} but is "animate".`],
+      [['--schedule', 'karras'], '--schedule has to be one of ays but is "karras".'],
+      [
+        ['--schedule', 'ays', '--sigmas', '1,0'],
+        '--sigmas and --schedule are two schedules: pass one of them.',
+      ],
+      [
+        ['--scheduler', 'animatelcm', '--steps', '41'],
+        '--num-inference-steps has to be at most 40 with --scheduler animatelcm but is 41. Usual',
+      ],
+      ...['--sigmas=1,0', '--schedule=ays'].map((option): [string[], string] => [
+        ['--scheduler', 'animatelcm', ...option.split('=')],
+        `${option.split('=')[0]} is not for --scheduler animatelcm, whose model knows the noise`,
+      ]),
+    ];
+    for (const [args, message] of wrong)
+      expect(() => read(...args), message).to.throw(UsageError, message);
+    expect(read('--scheduler', 'animatelcm', '--steps', '40').numInferenceSteps).to.equal(40);
   });
 
   it('refuses files of the wrong kind', () => {

@@ -8,6 +8,7 @@ import { joinValues } from '../../../src/cli/terminal/arguments.ts';
 import { commandOf } from '../../../src/cli/terminal/command.ts';
 import { exitCode } from '../../../src/cli/terminal/errors.ts';
 import { callDefaults } from '../../../src/pipelines/defaults.ts';
+import { schedulerByName } from '../../../src/schedulers/index.ts';
 import { built } from '../../harness/built.ts';
 import { startSvd, svd, workFolder } from '../runs.ts';
 
@@ -60,6 +61,16 @@ describe('svd reference', () => {
     }
   });
 
+  it('passes the configuration of a scheduler, and the noise levels of a schedule', async () => {
+    const words = folder.path('words');
+    const work = `printf '%s\\n' "$@" > ${words}; echo made > "$output"`;
+    await svd(...(await call(work, '--scheduler', 'dpmpp-2m-sde')));
+    const [, json] = /^--scheduler=(.*)$/m.exec(await readFile(words, 'utf8'))!;
+    expect(JSON.parse(json!)).to.deep.equal(schedulerByName('dpmpp-2m-sde').toConfig());
+    await svd(...(await call(work, '--schedule', 'ays', '--steps', '2')));
+    expect(await readFile(words, 'utf8')).to.match(/^--sigmas=700,1\.789\d*,0$/m);
+  });
+
   it('leaves what was there when Python fails, and says why', async () => {
     const output = folder.path('reference.safetensors');
     await writeFile(output, 'before');
@@ -96,6 +107,12 @@ describe('svd reference', () => {
       [['none.png'], 1, /^There is no picture "none\.png" \(looked at .+\)\. Check the path\.$/],
       [['-'], 2, /takes the path or URL of a picture, not standard input/],
       [[picture, picture, '--num-videos-per-prompt', '2'], 2, /mixes up the latents of several/],
+      [[picture, '--scheduler', 'animatelcm'], 2, /animatelcm is not in diffusers/],
+      [[picture, '--schedule', 'ays', '--sigmas', '1,0'], 2, /are two schedules/],
+      [
+        [picture, '--scheduler', 'dpmpp-2m', '--schedule', 'ays'],
+        ...([2, /In diffusers, --scheduler dpmpp-2m takes no --schedule: leave out one/] as const),
+      ],
       [[picture, '--device', 'cuda'], 2, /--device cuda needs --python/],
       [[picture, '--variant', 'fp16'], 1, /fp16/],
       [[picture, '--output', link], 2, /would replace a file of the model/],
