@@ -45,6 +45,7 @@ describe('svd generate --like', () => {
       '7,1,0',
       '--guidance-together',
       'no',
+      ...['--deep-cache', '2:0', '--guidance-interval', '0.5,50'],
     ];
     for (const ending of ['.mp4', '.webp', '.gif', '/', '.safetensors']) {
       const name = folder.path(`clip${ending}`);
@@ -63,6 +64,7 @@ describe('svd generate --like', () => {
       expect(images, ending).to.deep.equal([picture('rocket.jpg')]);
       expect(values).to.deep.include({
         ...{ height: 16, width: 24, numFrames: 2, numVideosPerPrompt: 2, sigmas: [7, 1, 0] },
+        ...{ deepCache: { interval: 2, branch: 0 }, guidanceInterval: [0.5, 50] },
         ...{ fps: 9, seeds: [1], guidanceTogether: false, backend: testBackend, output: undefined },
       });
       expect(taken).to.contain('--sigmas 7,1,0').and.not.contain('--seed').and.not.contain('--fps');
