@@ -90,12 +90,13 @@ export function sizeOfCall(call: PlannedCall, numFramesOfUnet = 25): VideoSize {
   };
   checkForwardChunks(call, pictures * numVideosPerPrompt * numFrames);
   const { minGuidanceScale, maxGuidanceScale } = guidance;
+  const deepCache = activeDeepCache(call.deepCache);
   return {
     ...{ height, width, numFrames, pictures },
     videos: pictures * numVideosPerPrompt,
     guided: isGuided(minGuidanceScale, maxGuidanceScale, numFrames),
     decoded: outputType !== 'latent',
-    deepCacheBranch: activeDeepCache(call.deepCache)?.branch,
+    ...(deepCache && { deepCacheBranch: deepCache.branch }),
   };
 }
 

@@ -134,6 +134,17 @@ describe('planMemory', () => {
     ).to.be.below(base - 4 * GiB);
   });
 
+  it('counts what DeepCache keeps, of both halves also where they come in turn', () => {
+    const sampling = (guidanceTogether: boolean, deepCacheBranch?: number) =>
+      bytesOf(plan({ givenSettings: { guidanceTogether }, deepCacheBranch }), 'sampling');
+    const state = 4 * 14 * 32 * 32 * 640;
+    // The evaluation needs the most memory before it keeps the state of its own half.
+    const added = sampling(false, 1) - sampling(false);
+    expect(added).to.be.within(0.9 * state, 1.1 * state);
+    for (const branch of [1, 10]) expect(sampling(true, branch)).to.be.at.least(sampling(true));
+    expect(() => plan({ deepCacheBranch: 11 })).to.throw('has to be from 0 to 10 for this UNet');
+  });
+
   it('counts weights that stay in half precision as half', () => {
     const held = { unet: 'half', vae: 'half', imageEncoder: 'half' } as const;
     const difference =
@@ -288,6 +299,13 @@ describe('callPlanner', () => {
       '`forwardChunkSize` (--forward-chunking) has to divide the 2 frames of the call but is 3.',
     );
     sizeOfCall({ numFrames: 2, numVideosPerPrompt: 3, forwardChunkSize: 3 });
+  });
+
+  it('knows the branch of DeepCache, where it is in use', () => {
+    const branch = (deepCache?: { interval: number; branch?: number }) =>
+      sizeOfCall({ deepCache }).deepCacheBranch;
+    expect([branch(), branch({ interval: 1, branch: 3 })]).to.deep.equal([undefined, undefined]);
+    expect([branch({ interval: 2 }), branch({ interval: 3, branch: 0 })]).to.deep.equal([1, 0]);
   });
 
   it('fills in the defaults of generate', () => {

@@ -42,6 +42,9 @@ const settings: Record<string, Record<string, Setting>> = {
       },
       load: { offload: 'sequential' },
     },
+    'halves in turn, with the states of DeepCache': {
+      call: { ...large, guidanceTogether: false, deepCache: { interval: 2 }, outputType: 'latent' },
+    },
     'weights held in half precision': { model: 'float16', call: small },
     'the same weights widened once': {
       model: 'float16',
@@ -82,7 +85,7 @@ const pipe = await StableVideoDiffusionPipeline.fromPretrained(${JSON.stringify(
 const { forwardChunkSize, ...options } = call;
 if (forwardChunkSize) pipe.unet.enableForwardChunking(forwardChunkSize);
 const image = { width: 64, height: 64, data: new Uint8Array(64 * 64 * 3).fill(100) };
-const { frames } = await pipe.generate(image, { ...options, numInferenceSteps: 1, generator: new Generator(1) });
+const { frames } = await pipe.generate(image, { ...options, numInferenceSteps: call.deepCache ? 2 : 1, generator: new Generator(1) });
 give({
   processBytes: 1024 * Number(/VmHWM:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]),
   deviceBytes: tf.backend().wasm?.HEAPU8.length,

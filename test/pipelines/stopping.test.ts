@@ -75,6 +75,24 @@ describe('a cancelled call', () => {
     });
   }
 
+  for (const guidanceTogether of [true, false])
+    it(`that keeps states of the UNet, of halves ${guidanceTogether ? 'together' : 'in turn'}`, async () => {
+      const saving = {
+        ...{ guidanceTogether, numInferenceSteps: 4, deepCache: { interval: 2 } },
+        guidanceInterval: [0, 50] as const,
+      };
+      for (const [step, later] of [0, 1, 2, 3].flatMap(
+        (step) =>
+          [
+            [step, 0],
+            [step, 1],
+          ] as const,
+      )) {
+        const cancelled = { ...saving, ...cancelAt('sampling', step, later === 1) };
+        expect(await rejection(cancelled)).to.equal(reason);
+      }
+    });
+
   it('that is cancelled in the VAE, when it encodes', async () => {
     const controller = new AbortController();
     const onStage = (name: string) => {
@@ -175,6 +193,9 @@ describe('a pipeline', () => {
   it('leaves nothing after a call but what it returns', async () => {
     const before = held();
     await pipe.generate(picture, options);
+    expect(held()).to.deep.equal(before);
+    const deepCache = { interval: 3 };
+    await pipe.generate(picture, { ...options, numInferenceSteps: 5, deepCache });
     expect(held()).to.deep.equal(before);
   });
 

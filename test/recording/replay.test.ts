@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import { nativeHandleCount } from '../../src/backends/index.ts';
 import { Linear } from '../../src/layers/index.ts';
 import { StableVideoDiffusionPipeline } from '../../src/pipelines/node.ts';
+import type { GenerateOptions } from '../../src/pipelines/types.ts';
 import { Generator } from '../../src/random/generator.ts';
 import { recordGraph } from '../../src/recording/recordGraph.ts';
 import { type RecordGraph, Replays } from '../../src/recording/replay.ts';
@@ -150,7 +151,11 @@ describe('Replays', () => {
   const picture = inputPicture('picture', 20, 12);
 
   /** Frames of a short video, which is decoded in chunks of two sizes. */
-  async function generate(pipe: StableVideoDiffusionPipeline, replays?: Replays) {
+  async function generate(
+    pipe: StableVideoDiffusionPipeline,
+    replays?: Replays,
+    changed: Omit<GenerateOptions, 'returnDict'> = {},
+  ) {
     pipe.components.replays = replays;
     const options = {
       height: 32,
@@ -159,6 +164,7 @@ describe('Replays', () => {
       decodeChunkSize: 2,
       numInferenceSteps: 2,
       generator: new Generator(1),
+      ...changed,
     };
     return (await pipe.generate(picture, { ...options, outputType: 'array' })).frames.data;
   }
@@ -178,6 +184,23 @@ describe('Replays', () => {
     expect(await generate(pipe, replays), 'with weights in float32').to.deep.equal(wanted);
     pipe.dispose();
     expect(held()).to.deep.equal(before);
+  });
+
+  it('make the same frames to the bit with less per step', async () => {
+    const pipe = await StableVideoDiffusionPipeline.fromPretrained(tiny, { backend: testBackend });
+    const less = {
+      ...{ numInferenceSteps: 6, deepCache: { interval: 3 } },
+      guidanceInterval: [0.1, 1000] as const,
+    };
+    const changed = () => ({ ...less, generator: new Generator(1) });
+    const wanted = await generate(pipe, undefined, changed());
+    const before = held();
+    const replays = new Replays(recordGraph, { worthwhileMs: 0 });
+    for (const what of ['while it is recorded', 'from recordings'])
+      expect(await generate(pipe, replays, changed()), what).to.deep.equal(wanted);
+    replays.dispose();
+    expect(held()).to.deep.equal(before);
+    pipe.dispose();
   });
 
   it('make the same frames to the bit in half precision, with feed-forwards in slices', async () => {

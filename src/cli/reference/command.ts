@@ -1,4 +1,5 @@
 /** `svd reference`: lets diffusers compute what `svd verify` compares with. */
+import { notInReferences } from '../generate/speed/options.ts';
 import { subcommand } from '../terminal/command.ts';
 import { print } from '../terminal/print.ts';
 import { runSession } from '../terminal/session.ts';
@@ -23,6 +24,7 @@ export const reference = subcommand({
     'svd verify --model svd-xt --reference reference.safetensors',
   ],
   options: referenceOptions,
+  otherNames: notInReferences,
   operands: {
     takes: 'one IMAGE or several',
     files: ['.png', '.jpg', '.jpeg', '.webp', '.gif', '.tiff'],

@@ -62,6 +62,16 @@ export function realNumbers(range: Range, count: number): Reader<number[]> {
   return Object.assign(read, { range: `${count} or more` });
 }
 
+/** Reads two numbers within a range, the lower one first, separated by a comma. */
+export const twoNumbers =
+  (range: Range): Reader<[number, number]> =>
+  (text, flag) => {
+    const [low, high, ...more] = text.split(',').map(numberOf);
+    if (within(low, range) && low <= high && within(high, range) && more.length === 0)
+      return [low, high];
+    throw refused(flag, `two numbers ${described(range)}, the lower one first,`, text);
+  };
+
 /** A seed of 64 bits. One that a number does not hold exactly is its decimal digits. */
 export type Seed = number | string;
 

@@ -5,6 +5,7 @@ import { writeAtomically } from '../../files/writing/atomic.ts';
 import type { Comparison } from '../../verification/report/comparison.ts';
 import { htmlReport } from '../../verification/report/html.ts';
 import { markdownReport } from '../../verification/report/markdown.ts';
+import { notInReferences } from '../generate/speed/options.ts';
 import { subcommand } from '../terminal/command.ts';
 import { UsageError } from '../terminal/errors.ts';
 import { print } from '../terminal/print.ts';
@@ -32,6 +33,7 @@ export const verify = subcommand({
       '  --report report.html --markdown >> "$GITHUB_STEP_SUMMARY"',
   ],
   options: verifyOptions,
+  otherNames: notInReferences,
   async run(command) {
     if (command.json && command.markdown)
       throw new UsageError('--json and --markdown are two ways to print. Pass one of them.');

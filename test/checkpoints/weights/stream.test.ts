@@ -153,6 +153,25 @@ describe('WeightStream', () => {
     },
   );
 
+  it('reads ahead only what a part of the computation runs', async () => {
+    const { source, asked } = await checkpoint();
+    const streamed = model();
+    const stream = new WeightStream(streamed, source, [order]);
+    const runs = new Set([order[0], order[2]]);
+    for (const [path, following] of [
+      [order[0], order[2]],
+      [order[2], order[0]],
+      [order[0], order[2]],
+    ]) {
+      if (asked.length === 0 || path === order[2]) asked.length = 0;
+      await stream.load(path, undefined, runs);
+      stream.release(path);
+      expect(blocksOf(asked)).to.include(following).and.not.include(order[1]);
+    }
+    await stream.close();
+    streamed.dispose();
+  });
+
   it('stops with the reason of a signal, and can go on', async () => {
     const { source } = await checkpoint();
     const streamed = model();

@@ -47,6 +47,7 @@ describe('svd generate --like', () => {
       'dpmpp-2m-sde',
       '--guidance-together',
       'no',
+      ...['--deep-cache', '2:0', '--guidance-interval', '0.5,50'],
     ];
     for (const ending of ['.mp4', '.webp', '.gif', '/', '.safetensors']) {
       const name = folder.path(`clip${ending}`);
@@ -65,6 +66,7 @@ describe('svd generate --like', () => {
       expect(images, ending).to.deep.equal([picture('rocket.jpg')]);
       expect(values).to.deep.include({
         ...{ height: 16, width: 24, numFrames: 2, numVideosPerPrompt: 2, sigmas: [7, 1, 0] },
+        ...{ deepCache: { interval: 2, branch: 0 }, guidanceInterval: [0.5, 50] },
         ...{ fps: 9, seeds: [1], guidanceTogether: false, backend: testBackend, output: undefined },
       });
       expect(values.scheduler).to.equal('dpmpp-2m-sde');

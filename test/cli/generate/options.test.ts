@@ -34,6 +34,8 @@ describe('readGenerateCommand', () => {
       fps: 7,
       motionBucketId: 127,
       noiseAugStrength: 0.02,
+      guidanceInterval: undefined,
+      deepCache: undefined,
       guidanceTogether: undefined,
       decodeChunkSize: undefined,
       numVideosPerPrompt: 1,
@@ -76,6 +78,8 @@ describe('readGenerateCommand', () => {
     'motion-bucket-id': [['0'], 'motionBucketId', 0],
     'noise-aug-strength': [['.1'], 'noiseAugStrength', 0.1],
     'guidance-together': [['no'], 'guidanceTogether', false],
+    'guidance-interval': [['.5,50'], 'guidanceInterval', [0.5, 50]],
+    'deep-cache': [['3:0'], 'deepCache', { interval: 3, branch: 0 }],
     'decode-chunk-size': [['4'], 'decodeChunkSize', 4],
     'num-videos-per-prompt': [['2'], 'numVideosPerPrompt', 2],
     'output-type': [['array'], 'outputType', 'array'],
@@ -158,6 +162,14 @@ describe('readGenerateCommand', () => {
       ['700,x,0', '700,,0', '700', '700,NaN', '1,-1'],
       'at least 2 numbers of 0 or more, separated by commas,',
     ],
+    'guidance-interval': [
+      ['1', '1,2,3', '-1,2', '50,1', '1,x', '1,', '0,Infinity'],
+      'two numbers of 0 or more, the lower one first,',
+    ],
+    'deep-cache': [
+      [...nonNumbers, '0', '-1', '2.5', '2:', ':1', '2:-1', '2:1.5', '2:1:0', '2,1'],
+      'INTERVAL or INTERVAL:BRANCH, whole numbers from 1 and from 0 on,',
+    ],
     'min-guidance-scale': [[...nonNumbers, '-1'], 'a number of 0 or more'],
     'max-guidance-scale': [[...nonNumbers, '-1'], 'a number of 0 or more'],
     fps: [[...nonNumbers, '0', '-7', '7.5', '241'], 'a whole number from 1 to 240'],
@@ -191,6 +203,10 @@ describe('readGenerateCommand', () => {
       }
     });
   }
+
+  it('takes the branch of DeepCache that is usual', () => {
+    expect(read('--deep-cache', '2').deepCache).to.deep.equal({ interval: 2, branch: 1 });
+  });
 
   it('says how to correct a size and a mistyped name', () => {
     expect(() => read('--height', '570')).to.throw('Try 568.');

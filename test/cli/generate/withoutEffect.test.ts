@@ -19,6 +19,8 @@ describe('withoutEffect', () => {
   const cases: [args: string[], note: string][] = [
     [['--sigmas', '7,0', '--steps', '4'], '--num-inference-steps has no effect: --sigmas says the'],
     [['--max-guidance-scale', '1', '--guidance-together', 'no'], '--guidance-together has no'],
+    [['--max-guidance-scale', '1', '--guidance-interval', '0,1'], '--guidance-interval has no'],
+    [['--deep-cache', '1'], '--deep-cache has no effect: every step runs in full'],
     [['--frames', '1', '--max-guidance-scale', '4'], '--max-guidance-scale has no effect: it'],
     [['-o', 'a.safetensors', '--output-type', 'latent', '--decode-chunk-size', '2'], 'latents are'],
     [['-o', 'a/', '--fps', '9'], '--fps has no effect but on the motion: png has no rate'],

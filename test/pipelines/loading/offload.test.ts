@@ -7,8 +7,13 @@ import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { nativeHandleCount } from '../../../src/backends/index.ts';
-import { CheckpointError } from '../../../src/checkpoints/index.ts';
+import {
+  type Checkpoint,
+  CheckpointError,
+  openCheckpoint,
+} from '../../../src/checkpoints/index.ts';
 import { loadImage } from '../../../src/media/pictures/loadImage.ts';
+import { offloadBlocks } from '../../../src/pipelines/loading/offload.ts';
 import { StableVideoDiffusionPipeline } from '../../../src/pipelines/node.ts';
 import type { GenerateOptions } from '../../../src/pipelines/types.ts';
 import { Generator } from '../../../src/random/generator.ts';
@@ -78,6 +83,70 @@ describe('offload', () => {
 });
 
 describe('offload sequential', () => {
+  /** A checkpoint that notes the names of the weights that are read. */
+  function noting(checkpoint: Checkpoint, read: string[]): Checkpoint {
+    return {
+      ...checkpoint,
+      [Symbol.asyncDispose]: () => checkpoint.close(),
+      async reopen() {
+        const files = await checkpoint.reopen();
+        return {
+          ...files,
+          [Symbol.asyncDispose]: () => files.close(),
+          async weights(component) {
+            const source = await files.weights(component);
+            const noted = <T>(name: string, work: T) => {
+              read.push(name);
+              return work;
+            };
+            return {
+              ...source,
+              read: (name) => noted(name, source.read(name)),
+              readBytes: (name, target) => noted(name, source.readBytes!(name, target)),
+            };
+          },
+        };
+      },
+    };
+  }
+
+  it('reads in a shallow step of DeepCache only what it computes, and gives the same', async () => {
+    const image = await loadImage(path('test/fixtures/images/rocket.jpg'));
+    const pipe = await StableVideoDiffusionPipeline.fromPretrained(path('weights/tiny'), {
+      backend: testBackend,
+    });
+    const call = (onStep?: () => void) => ({
+      ...{ ...options(), outputType: 'latent' as const, numInferenceSteps: 5 },
+      ...{ deepCache: { interval: 2, branch: 0 }, guidanceInterval: [0.5, 200] as const },
+      ...{ guidanceTogether: false },
+      onBlock: (name: string) => name === 'scheduler' && onStep?.(),
+    });
+    const resident = (await pipe.generate(image, call())).frames;
+    const [read, steps]: [string[], string[][]] = [[], []];
+    const checkpoint = await openCheckpoint(path('weights/tiny'));
+    const models = { unet: pipe.unet, vae: pipe.vae, imageEncoder: pipe.imageEncoder };
+    pipe.components.offload = offloadBlocks(noting(checkpoint, read), models, {});
+    const streamed = (
+      await pipe.generate(
+        image,
+        call(() => steps.push(read.splice(0))),
+      )
+    ).frames;
+    expect(await streamed.data()).to.deep.equal(await resident.data());
+    // The third step runs in full for both halves, and the fourth is shallow for both of them.
+    const inside = (names: string[]) =>
+      names.filter((name) => /^(mid|down_blocks\.[12])/.test(name));
+    expect(inside(steps[2])).not.to.deep.equal([]);
+    expect(inside(steps[3])).to.deep.equal([]);
+    const up = steps[3].filter((name) => name.startsWith('up_blocks'));
+    expect(up).not.to.deep.equal([]);
+    expect(up.filter((name) => !name.startsWith('up_blocks.2.'))).to.deep.equal([]);
+    expect(steps[3].filter((name) => name === 'conv_out.weight')).to.have.lengthOf(2);
+    tf.dispose([resident, streamed]);
+    await checkpoint.close();
+    pipe.dispose();
+  });
+
   const openFiles = () => (existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd').length : 0);
 
   async function failure(

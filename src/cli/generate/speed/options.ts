@@ -2,17 +2,8 @@
 import { branchOf } from '../../../pipelines/sampling/deepCache.ts';
 import type { DeepCacheOptions } from '../../../pipelines/types.ts';
 import { UsageError } from '../../terminal/errors.ts';
-import { group } from '../../terminal/options.ts';
-import { type Reader, realNumbers } from '../../terminal/values.ts';
-
-const twoNumbers = realNumbers({ min: 0 }, 2);
-const readInterval: Reader<[number, number]> = (text, flag) => {
-  const [low, high, ...more] = twoNumbers(text, flag);
-  if (low <= high && more.length === 0) return [low, high];
-  throw new UsageError(
-    `--${flag} has to be two noise levels, the lower one first, but is "${text}".`,
-  );
-};
+import { flagOf, group } from '../../terminal/options.ts';
+import { type Reader, twoNumbers } from '../../terminal/values.ts';
 
 const DEFAULT_BRANCH = branchOf({ interval: 2 });
 const readDeepCache: Reader<Required<DeepCacheOptions>> = (text, flag) => {
@@ -28,7 +19,7 @@ const readDeepCache: Reader<Required<DeepCacheOptions>> = (text, flag) => {
 export const speedOptions = group('Sampling', 'call', {
   guidanceInterval: {
     value: 'LO,HI',
-    read: readInterval,
+    read: twoNumbers({ min: 0 }),
     help:
       'Noise levels from LO to HI that have guidance; at others only its conditional half is ' +
       'computed, which halves the work. 0,50 changes little. Default: all.',
@@ -43,3 +34,11 @@ export const speedOptions = group('Sampling', 'call', {
       `Default branch: ${DEFAULT_BRANCH}.`,
   },
 });
+
+/** What commands on references say of these options, by their flags: diffusers has none of them. */
+export const notInReferences: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(speedOptions).map(([name, option]) => [
+    flagOf(name, option),
+    'It changes the result, and a reference is a call of diffusers, which has no such option.',
+  ]),
+);
