@@ -83,6 +83,7 @@ describe('readGenerateCommand', () => {
     latents: [['noise.safetensors'], 'latents', 'noise.safetensors'],
     dump: [['stages.safetensors'], 'dump', 'stages.safetensors'],
     config: [['configs'], 'config', 'configs'],
+    unet: [['org/name/lcm.safetensors'], 'unet', 'org/name/lcm.safetensors'],
     variant: [['fp16'], 'variant', 'fp16'],
     revision: [['v2'], 'revision', 'v2'],
     token: [['hf_x'], 'token', 'hf_x'],
