@@ -44,6 +44,7 @@ describe('readGenerateCommand', () => {
       memory: undefined,
       weightDtype: 'auto',
       formulation: 'fastest',
+      unet: undefined,
       variant: undefined,
       revision: undefined,
       token: undefined,
