@@ -16,6 +16,8 @@ export type Format = (typeof formats)[number];
 export interface OtherUnet {
   /** The path or address of its weight file, or of the index of several. */
   readonly path: string;
+  /** Whether it is in safetensors files with the names that diffusers has for its weights. */
+  readonly isOfDiffusers: boolean;
   /** Its own config. Without it, that of the UNet that it replaces counts. */
   readonly config?: ConfigFile;
   /**

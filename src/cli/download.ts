@@ -2,6 +2,7 @@
 import { hubModel } from '../checkpoints/hub/address.ts';
 import { downloadModel } from '../checkpoints/hub/download.ts';
 import { isFolder } from '../checkpoints/hub/locate.ts';
+import { besideUnet, findUnet } from '../checkpoints/unet/locate.ts';
 import { printable } from '../text/printable.ts';
 import { modelOptions } from './hubModel.ts';
 import { jsonOption, quietOption, subcommand } from './terminal/command.ts';
@@ -23,11 +24,21 @@ export const download = subcommand({
       'ALL_PROXY, NO_PROXY, SSL_CERT_FILE and REQUESTS_CA_BUNDLE in the environment mean what ' +
       'they mean for huggingface_hub.',
   ],
-  examples: ['svd download stabilityai/stable-video-diffusion-img2vid-xt --variant fp16'],
+  examples: [
+    'svd download stabilityai/stable-video-diffusion-img2vid-xt --variant fp16',
+    'svd download stabilityai/stable-video-diffusion-img2vid-xt --variant fp16 \\\n  --unet ' +
+      'wangfuyun/AnimateLCM-SVD-xt/AnimateLCM-SVD-xt-1.1.safetensors',
+  ],
   options: {
+    unet: {
+      ...modelOptions.unet,
+      help:
+        'Also bring this UNet, and leave out that of the model: org/name or org/name/FILE of the ' +
+        'hub. Its path is printed, too.',
+    },
     ...pick(modelOptions, 'variant', 'revision', 'cacheDir', 'token'),
     ...group('Reporting', 'report', {
-      ...jsonOption(': model, folder, seconds'),
+      ...jsonOption(': model, folder, unet, seconds'),
       ...quietOption,
     }),
   },
@@ -36,18 +47,22 @@ export const download = subcommand({
     valid: (operands) => operands.length === 1 && hubModel(operands[0]) !== undefined,
   },
   async run(values, [model]) {
-    const { json, quiet, ...asked } = values;
+    const { json, quiet, unet, ...asked } = values;
     if (await isFolder(model))
       throw new UsageError(
         `${model} is a folder that is here already: use it by --model ${model}. For the model of ` +
           `the hub, use https://huggingface.co/${model}.`,
       );
     const report = await runSession(values, async ({ signal, progress }) => {
-      const onProgress = progress.update;
-      const folder = await downloadModel(model, { ...asked, verify: true, onProgress, signal });
-      return { model, folder, seconds: progress.seconds().downloading ?? 0 };
+      const { revision, ...forBoth } = { ...asked, verify: true, signal };
+      const options = { ...forBoth, onProgress: progress.update };
+      const other = unet === undefined ? undefined : await findUnet(unet, options);
+      const weightsOf = other === undefined ? undefined : besideUnet;
+      const folder = await downloadModel(model, { ...options, revision, weightsOf });
+      return { model, folder, unet: other, seconds: progress.seconds().downloading ?? 0 };
     });
-    print(json ? JSON.stringify(report) : printable(report.folder));
+    const paths = [report.folder, report.unet ?? []].flat();
+    print(json ? JSON.stringify(report) : paths.map(printable).join('\n'));
     return 0;
   },
 });

@@ -2,7 +2,7 @@
 import { isSingleFile } from '../checkpoints/diffusers/names.ts';
 import { isHubId } from '../checkpoints/hub/address.ts';
 import type { DownloadOptions } from '../checkpoints/hub/download.ts';
-import { hubOnly, isOfHub } from '../checkpoints/hub/locate.ts';
+import { hubOnly, isAddress, isOfHub } from '../checkpoints/hub/locate.ts';
 import type { SingleFileOptions } from '../checkpoints/original/open.ts';
 import { framesByName } from '../checkpoints/original/publishedConfigs.ts';
 import { type Located, locateWithUnet, unetOnHub } from '../checkpoints/unet/locate.ts';
@@ -104,6 +104,8 @@ export async function locate(
   }
   if (note && isHubId(model) && (await isOfHub(model)))
     note(`there is no folder ${model} here, so the model of the hub is used`);
+  if (note && unetIsOfHub && !isAddress(unet!))
+    note(`there is no file or folder ${unet} here, so the UNet of the hub is used`);
   return locateWithUnet(model, unet, { ...options, ...session });
 }
 

@@ -11,7 +11,7 @@ import { SamplingPipeline } from './stableVideoDiffusion.ts';
 import type { PlannedCall, Progress } from './types.ts';
 
 /** Options of `fromPretrained` in browsers. */
-export interface UrlOptions extends Pick<OpenUrlOptions, 'variant' | 'cache' | 'signal'> {
+export interface UrlOptions extends Pick<OpenUrlOptions, 'variant' | 'unet' | 'cache' | 'signal'> {
   /**
    * A call that is going to be made: if it cannot fit into memory, loading refuses before it
    * downloads any weights.
@@ -21,10 +21,10 @@ export interface UrlOptions extends Pick<OpenUrlOptions, 'variant' | 'cache' | '
   onProgress?: (progress: Progress) => void;
 }
 
-const { variant, signal, plannedFor, onProgress } = loadOptionKinds;
+const { variant, unet, signal, plannedFor, onProgress } = loadOptionKinds;
 
 const urlOptionKinds: Kinds<UrlOptions> = {
-  ...{ variant, signal, plannedFor, onProgress },
+  ...{ variant, unet, signal, plannedFor, onProgress },
   cache: kinds.text,
 };
 

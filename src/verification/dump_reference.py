@@ -23,10 +23,11 @@ import diffusers
 import numpy as np
 import torch
 import transformers
-from diffusers import StableVideoDiffusionPipeline
+from diffusers import StableVideoDiffusionPipeline, UNetSpatioTemporalConditionModel
 from diffusers.pipelines.stable_video_diffusion import pipeline_stable_video_diffusion as pipeline_module
 from diffusers.utils import load_image
 from safetensors.numpy import save_file
+from safetensors.torch import load_file
 
 CONFIGS = (
     *('model_index.json', 'unet/config.json', 'vae/config.json', 'image_encoder/config.json'),
@@ -46,6 +47,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--model-name', help='what the reference calls the model. Default: --model')
     parser.add_argument('--output', required=True, type=Path, help='the .safetensors file to write')
     parser.add_argument('--variant', help='weight files of this variant, such as fp16')
+    parser.add_argument('--unet', type=Path, help="weight file, or index of several, of a UNet instead of the model's own, in the names of diffusers")
+    parser.add_argument('--unet-config', type=Path, help="its config. Default: that of the model's own UNet")
     parser.add_argument('--seed', type=int, action='append', help='once, or once per video. Default: 0')
     parser.add_argument('--scheduler', type=json.loads, help='the sampler, as JSON: a scheduler_config.json with _class_name. Default: that of the model')
     parser.add_argument('--sigmas', type=lambda text: [float(word) for word in text.split(',')], help='X,X,...: noise levels of your own')
@@ -61,10 +64,11 @@ def arguments() -> argparse.Namespace:
     return given
 
 
-def files_of(folder: Path, variant: str | None) -> list[str]:
-    """The files that the pipeline reads, as `svd` lists them."""
+def files_of(folder: Path, variant: str | None, components: Iterable[str] = STEMS) -> list[str]:
+    """The files that the pipeline reads, as `svd` lists them, with the weights of some components."""
     files = list(CONFIGS)
-    for component, stem in STEMS.items():
+    for component in components:
+        stem = STEMS[component]
         single = f'{component}/{stem}.{variant}.safetensors' if variant else f'{component}/{stem}.safetensors'
         index = f'{component}/{stem}.safetensors.index.{variant}.json' if variant else f'{component}/{stem}.safetensors.index.json'
         if (folder / single).exists():
@@ -75,6 +79,21 @@ def files_of(folder: Path, variant: str | None) -> list[str]:
         else:
             sys.exit(f'{folder} has neither {single} nor {index}. Choose another --variant.')
     return sorted(files)
+
+
+def shards_of(weights: Path) -> list[Path]:
+    """The files that the index of several names; otherwise the file itself."""
+    if weights.suffix != '.json':
+        return [weights]
+    return [weights.with_name(name) for name in sorted(set(json.loads(weights.read_text())['weight_map'].values()))]
+
+
+def other_unet(weights: Path, config: Path) -> UNetSpatioTemporalConditionModel:
+    """The UNet in a weight file. What it has beside its weights is passed over, as diffusers does."""
+    unet = UNetSpatioTemporalConditionModel.from_config(json.loads(config.read_text()))
+    tensors = {name: tensor for file in shards_of(weights) for name, tensor in load_file(file).items()}
+    unet.load_state_dict({name: tensors[name] for name in unet.state_dict()})
+    return unet.float().eval()
 
 
 def sha256(path: Path) -> str:
@@ -219,8 +238,13 @@ def main() -> None:
     folder = Path(given.model)
     if not folder.is_dir():
         folder = Path(StableVideoDiffusionPipeline.download(given.model, variant=given.variant))
-    files = files_of(folder, given.variant)
-    pipe = StableVideoDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, variant=given.variant).to(given.device)
+    files = {file: folder / file for file in files_of(folder, given.variant, [name for name in STEMS if name != 'unet' or not given.unet])}
+    others = {}
+    if given.unet:
+        config = given.unet_config or folder / 'unet/config.json'
+        others = {'unet': other_unet(given.unet, config)}
+        files |= {f'unet/{path.name}': path for path in [config, given.unet, *shards_of(given.unet)]}
+    pipe = StableVideoDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, variant=given.variant, **others).to(given.device)
     pipe.set_progress_bar_config(disable=True)
     if given.scheduler is not None:
         pipe.scheduler = getattr(diffusers, given.scheduler['_class_name']).from_config(given.scheduler)
@@ -249,7 +273,7 @@ def main() -> None:
     stored_seeds = [seed if abs(seed) < 2**53 else str(seed) for seed in seeds]
     metadata = {
         'args': {'images': [Path(re.sub(r'(?i)^(\w+://[^?#]*).*', r'\1', image)).name for image in given.images], 'seeds': stored_seeds, **call},
-        'checkpoint': {'id': given.model_name or given.model, 'variant': given.variant, 'files': {file: sha256(folder / file) for file in files}},
+        'checkpoint': {'id': given.model_name or given.model, 'variant': given.variant, 'files': {file: sha256(path) for file, path in sorted(files.items())}},
         'scheduler': json.loads(pipe.scheduler.to_json_string()),
         'blocks': given.blocks,
         'versions': {'diffusers': diffusers.__version__, 'torch': torch.__version__, 'transformers': transformers.__version__},

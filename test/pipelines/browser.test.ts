@@ -1,7 +1,11 @@
 /** Loading a pipeline from URLs, as browsers do, here in Node. */
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
+import { convertCheckpoint } from '../../converters/index.ts';
 import { CheckpointError } from '../../src/checkpoints/browser.ts';
 import { openCheckpoint } from '../../src/checkpoints/index.ts';
 import { openUrl } from '../../src/checkpoints/web/openUrl.ts';
@@ -65,6 +69,42 @@ describe('loading a pipeline from URLs', () => {
     expect((await web.files()).sort()).to.deep.equal((await disk.files()).sort());
     await using again = await web.reopen();
     expect((await again.weights('vae')).names()).to.deep.equal((await disk.weights('vae')).names());
+  });
+
+  it("takes another UNet, of a file or folder, and does not download the model's own", async () => {
+    const own = 'unet/diffusion_pytorch_model.safetensors';
+    const folder = await mkdtemp(join(tmpdir(), 'unet-'));
+    await convertCheckpoint(tiny, join(folder, 'original.safetensors'), { to: 'original' });
+    await cp(join(tiny, own), join(folder, 'lcm.safetensors'));
+    await cp(join(tiny, 'unet'), join(folder, 'unet'), { recursive: true });
+    const others = await serve(folder);
+    try {
+      await using disk = await openCheckpoint(tiny);
+      const expected = await disk.weights('unet');
+      const [key] = expected.names();
+      for (const name of ['lcm.safetensors', 'original.safetensors?a=b', '', 'unet/']) {
+        const options = { unet: others.address + name, cache: null };
+        await using web = await openUrl(server.address, options);
+        const source = await web.weights('unet');
+        expect(source.names(), name).to.have.members(expected.names());
+        expect(await source.read(key), name).to.deep.equal(await expected.read(key));
+        expect(await web.files()).not.to.include(own);
+      }
+      const pipe = await UrlPipeline.fromPretrained(server.address, {
+        unet: `${others.address}lcm.safetensors`,
+      });
+      pipe.dispose();
+      expect(downloads()).not.to.include(`GET /${own}`);
+      const vae = `${server.address}vae/diffusion_pytorch_model.safetensors`;
+      const error = await UrlPipeline.fromPretrained(server.address, { unet: vae }).catch(
+        (thrown) => thrown,
+      );
+      expect(error).to.be.instanceOf(CheckpointError);
+      expect(error.message).to.include(`${vae} holds a VAE, not a UNet.`);
+    } finally {
+      await others.close();
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('refuses a call that cannot fit before it asks for weights', async function () {

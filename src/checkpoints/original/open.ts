@@ -68,7 +68,7 @@ export async function openOriginal(
           'svd_xt.safetensors.',
       );
     const { unet } = options;
-    let other: WeightSource | undefined;
+    const opened: WeightSource[] = [];
     const { index, configs, assumption } = await configsFor(path, options);
     const layout = originalLayout(configs.unet, configs.vae);
     const files: Checkpoint = {
@@ -81,8 +81,8 @@ export async function openOriginal(
       async weights(component) {
         if (component === 'unet' && unet) {
           const config = unet.config ?? { file: path, config: configs.unet };
-          other ??= await unet.weights(config);
-          return other;
+          opened.push(await unet.weights(config));
+          return opened.at(-1)!;
         }
         const others = surplus.filter((name) => OWNER[component].test(name));
         const source = originalSource(file, component, places[component], others);
@@ -93,8 +93,7 @@ export async function openOriginal(
       files: async () => [basename(path)],
       reopen: () => openOriginal(path, options),
       async close() {
-        await other?.close();
-        await file.close();
+        await Promise.all([file, ...opened.splice(0)].map((source) => source.close()));
       },
       [Symbol.asyncDispose]() {
         return this.close();

@@ -58,6 +58,17 @@ export async function locateUnet(unet: string, options: DownloadOptions = {}): P
   );
 }
 
+/** The components whose weights are still read of a model whose UNet is replaced. */
+export const besideUnet = weightedComponents.filter((component) => component !== 'unet');
+
+/**
+ * The weight file of a UNet, or the index of several.
+ * @throws CheckpointError as `locateUnet` does, and if it is of another model.
+ */
+export async function findUnet(unet: string, options: DownloadOptions): Promise<string> {
+  return (await openUnet(await locateUnet(unet, options), options.variant)).path;
+}
+
 /** Where a model is, and the UNet that replaces its own. */
 export interface Located {
   /** The folder or file of the model. */
@@ -79,12 +90,11 @@ export async function locateWithUnet(
   if (unet === undefined) return { path: await locateModel(model, options) };
   const { revision, ...forBoth } = pickOptions(options, downloadOptionKinds);
   // before the model, of which more has to be fetched
-  const found = await openUnet(await locateUnet(unet, forBoth), options.variant);
+  const found = await findUnet(unet, forBoth);
   const { token, cacheDir, localFilesOnly, ...others } = forBoth;
   const isForUnet = (await unetOnHub(unet)) !== undefined && !(await isOfHub(model));
   const forModel = { ...(isForUnet ? others : forBoth), revision };
-  const weightsOf = weightedComponents.filter((component) => component !== 'unet');
-  return { path: await locateModel(model, { ...forModel, weightsOf }), unet: found.path };
+  return { path: await locateModel(model, { ...forModel, weightsOf: besideUnet }), unet: found };
 }
 
 function downloadUnet(place: HubPlace, options: DownloadOptions): Promise<string> {

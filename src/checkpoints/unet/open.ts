@@ -31,14 +31,10 @@ export async function openUnet(path: string, variant?: string): Promise<OtherUne
   await checkInside(folder, [...shards, basename(beside)]);
   const json = existsSync(beside) ? await readJson(beside) : {};
   const config = isUnetConfig(json) ? { file: beside, config: json } : undefined;
-  const source = await openWeightFile(file);
-  try {
-    checkIsUnet(source, file);
-  } finally {
-    await source.close();
-  }
+  const isOfDiffusers = await hasNamesOfDiffusers(file);
   return {
     path: file,
+    isOfDiffusers,
     config,
     async weights(expected) {
       const source = await openWeightFile(file);
@@ -55,6 +51,17 @@ export async function openUnet(path: string, variant?: string): Promise<OtherUne
       ...(config ? [beside] : []),
     ],
   };
+}
+
+/** @throws CheckpointError if the file holds another model. */
+async function hasNamesOfDiffusers(file: string): Promise<boolean> {
+  const source = await openWeightFile(file);
+  try {
+    const { start, original } = checkIsUnet(source, file);
+    return !original && start === '' && !source.tfjsAxes;
+  } finally {
+    await source.close();
+  }
 }
 
 async function weightFileOf(path: string, variant?: string): Promise<string> {

@@ -14,8 +14,8 @@ import {
 } from '../weights/layer.ts';
 import type { WeightSource } from '../weights/source.ts';
 import { webExists } from './files.ts';
-import { findWeights, folderUrl, openWeights, weightUrl } from './openUrl.ts';
 import { webRanges } from './ranges.ts';
+import { findWeights, folderUrl, openWeights, weightUrl } from './weights.ts';
 
 /** Options of `loadLayerWeights` in browsers. */
 export interface LoadLayerUrlOptions extends LayerOptions {

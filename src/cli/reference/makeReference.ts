@@ -3,7 +3,9 @@ import { mkdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import { runTool } from '../../backends/tool.ts';
+import type { OtherUnet } from '../../checkpoints/checkpoint.ts';
 import { openCheckpoint } from '../../checkpoints/index.ts';
+import type { Located } from '../../checkpoints/unet/locate.ts';
 import { existingPath } from '../../files/existingPath.ts';
 import { localPath } from '../../files/localPath.ts';
 import { writeAtomically } from '../../files/writing/atomic.ts';
@@ -40,9 +42,10 @@ export async function makeReference(command: ReferenceCommand, session: Session)
   );
 
   const onProgress = progress.update;
-  const { path: folder } = await locate(command.model, command, { signal, onProgress });
-  await checkModel(folder, command);
-  await checkKept(output, await filesOfModels([folder]));
+  const located = await locate(command.model, command, { signal, onProgress });
+  const { path: folder } = located;
+  const unet = await checkModel(located, command);
+  await checkKept(output, await filesOfModels([folder, unet?.path ?? []].flat()));
 
   const setup = { note, signal };
   if (command.python !== undefined) await checkPython(command.python, setup);
@@ -54,7 +57,8 @@ export async function makeReference(command: ReferenceCommand, session: Session)
       withTemporary(tmpdir(), async (cwd) => {
         await mkdir(cwd);
         const names = ['--model', resolve(folder), '--output', resolve(temporary)];
-        const args = ['-I', script, ...images, ...names, ...argumentsFor(command)];
+        const others = { unet: unet?.path, unetConfig: unet?.config?.file };
+        const args = ['-I', script, ...images, ...names, ...argumentsFor(command, others)];
         const env = { ...process.env, HF_HUB_OFFLINE: '1' }; // all files are here
         await runTool(python, args, {
           cwd,
@@ -103,9 +107,22 @@ async function pictureOf(source: string): Promise<string> {
   );
 }
 
-async function checkModel(folder: string, { model, variant }: ReferenceCommand): Promise<void> {
-  await using checkpoint = await openCheckpoint(folder, { variant });
-  if (checkpoint.format === 'diffusers') return void (await checkpoint.files());
+/** The UNet that replaces the model's own, if one does. */
+async function checkModel(
+  { path, unet }: Located,
+  { model, variant }: ReferenceCommand,
+): Promise<OtherUnet | undefined> {
+  await using checkpoint = await openCheckpoint(path, { variant, unet });
+  if (checkpoint.unet?.isOfDiffusers === false)
+    throw new UsageError(
+      `${unet} is not in diffusers' format and names, which Python needs. Put both into one ` +
+        `checkpoint by \`svd convert ${model} FOLDER/ --unet ${unet} --to diffusers\`.`,
+    );
+  if (checkpoint.format === 'diffusers') {
+    await checkpoint.files();
+    if (checkpoint.unet) await checkpoint.weights('unet');
+    return checkpoint.unet;
+  }
   throw new UsageError(
     `${model} is not in diffusers format, which Python needs. Convert it by \`svd convert ` +
       `${model} FOLDER/ --to diffusers\`.`,
@@ -113,7 +130,10 @@ async function checkModel(folder: string, { model, variant }: ReferenceCommand):
 }
 
 /** The arguments of dump_reference.py that say what to compute. */
-function argumentsFor(command: ReferenceCommand): string[] {
+function argumentsFor(
+  command: ReferenceCommand,
+  files: Record<string, string | undefined>,
+): string[] {
   const { model: modelName, variant, device, blocks, blockStep, schedule } = command;
   const levels = schedule && { sigmas: alignYourSteps(command.numInferenceSteps) };
   const scheduler =
@@ -123,7 +143,9 @@ function argumentsFor(command: ReferenceCommand): string[] {
     flagOf(name, options[name]),
     { ...command, ...levels }[name as keyof typeof callOptions],
   ]);
+  const absolute = Object.entries(files).map(([name, file]) => [name, file && resolve(file)]);
   const others = {
+    ...Object.fromEntries(absolute),
     modelName,
     scheduler,
     variant,

@@ -30,7 +30,7 @@ export const referenceOptions = {
       help: 'The reference to write, a .safetensors file.',
     },
   }),
-  ...pick(modelOptions, 'variant', 'revision', 'cacheDir', 'token', 'localFilesOnly'),
+  ...pick(modelOptions, 'unet', 'variant', 'revision', 'cacheDir', 'token', 'localFilesOnly'),
   ...callOptions,
   ...pick(generateOptions, 'scheduler', 'schedule'),
   height: { ...callOptions.height, help: 'Height in pixels, a multiple of 8. Default: 576.' },

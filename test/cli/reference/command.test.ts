@@ -2,6 +2,7 @@
 import { chmod, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { convertCheckpoint } from '../../../converters/index.ts';
 import { reference } from '../../../src/cli/reference/command.ts';
 import { pinned, requirements } from '../../../src/cli/reference/pinned.ts';
 import { joinValues } from '../../../src/cli/terminal/arguments.ts';
@@ -69,6 +70,25 @@ describe('svd reference', () => {
     expect(JSON.parse(json!)).to.deep.equal(schedulerByName('dpmpp-2m-sde').toConfig());
     await svd(...(await call(work, '--schedule', 'ays', '--steps', '2')));
     expect(await readFile(words, 'utf8')).to.match(/^--sigmas=700,1\.789\d*,0$/m);
+  });
+
+  it('hands another UNet to Python, or says how it becomes one of diffusers', async () => {
+    const weights = `${model}/unet/diffusion_pytorch_model.safetensors`;
+    const work = `printf '%s\\n' "$@" > ${folder.path('words')}; echo made > "$output"`;
+    const { code } = await svd(...(await call(work, '--unet', `${model}/unet`)));
+    expect(code).to.equal(0);
+    const words = (await readFile(folder.path('words'), 'utf8')).split('\n');
+    expect(words).to.include.members([
+      `--unet=${weights}`,
+      `--unet-config=${model}/unet/config.json`,
+    ]);
+    const source = await readFile(script, 'utf8');
+    for (const flag of ['--unet', '--unet-config']) expect(source).to.contain(`'${flag}'`);
+    const original = folder.path('original.safetensors');
+    await convertCheckpoint(model, original, { to: 'original' });
+    const refused = await svd(...(await call(work, '--unet', original)));
+    expect(refused.code).to.equal(2);
+    expect(refused.stderr).to.contain(`svd convert ${model} FOLDER/ --unet ${original} --to diff`);
   });
 
   it('leaves what was there when Python fails, and says why', async () => {

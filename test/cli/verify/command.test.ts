@@ -1,4 +1,5 @@
 /** `svd verify` on a reference made of what diffusers computed for the fixtures of pipelines. */
+import { cp } from 'node:fs/promises';
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import {
@@ -11,6 +12,7 @@ import { verifyBackends } from '../../../src/cli/verify/backends.ts';
 import type { VerifyCommand } from '../../../src/cli/verify/options.ts';
 import { loadImage } from '../../../src/media/pictures/loadImage.ts';
 import { channelsFirst } from '../../../src/pipelines/sampling/axes.ts';
+import { tensorsIn } from '../../checkpoints/unet/unets.ts';
 import { imageOf, optionsOf } from '../../harness/calls.ts';
 import { type Fixture, readFixture } from '../../harness/fixtures.ts';
 import { pipelineByName } from '../../harness/pipelines.ts';
@@ -170,6 +172,28 @@ describe('svd verify', () => {
       }
     },
   );
+
+  it('takes a reference for the UNet that it was made with, whatever name it has', async () => {
+    const own = 'unet/diffusion_pytorch_model.safetensors';
+    const [unet, other] = [folder.path('lcm.safetensors'), folder.path('other.safetensors')];
+    await cp(`${model}/${own}`, unet);
+    const path = await reference('unet');
+    expect((await verify(path, { unet })).within).to.equal(true);
+    const { files } = await identifyCheckpoint(model, { unet });
+    const made = await reference(
+      'with-unet',
+      {},
+      {
+        checkpoint: JSON.stringify({ id: 'model', variant: null, files }),
+      },
+    );
+    expect((await verify(made)).within, "the checkpoint's own has the same bytes").to.equal(true);
+    await writeSafetensors(other, await tensorsIn(unet), { made: 'later' });
+    const error = await verify(path, { unet: other }).catch((error: Error) => error);
+    expect(error)
+      .to.have.property('message')
+      .that.contains(`another checkpoint, model: ${own} differs`);
+  });
 
   it("sees the VAE's blocks, also those that it runs in parts", async () => {
     const paths = [
