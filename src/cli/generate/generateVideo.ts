@@ -32,6 +32,8 @@ import { checkSpace } from './checkSpace.ts';
 import { type Inputs, readInputs } from './inputs.ts';
 import { type GenerateCommand, generateOptions } from './options.ts';
 import { outputPaths, outputsOf, type Result, writeOutputs } from './outputs.ts';
+import { KeptState } from './resume/keptState.ts';
+import { type KeepRule, whileLong } from './resume/rule.ts';
 import { type StoredSettings, storedSettings } from './storedSettings.ts';
 import { expectedOf } from './watch/expected.ts';
 import { IN_TERMINAL, Preview, writePreview } from './watch/preview.ts';
@@ -64,10 +66,15 @@ export interface Report {
 
 /**
  * Makes the video or videos.
+ * @param isKept When the state of the call is kept. Default: while the call is long.
  * @throws Error with one sentence; Interrupted, with nothing half-written, once `session.signal`
  * has been aborted.
  */
-export async function generateVideo(command: GenerateCommand, session: Session): Promise<Report> {
+export async function generateVideo(
+  command: GenerateCommand,
+  session: Session,
+  isKept: KeepRule = whileLong(session.progress),
+): Promise<Report> {
   const { signal, progress, note } = session;
   useFormulations(command.formulation);
   const { threads, tf32 } = command;
@@ -82,7 +89,8 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   const paths = outputPaths(command, videos);
   await checkPlaces(command, paths);
   const encoder = await loadEncoder(command.format, command.encoder);
-  const seeds = seedsFor(command, videos);
+  const kept = new KeptState(command, inputs, session, isKept);
+  const seeds = (await kept.find()) ?? seedsFor(command, videos);
   if (command.seeds.length === 0) note(`the seed is ${seeds[0]}`);
 
   const model = await findModel(command, session);
@@ -97,6 +105,7 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   const hashing = new AbortController();
   using _hashing = atEnd(() => hashing.abort());
   const identity = identify(model, command, hashing.signal, note);
+  const hash = async () => (await unlessAborted(identity, signal))?.hash;
 
   const { height, width } = model;
   const numFrames = command.numFrames ?? pipe.unet.config.numFrames;
@@ -123,6 +132,7 @@ export async function generateVideo(command: GenerateCommand, session: Session):
     },
     recording: profile === undefined,
     onProgress: progress.update,
+    ...(await kept.callOptions(seeds, stages, hash)),
   };
   const result = await sample(pipe, inputs.image, options, toTensors ? stages : undefined);
 
@@ -137,6 +147,7 @@ export async function generateVideo(command: GenerateCommand, session: Session):
   const outputs = outputsOf(result, paths, command.format);
   if (command.dump !== undefined) outputs.push({ path: command.dump, tensors: stages.all });
   await writeOutputs(outputs, settings, signal);
+  await kept.remove();
   progress.update({ stage: 'writing', step: 1, steps: 1 });
   return {
     output: paths,

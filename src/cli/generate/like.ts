@@ -74,7 +74,7 @@ function isEncoded({ output, format }: GenerateValues): boolean {
 }
 
 /** A stored value as the texts that one would pass; none if it was not passed. */
-function textsOf(value: unknown, { choices, many }: Option): string[] {
+export function textsOf(value: unknown, { choices, many }: Option): string[] {
   if (value === undefined || value === null) return [];
   if (typeof value === 'boolean') {
     if (choices) return [choices[value ? 0 : 1]];
