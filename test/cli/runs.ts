@@ -72,16 +72,21 @@ export const small = [
 ];
 
 /** Runs `svd generate` within this process. */
-export async function generate(args: string[], watch: Partial<Session> = {}) {
+export async function generate(
+  args: string[],
+  watch: Partial<Session> = {},
+  isKept?: Parameters<typeof generateVideo>[2],
+) {
   const notes: string[] = [];
   const note = (text: string) => notes.push(text);
   const command = readGenerateCommand([...args, '--backend', testBackend]);
-  const report = await generateVideo(command, {
+  const session = {
     signal: new AbortController().signal,
     progress: new ProgressLine(),
     note,
     ...watch,
-  });
+  };
+  const report = await generateVideo(command, session, isKept);
   return { ...report, notes };
 }
 

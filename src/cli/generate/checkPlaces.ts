@@ -11,6 +11,7 @@ import { framesIn } from '../../media/video/frames.ts';
 import { checkOutput } from '../../media/video/output.ts';
 import { UsageError } from '../terminal/errors.ts';
 import type { GenerateCommand } from './options.ts';
+import { stateFileOf } from './resume/keptState.ts';
 import { IN_TERMINAL } from './watch/preview.ts';
 
 /** A file or folder of a command. */
@@ -91,7 +92,11 @@ async function checkPreview(path: string): Promise<void> {
 }
 
 function outputsOf(command: GenerateCommand, paths: string[]): Place[] {
-  const others = { '--dump': command.dump, '--preview': previewFile(command) };
+  const others = {
+    '--dump': command.dump,
+    '--preview': previewFile(command),
+    'the state of the call': stateFileOf(command),
+  };
   const named = Object.entries(others).flatMap(([role, path]) => (path ? [{ role, path }] : []));
   return [...paths.map((path) => ({ role: '--output', path })), ...named];
 }

@@ -35,6 +35,8 @@ import { fastCommand, fastNote } from './fast.ts';
 import { type Inputs, readInputs } from './inputs.ts';
 import { type GenerateCommand, generateOptions } from './options.ts';
 import { outputsOf, type Result, writeOutputs } from './outputs.ts';
+import { KeptState } from './resume/keptState.ts';
+import { type KeepRule, whileLong } from './resume/rule.ts';
 import { type StoredSettings, storedSettings } from './storedSettings.ts';
 import { expectedOf } from './watch/expected.ts';
 import { IN_TERMINAL, Preview, writePreview } from './watch/preview.ts';
@@ -67,10 +69,15 @@ export interface Report {
 
 /**
  * Makes the video or videos.
+ * @param isKept When the state of the call is kept. Default: while the call is long.
  * @throws Error with one sentence; Interrupted, with nothing half-written, once `session.signal`
  * has been aborted.
  */
-export async function generateVideo(asked: GenerateCommand, session: Session): Promise<Report> {
+export async function generateVideo(
+  asked: GenerateCommand,
+  session: Session,
+  isKept: KeepRule = whileLong(session.progress),
+): Promise<Report> {
   const { signal, progress, note } = session;
   useFormulations(asked.formulation);
   const { threads, tf32 } = asked;
@@ -87,7 +94,8 @@ export async function generateVideo(asked: GenerateCommand, session: Session): P
   const paths = outputPaths(command, videos);
   await checkPlaces(command, paths);
   const encoder = await loadEncoder(command.format, command.encoder);
-  const seeds = seedsFor(command, videos);
+  const kept = new KeptState(command, inputs, session, isKept);
+  const seeds = (await kept.find()) ?? seedsFor(command, videos);
   if (command.seeds.length === 0) note(`the seed is ${seeds[0]}`);
 
   const model = await findModel(command, session);
@@ -103,6 +111,7 @@ export async function generateVideo(asked: GenerateCommand, session: Session): P
   const hashing = new AbortController();
   using _hashing = atEnd(() => hashing.abort());
   const identity = identify(model, command, hashing.signal, note);
+  const hash = async () => (await unlessAborted(identity, signal))?.hash;
 
   const { height, width } = model;
   const numFrames = command.numFrames ?? pipe.unet.config.numFrames;
@@ -129,6 +138,7 @@ export async function generateVideo(asked: GenerateCommand, session: Session): P
     },
     recording: profile === undefined,
     onProgress: progress.update,
+    ...(await kept.callOptions(seeds, stages, hash)),
   };
   const result = await sample(pipe, inputs.image, options, toTensors ? stages : undefined);
 
@@ -143,6 +153,7 @@ export async function generateVideo(asked: GenerateCommand, session: Session): P
   const outputs = outputsOf(result, paths, command.format);
   if (command.dump !== undefined) outputs.push({ path: command.dump, tensors: stages.all });
   await writeOutputs(outputs, settings, signal);
+  await kept.remove();
   progress.update({ stage: 'writing', step: 1, steps: 1 });
   return {
     output: paths,

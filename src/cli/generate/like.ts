@@ -75,7 +75,7 @@ function isEncoded({ output, format }: GenerateValues): boolean {
 }
 
 /** A stored value as the texts that one would pass; none if it was not passed. */
-function textsOf(value: unknown, { choices, many, text = String }: Option): string[] {
+export function textsOf(value: unknown, { choices, many, text = String }: Option): string[] {
   if (value === undefined || value === null) return [];
   if (typeof value === 'boolean') {
     if (choices) return [choices[value ? 0 : 1]];

@@ -21,6 +21,7 @@ import {
   tensorFile,
   wholeNumber,
 } from '../terminal/values.ts';
+import { resumeOptions } from './resume/options.ts';
 import { speedOptions } from './speed/options.ts';
 
 const count = { value: 'N', read: wholeNumber({ min: 1 }) } as const;
@@ -319,6 +320,7 @@ export const generateOptions = {
         'the work. Default: all that the machine has free.',
     },
   }),
+  ...resumeOptions,
   ...group('Reporting', 'report', {
     ...jsonOption(': files, settings, backend, seconds per stage, peak memory'),
     profile: {
@@ -346,6 +348,7 @@ export const otherNames: Record<string, string> = {
   fp16: 'Use --variant fp16 for the files of half the size, --dtype float16 for the arithmetic.',
   precision: 'Use --dtype.',
   duration: 'Use --num-frames and --fps.',
+  resume: 'Run the same command again: it goes on where a long call was stopped.',
 };
 
 /**

@@ -50,11 +50,13 @@ export class ProgressLine {
   private readonly stopwatch: Stopwatch;
   private readonly now: () => number;
   private readonly start: number;
-  private current: StageProgress = { stage: '', step: 0, steps: 0 };
+  /** `from`: the steps that an earlier run has done. */
+  private current = { stage: '', step: 0, steps: 0, from: 0 };
   private stageStart: number;
   private expected?: Expected;
   /** Work of the stage that is done. */
   private done = 0;
+  private doneBefore = { stage: '', step: 0 };
   private drawn = { at: Number.NEGATIVE_INFINITY, line: '', stage: '', tenth: 0 };
 
   /** `now` returns milliseconds. */
@@ -69,23 +71,36 @@ export class ProgressLine {
   /** Measures and shows what is done. */
   update = (progress: StageProgress): void => {
     const { stage, step, steps } = progress;
+    const from = stage === this.doneBefore.stage ? this.doneBefore.step : 0;
+    const begins = step === from;
     const before = this.stopwatch.lastTime;
     // A report that a stage begins ends the work of the one before.
-    const time = this.stopwatch.lap(step === 0 ? this.current.stage || stage : stage);
+    const time = this.stopwatch.lap(begins ? this.current.stage || stage : stage);
     if (stage !== this.current.stage) {
-      this.stageStart = step === 0 ? time : before;
+      this.stageStart = begins ? time : before;
       this.done = 0;
+      if (this.expected && from > 0) this.expected.work[stage] *= 1 - from / steps;
     }
-    this.current = progress;
+    this.current = { ...progress, from };
     // The steps of encoding are those of one of its two models.
     if (stage !== 'encoding' && steps > 0)
-      this.done = Math.max(this.done, (step / steps) * (this.expected?.work[stage] ?? 0));
+      this.done = Math.max(this.done, this.shareOfSteps() * (this.expected?.work[stage] ?? 0));
     this.draw(time);
   };
 
   /** Tells what is to come, for the time that is left. */
   expect(expected: Expected): void {
     this.expected = expected;
+  }
+
+  /** Tells that an earlier run has done steps of a stage: its work is only the others. */
+  skip(stage: string, step: number): void {
+    this.doneBefore = { stage, step };
+  }
+
+  /** Milliseconds that are left, if known. */
+  timeLeft(): number | undefined {
+    return this.whole(this.shareOfStage(), this.now()).left;
   }
 
   /** Shows that some of the work of the stage is done, before its next report. */
@@ -131,10 +146,16 @@ export class ProgressLine {
   }
 
   private shareOfStage(): number {
-    const { stage, step, steps } = this.current;
+    const { stage } = this.current;
     const work = this.expected?.work[stage];
     if (work) return Math.min(1, this.done / work);
-    return steps > 0 ? step / steps : 0;
+    return this.shareOfSteps();
+  }
+
+  /** The share of the steps of the stage that this run has to do. */
+  private shareOfSteps(): number {
+    const { step, steps, from } = this.current;
+    return steps > from ? (step - from) / (steps - from) : 0;
   }
 
   /** The share of the whole run that is done, and the milliseconds that are left, if known. */
@@ -172,9 +193,9 @@ export class ProgressLine {
 
   /** `34 %, 1:05 left; sampling: step 3 of 25, 2.1 s/step; wasm`. */
   private describe({ share, ofStage, left, time }: Shown): string {
-    const { stage, step, steps } = this.current;
+    const { stage, step, steps, from } = this.current;
     const remaining = left === undefined || share >= 1 ? '' : `, ${clock(left / 1000)} left`;
-    const perStep = (time - this.stageStart) / 1000 / (ofStage * steps);
+    const perStep = (time - this.stageStart) / 1000 / (ofStage * (steps - from));
     const speed = stage === 'sampling' && ofStage > 0 ? `, ${perStep.toPrecision(2)} s/step` : '';
     const isBytes = ['downloading', 'comparing', 'converting', 'loading'].includes(stage);
     const counted = isBytes ? formatShare(step, steps) : `step ${step} of ${steps}`;

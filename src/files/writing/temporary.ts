@@ -11,7 +11,7 @@ import { isMainThread } from 'node:worker_threads';
 import { isAlive } from '../process.ts';
 
 /** Stands for the machine or container whose processes a number can mean. */
-const machine = createHash('sha256')
+export const machine = createHash('sha256')
   .update(hostname() + processNamespace())
   .digest('hex')
   .slice(0, 8);

@@ -46,6 +46,7 @@ describe('readGenerateCommand', () => {
       tf32: false,
       offload: undefined,
       memory: undefined,
+      noResume: false,
       weightDtype: 'auto',
       formulation: 'fastest',
       unet: undefined,
@@ -114,12 +115,14 @@ describe('readGenerateCommand', () => {
   }
 
   it('reads the switches', () => {
-    expect(read('--json', '--profile', '--quiet', '--tf32')).to.include({
+    expect(read('--json', '--profile', '--quiet', '--tf32', '--no-resume')).to.include({
       json: true,
       profile: true,
       quiet: true,
       tf32: true,
+      noResume: true,
     });
+    expect(read()).to.include({ noResume: false });
     expect(read('--local-files-only')).to.include({ localFilesOnly: true });
     const command = ['rocket.jpg', '--output', 'out', '--format', 'png'];
     expect(readGenerateCommand(command)).to.include({ output: 'out', format: 'png' });
@@ -134,6 +137,7 @@ describe('readGenerateCommand', () => {
       'preview',
       'format',
       'local-files-only',
+      'no-resume',
       'json',
       'profile',
       'quiet',

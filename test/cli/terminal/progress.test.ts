@@ -37,6 +37,20 @@ describe('ProgressLine', () => {
     );
   });
 
+  it('knows what an earlier run has done, and tells the time that is left', () => {
+    const { line, at, advance } = setUp();
+    line.expect({ work: { encoding: 10, sampling: 80, decoding: 20 } });
+    expect(line.timeLeft()).to.equal(undefined);
+    line.skip('sampling', 6);
+    at(0, 'encoding', 0, 1);
+    advance(10, 10);
+    expect(at(10, 'sampling', 6, 8)).to.contain('0:40 left; sampling: step 6 of 8');
+    expect(line.timeLeft()).to.equal(40_000);
+    expect(at(20, 'sampling', 7, 8)).to.contain('0:30 left; sampling: step 7 of 8, 10 s/step');
+    expect(line.timeLeft()).to.equal(30_000);
+    expect(line.seconds()).to.deep.equal({ encoding: 10, sampling: 10 });
+  });
+
   for (const stage of ['downloading', 'comparing', 'converting', 'loading']) {
     it(`shows what is done in bytes while ${stage}`, () => {
       const { at } = setUp();

@@ -20,6 +20,11 @@ export class StageRecorder {
     if (name.startsWith('latents_step_')) this.latents = value;
   };
 
+  /** Takes the stages that an earlier run has recorded. */
+  restore(stages: Record<string, FloatArray>): void {
+    for (const [name, value] of Object.entries(stages)) this.record(name, value);
+  }
+
   /** Every stage by name. */
   get all(): Record<string, FloatArray> {
     return Object.fromEntries(this.kept);
