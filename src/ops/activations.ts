@@ -6,6 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { formulationOf } from './formulations.ts';
 import { linear } from './linear.ts';
 import { inSlices, sliceBytes } from './slices.ts';
+import { fusedHalf } from './tensorflow/fusedHalf.ts';
 import { kernels } from './tensorflow/kernels.ts';
 
 type Pointwise = (x: tf.Tensor) => tf.Tensor;
@@ -113,9 +114,11 @@ export interface GegluMaps {
  * the features of few tokens are in memory at a time.
  */
 export function gegluFeedForward(x: tf.Tensor, features: number, maps: GegluMaps): tf.Tensor {
-  const mapBytes = 3 * 4 * x.shape[1]! * features;
+  const fused = tf.engine().isTapeOn() ? undefined : fusedHalf();
+  const mapBytes = 3 * (fused ? 2 : 4) * x.shape[1]! * features;
   const width = Math.ceil(features / Math.ceil(mapBytes / (1.5 * sliceBytes())));
-  const [tokenBytes, budget] = [4 * 4 * width, Math.max(sliceBytes(), 2 * mapBytes)];
+  const tokenBytes = (fused ? 2 : 4) * 4 * width;
+  const budget = Math.max((fused ? 2 : 1) * sliceBytes(), 2 * mapBytes);
   // Several slices of tokens share the maps. A single one makes each when it is needed.
   const isShared = x.shape[0] * tokenBytes > budget;
   const shared = <T>(make: () => T): (() => T) => {
@@ -133,6 +136,10 @@ export function gegluFeedForward(x: tf.Tensor, features: number, maps: GegluMaps
   });
   const throughRange = (tokens: tf.Tensor, { value, gate, out }: (typeof ranges)[number]) =>
     tf.tidy(() => {
+      if (fused) {
+        const { weight, bias = tf.zeros<tf.Rank.R1>([weight.shape[1]]) } = out();
+        return fused.feedForward(tokens as tf.Tensor2D, value(), gate(), { weight, bias });
+      }
       const between = geglu(tokens, value, gate);
       const { weight, bias } = out();
       return linear(between, weight, bias);

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { formulationOf } from './formulations.ts';
 import { reshapeTo } from './reshapeTo.ts';
+import { fusedHalf } from './tensorflow/fusedHalf.ts';
 import { matMulInHalf } from './tensorflow/halfPrecision.ts';
 import { kernels } from './tensorflow/kernels.ts';
 import { oneDnnWins } from './tensorflow/probes.ts';
@@ -10,6 +11,9 @@ type Linear = (x: tf.Tensor2D, weight: tf.Tensor2D, bias?: tf.Tensor1D) => tf.Te
 
 /** With fewer rows, it depends on the processor which of two kernels is faster. */
 const FEW_ROWS = 280;
+
+/** With fewer results, calling a graph costs more than adding the bias by itself. */
+const FUSED = 2 ** 18;
 
 export const linearFormulations = {
   plain: ((x, weight, bias) => tf.fused.matMul({ a: x, b: weight, bias })) as Linear,
@@ -35,6 +39,8 @@ export const linearFormulations = {
   }) as Linear,
 
   half: ((x, weight, bias) => {
+    const fused = bias && x.shape[0] * weight.shape[1] >= FUSED ? fusedHalf() : undefined;
+    if (fused) return fused.linear(x, { weight, bias: bias! });
     const y = matMulInHalf(x, weight);
     return bias ? tf.add(y, bias) : y;
   }) as Linear,

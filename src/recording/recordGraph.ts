@@ -6,11 +6,7 @@
  * of the time of a small model. In a graph, each of the same kernels costs 3 to 5. The only way to
  * graphs that tfjs-node's addon has is to load a SavedModel.
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import { temporaryIn } from '../files/writing/temporary.ts';
 import {
   type Attribute,
   attributeTypes,
@@ -20,7 +16,8 @@ import {
   nodeBackend,
   OwnedTensor,
 } from '../ops/tensorflow/binding.ts';
-import { GRAPH_TAG, type GraphNode, savedModel, type TensorValue } from './savedModel.ts';
+import { deleteGraph, loadGraph, nodesOf } from '../ops/tensorflow/graphs.ts';
+import type { GraphNode, TensorValue } from '../ops/tensorflow/savedModel.ts';
 
 /** A weight. It is read at each run, so that new values are used. */
 export interface Readable {
@@ -120,6 +117,25 @@ class Recording {
     );
     if (isLarge) this.lastLarge = first.slice(0, -':0'.length);
   }
+
+  /**
+   * A graph that was run.
+   * @param given What its placeholders stand for.
+   */
+  graph(
+    nodes: readonly GraphNode[],
+    given: ReadonlyMap<string, string>,
+    outputs: string[],
+    results: NativeTensor[],
+  ): void {
+    const names = new Map(given);
+    for (const { name, op, inputs, attributes } of nodes) {
+      if (op === 'Placeholder') continue;
+      const ids = results.filter((_, i) => outputs[i] === `${name}:0`).map(({ id }) => id);
+      const node = { op, inputs: inputs.map((input) => names.get(input)!), attributes };
+      names.set(`${name}:0`, this.add(node, ...ids));
+    }
+  }
 }
 
 /** Attributes that tfjs-node leaves out, because eager execution finds them out by itself. */
@@ -143,6 +159,13 @@ function computeRecorded(recording: Recording, compute: () => tf.Tensor[]): tf.T
       const id = binding.createTensor(shape, dtype, values);
       recording.constant(id, dtype, Array.from(shape), values);
       return id;
+    },
+    runSavedModel(session, inputs, inputNames, outputNames) {
+      const names = inputs.map((id) => recording.nameOf(id));
+      const results = binding.runSavedModel(session, inputs, inputNames, outputNames);
+      const given = new Map(inputNames.split(',').map((name, i) => [name, names[i]]));
+      recording.graph(nodesOf(session), given, outputNames.split(','), results);
+      return results;
     },
     tensorDataSync(id) {
       if (recording.knows(id))
@@ -181,7 +204,7 @@ export function recordGraph(
     const outputs = backend.getInputTensorIds(results).map((id) => recording.nameOf(id));
     const used = new Set([...outputs, ...recording.nodes.flatMap((node) => node.inputs)]);
     const isUsed = names.map((name) => used.has(name));
-    const session = load(
+    const session = loadGraph(
       recording.nodes.filter(({ op, name }) => op !== 'Placeholder' || used.has(`${name}:0`)),
     );
     const numbers = [...recording.numbers].filter(([name]) => used.has(name));
@@ -211,23 +234,11 @@ export function recordGraph(
           for (const tensor of passedNumbers) tensor[Symbol.dispose]();
         }
       },
-      dispose: () => backend.binding.deleteSavedModel(session),
+      dispose: () => deleteGraph(session),
     };
     return { results, graph };
   } catch (error) {
     tf.dispose(results);
     throw error;
-  }
-}
-
-/** A session with the graph, loaded from a file that is deleted afterwards. */
-function load(nodes: readonly GraphNode[]): number {
-  const folder = temporaryIn(tmpdir());
-  mkdirSync(folder, { mode: 0o700 });
-  try {
-    writeFileSync(join(folder, 'saved_model.pb'), savedModel(nodes));
-    return nodeBackend().binding.loadSavedModel(folder, GRAPH_TAG);
-  } finally {
-    rmSync(folder, { recursive: true });
   }
 }

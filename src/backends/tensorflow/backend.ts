@@ -2,11 +2,14 @@
  * The tensorflow backend: tfjs-node over libtensorflow, from npm or set up by `svd setup
  * tensorflow`.
  */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
+import { temporaryIn } from '../../files/writing/temporary.ts';
 import type { NodeBackend } from '../../ops/tensorflow/binding.ts';
 import { useHalfGain } from '../../ops/tensorflow/computeIn.ts';
+import { useFolders } from '../../ops/tensorflow/graphs.ts';
 import { useChoices } from '../../ops/tensorflow/trials.ts';
 import { firstLineOf } from '../../text/messages.ts';
 import { folderOf, processorName, requireHere, requireWithTfjs, versionIn } from '../packages.ts';
@@ -113,12 +116,25 @@ export function prepareTensorflowFrom(
   const version = `${versionIn(folder)} (TensorFlow ${binding.TF_Version})`;
   useChoices(kernelChoices(version));
   useHalfGain(findHalfGain);
+  useFolders(inTemporaryFolder);
   return {
     package: label,
     version,
     device: isUsingGpuDevice ? cardName() : processorName(),
     ...(gpu && !isUsingGpuDevice && { reason: whyNoCard() }),
   };
+}
+
+/** The result of `load` with a folder that holds a file of these bytes until then. */
+function inTemporaryFolder<T>(file: string, bytes: Uint8Array, load: (folder: string) => T): T {
+  const folder = temporaryIn(tmpdir());
+  mkdirSync(folder, { mode: 0o700 });
+  try {
+    writeFileSync(join(folder, file), bytes);
+    return load(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 let current: { prepared: Prepared; tf32: boolean } | undefined;

@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { computeIn, type HalfDtype, useHalfGain } from '../../ops/tensorflow/computeIn.ts';
+import { tryFused } from '../../ops/tensorflow/fusedHalf.ts';
 import { conv2dInHalf, matMulInHalf } from '../../ops/tensorflow/halfPrecision.ts';
 import { narrowed } from '../../ops/tensorflow/halfWeights.ts';
 import { kernels } from '../../ops/tensorflow/kernels.ts';
@@ -14,6 +15,7 @@ const dtype = process.argv[2] as HalfDtype;
 await useBackend('tensorflow');
 useHalfGain(() => ({ pays: true, finding: 'a trial' }));
 
+tryFused(dtype); // may end this process; whether they work matters to those who call them
 const a = tf.ones<tf.Rank.R2>([896, 1280]);
 const weight = tf.ones<tf.Rank.R2>([1280, 1280]);
 const x = tf.ones<tf.Rank.R4>([8, 16, 16, 320]);

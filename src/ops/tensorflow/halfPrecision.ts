@@ -78,12 +78,15 @@ function inHalf<T extends tf.Tensor>(kernel: HalfKernel, inputs: tf.Tensor[], sh
   const operands = nodeBackend()
     .getInputTensorIds(inputs)
     .map((id, i) => castUnless(half, id, heldIn(inputs[i])));
-  try {
-    using result = execute(name, attributes, ...operands.map(({ id }) => id));
-    return nodeBackend().createOutputTensor(cast(result.id, half, dtypes.float32)) as T;
-  } finally {
-    for (const { free } of operands) free?.();
-  }
+  const run = () => {
+    try {
+      return execute(name, attributes, ...operands.map(({ id }) => id));
+    } finally {
+      for (const { free } of operands) free?.(); // before the result is widened
+    }
+  };
+  using result = run();
+  return nodeBackend().createOutputTensor(cast(result.id, half, dtypes.float32)) as T;
 }
 
 /** A handle of values in the type `dtype`: the given one if they are `held` in it. */

@@ -1,9 +1,8 @@
 /**
- * For small models on the tensorflow backend: the bytes of a TensorFlow SavedModel that holds one
- * graph and no variables (`saved_model.proto`, `graph.proto`, `attr_value.proto`).
+ * The bytes of a TensorFlow SavedModel that holds one graph and no variables (`saved_model.proto`,
+ * `graph.proto`, `attr_value.proto`).
  */
-import { Buffer } from 'node:buffer';
-import { type Attribute, attributeTypes } from '../ops/tensorflow/binding.ts';
+import { type Attribute, attributeTypes } from './binding.ts';
 
 /** A constant's values. */
 export interface TensorValue {
@@ -25,35 +24,44 @@ export interface GraphNode {
   value?: TensorValue;
 }
 
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let end = 0;
+  for (const part of parts) {
+    whole.set(part, end);
+    end += part.length;
+  }
+  return whole;
+}
+
 // The wire format of protocol buffers: a field is its number and kind, followed by a number, four
 // bytes, or a length and so many bytes.
-function varint(value: number): Buffer {
+function varint(value: number): Uint8Array {
   let rest = BigInt.asUintN(64, BigInt(value));
   const bytes: number[] = [];
   for (; rest > 127n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128);
-  return Buffer.from([...bytes, Number(rest)]);
+  return Uint8Array.from([...bytes, Number(rest)]);
 }
 
-const number = (field: number, value: number) => Buffer.concat([varint(field << 3), varint(value)]);
+const number = (field: number, value: number) => concat([varint(field << 3), varint(value)]);
 
-function bytes(field: number, value: Uint8Array | string): Buffer {
-  const content = Buffer.from(value as Uint8Array);
-  return Buffer.concat([varint((field << 3) | 2), varint(content.length), content]);
+function bytes(field: number, value: Uint8Array | string): Uint8Array {
+  const content = typeof value === 'string' ? new TextEncoder().encode(value) : value;
+  return concat([varint((field << 3) | 2), varint(content.length), content]);
 }
 
-function float(field: number, value: number): Buffer {
-  const content = Buffer.alloc(4);
-  content.writeFloatLE(value);
-  return Buffer.concat([varint((field << 3) | 5), content]);
+function float(field: number, value: number): Uint8Array {
+  const content = new Uint8Array(4);
+  new DataView(content.buffer).setFloat32(0, value, true);
+  return concat([varint((field << 3) | 5), content]);
 }
 
-const message = (field: number, ...parts: Uint8Array[]) => bytes(field, Buffer.concat(parts));
+const message = (field: number, ...parts: Uint8Array[]) => bytes(field, concat(parts));
 
-const shapeProto = (shape: number[]) =>
-  Buffer.concat(shape.map((size) => message(2, number(1, size))));
+const shapeProto = (shape: number[]) => concat(shape.map((size) => message(2, number(1, size))));
 
 /** The fields of `AttrValue`, which are those of its `ListValue` too. */
-function attributeField(type: number, value: unknown): Buffer {
+function attributeField(type: number, value: unknown): Uint8Array {
   switch (type) {
     case attributeTypes.string:
       return bytes(2, value as string);
@@ -71,17 +79,18 @@ function attributeField(type: number, value: unknown): Buffer {
   throw new Error(`Attributes of type ${type} cannot be written into a graph.`);
 }
 
-function attributeValue({ type, value }: Attribute): Buffer {
+function attributeValue({ type, value }: Attribute): Uint8Array {
   if (!Array.isArray(value) || type === attributeTypes.shape) return attributeField(type, value);
   return message(1, ...value.map((entry) => attributeField(type, entry)));
 }
 
 const tensorProto = ({ dtype, shape, bytes: content }: TensorValue) =>
-  Buffer.concat([number(1, dtype), bytes(2, shapeProto(shape)), bytes(4, content)]);
+  concat([number(1, dtype), bytes(2, shapeProto(shape)), bytes(4, content)]);
 
-function nodeDef({ name, op, inputs, attributes, value }: GraphNode): Buffer {
-  const entry = (key: string, attrValue: Buffer) => message(5, bytes(1, key), bytes(2, attrValue));
-  return Buffer.concat([
+function nodeDef({ name, op, inputs, attributes, value }: GraphNode): Uint8Array {
+  const entry = (key: string, attrValue: Uint8Array) =>
+    message(5, bytes(1, key), bytes(2, attrValue));
+  return concat([
     bytes(1, name),
     bytes(2, op),
     ...inputs.map((input) => bytes(3, input)),
@@ -97,9 +106,6 @@ export const GRAPH_TAG = 'serve';
 export function savedModel(nodes: readonly GraphNode[]): Uint8Array {
   // The version of graphs with operations of TensorFlow 2.
   const versions = message(4, number(1, 1000), number(2, 12));
-  const graph = Buffer.concat([...nodes.map((node) => bytes(1, nodeDef(node))), versions]);
-  return Buffer.concat([
-    number(1, 1),
-    message(2, message(1, bytes(4, GRAPH_TAG)), bytes(2, graph)),
-  ]);
+  const graph = concat([...nodes.map((node) => bytes(1, nodeDef(node))), versions]);
+  return concat([number(1, 1), message(2, message(1, bytes(4, GRAPH_TAG)), bytes(2, graph))]);
 }
