@@ -177,16 +177,16 @@ describe('guidance', () => {
   /** How many videos go into the UNet at each of its runs in a call of two steps. */
   async function unetRuns(changed: Options & { numFrames: number }): Promise<number[]> {
     const { unet } = pipe;
-    const steps = unet.steps;
+    const steps = unet.cachedSteps;
     const runs: number[] = [];
-    unet.steps = (inputs, kwargs) => {
+    unet.cachedSteps = (inputs, ...others) => {
       runs.push(inputs[0]!.shape[0]! / changed.numFrames);
-      return steps.call(unet, inputs, kwargs);
+      return steps.call(unet, inputs, ...others);
     };
     try {
       await latentsOf([picture], changed);
     } finally {
-      unet.steps = steps;
+      unet.cachedSteps = steps;
     }
     return runs;
   }

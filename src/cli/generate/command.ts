@@ -6,8 +6,8 @@ import { print } from '../terminal/print.ts';
 import { runSession } from '../terminal/session.ts';
 import { generateCommand } from './checkCommand.ts';
 import { outputPaths } from './defaultOutput.ts';
-import { fastValues } from './fast.ts';
 import { generateOptions, otherNames } from './options.ts';
+import { fastValues } from './speed/fast.ts';
 import { formatProfile } from './watch/profile.ts';
 import { summaryOf } from './watch/summary.ts';
 

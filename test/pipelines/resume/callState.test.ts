@@ -3,7 +3,8 @@ import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import type { SamplingPipeline } from '../../../src/pipelines/stableVideoDiffusion.ts';
 import type { Progress, SamplingState } from '../../../src/pipelines/types.ts';
-import { Generator, randnTensor } from '../../../src/random/index.ts';
+import { Generator } from '../../../src/random/index.ts';
+import { type EulerDiscreteScheduler, schedulerByName } from '../../../src/schedulers/index.ts';
 import { type Options, options, otherPicture, picture, tinyPipeline } from '../../harness/tiny.ts';
 
 let pipe: SamplingPipeline;
@@ -25,14 +26,11 @@ async function run(changed: Options, pictures = [picture]) {
 }
 
 /** Adds fresh noise of the call's generators before each step, which is not what pipelines do. */
-async function churned<T>(generator: Generator[], work: () => Promise<T>): Promise<T> {
-  const { scheduler } = pipe;
+async function churned<T>(work: () => Promise<T>): Promise<T> {
+  const scheduler = pipe.scheduler as EulerDiscreteScheduler;
   const { step } = scheduler;
-  scheduler.step = (output, timestep, sample) => {
-    const [rows, h, w, c] = sample.shape as [number, number, number, number];
-    const noise = tf.reshape(randnTensor(generator, [rows / 2, 2, c, h, w]), sample.shape);
-    return step.call(scheduler, output, timestep, sample, { sChurn: 3, sTmin: 1, noise });
-  };
+  scheduler.step = (output, timestep, sample, options) =>
+    step.call(scheduler, output, timestep, sample, { ...options, sChurn: 3, sTmin: 1 });
   return await work().finally(() => {
     scheduler.step = step;
   });
@@ -51,7 +49,7 @@ describe('a call that goes on from a state', () => {
       it(`${what}${churn ? ', with churn' : ''}`, async () => {
         const call = (generator: Generator[], resumeFrom?: SamplingState) => {
           const work = () => run({ ...changed, generator, resumeFrom }, pictures);
-          return churn ? churned(generator, work) : work();
+          return churn ? churned(work) : work();
         };
         const first = generators();
         const whole = await call(first);
@@ -69,6 +67,32 @@ describe('a call that goes on from a state', () => {
       });
     }
   }
+
+  for (const name of ['edm-euler', 'dpmpp-2m', 'dpmpp-2m-sde', 'animatelcm'] as const)
+    it(`of the sampler ${name}`, async () => {
+      const { scheduler } = pipe;
+      pipe.scheduler = schedulerByName(name);
+      try {
+        const whole = await run({ generator: seeds(8) });
+        for (const resumeFrom of whole.states) {
+          const rest = await run({ generator: seeds(8), resumeFrom });
+          expect(rest.frames).to.deep.equal(whole.frames);
+          expect(rest.states).to.deep.equal(whole.states.slice(resumeFrom.step));
+        }
+      } finally {
+        pipe.scheduler = scheduler;
+      }
+    });
+
+  it('with DeepCache, from where a step runs in full', async () => {
+    const call = { generator: seeds(9), deepCache: { interval: 2, branch: 0 } };
+    const whole = await run(call);
+    expect(whole.states.map(({ step }) => step)).to.deep.equal([2, 4]);
+    for (const resumeFrom of whole.states) {
+      const rest = await run({ ...call, generator: seeds(9), resumeFrom });
+      expect(rest.frames).to.deep.equal(whole.frames);
+    }
+  });
 
   it('makes the generators itself where there are none', async () => {
     const whole = await run({ numVideosPerPrompt: 2, generator: seeds(1, 2) });

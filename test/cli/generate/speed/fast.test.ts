@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import { fastCommand, fastNote, fastValues } from '../../../src/cli/generate/fast.ts';
-import { generateOptions } from '../../../src/cli/generate/options.ts';
-import { readArguments, readValues } from '../../../src/cli/terminal/arguments.ts';
-import { readGenerateCommand } from './readCommand.ts';
+import { generateOptions } from '../../../../src/cli/generate/options.ts';
+import { fastCommand, fastNote, fastValues } from '../../../../src/cli/generate/speed/fast.ts';
+import { readArguments, readValues } from '../../../../src/cli/terminal/arguments.ts';
+import { readGenerateCommand } from '../readCommand.ts';
 
 const valuesOf = (...args: string[]) => {
   const given = readArguments(args, generateOptions);

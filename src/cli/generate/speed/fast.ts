@@ -1,8 +1,8 @@
 /** The faster way of `--fast`: the shortcuts that change the frames least for the time they save. */
-import { halfGain } from '../../ops/index.ts';
-import { UsageError } from '../terminal/errors.ts';
-import { flagOf, type Option, type Values } from '../terminal/options.ts';
-import { type GenerateCommand, generateOptions } from './options.ts';
+import { halfGain } from '../../../ops/index.ts';
+import { UsageError } from '../../terminal/errors.ts';
+import { flagOf, type Option, type Values } from '../../terminal/options.ts';
+import { type GenerateCommand, generateOptions } from '../options.ts';
 
 type GenerateValues = Values<typeof generateOptions>;
 
