@@ -6,6 +6,7 @@ import { calls } from './calls.ts';
 import { cases } from './cases.ts';
 import { conversions } from './convert.ts';
 import { series } from './growth.ts';
+import { shortcuts } from './quality.ts';
 
 export const benchOptions: Options = {
   case: {
@@ -25,6 +26,11 @@ export const benchOptions: Options = {
   conversions: {
     help: `Measure conversions and copies. --case then takes ${conversions.join(', ')}.`,
   },
+  quality: {
+    help:
+      'Measure what shortcuts of sampling save and change, with the small model. --list with it ' +
+      'names them.',
+  },
   help: { short: 'h', help: 'Show this text.' },
 };
 
@@ -36,11 +42,19 @@ export function readOptions(args: string[]) {
   const given = readArguments(args, benchOptions);
   if (given.positionals.length > 0)
     throw new UsageError(`cases are chosen with --case: use --case ${given.positionals[0]}.`);
-  const others = (['growth', 'calls', 'conversions'] as const).filter((name) => given.has(name));
+  const others = (['growth', 'calls', 'conversions', 'quality'] as const).filter((name) =>
+    given.has(name),
+  );
   if (others.length > 1)
     throw new UsageError(`--${others[0]} and --${others[1]} cannot be combined: use one of them.`);
   const [kind = 'cases'] = others;
-  const known = { cases: Object.keys(cases), growth: series, calls, conversions }[kind];
+  const known = {
+    cases: Object.keys(cases),
+    growth: series,
+    calls,
+    conversions,
+    quality: shortcuts,
+  }[kind];
   const names = given.has('case') ? given.values('case') : known;
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined)

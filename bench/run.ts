@@ -15,6 +15,7 @@ import { type Machine, machine } from './machine.ts';
 import { measure } from './measure.ts';
 import { benchOptions, readOptions } from './options.ts';
 import { compilePackage, prepareCheckpoint, pythonWithDiffusers, root } from './prepare.ts';
+import { quality } from './quality.ts';
 import { table } from './table.ts';
 
 /**
@@ -78,6 +79,7 @@ async function main(): Promise<number> {
     const write = (rows: object[]) => save(json, { command, machine: machine(), rows });
     if (kind === 'growth') await growth(names, rounds ?? 1, write);
     else if (kind === 'calls') wholeCalls(names, write);
+    else if (kind === 'quality') await quality(names, write);
     else if (kind === 'conversions') await convertInTurns(names, rounds ?? 3, write);
     else if (!(await compare(names, rounds, write))) return 1;
     console.error(`Written to ${json}`);

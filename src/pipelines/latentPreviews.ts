@@ -7,7 +7,7 @@ import type { GenerateOptions } from './types.ts';
 /**
  * Options of `generate` that hand over previews after each step. They show the clean video that the
  * sampler expects, in the size of its latents, by an affine map from latents to RGB that is fitted
- * to the picture. The first preview of a call shows noise.
+ * to the picture. The first one shows little.
  *
  * @param images The picture or pictures of the call.
  * @param onPreview Called with the frames `[videos][F]` and the step, from 0 on.
@@ -22,25 +22,16 @@ export function latentPreviews(
 ): Pick<GenerateOptions, 'callbackOnStepEnd' | 'callbackOnStepEndTensorInputs'> {
   const pictures = [images].flat();
   let colours: LatentColours[] | undefined;
-  let before: Float32Array | undefined;
   return {
-    callbackOnStepEndTensorInputs: ['latents', 'imageLatents'],
-    callbackOnStepEnd: async (pipe, step, _timestep, { latents, imageLatents }) => {
+    callbackOnStepEndTensorInputs: ['imageLatents', 'predOriginalSample'],
+    callbackOnStepEnd: async (pipe, step, _timestep, { imageLatents, predOriginalSample }) => {
       const [rows, ...size] = imageLatents!.shape as [number, ...number[]];
       colours ??= rowsOf(await imageLatents!.data(), rows).map((data, i) =>
         fitLatentColours(pictures[i]!, { data, shape: [1, ...size] }),
       );
-      const now = (await latents!.data()) as Float32Array;
-      const [from, to] = [pipe.scheduler.sigmas[step]!, pipe.scheduler.sigmas[step + 1]!];
-      // An Euler step goes straight from one noise level to the next. Extended to level 0, it ends
-      // at the expected clean latents.
-      const ahead = before ? to / (from - to) : 0;
-      const scale = pipe.vae.config.scalingFactor * (before ? 1 : Math.hypot(to, 1));
-      const clean = now.map(
-        (value, i) => (value + ahead * (value - (before?.[i] ?? value))) / scale,
-      );
-      before = now;
-      const [videos, ...shape] = latents!.shape as [number, ...number[]];
+      const values = (await predOriginalSample!.data()) as Float32Array;
+      const clean = values.map((value) => value / pipe.vae.config.scalingFactor);
+      const [videos, ...shape] = predOriginalSample!.shape as [number, ...number[]];
       const previews = rowsOf(clean, videos).map((data, video) =>
         colours![Math.floor((video * pictures.length) / videos)]!({ data, shape }),
       );

@@ -24,7 +24,9 @@ export interface CallConstraints {
 }
 
 /** Tensors that `callbackOnStepEnd` can ask for. */
-export const callbackTensorNames = ['latents', 'imageEmbeddings', 'imageLatents', 'addedTimeIds'];
+export const callbackTensorNames = [
+  ...['latents', 'imageEmbeddings', 'imageLatents', 'addedTimeIds', 'predOriginalSample'],
+];
 
 /** Sampling options with every default filled in. */
 export type CallSettings = ReturnType<typeof checkCall>;

@@ -35,8 +35,8 @@ export interface Progress {
 }
 
 /**
- * The tensors that `callbackOnStepEnd` asked for, by name. Latents are `[B, F, h, w, 4]`. The
- * pipeline disposes of them.
+ * The tensors that `callbackOnStepEnd` asked for, by name. Latents are `[B, F, h, w, 4]`, also
+ * clean ones. The pipeline disposes of them.
  */
 export type CallbackTensors = Record<string, tf.Tensor>;
 
@@ -141,7 +141,11 @@ export interface GenerateOptions {
   outputType?: OutputType;
   /** Called after each sampling step; may replace the latents. */
   callbackOnStepEnd?: StepCallback;
-  /** Names of the tensors that `callbackOnStepEnd` is called with. Default `['latents']`. */
+  /**
+   * Names of the tensors that `callbackOnStepEnd` is called with: `latents`, `imageEmbeddings`,
+   * `imageLatents`, `addedTimeIds`, and `predOriginalSample`, the clean latents that the sampler
+   * expects. Default `['latents']`.
+   */
   callbackOnStepEndTensorInputs?: string[];
   /** Whether to return `{ frames }` (default), or with `false` the frames themselves. */
   returnDict?: boolean;

@@ -1,5 +1,5 @@
 /** Schedulers and the functions that make their schedules. */
-export { misfitOf, schedulerByName, schedulerFromConfig } from './byName.ts';
+export { schedulerByName, schedulerFromConfig } from './byName.ts';
 export type { CustomSchedule } from './customSchedule.ts';
 export { AnimateLCMSVDStochasticIterativeScheduler } from './edm/animateLCMSVDStochasticIterative.ts';
 export type {

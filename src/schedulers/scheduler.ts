@@ -48,6 +48,8 @@ export interface SchedulerState {
 export interface Scheduler {
   /** Its class, as `model_index.json` names it. */
   readonly className: string;
+  /** Its options, by diffusers' names in camelCase. */
+  readonly config: object;
   /** Noise levels of the run, the terminal one last. */
   readonly sigmas: Float32Array;
   /** The model's timestep input at each step. */
@@ -86,8 +88,11 @@ export type Warn = (message: string) => void;
 export abstract class ScheduledRun<Timesteps extends Scheduler['timesteps'] = Float32Array>
   implements Scheduler
 {
+  /** Its class, as `model_index.json` names it. */
   abstract readonly className: string;
+  /** The configuration with defaults filled in. */
   abstract readonly config: { readonly numTrainTimesteps: number };
+  /** Standard deviation of the start noise under the current schedule. */
   abstract readonly initNoiseSigma: number;
   /** Order of the solver: model calls per step. */
   readonly order = 1;
@@ -237,6 +242,7 @@ export abstract class ScheduledRun<Timesteps extends Scheduler['timesteps'] = Fl
     return output;
   }
 
+  /** Gives a warning, if it has not given the same one before. */
   protected warnOnce(message: string): void {
     if (!this.warned.has(message)) this.warn(message);
     this.warned.add(message);

@@ -105,12 +105,14 @@ describe('callbackOnStepEnd', () => {
       return undefined;
     };
     const names = ['latents', 'imageEmbeddings', 'imageLatents', 'addedTimeIds'];
+    names.push('predOriginalSample');
     await latentsOf([picture], { callbackOnStepEnd, callbackOnStepEndTensorInputs: names });
     const shapes = {
       latents: [1, 2, 4, 8, 4],
       imageEmbeddings: [1, 1, 8],
       imageLatents: [1, 4, 8, 4],
       addedTimeIds: [1, 3],
+      predOriginalSample: [1, 2, 4, 8, 4],
     };
     const [first, second] = pipe.scheduler.timesteps;
     expect(calls).to.deep.equal([

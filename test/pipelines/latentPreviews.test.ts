@@ -7,6 +7,7 @@ import {
   packagedModel,
   type RgbImage,
   StableVideoDiffusionPipeline,
+  schedulerByName,
 } from '../../src/index.ts';
 
 /** The share of the frames' variance that pictures of latents explain, pixel by pixel. */
@@ -49,6 +50,23 @@ describe('latentPreviews', () => {
       expect(shares[2], 'the last but one').to.be.above(0.5);
       expect(explained(shown, steps[3]![1 - video]!), 'the other video').to.be.below(0.2);
     }
+    pipe.dispose();
+  });
+
+  it('shows no noise that a sampler adds', async () => {
+    const image = await loadImage('examples/pictures/toy-rocket.png');
+    const pipe = await StableVideoDiffusionPipeline.fromPretrained(packagedModel, {
+      backend: tf.getBackend() as 'wasm',
+    });
+    pipe.scheduler = schedulerByName('dpmpp-2m-sde');
+    const steps: RgbImage[][][] = [];
+    const { frames } = await pipe.generate(image, {
+      ...{ height: 64, width: 64, numFrames: 2, numInferenceSteps: 5, maxGuidanceScale: 1 },
+      generator: new Generator(1),
+      ...latentPreviews(image, (videos) => void steps.push(videos)),
+    });
+    const shares = steps.map(([video]) => explained(frames[0]!, video!));
+    for (const i of [2, 3, 4]) expect(shares[i], `step ${i}`).to.be.above(0.3);
     pipe.dispose();
   });
 });

@@ -151,7 +151,7 @@ describe('wrong options of the sampling call', () => {
     callbackOnStepEndTensorInputs: [
       ['latents', 'prompt'],
       '`callbackOnStepEndTensorInputs` may name latents, imageEmbeddings, imageLatents, ' +
-        'addedTimeIds but names prompt.',
+        'addedTimeIds, predOriginalSample but names prompt.',
     ],
     generator: [
       [new Generator(1), new Generator(2), new Generator(3)],

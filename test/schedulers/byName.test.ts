@@ -1,10 +1,10 @@
 /** Samplers by their names, and by the class that a configuration names. */
 import { expect } from 'chai';
 import { publishedConfigs } from '../../src/checkpoints/index.ts';
+import { misfitOf } from '../../src/schedulers/byName.ts';
 import {
   EDMDPMSolverMultistepScheduler,
   EulerDiscreteScheduler,
-  misfitOf,
   type SchedulerName,
   schedulerByName,
   schedulerFromConfig,

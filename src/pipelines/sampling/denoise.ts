@@ -80,20 +80,22 @@ export async function denoise(
       kept.keep(toKeep);
     }
     const before = latents;
-    latents = scope.tidy(() => {
+    const [after, predOriginalSample] = scope.tidy(() => {
       const velocity = isGuidedNow ? guide(tf.concat(velocities), scales) : velocities[0];
       // With an axis for the videos, each of which may have a generator.
       const [output, sample] = [velocity, before].map((x) => asVideos(x, numFrames));
-      const { prevSample } = scheduler.step(output, timestep, sample, { generator });
-      return tf.reshape(prevSample, before.shape);
+      const stepped = scheduler.step(output, timestep, sample, { generator });
+      return [tf.reshape(stepped.prevSample, before.shape), stepped.predOriginalSample];
     });
+    latents = after;
     scope.free(before, ...velocities);
     const when = `after step ${step + 1} of ${timesteps.length}`;
     await checkFinite(latents, 'The latents', unet, { when });
     options.onBlock?.('scheduler');
     await options.onStage?.(`latents_step_${step}`, await channelsFirst(latents, numFrames));
-    const ended = { step, timestep, tensors: { ...callbackTensors, latents } };
-    latents = await runStepCallback(pipe, ended, settings, options, scope);
+    const tensors = { ...callbackTensors, latents, predOriginalSample };
+    latents = await runStepCallback(pipe, { step, timestep, tensors }, settings, options, scope);
+    scope.free(predOriginalSample);
     if (kept.isRenewedAt(step + 1) || step + 1 === timesteps.length)
       await options.onState?.(await state.after(step + 1, latents));
     options.onProgress?.({ stage: 'sampling', step: step + 1, steps: timesteps.length });

@@ -7,6 +7,7 @@ import { diffusersArguments, storedSettings } from '../../../src/cli/generate/st
 import { helpOf } from '../../../src/cli/terminal/command.ts';
 import { UsageError } from '../../../src/cli/terminal/errors.ts';
 import { group, partOf } from '../../../src/cli/terminal/options.ts';
+import { alignYourSteps } from '../../../src/schedulers/index.ts';
 import { readGenerateCommand } from './readCommand.ts';
 
 describe('one more entry in the table of svd generate', () => {
@@ -56,5 +57,22 @@ describe('one more entry in the table of svd generate', () => {
     const settings = storedSettings(command, known, options);
     expect(settings).to.include({ noiseColour: 'blue' });
     expect(diffusersArguments(settings, options)).to.include({ noise_colour: 'blue' });
+  });
+});
+
+describe('Align Your Steps among the arguments of diffusers', () => {
+  it('is its noise levels', () => {
+    const command = readGenerateCommand([
+      ...['a.png', '--output', 'o.mp4', '--schedule', 'ays', '--steps', '2'],
+      ...['--scheduler', 'edm-euler'],
+    ]);
+    const known = {
+      ...{ height: 8, width: 8, numFrames: 1, decodeChunkSize: 1, seeds: [1] },
+      ...({ backend: 'cpu', dtype: 'float32', offload: 'none' } as const),
+    };
+    const settings = storedSettings(command, known);
+    expect(settings).to.include({ schedule: 'ays', scheduler: 'edm-euler' });
+    const { schedule, sigmas } = diffusersArguments(settings);
+    expect([schedule, sigmas]).to.deep.equal([undefined, alignYourSteps(2)]);
   });
 });
