@@ -59,12 +59,8 @@ export async function denoise(
   for (const [step, timestep] of [...timesteps.entries()].slice(stepsDone)) {
     const isGuidedNow = guided && isWithin(scheduler.sigmas[step], settings.guidanceInterval);
     const evaluations = isGuidedNow ? halves : [conditional];
-    const states = [
-      ...kept.forStep(
-        step,
-        evaluations.map(([, picture]) => picture.shape[0]),
-      ),
-    ];
+    const frames = evaluations.map(([, picture]) => picture.shape[0]);
+    const states = kept.forStep(step, frames);
     const velocities: tf.Tensor[] = [];
     for (const [i, condition] of evaluations.entries()) {
       const inputs = { latents, timestep, condition, addedTimeIds, state: states[i] };

@@ -233,6 +233,29 @@ describe('svd verify', () => {
     },
   );
 
+  it('takes no option that diffusers lacks, but repeats a reference made with one', async () => {
+    for (const option of ['--deep-cache=2', '--guidance-interval=0,50']) {
+      const { code, stderr } = await svd('verify', '--model', model, '--reference', 'a', option);
+      expect(code).to.equal(2);
+      expect(stderr).to.equal(
+        `error: there is no option ${option.split('=')[0]}. It changes the result, and a ` +
+          'reference is a call of diffusers, which has no such option.\n',
+      );
+    }
+    const made = (changes: object) =>
+      reference(
+        'changed',
+        {},
+        { args: JSON.stringify({ ...JSON.parse(metadata.args!), ...changes }) },
+      );
+    expect((await verify(await made({ guidance_interval: [0, 1000] }))).within).to.equal(true);
+    for (const changes of [
+      { guidance_interval: [0, 1] },
+      { deep_cache: { interval: 2, branch: 0 } },
+    ])
+      expect((await verify(await made(changes))).broken).to.include('latents_step_1');
+  });
+
   it('exits with 1 above tolerance and 0 within it, as a table and as one line of JSON', async () => {
     const broken = await reference('broken', moved('latents_step_1'));
     const args = ['verify', '--model', model, '--backend', testBackend];
