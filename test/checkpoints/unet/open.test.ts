@@ -186,6 +186,14 @@ describe('openCheckpoint with a UNet', () => {
     });
   }
 
+  it('is named where it is taken for a whole model', async () => {
+    for (const unet of ['lcm.safetensors', 'bare.safetensors', 'prefixed.safetensors'])
+      await expectError(
+        () => openCheckpoint(path(unet), { numFrames: 25 }),
+        `${path(unet)} holds a UNet alone: pass it as \`unet\` (--unet), beside a whole model.`,
+      );
+  });
+
   it('says what else it is given: files of other kinds, nothing, several', async () => {
     await cp(jpg, path('picture.safetensors'));
     await expectError(() => open('picture.safetensors'), 'is a picture, not weights');
