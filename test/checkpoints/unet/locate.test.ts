@@ -82,6 +82,12 @@ describe('locateUnet', () => {
     expect(await locateUnet(name, offline())).to.equal(snapshot('lcm.safetensors'));
     expect(hub.seen).to.have.length(asked);
     expect(await locateUnet(id, offline())).to.equal(snapshot('lcm.safetensors'));
+    hub.files['lcm-1.1.safetensors'] = lcm;
+    await locateUnet(`${id}/lcm-1.1.safetensors`, options());
+    await expectError(
+      () => locateUnet(id, offline()),
+      'has several files of weights: lcm-1.1.safetensors, lcm.safetensors.',
+    );
     await rm(snapshot('lcm.safetensors'));
     await expectError(() => locateUnet(name, offline()), 'The cache lacks lcm.safetensors');
   });
