@@ -1,5 +1,5 @@
 /** The part of the checkpoint API that runs without Node. */
-export type { Checkpoint, Format } from './checkpoint.ts';
+export type { Checkpoint, Format, OtherUnet } from './checkpoint.ts';
 export { camelCaseConfig, snakeCaseConfig } from './configs/keys.ts';
 export { CheckpointError } from './errors.ts';
 export type { Dtype } from './safetensors/dtypes.ts';

@@ -7,6 +7,8 @@ import type { Checkpoint } from './checkpoint.ts';
 import { unreadable } from './errors.ts';
 import { type OpenOptions, openCheckpoint } from './openCheckpoint.ts';
 
+type Name = Pick<CheckpointIdentity, 'id' | 'revision'>;
+
 /** Names a checkpoint and the bytes that it is made of. */
 export interface CheckpointIdentity {
   /** `org/name` in the cache of the hub, otherwise the name of the folder or file. */
@@ -14,7 +16,7 @@ export interface CheckpointIdentity {
   /** The commit, in the cache of the hub. */
   revision?: string;
   /** The UNet that is used instead of the checkpoint's own: the name and commit of its file. */
-  unet?: { id: string; revision?: string };
+  unet?: Name;
   /**
    * SHA-256 of each file that the pipeline reads, by its path in the folder or its name, in the
    * order of the paths. Files of another UNet have `unet/` before their names.
@@ -96,7 +98,7 @@ function nameInCache(path: string): string | undefined {
 }
 
 /** A file is named within its repository, and elsewhere by its name. */
-async function nameOfFile(path: string): Promise<{ id: string; revision?: string }> {
+async function nameOfFile(path: string): Promise<Name> {
   const parts = (await resolved(dirname(path))).split(sep);
   const isSnapshots = (part: string, i: number) =>
     part === 'snapshots' && parts[i - 1]?.startsWith('models--');
@@ -106,7 +108,7 @@ async function nameOfFile(path: string): Promise<{ id: string; revision?: string
   return { id: [id, ...parts.slice(commit + 1), basename(path)].join('/'), revision };
 }
 
-async function nameOf(folder: string): Promise<{ id: string; revision?: string }> {
+async function nameOf(folder: string): Promise<Name> {
   const parts = (await resolved(folder)).split(sep);
   const [repository, snapshots, commit] = parts.slice(-3);
   if (snapshots !== 'snapshots' || !repository?.startsWith('models--'))

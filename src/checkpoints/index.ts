@@ -19,5 +19,5 @@ export { packagedModel } from './packagedModel.ts';
 export { openSafetensors } from './safetensors/file.ts';
 export { openSharded } from './safetensors/sharded.ts';
 export { type TensorData, type TensorToWrite, writeSafetensors } from './safetensors/writer.ts';
-export { locateUnet, locateWithUnet } from './unet/locate.ts';
+export { type Located, locateUnet, locateWithUnet } from './unet/locate.ts';
 export { type SavedDtype, savedDtypes, tensorsOf } from './weights/export.ts';

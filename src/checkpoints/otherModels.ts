@@ -51,6 +51,10 @@ const byKeys: Rule[] = [
     /^first_stage_model\.decoder\..*(time_stack|time_mix_conv)\./,
   ],
   [
+    /^(unet\.)?down_blocks\..*\.temporal_res_block\.|^input_blocks\..*\.time_stack\./,
+    'holds a UNet alone: pass it as `unet` (--unet), beside a whole model.',
+  ],
+  [
     /^(down|up)_blocks\.|^encoder\.down_blocks\.|^vision_model\./,
     "holds one component in diffusers' naming. Use the folder of the whole model.",
   ],

@@ -1,5 +1,5 @@
 /** `--unet`: another UNet than that of the checkpoint. */
-import { readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { expect } from 'chai';
 import { identifyCheckpoint, openCheckpoint } from '../../src/checkpoints/index.ts';
 import { likeOutput } from '../../src/cli/generate/like.ts';
@@ -82,10 +82,17 @@ describe('--unet', () => {
         .to.match(/^error: [^\n]*\.$/)
         .and.contain(says);
     }
-    const unet = path('lcm.safetensors');
-    const replacing = await svd('generate', ...call('model', 'lcm.safetensors', '--unet', unet));
-    expect(replacing.code).to.equal(2);
-    expect(replacing.stderr).to.contain('would replace a file of the model');
+    const shard = (await readdir(path('sharded/unet'))).find((name) => name.includes('-of-'))!;
+    for (const [unet, file] of [
+      ['lcm.safetensors', 'lcm.safetensors'],
+      ['sharded', `sharded/unet/${shard}`],
+    ]) {
+      const before = await readFile(path(file));
+      const replacing = await svd('generate', ...call('model', file, '--unet', path(unet)));
+      expect(replacing.code).to.equal(2);
+      expect(replacing.stderr).to.contain('would replace a file of the model');
+      expect(await readFile(path(file))).to.deep.equal(before);
+    }
   });
 
   it('comes from the hub beside a checkpoint that is here, or with one of the hub @slow', async () => {

@@ -151,9 +151,12 @@ async function fetchCommit(download: CommitDownload): Promise<void> {
   if (remote.paths.includes(INDEX)) await checkFamily(download, remote);
   const missing = configFiles.filter((file) => !remote.paths.includes(file));
   if (missing.length > 0) {
+    const ofUnet = remote.paths.includes(INDEX)
+      ? ''
+      : ' If it holds a UNet alone, pass it as `unet` (--unet), beside a whole model.';
     throw new CheckpointError(
       `${origin.id} lacks ${listed(missing)}: it is not a Stable Video Diffusion model in ` +
-        `diffusers' format.`,
+        `diffusers' format.${ofUnet}`,
     );
   }
   const weights = chooseWeights(origin.id, remote.paths, options);

@@ -109,8 +109,10 @@ function downloadUnet(place: HubPlace, options: DownloadOptions): Promise<string
   return fromHubOrCache({ id, revision }, options, {
     async cached(repository) {
       const commit = await repository.commit(revision);
-      const files = commit && (await inCache(repository, commit).catch(() => undefined));
-      if (!commit || !files) throw missing(repository, place);
+      const there = commit ? await filesBelow(repository.snapshot(commit)).catch(() => []) : [];
+      const isMeant = (file: string) => file.startsWith(path) && !file.endsWith('config.json');
+      if (!commit || !there.some(isMeant)) throw missing(repository, place);
+      const files = await inCache(repository, commit);
       await removeCorrupt(repository, commit, files, options);
       for (const file of files) {
         const whole = join(repository.snapshot(commit), file);
@@ -162,7 +164,8 @@ async function filesBelow(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   return entries
     .filter((entry) => !entry.isDirectory())
-    .map(({ parentPath, name }) => join(parentPath, name).slice(folder.length + 1));
+    .map(({ parentPath, name }) => join(parentPath, name).slice(folder.length + 1))
+    .sort();
 }
 
 const missing = (repository: CachedRepository, { id, path }: HubPlace) =>

@@ -39,7 +39,7 @@ export async function openUnet(path: string, variant?: string): Promise<OtherUne
     async weights(expected) {
       const source = await openWeightFile(file);
       try {
-        return unetSource(source, file, expected);
+        return unetSource(source, file, { ...expected, isOwn: config !== undefined });
       } catch (error) {
         await source.close();
         throw error;

@@ -5,7 +5,7 @@ import type { ConfigFile, Json } from '../configs/json.ts';
 import { CheckpointError } from '../errors.ts';
 import { originalLayout, originalPlaces } from '../original/keys.ts';
 import { type UnetNaming, unetNaming } from '../otherModels.ts';
-import { checkModelWeights, differences } from '../weights/load.ts';
+import { checkModelWeights, differences, passOver } from '../weights/load.ts';
 import { unknownTensor, type WeightSource } from '../weights/source.ts';
 
 /** Whether a config is that of a UNet of Stable Video Diffusion, and not of what is beside it. */
@@ -23,6 +23,12 @@ export function checkIsUnet(file: WeightSource, path: string): UnetNaming {
   throw new CheckpointError(`${path} ${naming} Use a UNet of Stable Video Diffusion.`);
 }
 
+/** The config that a UNet has to fit. */
+export interface UnetConfig extends ConfigFile {
+  /** Whether it is that of this UNet, and not of the one that it replaces. */
+  isOwn: boolean;
+}
+
 /**
  * The UNet in an open weight file, under its names in diffusers. The file may hold a whole original
  * checkpoint. Closing the result closes the file.
@@ -30,7 +36,7 @@ export function checkIsUnet(file: WeightSource, path: string): UnetNaming {
  * @throws CheckpointError if the file holds another model, or with a list of all differences from
  * `config`.
  */
-export function unetSource(file: WeightSource, path: string, config: ConfigFile): WeightSource {
+export function unetSource(file: WeightSource, path: string, config: UnetConfig): WeightSource {
   const model = declaredModel({ path: config.file, config: () => config.config }, 'unet');
   try {
     const source = underDiffusersNames(file, path, model, config.config);
@@ -72,17 +78,27 @@ function renamed(file: WeightSource, names: ReadonlyMap<string, string>): Weight
 /** The width of the embedding of a UNet, as multiple of that of one number, by models beside SVD. */
 const SV3D = [1, 5];
 
-function checkFits(model: AnyBlock, source: WeightSource, path: string, config: ConfigFile): void {
-  try {
-    checkModelWeights(model, source, 'unet');
-  } catch (error) {
-    const found = differences(model, source);
-    if (found === undefined) throw error;
-    throw new CheckpointError(
-      `The UNet in ${path} does not fit ${config.file}: ${found}.${looksLike(source, config)} Use ` +
-        'a UNet of the same architecture, or one with its own config.json beside it.',
-    );
-  }
+/** Tensors in the blocks of a UNet. */
+const IN_BLOCKS = /(^|\.)(down_blocks|mid_block|up_blocks|(input|output)_blocks|middle_block)\./;
+
+function checkFits(
+  model: AnyBlock,
+  source: WeightSource,
+  path: string,
+  { isOwn, ...config }: UnetConfig,
+): void {
+  const fits = differences(model, source, { ignore: passOver }) === undefined;
+  if (fits) checkModelWeights(model, source, 'unet'); // refuses quantised ones
+  // A config of another UNet does not tell that this one has more layers.
+  const ignore = (key: string) => fits && (isOwn || !IN_BLOCKS.test(key));
+  const found = differences(model, source, { ignore });
+  if (found === undefined) return;
+  throw new CheckpointError(
+    `The UNet in ${path} does not fit ${config.file}: ${found}.${looksLike(source, config)} Use ` +
+      (isOwn
+        ? 'the weights and the config of the same UNet.'
+        : 'a UNet of the same architecture, or one with its own config.json beside it.'),
+  );
 }
 
 /** A sentence that says which model a UNet of another shape is of, if that is known. */

@@ -29,7 +29,8 @@ export async function openUnetUrl(url: string, options: WeightUrlOptions): Promi
     config,
     async weights(expected) {
       const open = (name: string) => webFile(name, web);
-      return unetSource(await openWeights(file, 'unet', open, web), file, expected);
+      const source = await openWeights(file, 'unet', open, web);
+      return unetSource(source, file, { ...expected, isOwn: config !== undefined });
     },
     files: async () => [file, ...(config ? [beside] : [])],
   };

@@ -2,7 +2,8 @@
 import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { shardsOf } from '../../checkpoints/diffusers/shards.ts';
 import { localPath } from '../../files/localPath.ts';
 import { fileKey } from '../../files/sameFile.ts';
 import { isStream } from '../../files/writing/target.ts';
@@ -126,9 +127,13 @@ async function outputKeys(path: string): Promise<string[]> {
   return keys.filter((key) => key !== undefined);
 }
 
-/** The files of a model: its own or those of its folder, but pictures and videos in that. */
+/**
+ * The files of a model: its own and those that it is the index of, or those of its folder, but
+ * pictures and videos in that.
+ */
 async function modelFiles(path: string): Promise<string[]> {
-  if (!(await stat(path)).isDirectory()) return [path];
+  if (!(await stat(path)).isDirectory())
+    return [path, ...(await shardsOf(path)).map((name) => join(dirname(path), name))];
   const files = await filesIn(path);
   const ofComponents = await Promise.all(files.map(filesIn));
   return [...files, ...ofComponents.flat()].filter(

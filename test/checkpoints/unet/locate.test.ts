@@ -4,7 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { hubPlace } from '../../../src/checkpoints/hub/address.ts';
-import { identifyCheckpoint, locateUnet, locateWithUnet } from '../../../src/checkpoints/index.ts';
+import {
+  downloadModel,
+  identifyCheckpoint,
+  locateUnet,
+  locateWithUnet,
+} from '../../../src/checkpoints/index.ts';
 import { expectError } from '../files.ts';
 import { commit, type Files, filesOf, id, TestHub } from '../hub/server.ts';
 import { UNET, writeUnets } from './unets.ts';
@@ -77,6 +82,12 @@ describe('locateUnet', () => {
     expect(await locateUnet(name, offline())).to.equal(snapshot('lcm.safetensors'));
     expect(hub.seen).to.have.length(asked);
     expect(await locateUnet(id, offline())).to.equal(snapshot('lcm.safetensors'));
+    hub.files['lcm-1.1.safetensors'] = lcm;
+    await locateUnet(`${id}/lcm-1.1.safetensors`, options());
+    await expectError(
+      () => locateUnet(id, offline()),
+      'has several files of weights: lcm-1.1.safetensors, lcm.safetensors.',
+    );
     await rm(snapshot('lcm.safetensors'));
     await expectError(() => locateUnet(name, offline()), 'The cache lacks lcm.safetensors');
   });
@@ -92,6 +103,11 @@ describe('locateUnet', () => {
       () => locateUnet(`${id}/nothing.safetensors`, options()),
       `${id} has no nothing.safetensors: it has ${all}.`,
       `There is no file or folder "${id}/nothing.safetensors" here either.`,
+    );
+    await expectError(
+      () => downloadModel(id, options()),
+      'lacks model_index.json',
+      'If it holds a UNet alone, pass it as `unet` (--unet), beside a whole model.',
     );
     await expectError(() => locateUnet('nowhere', options()), 'Cannot open the UNet "nowhere"');
     await expectError(() => locateUnet('nowhere/lcm.safetensors', options()), 'does not exist');

@@ -127,6 +127,15 @@ describe('openCheckpoint with a UNet', () => {
       'add_embedding.linear_1.weight': zeros(128, 32),
     });
     await refused('sv3d.safetensors', 'It looks like the UNet of SV3D');
+    const extra = 'down_blocks.0.attentions.0.transformer_blocks.1.norm1.bias';
+    await writeSafetensors(path('deeper.safetensors'), { ...tensors, [extra]: zeros(8) });
+    await refused('deeper.safetensors', `does not fit`, `: 1 surplus (${extra}).`);
+    await writeSafetensors(path('beside.safetensors'), { ...tensors, logit_scale: zeros(1) });
+    await using beside = await open('beside.safetensors');
+    expect((await beside.weights('unet')).names()).to.include('logit_scale'); // with a warning
+    const scale = 'down_blocks.0.attentions.0.proj_in.scale_weight';
+    await writeSafetensors(path('quantised.safetensors'), { ...tensors, [scale]: zeros(1) });
+    await refused('quantised.safetensors', 'are quantised', scale);
     const many = Object.keys(tensors)
       .slice(0, 3)
       .map((key) => [key, tensors[key]]);
@@ -176,6 +185,14 @@ describe('openCheckpoint with a UNet', () => {
       await expectError(() => open('no-unet.safetensors'), path('no-unet.safetensors'), says);
     });
   }
+
+  it('is named where it is taken for a whole model', async () => {
+    for (const unet of ['lcm.safetensors', 'bare.safetensors', 'prefixed.safetensors'])
+      await expectError(
+        () => openCheckpoint(path(unet), { numFrames: 25 }),
+        `${path(unet)} holds a UNet alone: pass it as \`unet\` (--unet), beside a whole model.`,
+      );
+  });
 
   it('says what else it is given: files of other kinds, nothing, several', async () => {
     await cp(jpg, path('picture.safetensors'));
