@@ -7,7 +7,7 @@ import type { GenerateOptions } from './types.ts';
 /**
  * Options of `generate` that hand over previews after each step. They show the clean video that the
  * sampler expects, in the size of its latents, by an affine map from latents to RGB that is fitted
- * to the picture. The first preview of a call shows noise.
+ * to the picture. The first preview shows noise.
  *
  * @param images The picture or pictures of the call.
  * @param onPreview Called with the frames `[videos][F]` and the step, from 0 on.
@@ -34,8 +34,8 @@ export function latentPreviews(
       const [from, to] = [pipe.scheduler.sigmas[step]!, pipe.scheduler.sigmas[step + 1]!];
       // An Euler step goes straight from one noise level to the next. Extended to level 0, it ends
       // at the expected clean latents.
-      const ahead = before ? to / (from - to) : 0;
-      const scale = pipe.vae.config.scalingFactor * (before ? 1 : Math.hypot(to, 1));
+      const ahead = step > 0 ? to / (from - to) : 0;
+      const scale = pipe.vae.config.scalingFactor * (step > 0 ? 1 : Math.hypot(to, 1));
       const clean = now.map(
         (value, i) => (value + ahead * (value - (before?.[i] ?? value))) / scale,
       );
