@@ -12,8 +12,13 @@ export interface SamplingState {
   generators: Uint8Array[];
   /** Their states when the call began. */
   firstGenerators: Uint8Array[];
-  /** What the scheduler carries to the next step: its index, and what it keeps of earlier ones. */
-  scheduler: { stepIndex: number | null; modelOutputs: FloatArray[] };
+  /** What the scheduler carries to the next step. */
+  scheduler: {
+    /** Index of the next step in its schedule. */
+    stepIndex: number | null;
+    /** What it keeps of earlier steps, as it lays it out: the last one last. */
+    modelOutputs: FloatArray[];
+  };
   /** The settings of the call, which have to be the same for the rest of it. */
   settings: Record<string, unknown>;
 }
