@@ -118,7 +118,7 @@ export function gegluFeedForward(x: tf.Tensor, features: number, maps: GegluMaps
   const mapBytes = 3 * (fused ? 2 : 4) * x.shape[1]! * features;
   const width = Math.ceil(features / Math.ceil(mapBytes / (1.5 * sliceBytes())));
   const tokenBytes = (fused ? 2 : 4) * 4 * width;
-  const budget = Math.max((fused ? 2 : 1) * sliceBytes(), 2 * mapBytes);
+  const budget = Math.max(sliceBytes(), 2 * mapBytes);
   // Several slices of tokens share the maps. A single one makes each when it is needed.
   const isShared = x.shape[0] * tokenBytes > budget;
   const shared = <T>(make: () => T): (() => T) => {
