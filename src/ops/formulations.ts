@@ -47,6 +47,7 @@ const fastest: Record<string, Record<string, Choice>> = {
   geglu: {
     'tensorflow-cpu': { name: 'folded' },
     'tensorflow-gpu': { name: 'complementary', needs: ['erfc'] },
+    wasm: { name: 'sigmoid' },
   },
   groupNorm: { 'tensorflow-cpu': { name: 'oneItem' } },
   layerNorm: {

@@ -22,3 +22,6 @@ export const callDefaults = {
 
 /** The most that a call takes of what it has to list beforehand: noise levels and videos. */
 export const callLimits = { numInferenceSteps: 100_000, numVideosPerPrompt: 1000 } as const;
+
+/** The branch of DeepCache where none is given: all of the top level is computed anew. */
+export const DEEP_CACHE_BRANCH = 1;

@@ -254,7 +254,8 @@ export interface LoadOptions {
   threads?: number;
   /**
    * The type that products and convolutions of the UNet and of the VAE's decoder compute in; all
-   * else is float32. Default `float32`; `float16` and `bfloat16` need the tensorflow backend. The
+   * else is float32. Default `float32`; `float16` and `bfloat16` need the tensorflow backend. On a
+   * processor they save time only where it has instructions for them; a warning says if not. The
    * encoders, which run once a video, stay float32, that of the VAE if its configuration has
    * `force_upcast`.
    */
@@ -290,7 +291,8 @@ export interface LoadOptions {
   /**
    * How weights are held in memory. `auto` (default): those of an F16 or BF16 checkpoint stay in
    * half precision on the tensorflow backend and are widened at each use: the same results in
-   * half the memory. `float32`: widened once, which saves about 1 % of the time.
+   * half the memory. Where `dtype` saves time on the processor, those of layers that compute in it
+   * are rounded to it once, as they are read. `float32`: widened once, which saves about 1 % of the time.
    */
   weightDtype?: WeightDtype;
   /** Called with the bytes that are loaded, about a hundred times. */

@@ -11,15 +11,21 @@ import {
 } from '../../src/checkpoints/index.ts';
 import { toBF16, toF16 } from '../../src/checkpoints/safetensors/halfFloat.ts';
 import { buildHeader } from '../../src/checkpoints/safetensors/header.ts';
-import { Linear, withoutWeights } from '../../src/layers/index.ts';
-import { isHalf } from '../../src/ops/index.ts';
+import { type ComputeDtype, Linear, withoutWeights } from '../../src/layers/index.ts';
+import { halfGain, isHalf } from '../../src/ops/index.ts';
+import { dtypes } from '../../src/ops/tensorflow/binding.ts';
+import { heldIn } from '../../src/ops/tensorflow/halfWeights.ts';
 import { uniforms } from '../harness/nameHash.ts';
 import { testBackend } from '../setup.ts';
 
 const args = { inFeatures: 128, outFeatures: 160 };
 
 /** A linear layer with the weights of a checkpoint of `dtype`. */
-async function layer(weightDtype: WeightDtype, dtype: 'F16' | 'BF16' = 'F16'): Promise<Linear> {
+async function layer(
+  weightDtype: WeightDtype,
+  dtype: 'F16' | 'BF16' = 'F16',
+  computeDtype: ComputeDtype = 'float32',
+): Promise<Linear> {
   const bits = dtype === 'F16' ? toF16 : toBF16;
   const words = (name: string, count: number) =>
     new Uint8Array(bits(Float32Array.from(uniforms(name, count))).buffer);
@@ -31,7 +37,7 @@ async function layer(weightDtype: WeightDtype, dtype: 'F16' | 'BF16' = 'F16'): P
   const source = await readSafetensors(
     memoryBytes(Buffer.concat([header, tensors.bias, tensors.weight])),
   );
-  const linear = new Linear(args);
+  const linear = new Linear({ ...args, computeDtype });
   withoutWeights(() => linear.build());
   await loadWeights(linear, source, { weightDtype });
   return linear;
@@ -70,6 +76,23 @@ describe('weights in half precision', () => {
       expect(held()).to.deep.equal(before);
     });
   }
+
+  it('are rounded once to the type that pays, which computes as rounding them at each use', async function () {
+    if (!halfGain('bfloat16')?.pays) this.skip();
+    const before = held();
+    const [wide, narrow] = [
+      await layer('float32', 'F16', 'bfloat16'),
+      await layer('auto', 'F16', 'bfloat16'),
+    ];
+    const types = narrow.parameters().map(({ variable }) => heldIn(variable.read()));
+    expect(types).to.deep.equal([dtypes.bfloat16, undefined]);
+    const inputs = x();
+    const outputs = [wide, narrow].map((linear) => linear.call(inputs));
+    expect(await outputs[1].data()).to.deep.equal(await outputs[0].data());
+    tf.dispose([...outputs, inputs]);
+    for (const linear of [wide, narrow]) linear.dispose();
+    expect(held()).to.deep.equal(before);
+  });
 
   it('become float32 when TensorFlow.js is asked for their values', async () => {
     const [wide, narrow] = [await layer('float32'), await layer('auto')];

@@ -9,8 +9,10 @@ import {
 } from '../../src/memory/plan.ts';
 import { type Device, devices } from '../../src/memory/shapes/allocators.ts';
 import type { ModelConfigs } from '../../src/memory/stages.ts';
+import { useHalfGain } from '../../src/ops/tensorflow/computeIn.ts';
 import { callPlanner, runPlanning, sizeOfCall } from '../../src/pipelines/callPlanner.ts';
 import { smallConfigs } from '../harness/smallConfigs.ts';
+import { testBackend } from '../setup.ts';
 
 /** The published models. */
 const published: ModelConfigs = {
@@ -151,6 +153,22 @@ describe('planMemory', () => {
       plan({}).stages[0].processBytes -
       planMemory({ ...published, held }, request()).stages[0].processBytes;
     expect(difference).to.be.closeTo(2 * 2_254_442_729, 0.4 * GiB);
+  });
+
+  it('counts as half what is rounded to the type that pays, but for encoders', function () {
+    if (testBackend !== 'tensorflow') this.skip();
+    const find = useHalfGain(() => ({ pays: true, finding: 'as a test says' }));
+    try {
+      const rounded = planMemory({ ...published, dtype: 'bfloat16', rounds: true }, request());
+      const kept = planMemory({ ...published, dtype: 'bfloat16' }, request());
+      // The UNet and the decoder have 1.5 and 0.06 billion weights.
+      expect(kept.stages[0].processBytes - rounded.stages[0].processBytes).to.be.closeTo(
+        2 * 1_588_000_000,
+        0.4 * GiB,
+      );
+    } finally {
+      useHalfGain(find);
+    }
   });
 
   it('leaves out decoding for latents', () => {

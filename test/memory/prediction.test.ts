@@ -14,7 +14,7 @@ interface Setting {
   /** Which of the checkpoints. Default `float32`. */
   model?: 'float16';
   call: PlannedCall;
-  load?: Pick<LoadOptions, 'offload' | 'weightDtype'>;
+  load?: Pick<LoadOptions, 'offload' | 'weightDtype' | 'dtype'>;
 }
 
 const large = { height: 256, width: 256, numFrames: 8 };
@@ -46,6 +46,12 @@ const settings: Record<string, Record<string, Setting>> = {
       call: { ...large, guidanceTogether: false, deepCache: { interval: 2 }, outputType: 'latent' },
     },
     'weights held in half precision': { model: 'float16', call: small },
+    'bfloat16, weights rounded to it': {
+      model: 'float16',
+      call: small,
+      load: { dtype: 'bfloat16' },
+    },
+    'bfloat16, activations outweigh weights': { call: large, load: { dtype: 'bfloat16' } },
     'the same weights widened once': {
       model: 'float16',
       call: small,

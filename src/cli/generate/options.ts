@@ -8,7 +8,6 @@ import { type OutputFormat, outputEndings, outputFormats } from '../../media/vid
 import { offloadModes } from '../../memory/offloadModes.ts';
 import { computeDtypes, formulationSets } from '../../ops/choices.ts';
 import { callDefaults, callLimits, outputTypes } from '../../pipelines/defaults.ts';
-import { otherScheduler, scheduleNames, schedulerNames } from '../../schedulers/names.ts';
 import { either } from '../../text/messages.ts';
 import { modelOptions } from '../hubModel.ts';
 import { jsonOption, quietOption } from '../terminal/command.ts';
@@ -45,7 +44,8 @@ const sizeDefault = (side: number) =>
  * - `loading`: an option of `fromPretrained`, or what else decides how the video is computed;
  * - `writing`: how the video becomes bytes;
  * - `machine`: where files and memory come from, which changes nothing of the video;
- * - `report`: what is written and shown.
+ * - `report`: what is written and shown;
+ * - `choice`: what stands for other options.
  *
  * The first four are stored in the output. Names and defaults are those of diffusers' call.
  */
@@ -169,17 +169,6 @@ export const generateOptions = {
       help: 'Videos per picture, {range}.',
     },
   }),
-  ...group('Sampling', 'loading', {
-    scheduler: {
-      choices: schedulerNames,
-      otherValues: otherScheduler,
-      help:
-        'The sampler: euler is that of the published models; edm-euler is the same in another ' +
-        'form; dpmpp-2m (DPM-Solver++) needs fewer steps; dpmpp-2m-sde adds noise in each step; ' +
-        'animatelcm is for the weights of AnimateLCM-SVD, with 4 to 8 steps and no guidance. ' +
-        'Default: that of the checkpoint.',
-    },
-  }),
   ...group('Sampling', 'call', {
     numInferenceSteps: {
       aliases: ['steps'],
@@ -193,12 +182,6 @@ export const generateOptions = {
       help:
         'Noise levels of your own instead of steps: descending, the terminal level (0) last, ' +
         '{range}.',
-    },
-    schedule: {
-      choices: scheduleNames,
-      help:
-        'Other noise levels for as many steps: ays is Align Your Steps, of which 12 do the work ' +
-        'of 25 plain ones. Default: those of the sampler.',
     },
     minGuidanceScale: {
       ...amount,
@@ -221,14 +204,6 @@ export const generateOptions = {
         'Seed of the noise, {range}; the same as torch.Generator().manual_seed(N). Once for ' +
         'all videos, or once per video. Default: a ' +
         'random one, which is printed.',
-    },
-  }),
-  ...group('Sampling', 'faster', {
-    fast: {
-      help:
-        'Take the shortcuts that change the video least for the time they save: 12 steps of ' +
-        '--schedule ays, --guidance-interval 0,50, and --dtype bfloat16 where that is faster. ' +
-        'What you pass goes before. It prints what it takes.',
     },
   }),
   ...speedOptions,
@@ -258,7 +233,8 @@ export const generateOptions = {
       help:
         'Type that products and convolutions compute in, whatever the files hold. ' +
         'float16 (fp16) and bfloat16 (bf16) need the tensorflow backend. Everything else is ' +
-        'float32. Default: float32.',
+        'float32. On processors with avx512_bf16 or amx_bf16, bfloat16 takes about half the ' +
+        'time; `svd backends` says what each type gains on this one. Default: float32.',
     },
     tf32: {
       help:
@@ -278,8 +254,9 @@ export const generateOptions = {
       default: 'auto',
       help:
         'Weights in memory: auto leaves those of an F16 or BF16 checkpoint in half precision on ' +
-        'the tensorflow backend, half the memory with the same results; float32 widens them ' +
-        'once, about 1 % faster.',
+        'the tensorflow backend, half the memory with the same results, and rounds those of ' +
+        'layers that compute in half precision to it where --dtype saves time; float32 widens ' +
+        'them once, about 1 % faster.',
     },
     formulation: {
       choices: formulationSets,

@@ -15,6 +15,8 @@ export function workOf(kernel: string, inputs: { shape: number[] }[], output: nu
   const batch = () => size(b.shape.slice(0, -2));
   if (/MatMul/.test(kernel))
     return Math.sqrt((size(a.shape) * size(b.shape) * size(output)) / batch());
+  // [M, K] through three maps of the size of the first, [K, N]
+  if (/FeedForward/.test(kernel)) return (3 * size(a.shape) * size(b.shape)) / a.shape.at(-1)!;
   // a filter [H, W, in, out]
   if (/Conv2D/.test(kernel)) return (size(b.shape) / b.shape.at(-1)!) * size(output);
   return PER_VALUE * size(output);

@@ -39,10 +39,15 @@ type FindHalfGain = (dtype: HalfDtype) => HalfGain;
 const found = new Map<HalfDtype, HalfGain>();
 let find: FindHalfGain | undefined;
 
-/** Finds gains by a function from now on. Those of this process are forgotten. */
-export function useHalfGain(newFind: FindHalfGain | undefined): void {
+/**
+ * Finds gains by a function from now on. Those of this process are forgotten.
+ * @returns The function before.
+ */
+export function useHalfGain(newFind: FindHalfGain | undefined): FindHalfGain | undefined {
+  const before = find;
   find = newFind;
   found.clear();
+  return before;
 }
 
 /** What this processor gains in a type; undefined for float32, and on other devices. */

@@ -60,8 +60,8 @@ const linearNodes = (
 
 /** What a graph computes of `x` and maps, which have the names `w0`, `b0`, `w1`, ... */
 const between: Record<string, (half: number) => GraphNode[]> = {
-  linear: (half) => linearNodes('y', half, ['narrow', 'w0', 'b0']),
-  feedForward: (half) => [
+  MatMul: (half) => linearNodes('y', half, ['narrow', 'w0', 'b0']),
+  FeedForward: (half) => [
     ...linearNodes('value', half, ['narrow', 'w0', 'b0']),
     ...linearNodes('gate', half, ['narrow', 'w1', 'b1'], ['GeluExact']),
     {
@@ -97,7 +97,7 @@ function run(graph: string, x: tf.Tensor2D, maps: Map2D[], scratchValues: number
   const dtype = computeDtype() as HalfDtype;
   const inputs = [x, ...maps.flatMap(({ weight, bias }) => [weight, bias])];
   const shape = [x.shape[0], maps[maps.length - 1].weight.shape[1]];
-  const planned = shapeOnlyOutput(`fused ${graph}`, shape, inputs, 2 * scratchValues);
+  const planned = shapeOnlyOutput(`Fused${graph}`, shape, inputs, 2 * scratchValues);
   if (planned) return planned as tf.Tensor2D;
   const backend = nodeBackend();
   const session = sessionOf(graph, dtype, maps.length);
@@ -120,12 +120,12 @@ function run(graph: string, x: tf.Tensor2D, maps: Map2D[], scratchValues: number
 const fused = {
   /** `x weight + bias`. */
   linear: (x: tf.Tensor2D, map: Map2D) =>
-    run('linear', x, [map], x.size + x.shape[0] * map.weight.shape[1]),
+    run('MatMul', x, [map], x.size + x.shape[0] * map.weight.shape[1]),
 
   /** The feed-forward `out(value(x) * gelu(gate(x)))`. */
   feedForward: (x: tf.Tensor2D, value: Map2D, gate: Map2D, out: Map2D) => {
     const [rows, features, channels] = [x.shape[0], ...out.weight.shape];
-    return run('feedForward', x, [value, gate, out], x.size + rows * (3 * features + channels));
+    return run('FeedForward', x, [value, gate, out], x.size + rows * (3 * features + channels));
   },
 };
 

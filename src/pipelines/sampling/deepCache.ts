@@ -1,6 +1,7 @@
 /** What DeepCache (Ma et al. 2023) keeps from the evaluations of one step for those of the next. */
 import * as tf from '@tensorflow/tfjs-core';
 import { TensorScope } from '../../layers/index.ts';
+import { DEEP_CACHE_BRANCH } from '../defaults.ts';
 import type { DeepCacheOptions } from '../types.ts';
 
 /** The options with their defaults, or none where every step runs in full. */
@@ -12,7 +13,7 @@ export function activeDeepCache(
 }
 
 /** The branch, the default one if none is given. */
-export const branchOf = ({ branch }: DeepCacheOptions): number => branch ?? 1;
+export const branchOf = ({ branch }: DeepCacheOptions): number => branch ?? DEEP_CACHE_BRANCH;
 
 /** The states of the UNet that are kept: one for each evaluation of the last step in full. */
 export class KeptStates implements Disposable {

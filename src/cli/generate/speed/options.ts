@@ -1,13 +1,13 @@
 /** Options of `svd generate` that save time and change the result a little. */
-import { branchOf } from '../../../pipelines/sampling/deepCache.ts';
+import { DEEP_CACHE_BRANCH } from '../../../pipelines/defaults.ts';
 import type { DeepCacheOptions } from '../../../pipelines/types.ts';
+import { otherScheduler, scheduleNames, schedulerNames } from '../../../schedulers/names.ts';
 import { UsageError } from '../../terminal/errors.ts';
 import { flagOf, group } from '../../terminal/options.ts';
 import { type Reader, twoNumbers } from '../../terminal/values.ts';
 
-const DEFAULT_BRANCH = branchOf({ interval: 2 });
 const readDeepCache: Reader<Required<DeepCacheOptions>> = (text, flag) => {
-  const [, interval, branch = DEFAULT_BRANCH] =
+  const [, interval, branch = DEEP_CACHE_BRANCH] =
     /^(\d{1,9})(?::(\d{1,9}))?$/.exec(text.trim()) ?? [];
   if (Number(interval) >= 1) return { interval: Number(interval), branch: Number(branch) };
   throw new UsageError(
@@ -16,7 +16,7 @@ const readDeepCache: Reader<Required<DeepCacheOptions>> = (text, flag) => {
   );
 };
 
-export const speedOptions = group('Sampling', 'call', {
+const lessPerStep = group('Sampling', 'call', {
   guidanceInterval: {
     value: 'LO,HI',
     read: twoNumbers({ min: 0 }),
@@ -31,13 +31,44 @@ export const speedOptions = group('Sampling', 'call', {
     help:
       'DeepCache: one of INTERVAL steps runs the whole UNet, the others only its outer layers, ' +
       'more of them with a higher BRANCH, from 0 on. 2 changes little. ' +
-      `Default branch: ${DEFAULT_BRANCH}.`,
+      `Default branch: ${DEEP_CACHE_BRANCH}.`,
   },
 });
 
-/** What commands on references say of these options, by their flags: diffusers has none of them. */
+export const speedOptions = {
+  ...group('Sampling', 'loading', {
+    scheduler: {
+      choices: schedulerNames,
+      otherValues: otherScheduler,
+      help:
+        'The sampler: euler is that of the published models; edm-euler is the same in another ' +
+        'form; dpmpp-2m (DPM-Solver++) needs fewer steps; dpmpp-2m-sde adds noise in each step; ' +
+        'animatelcm is for the weights of AnimateLCM-SVD, with 4 to 8 steps and no guidance. ' +
+        'Default: that of the checkpoint.',
+    },
+  }),
+  ...group('Sampling', 'call', {
+    schedule: {
+      choices: scheduleNames,
+      help:
+        'Other noise levels for as many steps: ays is Align Your Steps, of which 12 do the work ' +
+        'of 25 plain ones. Default: those of the sampler.',
+    },
+  }),
+  ...lessPerStep,
+  ...group('Sampling', 'choice', {
+    fast: {
+      help:
+        'Take the shortcuts that change the video least for the time they save: 12 steps of ' +
+        '--schedule ays, --guidance-interval 0,50, and --dtype bfloat16 where that is faster. ' +
+        'What you pass goes before. It prints what it takes.',
+    },
+  }),
+};
+
+/** What commands on references say of options that diffusers has not, by their flags. */
 export const notInReferences: Readonly<Record<string, string>> = Object.fromEntries(
-  Object.entries(speedOptions).map(([name, option]) => [
+  Object.entries(lessPerStep).map(([name, option]) => [
     flagOf(name, option),
     'It changes the result, and a reference is a call of diffusers, which has no such option.',
   ]),
