@@ -42,11 +42,13 @@ describe('svd completion', () => {
   it('completes commands, options and values in bash', async () => {
     expect(await bash('ge')).to.deep.equal(['generate']);
     expect(await bash('--debug', 'ge')).to.deep.equal(['generate']);
-    expect(await bash('--debug', 'generate', '--guid')).to.deep.equal(['--guidance-together']);
+    expect(await bash('--debug', 'generate', '--guidance-t')).to.deep.equal([
+      '--guidance-together',
+    ]);
     expect(await bash('help', 'ver')).to.deep.equal(['verify']);
     expect(await bash('setup', '')).to.deep.equal(['tensorflow', 'webgpu']);
     expect(await bash('completion', '')).to.deep.equal(['bash', 'zsh', 'fish']);
-    expect(await bash('generate', '--guid')).to.deep.equal(['--guidance-together']);
+    expect(await bash('generate', '--guidance-t')).to.deep.equal(['--guidance-together']);
     expect(await bash('generate', 'a.png', '--backend', 'w')).to.deep.equal(['webgpu', 'wasm']);
     expect(await bash('verify', '--backend', '=', 'a')).to.deep.equal(['auto', 'all']);
     expect(await bash('generate', '--dtype', '=')).to.deep.equal([
@@ -72,7 +74,7 @@ describe('svd completion', () => {
         (lines) => lines.map((line) => line.split('\t')[0]),
       );
     expect(await fish('ge')).to.deep.equal(['generate']);
-    expect(await fish('generate', '--guid')).to.deep.equal(['--guidance-together']);
+    expect(await fish('generate', '--guidance-t')).to.deep.equal(['--guidance-together']);
     expect(await fish('generate', '--backend', 'w')).to.have.members(['webgpu', 'wasm']);
     expect(await fish('generate', 'picture')).to.include('picture.png');
     expect(await fish('setup', '')).to.deep.equal(['tensorflow', 'webgpu']);

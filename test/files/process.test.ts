@@ -15,9 +15,10 @@ describe('isAlive', () => {
 
   it('knows a process that has ended and that its parent has not waited for', async function () {
     if (process.platform !== 'linux') this.skip();
-    const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 1000']);
+    // The child ends once the shell has become `sleep`, which waits for nobody.
+    const child = '(until [ "$(cat /proc/$$/comm)" = sleep ]; do :; done)';
+    const parent = spawn('sh', ['-c', `${child} & echo $!; exec sleep 1000`]);
     const [pid] = await once(parent.stdout, 'data');
-    // The shell may not have become `sleep` yet, or `true` not have ended.
     while (isAlive(Number(pid))) await new Promise((resolve) => setTimeout(resolve, 10));
     expect(() => process.kill(Number(pid), 0)).not.to.throw();
     parent.kill('SIGKILL');

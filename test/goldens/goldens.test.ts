@@ -22,7 +22,7 @@ const elsewhere: Record<string, string> = {
 
 describe('svd-goldens.json', () => {
   // Holds only for a run of the whole file: a filter leaves out comparisons.
-  it('has no number that is not compared', () => {
+  it('has no number that is not compared @slow', () => {
     const here = uncompared().filter((leaf) => !leaf.startsWith('rule /'));
     const left = here.filter(
       (leaf) => !Object.keys(elsewhere).some((part) => leaf.startsWith(`${part} /`)),

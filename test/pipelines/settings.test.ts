@@ -39,6 +39,8 @@ describe('defaults of the sampling call', () => {
         fps: 7,
         motionBucketId: 127,
         noiseAugStrength: 0.02,
+        guidanceInterval: undefined,
+        deepCache: undefined,
       },
       ...{
         guidanceTogether: true,

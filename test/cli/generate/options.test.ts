@@ -42,7 +42,8 @@ describe('readGenerateCommand', () => {
       outputType: 'image',
       backend: 'auto',
       threads: undefined,
-      dtype: 'float32',
+      dtype: undefined,
+      fast: false,
       tf32: false,
       offload: undefined,
       memory: undefined,
@@ -115,8 +116,9 @@ describe('readGenerateCommand', () => {
   }
 
   it('reads the switches', () => {
-    expect(read('--json', '--profile', '--quiet', '--tf32', '--no-resume')).to.include({
+    expect(read('--json', '--fast', '--profile', '--quiet', '--tf32', '--no-resume')).to.include({
       json: true,
+      fast: true,
       profile: true,
       quiet: true,
       tf32: true,
@@ -137,6 +139,7 @@ describe('readGenerateCommand', () => {
       'preview',
       'format',
       'local-files-only',
+      'fast',
       'no-resume',
       'json',
       'profile',
@@ -195,7 +198,7 @@ describe('readGenerateCommand', () => {
     backend: [['gpu', ''], 'one of auto, cuda, tensorflow, webgpu, wasm, cpu'],
     dtype: [['float64'], 'one of float32, float16, bfloat16'],
     offload: [['disk'], 'one of none, model, sequential'],
-    memory: [['0'], 'a number of 0.1 or more'],
+    memory: [['0'], 'a number of 0.1 or more, in GiB,'],
     'weight-dtype': [['float16'], 'one of auto, float32'],
     formulation: [['slow'], 'one of fastest, gpu, plain'],
     'output-type': [['pil', 'IMAGE'], 'one of image, array, tensor, latent'],
