@@ -24,7 +24,7 @@ function bench(...args: string[]): Promise<{ code: number; stdout: string; stder
 describe('npm run bench', () => {
   const series = ['unet-frames', 'unet-pixels', 'vae-decode-frames', 'vae-decode-pixels', 'steps'];
 
-  it('lists cases with their descriptions, series, calls, or conversions', async () => {
+  it('lists cases with their descriptions, series, calls, or conversions @slow', async () => {
     const [listed, growing] = [await bench('--list'), await bench('--list', '--growth')];
     const lines = Object.entries(cases).map(([name, { what }]) => `${name}: ${what}\n`);
     expect(listed).to.deep.equal({ code: 0, stdout: lines.join(''), stderr: '' });

@@ -58,7 +58,7 @@ describe('svd info', () => {
     expect(Math.max(...lines.map((line) => line.length))).to.be.at.most(80);
   });
 
-  it("plans for the model's own size", async () => {
+  it("plans for the model's own size @slow", async () => {
     const { stdout } = await svd('info', '--model', 'weights/tiny', '--memory', '1');
     expect(stdout).to.contain('Memory for 8 frames of 64x64, with guidance:');
     expect(ownSize({ side: 768 })).to.deep.equal({ height: 576, width: 1024 });

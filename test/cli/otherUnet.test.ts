@@ -43,7 +43,7 @@ describe('--unet', () => {
     expect(like.hash).not.to.equal((await identifyCheckpoint(path('model'))).hash);
   });
 
-  it('is described by svd info, planned, and refused where it does not fit', async () => {
+  it('is described by svd info, planned, and refused where it does not fit @slow', async () => {
     const unet = path('half/unet_lcm');
     const made = await svd('info', '--model', path('model'), '--unet', unet);
     expect(made.code).to.equal(0);
@@ -68,7 +68,7 @@ describe('--unet', () => {
     );
   });
 
-  it('is refused in one sentence, with nothing written', async () => {
+  it('is refused in one sentence, with nothing written @slow', async () => {
     for (const [unet, code, says] of [
       [picture('rocket.jpg'), 1, 'is a picture, not weights'],
       [path('model/vae'), 1, 'holds a VAE, not a UNet.'],

@@ -108,7 +108,7 @@ describe('convertCheckpoint', () => {
       expect(JSON.parse(text)).to.deep.equal(config);
     }));
 
-  it('gives the same frames from every format, resident and streamed', () =>
+  it('gives the same frames from every format, resident and streamed @slow', () =>
     withModel('float32', async (model, path) => {
       await convertCheckpoint(model, path('small.safetensors'), { to: 'original' });
       await convertCheckpoint(model, path('tfjs'), { to: 'tfjs' });

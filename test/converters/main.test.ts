@@ -5,7 +5,7 @@ import { identifyCheckpoint } from '../../src/checkpoints/index.ts';
 import { svd, workFolder, writeSmallCheckpoint } from '../cli/runs.ts';
 
 describe('svd convert', () => {
-  it('names what it has written, and prints how far quantised weights are from the exact ones', async () => {
+  it('names what it has written, and prints how far quantised weights are from the exact ones @slow', async () => {
     const folder = await workFolder();
     const [model, quantised, original, back] = [
       'model',

@@ -177,7 +177,7 @@ describe('interrupted conversions', () => {
       );
     }));
 
-  it('are completed after the disk was full', async function () {
+  it('are completed after the disk was full @slow', async function () {
     if (process.platform !== 'linux') this.skip();
     await withModel('float32', async (model, path) => {
       const script = fileURLToPath(new URL('convertInProcess.ts', import.meta.url));

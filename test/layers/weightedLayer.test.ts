@@ -112,7 +112,7 @@ describe('an adapted weight', () => {
     block.dispose();
   });
 
-  it('changes a map whose parts are taken one after the other', async () => {
+  it('changes a map whose parts are taken one after the other @slow', async () => {
     const layer = layerSamples.FeedForward!.make('mine');
     const Class = layer.constructor as new (args: object) => AnyBlock;
     const wide = new Class({ dim: 700, mult: 5 });

@@ -136,7 +136,7 @@ describe('planMemory', () => {
     ).to.be.below(base - 4 * GiB);
   });
 
-  it('counts what DeepCache keeps, of both halves also where they come in turn', () => {
+  it('counts what DeepCache keeps, of both halves also where they come in turn @slow', () => {
     const sampling = (guidanceTogether: boolean, deepCacheBranch?: number) =>
       bytesOf(plan({ givenSettings: { guidanceTogether }, deepCacheBranch }), 'sampling');
     const state = 4 * 14 * 32 * 32 * 640;
@@ -347,7 +347,7 @@ describe('callPlanner', () => {
     expect({ videos, guided, decoded }).to.deep.equal({ videos: 6, guided: false, decoded: false });
   });
 
-  it('refuses with the nearest sizes that fit', () => {
+  it('refuses with the nearest sizes that fit @slow', () => {
     const long = sizeOfCall({ numFrames: 28, outputType: 'latent' });
     const refused = () => planner(1.1 * GiB).plan(long, {});
     const message =
@@ -368,7 +368,7 @@ describe('callPlanner', () => {
     );
   });
 
-  it('says where weights would have to be when that is enough', () => {
+  it('says where weights would have to be when that is enough @slow', () => {
     const room = (offload: 'none' | 'model') =>
       planMemory(published, request({ givenSettings: { offload } })).processBytes / USABLE_SHARE;
     const [resident, offloaded] = [room('none'), room('model')];

@@ -223,7 +223,7 @@ describe('two pipelines at the same time', () => {
   };
 
   for (const offload of ['none', 'model', 'sequential'] as const) {
-    it(`load at once and make what each makes by itself, with offload ${offload}`, async () => {
+    it(`load at once and make what each makes by itself, with offload ${offload}${offload === 'sequential' ? '' : ' @slow'}`, async () => {
       const [one, other] = await Promise.all([load(offload), load(offload)]);
       // Several times, as small models are recorded once they have run for a while.
       const expected = [await make(one, 1, 1), await make(other, 2, 2)];

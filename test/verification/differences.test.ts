@@ -63,14 +63,14 @@ describe('svd verify', () => {
     return { code, verdict, note: note?.replaceAll('\n', ' ') };
   }
 
-  it('decodes in the chunks of diffusers, which may have frames of two videos', async () => {
+  it('decodes in the chunks of diffusers, which may have frames of two videos @slow', async () => {
     for (const inputs of ['own', 'reference'])
       expect(
         await verdict('frames', fixture('two-videos'), '--stage-inputs', inputs),
       ).to.deep.equal({ code: 0, verdict: 'within 1e-4', note: undefined });
   });
 
-  it('replays the scheduler of the reference, with the noise that it draws', async () => {
+  it('replays the scheduler of the reference, with the noise that it draws @slow', async () => {
     for (const inputs of ['own', 'reference'])
       expect(
         await verdict('latents_step_2', fixture('dpmpp-2m-sde'), '--stage-inputs', inputs),
@@ -82,7 +82,7 @@ describe('svd verify', () => {
     );
   });
 
-  it('does not blame a block for what comes before it', async () => {
+  it('does not blame a block for what comes before it @slow', async () => {
     const file = await openSafetensors(fixture('shipped-model'));
     const original = await readReference(file, 'reference');
     const [block, before] = ['block.vae.decoder.conv_in', 'latents_step_2'];
@@ -115,7 +115,7 @@ describe('svd verify', () => {
   describe('of a dark picture, whose latents diffusers computes less exactly', () => {
     const stage = 'image_latents';
 
-    it('finds for float64, and goes on with the latents of diffusers', async () => {
+    it('finds for float64, and goes on with the latents of diffusers @slow', async () => {
       const { code, verdict: found, note } = await verdict(stage, fixture('dark-picture'));
       expect([code, found]).to.deep.equal([0, 'within 3e-5']);
       expect(note).to.match(
@@ -123,7 +123,7 @@ describe('svd verify', () => {
       );
     });
 
-    it('finds against what is far from float64, too', async () => {
+    it('finds against what is far from float64, too @slow', async () => {
       const reference = await changed('dark-picture', (tensors) => {
         const { data, ...tensor } = tensors[`float64.${stage}`];
         const off = (data as Float32Array).map((value) => value * 1.1);

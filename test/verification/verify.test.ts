@@ -145,7 +145,7 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
 
   it(
     "is nearer still where every stage works on the reference's, and lists in JSON what was " +
-      'compared',
+      'compared @slow',
     async () => {
       const { code, stdout, stderr } = await verify(
         reference,
@@ -187,7 +187,7 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
 
   it(
     'marks a block that is not as in the reference as the first and only one that breaks, and ' +
-      'exits with 1',
+      'exits with 1 @slow',
     async () => {
       const name = 'block.unet.mid_block.attentions.0';
       const tensor = tensors[name]!;
@@ -207,7 +207,7 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
     },
   );
 
-  it('writes one page with the plot and the frames, and prints Markdown', async () => {
+  it('writes one page with the plot and the frames, and prints Markdown @slow', async () => {
     const page = folder.path('report.html');
     const { code, stdout } = await verify(reference, ...here, '--report', page, '--markdown');
     expect(code).to.equal(0);
@@ -250,7 +250,7 @@ describe('svd verify with what diffusers computed of the shipped model', () => {
     );
   });
 
-  it('goes over all backends, and passes over those that cannot be used, with a sentence', async () => {
+  it('goes over all backends, and passes over those that cannot be used, with a sentence @slow', async () => {
     // No adapter is found where there is no driver, whatever else the machine has.
     const noDriver = { VK_DRIVER_FILES: '/nowhere', VK_ICD_FILENAMES: '/nowhere' };
     const { ended } = startSvd(

@@ -262,7 +262,7 @@ describe('setUpTensorflow for graphics cards', () => {
     );
   });
 
-  it('does not link a wheel that is not the required one', async () => {
+  it('does not link a wheel that is not the required one @slow', async () => {
     const wheel = path('index/tensorflow_cpu-2.21.0-cp312-cp312-manylinux_2_17_x86_64.whl');
     const good = readFileSync(wheel);
     writeFileSync(wheel, Buffer.concat([good, Buffer.from('!')]));
@@ -274,7 +274,7 @@ describe('setUpTensorflow for graphics cards', () => {
     expect((await setUp(false)).lines.at(-1)).to.match(/^Done/);
   });
 
-  it('says which library the index does not have, and goes on from there', async () => {
+  it('says which library the index does not have, and goes on from there @slow', async () => {
     const missing = path('index/nvidia_cusolver_cu12-11.7.5-py3-none-manylinux2014_x86_64.whl');
     const wheel = readFileSync(missing);
     rmSync(missing);

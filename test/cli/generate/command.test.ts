@@ -91,7 +91,7 @@ describe('svd generate', () => {
       expect(peakMemoryBytes).to.be.above(1e7);
     });
 
-    it('takes original files and TensorFlow.js artifacts as they are', async () => {
+    it('takes original files and TensorFlow.js artifacts as they are @slow', async () => {
       await convertCheckpoint(folder.path('model'), folder.path('original.safetensors'), {
         to: 'original',
       });

@@ -36,7 +36,7 @@ describe('svd generate --like', () => {
     }
   });
 
-  it('takes the settings that outputs of every format store, but for what is passed', async () => {
+  it('takes the settings that outputs of every format store, but for what is passed @slow', async () => {
     const seeds = ['--seed', '18446744073709551615', '--seed', '-3'];
     const others = [
       '--num-videos-per-prompt',

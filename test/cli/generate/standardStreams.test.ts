@@ -50,7 +50,7 @@ describe('svd generate and standard streams', () => {
     expect(pngs.toString('latin1').split('\x89PNG')).to.have.length(3);
   });
 
-  it('fails where standard output takes nothing, and keeps the result', async function () {
+  it('fails where standard output takes nothing, and keeps the result @slow', async function () {
     if (process.platform !== 'linux') this.skip();
     symlinkSync('/dev/full', folder.path('full.gif'));
     const { code, stderr } = run(['-', '--output', folder.path('full.gif')]);

@@ -233,7 +233,7 @@ describe('svd verify', () => {
     },
   );
 
-  it('takes no option that diffusers lacks, but repeats a reference made with one', async () => {
+  it('takes no option that diffusers lacks, but repeats a reference made with one @slow', async () => {
     for (const option of ['--deep-cache=2', '--guidance-interval=0,50']) {
       const { code, stderr } = await svd('verify', '--model', model, '--reference', 'a', option);
       expect(code).to.equal(2);

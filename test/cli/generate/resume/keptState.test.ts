@@ -73,7 +73,7 @@ describe('the state that svd generate keeps', () => {
     expect(about(notes)).to.deep.equal([`goes on after step 3, from ${state('b.webp')}`]);
   });
 
-  it('is named and not used by another call, and stays until that keeps its own', async () => {
+  it('is named and not used by another call, and stays until that keeps its own @slow', async () => {
     await stopped(words('c.gif'), 2);
     const kept = await readFile(state('c.gif'));
     await writeSmallCheckpoint(folder.path('other'));
@@ -126,7 +126,7 @@ describe('the state that svd generate keeps', () => {
     expect(await readFile(folder.path('e.gif'))).to.deep.equal(whole);
   });
 
-  it('is named where it is cut, damaged or not of this command, and replaced', async () => {
+  it('is named where it is cut, damaged or not of this command, and replaced @slow', async () => {
     await stopped(words('f.gif'), 2);
     const kept = await readFile(state('f.gif'));
     const flipped = Uint8Array.from(kept);

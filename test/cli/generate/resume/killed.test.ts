@@ -75,7 +75,9 @@ describe('svd generate that is killed', () => {
       ...[['--seed', '4', '--dump', 'DUMP'], 'decoding', 0],
     ],
   ] as [string, string, string[], string, number][]) {
-    it(`ends with the same bytes: ${what}`, async () => {
+    // The last also writes tensors and every stage.
+    const slow = what.startsWith('with') ? '' : ' @slow';
+    it(`ends with the same bytes: ${what}${slow}`, async () => {
       const all = words(folder.path(output), ...args).map((word) =>
         word === 'DUMP' ? folder.path(`${output[0]}-dump.safetensors`) : word,
       );
@@ -95,7 +97,7 @@ describe('svd generate that is killed', () => {
     });
   }
 
-  it('goes on after Ctrl-C, and after it was killed once more', async () => {
+  it('goes on after Ctrl-C, and after it was killed once more @slow', async () => {
     const all = words(folder.path('e.webp'), '--seed', '2');
     await svd(...words(folder.path('_e.webp'), '--seed', '2'));
     expect((await killed(all, 'sampling', 1, 'SIGINT')).stderr).to.contain('Interrupted');
@@ -104,7 +106,7 @@ describe('svd generate that is killed', () => {
     expect(outputs('e')).to.deep.equal({ 'e.webp': readFileSync(folder.path('_e.webp')) });
   });
 
-  it('keeps the random seed that it has chosen', async () => {
+  it('keeps the random seed that it has chosen @slow', async () => {
     const all = words(folder.path('f.gif'));
     const { stderr } = await killed(all, 'sampling', 1);
     const [, seed] = /the seed is (\d+)/.exec(stderr)!;
