@@ -24,6 +24,13 @@ export const schedulerClassNames: readonly string[] = [...new Set(Object.values(
 /** Schedules besides those of the samplers: `ays` is Align Your Steps. */
 export const scheduleNames = ['ays'] as const;
 
+/** What to say of a name that is none of `scheduleNames`: the right one, or the way out. */
+export function otherSchedule(name: string): string | undefined {
+  const plain = name.toLowerCase().replaceAll(/[\s_-]/g, '');
+  if (plain === 'ays' || plain.startsWith('alignyoursteps')) return 'ays';
+  return plain === 'karras' ? 'Leave it out: the samplers take those of Karras.' : undefined;
+}
+
 /** The name of a schedule. */
 export type ScheduleName = (typeof scheduleNames)[number];
 
@@ -34,14 +41,22 @@ export const ANIMATELCM_STEPS = 40;
 export const UNFIT = 'It knows no continuous timesteps, which Stable Video Diffusion needs.';
 
 /** Other samplers of diffusers, by what its users call them. */
-const others =
-  /^(ddim|ddpm|pndm|plms|lms|lcm|tcd|heun|euler_?a|k?dpm|dpmpp|unipc|deis|ipndm|sa_?solver|flow)/;
+const others = new RegExp(
+  `^(${[
+    'amused|cm|cogvideox|ddim|ddpm|deis|euler_?a|flow|heun|ipndm|karras_?ve|k?dpm|lcm|lms',
+    'plms|pndm|repaint|sa_?solver|scm|score_?sde|tcd|unclip|uni_?pc|vq',
+  ].join('|')})`,
+);
 
 /** What to say of a name that is none of `schedulerNames`: the right one, or why there is none. */
 export function otherScheduler(name: string): string | undefined {
-  const byClass = schedulerNames.find((own) => classes[own] === name);
+  const byClass = schedulerNames.find((own) => [name, `${name}Scheduler`].includes(classes[own]));
   if (byClass) return byClass;
-  const plain = name.toLowerCase().replaceAll(/[\s-]/g, '_').replace('dpm++', 'dpmpp');
+  const plain = name
+    .toLowerCase()
+    .replaceAll(/[\s-]/g, '_')
+    .replace('dpm++', 'dpmpp')
+    .replace(/^k_/, '');
   const same = schedulerNames.find((own) => own.replaceAll('-', '_') === plain);
   if (same) return same;
   return name.endsWith('Scheduler') || others.test(plain) ? UNFIT : undefined;

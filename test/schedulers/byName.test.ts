@@ -10,7 +10,12 @@ import {
   schedulerFromConfig,
   schedulerNames,
 } from '../../src/schedulers/index.ts';
-import { otherScheduler, schedulerClassNames, UNFIT } from '../../src/schedulers/names.ts';
+import {
+  otherSchedule,
+  otherScheduler,
+  schedulerClassNames,
+  UNFIT,
+} from '../../src/schedulers/names.ts';
 
 /** The configurations that diffusers 0.42.1 and AnimateLCM save for schedulers of class defaults. */
 const noise = { rho: 7, sigma_data: 0.5, sigma_max: 80, sigma_min: 0.002 };
@@ -105,8 +110,14 @@ describe('schedulers by name', () => {
       ...{ 'DPM++ 2M SDE': 'dpmpp-2m-sde', EDMDPMSolverMultistepScheduler: 'dpmpp-2m' },
       ...{ ddim: UNFIT, UniPCMultistepScheduler: UNFIT, 'euler-a': UNFIT, 'dpm++-3m': UNFIT },
       ...{ lcm: UNFIT, HeunDiscreteScheduler: UNFIT, eulr: undefined, fast: undefined },
+      ...{ uni_pc: UNFIT, k_dpm_2: UNFIT, er_sde: undefined, repaint: UNFIT, cm: UNFIT },
+      ...{ k_euler: 'euler', EulerDiscrete: 'euler', EDMDPMSolverMultistep: 'dpmpp-2m' },
     };
     for (const [name, other] of Object.entries(meant))
       expect(otherScheduler(name), name).to.equal(other);
+    for (const name of ['AYS', 'align-your-steps', 'AlignYourSteps', 'align_your_steps'])
+      expect(otherSchedule(name), name).to.equal('ays');
+    expect(otherSchedule('Karras')).to.match(/^Leave it out/);
+    expect(otherSchedule('beta')).to.equal(undefined);
   });
 });

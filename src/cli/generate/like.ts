@@ -36,8 +36,7 @@ export async function likeOutput(
   const texts = new Map<string, string[]>();
   for (const [name, option] of Object.entries<Option>(generateOptions)) {
     const isStored = storedParts.some((part) => part === option.part);
-    const rival = { sigmas: 'schedule', schedule: 'sigmas' }[name];
-    const hasPlace = (name !== 'encoder' || isEncoded(values)) && !(rival && given(rival));
+    const hasPlace = (name !== 'encoder' || isEncoded(values)) && !rivals[name]?.(given, values);
     if (isStored && hasPlace && !given(name)) texts.set(name, textsOf(stored[name], option));
   }
   const names = [...texts].flatMap(([name, all]) => (all.length > 0 ? [name] : []));
@@ -67,6 +66,17 @@ export async function likeOutput(
     hash,
   };
 }
+
+type Rival = (given: (name: string) => boolean, values: GenerateValues) => boolean;
+
+const hasOwnLevels: Rival = (_, { scheduler }) => scheduler === 'animatelcm';
+
+/** Whether something else that was passed stands in the place of an option. */
+const rivals: Record<string, Rival> = {
+  sigmas: (given, values) =>
+    ['schedule', 'numInferenceSteps'].some(given) || hasOwnLevels(given, values),
+  schedule: (given, values) => given('sigmas') || hasOwnLevels(given, values),
+};
 
 /** Whether the new output is one that an encoder of `--encoder` makes. */
 function isEncoded({ output, format }: GenerateValues): boolean {

@@ -5,7 +5,12 @@ import { type GenerateCommand, generateOptions } from './options.ts';
 
 type Reason = (command: GenerateCommand, backend: BackendReport) => string | false;
 
-const unguided = ({ minGuidanceScale, maxGuidanceScale, numFrames }: GenerateCommand) =>
+/** Whether a call has no guidance. */
+export const isUnguided = ({
+  minGuidanceScale,
+  maxGuidanceScale,
+  numFrames,
+}: Pick<GenerateCommand, 'minGuidanceScale' | 'maxGuidanceScale' | 'numFrames'>): boolean =>
   minGuidanceScale <= 1 && (maxGuidanceScale <= 1 || numFrames === 1);
 const notOn =
   (owner: string): Reason =>
@@ -18,8 +23,8 @@ const latentsOnly: Reason = ({ outputType }) =>
 const reasons: Partial<Record<keyof typeof generateOptions, Reason>> = {
   numInferenceSteps: ({ sigmas }) => sigmas !== undefined && '--sigmas says the steps',
   maxGuidanceScale: ({ numFrames }) => numFrames === 1 && 'it is for the last of several frames',
-  guidanceTogether: (command) => unguided(command) && 'guidance is off',
-  guidanceInterval: (command) => unguided(command) && 'guidance is off',
+  guidanceTogether: (command) => isUnguided(command) && 'guidance is off',
+  guidanceInterval: (command) => isUnguided(command) && 'guidance is off',
   deepCache: ({ deepCache }) => deepCache?.interval === 1 && 'every step runs in full',
   decodeChunkSize: latentsOnly,
   quality: ({ format }) => ['png', 'safetensors'].includes(format) && `${format} loses nothing`,

@@ -31,4 +31,11 @@ export function setSchedule(
 ): void {
   const levels = schedule === 'ays' ? alignYourSteps(numInferenceSteps) : sigmas;
   scheduler.setTimesteps(levels ? null : numInferenceSteps, { sigmas: levels });
+  const [first, ...others] = scheduler.timesteps;
+  // A run finds its first step by the timestep and would begin at the second of them.
+  if (others.includes(first))
+    throw new Error(
+      `The first noise level, ${scheduler.sigmas[0]}, comes again later in the schedule, which a ` +
+        'run cannot follow to its end. Choose noise levels that all differ.',
+    );
 }

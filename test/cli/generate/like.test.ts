@@ -78,6 +78,11 @@ describe('svd generate --like', () => {
       expect((await like(made.output[0], 'a.png')).images).to.deep.equal(['a.png']);
       const aligned = (await like(made.output[0], '--schedule', 'ays')).values;
       expect([aligned.schedule, aligned.sigmas]).to.deep.equal(['ays', undefined]);
+      for (const others of [
+        ['--steps', '4'],
+        ['--scheduler', 'animatelcm'],
+      ])
+        expect((await like(made.output[0], ...others)).values.sigmas).to.equal(undefined);
     }
   });
 

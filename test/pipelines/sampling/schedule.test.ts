@@ -69,6 +69,24 @@ describe('pipe.scheduler', () => {
     }
   });
 
+  it('refuses a schedule that repeats its first noise level, before the work', async () => {
+    for (const name of ['euler', 'edm-euler', 'dpmpp-2m'] as const) {
+      pipe.scheduler = schedulerByName(name, () => {});
+      for (const sigmas of [
+        [10, 10, 0],
+        [1, 0.5, 1, 0],
+        [700, 699.99999, 0],
+      ]) {
+        const stages: string[] = [];
+        const onStage = (stage: string) => void stages.push(stage);
+        const error = await latentsOf({ sigmas, onStage }).catch((error: Error) => error);
+        expect(error).to.be.an.instanceOf(Error);
+        expect((error as Error).message).to.match(/^The first noise level, \d+, comes again /);
+        expect(stages).to.deep.equal([]);
+      }
+    }
+  });
+
   it('follows sigmas as they are given, and Align Your Steps by its name', async () => {
     pipe.scheduler = schedulerByName('euler');
     const sigmas = [400, 30, 2, 0.1, 0];

@@ -3,6 +3,7 @@ import { halfGain } from '../../../ops/index.ts';
 import { UsageError } from '../../terminal/errors.ts';
 import { flagOf, type Option, type Values } from '../../terminal/options.ts';
 import { type GenerateCommand, generateOptions } from '../options.ts';
+import { isUnguided } from '../withoutEffect.ts';
 
 type GenerateValues = Values<typeof generateOptions>;
 
@@ -28,9 +29,12 @@ export function fastValues(
         'out --fast.',
     );
   const choices = Object.entries(FAST).filter(
-    ([name]) => !given(name) && !(given('sigmas') && name !== 'guidanceInterval'),
+    ([name]) =>
+      !given(name) && !(name === 'guidanceInterval' ? isUnguided(values) : given('sigmas')),
   );
-  return { ...values, ...Object.fromEntries(choices) };
+  // Those of an output that is repeated give way to the schedule.
+  const sigmas = given('sigmas') ? values.sigmas : undefined;
+  return { ...values, sigmas, ...Object.fromEntries(choices) };
 }
 
 /**
@@ -50,11 +54,12 @@ export function fastCommand(
 export function fastNote(command: GenerateCommand): string {
   const words = (['schedule', 'numInferenceSteps', 'guidanceInterval', 'dtype'] as const).flatMap(
     (name) => {
-      const value = command[name];
+      const value = name === 'numInferenceSteps' && command.sigmas ? undefined : command[name];
       const option: Option = generateOptions[name];
       return value === undefined ? [] : [`--${flagOf(name, option)} ${value}`];
     },
   );
+  if (words.length === 0) return '--fast has nothing left to choose';
   return (
     `--fast takes ${words.join(' ')}. The video differs a little from that of 25 plain steps in ` +
     'float32: docs/speed.md says how much'

@@ -1,7 +1,12 @@
 /** Options of `svd generate` that save time and change the result a little. */
 import { DEEP_CACHE_BRANCH } from '../../../pipelines/defaults.ts';
 import type { DeepCacheOptions } from '../../../pipelines/types.ts';
-import { otherScheduler, scheduleNames, schedulerNames } from '../../../schedulers/names.ts';
+import {
+  otherSchedule,
+  otherScheduler,
+  scheduleNames,
+  schedulerNames,
+} from '../../../schedulers/names.ts';
 import { UsageError } from '../../terminal/errors.ts';
 import { flagOf, group } from '../../terminal/options.ts';
 import { type Reader, twoNumbers } from '../../terminal/values.ts';
@@ -50,6 +55,7 @@ export const speedOptions = {
   ...group('Sampling', 'call', {
     schedule: {
       choices: scheduleNames,
+      otherValues: otherSchedule,
       help:
         'Other noise levels for as many steps: ays is Align Your Steps, of which 12 do the work ' +
         'of 25 plain ones. Default: those of the sampler.',

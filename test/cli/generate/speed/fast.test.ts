@@ -25,6 +25,17 @@ describe('svd generate --fast', () => {
     });
   });
 
+  it('leaves guidance alone where it is off', () => {
+    expect(valuesOf('--fast', '--max-guidance-scale', '1').guidanceInterval).to.equal(undefined);
+  });
+
+  it('takes its schedule instead of noise levels that an output stores', () => {
+    const stored = { ...readGenerateCommand(['a.png']), fast: true, sigmas: [7, 1, 0] };
+    expect(fastValues(stored, () => false)).to.deep.include({
+      ...{ schedule: 'ays', numInferenceSteps: 12, sigmas: undefined },
+    });
+  });
+
   it('is refused for a sampler of few steps', () => {
     expect(() => valuesOf('--fast', '--scheduler', 'animatelcm')).to.throw(
       /^--fast is for samplers that take 25 steps, but animatelcm needs 4 to 8/,
@@ -45,5 +56,10 @@ describe('svd generate --fast', () => {
     expect(fastNote({ ...command, dtype: 'bfloat16' })).to.match(
       /^--fast takes --schedule ays --num-inference-steps 12 --guidance-interval 0,50 --dtype bfloat16\. /,
     );
+    const ofSigmas = ['--fast', '--sigmas', '7,1,0'];
+    const own = { ...readGenerateCommand(['a.png']), ...valuesOf(...ofSigmas) };
+    expect(fastNote(own)).to.match(/^--fast takes --guidance-interval 0,50\. /);
+    const none = { ...own, ...valuesOf(...ofSigmas, '--max-guidance-scale', '1') };
+    expect(fastNote(none)).to.equal('--fast has nothing left to choose');
   });
 });
