@@ -23,6 +23,14 @@ import type { KeepRule } from './rule.ts';
 export const stateFileOf = ({ output }: Pick<GenerateCommand, 'output'>): string | undefined =>
   isStream(output) ? undefined : `${output.replace(/(?<=.)\/+$/, '')}.resume.safetensors`;
 
+/** Says of which outputs a state is left, as of a call that was killed while it wrote several. */
+export const unfinishedNotes = (outputs: string[]): string[] =>
+  outputs.flatMap((output) => {
+    const path = stateFileOf({ output });
+    if (path === undefined || !existsSync(path)) return [];
+    return [`${path} is of a call that has not ended, which goes on with --output ${output}`];
+  });
+
 /** What a process leaves in the files that it writes. */
 const OWNER = `${machine} ${processName(process.pid)}`;
 
