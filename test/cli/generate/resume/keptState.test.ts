@@ -69,6 +69,16 @@ describe('the state that svd generate keeps', () => {
     expect(await readFile(folder.path('a.gif'))).to.deep.equal(whole);
   });
 
+  it('is written however often without a warning of Node', async () => {
+    const warnings: string[] = [];
+    const onWarning = ({ message }: Error) => warnings.push(message);
+    process.on('warning', onWarning);
+    const args = ['--num-inference-steps', '14', '--max-guidance-scale', '1'];
+    await generate(words('n.gif', ...args), {}, () => true);
+    process.off('warning', onWarning);
+    expect(warnings).to.deep.equal([]);
+  });
+
   it('serves what changes only the decoding, the place of weights or the format', async () => {
     await stopped(words('b.webp'), 3);
     const args = ['--offload', 'sequential', '--decode-chunk-size', '1', '--quality', '50'];
