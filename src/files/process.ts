@@ -11,11 +11,20 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Only Linux tells. */
-function isZombie(pid: number): boolean {
+/**
+ * Names a process that runs so that no later one gets its name: by its number, which others get
+ * again, and by when it was started, if the system tells.
+ */
+export const processName = (pid: number): string => `${pid}-${statusOf(pid)[19] ?? ''}`;
+
+const isZombie = (pid: number) => statusOf(pid)[0] === 'Z';
+
+/** What Linux tells of a process, from its state on; empty where the system tells nothing. */
+function statusOf(pid: number): string[] {
   try {
-    return /\) Z [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return text.slice(text.lastIndexOf(') ') + 2).split(' ');
   } catch {
-    return false;
+    return [];
   }
 }

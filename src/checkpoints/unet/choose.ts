@@ -11,9 +11,11 @@ export interface Place {
   paths: readonly string[];
 }
 
+const SHARD = /-\d+-of-\d+\.(\S+\.)?safetensors$/i;
+
 /** A weight file, or the index of several. Shards are none by themselves. */
 const isWeights = (name: string) =>
-  /\.safetensors(\.index(\.[^.]+)?\.json)?$/i.test(name) && !/-\d+-of-\d+\./.test(name);
+  /\.safetensors(\.index(\.[^.]+)?\.json)?$/i.test(name) && !SHARD.test(name);
 
 /**
  * The weight file of a UNet, or the index of several: `path` itself if it is a file; in a folder
@@ -84,7 +86,12 @@ function whatThereIs(
   if (pickle !== undefined)
     return pickleRefusal(`${label}/${path === '' ? '' : `${path}/`}${pickle}`);
   const all = unetsAmong(paths);
-  const there = all.length > 0 ? `has ${listed(all)}` : 'has no weights in .safetensors files';
+  const shards = paths.filter((one) => SHARD.test(one));
+  const others =
+    shards.length > 0
+      ? `has ${listed(shards)}, but not the .safetensors.index.json of these shards`
+      : 'has no weights in .safetensors files';
+  const there = all.length > 0 ? `has ${listed(all)}` : others;
   if (inside.length > 0 || path === '') return `${label} has no UNet: it ${there}.`;
   return `${label} has no ${path}: it ${there}.`;
 }

@@ -5,7 +5,7 @@ import { subcommand } from '../terminal/command.ts';
 import { print } from '../terminal/print.ts';
 import { runSession } from '../terminal/session.ts';
 import { generateCommand } from './checkCommand.ts';
-import { outputPaths } from './defaultOutput.ts';
+import { defaultOutputs, outputPaths } from './defaultOutput.ts';
 import { generateOptions, otherNames } from './options.ts';
 import { fastValues } from './speed/fast.ts';
 import { formatProfile } from './watch/profile.ts';
@@ -52,6 +52,9 @@ export const generate = subcommand({
       if (passed.output === undefined) {
         const videos = command.images.length * command.numVideosPerPrompt;
         session.note(`the output is ${outputPaths(command, videos).join(', ')}`);
+        const { unfinishedNotes } = await import('./resume/keptState.ts');
+        const taken = defaultOutputs(command.images[0], command.format).slice(0, -1);
+        for (const text of unfinishedNotes(taken)) session.note(text);
       }
       const made = await (await import('./generateVideo.ts')).generateVideo(command, session);
       const { checkpoint } = made.settings;

@@ -9,20 +9,25 @@ import type { GenerateCommand } from './options.ts';
  * `rocket.mp4` in the current folder for a picture `rocket.jpg`; where that is taken,
  * `rocket-2.mp4` and so on.
  */
-export function defaultOutput(
+export const defaultOutput = (...of: Parameters<typeof defaultOutputs>): string =>
+  defaultOutputs(...of).at(-1)!;
+
+/** The names that are taken, and the one that is not. */
+export function defaultOutputs(
   image: string,
   format: OutputFormat = 'mp4',
   isTaken: (path: string) => boolean = existsSync,
-): string {
+): string[] {
   const [address] = image.split(/[?#]/);
   const isData = image === STANDARD || /^\s*data:/i.test(image);
   const file = isData ? 'video' : basename(/^[a-z]{2,}:/i.test(image) ? address : image);
   const name = file.slice(0, file.length - extname(file).length) || 'video';
   const ending = format === 'png' ? '/' : `.${format}`;
-  for (let i = 1; ; i++) {
-    const base = i === 1 ? name : `${name}-${i}`;
+  for (const outputs: string[] = []; ; ) {
+    const base = outputs.length === 0 ? name : `${name}-${outputs.length + 1}`;
+    outputs.push(base + ending);
     // Several videos get numbers behind it.
-    if (![base, `${base}-0`].some((one) => isTaken(one + ending))) return base + ending;
+    if (![base, `${base}-0`].some((one) => isTaken(one + ending))) return outputs;
   }
 }
 

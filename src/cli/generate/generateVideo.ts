@@ -304,10 +304,12 @@ function seedsFor({ seeds }: GenerateCommand, videos: number): Seed[] {
  * Waits for `work`, but no longer than until the signal. For work that cannot be stopped and leaves
  * nothing behind.
  */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const ended = new AbortController();
+  using _ended = atEnd(() => ended.abort()); // so that the listener does not stay
   const aborted = new Promise<never>((_, reject) => {
     if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    signal.addEventListener('abort', () => reject(signal.reason), { signal: ended.signal });
   });
-  return Promise.race([work, aborted]);
+  return await Promise.race([work, aborted]);
 }

@@ -57,6 +57,12 @@ describe('chooseUnet', () => {
       `org/name has no AnimateLCM.safetensors: it has ${xt.join(', ')}.`,
     );
     await expectError(() => choose([]), 'org/name has no UNet: it has no weights in .safetensors');
+    for (const name of [`${STEM}-00001-of-00002`, `${STEM}-00001-of-00002.fp16`])
+      await expectError(
+        () => choose([`unet/${name}.safetensors`]),
+        `org/name has no UNet: it has unet/${name}.safetensors, but not the ` +
+          '.safetensors.index.json of these shards.',
+      );
     await expectError(() => choose(['lcm.ckpt']), 'org/name/lcm.ckpt is a pickle file of PyTorch');
   });
 });

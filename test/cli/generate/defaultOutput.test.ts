@@ -1,5 +1,9 @@
+import { spawnSync } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { defaultOutput, outputPaths } from '../../../src/cli/generate/defaultOutput.ts';
+import { built } from '../../harness/built.ts';
+import { picture, workFolder } from '../runs.ts';
 import { readGenerateCommand } from './readCommand.ts';
 
 describe('defaultOutput', () => {
@@ -16,6 +20,23 @@ describe('defaultOutput', () => {
     expect(defaultOutput('rocket.jpg', 'mp4', (path) => taken.includes(path))).to.equal(
       'rocket-3.mp4',
     );
+  });
+
+  it('tells of a call that has not ended, of which some videos are there', async () => {
+    const folder = await workFolder();
+    const cwd = folder.path('.');
+    for (const name of ['rocket-0.mp4', 'rocket.mp4.resume.safetensors', 'rocket-2.mp4'])
+      await writeFile(folder.path(name), '');
+    const args = ['generate', picture('rocket.jpg'), '--model', folder.path('nowhere')];
+    const { stderr } = spawnSync(process.execPath, [built('src/cli/main.js'), ...args], {
+      ...{ cwd, encoding: 'utf8' },
+    });
+    await folder.remove();
+    expect(stderr).to.contain('note: the output is rocket-3.mp4\n');
+    expect(stderr.match(/.*not ended.*/g)).to.deep.equal([
+      'note: rocket.mp4.resume.safetensors is of a call that has not ended, which goes on with ' +
+        '--output rocket.mp4',
+    ]);
   });
 
   it('is used where no output is passed', () => {

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { openSafetensors } from '../../../checkpoints/safetensors/file.ts';
-import { isAlive } from '../../../files/process.ts';
+import { isAlive, processName } from '../../../files/process.ts';
 import { isStream } from '../../../files/writing/target.ts';
 import { machine } from '../../../files/writing/temporary.ts';
 import { loadSamplingState, saveSamplingState } from '../../../pipelines/resume/stateFile.ts';
@@ -23,13 +23,31 @@ import type { KeepRule } from './rule.ts';
 export const stateFileOf = ({ output }: Pick<GenerateCommand, 'output'>): string | undefined =>
   isStream(output) ? undefined : `${output.replace(/(?<=.)\/+$/, '')}.resume.safetensors`;
 
+/** Says of which outputs a state is left, as of a call that was killed while it wrote several. */
+export const unfinishedNotes = (outputs: string[]): string[] =>
+  outputs.flatMap((output) => {
+    const path = stateFileOf({ output });
+    if (path === undefined || !existsSync(path)) return [];
+    return [`${path} is of a call that has not ended, which goes on with --output ${output}`];
+  });
+
 /** What a process leaves in the files that it writes. */
-const OWNER = `${machine} ${process.pid}`;
+const OWNER = `${machine} ${processName(process.pid)}`;
 
 /** A state, and the call that it is of. */
 interface Found {
   state: Awaited<ReturnType<typeof loadSamplingState>>;
   call: Call & { options: { seeds: Seed[] } };
+}
+
+/** The call that the metadata of a state tell of; undefined if they are not of this program. */
+function callIn({ call: text = '' }: Record<string, string>): Found['call'] | undefined {
+  try {
+    const call = JSON.parse(text);
+    return Array.isArray(call.options.seeds) ? call : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The file of the state of one call. */
@@ -42,6 +60,8 @@ export class KeptState {
   private readonly isKept: KeepRule;
   private readonly said = new Set<string>();
   private found?: Found;
+  /** The step that the file goes on after; undefined if there is none of this call. */
+  private step?: number;
   /** Whether the file is that of another call, which has to stay until this one writes its own. */
   private isOfAnother = false;
 
@@ -64,9 +84,9 @@ export class KeptState {
     if (await this.isTaken()) return undefined;
     try {
       const state = await loadSamplingState(path);
-      const { call } = state.metadata;
+      const call = callIn(state.metadata);
       if (call === undefined) throw new Error(`${path} is not of a call of svd generate.`);
-      this.found = { state, call: JSON.parse(call) };
+      this.found = { state, call };
     } catch (error) {
       this.session.note(`the call starts anew: ${messageOf(error)}`);
       return undefined;
@@ -95,8 +115,10 @@ export class KeptState {
       const { step, tensors, latents } = found.state;
       this.session.note(`goes on after step ${step}, from ${path}`);
       this.session.progress.skip('sampling', step);
+      this.step = step;
       stages.restore({ ...tensors, [`latents_step_${step - 1}`]: latents });
     }
+    this.session.signal.addEventListener('abort', this.noteStep, { once: true });
     const onState = async (state: SamplingState) => {
       if (!isKept()) return;
       const checkpoint = await hash();
@@ -118,6 +140,7 @@ export class KeptState {
     try {
       await saveSamplingState(path, state, { metadata, tensors });
       this.isOfAnother = false;
+      this.step = state.step;
       this.noteOnce(`if it is stopped, the same command goes on from ${path}`);
     } catch (error) {
       this.noteOnce(`the state of the call is not kept. ${messageOf(error)}`);
@@ -127,6 +150,7 @@ export class KeptState {
   /** Removes the file, when the outputs are written. */
   async remove(): Promise<void> {
     const { path, isOfAnother } = this;
+    this.session.signal.removeEventListener('abort', this.noteStep);
     if (path === undefined || isOfAnother || !existsSync(path) || (await this.isTaken())) return;
     await rm(path).catch((error) =>
       this.session.note(`${path} is not needed any more. ${error.message}`),
@@ -151,12 +175,20 @@ export class KeptState {
   private async isTaken(): Promise<boolean> {
     const file = await openSafetensors(this.path!).catch(() => undefined);
     await file?.close();
-    const [where, pid] = file?.metadata.owner?.split(' ') ?? [];
-    const isTaken = where === machine && Number(pid) !== process.pid && isAlive(Number(pid));
+    const { owner } = file?.metadata ?? {};
+    const pid = Number(/ (\d+)/.exec(owner ?? '')?.[1]);
+    const runs = owner === `${machine} ${processName(pid)}` && isAlive(pid);
+    const isTaken = runs && owner !== OWNER;
     if (isTaken)
       this.noteOnce(`the state of the call is not kept: ${this.path} is of process ${pid}`);
     return isTaken;
   }
+
+  /** Tells whoever stops the call where it will go on. */
+  private readonly noteStep = () => {
+    if (this.step === undefined) return;
+    this.session.note(`the same command goes on after step ${this.step}, from ${this.path}`);
+  };
 
   private noteOnce(text: string): void {
     if (!this.said.has(text)) this.session.note(text);

@@ -5,6 +5,7 @@ import { chmod, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/prom
 import { expect } from 'chai';
 import { stateFileOf } from '../../../../src/cli/generate/resume/keptState.ts';
 import { ProgressLine } from '../../../../src/cli/terminal/progress.ts';
+import { processName } from '../../../../src/files/process.ts';
 import { machine } from '../../../../src/files/writing/temporary.ts';
 import {
   loadSamplingState,
@@ -58,12 +59,24 @@ describe('the state that svd generate keeps', () => {
 
   it('is said once, gone on from, and removed in the end', async () => {
     const kept = `if it is stopped, the same command goes on from ${state('a.gif')}`;
-    expect(about(await stopped(words('a.gif'), 2))).to.deep.equal([kept]);
+    const notes = about(await stopped(words('a.gif'), 2));
+    const stoppedAt = `the same command goes on after step 2, from ${state('a.gif')}`;
+    expect(notes).to.deep.equal([kept, stoppedAt]);
     expect((await loadSamplingState(state('a.gif'))).step).to.equal(2);
-    const { notes } = await generate(words('a.gif'));
-    expect(about(notes)).to.deep.equal([`goes on after step 2, from ${state('a.gif')}`]);
+    const resumed = await generate(words('a.gif'));
+    expect(about(resumed.notes)).to.deep.equal([`goes on after step 2, from ${state('a.gif')}`]);
     expect(await files('a.gif')).to.deep.equal(['a.gif']);
     expect(await readFile(folder.path('a.gif'))).to.deep.equal(whole);
+  });
+
+  it('is written however often without a warning of Node', async () => {
+    const warnings: string[] = [];
+    const onWarning = ({ message }: Error) => warnings.push(message);
+    process.on('warning', onWarning);
+    const args = ['--num-inference-steps', '14', '--max-guidance-scale', '1'];
+    await generate(words('n.gif', ...args), {}, () => true);
+    process.off('warning', onWarning);
+    expect(warnings).to.deep.equal([]);
   });
 
   it('serves what changes only the decoding, the place of weights or the format', async () => {
@@ -146,10 +159,12 @@ describe('the state that svd generate keeps', () => {
     }
     await writeFile(state('f.gif'), kept);
     const { metadata, tensors, ...plain } = await loadSamplingState(state('f.gif'));
-    await saveSamplingState(state('f.gif'), plain);
-    expect(about((await generate(words('f.gif'))).notes)).to.deep.equal([
-      `the call starts anew: ${state('f.gif')} is not of a call of svd generate.`,
-    ]);
+    for (const metadata of [{}, { call: 'mine' }, { call: '{}' }] as Record<string, string>[]) {
+      await saveSamplingState(state('f.gif'), plain, { metadata });
+      expect(about((await generate(words('f.gif'))).notes)).to.deep.equal([
+        `the call starts anew: ${state('f.gif')} is not of a call of svd generate.`,
+      ]);
+    }
   });
 
   it('is one for several videos and for a folder of pictures', async () => {
@@ -201,7 +216,7 @@ describe('the state that svd generate keeps', () => {
     await once(other, 'spawn');
     const { metadata, tensors, ...kept } = await loadSamplingState(state('k.gif'));
     await saveSamplingState(state('k.gif'), kept, {
-      metadata: { ...metadata, owner: `${machine} ${other.pid}` },
+      metadata: { ...metadata, owner: `${machine} ${processName(other.pid!)}` },
     });
     const bytes = await readFile(state('k.gif'));
     const taken = await generate(words('k.gif'), {}, () => true);
@@ -209,6 +224,14 @@ describe('the state that svd generate keeps', () => {
       `the state of the call is not kept: ${state('k.gif')} is of process ${other.pid}`,
     ]);
     expect(await readFile(state('k.gif'))).to.deep.equal(bytes);
+    // Its number is that of an earlier process, such as one before the system was started anew.
+    if (process.platform === 'linux') {
+      await saveSamplingState(state('m.gif'), kept, {
+        metadata: { ...metadata, owner: `${machine} ${other.pid}-1` },
+      });
+      const { notes } = await generate(words('m.gif'));
+      expect(about(notes)[0]).to.contain('goes on after step 2');
+    }
     other.kill('SIGKILL');
     await once(other, 'close');
     expect(about((await generate(words('k.gif'))).notes)[0]).to.contain('goes on after step 2');
