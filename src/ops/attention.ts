@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { inRuns } from './device.ts';
 import { formulationOf } from './formulations.ts';
 import { inSlices, sliceBytes } from './slices.ts';
-import { batchMatMulInHalf } from './tensorflow/halfPrecision.ts';
+import { attendInHalf } from './tensorflow/halfPrecision.ts';
 import { kernels } from './tensorflow/kernels.ts';
 
 type Attend = (q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D) => tf.Tensor3D;
@@ -36,7 +36,7 @@ export const attend = {
   direct: ((q, k, v) =>
     kernels.usualBatchMatMul(tf.softmax(kernels.usualBatchMatMul(q, k, true)), v)) as Attend,
 
-  half: ((q, k, v) => batchMatMulInHalf(tf.softmax(batchMatMulInHalf(q, k, true)), v)) as Attend,
+  half: attendInHalf as Attend,
 
   oneDNN: ((q, k, v) => {
     // oneDNN's set-up costs more than it saves on small matrices, such as attention over frames.

@@ -12,7 +12,7 @@ import {
   computeIn,
   oneDnnServes,
 } from './computeIn.ts';
-import { heldIn } from './halfWeights.ts';
+import { halfTensor, heldIn } from './halfWeights.ts';
 import { convolution, noPadding, oneDNN } from './kernels.ts';
 
 /** The types that the current backend can compute in. */
@@ -54,9 +54,15 @@ interface HalfKernel {
  * Runs a kernel of libtensorflow in the half precision that is set. Inputs that are held in it are
  * taken as they are.
  * @param shape The shape of the result.
+ * @param holds Whether the result stays in half precision, for the next kernel.
  * @throws When the current backend is not tensorflow.
  */
-function inHalf<T extends tf.Tensor>(kernel: HalfKernel, inputs: tf.Tensor[], shape: number[]): T {
+function inHalf<T extends tf.Tensor>(
+  kernel: HalfKernel,
+  inputs: tf.Tensor[],
+  shape: number[],
+  holds = false,
+): T {
   const current = computeDtype();
   const half = dtypes[current];
   const byName = oneDnnServes(current);
@@ -85,6 +91,7 @@ function inHalf<T extends tf.Tensor>(kernel: HalfKernel, inputs: tf.Tensor[], sh
       for (const { free } of operands) free?.(); // before the result is widened
     }
   };
+  if (holds) return halfTensor(run()) as T;
   using result = run();
   return nodeBackend().createOutputTensor(cast(result.id, half, dtypes.float32)) as T;
 }
@@ -103,11 +110,30 @@ export function matMulInHalf(a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D {
   return inHalf(kernel, [a, b], [a.shape[0], b.shape[1]]);
 }
 
-/** Products of stacks of matrices. */
-export function batchMatMulInHalf(a: tf.Tensor3D, b: tf.Tensor3D, transposeB = false): tf.Tensor3D {
+/** Products of stacks of matrices, which stay in half precision if they are `held`. */
+function batchMatMulInHalf(
+  a: tf.Tensor3D,
+  b: tf.Tensor3D,
+  { transposeB = false, held = false } = {},
+): tf.Tensor3D {
   const shape = [a.shape[0], a.shape[1], b.shape[transposeB ? 1 : 2]];
   const attributes = { adj_x: false, adj_y: transposeB };
-  return inHalf({ usual: 'BatchMatMulV2', oneDNN: '_MklBatchMatMulV2', attributes }, [a, b], shape);
+  const kernel = { usual: 'BatchMatMulV2', oneDNN: '_MklBatchMatMulV2', attributes };
+  return inHalf(kernel, [a, b], shape, held);
+}
+
+/**
+ * `softmax(q k^T) v` on stacks of matrices. oneDNN's softmax computes in float32 and reads and
+ * writes half precision, so that scores are rounded no more than by products alone.
+ */
+export function attendInHalf(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D): tf.Tensor3D {
+  const held = oneDnnServes(computeDtype());
+  const scores = batchMatMulInHalf(q, k, { transposeB: true, held });
+  const softmax = { usual: 'Softmax', oneDNN: '_MklSoftmax', attributes: {} };
+  const weights = held
+    ? inHalf<tf.Tensor3D>(softmax, [scores], scores.shape, held)
+    : tf.softmax(scores);
+  return batchMatMulInHalf(weights, v);
 }
 
 /**
