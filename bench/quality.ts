@@ -52,9 +52,12 @@ const calls: Record<string, Call> = {
   '--scheduler dpmpp-2m': { ...exact, scheduler: 'dpmpp-2m' },
   '--scheduler dpmpp-2m --schedule ays --steps 12': { ...ays(12), scheduler: 'dpmpp-2m' },
   '--dtype bfloat16': { ...exact, dtype: 'bfloat16' },
-  '--fast --dtype float32': { ...ays(12), ...guided },
-  '--fast --dtype bfloat16': { ...ays(12), ...guided, dtype: 'bfloat16' },
-  '--fast --dtype float32 --deep-cache 2': { ...ays(12), ...guided, deepCache: { interval: 2 } },
+  '--schedule ays --steps 12 --guidance-interval 0,50': { ...ays(12), ...guided },
+  '--fast --dtype float32': { ...ays(12), ...guided, deepCache: { interval: 2 } },
+  '--fast --dtype bfloat16': {
+    ...{ ...ays(12), ...guided },
+    ...{ deepCache: { interval: 2 }, dtype: 'bfloat16' },
+  },
 };
 
 /** The names of the calls: their options without dashes, such as `deep-cache-2`. */

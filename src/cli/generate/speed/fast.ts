@@ -1,5 +1,6 @@
 /** The faster way of `--fast`: the shortcuts that change the frames least for the time they save. */
 import { halfGain } from '../../../ops/index.ts';
+import { DEEP_CACHE_BRANCH } from '../../../pipelines/defaults.ts';
 import { UsageError } from '../../terminal/errors.ts';
 import { flagOf, type Option, type Values } from '../../terminal/options.ts';
 import { type GenerateCommand, generateOptions } from '../options.ts';
@@ -7,11 +8,12 @@ import { isUnguided } from '../withoutEffect.ts';
 
 type GenerateValues = Values<typeof generateOptions>;
 
-/** Twelve steps of Align Your Steps, and guidance where it shows. */
+/** Twelve steps of Align Your Steps, half of them by DeepCache, and guidance where it shows. */
 const FAST = {
   schedule: 'ays',
   numInferenceSteps: 12,
   guidanceInterval: [0, 50],
+  deepCache: { interval: 2, branch: DEEP_CACHE_BRANCH },
 } satisfies Partial<GenerateValues>;
 
 /**
@@ -28,10 +30,12 @@ export function fastValues(
       '--fast is for samplers that take 25 steps, but animatelcm needs 4 to 8 as it is: leave ' +
         'out --fast.',
     );
-  const choices = Object.entries(FAST).filter(
-    ([name]) =>
-      !given(name) && !(name === 'guidanceInterval' ? isUnguided(values) : given('sigmas')),
-  );
+  const hasNoEffect: Record<string, boolean> = {
+    schedule: given('sigmas'),
+    numInferenceSteps: given('sigmas'),
+    guidanceInterval: isUnguided(values),
+  };
+  const choices = Object.entries(FAST).filter(([name]) => !given(name) && !hasNoEffect[name]);
   // Those of an output that is repeated give way to the schedule.
   const sigmas = given('sigmas') ? values.sigmas : undefined;
   return { ...values, sigmas, ...Object.fromEntries(choices) };
@@ -52,14 +56,13 @@ export function fastCommand(
 
 /** A sentence that says what `--fast` has chosen, and what that changes. */
 export function fastNote(command: GenerateCommand): string {
-  const words = (['schedule', 'numInferenceSteps', 'guidanceInterval', 'dtype'] as const).flatMap(
-    (name) => {
-      const value = name === 'numInferenceSteps' && command.sigmas ? undefined : command[name];
-      const option: Option = generateOptions[name];
-      return value === undefined ? [] : [`--${flagOf(name, option)} ${value}`];
-    },
-  );
-  if (words.length === 0) return '--fast has nothing left to choose';
+  const names = [...(Object.keys(FAST) as (keyof typeof FAST)[]), 'dtype' as const];
+  const words = names.flatMap((name) => {
+    const value = name === 'numInferenceSteps' && command.sigmas ? undefined : command[name];
+    const option: Option = generateOptions[name];
+    const { text = String } = option;
+    return value === undefined ? [] : [`--${flagOf(name, option)} ${text(value as never)}`];
+  });
   return (
     `--fast takes ${words.join(' ')}. The video differs a little from that of 25 plain steps in ` +
     'float32: docs/speed.md says how much'

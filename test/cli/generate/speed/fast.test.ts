@@ -13,12 +13,15 @@ describe('svd generate --fast', () => {
   it('takes fewer steps, and guidance where it shows', () => {
     expect(valuesOf('--fast')).to.deep.include({
       ...{ schedule: 'ays', numInferenceSteps: 12, guidanceInterval: [0, 50], dtype: undefined },
+      deepCache: { interval: 2, branch: 1 },
     });
   });
 
   it('leaves what is passed as it is', () => {
-    expect(valuesOf('--fast', '--steps', '20', '--guidance-interval', '1,700')).to.deep.include({
+    const own = ['--steps', '20', '--guidance-interval', '1,700', '--deep-cache', '3'];
+    expect(valuesOf('--fast', ...own)).to.deep.include({
       ...{ schedule: 'ays', numInferenceSteps: 20, guidanceInterval: [1, 700] },
+      deepCache: { interval: 3, branch: 1 },
     });
     expect(valuesOf('--fast', '--sigmas', '7,1,0')).to.deep.include({
       ...{ schedule: undefined, numInferenceSteps: 25, guidanceInterval: [0, 50] },
@@ -54,12 +57,14 @@ describe('svd generate --fast', () => {
   it('says what it takes, as one would pass it', () => {
     const command = { ...readGenerateCommand(['a.png']), ...valuesOf('--fast') };
     expect(fastNote({ ...command, dtype: 'bfloat16' })).to.match(
-      /^--fast takes --schedule ays --num-inference-steps 12 --guidance-interval 0,50 --dtype bfloat16\. /,
+      /^--fast takes --schedule ays --num-inference-steps 12 --guidance-interval 0,50 --deep-cache 2:1 --dtype bfloat16\. /,
     );
     const ofSigmas = ['--fast', '--sigmas', '7,1,0'];
     const own = { ...readGenerateCommand(['a.png']), ...valuesOf(...ofSigmas) };
-    expect(fastNote(own)).to.match(/^--fast takes --guidance-interval 0,50\. /);
-    const none = { ...own, ...valuesOf(...ofSigmas, '--max-guidance-scale', '1') };
-    expect(fastNote(none)).to.equal('--fast has nothing left to choose');
+    expect(fastNote(own)).to.match(/^--fast takes --guidance-interval 0,50 --deep-cache 2:1\. /);
+    const unguided = [...ofSigmas, '--max-guidance-scale', '1'];
+    expect(fastNote({ ...own, ...valuesOf(...unguided) })).to.match(
+      /^--fast takes --deep-cache 2:1\. /,
+    );
   });
 });
