@@ -21,6 +21,15 @@ describe('fusedHalf', () => {
     expect(fusedHalf()).to.equal(undefined);
   });
 
+  it('adds the bias of a map in float32', async function () {
+    if (!halfGain('bfloat16')?.pays) this.skip();
+    const { weight, bias } = map('map', 32, 64);
+    const x = tf.zeros<tf.Rank.R2>([40, 32]);
+    const y = computeIn('bfloat16', () => fusedHalf()!.linear(x, { weight, bias }));
+    expect((await y.data()).slice(0, 64)).to.deep.equal(await bias.data());
+    tf.dispose([weight, bias, x, y]);
+  });
+
   for (const held of ['float32', 'bfloat16'] as const) {
     it(`computes maps and feed-forwards with weights held in ${held}, and frees all`, async function () {
       if (!halfGain('bfloat16')?.pays) this.skip();
