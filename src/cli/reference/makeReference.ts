@@ -73,16 +73,8 @@ export async function makeReference(command: ReferenceCommand, session: Session)
 
 function checkOptions(command: ReferenceCommand): void {
   const { images, numVideosPerPrompt, device, python, scheduler, sigmas, schedule } = command;
-  if (scheduler === 'animatelcm')
-    throw new UsageError(
-      '--scheduler animatelcm is not in diffusers: svd reference has the others.',
-    );
   if (sigmas && schedule) throw new UsageError(TWO_SCHEDULES);
-  const levels = sigmas ? '--sigmas' : schedule && '--schedule';
-  if (levels && scheduler !== undefined && scheduler !== 'euler')
-    throw new UsageError(
-      `In diffusers, --scheduler ${scheduler} takes no ${levels}: leave out one of them.`,
-    );
+  if (scheduler !== undefined) checkSampler(command, schedulerByName(scheduler).toConfig());
   if (images.includes('-'))
     throw new UsageError('svd reference takes the path or URL of a picture, not standard input.');
   if (images.length > 1 && numVideosPerPrompt > 1)
@@ -95,6 +87,22 @@ function checkOptions(command: ReferenceCommand): void {
       `--device ${device} needs --python: the environment of svd reference has a torch for ` +
         'processors.',
     );
+}
+
+/** Checks that diffusers has the sampler of a config, and that it can follow the noise levels. */
+function checkSampler(
+  { scheduler, sigmas, schedule }: ReferenceCommand,
+  { _class_name: name }: Record<string, unknown>,
+): void {
+  const [asked, wayOut] =
+    scheduler === undefined
+      ? [`the model's ${name}`, 'add --scheduler euler, or leave it out']
+      : [`--scheduler ${scheduler}`, 'leave out one of them'];
+  if (`${name}`.startsWith('AnimateLCM'))
+    throw new UsageError(`${asked} is not in diffusers: pass another --scheduler.`);
+  const levels = sigmas ? '--sigmas' : schedule && '--schedule';
+  if (levels && name !== 'EulerDiscreteScheduler')
+    throw new UsageError(`In diffusers, ${asked} takes no ${levels}: ${wayOut}.`);
 }
 
 /** The whole path of a picture; an URL as it is. @throws Error if there is no such file. */
@@ -110,8 +118,9 @@ async function pictureOf(source: string): Promise<string> {
 /** The UNet that replaces the model's own, if one does. */
 async function checkModel(
   { path, unet }: Located,
-  { model, variant }: ReferenceCommand,
+  command: ReferenceCommand,
 ): Promise<OtherUnet | undefined> {
+  const { model, variant } = command;
   await using checkpoint = await openCheckpoint(path, { variant, unet });
   if (checkpoint.unet?.isOfDiffusers === false)
     throw new UsageError(
@@ -119,6 +128,7 @@ async function checkModel(
         `checkpoint by \`svd convert ${model} FOLDER/ --unet ${unet} --to diffusers\`.`,
     );
   if (checkpoint.format === 'diffusers') {
+    if (command.scheduler === undefined) checkSampler(command, checkpoint.config('scheduler'));
     await checkpoint.files();
     if (checkpoint.unet) await checkpoint.weights('unet');
     return checkpoint.unet;

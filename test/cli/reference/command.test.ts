@@ -1,5 +1,5 @@
 /** `svd reference` with a stand-in for Python, which tells what it was asked to do. */
-import { chmod, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { chmod, cp, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { convertCheckpoint } from '../../../converters/index.ts';
@@ -116,6 +116,38 @@ describe('svd reference', () => {
     child.kill('SIGINT');
     expect((await ended).code).to.equal(130);
     expect(() => process.kill(Number(pid), 0)).to.throw('ESRCH');
+  });
+
+  it("checks that diffusers has the model's sampler, which follows the noise levels", async () => {
+    const other = folder.path('sampled');
+    const index = JSON.parse(await readFile(`${model}/model_index.json`, 'utf8'));
+    await cp(model, other, {
+      recursive: true,
+      filter: (source) => !source.endsWith('.safetensors') && !source.includes('train'),
+    });
+    const output = ['--output', folder.path('sampled.safetensors')];
+    const refusals: [sampler: string, args: string[], words: RegExp][] = [
+      [
+        'EDMEulerScheduler',
+        ['--sigmas', '9,1,0'],
+        /the model's EDMEulerScheduler takes no --sigmas/,
+      ],
+      ['EDMDPMSolverMultistepScheduler', ['--schedule', 'ays'], /takes no --schedule: add --sch/],
+      [
+        'AnimateLCMSVDStochasticIterativeScheduler',
+        [],
+        /^error: the model's Anim.+ not in diffusers/,
+      ],
+    ];
+    for (const [sampler, args, words] of refusals) {
+      const named = { ...index, scheduler: ['diffusers', sampler] };
+      await writeFile(`${other}/model_index.json`, JSON.stringify(named));
+      const python = await standIn('exit 3');
+      const given = ['--model', other, '--python', python, ...output, ...args];
+      const { code, stderr } = await svd('reference', picture, ...given);
+      expect([code, stderr.split('\n').length]).to.deep.equal([2, 2]);
+      expect(stderr).to.match(words);
+    }
   });
 
   it('checks everything before Python starts', async () => {
