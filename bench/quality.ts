@@ -102,8 +102,6 @@ function psnr(values: Float32Array, expected: Float32Array): number {
 interface Made {
   frames: Float32Array;
   sigmas: Float32Array;
-  /** Processor time of the sampling steps. */
-  seconds: number;
 }
 
 /** Makes a video of 8 frames of 64x64. */
@@ -115,23 +113,14 @@ async function make(
 ): Promise<Made> {
   const usual = pipe.scheduler;
   if (scheduler) pipe.scheduler = schedulerByName(scheduler);
-  let [began, ended] = [process.cpuUsage(), process.cpuUsage()];
   const { frames } = (await pipe.generate(image, {
     ...options,
     ...{ height: 64, width: 64, generator: new Generator(seed) },
     outputType: 'array',
-    onProgress({ stage, step, steps }) {
-      if (stage === 'sampling' && step === 0) began = process.cpuUsage();
-      if (stage === 'sampling' && step === steps) ended = process.cpuUsage(began);
-    },
   })) as Videos<'array'>;
   const { sigmas } = pipe.scheduler;
   pipe.scheduler = usual;
-  return {
-    frames: frames.data,
-    sigmas,
-    seconds: (ended.user + ended.system) / 1e6,
-  };
+  return { frames: frames.data, sigmas };
 }
 
 const mean = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0) / numbers.length;
@@ -162,15 +151,12 @@ export async function quality(names: string[], write: (rows: object[]) => void):
   for (const [options, call] of Object.entries(calls)) {
     if (!names.includes(nameOf(options))) continue;
     if (call.dtype && backend !== 'tensorflow') continue;
-    // In turns, so that both have the same machine.
-    const { seconds } = await make(pipes.get('float32')!, images[0], 0, exact);
     const made = await inAll(call);
     const decibels = made.map(({ frames }, i) => psnr(frames, plain[i].frames));
     const row = {
       options,
       psnr: mean(decibels),
       worst_psnr: Math.min(...decibels),
-      time: mean(made.map((one) => one.seconds)) / seconds,
       full_size_work: workAtFullSize(call, made[0].sigmas) / workAtFullSize(exact, plain[0].sigmas),
     };
     rows.push(row);
@@ -179,11 +165,10 @@ export async function quality(names: string[], write: (rows: object[]) => void):
       `\`${options}\``,
       row.psnr.toFixed(1),
       row.worst_psnr.toFixed(1),
-      row.time.toFixed(2),
       row.full_size_work.toFixed(2),
     ]);
     console.error(lines.at(-1)!.join('  '));
   }
   for (const pipe of pipes.values()) pipe.dispose();
-  console.log(markdown(['options', 'PSNR dB', 'worst', 'time', 'work at 576x1024'], lines));
+  console.log(markdown(['options', 'PSNR dB', 'worst', 'work at 576x1024'], lines));
 }
