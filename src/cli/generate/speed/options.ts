@@ -47,7 +47,7 @@ export const speedOptions = {
       otherValues: otherScheduler,
       help:
         'The sampler: euler is that of the published models; edm-euler is the same in another ' +
-        'form; dpmpp-2m (DPM-Solver++) needs fewer steps; dpmpp-2m-sde adds noise in each step; ' +
+        'form; dpmpp-2m is DPM-Solver++ of second order; dpmpp-2m-sde adds noise in each step; ' +
         'animatelcm is for the weights of AnimateLCM-SVD, with 4 to 8 steps and no guidance. ' +
         'Default: that of the checkpoint.',
     },
