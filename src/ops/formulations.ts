@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { checkValue } from '../text/kinds.ts';
 import { type FormulationSet, formulationSets } from './choices.ts';
 import { deviceName } from './device.ts';
-import { computeDtype } from './tensorflow/computeIn.ts';
+import { computeDtype, computeLikeCard } from './tensorflow/computeIn.ts';
 import { hasKernel, type KernelName } from './tensorflow/probes.ts';
 
 interface Choice {
@@ -83,6 +83,7 @@ let used: FormulationSet = 'fastest';
 export function useFormulations(set: FormulationSet): void {
   checkValue('formulations', set, { oneOf: formulationSets });
   used = set;
+  computeLikeCard(set === 'gpu');
 }
 
 /** The set in use. */

@@ -50,9 +50,17 @@ export function useHalfGain(newFind: FindHalfGain | undefined): FindHalfGain | u
   return before;
 }
 
+let isLikeCard = false;
+
+/** Lets a processor compute as a graphics card does, which has no kernels of oneDNN. */
+export function computeLikeCard(does: boolean): void {
+  isLikeCard = does;
+}
+
 /** What this processor gains in a type; undefined for float32, and on other devices. */
 export function halfGain(dtype: ComputeDtype): HalfGain | undefined {
-  if (dtype === 'float32' || !find || deviceName() !== 'tensorflow-cpu') return undefined;
+  if (dtype === 'float32' || !find || isLikeCard || deviceName() !== 'tensorflow-cpu')
+    return undefined;
   const gain = found.get(dtype) ?? find(dtype);
   found.set(dtype, gain);
   return gain;

@@ -13,7 +13,7 @@ interface Outcome {
   chosen: Record<string, string>;
   /** The kernels called by name that were issued, but for those that were missing. */
   issued: string[];
-  /** How often one was asked for that was missing. */
+  /** How often one was asked for that was missing, by name and type. */
   refused: Record<string, number>;
   frames: number[];
 }
@@ -37,7 +37,9 @@ backend.binding = Object.create(binding, {
   executeOp: {
     value: (name, ...rest) => {
       if (/${missing}/.test(name)) {
-        refused[name] = (refused[name] ?? 0) + 1;
+        const type = rest[0].find((attribute) => attribute.name === 'T')?.value;
+        const asked = name + ' ' + type;
+        refused[asked] = (refused[asked] ?? 0) + 1;
         throw new Error('Op type not registered ' + name);
       }
       if (/^_Mkl|^(SoftplusGrad|EuclideanNorm|Erfc)$/.test(name)) issued.add(name);
