@@ -13,6 +13,7 @@ import {
   toOurs,
 } from '../harness/fixtures.ts';
 import { fillByName, inputValues } from '../harness/nameHash.ts';
+import { testBackend } from '../setup.ts';
 
 const TOLERANCE = 3e-5;
 
@@ -51,7 +52,9 @@ async function unetOf({ config }: Fixture): Promise<UNetSpatioTemporalConditionM
 describe('the shallow evaluations of DeepCache', () => {
   for (const file of fixtureNames('deep-cache')) {
     const name = file.replace('.safetensors', '');
-    it(`are those of the published code: ${name} @slow`, async () => {
+    it(`are those of the published code: ${name} @slow`, async function () {
+      // Minutes on a software adapter, which runs the same blocks as the smallest one.
+      if (testBackend === 'webgpu' && name !== 'two-layers-odd') this.skip();
       const fixture = await readFixture('deep-cache', file);
       const unet = await unetOf(fixture);
       const numFrames = (fixture.kwargs.shape as number[])[1];
