@@ -185,7 +185,7 @@ export abstract class Block<
   }
 
   /**
-   * Calls the layer. It returns tensors for tensors, and symbolic tensors, for `tfl.model`, for
+   * Calls the layer. It returns tensors for tensors, and symbolic tensors, for `tf.model`, for
    * symbolic ones.
    * @throws Error if the inputs are no tensors or do not fit `inputAxes`, or the layer takes no
    * call argument of a name.

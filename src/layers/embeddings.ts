@@ -21,7 +21,7 @@ export interface TimestepsArgs extends LayerArgs {
 }
 
 /**
- * Sinusoids of scalars `[N]`, or `[N, 1]` as `tfl.model` feeds them, -> `[N, numChannels]`.
+ * Sinusoids of scalars `[N]`, or `[N, 1]` as `tf.model` feeds them, -> `[N, numChannels]`.
  *
  * Equals `Timesteps` of diffusers' `models/embeddings.py`.
  *

@@ -25,7 +25,7 @@ export interface LayerArgs extends NonNullable<ConstructorParameters<typeof tfl.
 /** Arguments of the layers that mix the frames of a video. */
 export interface FramesArgs extends LayerArgs {
   /**
-   * Frames per video for calls without `{ numFrames }`, as in `tfl.sequential`, which passes no call
+   * Frames per video for calls without `{ numFrames }`, as in `tf.sequential`, which passes no call
    * arguments on.
    */
   numFrames?: number;
