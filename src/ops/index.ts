@@ -18,7 +18,7 @@ export {
   halfGain,
   oneDnnServes,
 } from './tensorflow/computeIn.ts';
-export { possibleComputeDtypes } from './tensorflow/halfPrecision.ts';
+export { canComputeIn } from './tensorflow/halfPrecision.ts';
 export {
   forProducts,
   isHalf,

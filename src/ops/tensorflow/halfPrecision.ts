@@ -5,24 +5,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { deviceName, shapeOnlyOutput } from '../device.ts';
 import { type AttributeValue, cast, dtypes, execute, nodeBackend } from './binding.ts';
-import {
-  type ComputeDtype,
-  computeDtype,
-  computeDtypes,
-  computeIn,
-  oneDnnServes,
-} from './computeIn.ts';
+import { type ComputeDtype, computeDtype, computeIn, oneDnnServes } from './computeIn.ts';
 import { halfTensor, heldIn } from './halfWeights.ts';
 import { convolution, noPadding, oneDNN } from './kernels.ts';
 
-/** The types that the current backend can compute in. */
-export function possibleComputeDtypes(): ComputeDtype[] {
-  if (tf.getBackend() !== 'tensorflow') return ['float32'];
-  return computeDtypes.filter((dtype) => dtype === 'float32' || hasKernels(dtype));
-}
-
-/** Whether libtensorflow has the kernels for a type. */
-function hasKernels(dtype: ComputeDtype): boolean {
+/** Whether the current backend can compute in a type. Its kernels for half precision are tried. */
+export function canComputeIn(dtype: ComputeDtype): boolean {
+  if (dtype === 'float32') return true;
+  if (tf.getBackend() !== 'tensorflow') return false;
   const { TF_Version } = nodeBackend().binding;
   // Version 2.9, which npm's tfjs-node-gpu brings, has those of bfloat16 only for processors, and
   // uses them without a word.

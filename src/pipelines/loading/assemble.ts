@@ -20,12 +20,7 @@ import { checkWasmLimit, float32Bytes } from '../../memory/wasmLimit.ts';
 import { declareModels, type Models } from '../../models/declareModels.ts';
 import type { ModelName } from '../../models/names.ts';
 import { deviceName } from '../../ops/device.ts';
-import {
-  type ComputeDtype,
-  computeDtypes,
-  halfGain,
-  possibleComputeDtypes,
-} from '../../ops/index.ts';
+import { type ComputeDtype, canComputeIn, computeDtypes, halfGain } from '../../ops/index.ts';
 import { type RecordGraph, Replays } from '../../recording/replay.ts';
 import { schedulerFromConfig } from '../../schedulers/index.ts';
 import { messageOf } from '../../text/messages.ts';
@@ -124,8 +119,8 @@ function featureExtractor(files: Checkpoint): FeatureExtractor {
 
 /** Refuses a type that the current backend cannot compute in, and names those that it can. */
 function checkComputeDtype(dtype: ComputeDtype): void {
-  const possible = possibleComputeDtypes();
-  if (possible.includes(dtype)) return;
+  if (computeDtypes.includes(dtype) && canComputeIn(dtype)) return;
+  const possible = computeDtypes.filter(canComputeIn);
   const backend = tf.getBackend();
   const elsewhere =
     backend === 'tensorflow' || !computeDtypes.includes(dtype)
