@@ -4,7 +4,13 @@ import { AnimateLCMSVDStochasticIterativeScheduler } from './edm/animateLCMSVDSt
 import { EDMDPMSolverMultistepScheduler } from './edm/edmDPMSolverMultistep.ts';
 import { EDMEulerScheduler } from './edm/edmEuler.ts';
 import { EulerDiscreteScheduler } from './euler/eulerDiscrete.ts';
-import { type SchedulerName, schedulerClassNames, schedulerNames, UNFIT } from './names.ts';
+import {
+  type SchedulerName,
+  schedulerClasses,
+  schedulerClassNames,
+  schedulerNames,
+  UNFIT,
+} from './names.ts';
 import type { Scheduler, Warn } from './scheduler.ts';
 
 const noise = { sigmaMin: 0.002, sigmaMax: 700 };
@@ -71,7 +77,7 @@ const ofModel = ['sigma_data', 'prediction_type', 'timestep_type', 'clip_denoise
 
 /** A sentence about settings of a sampler that do not fit Stable Video Diffusion. */
 export function misfitOf(scheduler: Scheduler): string | undefined {
-  const name = schedulerNames.find((one) => makers[one]().className === scheduler.className);
+  const name = schedulerNames.find((one) => schedulerClasses[one] === scheduler.className);
   if (name === undefined) return undefined;
   const [given, fitting] = [scheduler.toConfig(), makers[name]().toConfig()];
   const wrong = ofModel.filter((key) => key in fitting && given[key] !== fitting[key]);

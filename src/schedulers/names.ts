@@ -4,7 +4,7 @@
  */
 
 /** Names of samplers with settings that fit Stable Video Diffusion, and the class of each. */
-const classes = {
+export const schedulerClasses = {
   euler: 'EulerDiscreteScheduler',
   'edm-euler': 'EDMEulerScheduler',
   'dpmpp-2m': 'EDMDPMSolverMultistepScheduler',
@@ -13,13 +13,13 @@ const classes = {
 } as const;
 
 /** The name of a sampler with settings that fit Stable Video Diffusion. */
-export type SchedulerName = keyof typeof classes;
+export type SchedulerName = keyof typeof schedulerClasses;
 
 /** The names of samplers. */
-export const schedulerNames = Object.keys(classes) as SchedulerName[];
+export const schedulerNames = Object.keys(schedulerClasses) as SchedulerName[];
 
 /** The classes of these samplers, as diffusers and AnimateLCM call them. */
-export const schedulerClassNames: readonly string[] = [...new Set(Object.values(classes))];
+export const schedulerClassNames: readonly string[] = [...new Set(Object.values(schedulerClasses))];
 
 /** Schedules besides those of the samplers: `ays` is Align Your Steps. */
 export const scheduleNames = ['ays'] as const;
@@ -50,7 +50,9 @@ const others = new RegExp(
 
 /** What to say of a name that is none of `schedulerNames`: the right one, or why there is none. */
 export function otherScheduler(name: string): string | undefined {
-  const byClass = schedulerNames.find((own) => [name, `${name}Scheduler`].includes(classes[own]));
+  const byClass = schedulerNames.find((own) =>
+    [name, `${name}Scheduler`].includes(schedulerClasses[own]),
+  );
   if (byClass) return byClass;
   const plain = name
     .toLowerCase()
