@@ -5,8 +5,9 @@ import { identifyCheckpoint, openCheckpoint } from '../../src/checkpoints/index.
 import { likeOutput } from '../../src/cli/generate/like.ts';
 import { generateOptions } from '../../src/cli/generate/options.ts';
 import { readArguments, readValues } from '../../src/cli/terminal/arguments.ts';
+import { tensorsIn } from '../checkpoints/files.ts';
 import { filesOf, id, sha256, TestHub } from '../checkpoints/hub/server.ts';
-import { tensorsIn, UNET, writeUnets } from '../checkpoints/unet/unets.ts';
+import { UNET, writeUnets } from '../checkpoints/unet/unets.ts';
 import { generate, picture, readTensors, small, startSvd, svd, workFolder } from './runs.ts';
 
 describe('--unet', () => {

@@ -11,21 +11,11 @@ import {
   writeSafetensors,
 } from '../../../src/checkpoints/index.ts';
 import { weightFiles, withModel } from '../../converters/models.ts';
-import { expectError, inTemporaryFolder } from '../files.ts';
+import { expectError, inTemporaryFolder, tensorsIn } from '../files.ts';
 
 const VISUAL = 'conditioner.embedders.0.open_clip.model.visual.';
 const FIRST_STAGE = 'first_stage_model.';
 const one: TensorToWrite = { dtype: 'F32', shape: [], data: Float32Array.of(700) };
-
-/** The tensors of a file, as they are. */
-async function tensorsIn(path: string): Promise<Record<string, TensorToWrite>> {
-  const file = await openSafetensors(path);
-  const tensors: Record<string, TensorToWrite> = {};
-  for (const name of file.names())
-    tensors[name] = { ...file.info(name), data: await file.readRaw(name) };
-  await file.close();
-  return tensors;
-}
 
 /** Writes what ComfyUI's ImageOnlyCheckpointSave writes of a model. */
 async function writeAsComfy(model: string, original: string, path: string): Promise<void> {

@@ -10,8 +10,8 @@ import {
   type TensorToWrite,
   writeSafetensors,
 } from '../../../src/checkpoints/index.ts';
-import { expectError } from '../files.ts';
-import { editJson, forms, tensorsIn, UNET, writeUnets } from './unets.ts';
+import { expectError, tensorsIn } from '../files.ts';
+import { editJson, forms, UNET, writeUnets } from './unets.ts';
 
 const jpg = fileURLToPath(new URL('../../fixtures/images/rocket.jpg', import.meta.url));
 

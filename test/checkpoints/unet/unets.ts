@@ -2,26 +2,13 @@
 import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { convertCheckpoint } from '../../../converters/index.ts';
-import {
-  openSafetensors,
-  type TensorToWrite,
-  writeSafetensors,
-} from '../../../src/checkpoints/index.ts';
+import { type TensorToWrite, writeSafetensors } from '../../../src/checkpoints/index.ts';
 import { writeSmallCheckpoint } from '../../cli/runs.ts';
 import { weightValues } from '../../harness/nameHash.ts';
+import { tensorsIn } from '../files.ts';
 
 export const UNET = 'unet/diffusion_pytorch_model.safetensors';
 const START = 'model.diffusion_model.';
-
-/** The tensors of a file, as they are stored. */
-export async function tensorsIn(path: string): Promise<Record<string, TensorToWrite>> {
-  const file = await openSafetensors(path);
-  const tensors: Record<string, TensorToWrite> = {};
-  for (const name of file.names())
-    tensors[name] = { ...file.info(name), data: await file.readRaw(name) };
-  await file.close();
-  return tensors;
-}
 
 /** The other UNet in float32, by what it is in. All have the same weights. */
 export const forms = {

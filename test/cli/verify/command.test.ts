@@ -12,7 +12,7 @@ import { verifyBackends } from '../../../src/cli/verify/backends.ts';
 import type { VerifyCommand } from '../../../src/cli/verify/options.ts';
 import { loadImage } from '../../../src/media/pictures/loadImage.ts';
 import { channelsFirst } from '../../../src/pipelines/sampling/axes.ts';
-import { tensorsIn } from '../../checkpoints/unet/unets.ts';
+import { tensorsIn } from '../../checkpoints/files.ts';
 import { imageOf, optionsOf } from '../../harness/calls.ts';
 import { type Fixture, readFixture } from '../../harness/fixtures.ts';
 import { pipelineByName } from '../../harness/pipelines.ts';
