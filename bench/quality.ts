@@ -1,5 +1,7 @@
 /** `npm run bench -- --quality`: what each shortcut of sampling saves, and what it changes. */
 import { join } from 'node:path';
+import { modelConfig } from '../src/checkpoints/configs/schemas.ts';
+import { publishedConfigs } from '../src/checkpoints/index.ts';
 import {
   type GenerateOptions,
   Generator,
@@ -64,19 +66,12 @@ const calls: Record<string, Call> = {
 const nameOf = (options: string) => options.replace(/^--/, '').replace(/[ ,:]+(--)?/g, '-');
 export const shortcuts = Object.keys(calls).map(nameOf);
 
-/** The published models, as far as their configurations differ from the defaults. */
-const published: ModelConfigs = {
-  unet: { sampleSize: 96 },
-  vae: {
-    blockOutChannels: [128, 256, 512, 512],
-    downBlockTypes: Array(4).fill('DownEncoderBlock2D'),
-    layersPerBlock: 2,
-  },
-  imageEncoder: {
-    ...{ hiddenSize: 1280, intermediateSize: 5120, projectionDim: 1024, numHiddenLayers: 32 },
-    ...{ numAttentionHeads: 16, patchSize: 14, hiddenAct: 'gelu' },
-  },
-};
+const { unet, vae, image_encoder: imageEncoder } = publishedConfigs(25).configs;
+const published = {
+  unet: modelConfig('unet', unet),
+  vae: modelConfig('vae', vae),
+  imageEncoder: modelConfig('image_encoder', imageEncoder),
+} as ModelConfigs;
 
 const fullSize: MemoryRequest = {
   ...{ device: 'tensorflow-cpu', height: 576, width: 1024, numFrames: 25 },
