@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { Generator } from '../random/generator.ts';
 import { generatorKind, randnTensor, toChannelsFirst } from '../random/randnTensor.ts';
 import { type Kinds, kinds } from '../text/options.ts';
+import { type ConfigTable, completeConfig, configToJson } from './config.ts';
 import type { CustomSchedule } from './customSchedule.ts';
 
 /** Options of `step` that every sampler has. Those without noise draw none. */
@@ -85,13 +86,13 @@ export interface Scheduler {
 export type Warn = (message: string) => void;
 
 /** The run of a sampler: where it is in its schedule, and what it keeps for the next steps. */
-export abstract class ScheduledRun<Timesteps extends Scheduler['timesteps'] = Float32Array>
-  implements Scheduler
+export abstract class ScheduledRun<
+  Config extends { numTrainTimesteps: number },
+  Timesteps extends Scheduler['timesteps'] = Float32Array,
+> implements Scheduler
 {
-  /** Its class, as `model_index.json` names it. */
-  abstract readonly className: string;
   /** The configuration with defaults filled in. */
-  abstract readonly config: { readonly numTrainTimesteps: number };
+  readonly config: Readonly<Config>;
   /** Standard deviation of the start noise under the current schedule. */
   abstract readonly initNoiseSigma: number;
   /** Order of the solver: model calls per step. */
@@ -107,20 +108,31 @@ export abstract class ScheduledRun<Timesteps extends Scheduler['timesteps'] = Fl
   numInferenceSteps: number | null = null;
   /** The clean samples of the latest steps. */
   protected modelOutputs: tf.Tensor[] = [];
+  private readonly configTable: ConfigTable<Config>;
   private readonly warn: Warn;
   private currentIndex: number | null = null;
   private firstIndex: number | null = null;
   private readonly warned = new Set<string>();
   private inputWasScaled = false;
 
-  /** @param warn Receives warnings, each once. */
-  constructor(warn: Warn) {
+  /**
+   * @param options The options that differ from the defaults of the table.
+   * @param warn Receives warnings, each once.
+   * @throws When an option is unknown, or a value is not allowed.
+   */
+  constructor(configTable: ConfigTable<Config>, options: Partial<Config>, warn: Warn) {
+    this.configTable = configTable;
+    this.config = completeConfig(configTable, options);
     this.warn = warn;
+  }
+
+  /** Its class, as `model_index.json` names it. */
+  get className(): string {
+    return this.configTable.className;
   }
 
   abstract setTimesteps(numInferenceSteps: number | null, custom?: CustomSchedule): void;
   abstract step(...step: Parameters<Scheduler['step']>): StepOutput;
-  abstract toConfig(): Record<string, unknown>;
 
   /** What divides a sample at a noise level, so that it has unit variance. */
   protected abstract inputScale(sigma: number): number;
@@ -184,6 +196,11 @@ export abstract class ScheduledRun<Timesteps extends Scheduler['timesteps'] = Fl
     return tf.tidy(() =>
       tf.add(originalSamples, tf.mul(noise, perSample(sigmas, originalSamples.rank))),
     );
+  }
+
+  /** The content of `scheduler_config.json`. */
+  toConfig(): Record<string, unknown> {
+    return configToJson(this.configTable, this.config);
   }
 
   /** The state of the run. Its tensors are the scheduler's own, until the next step. */

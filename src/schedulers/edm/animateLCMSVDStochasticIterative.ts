@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { checkOptions, checkOptionValues } from '../../text/options.ts';
-import { completeConfig, configFromJson, configToJson } from '../config.ts';
+import { configFromJson } from '../config.ts';
 import { type CustomSchedule, checkRequest } from '../customSchedule.ts';
 import {
   ScheduledRun,
@@ -25,12 +25,10 @@ import { denoised, noisyDeviation } from './preconditioning.ts';
  * Multistep sampling of a consistency model: each step predicts the clean sample and adds noise of
  * the next level. It visits some of the noise levels of training.
  */
-export class AnimateLCMSVDStochasticIterativeScheduler extends ScheduledRun<Float64Array> {
-  /** Its class, as `model_index.json` names it. */
-  readonly className = animateLCMTable.className;
-  /** The configuration with defaults filled in. */
-  readonly config: Readonly<AnimateLCMSVDStochasticIterativeSchedulerConfig>;
-
+export class AnimateLCMSVDStochasticIterativeScheduler extends ScheduledRun<
+  AnimateLCMSVDStochasticIterativeSchedulerConfig,
+  Float64Array
+> {
   /**
    * @param options The options that differ from the reference's class defaults.
    * @param warn Receives warnings, each once. Default: `console.warn`.
@@ -40,8 +38,7 @@ export class AnimateLCMSVDStochasticIterativeScheduler extends ScheduledRun<Floa
     options: Partial<AnimateLCMSVDStochasticIterativeSchedulerConfig> = {},
     warn: Warn = console.warn,
   ) {
-    super(warn);
-    this.config = completeConfig(animateLCMTable, options);
+    super(animateLCMTable, options, warn);
     this.visit(Array.from({ length: this.config.numTrainTimesteps }, (_, i) => i));
   }
 
@@ -57,11 +54,6 @@ export class AnimateLCMSVDStochasticIterativeScheduler extends ScheduledRun<Floa
       configFromJson(animateLCMTable, json),
       warn,
     );
-  }
-
-  /** The content of `scheduler_config.json`. */
-  toConfig(): Record<string, unknown> {
-    return configToJson(animateLCMTable, this.config);
   }
 
   /** Standard deviation of the start noise. */

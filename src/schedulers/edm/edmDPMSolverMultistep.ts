@@ -1,7 +1,7 @@
 /** DPM-Solver++ in EDM's parametrisation (`diffusers.EDMDPMSolverMultistepScheduler`). */
 import * as tf from '@tensorflow/tfjs-core';
 import { checkOptionValues } from '../../text/options.ts';
-import { completeConfig, configFromJson, configToJson } from '../config.ts';
+import { configFromJson } from '../config.ts';
 import {
   type StepOptions,
   type StepOutput,
@@ -21,12 +21,7 @@ const FEW_STEPS = 15;
  * A solver that uses the clean samples of the latest steps. It keeps their tensors until the run
  * has ended; `dispose` frees those of a run that stops before.
  */
-export class EDMDPMSolverMultistepScheduler extends EDMScheduler {
-  /** Its class, as `model_index.json` names it. */
-  readonly className = edmSolverTable.className;
-  /** The configuration with defaults filled in. */
-  readonly config: Readonly<EDMDPMSolverMultistepSchedulerConfig>;
-
+export class EDMDPMSolverMultistepScheduler extends EDMScheduler<EDMDPMSolverMultistepSchedulerConfig> {
   /**
    * @param options The options that differ from diffusers' class defaults.
    * @param warn Receives warnings, each once. Default: `console.warn`.
@@ -36,8 +31,7 @@ export class EDMDPMSolverMultistepScheduler extends EDMScheduler {
     options: Partial<EDMDPMSolverMultistepSchedulerConfig> = {},
     warn: Warn = console.warn,
   ) {
-    super(warn);
-    this.config = completeConfig(edmSolverTable, options);
+    super(edmSolverTable, options, warn);
     this.follow(this.schedule(this.config.numTrainTimesteps));
   }
 
@@ -47,11 +41,6 @@ export class EDMDPMSolverMultistepScheduler extends EDMScheduler {
    */
   static fromConfig(json: Record<string, unknown>, warn?: Warn): EDMDPMSolverMultistepScheduler {
     return new EDMDPMSolverMultistepScheduler(configFromJson(edmSolverTable, json), warn);
-  }
-
-  /** The content of `scheduler_config.json`. */
-  toConfig(): Record<string, unknown> {
-    return configToJson(edmSolverTable, this.config);
   }
 
   protected lowestSigma(): number {

@@ -1,7 +1,7 @@
 /** Euler's method in EDM's parametrisation (`diffusers.EDMEulerScheduler`). */
 import type * as tf from '@tensorflow/tfjs-core';
 import { checkOptionValues } from '../../text/options.ts';
-import { completeConfig, configFromJson, configToJson } from '../config.ts';
+import { configFromJson } from '../config.ts';
 import { churnedStep, type EulerStepOptions, eulerStepKinds } from '../euler/eulerStep.ts';
 import type { StepOutput, Warn } from '../scheduler.ts';
 import { type EDMEulerSchedulerConfig, edmEulerTable } from './edmConfig.ts';
@@ -9,20 +9,14 @@ import { EDMScheduler } from './edmScheduler.ts';
 import { denoised } from './preconditioning.ts';
 
 /** Euler's method along the noise levels of a schedule (Karras et al. 2022, algorithm 2). */
-export class EDMEulerScheduler extends EDMScheduler {
-  /** Its class, as `model_index.json` names it. */
-  readonly className = edmEulerTable.className;
-  /** The configuration with defaults filled in. */
-  readonly config: Readonly<EDMEulerSchedulerConfig>;
-
+export class EDMEulerScheduler extends EDMScheduler<EDMEulerSchedulerConfig> {
   /**
    * @param options The options that differ from diffusers' class defaults.
    * @param warn Receives warnings, each once. Default: `console.warn`.
    * @throws When an option is unknown, or a value is not allowed.
    */
   constructor(options: Partial<EDMEulerSchedulerConfig> = {}, warn: Warn = console.warn) {
-    super(warn);
-    this.config = completeConfig(edmEulerTable, options);
+    super(edmEulerTable, options, warn);
     this.follow(this.schedule(this.config.numTrainTimesteps + 1));
   }
 
@@ -32,11 +26,6 @@ export class EDMEulerScheduler extends EDMScheduler {
    */
   static fromConfig(json: Record<string, unknown>, warn?: Warn): EDMEulerScheduler {
     return new EDMEulerScheduler(configFromJson(edmEulerTable, json), warn);
-  }
-
-  /** The content of `scheduler_config.json`. */
-  toConfig(): Record<string, unknown> {
-    return configToJson(edmEulerTable, this.config);
   }
 
   protected lowestSigma(sigmas: readonly number[]): number {

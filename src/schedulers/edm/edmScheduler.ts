@@ -7,9 +7,9 @@ import type { EDMEulerSchedulerConfig } from './edmConfig.ts';
 import { edmSigmas, noisyDeviation } from './preconditioning.ts';
 
 /** A scheduler whose model has continuous timesteps, a quarter of the logarithm of the noise. */
-export abstract class EDMScheduler extends ScheduledRun {
-  /** The configuration with defaults filled in. */
-  abstract override readonly config: Readonly<EDMEulerSchedulerConfig>;
+export abstract class EDMScheduler<
+  Config extends EDMEulerSchedulerConfig,
+> extends ScheduledRun<Config> {
   /** The highest of custom sigmas; null for a schedule of the configuration. */
   private highest: number | null = null;
 

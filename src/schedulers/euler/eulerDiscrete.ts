@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { checkOptions, checkOptionValues } from '../../text/options.ts';
-import { completeConfig, configFromJson, configToJson } from '../config.ts';
+import { configFromJson } from '../config.ts';
 import { type CustomSchedule, scheduleWarnings } from '../customSchedule.ts';
 import { perSample, ScheduledRun, type StepOutput, type Warn } from '../scheduler.ts';
 import { alphasCumprodOf, rescaleZeroTerminalSnr, trainingBetas, trainSigmas } from './betas.ts';
@@ -25,11 +25,7 @@ const f32 = Math.fround;
  * `setTimesteps`, scale the start noise by `initNoiseSigma`, and for each of `timesteps`:
  * `scaleModelInput`, the model, `step`.
  */
-export class EulerDiscreteScheduler extends ScheduledRun {
-  /** Its class, as `model_index.json` names it. */
-  readonly className = eulerDiscreteTable.className;
-  /** The configuration with defaults filled in. */
-  readonly config: Readonly<EulerDiscreteSchedulerConfig>;
+export class EulerDiscreteScheduler extends ScheduledRun<EulerDiscreteSchedulerConfig> {
   /** Betas of the training schedule. */
   readonly betas: Float32Array;
   /** The share of the signal that is left after each training step. */
@@ -43,8 +39,8 @@ export class EulerDiscreteScheduler extends ScheduledRun {
    * sigmas is chosen.
    */
   constructor(options: Partial<EulerDiscreteSchedulerConfig> = {}, warn: Warn = console.warn) {
-    super(warn);
-    const config = completeConfig(eulerDiscreteTable, options);
+    super(eulerDiscreteTable, options, warn);
+    const { config } = this;
     if (
       [config.useBetaSigmas, config.useExponentialSigmas, config.useKarrasSigmas].filter(Boolean)
         .length > 1
@@ -55,7 +51,6 @@ export class EulerDiscreteScheduler extends ScheduledRun {
       );
     }
     const betas = trainingBetas(config);
-    this.config = config;
     this.betas = config.rescaleBetasZeroSnr ? rescaleZeroTerminalSnr(betas) : betas;
     this.alphasCumprod = alphasCumprodOf(this.betas);
     // Not 0, so that the first sigma is finite: the smallest number of half precision.
@@ -78,11 +73,6 @@ export class EulerDiscreteScheduler extends ScheduledRun {
    */
   static fromConfig(json: Record<string, unknown>, warn?: Warn): EulerDiscreteScheduler {
     return new EulerDiscreteScheduler(configFromJson(eulerDiscreteTable, json), warn);
-  }
-
-  /** The content of `scheduler_config.json`. */
-  toConfig(): Record<string, unknown> {
-    return configToJson(eulerDiscreteTable, this.config);
   }
 
   /** Standard deviation of the start noise under the current schedule. */
