@@ -56,6 +56,7 @@ export class KeptState {
   private readonly path?: string;
   private readonly command: GenerateCommand;
   private readonly inputs: Inputs;
+  private described?: ReturnType<typeof callOf>;
   private readonly session: Session;
   private readonly isKept: KeepRule;
   private readonly said = new Set<string>();
@@ -158,7 +159,8 @@ export class KeptState {
   }
 
   private async call(seeds: Seed[]): Promise<Call> {
-    const { options, ...call } = await callOf(this.command, this.inputs);
+    this.described ??= callOf(this.command, this.inputs);
+    const { options, ...call } = await this.described;
     return { ...call, options: { ...options, seeds } };
   }
 
