@@ -10,19 +10,19 @@ import { builtCommand, prepareCheckpoint, pythonWithDiffusers } from './prepare.
 import { gib, markdown, seconds } from './table.ts';
 
 const checkpoint = 'bench/checkpoints/full';
-const common = [
-  `--model ${checkpoint} --num-frames 14 --num-inference-steps 1`,
-  '--max-guidance-scale 1 --decode-chunk-size 2 --seed 0 --json',
-].join(' ');
-const at256 = '--height 256 --width 256';
+const common = `--model ${checkpoint} --num-frames 14 --decode-chunk-size 2 --seed 0 --json`;
+const once = '--num-inference-steps 1 --max-guidance-scale 1';
+const at256 = `--height 256 --width 256 ${once}`;
+const at1024 = '--backend tensorflow --height 576 --width 1024';
 
-/** The options that differ between calls: place and type of the weights, or the size. */
+/** The options that differ between calls: place and type of the weights, size, or steps. */
 const options: Record<string, string> = {
   float32: `--backend tensorflow ${at256} --weight-dtype float32`,
   half: `--backend tensorflow ${at256}`,
   'offload-model': `--backend tensorflow ${at256} --offload model`,
   'offload-sequential': `--backend tensorflow ${at256} --offload sequential`,
-  '576x1024': '--backend tensorflow --height 576 --width 1024 --memory 20',
+  '576x1024': `${at1024} ${once} --memory 20`,
+  '576x1024-fast': `${at1024} --fast --memory 20`,
   wasm: `--backend wasm ${at256} --offload sequential`,
 };
 

@@ -16,6 +16,7 @@ import { fillByName, inputValues } from '../harness/nameHash.ts';
 import { testBackend } from '../setup.ts';
 
 const TOLERANCE = 3e-5;
+const isFast = ['tensorflow', 'wasm'].includes(testBackend);
 
 /** Runs steps to their end, and lists their paths. */
 function drain<T>(steps: Steps<T>): { paths: string[]; result: T } {
@@ -53,8 +54,8 @@ describe('the shallow evaluations of DeepCache', () => {
   for (const file of fixtureNames('deep-cache')) {
     const name = file.replace('.safetensors', '');
     it(`are those of the published code: ${name} @slow`, async function () {
-      // Minutes on a software adapter, which runs the same blocks as the smallest one.
-      if (testBackend === 'webgpu' && name !== 'two-layers-odd') this.skip();
+      // Elsewhere they take minutes. The smallest one runs the same kernels.
+      if (!isFast && name !== 'two-layers-odd') this.skip();
       const fixture = await readFixture('deep-cache', file);
       const unet = await unetOf(fixture);
       const numFrames = (fixture.kwargs.shape as number[])[1];
@@ -91,7 +92,8 @@ describe('the shallow evaluations of DeepCache', () => {
     });
   }
 
-  it('run the outer layers alone, in the order of an evaluation in full', async () => {
+  it('run the outer layers alone, in the order of an evaluation in full', async function () {
+    if (!isFast) this.skip(); // the order of calls is the same on every backend
     const fixture = await readFixture('deep-cache', 'one-layer-odd.safetensors');
     const unet = await unetOf(fixture);
     const inputs = inputsOf(fixture, 0);
