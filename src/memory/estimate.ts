@@ -7,7 +7,8 @@ import type { Steps } from '../layers/index.ts';
 import type { ModelName } from '../models/names.ts';
 import type { OffloadMode } from './offloadModes.ts';
 import { behaviours, type Device } from './shapes/allocators.ts';
-import { Arena } from './shapes/arena.ts';
+import { type Allocator, Arena } from './shapes/arena.ts';
+import { BufferLists } from './shapes/bufferLists.ts';
 import type { MemorySettings, StageMemory, StageModels, VideoSize } from './stages.ts';
 
 const MiB = 2 ** 20;
@@ -184,7 +185,8 @@ function* estimateStages(
   { device, size, settings, offload }: Call,
 ): Steps<Estimate> {
   const stages = yield* models.stages(device, size, settings);
-  const arena = new Arena(behaviours[device].allocator);
+  const { allocator } = behaviours[device];
+  const arena = allocator === 'buffers' ? new BufferLists() : new Arena(allocator);
   const load = (name: ModelName, path?: string) =>
     models.weightsOf(name, path).map(({ bytes }) => arena.allocate(bytes));
   const free = (addresses: number[]) => {
@@ -201,7 +203,7 @@ function* estimateStages(
       read = runInBlocks(arena, stage, load, free, models);
     } else {
       const weights = offload === 'model' ? load(stage.model) : [];
-      const left = arena.run(stage.trace);
+      const left = runStage(arena, stage);
       // Copies that kernels keep with weights live as long as these.
       if (offload === 'model') free([...weights, ...left]);
     }
@@ -255,30 +257,44 @@ function largestWeight(models: StageModels): number {
   return all.reduce((most, { bytes }) => Math.max(most, bytes), 0);
 }
 
+/** Runs a stage block by block. Returns the addresses of what it leaves. */
+function runStage(
+  arena: Allocator,
+  { trace, parts }: StageMemory,
+  around: (block: number, run: () => void, addresses: number[]) => void = (_, run) => run(),
+): number[] {
+  const addresses = arena.run(trace, [], 0, parts[0]?.at);
+  for (const [i, { at }] of parts.entries()) {
+    arena.settle();
+    around(i, () => arena.run(trace, addresses, at, parts[i + 1]?.at), addresses);
+  }
+  return addresses;
+}
+
 /**
  * Runs a stage with the weights of one block at a time. Returns the most bytes of weights that are
  * read ahead.
  */
 function runInBlocks(
-  arena: Arena,
-  { model, trace, parts, kept }: StageMemory,
+  arena: Allocator,
+  stage: StageMemory,
   load: (name: ModelName, path: string) => number[],
   free: (addresses: number[]) => void,
   models: StageModels,
 ): number {
-  const addresses = arena.run(trace, [], 0, parts[0]?.at);
+  const { model, parts, kept } = stage;
   let ahead = 0;
-  for (const [i, { name, at }] of parts.entries()) {
-    const weights = load(model, name);
-    arena.run(trace, addresses, at, parts[i + 1]?.at);
+  const left = runStage(arena, stage, (i, run, addresses) => {
+    const weights = load(model, parts[i].name);
+    run();
     free(weights);
     for (const allocation of kept)
       if (allocation < addresses.length) arena.release(addresses, allocation);
     let next = 0;
     for (const { bytes } of models.weightsOf(model, parts[i + 1]?.name ?? '')) next += bytes;
     ahead = Math.max(ahead, next);
-  }
-  free(addresses);
+  });
+  free(left);
   return ahead;
 }
 

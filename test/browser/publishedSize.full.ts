@@ -34,8 +34,8 @@ const MOST_BYTES = 2.5e9;
 /** Two frames, one evaluation without guidance, one frame decoded at a time. */
 const options = {
   ...{ height: 64, width: 64, numFrames: 2, numInferenceSteps: 1, maxGuidanceScale: 1 },
-  ...{ decodeChunkSize: 1, outputType: 'array' },
-} as const;
+  ...{ decodeChunkSize: 1, outputType: 'array' as const },
+};
 
 type Stages = Record<'latents' | 'frames', number[]>;
 

@@ -24,7 +24,8 @@ export interface Call {
 
 /** How a device uses memory. */
 export interface Behaviour {
-  allocator: AllocatorRules;
+  /** How it divides memory, or that it keeps buffers by their sizes. */
+  allocator: AllocatorRules | 'buffers';
   /** Whether ranges of the first axis are views, as in libtensorflow. */
   sharesRanges: boolean;
   /** Bytes that a kernel takes besides its output and frees at its end. */
@@ -49,8 +50,8 @@ const softmaxInParts = ({ kernel, shape }: Call) => (kernel === 'Softmax' ? 2 * 
 const bfc: AllocatorRules = { granule: 256, firstRegion: 2 * 2 ** 20, wholeBelow: 128 * 2 ** 20 };
 
 /**
- * Emscripten's dlmalloc takes the best fit of one heap that grows; malloc and graphics drivers are
- * taken to do no worse.
+ * Emscripten's dlmalloc takes the best fit of one heap that grows; malloc is taken to do no
+ * worse.
  */
 const heap: AllocatorRules = { granule: 16 };
 
@@ -73,7 +74,7 @@ function xnnpackCopies({ kernel, inputs: [, input], shape }: Call) {
 export const behaviours: Record<Device, Behaviour> = {
   'tensorflow-cpu': libtensorflow,
   'tensorflow-gpu': libtensorflow,
-  webgpu: { allocator: heap, sharesRanges: false, scratch: softmaxInParts },
+  webgpu: { allocator: 'buffers', sharesRanges: false, scratch: softmaxInParts },
   wasm: {
     allocator: heap,
     sharesRanges: false,

@@ -39,62 +39,16 @@ interface Region {
 /** Regions lie so far apart that their gaps never meet. */
 const APART = 2 ** 44;
 
-/** An allocator that takes the smallest gap that is large enough and joins gaps that meet. */
-export class Arena {
-  private readonly rules: AllocatorRules;
-  private readonly gaps: Gap[] = []; // by address
-  private readonly regions: Region[] = [];
-  private readonly sizes = new Map<number, number>();
-  private nextRegion: number;
-
-  constructor(rules: AllocatorRules) {
-    this.rules = rules;
-    this.nextRegion = rules.firstRegion ?? APART / 2;
-  }
-
-  /**
-   * Bytes that were in use at any time: the memory of the process if it returns none to the system.
-   */
-  get touchedBytes(): number {
-    return this.regions.reduce((sum, { at, top }) => sum + top - at, 0);
-  }
-
+/** Memory in which traces of computations run. */
+export abstract class Allocator {
+  /** The most bytes taken from the system at any time, if it gets none back but by `settle`. */
+  abstract readonly touchedBytes: number;
   /** Allocates, and returns the address. */
-  allocate(bytes: number): number {
-    const { granule, wholeBelow = 0 } = this.rules;
-    const size = Math.max(1, Math.ceil(bytes / granule)) * granule;
-    const index = this.smallestGap(size) ?? this.grow(size);
-    const gap = this.gaps[index];
-    const { at } = gap;
-    const divided = gap.size >= 2 * size || gap.size - size >= wholeBelow;
-    const taken = divided ? size : gap.size;
-    gap.at += taken;
-    gap.size -= taken;
-    if (gap.size === 0) this.gaps.splice(index, 1);
-    this.sizes.set(at, taken);
-    const region = this.regions[Math.floor(at / APART)];
-    region.top = Math.max(region.top, at + size);
-    return at;
-  }
-
+  abstract allocate(bytes: number): number;
   /** Frees what lies at an address. */
-  free(at: number): void {
-    const size = this.sizes.get(at)!;
-    this.sizes.delete(at);
-    let index = this.gaps.findIndex((gap) => gap.at > at);
-    if (index < 0) index = this.gaps.length;
-    const [before, after] = [this.gaps[index - 1], this.gaps[index]];
-    const joinsAfter = after?.at === at + size;
-    if (before && before.at + before.size === at) {
-      before.size += size + (joinsAfter ? after.size : 0);
-      if (joinsAfter) this.gaps.splice(index, 1);
-    } else if (joinsAfter) {
-      after.at = at;
-      after.size += size;
-    } else {
-      this.gaps.splice(index, 0, { at, size });
-    }
-  }
+  abstract free(at: number): void;
+  /** Does what happens between two blocks of a model. */
+  settle(): void {}
 
   /**
    * Runs a trace, or a part of it.
@@ -114,6 +68,60 @@ export class Arena {
   release(addresses: number[], allocation: number): void {
     if (addresses[allocation] >= 0) this.free(addresses[allocation]);
     addresses[allocation] = -1;
+  }
+}
+
+/** An allocator that takes the smallest gap that is large enough and joins gaps that meet. */
+export class Arena extends Allocator {
+  private readonly rules: AllocatorRules;
+  private readonly gaps: Gap[] = []; // by address
+  private readonly regions: Region[] = [];
+  private readonly sizes = new Map<number, number>();
+  private nextRegion: number;
+
+  constructor(rules: AllocatorRules) {
+    super();
+    this.rules = rules;
+    this.nextRegion = rules.firstRegion ?? APART / 2;
+  }
+
+  get touchedBytes(): number {
+    return this.regions.reduce((sum, { at, top }) => sum + top - at, 0);
+  }
+
+  allocate(bytes: number): number {
+    const { granule, wholeBelow = 0 } = this.rules;
+    const size = Math.max(1, Math.ceil(bytes / granule)) * granule;
+    const index = this.smallestGap(size) ?? this.grow(size);
+    const gap = this.gaps[index];
+    const { at } = gap;
+    const divided = gap.size >= 2 * size || gap.size - size >= wholeBelow;
+    const taken = divided ? size : gap.size;
+    gap.at += taken;
+    gap.size -= taken;
+    if (gap.size === 0) this.gaps.splice(index, 1);
+    this.sizes.set(at, taken);
+    const region = this.regions[Math.floor(at / APART)];
+    region.top = Math.max(region.top, at + size);
+    return at;
+  }
+
+  free(at: number): void {
+    const size = this.sizes.get(at)!;
+    this.sizes.delete(at);
+    let index = this.gaps.findIndex((gap) => gap.at > at);
+    if (index < 0) index = this.gaps.length;
+    const [before, after] = [this.gaps[index - 1], this.gaps[index]];
+    const joinsAfter = after?.at === at + size;
+    if (before && before.at + before.size === at) {
+      before.size += size + (joinsAfter ? after.size : 0);
+      if (joinsAfter) this.gaps.splice(index, 1);
+    } else if (joinsAfter) {
+      after.at = at;
+      after.size += size;
+    } else {
+      this.gaps.splice(index, 0, { at, size });
+    }
   }
 
   private smallestGap(size: number): number | undefined {
