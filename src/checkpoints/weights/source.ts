@@ -27,6 +27,8 @@ export interface WeightSource {
    * are those of the layers' variables.
    */
   readonly tfjsAxes?: true;
+  /** A sentence about how its names are read, if that is not as they are in the file. */
+  readonly remark?: string;
   /** Every tensor's name, in the order in which reading them is fastest. */
   names(): string[];
   /** @throws CheckpointError if there is no such tensor. */
