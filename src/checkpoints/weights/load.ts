@@ -162,6 +162,7 @@ export function checkWeights(
   source: WeightSource,
   options: Pick<LoadWeightsOptions, 'prefix' | 'label' | 'ignore'> = {},
 ): void {
+  checkIsBlock('checkWeights', block);
   const { prefix = '', label = block.name } = options;
   const found = differences(block, source, options);
   if (found !== undefined) {

@@ -1,5 +1,6 @@
 /** The interface of weights that every checkpoint format implements, and weights in memory. */
 
+import { checkArgument, kinds } from '../../text/options.ts';
 import { CheckpointError, quoted } from '../errors.ts';
 import type { Dtype } from '../safetensors/dtypes.ts';
 
@@ -66,6 +67,11 @@ export function memorySource(
   tensors: Record<string, TensorValues>,
   label = 'memory',
 ): WeightSource {
+  checkArgument('memorySource', tensors, {
+    is: 'tensors by name, each with its data and shape,',
+    test: (value) =>
+      kinds.object.test(value) && Object.values(Object(value)).every(kinds.values.test),
+  });
   const entries = new Map(Object.entries(tensors));
   for (const [name, { shape, data }] of entries) {
     const size = shape.reduce((product, axis) => product * axis, 1);
