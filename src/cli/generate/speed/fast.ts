@@ -10,7 +10,7 @@ import { isUnguided } from '../withoutEffect.ts';
 type GenerateValues = Values<typeof generateOptions>;
 
 /** Twelve steps of Align Your Steps, half of them by DeepCache, and guidance where it shows. */
-const FAST = {
+export const FAST = {
   schedule: 'ays',
   numInferenceSteps: 12,
   guidanceInterval: [0, 50],
