@@ -4,12 +4,11 @@ import { kindOfOtherFile, TELLING_BYTES } from '../../files/firstBytes.ts';
 import { hasEnding } from '../../text/endings.ts';
 import { either } from '../../text/messages.ts';
 import type { Arguments } from './arguments.ts';
-import { UsageError } from './errors.ts';
 import { flagOf, type Options } from './options.ts';
 
 /**
  * Names what a file or folder is where that cannot be meant.
- * @throws UsageError if one of the options with `reads` is given such a file.
+ * @throws Error if one of the options with `reads` is given such a file.
  */
 export async function checkFiles(given: Arguments, options: Options): Promise<void> {
   for (const [name, option] of Object.entries(options)) {
@@ -19,9 +18,7 @@ export async function checkFiles(given: Arguments, options: Options): Promise<vo
       const kind = await otherKind(path, files);
       if (kind === undefined) continue;
       const takes = files.map((ending) => (ending === '/' ? 'a folder' : `a ${ending} file`));
-      throw new UsageError(
-        `--${flagOf(name, option)} takes ${either(takes)}, but ${path} is ${kind}.`,
-      );
+      throw new Error(`--${flagOf(name, option)} takes ${either(takes)}, but ${path} is ${kind}.`);
     }
   }
 }

@@ -3,7 +3,6 @@ import { expect } from 'chai';
 import { generateOptions } from '../../../src/cli/generate/options.ts';
 import { readArguments } from '../../../src/cli/terminal/arguments.ts';
 import { checkFiles } from '../../../src/cli/terminal/checkFiles.ts';
-import { UsageError } from '../../../src/cli/terminal/errors.ts';
 import type { Options } from '../../../src/cli/terminal/options.ts';
 import { verifyOptions } from '../../../src/cli/verify/options.ts';
 import { picture, workFolder } from '../runs.ts';
@@ -15,7 +14,7 @@ describe('checkFiles', () => {
     check(options, ...args).then(
       () => undefined,
       (error) => {
-        expect(error).to.be.instanceOf(UsageError);
+        expect(error).to.be.instanceOf(Error);
         return error.message;
       },
     );
