@@ -4,10 +4,11 @@
  * in the making (`writing`), the description of the work (`job.json`) and the number of the process
  * (`lock`). At the end, `output` takes the target's place in one step.
  */
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CheckpointError, namingRefused } from '../src/checkpoints/errors.ts';
 import { spaceProblem } from '../src/files/diskSpace.ts';
+import { makeFolder } from '../src/files/makeFolder.ts';
 import { isAlive } from '../src/files/process.ts';
 import { type OutputFile, sizeOf, writePieces } from '../src/files/writing/outputFile.ts';
 import { targetOf, withoutLinks } from '../src/files/writing/target.ts';
@@ -104,7 +105,7 @@ async function fill(
   for (const file of missing) {
     await writePieces(writing, file, { onBytes, signal });
     const path = join(output, file.path);
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await rename(writing, path);
   }
   signal?.throwIfAborted();
@@ -117,7 +118,7 @@ const locked = new Set<string>();
  * Makes the folder and keeps other writers out of it until the function that it returns is called.
  */
 async function lock(partial: string): Promise<() => Promise<void>> {
-  await mkdir(partial, { recursive: true });
+  await makeFolder(partial);
   const file = join(partial, 'lock');
   const owner = Number(await readFile(file, 'utf8').catch(() => '0'));
   // A process that was killed may have had the number of this one.

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { sha256OfFiles } from '../files/sha256.ts';
+import { checkPath } from '../text/options.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { unreadable } from './errors.ts';
 import { type OpenOptions, openCheckpoint } from './openCheckpoint.ts';
@@ -39,6 +40,7 @@ export async function identifyCheckpoint(
   path: string,
   { signal, ...options }: OpenOptions & { signal?: AbortSignal } = {},
 ): Promise<CheckpointIdentity> {
+  checkPath('identifyCheckpoint', path);
   return (await nameCheckpoint(path, options)).hash(signal);
 }
 

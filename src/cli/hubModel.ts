@@ -24,6 +24,7 @@ export const modelOptions = {
       value: 'DIR',
       short: 'm',
       files: ['/', '.safetensors'],
+      reads: true,
       help:
         'The checkpoint: a folder in diffusers format, with its model_index.json, or of ' +
         'TensorFlow.js artifacts; an original file, such as svd_xt.safetensors; or the name ' +
@@ -32,6 +33,7 @@ export const modelOptions = {
     unet: {
       value: 'FILE',
       files: ['/', '.safetensors'],
+      reads: true,
       help:
         'Another UNet instead of that of the checkpoint, which is not read then: a .safetensors ' +
         'file or a folder, in the names of diffusers or of the original file, also of a whole ' +
@@ -45,6 +47,7 @@ export const modelOptions = {
     config: {
       value: 'DIR',
       files: ['/'],
+      reads: true,
       help:
         'For an original file: folder in diffusers format with the configs. Default: those of ' +
         'the published models.',
@@ -58,6 +61,7 @@ export const modelOptions = {
     cacheDir: {
       value: 'DIR',
       files: ['/'],
+      reads: true,
       help:
         'Folder of the cache for models of the hub. Default: $HF_HUB_CACHE or ' +
         '~/.cache/huggingface/hub.',

@@ -5,12 +5,16 @@
 import { workOfCall } from '../memory/duration.ts';
 import { callDefaults } from '../pipelines/defaults.ts';
 import type { DevicePlan, ModelDescription } from '../pipelines/loading/describeModel.ts';
+import { isWithin } from '../pipelines/sampling/guidance.ts';
+import { schedulerNameOf } from '../schedulers/names.ts';
+import { alignYourSteps } from '../schedulers/sigmas.ts';
 import { formatBytes } from '../text/bytes.ts';
 import { snakeCase } from '../text/cases.ts';
 import { roughly } from '../text/durations.ts';
 import { counted } from '../text/messages.ts';
 import { printable } from '../text/printable.ts';
 import { generateOptions } from './generate/options.ts';
+import { FAST } from './generate/speed/fast.ts';
 import { speedOf } from './generate/watch/expected.ts';
 import { locateInCache, modelOptions, requiredModel, singleFileOptions } from './hubModel.ts';
 import { ownSize, trainedFor } from './packagedModel.ts';
@@ -60,10 +64,11 @@ export const info = subcommand({
 
 /** The description without the blocks of each stage, and with the estimated seconds. */
 function forPrograms(model: string, { plans, ...description }: ModelDescription) {
-  const short = plans.map(({ stages, ...plan }) => ({
+  const short = plans.map(({ withDeepCache: _, stages, ...plan }, i) => ({
     ...plan,
     stages: stages.map(({ blocks: _, ...stage }) => stage),
-    seconds: secondsOf({ stages, ...plan }, description.call),
+    seconds: secondsOf(plans[i], description.call),
+    secondsFast: fastSecondsOf(plans[i], description),
   }));
   return { model, ...description, plans: short };
 }
@@ -73,6 +78,21 @@ function secondsOf(plan: DevicePlan, call: ModelDescription['call']): number | u
   const speed = plan.fits ? speedOf(plan.device) : undefined;
   const work = Object.values(workOfCall(plan, call, callDefaults.numInferenceSteps));
   return speed && speed * work.reduce((sum, part) => sum + part, 0);
+}
+
+/** The same with `--fast` in float32; undefined where its sampler needs no shortcuts. */
+function fastSecondsOf(
+  { device, withDeepCache: plan }: DevicePlan,
+  { call, scheduler }: Pick<ModelDescription, 'call' | 'scheduler'>,
+): number | undefined {
+  const speed = plan && speedOf(device);
+  if (!speed || schedulerNameOf({ _class_name: scheduler }) === 'animatelcm') return undefined;
+  const { numInferenceSteps: steps, deepCache, guidanceInterval } = FAST;
+  const levels = alignYourSteps(steps).slice(0, -1);
+  const share = levels.filter((sigma) => isWithin(sigma, guidanceInterval)).length / steps;
+  const work = workOfCall(plan, call, steps, deepCache.interval);
+  const guided = call.guided ? (1 + share) / 2 : 1;
+  return speed * (work.encoding + work.sampling * guided + work.decoding);
 }
 
 const labels: Record<DevicePlan['device'], string> = {
@@ -89,6 +109,7 @@ function describe({
   problems,
   warnings,
   checkpoint,
+  scheduler,
   models,
   call,
   plans,
@@ -114,10 +135,20 @@ function describe({
     ...Object.entries(checkpoint.files).map(([file, hash]) => `  ${hash}  ${printable(file)}`),
     `  ${checkpoint.hash}  all of these`,
     '',
+    `Sampler: ${samplerOf(scheduler)}`,
+    '',
     `Memory for ${videos}${counted(call.numFrames, 'frame')} of ${call.width}x${call.height}, ` +
       `${guidance}:`,
-    ...plans.flatMap((plan) => describePlan(plan, secondsOf(plan, call))),
+    ...plans.flatMap((plan) =>
+      describePlan(plan, secondsOf(plan, call), fastSecondsOf(plan, { call, scheduler })),
+    ),
   ].join('\n');
+}
+
+/** `EulerDiscreteScheduler (--scheduler euler)`. */
+function samplerOf(className: string): string {
+  const name = schedulerNameOf({ _class_name: className });
+  return printable(className) + (name === undefined ? '' : ` (--scheduler ${name})`);
 }
 
 const named = ({ id, revision }: { id: string; revision?: string }): string =>
@@ -135,6 +166,7 @@ const section = (title: string, sentences: string[]): string[] =>
 function describePlan(
   { device, fits, processBytes, deviceBytes, deviceKnown, choices, advice }: DevicePlan,
   seconds: number | undefined,
+  fast: number | undefined,
 ): string[] {
   const where = device === 'wasm' ? 'of WebAssembly' : 'of the card';
   const needs =
@@ -142,7 +174,8 @@ function describePlan(
       ? formatBytes(processBytes)
       : `${formatBytes(deviceBytes)} ${where}, ${formatBytes(processBytes)} of the process`;
   const { numInferenceSteps } = callDefaults;
-  const time = seconds ? [`${roughly(seconds)} for ${numInferenceSteps} steps`] : [];
+  const withFast = fast ? `, ${roughly(fast)} with --fast` : '';
+  const time = seconds ? [`${roughly(seconds)} for ${numInferenceSteps} steps${withFast}`] : [];
   const text = fits ? [needs, ...choices, ...time].join('; ') : `does not fit. ${advice}`;
   const [first, ...more] = wrap(text, COLUMNS - 26);
   const known = deviceBytes === undefined || deviceKnown;

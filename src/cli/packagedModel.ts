@@ -5,6 +5,7 @@
 import { modelConfig } from '../checkpoints/configs/schemas.ts';
 import { type OpenOptions, openCheckpoint } from '../checkpoints/index.ts';
 import { callDefaults } from '../pipelines/defaults.ts';
+import { type SchedulerName, schedulerNameOf } from '../schedulers/names.ts';
 import { atEnd } from './terminal/session.ts';
 
 /** The note of `svd generate` when it uses that one. */
@@ -18,6 +19,8 @@ export interface TrainedFor {
   /** Side of a square with as many pixels as the training pictures. */
   side?: number;
   numFrames?: number;
+  /** Its own sampler, if that is one that has a name. */
+  scheduler?: SchedulerName;
 }
 
 /** Reads what the checkpoint `model`, a folder or an original file, was trained for. */
@@ -33,7 +36,11 @@ export async function trainedFor(model: string, options: OpenOptions = {}): Prom
   };
   const [height, width = height] = [sampleSize ?? 0].flat(); // of latents
   const side = Math.sqrt(height * width) * 2 ** (blockOutChannels.length - 1);
-  return { side: side > 0 ? side : undefined, numFrames };
+  return {
+    side: side > 0 ? side : undefined,
+    numFrames,
+    scheduler: schedulerNameOf(files.config('scheduler')),
+  };
 }
 
 /**

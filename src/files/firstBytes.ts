@@ -53,6 +53,8 @@ const binaries: (Omit<Kind, 'begins'> & { begins: string[]; at?: number; with?: 
     begins: ['\x89PNG\r\n', '\xff\xd8\xff', 'GIF87a', 'GIF89a', 'II*\0', 'MM\0*'],
   },
   { what: 'a picture', wayOut: AGAIN, begins: ['WEBP'], at: 8 },
+  { what: 'a picture', wayOut: AGAIN, begins: ['BM'], with: '\0\0\x28\0\0\0' },
+  { what: 'a video', wayOut: AGAIN, begins: ['AVI '], at: 8 },
   { what: 'a picture or video', wayOut: AGAIN, begins: ['ftyp'], at: 4 },
   { what: 'a video', wayOut: AGAIN, begins: ['\x1aE\xdf\xa3'] },
   { what: 'a PDF document', wayOut: AGAIN, begins: ['%PDF-'] },
@@ -136,6 +138,18 @@ function textOf(bytes: Uint8Array): string | undefined {
   }
 }
 
+const binaryOf = (letters: string) =>
+  binaries.find(
+    ({ begins, at = 0, with: part = '' }) =>
+      begins.some((some) => letters.startsWith(some, at)) && letters.includes(part),
+  );
+
+/** A picture, a video, an archive or a document by its first bytes, in words. */
+export function kindOfOtherFile(bytes: Uint8Array): string | undefined {
+  const binary = binaryOf(latin1(bytes.subarray(0, TELLING_BYTES)));
+  return binary?.not === undefined ? binary?.what : undefined;
+}
+
 /**
  * What a file is by its first bytes if it is not what it should be, as the predicate of a sentence:
  * `is a web page, not weights: download it again`. Undefined if that cannot be told.
@@ -147,10 +161,7 @@ export function describeFirstBytes(
 ): string | undefined {
   const start = bytes.subarray(0, TELLING_BYTES);
   const letters = latin1(start);
-  const binary = binaries.find(
-    ({ begins, at = 0, with: part = '' }) =>
-      begins.some((some) => letters.startsWith(some, at)) && letters.includes(part),
-  );
+  const binary = binaryOf(letters);
   if (binary?.what.startsWith(expected)) return undefined;
   if (binary) return say(binary, expected);
   const text = textOf(start);

@@ -1,8 +1,9 @@
 /** Keeps two processes from doing the same work at once. */
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
+import { makeFolder } from './makeFolder.ts';
 import { isAlive } from './process.ts';
 
 /**
@@ -15,7 +16,7 @@ export async function withLock<T>(
   busy: (pid: number) => string,
   work: () => Promise<T>,
 ): Promise<T> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   await acquire(path, busy);
   try {
     return await work();

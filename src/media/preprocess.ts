@@ -2,6 +2,8 @@
  * Converts pictures to the inputs of the image encoder and the VAE, and decoded values back to
  * pictures, as diffusers' `VideoProcessor` does.
  */
+
+import { checkArgument, kinds } from '../text/options.ts';
 import type { FloatArray, RgbImage } from './image.ts';
 import { resizeLanczos, resizeNearest, resizeWithAntialiasing } from './resample.ts';
 
@@ -35,6 +37,7 @@ export function clipPixelValues(
   mean: readonly number[] = CLIP_MEAN,
   std: readonly number[] = CLIP_STD,
 ): FloatArray {
+  checkArgument('clipPixelValues', images, kinds.pictures);
   const resized =
     'shape' in images
       ? resizeValues(images, size)
@@ -84,6 +87,7 @@ export function vaePixelValues(
   height: number,
   width: number,
 ): FloatArray {
+  checkArgument('vaePixelValues', images, kinds.pictures);
   if (!('shape' in images)) {
     return joinPictures(
       images.map((image) => ({
@@ -113,21 +117,23 @@ export function vaePixelValues(
  * @throws When the shape is not `[B, F, H, W, 3]`.
  * @see diffusers `VaeImageProcessor.numpy_to_pil`
  */
-export function framesToImages({ data, shape }: FloatArray): RgbImage[][] {
+export function framesToImages(frames: FloatArray): RgbImage[][] {
+  checkArgument('framesToImages', frames, kinds.values);
+  const { data, shape } = frames;
   if (shape.length !== 5 || shape[4] !== 3) {
     throw new Error(
       `Frames have to be values of shape [B, F, H, W, 3] but their shape is [${shape.join(', ')}].`,
     );
   }
-  const [videos, frames, height, width] = shape as [number, number, number, number, number];
+  const [videos, numFrames, height, width] = shape as [number, number, number, number, number];
   const bytes = new Uint8ClampedArray(data.length); // rounds half to even
   for (let i = 0; i < data.length; i++) bytes[i] = Math.fround(data[i]! * 255);
   const count = height * width * 3;
   return Array.from({ length: videos }, (_, b) =>
-    Array.from({ length: frames }, (_, f) => ({
+    Array.from({ length: numFrames }, (_, f) => ({
       width,
       height,
-      data: new Uint8Array(bytes.buffer, (b * frames + f) * count, count),
+      data: new Uint8Array(bytes.buffer, (b * numFrames + f) * count, count),
     })),
   );
 }

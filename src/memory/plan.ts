@@ -8,6 +8,7 @@ import type { ModelName } from '../models/names.ts';
 import { sliceBytes } from '../ops/slices.ts';
 import { formatBytes } from '../text/bytes.ts';
 import { counted } from '../text/messages.ts';
+import { checkArgument, kinds } from '../text/options.ts';
 import {
   type Call,
   type Estimate,
@@ -254,5 +255,7 @@ export const defined = <T extends object>(options: T) =>
  * @returns The fastest plan that fits; if none fits, the smallest one, with `fits` false.
  */
 export function planMemory(configs: ModelConfigs, request: MemoryRequest): MemoryPlan {
+  checkArgument('planMemory', configs, kinds.object);
+  checkArgument('planMemory', request, kinds.object, 'second');
   return new MemoryPlanner(configs).plan(request);
 }

@@ -1,10 +1,13 @@
 /** The connections of this process: straight to the server, or through the environment's proxy. */
-import type { Dispatcher } from 'undici';
+import type { buildConnector, Dispatcher } from 'undici';
 import { certificateSettings, certificatesOf } from './certificates.ts';
 import { takeCredentials } from './credentials.ts';
-import { proxyFor } from './proxies.ts';
+import { proxyError } from './errors.ts';
+import { proxyFor, proxyVariable } from './proxies.ts';
 
 type Undici = typeof import('undici');
+/** Options of a connection that a ProxyAgent makes. */
+type Connecting = { connect: buildConnector.connector };
 
 const agents = new Map<string, Dispatcher>();
 
@@ -16,14 +19,23 @@ export function environmentAgent(undici: Undici): Dispatcher {
   );
 }
 
-function agentFor(origin: URL, { Agent, ProxyAgent }: Undici): Dispatcher {
+function agentFor(origin: URL, { Agent, Pool, ProxyAgent }: Undici): Dispatcher {
   const proxy = proxyFor(origin);
   const settings = certificateSettings();
-  const key = JSON.stringify([proxy, settings]);
+  const variable = proxyVariable(origin);
+  const key = JSON.stringify([proxy, variable, settings]);
   const known = agents.get(key);
   if (known) return known;
   const tls = { ca: certificatesOf(settings) };
   const token = proxy && takeCredentials(proxy);
+  const through = (to: string | URL, options: object) => {
+    const { connect } = options as Connecting;
+    const named: Connecting['connect'] = (target, done) =>
+      connect(target, (...[error, socket]) =>
+        error ? done(proxyError(error, proxy!, variable!), null) : done(null, socket!),
+      );
+    return new Pool(to, { ...options, connect: named });
+  };
   const agent =
     proxy === undefined
       ? new Agent({ connect: tls })
@@ -33,6 +45,8 @@ function agentFor(origin: URL, { Agent, ProxyAgent }: Undici): Dispatcher {
           requestTls: tls,
           proxyTls: tls,
           proxyTunnel: false,
+          factory: through, // for http
+          clientFactory: through, // for tunnels
         });
   agents.set(key, agent);
   return agent;

@@ -82,6 +82,19 @@ export function networkError(error: unknown): NetworkError {
   return because(INTERRUPTED[code] ?? message, code === '' ? 'no' : 'yes');
 }
 
+/** What hinders the way to the proxy that a variable names; other errors as they are. */
+export function proxyError(error: Error, { host }: URL, variable: string): Error {
+  const { code } = describe(error);
+  if (!(code in UNREACHED) && code !== 'UND_ERR_CONNECT_TIMEOUT' && code !== 'ETIMEDOUT')
+    return error;
+  const { message, passing } = networkError(error);
+  return new NetworkError(`the proxy of ${variable}, ${host}, cannot be reached: ${message}`, {
+    passing,
+    wayOut: correct(variable),
+    cause: error,
+  });
+}
+
 /** What a proxy answers instead of the server. */
 export function proxyRefusal(status: number): NetworkError {
   const reason =

@@ -5,22 +5,28 @@ import { correct, NetworkError } from './errors.ts';
 /** Environment variables by their names. */
 export type Environment = Record<string, string | undefined>;
 
+/** The variable that names the proxy for requests to `url`, if they take one. */
+export function proxyVariable(url: URL, env: Environment = process.env): string | undefined {
+  const names = [`${url.protocol}_proxy`.replace(':', ''), 'all_proxy'];
+  const name = names.find((name) => setting(name, env) !== '');
+  return isExcepted(url, setting('no_proxy', env)) ? undefined : name?.toUpperCase();
+}
+
 /**
  * The proxy for requests to `url`, if they take one: that of `HTTP_PROXY` or `HTTPS_PROXY`, by the
  * scheme of the address, else that of `ALL_PROXY`, unless `NO_PROXY` names the host.
  * @throws NetworkError if the variable does not hold the address of an HTTP proxy.
  */
 export function proxyFor(url: URL, env: Environment = process.env): URL | undefined {
-  const names = [`${url.protocol}_proxy`.replace(':', ''), 'all_proxy'];
-  const name = names.find((name) => setting(name, env) !== '');
-  if (name === undefined || isExcepted(url, setting('no_proxy', env))) return undefined;
-  const text = setting(name, env);
+  const name = proxyVariable(url, env);
+  if (name === undefined) return undefined;
+  const text = setting(name.toLowerCase(), env);
   const address = text.includes('://') ? text : `http://${text}`;
   const proxy = URL.canParse(address) ? new URL(address) : undefined;
   if (proxy && /^https?:$/.test(proxy.protocol)) return proxy;
   throw new NetworkError(
-    `${name.toUpperCase()} is not the address of an HTTP proxy, such as http://proxy.example:3128`,
-    { passing: 'no', wayOut: correct(name.toUpperCase()) },
+    `${name} is not the address of an HTTP proxy, such as http://proxy.example:3128`,
+    { passing: 'no', wayOut: correct(name) },
   );
 }
 

@@ -17,6 +17,7 @@ import { channelsFirst } from './sampling/axes.ts';
 import { checkLatents, type DecodeSizes, decode } from './sampling/decode.ts';
 import { denoise } from './sampling/denoise.ts';
 import { allFinite, checkFinite } from './sampling/finite.ts';
+import { guidanceWarnings } from './sampling/guidance.ts';
 import { addedTimeIds, checkGivenLatents } from './sampling/inputs.ts';
 import { ModelRunner, type RunOptions } from './sampling/modelRunner.ts';
 import { type HostPictures, hostPictures, stretchWarning } from './sampling/pictures.ts';
@@ -120,6 +121,7 @@ export class SamplingPipeline implements CallingPipeline {
     const { scheduler } = checked;
     // Before anything is computed, because it checks the sigmas.
     setSchedule(scheduler, checked);
+    for (const text of guidanceWarnings(checked)) this.warn(text);
     using _kept = { [Symbol.dispose]: () => scheduler.dispose() };
     const state = new CallState(checked, options.resumeFrom);
     options.signal?.throwIfAborted();

@@ -2,7 +2,7 @@
  * Noise tensors as `diffusers.utils.torch_utils.randn_tensor` draws them, laid out channels-last.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { checkOptionValues, type Kind } from '../text/options.ts';
+import { checkArgument, type Kind, kinds } from '../text/options.ts';
 import { Generator } from './generator.ts';
 
 /**
@@ -29,12 +29,12 @@ function toChannelsLast(values: Float32Array, channels: number, pixels: number):
 }
 
 /** The generators that a call takes. */
-export const generatorKind: Kind = {
+export const generatorKind = {
   is: 'a Generator or a list of them',
   test: (value) => [value].flat().every((one) => one instanceof Generator),
   hint: (value) =>
     ['number', 'bigint'].includes(typeof value) ? `Pass \`new Generator(${value})\`.` : undefined,
-};
+} satisfies Kind;
 
 /** The error for a list of generators that does not suit the batch, in diffusers' words. */
 export const wrongGeneratorCount = ({ length }: readonly Generator[], batch: number): Error =>
@@ -72,7 +72,8 @@ export function randnTensor(
   generator: Generator | readonly Generator[],
   shape: readonly number[],
 ): tf.Tensor {
-  checkOptionValues('randnTensor', { generator }, { generator: generatorKind });
+  checkArgument('randnTensor', generator, generatorKind);
+  checkArgument('randnTensor', shape, kinds.list, 'second');
   const values = draw(generator, shape);
   if (shape.length < 3) return tf.tensor(values, [...shape], 'float32');
   const [channels, height, width] = shape.slice(-3) as [number, number, number];

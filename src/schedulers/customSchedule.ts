@@ -31,7 +31,8 @@ export function checkRequest(steps: number | null, { timesteps, sigmas }: Custom
   if (sigmas) checkSigmas(sigmas);
 }
 
-function checkSigmas(sigmas: readonly number[]): void {
+/** @throws When noise levels are too few, negative, too high or not finite, or 0 before the last. */
+export function checkSigmas(sigmas: readonly number[]): void {
   checkNumbers(
     'sigmas',
     sigmas,

@@ -21,6 +21,10 @@ export const schedulerNames = Object.keys(schedulerClasses) as SchedulerName[];
 /** The classes of these samplers, as diffusers and AnimateLCM call them. */
 export const schedulerClassNames: readonly string[] = [...new Set(Object.values(schedulerClasses))];
 
+/** The name of the sampler that a `scheduler_config.json` is of, the first of its class. */
+export const schedulerNameOf = ({ _class_name: name }: Record<string, unknown>) =>
+  schedulerNames.find((own) => schedulerClasses[own] === name);
+
 /** Schedules besides those of the samplers: `ays` is Align Your Steps. */
 export const scheduleNames = ['ays'] as const;
 

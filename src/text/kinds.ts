@@ -176,6 +176,14 @@ const hasMethods = (value: unknown, ...names: string[]) =>
   value !== null &&
   names.every((name) => typeof Reflect.get(value, name) === 'function');
 
+const isObject = (value: unknown) => typeof value === 'object' && value !== null;
+const hasValues = (value: unknown) =>
+  isObject(value) &&
+  ArrayBuffer.isView(Reflect.get(value as object, 'data')) &&
+  Array.isArray(Reflect.get(value as object, 'shape'));
+const isPicture = (value: unknown) =>
+  isObject(value) && ['data', 'width', 'height'].every((name) => name in (value as object));
+
 /** A number of things. */
 export const count = whole(1);
 /** True or false. */
@@ -198,6 +206,11 @@ export const kinds = {
   object: {
     is: 'an object',
     test: (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  },
+  values: { is: 'values with their shape', test: hasValues },
+  pictures: {
+    is: 'a list of pictures, or values with their shape,',
+    test: (value) => hasValues(value) || (Array.isArray(value) && value.every(isPicture)),
   },
   listener: { is: 'a function', test: (value) => typeof value === 'function' },
   signal: {

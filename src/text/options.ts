@@ -50,11 +50,23 @@ export function checkOptionValues<Options extends object>(
     checkValue(name, Reflect.get(given, name), { ...kind, optional: true });
 }
 
-/** @throws Error if the first argument of `what` is not the text of a path or a name. */
-export function checkPath(what: string, path: unknown): void {
-  if (typeof path !== 'string' || path === '')
-    throw new Error(`\`${what}\` takes a path or name as its first argument, not ${shown(path)}.`);
+/** @throws Error if an argument of the function `what` is not of its kind. */
+export function checkArgument(
+  what: string,
+  value: unknown,
+  { is, test }: Pick<Extract<Kind, { is: string }>, 'is' | 'test'>,
+  place: 'first' | 'second' = 'first',
+): void {
+  if (!test(value))
+    throw new Error(`\`${what}\` takes ${is} as its ${place} argument, not ${shown(value)}.`);
 }
+
+/** @throws Error if the first argument of `what` is not the text of a path or a name. */
+export const checkPath = (what: string, path: unknown): void =>
+  checkArgument(what, path, {
+    is: 'a path or name',
+    test: (value) => typeof value === 'string' && value !== '',
+  });
 
 /** The options of `given` that a table has. */
 export function pickOptions<Name extends string, T extends object>(

@@ -6,6 +6,7 @@ import { CheckpointError, camelCaseConfig, type SafetensorsFile } from '../check
 import { jsonValue } from '../checkpoints/configs/json.ts';
 import type { FloatArray, RgbImage } from '../media/image.ts';
 import type { GenerateOptions } from '../pipelines/types.ts';
+import { byNumber } from '../text/inOrder.ts';
 
 /** The arguments of a reference's call. */
 export interface ReferenceCall
@@ -73,13 +74,14 @@ export async function readReference(file: SafetensorsFile, label: string): Promi
   const parsed = (key: string) => jsonValue(file.metadata[key] ?? 'null', `${label}: ${key}`);
   const args = parsed('args') as Record<string, unknown> | null;
   const checkpoint = parsed('checkpoint') as Reference['checkpoint'] | null;
-  const inputs = file.names().filter((name) => name.startsWith('input.image.'));
+  const sorted = file.names().sort(byNumber);
+  const inputs = sorted.filter((name) => name.startsWith('input.image.'));
   if (!args || !checkpoint?.files || inputs.length === 0) {
     throw new CheckpointError(`${label} is not a reference. \`svd reference\` writes one.`);
   }
   const { images: _, seeds, ...rest } = camelCaseConfig(args);
   const call = rest as unknown as ReferenceCall;
-  const names = file.names().filter((name) => !/^(input|float64)\./.test(name));
+  const names = sorted.filter((name) => !/^(input|float64)\./.test(name));
   for (const [name, expected] of Object.entries(shapesOf(call, inputs.length))) {
     const { shape } = file.info(name);
     if (
@@ -94,7 +96,7 @@ export async function readReference(file: SafetensorsFile, label: string): Promi
     );
   }
   const pictures = await Promise.all(
-    inputs.sort().map(async (name): Promise<RgbImage> => {
+    inputs.map(async (name): Promise<RgbImage> => {
       const [height, width] = file.info(name).shape as [number, number];
       return { height, width, data: await file.readRaw(name) };
     }),

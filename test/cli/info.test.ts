@@ -64,6 +64,21 @@ describe('svd info', () => {
     expect(ownSize({ side: 768 })).to.deep.equal({ height: 576, width: 1024 });
   });
 
+  it('tells the sampler, and how long --fast takes', async () => {
+    const { stdout } = await svd('info', '--model', 'weights/tiny');
+    expect(stdout).to.contain('\nSampler: EulerDiscreteScheduler (--scheduler euler)\n');
+    expect(stdout.replaceAll(/\s+/g, ' ')).to.match(
+      /\+ wasm [^+]+; about \d+ seconds? for 25 steps, about \d+ seconds? with --fast/,
+    );
+    const json = await svd('info', '--model', 'weights/tiny', '--json');
+    const { scheduler, plans } = JSON.parse(json.stdout);
+    expect(scheduler).to.equal('EulerDiscreteScheduler');
+    const { seconds, secondsFast } = plans.find(
+      (plan: { device: string }) => plan.device === 'wasm',
+    );
+    expect(secondsFast / seconds).to.be.within(0.15, 0.5);
+  });
+
   it('prints one line of JSON', async () => {
     const args = [
       '--max-guidance-scale',

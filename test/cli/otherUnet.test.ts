@@ -71,7 +71,7 @@ describe('--unet', () => {
 
   it('is refused in one sentence, with nothing written @slow', async () => {
     for (const [unet, code, says] of [
-      [picture('rocket.jpg'), 1, 'is a picture, not weights'],
+      [picture('rocket.jpg'), 1, '--unet takes a folder or a .safetensors file, but'],
       [path('model/vae'), 1, 'holds a VAE, not a UNet.'],
       [path('nowhere.safetensors'), 1, 'does not exist'],
     ] as const) {

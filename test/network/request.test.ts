@@ -108,6 +108,27 @@ describe('request', () => {
       }
     });
 
+    it('names the variable of a proxy that cannot be reached, and the proxy', async () => {
+      const closed = await closedAddress();
+      for (const scheme of ['http', 'https']) {
+        for (const [proxy, reason] of [
+          ['http://me:secret@nowhere.invalid:3128', 'its host cannot be found'],
+          [closed, 'its host refuses the connection'],
+        ]) {
+          const name = `${scheme.toUpperCase()}_PROXY`;
+          const ask = () =>
+            withEnvironment({ [name]: proxy }, () => textOf(`${scheme}://hub.corp.example/`));
+          const error = await ask().catch((thrown: NetworkError) => thrown);
+          expect(error).to.have.property('wayOut', `Correct ${name}, or unset it.`);
+          expect(error).to.have.property('passing', 'if reached');
+          const start = `the proxy of ${name}, ${new URL(proxy!).host}, cannot be reached: ${reason}`;
+          expect((error as NetworkError).message)
+            .to.contain(start)
+            .and.not.contain('secret');
+        }
+      }
+    });
+
     it('fails at once where the proxy is none', async () => {
       const ask = (address: string) => () =>
         withEnvironment({ HTTPS_PROXY: address }, () => textOf('https://hub.corp.example/'));

@@ -1,5 +1,18 @@
 import { expect } from 'chai';
 import {
+  camelCaseConfig,
+  checkWeights,
+  identifyCheckpoint,
+  memoryBytes,
+  memorySource,
+  readSafetensors,
+  snakeCaseConfig,
+} from '../../src/checkpoints/index.ts';
+import { checkOutput, planMemory, readMetadata } from '../../src/index.ts';
+import { clipPixelValues, framesToImages, vaePixelValues } from '../../src/media/preprocess.ts';
+import { saveSamplingState } from '../../src/pipelines/resume/stateFile.ts';
+import { randnTensor } from '../../src/random/randnTensor.ts';
+import {
   type Aliases,
   checkOptions,
   checkOptionValues,
@@ -87,4 +100,23 @@ describe('pickOptions', () => {
   it('leaves out what a table lacks', () => {
     expect(pickOptions({ fps: 1, constructor: 2, other: 3 }, table)).to.deep.equal({ fps: 1 });
   });
+});
+
+describe('public functions', () => {
+  const functions: Record<string, (...args: never[]) => unknown> = {
+    ...{ planMemory, randnTensor, checkOutput, readMetadata, identifyCheckpoint },
+    ...{ saveSamplingState, clipPixelValues, vaePixelValues, framesToImages },
+    ...{ camelCaseConfig, snakeCaseConfig, memoryBytes, memorySource, readSafetensors },
+    checkWeights,
+  };
+  for (const [name, call] of Object.entries(functions))
+    it(`say in one sentence what ${name} takes`, async () => {
+      for (const args of [[], [5], [null]]) {
+        const error = (await (async () => call(...(args as never[])))().catch(
+          (thrown) => thrown,
+        )) as Error;
+        expect(error, `${args}`).to.be.instanceOf(Error).and.not.instanceOf(TypeError);
+        expect(error.message).to.match(new RegExp(`^\`${name}\` takes .*, not \\S.*\\.$`));
+      }
+    });
 });

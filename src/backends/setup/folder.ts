@@ -3,10 +3,11 @@
  * undoes it and every project finds it.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm, rmdir } from 'node:fs/promises';
+import { rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ownDataFolder } from '../../files/home.ts';
 import { withLock } from '../../files/lock.ts';
+import { makeFolder } from '../../files/makeFolder.ts';
 import { firstLineOf } from '../../text/messages.ts';
 
 /**
@@ -64,7 +65,7 @@ export async function fillFolder(filling: Filling): Promise<string> {
   }
   await checkMachine?.();
   const partial = `${folder}.partial`;
-  await mkdir(partial, { recursive: true }).catch((error) => {
+  await makeFolder(partial).catch((error) => {
     throw new Error(
       `${partial} cannot be made (${firstLineOf(error)}). Set SVD_TENSORFLOW_DIR to another ` +
         'folder.',

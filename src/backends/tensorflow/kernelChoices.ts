@@ -1,7 +1,8 @@
 /** The file in which choices between kernels are kept, beside what `svd setup tensorflow` makes. */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
+import { makeFolderSync } from '../../files/makeFolder.ts';
 import type { ChoiceStore } from '../../ops/tensorflow/trials.ts';
 import { processorName } from '../packages.ts';
 import { setupRoot } from '../setup/folder.ts';
@@ -26,7 +27,7 @@ function write(choices: Choices): void {
   try {
     const path = pathOfFile();
     const temporary = `${path}.${process.pid}.tmp`;
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolderSync(dirname(path));
     try {
       writeFileSync(temporary, `${JSON.stringify(choices, null, 2)}\n`);
       renameSync(temporary, path);

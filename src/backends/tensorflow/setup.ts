@@ -6,8 +6,9 @@
  * because npm would remove it from node_modules.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import { makeFolder } from '../../files/makeFolder.ts';
 import { scriptArguments } from '../packages.ts';
 import { fillFolder, removeEmptyRoot, removeFolders } from '../setup/folder.ts';
 import { installPackages, type PinnedPackage, packageIn } from '../setup/packages.ts';
@@ -90,7 +91,7 @@ const addonFinder = `exports.find = (manifest) =>
 
 async function writeAddonFinder(folder: string): Promise<void> {
   const finder = packageIn(folder, '@mapbox/node-pre-gyp');
-  await mkdir(finder, { recursive: true });
+  await makeFolder(finder);
   await writeFile(join(finder, 'index.js'), addonFinder);
 }
 
@@ -103,7 +104,7 @@ async function buildAddon(folder: string): Promise<void> {
   const output = join(tfjsNode, 'lib', 'napi-v8');
   if (existsSync(join(output, 'tfjs_binding.node'))) return;
   const libraries = join(folder, 'site', 'tensorflow');
-  await mkdir(output, { recursive: true });
+  await makeFolder(output);
   const partial = join(output, 'tfjs_binding.partial');
   await runTool('g++', [
     ...['-shared', '-fPIC', '-O2', '-std=c++17', '-DNAPI_VERSION=8'],

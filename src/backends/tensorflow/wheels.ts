@@ -5,8 +5,9 @@
  * themselves (`$ORIGIN/../nvidia/cudnn/lib`). So they need no LD_LIBRARY_PATH.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../../files/makeFolder.ts';
 import { runPython } from '../tool.ts';
 
 /**
@@ -72,7 +73,7 @@ export async function fetchTensorflow(
   const site = join(folder, 'site');
   if (existsSync(site)) return;
   const wheels = join(folder, 'wheels');
-  await mkdir(wheels, { recursive: true });
+  await makeFolder(wheels);
   const list = join(folder, 'requirements.txt');
   await writeFile(list, `${requirements.join('\n')}\n`);
   const names = requirements.map((line) => line.split(' ')[0]!);

@@ -15,6 +15,7 @@ import { pickleRefusal } from '../otherModels.ts';
 import { openBytes, openSafetensors } from '../safetensors/file.ts';
 import { openSharded } from '../safetensors/sharded.ts';
 import { tfjsSource } from '../tfjs/source.ts';
+import { unwrapped } from '../weights/renamed.ts';
 import type { WeightSource } from '../weights/source.ts';
 import { checkInside } from './insideFolder.ts';
 import {
@@ -140,7 +141,8 @@ export async function openWeightFile(path: string, label?: string): Promise<Weig
     const open = (name: string) => openBytes(join(dirname(path), name));
     return tfjsSource(path, await readJson(path), open, label);
   }
-  return /\.json$/i.test(path) ? openSharded(path) : openSafetensors(path);
+  const file = await (/\.json$/i.test(path) ? openSharded : openSafetensors)(path);
+  return unwrapped(file, path);
 }
 
 /**

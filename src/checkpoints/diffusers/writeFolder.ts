@@ -1,6 +1,7 @@
 /** A whole model as diffusers' `save_pretrained` writes it. */
-import { mkdir, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeFolder } from '../../files/makeFolder.ts';
 import { type FolderUpdate, updateFolder } from '../../files/writing/folderUpdate.ts';
 import { type OutputFile, textFile, writePieces } from '../../files/writing/outputFile.ts';
 import { namingRefused } from '../errors.ts';
@@ -116,7 +117,7 @@ export async function writeModelFolder(
     ];
     for (const file of files) {
       const path = join(target, file.path);
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolder(dirname(path));
       await writePieces(path, file, { signal });
     }
     const written = files.map(({ path }) => path);

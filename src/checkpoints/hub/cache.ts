@@ -7,7 +7,6 @@ import {
   copyFile,
   link,
   lstat,
-  mkdir,
   readdir,
   readFile,
   readlink,
@@ -19,6 +18,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
+import { makeFolder } from '../../files/makeFolder.ts';
 import {
   componentNames,
   configFiles,
@@ -71,7 +71,7 @@ export class CachedRepository {
   async rememberCommit(revision: string, commit: string): Promise<void> {
     if (isCommit(revision) || (await this.commit(revision)) === commit) return;
     const path = this.ref(revision);
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await replaced(path, (temporary) => writeFile(temporary, commit));
   }
 
@@ -118,7 +118,7 @@ export class CachedRepository {
     if ((await readlink(path).catch(() => undefined)) === text) return;
     const existing = await lstat(path).catch(() => undefined);
     if (existing?.isFile() && existing.size === (await stat(target)).size) return;
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await replaced(path, (temporary) =>
       symlink(text, temporary)
         .catch(() => link(target, temporary))
@@ -207,7 +207,7 @@ export class CachedRepository {
     }
     if (JSON.stringify(known) === before) return;
     try {
-      await mkdir(dirname(this.record), { recursive: true });
+      await makeFolder(dirname(this.record));
       await replaced(this.record, (temporary) => writeFile(temporary, JSON.stringify(known)));
     } catch (error) {
       // A cache may be for reading only: its models can be used all the same.
@@ -246,9 +246,8 @@ export class CachedRepository {
 
   /** Makes the folders of a commit. */
   async prepare(commit: string, folders: readonly string[] = componentNames): Promise<void> {
-    await mkdir(this.blobs, { recursive: true });
-    for (const folder of folders)
-      await mkdir(join(this.snapshot(commit), folder), { recursive: true });
+    await makeFolder(this.blobs);
+    for (const folder of folders) await makeFolder(join(this.snapshot(commit), folder));
   }
 }
 

@@ -18,6 +18,7 @@ import { openModelFolder } from '../diffusers/openFolder.ts';
 import { CheckpointError } from '../errors.ts';
 import { familyByKeys } from '../otherModels.ts';
 import { openSafetensors } from '../safetensors/file.ts';
+import { checkpointShape } from '../weights/load.ts';
 import type { WeightSource } from '../weights/source.ts';
 import { originalLayout, originalPlaces } from './keys.ts';
 import { framesByName, publishedConfigs } from './publishedConfigs.ts';
@@ -88,6 +89,7 @@ export async function openOriginal(
         const source = originalSource(file, component, places[component], others);
         const { config } = options;
         if (config !== undefined) checkCounts(config, component, configs[component], source);
+        else checkIsPublished(files, component, source);
         return source;
       },
       files: async () => [basename(path)],
@@ -120,6 +122,29 @@ function keysOf(files: Checkpoint, component: WeightedComponent): string[] {
   const keys = model.parameters().map(({ key }) => key);
   model.dispose();
   return keys;
+}
+
+/** @throws CheckpointError if tensors are of another size than those of the published models. */
+function checkIsPublished(
+  files: Checkpoint,
+  component: WeightedComponent,
+  source: WeightSource,
+): void {
+  const model = declaredModel(files, component);
+  const names = new Set(source.names());
+  const other = model
+    .parameters()
+    .filter(({ key }) => names.has(key))
+    .find(
+      (parameter) => source.info(parameter.key).shape.join() !== checkpointShape(parameter).join(),
+    );
+  model.dispose();
+  if (other === undefined) return;
+  throw new CheckpointError(
+    `${files.path} is of another size than the published models: ${other.key} of its ${component} ` +
+      `is [${source.info(other.key).shape}] instead of [${checkpointShape(other)}]. Pass ` +
+      "`config` (--config), a folder in diffusers' format with the configs of this model.",
+  );
 }
 
 type Configs = {

@@ -3,6 +3,7 @@
  */
 
 import { TELLING_BYTES } from '../../files/firstBytes.ts';
+import { checkArgument } from '../../text/options.ts';
 import { CheckpointError, quoted } from '../errors.ts';
 import { unknownTensor, type WeightSource } from '../weights/source.ts';
 import { floatTypes, readableDtypes } from './dtypes.ts';
@@ -39,6 +40,10 @@ export interface SafetensorsFile extends WeightSource {
  * @throws CheckpointError if it is not a valid safetensors file.
  */
 export async function readSafetensors(bytes: ByteReader): Promise<SafetensorsFile> {
+  checkArgument('readSafetensors', bytes, {
+    is: 'what reads bytes, such as `memoryBytes(data)`,',
+    test: (value) => typeof Object(value).read === 'function',
+  });
   const start = new Uint8Array(Math.min(TELLING_BYTES, bytes.size));
   await bytes.read(start, 0);
   const header = new Uint8Array(headerBytes(start, bytes.size, bytes.label));
@@ -96,6 +101,10 @@ export async function readSafetensors(bytes: ByteReader): Promise<SafetensorsFil
 
 /** A reader of bytes in memory, such as a fetched file in a browser. */
 export function memoryBytes(data: Uint8Array, label = 'memory'): ByteReader {
+  checkArgument('memoryBytes', data, {
+    is: 'a Uint8Array',
+    test: (value) => value instanceof Uint8Array,
+  });
   return {
     label,
     size: data.length,

@@ -58,7 +58,7 @@ async function hasNamesOfDiffusers(file: string): Promise<boolean> {
   const source = await openWeightFile(file);
   try {
     const { start, original } = checkIsUnet(source, file);
-    return !original && start === '' && !source.tfjsAxes;
+    return !original && start === '' && !source.tfjsAxes && !source.remark;
   } finally {
     await source.close();
   }

@@ -6,7 +6,8 @@ import { CheckpointError } from '../errors.ts';
 import { originalLayout, originalPlaces } from '../original/keys.ts';
 import { type UnetNaming, unetNaming } from '../otherModels.ts';
 import { checkModelWeights, differences, passOver } from '../weights/load.ts';
-import { unknownTensor, type WeightSource } from '../weights/source.ts';
+import { renamed } from '../weights/renamed.ts';
+import type { WeightSource } from '../weights/source.ts';
 
 /** Whether a config is that of a UNet of Stable Video Diffusion, and not of what is beside it. */
 export const isUnetConfig = ({ _class_name: name, ...config }: Json): boolean =>
@@ -61,18 +62,6 @@ function underDiffusersNames(
   const keys = new Map(model.parameters().map(({ key }) => [start + nameOf(key), key]));
   const own = file.names().filter((name) => name.startsWith(start));
   return renamed(file, new Map(own.map((name) => [keys.get(name) ?? name, name])));
-}
-
-/** The tensors of `file` that have a place in `names`: their names in the file by those to have. */
-function renamed(file: WeightSource, names: ReadonlyMap<string, string>): WeightSource {
-  const name = (key: string) => names.get(key) ?? unknownTensor(key, 'unet');
-  return {
-    ...file,
-    names: () => [...names.keys()],
-    info: (key) => file.info(name(key)),
-    read: async (key) => file.read(name(key)),
-    readBytes: file.readBytes && (async (key, target) => file.readBytes!(name(key), target)),
-  };
 }
 
 /** The width of the embedding of a UNet, as multiple of that of one number, by models beside SVD. */

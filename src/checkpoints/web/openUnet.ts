@@ -3,6 +3,7 @@ import { hasEnding } from '../../text/endings.ts';
 import type { OtherUnet } from '../checkpoint.ts';
 import { components } from '../diffusers/names.ts';
 import { isUnetConfig, unetSource } from '../unet/source.ts';
+import { unwrapped } from '../weights/renamed.ts';
 import { webExists, webFile, webJson } from './files.ts';
 import {
   findWeights,
@@ -29,7 +30,7 @@ export async function openUnetUrl(url: string, options: WeightUrlOptions): Promi
     config,
     async weights(expected) {
       const open = (name: string) => webFile(name, web);
-      const source = await openWeights(file, 'unet', open, web);
+      const source = unwrapped(await openWeights(file, 'unet', open, web), file);
       return unetSource(source, file, { ...expected, isOwn: config !== undefined });
     },
     files: async () => [file, ...(config ? [beside] : [])],

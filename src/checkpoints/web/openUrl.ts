@@ -11,6 +11,7 @@ import {
   weightFileNames,
 } from '../diffusers/names.ts';
 import { readSafetensors } from '../safetensors/reader.ts';
+import { unwrapped } from '../weights/renamed.ts';
 import { findWebFile, webFile, webJson } from './files.ts';
 import { openUnetUrl } from './openUnet.ts';
 import { folderUrl, openWeights, shardUrls, type WeightUrlOptions, weightUrl } from './weights.ts';
@@ -76,7 +77,9 @@ export async function openUrl(
       const folder = `${base}${component}/`;
       const { single } = weightFileNames(component, variant);
       const file = await findWebFile(folder + single, web);
-      const source = file ? await readSafetensors(file) : await openArtifact(folder, component);
+      const source = file
+        ? unwrapped(await readSafetensors(file), folder + single)
+        : await openArtifact(folder, component);
       checkCounts(path, component, config, source);
       return source;
     },

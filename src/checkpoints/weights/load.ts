@@ -162,6 +162,7 @@ export function checkWeights(
   source: WeightSource,
   options: Pick<LoadWeightsOptions, 'prefix' | 'label' | 'ignore'> = {},
 ): void {
+  checkIsBlock('checkWeights', block);
   const { prefix = '', label = block.name } = options;
   const found = differences(block, source, options);
   if (found !== undefined) {
@@ -186,7 +187,7 @@ export function checkWeights(
 /**
  * Compares the weights of a whole model with it, as `checkWeights` does. Of a whole model, surplus
  * tensors are passed over, as in diffusers.
- * @returns A sentence that names them, if there are any.
+ * @returns Sentences that name them, and how the names are read, if there is something to say.
  * @throws CheckpointError that lists all missing, mis-shaped and non-float tensors.
  */
 export function checkModelWeights(
@@ -197,9 +198,10 @@ export function checkModelWeights(
   checkWeights(model, source, { label, ignore: passOver });
   const keys = new Set(model.parameters().map(({ key }) => key));
   const surplus = source.names().filter((name) => !keys.has(name) && !isPositionIds(name));
-  if (surplus.length === 0) return undefined;
+  if (surplus.length === 0) return source.remark;
+  const remark = source.remark === undefined ? '' : `${source.remark} `;
   return (
-    `The weights of ${quoted(label)} have ${counted(surplus.length, 'tensor')} that the model ` +
+    `${remark}The weights of ${quoted(label)} have ${counted(surplus.length, 'tensor')} that the model ` +
     `has no place for and that ${surplus.length === 1 ? 'is' : 'are'} passed over: ` +
     `${printable(listed(surplus, 3))}.`
   );

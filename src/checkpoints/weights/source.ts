@@ -1,5 +1,6 @@
 /** The interface of weights that every checkpoint format implements, and weights in memory. */
 
+import { checkArgument, kinds } from '../../text/options.ts';
 import { CheckpointError, quoted } from '../errors.ts';
 import type { Dtype } from '../safetensors/dtypes.ts';
 
@@ -27,6 +28,8 @@ export interface WeightSource {
    * are those of the layers' variables.
    */
   readonly tfjsAxes?: true;
+  /** A sentence about how its names are read, if that is not as they are in the file. */
+  readonly remark?: string;
   /** Every tensor's name, in the order in which reading them is fastest. */
   names(): string[];
   /** @throws CheckpointError if there is no such tensor. */
@@ -64,6 +67,11 @@ export function memorySource(
   tensors: Record<string, TensorValues>,
   label = 'memory',
 ): WeightSource {
+  checkArgument('memorySource', tensors, {
+    is: 'tensors by name, each with its data and shape,',
+    test: (value) =>
+      kinds.object.test(value) && Object.values(Object(value)).every(kinds.values.test),
+  });
   const entries = new Map(Object.entries(tensors));
   for (const [name, { shape, data }] of entries) {
     const size = shape.reduce((product, axis) => product * axis, 1);

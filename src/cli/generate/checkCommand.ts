@@ -2,6 +2,7 @@
 import { hubOnly } from '../../checkpoints/hub/locate.ts';
 import { STANDARD } from '../../files/writing/target.ts';
 import { type OutputFormat, outputFormat } from '../../media/video/output.ts';
+import { checkSigmas } from '../../schedulers/customSchedule.ts';
 import { ANIMATELCM_STEPS } from '../../schedulers/names.ts';
 import { kebabCase } from '../../text/cases.ts';
 import { hasEnding } from '../../text/endings.ts';
@@ -59,11 +60,18 @@ export function generateCommand(
 /** What is wrong with a call that says its noise levels twice. */
 export const TWO_SCHEDULES = '--sigmas and --schedule are two schedules: pass one of them.';
 
-/** Checks that the sampler, if one is named, can do the steps. */
-function checkSampling(values: Values<typeof generateOptions>): void {
+/**
+ * Checks that the sampler, if one is named, can do the steps.
+ * @throws UsageError if it cannot.
+ */
+export function checkSampling(
+  values: Pick<GenerateCommand, 'sigmas' | 'schedule' | 'scheduler' | 'numInferenceSteps' | 'fast'>,
+): void {
   const { sigmas, schedule, scheduler, numInferenceSteps } = values;
   if (sigmas && schedule) throw new UsageError(TWO_SCHEDULES);
+  if (sigmas) checkLevels(sigmas);
   if (scheduler !== 'animatelcm') return;
+  if (values.fast) throw new UsageError(NOT_FAST);
   const levels = sigmas ? '--sigmas' : schedule && '--schedule';
   if (levels)
     throw new UsageError(
@@ -74,6 +82,26 @@ function checkSampling(values: Values<typeof generateOptions>): void {
     throw new UsageError(
       `--num-inference-steps has to be at most ${ANIMATELCM_STEPS} with --scheduler animatelcm ` +
         `but is ${numInferenceSteps}. Usual are 4 to 8.`,
+    );
+}
+
+/** What is wrong with `--fast` and the sampler of AnimateLCM. */
+export const NOT_FAST =
+  '--fast is for samplers that take 25 steps, but animatelcm needs 4 to 8 as it is: leave out ' +
+  '--fast.';
+
+function checkLevels(sigmas: number[]): void {
+  try {
+    checkSigmas(sigmas);
+  } catch (error) {
+    throw new UsageError(messageOf(error).replace('`sigmas`', '--sigmas'));
+  }
+  const next = sigmas.findIndex(
+    (sigma, i) => i > 0 && Math.fround(sigma) >= Math.fround(sigmas[i - 1]),
+  );
+  if (next > 0)
+    throw new UsageError(
+      `--sigmas has to descend, but ${sigmas[next]} comes after ${sigmas[next - 1]}.`,
     );
 }
 

@@ -5,8 +5,8 @@ import { subcommand } from '../terminal/command.ts';
 import { print } from '../terminal/print.ts';
 import { runSession } from '../terminal/session.ts';
 import { generateCommand } from './checkCommand.ts';
-import { defaultOutputs, outputPaths } from './defaultOutput.ts';
-import { generateOptions, otherNames } from './options.ts';
+import { outputPaths, withDefaultOutput } from './defaultOutput.ts';
+import { type GenerateCommand, generateOptions, otherNames } from './options.ts';
 import { fastValues } from './speed/fast.ts';
 import { formatProfile } from './watch/profile.ts';
 import { summaryOf } from './watch/summary.ts';
@@ -47,22 +47,26 @@ export const generate = subcommand({
     // Then nothing else goes to standard output.
     const isPiped = [command.output, command.dump ?? []].flat().some(isStandardOutput);
     if (isPiped) console.log = console.error;
-    const report = await runSession(command, async (session) => {
-      if (like) session.note(`as ${passed.like}: ${like.taken}`);
-      if (passed.output === undefined) {
-        const videos = command.images.length * command.numVideosPerPrompt;
-        session.note(`the output is ${outputPaths(command, videos).join(', ')}`);
-        const { unfinishedNotes } = await import('./resume/keptState.ts');
-        const taken = defaultOutputs(command.images[0], command.format).slice(0, -1);
-        for (const text of unfinishedNotes(taken)) session.note(text);
-      }
-      const made = await (await import('./generateVideo.ts')).generateVideo(command, session);
-      const { checkpoint } = made.settings;
-      if (like?.hash !== undefined && checkpoint && like.hash !== checkpoint.hash)
-        session.note(`the checkpoint is not that of ${passed.like}: its files are others`);
-      session.note(summaryOf(made), 'done');
-      return made;
-    });
+    const run = (made: GenerateCommand, passedOver: string[]) =>
+      runSession(made, async (session) => {
+        if (like) session.note(`as ${passed.like}: ${like.taken}`);
+        if (passed.output === undefined) {
+          const videos = made.images.length * made.numVideosPerPrompt;
+          session.note(`the output is ${outputPaths(made, videos).join(', ')}`);
+          const { unfinishedNotes } = await import('./resume/keptState.ts');
+          for (const text of unfinishedNotes(passedOver)) session.note(text);
+        }
+        const report = await (await import('./generateVideo.ts')).generateVideo(made, session);
+        const { checkpoint } = report.settings;
+        if (like?.hash !== undefined && checkpoint && like.hash !== checkpoint.hash)
+          session.note(`the checkpoint is not that of ${passed.like}: its files are others`);
+        session.note(summaryOf(report), 'done');
+        return report;
+      });
+    const report =
+      passed.output === undefined
+        ? await withDefaultOutput(command, (output, others) => run({ ...command, output }, others))
+        : await run(command, []);
     if (report.profile && !command.quiet)
       process.stderr.write(`${formatProfile(report.profile, report.backend.name)}\n`);
     const output = report.output.map(printable).join('\n');

@@ -1,7 +1,9 @@
 /** The names of outputs: where none is passed, and of several videos. */
 import { existsSync } from 'node:fs';
 import { basename, extname } from 'node:path';
+import { withLock } from '../../files/lock.ts';
 import { STANDARD } from '../../files/writing/target.ts';
+import { hiddenName } from '../../files/writing/temporary.ts';
 import type { OutputFormat } from '../../media/video/output.ts';
 import type { GenerateCommand } from './options.ts';
 
@@ -28,6 +30,43 @@ export function defaultOutputs(
     outputs.push(base + ending);
     // Several videos get numbers behind it.
     if (![base, `${base}-0`].some((one) => isTaken(one + ending))) return outputs;
+  }
+}
+
+/**
+ * Does `work` with the default output, which no other call takes meanwhile: a lock beside it is of
+ * this process. `passedOver` are the names before it.
+ */
+export async function withDefaultOutput<T>(
+  { images, format }: Pick<GenerateCommand, 'images' | 'format'>,
+  work: (output: string, passedOver: string[]) => Promise<T>,
+): Promise<T> {
+  const held = new Set<string>();
+  const isTaken = (path: string) => held.has(path) || existsSync(path);
+  for (;;) {
+    const outputs = defaultOutputs(images[0], format, isTaken);
+    const output = outputs.at(-1)!;
+    let state: 'asked' | 'held' | 'ours' = 'asked';
+    const busy = () => {
+      state = 'held';
+      return '';
+    };
+    const ours = async () => {
+      // That of another call may have come since it was looked for.
+      if (defaultOutput(images[0], format, isTaken) !== output) throw new Error(busy());
+      state = 'ours';
+      return work(output, outputs.slice(0, -1));
+    };
+    const lock = hiddenName(output.replace(/\/$/, ''), '.lock');
+    try {
+      return await withLock(lock, busy, ours);
+    } catch (error) {
+      state = state as 'asked' | 'held' | 'ours';
+      if (state === 'ours') throw error;
+      // Where nothing can be written, the check of the output says so.
+      if (state === 'asked') return work(output, outputs.slice(0, -1));
+      held.add(output);
+    }
   }
 }
 

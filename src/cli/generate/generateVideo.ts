@@ -28,6 +28,7 @@ import { UsageError } from '../terminal/errors.ts';
 import { partOf } from '../terminal/options.ts';
 import { atEnd, type Session } from '../terminal/session.ts';
 import type { Seed } from '../terminal/values.ts';
+import { checkSampling } from './checkCommand.ts';
 import { checkModelIsKept, checkPlaces } from './checkPlaces.ts';
 import { checkSpace } from './checkSpace.ts';
 import { outputPaths } from './defaultOutput.ts';
@@ -83,6 +84,7 @@ export async function generateVideo(
   const { threads, tf32 } = asked;
   const backend = await useBackend(asked.backend, { threads, tf32 });
   progress.label = backend.name;
+  progress.expect({ work: {} }); // there will be some, of which the plan tells
   if (backend.reason) note(`the ${backend.name} backend: ${backend.reason}`);
 
   const command = fastCommand(asked);
@@ -180,6 +182,7 @@ async function findModel(command: GenerateCommand, { signal, progress, note }: S
   });
   const opening = { ...singleFileOptions(path, command), unet };
   const trained = await trainedFor(path, opening);
+  checkSampling({ ...command, scheduler: command.scheduler ?? trained.scheduler });
   const own = ownSize(trained);
   const { height = own.height, width = own.width } = command;
   return { path, opening, trained, height, width };

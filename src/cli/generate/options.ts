@@ -13,6 +13,7 @@ import { modelOptions } from '../hubModel.ts';
 import { jsonOption, quietOption } from '../terminal/command.ts';
 import { group, type PartOf, type Values } from '../terminal/options.ts';
 import {
+  fileEnding,
   type Reader,
   realNumber,
   realNumbers,
@@ -83,6 +84,7 @@ export const generateOptions = {
       value: '[FILE]',
       files: ['.png'],
       alone: 'terminal',
+      read: fileEnding('.png', 'terminal'),
       help:
         'Show the middle frame after each step, as small as its latents: in the terminal, or in ' +
         'this .png file, which is written again and again.',

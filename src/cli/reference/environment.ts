@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { MissingTool, runTool } from '../../backends/tool.ts';
 import { ownDataFolder } from '../../files/home.ts';
 import { withLock } from '../../files/lock.ts';
+import { makeFolder } from '../../files/makeFolder.ts';
 import { withTemporary } from '../../files/writing/temporary.ts';
 import { firstLineOf } from '../../text/messages.ts';
 import { otherVersions, pinned, requirements, requirementsFile } from './pinned.ts';
@@ -65,7 +66,7 @@ export async function setUpPython({ note, signal }: Setup): Promise<string> {
   const root = join(folder, '..');
   const python = pythonIn(folder);
   if (await isWhole(python, signal)) return python;
-  await mkdir(root, { recursive: true }).catch((error) => {
+  await makeFolder(root).catch((error) => {
     throw new Error(
       `${root} cannot be made (${firstLineOf(error)}). Set SVD_REFERENCE_DIR to another folder.`,
     );

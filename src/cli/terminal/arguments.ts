@@ -1,6 +1,7 @@
 /** Reads arguments against a table of options, by commander. */
 import { Command, type CommanderError, Option as CommanderOption } from 'commander';
 import { hasEnding } from '../../text/endings.ts';
+import { either } from '../../text/messages.ts';
 import { didYouMean } from '../../text/nearest.ts';
 import { UsageError } from './errors.ts';
 import {
@@ -86,7 +87,8 @@ export function addOptions(
 /**
  * Joins each option and its value to one argument, `--name=value`, so that commander takes a value
  * that begins with a minus, such as a negative number.
- * @throws UsageError if a value is missing, or a negative number stands where no option takes it.
+ * @throws UsageError if a value is missing, a negative number stands where no option takes it, or
+ * what follows an option whose value can be left out is perhaps that value.
  */
 export function joinValues(args: string[], options: Options): string[] {
   const taking = new Map<string, [flag: string, value: string, Option]>();
@@ -97,6 +99,7 @@ export function joinValues(args: string[], options: Options): string[] {
       taking.set(flag, [flagOf(name, option), value, option]);
   }
   const joined: string[] = [];
+  let doubtful: [flag: string, word: string, files: readonly string[]] | undefined;
   for (let i = 0; i < args.length; i++) {
     if (args[i] === '--') return [...joined, ...args.slice(i)];
     const option = taking.get(args[i]);
@@ -104,6 +107,7 @@ export function joinValues(args: string[], options: Options): string[] {
       const [flag, value, { alone, files = [] }] = option;
       if (alone !== undefined && !hasEnding(args[i + 1] ?? '', ...files)) {
         joined.push(`--${flag}=${alone}`);
+        if (/^[^-]/.test(args[i + 1] ?? '')) doubtful = [flag, args[i + 1], files];
         continue;
       }
       const text = args[++i];
@@ -116,6 +120,13 @@ export function joinValues(args: string[], options: Options): string[] {
     } else {
       joined.push(args[i]);
     }
+  }
+  if (doubtful && joined.filter((word) => !word.startsWith('-')).length > 1) {
+    const [flag, word, files] = doubtful;
+    throw new UsageError(
+      `--${flag} takes a ${either(files)} file but is followed by "${word}". Name such a file, or ` +
+        `pass --${flag} last.`,
+    );
   }
   return joined;
 }

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { either } from '../../text/messages.ts';
 import { addOptions, readValues } from './arguments.ts';
+import { checkFiles } from './checkFiles.ts';
 import { UsageError } from './errors.ts';
 import { formatHelp } from './help.ts';
 import { commonOptions, type Option, type Options, type Values } from './options.ts';
@@ -103,6 +104,8 @@ export function commandOf(definition: Subcommand, done: (code: number) => void):
         `svd ${name} takes ${takes} but is given "${positionals.join(' ')}". ${wayOut}`,
       );
     }
-    done(await run(readValues(given(), options, name), positionals, given().has));
+    const values = readValues(given(), options, name);
+    await checkFiles(given(), options);
+    done(await run(values, positionals, given().has));
   });
 }

@@ -31,6 +31,8 @@ export interface Option {
   otherValues?: OtherValues;
   /** Endings of the files that it takes, `/` for folders. */
   files?: readonly string[];
+  /** It reads what is there, so that a file of another kind is refused at once. */
+  reads?: true;
   /** Reads the text of a value. */
   read?: Reader<unknown>;
   /** The text of a value that `String` does not write as one would pass it. */

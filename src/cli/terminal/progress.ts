@@ -22,7 +22,7 @@ export interface Terminal {
 
 /** What is known of a run before it begins. */
 export interface Expected {
-  /** The work of each stage, in order, in any unit. */
+  /** The work of each stage, in order, in any unit; none while that is not known. */
   work: Record<string, number>;
   /** Seconds that a unit takes, until the run itself has shown it. Default: unknown. */
   secondsPerUnit?: number;
@@ -30,11 +30,12 @@ export interface Expected {
 
 /** What a line says. */
 interface Shown {
-  /** Of the whole run that is done. */
+  /** Of the whole run that is done, as far as that is known; it never goes back. */
   share: number;
   ofStage: number;
-  /** Milliseconds. */
+  /** Milliseconds of the whole run, or of the stage where that is not known. */
   left?: number;
+  isLeftOfStage?: boolean;
   time: number;
 }
 
@@ -56,6 +57,8 @@ export class ProgressLine {
   private expected?: Expected;
   /** Work of the stage that is done. */
   private done = 0;
+  /** The most of the whole run that has been shown. */
+  private most = 0;
   private doneBefore = { stage: '', step: 0 };
   private drawn = { at: Number.NEGATIVE_INFINITY, line: '', stage: '', tenth: 0 };
 
@@ -130,9 +133,10 @@ export class ProgressLine {
     const changed = stage !== this.drawn.stage;
     if (this.terminal.isTTY && since < REDRAW && !changed) return;
     const ofStage = this.shareOfStage();
-    const { share, left } = this.whole(ofStage, time);
-    const line = this.describe({ share, ofStage, left, time });
-    const tenth = Math.floor(10 * share);
+    const shown = this.whole(ofStage, time);
+    const { share } = shown;
+    const line = this.describe({ ...shown, ofStage, time });
+    const tenth = Math.floor(10 * (shown.isLeftOfStage ? ofStage : share));
     if (this.terminal.isTTY) {
       if (line === this.drawn.line) return;
       const columns = this.terminal.columns || 80; // a terminal that does not know its width says 0
@@ -159,7 +163,7 @@ export class ProgressLine {
   }
 
   /** The share of the whole run that is done, and the milliseconds that are left, if known. */
-  private whole(share: number, time: number): { share: number; left?: number } {
+  private whole(share: number, time: number): Omit<Shown, 'ofStage' | 'time'> {
     const { stage } = this.current;
     const work = this.expected?.work[stage];
     const spent = time - this.stageStart;
@@ -171,9 +175,12 @@ export class ProgressLine {
       (a, b) => (a === undefined || b === undefined ? undefined : a + b),
       0,
     );
-    if (left === undefined || this.expected === undefined) return { share, left: ofStage };
+    if (this.expected === undefined) return { share, left: ofStage };
+    if (left === undefined || stages.length === 0)
+      return { share: this.most, left: ofStage, isLeftOfStage: true };
     const elapsed = time - this.start;
-    return { share: elapsed + left > 0 ? elapsed / (elapsed + left) : 0, left };
+    this.most = Math.max(this.most, elapsed + left > 0 ? elapsed / (elapsed + left) : 0);
+    return { share: this.most, left };
   }
 
   /** The time of some work: at the speed of the run so far, or else at the expected one. */
@@ -192,16 +199,19 @@ export class ProgressLine {
   }
 
   /** `34 %, 1:05 left; sampling: step 3 of 25, 2.1 s/step; wasm`. */
-  private describe({ share, ofStage, left, time }: Shown): string {
+  private describe({ share, ofStage, left, isLeftOfStage, time }: Shown): string {
     const { stage, step, steps, from } = this.current;
     const remaining = left === undefined || share >= 1 ? '' : `, ${clock(left / 1000)} left`;
+    const [ofAll, ofThis] = isLeftOfStage
+      ? ['', remaining && `${remaining} of it`]
+      : [remaining, ''];
     const perStep = (time - this.stageStart) / 1000 / (ofStage * (steps - from));
     const speed = stage === 'sampling' && ofStage > 0 ? `, ${perStep.toPrecision(2)} s/step` : '';
     const isBytes = ['downloading', 'comparing', 'converting', 'loading'].includes(stage);
     const counted = isBytes ? formatShare(step, steps) : `step ${step} of ${steps}`;
     const done = ['encoding', 'writing'].includes(stage) ? '' : `: ${counted}${speed}`;
     const label = this.label === undefined ? '' : `; ${this.label}`;
-    return `${Math.floor(100 * share)} %${remaining}; ${stage}${done}${label}`;
+    return `${Math.floor(100 * share)} %${ofAll}; ${stage}${done}${ofThis}${label}`;
   }
 }
 

@@ -125,11 +125,16 @@ export const oneOf =
     throw refused(flag, `one of ${names.join(', ')}`, text, hint);
   };
 
+/** Reads the path of a file with this ending, or a word that stands for none. */
+export const fileEnding =
+  (ending: string, word?: string): Reader<string> =>
+  (path, flag) => {
+    if (path === word || hasEnding(path, ending)) return path;
+    throw new UsageError(`--${flag} has to end with ${ending} but is "${path}".`);
+  };
+
 /** Reads the path of a safetensors file. */
-export const tensorFile: Reader<string> = (path, flag) => {
-  if (hasEnding(path, '.safetensors')) return path;
-  throw new UsageError(`--${flag} has to end with .safetensors but is "${path}".`);
-};
+export const tensorFile = fileEnding('.safetensors');
 
 /** The number that `text` writes in decimal, or NaN if it does not write a finite one. */
 function numberOf(text: string): number {

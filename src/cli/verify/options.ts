@@ -1,19 +1,12 @@
 /** The options of `svd verify`. */
 
-import { hasEnding } from '../../text/endings.ts';
 import { either } from '../../text/messages.ts';
 import type { VerifyOptions } from '../../verification/verify.ts';
 import { generateOptions } from '../generate/options.ts';
 import { modelOptions, requiredModel } from '../hubModel.ts';
 import { jsonOption, quietOption } from '../terminal/command.ts';
-import { UsageError } from '../terminal/errors.ts';
 import { group, pick, type Values } from '../terminal/options.ts';
-import type { Reader } from '../terminal/values.ts';
-
-const htmlFile: Reader<string> = (path, flag) => {
-  if (hasEnding(path, '.html')) return path;
-  throw new UsageError(`--${flag} has to end with .html but is "${path}".`);
-};
+import { fileEnding } from '../terminal/values.ts';
 
 const backends = [...generateOptions.backend.choices, 'all'] as const;
 const stageInputs = ['own', 'reference'] as const satisfies VerifyOptions['stageInputs'][];
@@ -24,6 +17,7 @@ export const verifyOptions = {
     reference: {
       value: 'FILE',
       files: ['.safetensors'],
+      reads: true,
       required: 'the file that svd reference wrote',
       help: 'The file that svd reference wrote from the same checkpoint.',
     },
@@ -56,7 +50,7 @@ export const verifyOptions = {
     report: {
       value: 'FILE',
       files: ['.html'],
-      read: htmlFile,
+      read: fileEnding('.html'),
       help:
         'Also write a page, one .html file, with a plot of the error by step, frames of both and ' +
         'their difference, and all rows.',

@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
+import { makeFolder } from '../makeFolder.ts';
 import { isAlive } from '../process.ts';
 
 const COMPLETE = '.svd-saved';
@@ -81,7 +82,7 @@ export async function finishUpdate(folder: string): Promise<void> {
   if (list === undefined) return;
   const { written, removed } = await checkedUpdate(folder, list);
   for (const path of written) {
-    await mkdir(dirname(join(folder, path)), { recursive: true });
+    await makeFolder(dirname(join(folder, path)));
     // Another process may be moving them, too.
     await rename(join(complete, path), join(folder, path)).catch(unlessMissing);
   }

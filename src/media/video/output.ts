@@ -16,6 +16,7 @@ import {
 } from '../../files/writing/target.ts';
 import { withTemporary } from '../../files/writing/temporary.ts';
 import { messageOf } from '../../text/messages.ts';
+import { checkPath } from '../../text/options.ts';
 import { checkFrameFolder, frameName } from './frames.ts';
 
 /** `png`: a folder with one picture per frame; in a stream, one picture after the other. */
@@ -68,6 +69,7 @@ export function outputFormat(path: string, format?: OutputFormat): OutputFormat 
  * anything but an earlier output, or when standard output is a terminal.
  */
 export async function checkOutput(path: string, format?: OutputFormat): Promise<void> {
+  checkPath('checkOutput', path);
   await checkTarget(path, outputFormat(path, format) === 'png');
 }
 

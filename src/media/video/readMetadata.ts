@@ -1,6 +1,7 @@
 /** Reads the metadata that `exportToVideo` stores. */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { checkPath } from '../../text/options.ts';
 import { metadataKind } from './encodingOptions.ts';
 import { frameName } from './frames.ts';
 import { gifComment } from './gif.ts';
@@ -12,6 +13,7 @@ import { gifComment } from './gif.ts';
  * @throws When nothing is at `path`, or it is neither a video nor a picture.
  */
 export async function readMetadata(path: string): Promise<Record<string, string> | undefined> {
+  checkPath('readMetadata', path);
   const isFolder = (await stat(path)).isDirectory();
   const comment = await commentIn(await readFile(isFolder ? join(path, frameName(0)) : path));
   try {

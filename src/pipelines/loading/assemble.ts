@@ -18,6 +18,7 @@ import type { Device } from '../../memory/shapes/allocators.ts';
 import type { ModelConfigs } from '../../memory/stages.ts';
 import { checkWasmLimit, float32Bytes } from '../../memory/wasmLimit.ts';
 import { declareModels, type Models } from '../../models/declareModels.ts';
+import { checkBranch } from '../../models/deepCache.ts';
 import type { ModelName } from '../../models/names.ts';
 import { deviceName } from '../../ops/device.ts';
 import { type ComputeDtype, canComputeIn, computeDtypes, halfGain } from '../../ops/index.ts';
@@ -26,6 +27,7 @@ import { schedulerFromConfig } from '../../schedulers/index.ts';
 import { messageOf } from '../../text/messages.ts';
 import { callPlanner, givenSettings, runPlanning, sizeOfCall } from '../callPlanner.ts';
 import type { Components, FeatureExtractor, Offload } from '../components.ts';
+import { branchOf } from '../sampling/deepCache.ts';
 import type { LoadOptions } from '../types.ts';
 import { componentOf, modelConfigs } from './modelConfigs.ts';
 
@@ -143,6 +145,7 @@ async function planOffload(
   planner?: ReturnType<typeof callPlanner>,
 ): Promise<OffloadMode | undefined> {
   if (!planner || !plannedFor) return offload;
+  if (plannedFor.deepCache) checkBranch(branchOf(plannedFor.deepCache), unet.deepCacheBranches);
   const size = sizeOfCall(plannedFor, unet.config.numFrames);
   const steps = planner.planInSteps(size, givenSettings(plannedFor, offload));
   const plan = await runPlanning(steps, signal);

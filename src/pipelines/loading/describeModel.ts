@@ -17,6 +17,7 @@ import { drain, type VideoSize } from '../../memory/stages.ts';
 import type { ModelName } from '../../models/names.ts';
 import { checkOptionValues, checkPath, type Kinds, kinds } from '../../text/options.ts';
 import { givenSettings, sizeOfCall } from '../callPlanner.ts';
+import { DEEP_CACHE_BRANCH } from '../defaults.ts';
 import { loadOptionKinds, plannedCallKinds } from '../options.ts';
 import type { LoadOptions, PlannedCall } from '../types.ts';
 import { componentOf, modelConfigs } from './modelConfigs.ts';
@@ -39,6 +40,8 @@ export interface DevicePlan extends MemoryPlan {
   availableBytes: number;
   /** Whether the memory of WebAssembly or of the graphics card is known. */
   deviceKnown: boolean;
+  /** The same call with DeepCache of the usual branch, where it fits. */
+  withDeepCache?: MemoryPlan;
   /** Why it does not fit, and what would. */
   advice?: string;
 }
@@ -55,6 +58,8 @@ export interface ModelDescription {
   warnings: string[];
   /** Its name and the SHA-256 of its files. */
   checkpoint: CheckpointIdentity;
+  /** The class of its sampler. */
+  scheduler: string;
   /** Its models. */
   models: Record<ModelName, ModelSummary>;
   /** The call, with defaults filled in. */
@@ -124,10 +129,20 @@ export async function describeModel(
     format: files.format,
     ...inspection,
     checkpoint: await identity,
+    scheduler: `${files.config('scheduler')._class_name}`,
     models: models as Record<ModelName, ModelSummary>,
     call,
     plans,
   };
+}
+
+/** The plan with DeepCache; none of a UNet that lacks the usual branch. */
+function deepCachePlan(planner: MemoryPlanner, request: MemoryRequest): MemoryPlan | undefined {
+  try {
+    return planner.plan({ ...request, deepCacheBranch: DEEP_CACHE_BRANCH });
+  } catch {
+    return undefined;
+  }
 }
 
 function planFor(
@@ -144,11 +159,13 @@ function planFor(
   };
   const plan = planner.plan(request);
   const { processBytes, deviceBytes } = limitsOf(request);
+  const withDeepCache = deepCachePlan(planner, request);
   return {
     device,
     ...plan,
     availableBytes: processBytes,
     deviceKnown: Number.isFinite(deviceBytes),
+    ...(withDeepCache?.fits && { withDeepCache }),
     ...(!plan.fits && { advice: drain(refusal(planner, request, plan)) }),
   };
 }

@@ -27,7 +27,7 @@ const isBytes = (value: unknown) =>
   Array.isArray(value) && value.length > 0 && value.every((one) => one instanceof Uint8Array);
 
 /** The states that a call can go on from. */
-export const stateKind: Kind = {
+export const stateKind = {
   is: 'a state that `onState` was called with',
   test(value) {
     const state = Object(value) as Partial<SamplingState>;
@@ -37,4 +37,4 @@ export const stateKind: Kind = {
       Number.isInteger(state.step)
     );
   },
-};
+} satisfies Kind;

@@ -5,7 +5,8 @@ import { openBytes } from '../../checkpoints/safetensors/file.ts';
 import { readSafetensors, type SafetensorsFile } from '../../checkpoints/safetensors/reader.ts';
 import { writeSafetensors } from '../../checkpoints/safetensors/writer.ts';
 import type { FloatArray } from '../../media/image.ts';
-import type { SamplingState } from './state.ts';
+import { checkArgument, checkPath } from '../../text/options.ts';
+import { type SamplingState, stateKind } from './state.ts';
 
 /** What else a file of a state can hold. */
 export interface StateExtras {
@@ -30,6 +31,8 @@ export async function saveSamplingState(
   state: SamplingState,
   { metadata = {}, tensors = {} }: StateExtras = {},
 ): Promise<void> {
+  checkPath('saveSamplingState', path);
+  checkArgument('saveSamplingState', state, stateKind, 'second');
   const { latents, generators, firstGenerators, scheduler, step, settings } = state;
   const stored: Stored = {
     latents: floats(latents),

@@ -1,5 +1,6 @@
 /** Classifier-free guidance with a scale per frame. */
 import * as tf from '@tensorflow/tfjs-core';
+import type { SampledCall } from './schedule.ts';
 
 /**
  * The inputs of the UNet besides the noisy latents, for one half of guidance or both: the context
@@ -24,6 +25,39 @@ export const isGuided = (min: number, max: number, count: number): boolean =>
  */
 export const isWithin = (sigma: number, interval: readonly number[] | undefined): boolean =>
   !interval || (Math.fround(interval[0]) <= sigma && sigma <= Math.fround(interval[1]));
+
+/** The most guidance that the weights of AnimateLCM-SVD are made for. */
+const ANIMATELCM_GUIDANCE = 1.2;
+
+/** Sentences about guidance of a call, its steps set, that cannot be meant so. */
+export function guidanceWarnings({
+  scheduler,
+  numFrames,
+  minGuidanceScale: min,
+  maxGuidanceScale: max,
+  guidanceInterval: interval,
+}: SampledCall): string[] {
+  if (!isGuided(min, max, numFrames)) return [];
+  const found: string[] = [];
+  const levels = Array.from(scheduler.sigmas.slice(0, -1));
+  if (interval && !levels.some((sigma) => isWithin(sigma, interval))) {
+    const [lowest, highest] = [Math.min(...levels), Math.max(...levels)].map((sigma) =>
+      Number(sigma.toPrecision(3)),
+    );
+    found.push(
+      `No step is guided: \`guidanceInterval\` (--guidance-interval) ${interval.join(',')} holds ` +
+        `none of the noise levels of the steps, which are from ${lowest} to ${highest}.`,
+    );
+  }
+  const most = Math.max(...guidanceScales(min, max, numFrames));
+  if (scheduler.className.startsWith('AnimateLCM') && most > ANIMATELCM_GUIDANCE)
+    found.push(
+      `Guidance goes up to ${most}, but the weights of AnimateLCM are made for 1 to ` +
+        `${ANIMATELCM_GUIDANCE}: set \`maxGuidanceScale\` (--max-guidance-scale) to 1, which also ` +
+        'halves the work.',
+    );
+  return found;
+}
 
 /**
  * The condition of each evaluation of the UNet in a guided step: one for both halves of guidance,

@@ -38,6 +38,18 @@ async function valuesOf(checkpoint: Checkpoint, component: WeightedComponent) {
 }
 
 describe('openOriginal', () => {
+  it('names --config where a file is of another size than the published models', () =>
+    withModel('float32', async (model, path) => {
+      await convertCheckpoint(model, path('svd_xt.safetensors'), { to: 'original' });
+      await using files = await openCheckpoint(path('svd_xt.safetensors'));
+      const message = await expectError(
+        () => files.weights('unet'),
+        `${path('svd_xt.safetensors')} is of another size than the published models: `,
+        "Pass `config` (--config), a folder in diffusers' format with the configs of this model.",
+      );
+      expect(message).to.have.length.below(400);
+    }));
+
   for (const dtype of ['float32', 'float16'] as const) {
     it(`reads the ${dtype} files of ComfyUI`, () =>
       withModel(dtype, async (model, path) => {

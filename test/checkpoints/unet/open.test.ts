@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import {
   identifyCheckpoint,
+  inspectModel,
   openCheckpoint,
   type TensorToWrite,
   writeSafetensors,
@@ -41,6 +42,34 @@ describe('openCheckpoint with a UNet', () => {
       },
       ...parts,
     );
+
+  it('says what it takes off the names, also of the own files of a folder', async () => {
+    const remark = (file: string, start: string) =>
+      `All names of weights in ${file} begin with "${start}", as training leaves them: that is taken off.`;
+    await using model = await open('wrapped.safetensors');
+    expect((await model.weights('unet')).remark).to.equal(
+      remark(path('wrapped.safetensors'), 'model._orig_mod.'),
+    );
+    await using original = await open('original-unet.safetensors');
+    expect((await original.weights('unet')).remark).to.equal(undefined);
+    await cp(path('model'), path('trained'), { recursive: true });
+    for (const component of ['unet', 'vae', 'image_encoder'] as const) {
+      const name = component === 'image_encoder' ? 'model' : 'diffusion_pytorch_model';
+      const file = path(`trained/${component}/${name}.safetensors`);
+      const tensors = Object.entries(await tensorsIn(file));
+      await writeSafetensors(
+        file,
+        Object.fromEntries(tensors.map(([key, tensor]) => [`module.${key}`, tensor])),
+      );
+    }
+    await using trained = await openCheckpoint(path('trained'));
+    const { warnings, problems } = await inspectModel(trained);
+    expect(problems).to.deep.equal([]);
+    expect(warnings).to.have.length(3);
+    expect(warnings[0]).to.equal(
+      remark(path('trained/unet/diffusion_pytorch_model.safetensors'), 'module.'),
+    );
+  });
 
   it('reads the same weights out of every form, and none of the model', async () => {
     await using other = await openCheckpoint(path('other'));

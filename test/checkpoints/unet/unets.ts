@@ -23,6 +23,9 @@ export const forms = {
   'an original file of the UNet': 'original-unet.safetensors',
   'the same without a prefix': 'bare.safetensors',
   'a file whose names begin with unet': 'prefixed.safetensors',
+  'a file of DataParallel': 'module.safetensors',
+  'a file of Lightning and torch.compile': 'wrapped.safetensors',
+  'such an original file': 'wrapped-original.safetensors',
 };
 
 /**
@@ -50,6 +53,10 @@ export async function writeUnets(folder: string): Promise<void> {
     'prefixed.safetensors',
     weights.map(([key, tensor]) => [`unet.${key}`, tensor]),
   );
+  const begun = (start: string, all: [string, TensorToWrite][]) =>
+    all.map(([key, tensor]): [string, TensorToWrite] => [start + key, tensor]);
+  await write('module.safetensors', begun('module.', weights));
+  await write('wrapped.safetensors', begun('model._orig_mod.', weights));
   const to = (name: string, options: object) =>
     convertCheckpoint(path('other'), path(name), { to: 'diffusers', ...options });
   await to('sharded', { shardSize: 200_000 });
@@ -63,6 +70,7 @@ export async function writeUnets(folder: string): Promise<void> {
     tensor,
   ]);
   await write('bare.safetensors', bare);
+  await write('wrapped-original.safetensors', begun('module.', ofUnet));
   await to('half', { dtype: 'float16' });
   await mkdir(path('half/unet_lcm'));
   const fp16 = 'unet_lcm/diffusion_pytorch_model.fp16.safetensors';

@@ -246,6 +246,35 @@ describe('svd generate', () => {
       );
     });
 
+    it('refuses what the sampler or the UNet of the model cannot do, before weights are loaded', async () => {
+      const lcm = folder.path('lcm');
+      await cp(folder.path('model'), lcm, { recursive: true });
+      for (const file of ['model_index.json', 'scheduler/scheduler_config.json']) {
+        const text = await readFile(`${lcm}/${file}`, 'utf8');
+        const name = 'AnimateLCMSVDStochasticIterativeScheduler';
+        await writeFile(`${lcm}/${file}`, text.replaceAll('EulerDiscreteScheduler', name));
+      }
+      const stages: string[] = [];
+      const progress = new ProgressLine();
+      progress.update = ({ stage }) => stages.push(stage);
+      for (const [path, option, value, message] of [
+        [
+          lcm,
+          '--fast',
+          '',
+          '--fast is for samplers that take 25 steps, but animatelcm needs 4 to 8',
+        ],
+        [lcm, '--steps', '41', '--num-inference-steps has to be at most 40 with --scheduler'],
+        [lcm, '--sigmas', '7,0', '--sigmas is not for --scheduler animatelcm'],
+        [folder.path('model'), '--deep-cache', '1:99', 'branch'],
+      ] as const) {
+        const words = [rocket, '--model', path, ...out(), option, value].filter(Boolean);
+        const error = await generate(words, { progress }).catch((thrown) => thrown);
+        expect(error.message, option).to.contain(message);
+      }
+      expect(stages).to.deep.equal([]);
+    });
+
     it('refuses a model folder that is damaged or of another pipeline', async () => {
       const copy = (name: string) =>
         cp(folder.path('model'), folder.path(name), { recursive: true }).then(() =>

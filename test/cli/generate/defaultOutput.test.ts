@@ -1,9 +1,14 @@
-import { spawnSync } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
-import { defaultOutput, outputPaths } from '../../../src/cli/generate/defaultOutput.ts';
+import {
+  defaultOutput,
+  outputPaths,
+  withDefaultOutput,
+} from '../../../src/cli/generate/defaultOutput.ts';
 import { built } from '../../harness/built.ts';
-import { picture, workFolder } from '../runs.ts';
+import { onTestBackend, picture, workFolder } from '../runs.ts';
 import { readGenerateCommand } from './readCommand.ts';
 
 describe('defaultOutput', () => {
@@ -37,6 +42,38 @@ describe('defaultOutput', () => {
       'note: rocket.mp4.resume.safetensors is of a call that has not ended, which goes on with ' +
         '--output rocket.mp4',
     ]);
+  });
+
+  it('is another one for each of several calls at once', async () => {
+    const folder = await workFolder();
+    const cwd = folder.path('.');
+    const size = ['--height', '16', '--width', '16', '--frames', '1', '--steps', '1', '--quiet'];
+    const words = ['generate', picture('rocket.jpg'), ...size, ...onTestBackend];
+    const calls = Array.from({ length: 2 }, () =>
+      spawn(process.execPath, [built('src/cli/main.js'), ...words], { cwd, stdio: 'ignore' }),
+    );
+    const codes = await Promise.all(calls.map(async (call) => (await once(call, 'close'))[0]));
+    const names = await readdir(cwd);
+    await folder.remove();
+    expect(codes).to.deep.equal([0, 0]);
+    expect(names).to.have.members(['rocket.mp4', 'rocket-2.mp4']);
+  });
+
+  it('is given up when the work fails, and needs no folder that can be written', async () => {
+    const call = { images: ['no-such.jpg'], format: 'gif' } as const;
+    const seen: string[] = [];
+    const work = async (output: string) => {
+      seen.push(output);
+      expect(await readdir('.')).to.include('.no-such.gif.lock');
+      await withDefaultOutput({ ...call, images: [...call.images] }, async (other) => {
+        seen.push(other);
+      });
+      throw new Error('failed');
+    };
+    const failed = withDefaultOutput({ ...call, images: [...call.images] }, work);
+    expect(await failed.catch((error) => error.message)).to.equal('failed');
+    expect(seen).to.deep.equal(['no-such.gif', 'no-such-2.gif']);
+    expect((await readdir('.')).filter((name) => name.includes('no-such'))).to.deep.equal([]);
   });
 
   it('is used where no output is passed', () => {

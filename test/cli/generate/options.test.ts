@@ -213,6 +213,28 @@ describe('readGenerateCommand', () => {
     });
   }
 
+  it('refuses noise levels that no sampler follows, and a preview that is no PNG', () => {
+    for (const [levels, message] of [
+      ['1,2,0', '--sigmas has to descend, but 2 comes after 1.'],
+      ['700,699.99999,0', '--sigmas has to descend, but 699.99999 comes after 700.'],
+      [
+        '7,0,0',
+        '--sigmas have to be above 0, but for the last, and at most 1000000, but are [7, 0, 0].',
+      ],
+      [
+        '2e6,0',
+        '--sigmas have to be above 0, but for the last, and at most 1000000, but are [2000000, 0].',
+      ],
+    ])
+      expect(() => readGenerateCommand(['a.png', '--sigmas', levels!])).to.throw(
+        UsageError,
+        message,
+      );
+    expect(() => read('--preview=p.jpg')).to.throw(
+      '--preview has to end with .png but is "p.jpg".',
+    );
+  });
+
   it('takes the branch of DeepCache that is usual', () => {
     expect(read('--deep-cache', '2').deepCache).to.deep.equal({ interval: 2, branch: 1 });
   });

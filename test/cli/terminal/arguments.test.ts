@@ -8,6 +8,7 @@ const options: Options = {
   seed: { value: 'N', help: 'Seed.', many: true },
   output: { value: 'FILE', help: 'Output.', short: 'o' },
   json: { help: 'JSON.' },
+  preview: { value: '[FILE]', files: ['.png'], alone: 'terminal', help: 'Preview.' },
 };
 
 describe('readArguments', () => {
@@ -26,6 +27,24 @@ describe('readArguments', () => {
     expect(given.values('seed')).to.deep.equal([]);
     expect(given.has('json')).to.equal(true);
     expect(readArguments([], options).has('json')).to.equal(false);
+  });
+
+  it('refuses what stands where the file of an option may stand, and is perhaps meant so', () => {
+    const doubt = (word: string) =>
+      `--preview takes a .png file but is followed by "${word}". Name such a file, or pass --preview last.`;
+    refused(['a.jpg', '--preview', 'p.jpg'], doubt('p.jpg'));
+    refused(['--preview', 'p.jpg', '--height', '8', 'a.jpg'], doubt('p.jpg'));
+    for (const [args, preview, operands] of [
+      [['--preview', 'a.jpg'], 'terminal', ['a.jpg']],
+      [['a.jpg', '--preview'], 'terminal', ['a.jpg']],
+      [['a.jpg', '--preview', '--height', '8'], 'terminal', ['a.jpg']],
+      [['--preview', 'p.png', 'a.jpg', 'b.jpg'], 'p.png', ['a.jpg', 'b.jpg']],
+      [['--preview=terminal', 'a.jpg', 'b.jpg'], 'terminal', ['a.jpg', 'b.jpg']],
+    ] as const) {
+      const given = readArguments([...args], options);
+      expect(given.value('preview')).to.equal(preview);
+      expect(given.positionals).to.deep.equal(operands);
+    }
   });
 
   it('takes values behind = and repeated options', () => {

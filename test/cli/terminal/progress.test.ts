@@ -76,6 +76,33 @@ describe('ProgressLine', () => {
     expect(at(96, 'decoding', 1, 4)).to.contain('0:06 left; decoding: step 1 of 4');
   });
 
+  it('never goes back: not from the whole of a stage, nor where a run takes longer', () => {
+    const { line, written, at, advance } = setUp();
+    const percent = () => Number(/(\d+) %/.exec(written.at(-1)!)![1]);
+    line.expect({ work: {} });
+    expect(at(0, 'downloading', 0, 100)).to.contain('[----------] 0 %; downloading');
+    expect(at(30, 'downloading', 75, 100)).to.contain('0:10 left of it');
+    at(40, 'loading', 78, 100);
+    expect(percent()).to.equal(0);
+    line.expect({ work: { encoding: 10, sampling: 80, decoding: 10 } });
+    expect(at(41, 'loading', 80, 100)).to.contain('0 %; loading');
+    let before = 0;
+    for (const [seconds, work] of [
+      [50, 5],
+      [52, 5],
+      [53, 40],
+      [253, 1],
+      [353, 1],
+    ] as const) {
+      if (work === 40) at(seconds, 'sampling', 0, 8);
+      else if (seconds === 50) at(42, 'encoding', 0, 1);
+      advance(seconds, work);
+      expect(percent()).to.be.at.least(before);
+      before = percent();
+    }
+    expect(before).to.be.above(50);
+  });
+
   it('redraws no more than ten times a second', () => {
     const { written, at } = setUp();
     for (let i = 0; i < 80; i++) at(i / 240, 'loading', i, 80);

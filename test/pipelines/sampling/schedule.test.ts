@@ -47,6 +47,25 @@ describe('pipe.scheduler', () => {
     expect(await latentsOf(steps)).to.deep.equal(own);
   });
 
+  it('warns, once, where no step is guided, and of guidance that AnimateLCM is not made for', async () => {
+    const warnings = async (changed: Options) => warningsOf(() => latentsOf(changed));
+    const guided = { numFrames: 2, maxGuidanceScale: 3 };
+    expect(await warnings({ ...guided, guidanceInterval: [0, 1000] })).to.deep.equal([]);
+    expect(
+      await warnings({ ...guided, maxGuidanceScale: 1, guidanceInterval: [800, 900] }),
+    ).to.deep.equal([]);
+    const [text, ...others] = await warnings({ ...guided, guidanceInterval: [800, 900] });
+    expect(text).to.match(
+      /^No step is guided: `guidanceInterval` \(--guidance-interval\) 800,900 holds none of the noise levels of the steps, which are from [\d.]+ to 700\.$/,
+    );
+    expect(others).to.deep.equal([]);
+    pipe.scheduler = schedulerByName('animatelcm');
+    expect(await warnings({ ...guided, maxGuidanceScale: 1.2 })).to.deep.equal([]);
+    expect((await warnings(guided)).join()).to.match(
+      /^Guidance goes up to 3, but the weights of An/,
+    );
+  });
+
   it('is a scheduler', () => {
     for (const wrong of ['euler', null, { step: () => {} }]) {
       expect(() => {

@@ -81,7 +81,7 @@ export class KeptState {
    */
   async find(): Promise<Seed[] | undefined> {
     const { path, command } = this;
-    if (path === undefined || command.noResume || !existsSync(path)) return undefined;
+    if (path === undefined || !existsSync(path)) return undefined;
     if (await this.isTaken()) return undefined;
     try {
       const state = await loadSamplingState(path);
@@ -89,13 +89,13 @@ export class KeptState {
       if (call === undefined) throw new Error(`${path} is not of a call of svd generate.`);
       this.found = { state, call };
     } catch (error) {
-      this.session.note(`the call starts anew: ${messageOf(error)}`);
+      this.noteAnew(messageOf(error));
       return undefined;
     }
-    const { checkpoint, options } = this.found.call;
-    const seeds = command.seeds.length > 0 ? command.seeds : options.seeds;
+    const { checkpoint } = this.found.call;
+    const seeds = this.seedsOf(this.found);
     await this.compare({ ...(await this.call(seeds)), checkpoint });
-    return this.found && seeds;
+    return this.found && !command.noResume ? seeds : undefined;
   }
 
   /**
@@ -110,8 +110,11 @@ export class KeptState {
   ): Promise<Pick<GenerateOptions, 'resumeFrom' | 'onState'>> {
     const { path, isKept } = this;
     if (path === undefined) return {};
-    if (this.found) await this.compare({ ...(await this.call(seeds)), checkpoint: await hash() });
-    const { found } = this;
+    if (this.found) {
+      const call = await this.call(this.seedsOf(this.found));
+      await this.compare({ ...call, checkpoint: await hash() });
+    }
+    const found = this.command.noResume ? undefined : this.found;
     if (found) {
       const { step, tensors, latents } = found.state;
       this.session.note(`goes on after step ${step}, from ${path}`);
@@ -158,6 +161,12 @@ export class KeptState {
     );
   }
 
+  /** The seeds of the command, or else those of the state. */
+  private seedsOf({ call }: Found): Seed[] {
+    const { seeds } = this.command;
+    return seeds.length > 0 ? seeds : call.options.seeds;
+  }
+
   private async call(seeds: Seed[]): Promise<Call> {
     this.described ??= callOf(this.command, this.inputs);
     const { options, ...call } = await this.described;
@@ -168,7 +177,7 @@ export class KeptState {
   private async compare(call: Call): Promise<void> {
     const difference = differenceOf(this.found!.call, call);
     if (difference === '') return;
-    this.session.note(`the call starts anew: ${this.path} is of a call ${difference}`);
+    this.noteAnew(`${this.path} is of a call ${difference}`);
     this.found = undefined;
     this.isOfAnother = true;
   }
@@ -188,9 +197,20 @@ export class KeptState {
 
   /** Tells whoever stops the call where it will go on. */
   private readonly noteStep = () => {
-    if (this.step === undefined) return;
-    this.session.note(`the same command goes on after step ${this.step}, from ${this.path}`);
+    const { deepCache } = this.command;
+    if (this.step !== undefined)
+      this.session.note(`the same command goes on after step ${this.step}, from ${this.path}`);
+    else if (deepCache && deepCache.interval > 1)
+      this.session.note(
+        `the same command starts anew: with --deep-cache, states are kept every ` +
+          `${deepCache.interval} steps, before one that runs in full`,
+      );
   };
+
+  /** Says why a state is not used, where that was not asked for. */
+  private noteAnew(why: string): void {
+    if (!this.command.noResume) this.session.note(`the call starts anew: ${why}`);
+  }
 
   private noteOnce(text: string): void {
     if (!this.said.has(text)) this.session.note(text);

@@ -6,6 +6,6 @@ export const resumeOptions = group('Running', 'machine', {
     help:
       'Start anew. A call that takes more than another minute keeps its state in ' +
       'OUTPUT.resume.safetensors, if the output is a file or a folder, until it has ended; the ' +
-      'same command goes on from there.',
+      'same command goes on from there. With --deep-cache, it is kept before steps in full.',
   },
 });

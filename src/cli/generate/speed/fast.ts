@@ -3,13 +3,14 @@ import { halfGain } from '../../../ops/index.ts';
 import { DEEP_CACHE_BRANCH } from '../../../pipelines/defaults.ts';
 import { UsageError } from '../../terminal/errors.ts';
 import { flagOf, type Option, type Values } from '../../terminal/options.ts';
+import { NOT_FAST } from '../checkCommand.ts';
 import { type GenerateCommand, generateOptions } from '../options.ts';
 import { isUnguided } from '../withoutEffect.ts';
 
 type GenerateValues = Values<typeof generateOptions>;
 
 /** Twelve steps of Align Your Steps, half of them by DeepCache, and guidance where it shows. */
-const FAST = {
+export const FAST = {
   schedule: 'ays',
   numInferenceSteps: 12,
   guidanceInterval: [0, 50],
@@ -25,11 +26,7 @@ export function fastValues(
   values: GenerateValues,
   given: (name: string) => boolean,
 ): GenerateValues {
-  if (values.scheduler === 'animatelcm')
-    throw new UsageError(
-      '--fast is for samplers that take 25 steps, but animatelcm needs 4 to 8 as it is: leave ' +
-        'out --fast.',
-    );
+  if (values.scheduler === 'animatelcm') throw new UsageError(NOT_FAST);
   const hasNoEffect: Record<string, boolean> = {
     schedule: given('sigmas'),
     numInferenceSteps: given('sigmas'),

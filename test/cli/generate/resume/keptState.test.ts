@@ -86,6 +86,25 @@ describe('the state that svd generate keeps', () => {
     expect(about(notes)).to.deep.equal([`goes on after step 3, from ${state('b.webp')}`]);
   });
 
+  it('stays when another call with --no-resume ends, and goes when the same one does', async () => {
+    await stopped(words('k.gif'), 2);
+    const kept = await readFile(state('k.gif'));
+    const other = await generate(words('k.gif', '--seed', '2', '--no-resume'));
+    expect(about(other.notes)).to.deep.equal([]);
+    expect(await readFile(state('k.gif'))).to.deep.equal(kept);
+    const same = await generate(words('k.gif', '--no-resume'));
+    expect(about(same.notes)).to.deep.equal([]);
+    expect(await files('k.gif')).to.deep.equal(['k.gif']);
+  });
+
+  it('is not there where DeepCache has no full step yet, and whoever stops hears it', async () => {
+    const notes = about(await stopped(words('l.gif', '--deep-cache', '3'), 2));
+    expect(notes).to.deep.equal([
+      'the same command starts anew: with --deep-cache, states are kept every 3 steps, before one ' +
+        'that runs in full',
+    ]);
+  });
+
   it('is named and not used by another call, and stays until that keeps its own @slow', async () => {
     await stopped(words('c.gif'), 2);
     const kept = await readFile(state('c.gif'));
