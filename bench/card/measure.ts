@@ -26,7 +26,7 @@ export function hostKernelIn(line: string): string | undefined {
   return /Executing op (\S+) in device \S*\/device:CPU:/.exec(line)?.[1];
 }
 
-/** How TensorFlow is made to log, once for each kernel, on which device it runs. */
+/** How TensorFlow is made to log on which device each kernel runs. That takes time. */
 const logPlacement = { TF_CPP_MIN_LOG_LEVEL: '0', TF_CPP_VMODULE: 'execute=1' };
 
 /** Who computes: a backend of this package, or diffusers. */
@@ -47,6 +47,7 @@ export async function measureOne(
   budget: Budget,
   effort: Effort,
   output: string,
+  logsPlacement = false,
 ): Promise<Figures> {
   const placed = new Set<string>();
   const lines: string[] = [];
@@ -62,7 +63,7 @@ export async function measureOne(
     'peer' in side
       ? startDiffusers(work, side.peer.python, threads, onErrorLine)
       : startPackage(work, side.target.backend, threads, {
-          env: { NVIDIA_TF32_OVERRIDE: '0', ...(usesCuda && logPlacement) },
+          env: { NVIDIA_TF32_OVERRIDE: '0', ...(logsPlacement && logPlacement) },
           onErrorLine,
         });
   let late = false;

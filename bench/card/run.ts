@@ -156,6 +156,8 @@ class Session {
     });
     const threads = availableParallelism();
     const figures = await measureOne(side, work, threads, this.budget, effort, file);
+    if ('target' in side && side.target.backend === 'cuda')
+      figures.host_kernels = await this.placement(side.target, sized, dtype, file);
     const row: SizedRow = {
       ...{ case: name, by, dtype, ...sized, ...figures },
       ...('target' in side && {
@@ -168,6 +170,31 @@ class Session {
     this.results.sizes.push(row);
     this.report(what, row.failure ?? `${row.seconds!.toFixed(3)} s`);
     return row;
+  }
+
+  private readonly placements = new Map<string, string[] | undefined>();
+
+  /**
+   * The kernels of a part that TensorFlow's log places on the processor. It is the same at every
+   * size, and logging takes time: a process of its own runs the small model.
+   */
+  private async placement(
+    target: Target,
+    { part, ...sized }: SizedCase,
+    dtype: 'float16' | 'float32',
+    file: string,
+  ): Promise<string[] | undefined> {
+    const key = `${part} ${dtype}`;
+    if (!this.placements.has(key)) {
+      const work = workOf(onProcessor({ part, ...sized }), tiny, {
+        dtype: dtype === 'float32' ? undefined : dtype,
+      });
+      const effort = { speed: 'placement', work: 0 };
+      const [side, output] = [{ target }, `${file}-placement`];
+      const figures = await measureOne(side, work, 1, this.budget, effort, output, true);
+      this.placements.set(key, figures.host_kernels);
+    }
+    return this.placements.get(key);
   }
 
   private isLate(what: string, effort: Effort): boolean {
