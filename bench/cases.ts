@@ -2,6 +2,7 @@
  * The cases of the benchmark. Both processes receive the work of a case as JSON and can build every
  * kind of work.
  */
+import type { MemorySettings } from '../src/memory/stages.ts';
 
 /** The work of both processes. `prefix` names the layer of the UNet whose weights are used. */
 export type Work =
@@ -33,7 +34,13 @@ interface VideoWork {
   frames: number;
   height: number;
   width: number;
-  dtype?: 'bfloat16';
+  dtype?: 'float16' | 'bfloat16';
+  /** Whether the UNet computes both halves of guidance. Default true. */
+  guided?: boolean;
+  /** How this package runs, by its plan. Default: everything at once. */
+  settings?: MemorySettings;
+  /** Where diffusers computes. Default cpu. */
+  device?: 'cuda';
 }
 
 /** The sizes of one level of the UNet. */

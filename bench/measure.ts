@@ -39,17 +39,42 @@ interface Options {
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
+/** What a process gets besides its work. */
+interface Surroundings {
+  env?: NodeJS.ProcessEnv;
+  onErrorLine?: (line: string) => void;
+}
+
 /** Starts this package's process. `compilePackage` has to run before. */
-export function startPackage(work: Work, backend: string, threads: number): MeasuredProcess {
+export function startPackage(
+  work: Work,
+  backend: string,
+  threads: number,
+  { env, onErrorLine }: Surroundings = {},
+): MeasuredProcess {
   const args = ['--work', JSON.stringify(work), '--backend', backend, '--threads', `${threads}`];
-  return new MeasuredProcess(`this package on ${backend}`, process.execPath, [
-    here('.built/bench/processes/tfjs.js'),
-    ...args,
-  ]);
+  return new MeasuredProcess(
+    `this package on ${backend}`,
+    process.execPath,
+    [here('.built/bench/processes/tfjs.js'), ...args],
+    env,
+    onErrorLine,
+  );
 }
 
 function startPeer(work: Work, peer: string, { threads, python }: Options): MeasuredProcess {
-  if (peer !== 'diffusers') return startPackage(work, peer, threads);
+  return peer === 'diffusers'
+    ? startDiffusers(work, python, threads)
+    : startPackage(work, peer, threads);
+}
+
+/** Starts diffusers' process. */
+export function startDiffusers(
+  work: Work,
+  python: string,
+  threads: number,
+  onErrorLine?: (line: string) => void,
+): MeasuredProcess {
   // the checkpoints are folders, so nothing needs the network
   const env = { HF_HUB_OFFLINE: '1', TRANSFORMERS_VERBOSITY: 'error' };
   return new MeasuredProcess(
@@ -57,11 +82,12 @@ function startPeer(work: Work, peer: string, { threads, python }: Options): Meas
     python,
     [here('processes/run_diffusers.py'), JSON.stringify(work), `${threads}`],
     env,
+    onErrorLine,
   );
 }
 
 /** The values in a file of float32. */
-function valuesIn(path: string): Float32Array {
+export function valuesIn(path: string): Float32Array {
   const { buffer, byteOffset, byteLength } = readFileSync(path);
   return new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
 }

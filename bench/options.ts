@@ -1,8 +1,8 @@
 /** The options of `npm run bench`. */
-import { fileURLToPath } from 'node:url';
 import { type Options, readArguments } from '../src/cli/terminal/arguments.ts';
 import { UsageError } from '../src/cli/terminal/errors.ts';
 import { calls } from './calls.ts';
+import { cardCases } from './card/cases.ts';
 import { cases } from './cases.ts';
 import { conversions } from './convert.ts';
 import { series } from './growth.ts';
@@ -15,7 +15,12 @@ export const benchOptions: Options = {
     help: 'Run only this case; may be repeated. Default: all.',
   },
   rounds: { value: 'N', help: 'Rounds of each case. Default: 5; some cases have fewer.' },
-  json: { value: 'FILE', help: 'Write the results to FILE. Default: bench/results/latest.json.' },
+  json: {
+    value: 'FILE',
+    help:
+      'Write the results to FILE. Default: bench/results/latest.json; with --card, ' +
+      'card-DEVICE.json beside it.',
+  },
   list: { help: 'List the cases.' },
   growth: {
     help: `Measure how time and memory grow. The values of --case are then ${series.join(', ')}.`,
@@ -31,6 +36,11 @@ export const benchOptions: Options = {
       'Measure what shortcuts of sampling save and change, with the small model. --list with it ' +
       'names them.',
   },
+  card: {
+    help:
+      'Compare and measure on a graphics card, within ten minutes; without one on the processor, ' +
+      'with small sizes. --list with it names the cases.',
+  },
   help: { short: 'h', help: 'Show this text.' },
 };
 
@@ -42,7 +52,7 @@ export function readOptions(args: string[]) {
   const given = readArguments(args, benchOptions);
   if (given.positionals.length > 0)
     throw new UsageError(`cases are chosen with --case: use --case ${given.positionals[0]}.`);
-  const others = (['growth', 'calls', 'conversions', 'quality'] as const).filter((name) =>
+  const others = (['growth', 'calls', 'conversions', 'quality', 'card'] as const).filter((name) =>
     given.has(name),
   );
   if (others.length > 1)
@@ -54,6 +64,7 @@ export function readOptions(args: string[]) {
     calls,
     conversions,
     quality: shortcuts,
+    card: cardCases,
   }[kind];
   const names = given.has('case') ? given.values('case') : known;
   const unknown = names.find((name) => !known.includes(name));
@@ -64,7 +75,6 @@ export function readOptions(args: string[]) {
   if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) {
     throw new UsageError(`--rounds has to be a whole number of 1 or more but is "${text}".`);
   }
-  const json =
-    given.value('json') ?? fileURLToPath(new URL('results/latest.json', import.meta.url));
+  const json = given.value('json');
   return { help: given.has('help'), list: given.has('list'), kind, names, rounds, json };
 }

@@ -37,19 +37,31 @@ export function compilePackage(): void {
   );
 }
 
-/** A Python with the reference's packages: the one in PYTHON, or the one of `bench/.venv`. */
-export function pythonWithDiffusers(): string {
+const venv = here('.venv');
+const requirements = here('../test/reference/requirements.txt');
+// Written last: an interrupted installation runs again, as does one of other versions.
+const installed = `${venv}/installed.txt`;
+
+/**
+ * A Python with the reference's packages that is there already: the one in PYTHON, or the one of
+ * `bench/.venv`.
+ */
+export function installedPython(): string | undefined {
   if (process.env.PYTHON) return process.env.PYTHON;
-  const [folder, requirements] = [here('.venv'), here('../test/reference/requirements.txt')];
-  const python = `${folder}/bin/python`;
-  // Written last: an interrupted installation runs again, as does one of other versions.
-  const installed = `${folder}/installed.txt`;
-  const wanted = readFileSync(requirements, 'utf8');
-  if (existsSync(installed) && readFileSync(installed, 'utf8') === wanted) return python;
+  const isComplete =
+    existsSync(installed) && readFileSync(installed, 'utf8') === readFileSync(requirements, 'utf8');
+  return isComplete ? `${venv}/bin/python` : undefined;
+}
+
+/** The same, or the one of `bench/.venv` after its installation. */
+export function pythonWithDiffusers(): string {
+  const found = installedPython();
+  if (found) return found;
+  const python = `${venv}/bin/python`;
   console.error('Installing diffusers into bench/.venv, once. Set PYTHON to use another Python.');
   run(
     'python3',
-    ['-m', 'venv', folder],
+    ['-m', 'venv', venv],
     'Install Python 3.11 or newer with its venv module, or set PYTHON.',
   );
   run(
@@ -57,9 +69,12 @@ export function pythonWithDiffusers(): string {
     ['-m', 'pip', 'install', '--quiet', '-r', requirements],
     'Check the network, or set PYTHON to a Python that has these packages.',
   );
-  writeFileSync(installed, wanted);
+  writeFileSync(installed, readFileSync(requirements));
   return python;
 }
+
+/** Whether a checkpoint is there. */
+export const hasCheckpoint = (path: string) => existsSync(`${root}/${path}/model_index.json`);
 
 /**
  * Writes a checkpoint of `bench/checkpoints` if it is missing.
@@ -67,7 +82,7 @@ export function pythonWithDiffusers(): string {
  * @throws Error if a checkpoint of another folder is missing.
  */
 export function prepareCheckpoint(path: string, python: () => string): void {
-  if (existsSync(`${root}/${path}/model_index.json`)) return;
+  if (hasCheckpoint(path)) return;
   if (!path.startsWith('bench/checkpoints/')) throw new Error(`There is no checkpoint in ${path}.`);
   const small = path.endsWith('/small');
   console.error(

@@ -8,6 +8,8 @@ import { dirname } from 'node:path';
 import { exitCode } from '../src/cli/terminal/errors.ts';
 import { formatHelp } from '../src/cli/terminal/help.ts';
 import { wholeCalls } from './calls.ts';
+import { card } from './card/run.ts';
+import { type CardResults, resultsName } from './card/table.ts';
 import { type Case, cases } from './cases.ts';
 import { convertInTurns } from './convert.ts';
 import { growth } from './growth.ts';
@@ -22,7 +24,10 @@ import { table } from './table.ts';
  * Writes beside the file and renames. It is called after every case, so that an interrupted run
  * keeps what it has measured.
  */
-function save(path: string, results: { command: string; machine: Machine; rows: object[] }): void {
+function save(
+  path: string,
+  results: { command: string; machine: Machine } & (CardResults | { rows: object[] }),
+): void {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(`${path}.unfinished`, `${JSON.stringify(results, null, 2)}\n`);
   renameSync(`${path}.unfinished`, path);
@@ -76,13 +81,20 @@ async function main(): Promise<number> {
     process.chdir(root); // the paths in cases are relative to it
     compilePackage();
     const command = ['npm run bench --', ...process.argv.slice(2)].join(' ');
-    const write = (rows: object[]) => save(json, { command, machine: machine(), rows });
+    let written = json ?? 'bench/results/latest.json';
+    const write = (rows: object[]) => save(written, { command, machine: machine(), rows });
     if (kind === 'growth') await growth(names, rounds ?? 1, write);
     else if (kind === 'calls') wholeCalls(names, write);
     else if (kind === 'quality') await quality(names, write);
     else if (kind === 'conversions') await convertInTurns(names, rounds ?? 3, write);
-    else if (!(await compare(names, rounds, write))) return 1;
-    console.error(`Written to ${json}`);
+    else if (kind === 'card') {
+      const write = (results: CardResults) => {
+        written = json ?? `bench/results/${resultsName(results)}`;
+        save(written, { command, machine: machine(), ...results });
+      };
+      if (!(await card(names, write))) return 1;
+    } else if (!(await compare(names, rounds, write))) return 1;
+    console.error(`Written to ${written}`);
   }
   return 0;
 }

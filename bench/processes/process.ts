@@ -12,6 +12,15 @@ export interface Ready {
   restingBytes: number;
 }
 
+/** The memory that a process has taken, and what it did on the processor beside a card. */
+export interface Memory {
+  peakBytes: number;
+  /** Of the card, where the backend counts them. */
+  deviceBytes?: number;
+  /** Kernels that a card's backend left to the processor, and how often. */
+  hostKernels?: Record<string, number>;
+}
+
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
@@ -27,12 +36,20 @@ export class MeasuredProcess {
   private readonly name: string;
   private failure?: Error;
 
-  constructor(name: string, command: string, args: string[], env: NodeJS.ProcessEnv = {}) {
+  /** `onErrorLine` receives the lines of standard error, which are shown by default. */
+  constructor(
+    name: string,
+    command: string,
+    args: string[],
+    env: NodeJS.ProcessEnv = {},
+    onErrorLine?: (line: string) => void,
+  ) {
     this.name = name;
     this.child = spawn(command, args, {
-      stdio: ['pipe', 'pipe', 'inherit'],
+      stdio: ['pipe', 'pipe', onErrorLine ? 'pipe' : 'inherit'],
       env: { ...process.env, ...env },
     });
+    if (onErrorLine) createInterface({ input: this.child.stderr! }).on('line', onErrorLine);
     running.add(this.child);
     this.child.on('exit', () => running.delete(this.child));
     this.child.on('error', (error) => {
@@ -73,9 +90,11 @@ export class MeasuredProcess {
   /** Runs one round and returns its seconds. */
   round = async (): Promise<number> => (await this.ask<{ seconds: number }>('round')).seconds;
 
+  /** The memory of the process since it was ready. */
+  memory = async (): Promise<Memory> => this.ask<Memory>('peak');
+
   /** The peak memory of the process since it was ready, in bytes. */
-  peakBytes = async (): Promise<number> =>
-    (await this.ask<{ peakBytes: number }>('peak')).peakBytes;
+  peakBytes = async (): Promise<number> => (await this.memory()).peakBytes;
 
   /** Writes the last round's output to a file, as float32 values in diffusers' axis order. */
   save = async (path: string): Promise<unknown> => this.ask(`save ${path}`);

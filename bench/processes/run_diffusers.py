@@ -30,12 +30,22 @@ def dtype():
     return getattr(torch, work.get('dtype', 'float32'))
 
 
+def device():
+    return work.get('device', 'cpu')
+
+
+def finish():
+    """Waits for the card, which computes on its own."""
+    if device() == 'cuda':
+        torch.cuda.synchronize()
+
+
 def noise(seed, shape):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype())
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(device(), dtype())
 
 
 def model(cls, component):
-    return cls.from_pretrained(work['checkpoint'], subfolder=component, dtype=dtype()).eval()
+    return cls.from_pretrained(work['checkpoint'], subfolder=component, dtype=dtype()).to(device()).eval()
 
 
 def unet_file():
@@ -53,19 +63,23 @@ def layer(module):
 
 
 def unet():
-    """One guided evaluation, as at each step of the pipeline: both halves as one batch."""
+    """One evaluation; a guided one as at each step of the pipeline, both halves as one batch."""
     net = model(UNetSpatioTemporalConditionModel, 'unet')
     frames = work['frames']
     shape = (1, frames, 4, work['height'] // 8, work['width'] // 8)
     latents, picture = noise(1, shape), noise(2, shape)
     context = noise(3, (1, 1, net.config.cross_attention_dim))
-    picture, context = (torch.cat([torch.zeros_like(part), part]) for part in (picture, context))
-    ids = torch.tensor([[6, 127, 0.02]] * 2, dtype=dtype())
-    scale = torch.linspace(1, 3, frames, dtype=dtype())[None, :, None, None, None]
+    guided = work.get('guided', True)
+    if guided:
+        picture, context = (torch.cat([torch.zeros_like(part), part]) for part in (picture, context))
+    ids = torch.tensor([[6, 127, 0.02]] * len(picture), dtype=dtype(), device=device())
+    scale = torch.linspace(1, 3, frames, dtype=dtype(), device=device())[None, :, None, None, None]
 
     def run():
-        sample = torch.cat([torch.cat([latents] * 2), picture], dim=2)
+        sample = torch.cat([latents.expand_as(picture), picture], dim=2)
         velocity = net(sample, 1.25, context, ids, return_dict=False)[0]
+        if not guided:
+            return velocity
         unconditional, conditional = velocity.chunk(2)
         return unconditional + scale * (conditional - unconditional)
 
@@ -75,7 +89,8 @@ def unet():
 def vae_decode():
     vae = model(AutoencoderKLTemporalDecoder, 'vae')
     latents = noise(1, (work['frames'], 4, work['height'] // 8, work['width'] // 8))
-    return lambda: vae.decode(latents, num_frames=work['frames']).sample
+    parts = latents.split(work.get('settings', {}).get('decodeChunkSize', work['frames']))
+    return lambda: torch.cat([vae.decode(part, num_frames=len(part)).sample for part in parts])
 
 
 def vae_encode():
@@ -186,9 +201,10 @@ with torch.inference_mode():
             output = None
             start = time.perf_counter()
             output = job()
+            finish()
             answer(seconds=time.perf_counter() - start)
         elif command == 'save':
-            output.contiguous().float().numpy().tofile(path[0])
+            output.contiguous().float().cpu().numpy().tofile(path[0])
             answer(saved=path[0])
         else:
             answer(peakBytes=memory('VmHWM'))

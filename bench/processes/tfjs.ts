@@ -6,9 +6,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs';
-import { useBackend } from '../../src/backends/index.ts';
+import { type BackendChoice, useBackend } from '../../src/backends/index.ts';
 import { channelsFirst } from '../../src/pipelines/sampling/axes.ts';
 import type { Work } from '../cases.ts';
+import { deviceMemory, watchHostKernels } from './onCard.ts';
 import { type Workload, workloads } from './workloads.ts';
 
 /**
@@ -30,11 +31,12 @@ const { values } = parseArgs({
   options: { work: { type: 'string' }, backend: { type: 'string' }, threads: { type: 'string' } },
 });
 const work = JSON.parse(values.work!) as Work;
-const backend = values.backend as 'tensorflow' | 'wasm';
+const backend = values.backend as BackendChoice;
 const chosen = await useBackend(
   backend,
   backend === 'wasm' ? { threads: Number(values.threads) } : {},
 );
+const hostKernels = watchHostKernels();
 // TypeScript does not relate the kind of the work to that of its builder.
 const run = await (workloads[work.kind] as (work: Work) => Promise<Workload>)(work);
 let output: tf.Tensor | undefined;
@@ -58,6 +60,6 @@ for await (const line of createInterface({ input: process.stdin })) {
     writeFileSync(path, data as Float32Array);
     answer({ saved: path });
   } else {
-    answer({ peakBytes: memory('VmHWM') });
+    answer({ peakBytes: memory('VmHWM'), ...deviceMemory(), hostKernels: hostKernels() });
   }
 }

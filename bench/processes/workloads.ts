@@ -12,12 +12,14 @@ import {
   Attention,
   type ComputeDtype,
   FeedForward,
+  limitScores,
   runSteps,
   SpatioTemporalResBlock,
   withoutWeights,
 } from '../../src/layers/index.ts';
 import { loadImage } from '../../src/media/index.ts';
 import { CLIP_MEAN, CLIP_STD, clipPixelValues } from '../../src/media/preprocess.ts';
+import type { MemorySettings } from '../../src/memory/stages.ts';
 import {
   AutoencoderKLTemporalDecoder,
   CLIPVisionModelWithProjection,
@@ -70,12 +72,56 @@ function computingIn<T extends AnyBlock>(block: T, dtype: ComputeDtype = 'float3
   return block;
 }
 
+/** What the UNet gets besides latents. */
+interface Condition {
+  picture: tf.Tensor;
+  context: tf.Tensor;
+}
+
+/** Time and added ids. */
+type Times = [time: tf.Tensor, ids: tf.Tensor];
+
+/** One evaluation without guidance. */
+async function velocityOf(
+  unet: UNetSpatioTemporalConditionModel,
+  latents: tf.Tensor,
+  { picture, context }: Condition,
+  [time, ids]: Times,
+): Promise<tf.Tensor> {
+  const sample = tf.concat([latents, picture], -1);
+  const numFrames = latents.shape[0];
+  const velocity = await runSteps(unet.steps([sample, time, context, ids], { numFrames }));
+  sample.dispose();
+  return velocity;
+}
+
+/** One guided evaluation whose halves are computed in turn, as the pipeline does to save memory. */
+async function guidedInTurn(
+  unet: UNetSpatioTemporalConditionModel,
+  latents: tf.Tensor,
+  condition: Condition,
+  times: Times,
+): Promise<tf.Tensor> {
+  const none = {
+    picture: tf.zerosLike(condition.picture),
+    context: tf.zerosLike(condition.context),
+  };
+  const halves = [
+    await velocityOf(unet, latents, none, times),
+    await velocityOf(unet, latents, condition, times),
+  ];
+  const both = tf.concat(halves);
+  const velocity = guide(both, guidanceScales(1, 3, latents.shape[0]));
+  tf.dispose([...Object.values(none), ...halves, both]);
+  return velocity;
+}
+
 /** One guided evaluation, as at each step of the pipeline: both halves as one batch. */
 async function guidedVelocity(
   unet: UNetSpatioTemporalConditionModel,
   latents: tf.Tensor,
-  { picture, context }: { picture: tf.Tensor; context: tf.Tensor },
-  [time, ids]: tf.Tensor[],
+  { picture, context }: Condition,
+  [time, ids]: Times,
 ): Promise<tf.Tensor> {
   const numFrames = latents.shape[0];
   const both = (unconditional: tf.Tensor, conditional: tf.Tensor) =>
@@ -105,27 +151,61 @@ const tokens = ({ frames, side, channels }: Layer) => noise(1, [frames, side * s
 const selfAttention = ({ channels, heads }: Layer) =>
   new Attention({ queryDim: channels, heads, dimHead: channels / heads });
 
+/** Sets a model up as the pipeline does by its plan. */
+function applySettings(model: AnyBlock, settings?: MemorySettings): void {
+  if (!settings) return;
+  limitScores(model, settings.attentionBytes);
+  const { forwardChunking } = settings;
+  if (forwardChunking && model instanceof UNetSpatioTemporalConditionModel)
+    model.enableForwardChunking(forwardChunking.size, forwardChunking.dim);
+}
+
+/** Decodes some frames at a time. */
+async function decodeInChunks(
+  vae: AutoencoderKLTemporalDecoder,
+  latents: tf.Tensor4D,
+  chunk: number,
+): Promise<tf.Tensor> {
+  const parts: tf.Tensor[] = [];
+  const frames = latents.shape[0];
+  for (let first = 0; first < frames; first += chunk) {
+    const count = Math.min(chunk, frames - first);
+    const part = tf.slice(latents, [first, 0, 0, 0], [count, -1, -1, -1]);
+    parts.push(await vae.decode(part as tf.Tensor4D, count));
+    part.dispose();
+  }
+  if (parts.length === 1) return parts[0];
+  const all = tf.concat(parts);
+  tf.dispose(parts);
+  return all;
+}
+
 /** Builds each kind of work. */
 export const workloads: { [K in Work['kind']]: (work: OfKind<K>) => Promise<Workload> } = {
-  async unet({ checkpoint, frames, height, width, dtype }) {
+  async unet({ checkpoint, frames, height, width, dtype, guided = true, settings }) {
     const unet = await loaded(checkpoint, 'unet', '', (config) =>
       computingIn(new UNetSpatioTemporalConditionModel(config), dtype),
     );
+    applySettings(unet, settings);
     const shape = [frames, 4, height / 8, width / 8];
     const conditional = {
       picture: noise(2, shape),
       context: noise(3, [1, 1, unet.config.crossAttentionDim as number]),
     };
     const latents = noise(1, shape);
-    const [time, ids] = [tf.tensor1d([1.25]), tf.tensor2d([[6, 127, 0.02]])];
-    return () => guidedVelocity(unet, latents, conditional, [time, ids]);
+    const times: Times = [tf.tensor1d([1.25]), tf.tensor2d([[6, 127, 0.02]])];
+    const together = settings?.guidanceTogether ?? true;
+    const evaluate = !guided ? velocityOf : together ? guidedVelocity : guidedInTurn;
+    return () => evaluate(unet, latents, conditional, times);
   },
-  async 'vae-decode'({ checkpoint, frames, height, width, dtype }) {
+  async 'vae-decode'({ checkpoint, frames, height, width, dtype, settings }) {
     const vae = await loaded(checkpoint, 'vae', '', (config) =>
       computingIn(new AutoencoderKLTemporalDecoder(config), dtype),
     );
     const latents = noise<tf.Tensor4D>(1, [frames, 4, height / 8, width / 8]);
-    return () => vae.decode(latents, frames);
+    applySettings(vae, settings);
+    const chunk = settings?.decodeChunkSize ?? frames;
+    return () => decodeInChunks(vae, latents, chunk);
   },
   async 'vae-encode'({ checkpoint, height, width }) {
     const vae = await loaded(

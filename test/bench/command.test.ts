@@ -34,7 +34,7 @@ describe('npm run bench', () => {
       stderr: '',
     });
     expect((await bench('--list', '--calls')).stdout).to.equal(
-      'float32\nhalf\noffload-model\noffload-sequential\n576x1024\nwasm\n',
+      'float32\nhalf\noffload-model\noffload-sequential\n576x1024\n576x1024-fast\nwasm\n',
     );
     expect((await bench('--list', '--conversions')).stdout).to.equal(
       'diffusers-to-tfjs\ndiffusers-to-original\ntfjs-to-diffusers\ntfjs-to-original\noriginal-to-diffusers\noriginal-to-tfjs\n',
@@ -52,6 +52,7 @@ describe('npm run bench', () => {
       '--growth',
       '--calls',
       '--conversions',
+      '--card',
     ];
     for (const option of options) expect(stdout).to.contain(option);
   });
@@ -80,6 +81,7 @@ describe('npm run bench', () => {
       ['--conversions', '--calls'],
       '--calls and --conversions cannot be combined: use one of them.',
     ],
+    [['--card', '--calls'], '--calls and --card cannot be combined: use one of them.'],
     [['clip'], 'cases are chosen with --case: use --case clip.'],
   ];
   for (const [args, message] of refusals)

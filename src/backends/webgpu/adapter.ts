@@ -21,6 +21,9 @@ export interface Gpu {
 export const adapterName = ({ info: { vendor, architecture, description } }: Adapter): string =>
   description || `${vendor} ${architecture}`.trim();
 
+/** Matches the name of an adapter that is software. */
+export const softwareAdapter = /swiftshader|llvmpipe|software|basic render/i;
+
 /**
  * The fastest adapter.
  * @param allowSoftware Whether an adapter that is software may be taken: it is slower than wasm.
@@ -31,8 +34,7 @@ export async function requestAdapter(gpu: Gpu, allowSoftware: boolean): Promise<
   if (!adapter) throw new Error('no graphics adapter was found');
   const name = adapterName(adapter);
   const isSoftware =
-    adapter.isFallbackAdapter ||
-    /swiftshader|llvmpipe|software|basic render/i.test(`${name} ${adapter.info.architecture}`);
+    adapter.isFallbackAdapter || softwareAdapter.test(`${name} ${adapter.info.architecture}`);
   if (isSoftware && !allowSoftware)
     throw new Error(
       `its only adapter is software, ${name}, which is slower than wasm and has to be asked ` +
