@@ -134,6 +134,25 @@ describe('bytes of checkpoints on webgpu', () => {
     });
   }
 
+  it('widens and turns more values than one row of groups has threads', async () => {
+    const shape = [65537, 257];
+    const values = words(shape[0] * shape[1]);
+    for (const permutation of [undefined, [1, 0]]) {
+      const half = tensorFromBytes(bytesOf(values), 'BF16', shape, permutation, !permutation);
+      const [rows, columns] = half.shape;
+      const all = widened(half) as tf.Tensor2D;
+      const last = tf.slice(all, [rows - 2, columns - 3]);
+      const places = [rows - 2, rows - 1].flatMap((row) =>
+        [columns - 3, columns - 2, columns - 1].map((column) =>
+          permutation ? column * rows + row : row * columns + column,
+        ),
+      );
+      const expected = float32.BF16(Uint16Array.from(places, (place) => values[place]));
+      expect(bitsOf(await last.data())).to.deep.equal(bitsOf(expected));
+      tf.dispose([half, all, last]);
+    }
+  });
+
   it('turns float32 without a change of a bit', async () => {
     const bits = Uint32Array.from({ length: 60 }, (_, i) => (i * 2654435761) >>> 0);
     bits.set([1, 0x80000001, 0x80000000, 0x7f800000]);
