@@ -11,8 +11,8 @@ import {
 } from '../layers/index.ts';
 import { declareModels, type Models, type NetworkConfigs } from '../models/declareModels.ts';
 import type { ModelName } from '../models/names.ts';
+import { declareHalf } from '../ops/halfWeights/held.ts';
 import type { HalfDtype } from '../ops/tensorflow/computeIn.ts';
-import { declareHalf } from '../ops/tensorflow/halfWeights.ts';
 import type { Device } from './shapes/allocators.ts';
 import { type Allocations, dryRunInSteps } from './shapes/dryRun.ts';
 

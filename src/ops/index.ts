@@ -6,6 +6,13 @@ export * from './convolution/resize.ts';
 export * from './convolution/upsample.ts';
 export * from './embeddings.ts';
 export * from './formulations.ts';
+export {
+  forProducts,
+  sliceForProducts,
+  widened,
+  widenedSlice,
+} from './halfWeights/halfWeights.ts';
+export { isHalf } from './halfWeights/held.ts';
 export * from './linear.ts';
 export * from './normalization.ts';
 export * from './reshapeTo.ts';
@@ -19,10 +26,3 @@ export {
   oneDnnServes,
 } from './tensorflow/computeIn.ts';
 export { canComputeIn } from './tensorflow/halfPrecision.ts';
-export {
-  forProducts,
-  isHalf,
-  sliceForProducts,
-  widened,
-  widenedSlice,
-} from './tensorflow/halfWeights.ts';

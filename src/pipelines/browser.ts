@@ -1,6 +1,7 @@
 /** The pipeline with loading from URLs, for browsers. */
 import * as tf from '@tensorflow/tfjs-core';
 import { type OpenUrlOptions, openUrl } from '../checkpoints/web/openUrl.ts';
+import type { WeightDtype } from '../checkpoints/weights/reader.ts';
 import { browserMemoryLimits } from '../memory/browserLimits.ts';
 import { deviceName } from '../ops/device.ts';
 import { type Kinds, kinds } from '../text/options.ts';
@@ -17,14 +18,20 @@ export interface UrlOptions extends Pick<OpenUrlOptions, 'variant' | 'unet' | 'c
    * downloads any weights.
    */
   plannedFor?: PlannedCall;
+  /**
+   * How weights are held in memory. `auto` (default): those of an F16 or BF16 checkpoint stay in
+   * half precision on the webgpu backend and are widened at each use: the same results in half the
+   * memory. `float32`: widened once.
+   */
+  weightDtype?: WeightDtype;
   /** Called while files are downloaded, in bytes. */
   onProgress?: (progress: Progress) => void;
 }
 
-const { variant, unet, signal, plannedFor, onProgress } = loadOptionKinds;
+const { variant, unet, signal, plannedFor, weightDtype, onProgress } = loadOptionKinds;
 
 const urlOptionKinds: Kinds<UrlOptions> = {
-  ...{ variant, unet, signal, plannedFor, onProgress },
+  ...{ variant, unet, signal, plannedFor, weightDtype, onProgress },
   cache: kinds.text,
 };
 
@@ -43,7 +50,7 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
     options: UrlOptions = {},
   ): Promise<StableVideoDiffusionPipeline> {
     checkLoadOptions('fromPretrained', options, urlOptionKinds);
-    const { plannedFor, onProgress, ...web } = options;
+    const { plannedFor, weightDtype, onProgress, ...web } = options;
     const onBytes = (_: string, step: number, steps = step) =>
       onProgress?.({ stage: 'downloading', step, steps });
     const files = await openUrl(url, { ...web, onBytes });
@@ -56,7 +63,7 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
         limits: known ? browserMemoryLimits : undefined,
         wasmAdvice: 'Use the webgpu backend or a smaller model.',
       };
-      const loading = { plannedFor, weightDtype: 'float32', signal: web.signal } as const;
+      const loading = { plannedFor, weightDtype, signal: web.signal };
       const pipe = new StableVideoDiffusionPipeline(await assemble(files, environment, loading));
       pipe.onFreed = leave;
       return pipe;

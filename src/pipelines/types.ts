@@ -290,8 +290,8 @@ export interface LoadOptions {
   onPlan?: (plan: MemoryPlan) => void;
   /**
    * How weights are held in memory. `auto` (default): those of an F16 or BF16 checkpoint stay in
-   * half precision on the tensorflow backend and are widened at each use: the same results in
-   * half the memory. Where `dtype` saves time on the processor, those of layers that compute in it
+   * half precision on the tensorflow and webgpu backends and are widened at each use: the same
+   * results in half the memory. Where `dtype` saves time on the processor, those of layers that compute in it
    * are rounded to it once, as they are read. `float32`: widened once, which saves about 1 % of the time.
    */
   weightDtype?: WeightDtype;

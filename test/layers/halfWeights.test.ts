@@ -1,4 +1,4 @@
-/** Layers whose weights are held in half precision, which the tensorflow backend alone can do. */
+/** Layers whose weights are held in half precision, which not every backend can do. */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { nativeHandleCount } from '../../src/backends/index.ts';
@@ -12,9 +12,9 @@ import {
 import { toBF16, toF16 } from '../../src/checkpoints/safetensors/halfFloat.ts';
 import { buildHeader } from '../../src/checkpoints/safetensors/header.ts';
 import { type ComputeDtype, Linear, withoutWeights } from '../../src/layers/index.ts';
+import { holdsHalves } from '../../src/ops/halfWeights/halfWeights.ts';
+import { heldIn } from '../../src/ops/halfWeights/held.ts';
 import { halfGain, isHalf } from '../../src/ops/index.ts';
-import { dtypes } from '../../src/ops/tensorflow/binding.ts';
-import { heldIn } from '../../src/ops/tensorflow/halfWeights.ts';
 import { uniforms } from '../harness/nameHash.ts';
 import { testBackend } from '../setup.ts';
 
@@ -46,7 +46,7 @@ async function layer(
 const held = () => ({ tensors: tf.memory().numTensors, native: nativeHandleCount() });
 const heldInHalf = (linear: Linear) =>
   linear.parameters().map(({ variable }) => isHalf(variable.read()));
-const half = testBackend === 'tensorflow';
+const half = holdsHalves(testBackend);
 const x = () => tf.tensor2d(Float32Array.from(uniforms('x', 6 * 128)), [6, 128]);
 
 describe('weights in half precision', () => {
@@ -85,7 +85,7 @@ describe('weights in half precision', () => {
       await layer('auto', 'F16', 'bfloat16'),
     ];
     const types = narrow.parameters().map(({ variable }) => heldIn(variable.read()));
-    expect(types).to.deep.equal([dtypes.bfloat16, undefined]);
+    expect(types).to.deep.equal(['bfloat16', undefined]);
     const inputs = x();
     const outputs = [wide, narrow].map((linear) => linear.call(inputs));
     expect(await outputs[1].data()).to.deep.equal(await outputs[0].data());

@@ -155,6 +155,16 @@ describe('planMemory', () => {
     expect(difference).to.be.closeTo(2 * 2_254_442_729, 0.4 * GiB);
   });
 
+  it('plans 0.62 of the memory of a device for webgpu at most, where weights stay in half', () => {
+    const held = { unet: 'half', vae: 'half', imageEncoder: 'half' } as const;
+    const givenSettings = { decodeChunkSize: 8 }; // features of more frames take more than weights
+    const [wide, half] = [{}, { held }].map((how) => {
+      const call = request({ device: 'webgpu', givenSettings });
+      return planMemory({ ...published, ...how }, call).deviceBytes!;
+    });
+    expect(half / wide).to.be.below(0.62);
+  });
+
   it('counts as half what is rounded to the type that pays, but for encoders', function () {
     if (testBackend !== 'tensorflow') this.skip();
     const find = useHalfGain(() => ({ pays: true, finding: 'as a test says' }));

@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { computeIn, type HalfDtype, useHalfGain } from '../../ops/tensorflow/computeIn.ts';
 import { tryFused } from '../../ops/tensorflow/fusedHalf.ts';
 import { conv2dInHalf, matMulInHalf } from '../../ops/tensorflow/halfPrecision.ts';
-import { narrowed } from '../../ops/tensorflow/halfWeights.ts';
+import { narrowed } from '../../ops/tensorflow/halfTensors.ts';
 import { kernels } from '../../ops/tensorflow/kernels.ts';
 import { shareOfTime } from '../../ops/tensorflow/trials.ts';
 import { useBackend } from '../select.ts';

@@ -30,8 +30,8 @@ export interface LoadWeightsOptions {
   ignore?: (key: string) => boolean;
   /**
    * How weights are held in memory. `float32` (default), or `auto`: those of an F16 or BF16
-   * checkpoint stay so on the tensorflow backend and are widened at each use. This halves their
-   * memory and does not change the results. With `auto`, those of layers that compute in half
+   * checkpoint stay so on the tensorflow and webgpu backends and are widened at each use. This
+   * halves their memory and does not change the results. With `auto`, those of layers that compute in half
    * precision where `oneDnnServes` it are rounded to it.
    */
   weightDtype?: WeightDtype;

@@ -1,6 +1,6 @@
 /** Memory that tensors are read into on their way to a backend or a file. */
 
-import { uploadBuffer } from '../../ops/tensorflow/nativeTensors.ts';
+import { uploadBuffer } from '../../ops/halfWeights/halfWeights.ts';
 import { type Reversal, reverseBytes } from './layout.ts';
 
 /** Lends memory for the bytes of a tensor. */

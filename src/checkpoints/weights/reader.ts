@@ -1,16 +1,13 @@
 /**
- * Brings tensors of a source to the current backend. Values are converted by libtensorflow if that
- * is the backend, and in JS otherwise.
+ * Brings tensors of a source to the current backend. Values are converted by the backend if it takes
+ * bytes, and in JS otherwise.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Layout } from '../../layers/parameter.ts';
+import { takesBytes, tensorFromBytes } from '../../ops/halfWeights/halfWeights.ts';
+import type { ByteType } from '../../ops/halfWeights/held.ts';
 import { type ComputeDtype, type HalfDtype, oneDnnServes } from '../../ops/tensorflow/computeIn.ts';
-import { narrowed } from '../../ops/tensorflow/halfWeights.ts';
-import {
-  type NativeType,
-  takesBytes,
-  tensorFromBytes,
-} from '../../ops/tensorflow/nativeTensors.ts';
+import { narrowed } from '../../ops/tensorflow/halfTensors.ts';
 import {
   shapeFromCheckpoint,
   transpositionFromCheckpoint,
@@ -106,7 +103,7 @@ function bytesReader(source: WeightSource, keepHalf: boolean, memory: TensorMemo
     await source.readBytes!(name, target);
     return () => {
       const { shape: from, axes } = transpositionFromCheckpoint(layout, shape);
-      const tensor = tensorFromBytes(target, dtype as NativeType, from, axes, keepHalf);
+      const tensor = tensorFromBytes(target, dtype as ByteType, from, axes, keepHalf);
       memory.release(target);
       return tensor;
     };

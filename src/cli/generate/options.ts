@@ -256,9 +256,9 @@ export const generateOptions = {
       default: 'auto',
       help:
         'Weights in memory: auto leaves those of an F16 or BF16 checkpoint in half precision on ' +
-        'the tensorflow backend, half the memory with the same results, and rounds those of ' +
-        'layers that compute in half precision to it where --dtype saves time; float32 widens ' +
-        'them once, about 1 % faster.',
+        'the tensorflow and webgpu backends, half the memory with the same results, and rounds ' +
+        'those of layers that compute in half precision to it where --dtype saves time; float32 ' +
+        'widens them once, about 1 % faster.',
     },
     formulation: {
       choices: formulationSets,

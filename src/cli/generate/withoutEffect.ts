@@ -13,9 +13,9 @@ export const isUnguided = ({
 }: Pick<GenerateCommand, 'minGuidanceScale' | 'maxGuidanceScale' | 'numFrames'>): boolean =>
   minGuidanceScale <= 1 && (maxGuidanceScale <= 1 || numFrames === 1);
 const notOn =
-  (owner: string): Reason =>
+  (...owners: string[]): Reason =>
   (_, { name }) =>
-    name !== owner && `the backend is ${name}`;
+    !owners.includes(name) && `the backend is ${name}`;
 const latentsOnly: Reason = ({ outputType }) =>
   outputType === 'latent' && 'latents are not decoded';
 
@@ -33,7 +33,7 @@ const reasons: Partial<Record<keyof typeof generateOptions, Reason>> = {
   outputType: ({ outputType, format }) =>
     outputType !== 'latent' && format !== 'safetensors' && `a file of ${format} holds pictures`,
   threads: notOn('wasm'),
-  weightDtype: notOn('tensorflow'),
+  weightDtype: notOn('tensorflow', 'webgpu'),
   tf32: (_, { name, device = '' }) =>
     (name !== 'tensorflow' || !/NVIDIA|GeForce|RTX|Tesla|CUDA|GPU/i.test(device)) &&
     'the backend does not run on an NVIDIA card',

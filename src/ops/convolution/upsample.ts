@@ -1,9 +1,9 @@
 /** Nearest-neighbour upsampling by two followed by a 3x3 convolution. */
 import * as tf from '@tensorflow/tfjs-core';
 import { formulationOf } from '../formulations.ts';
+import { widened } from '../halfWeights/halfWeights.ts';
 import { inPictures } from '../slices.ts';
 import { computeDtype, oneDnnServes } from '../tensorflow/computeIn.ts';
-import { widened } from '../tensorflow/halfWeights.ts';
 import { conv2d, padEvenly } from './convolution.ts';
 import { upsampleTwice } from './resize.ts';
 

@@ -8,7 +8,7 @@ import { shapeBackend, shapeOnlyOutput } from '../device.ts';
 import { type Attribute, attributeTypes, cast, dtypes, nodeBackend } from './binding.ts';
 import { computeDtype, computeIn, type HalfDtype, oneDnnServes } from './computeIn.ts';
 import { loadGraph } from './graphs.ts';
-import { heldIn } from './halfWeights.ts';
+import { numberOf } from './halfTensors.ts';
 import { oneDNN } from './kernels.ts';
 import type { GraphNode } from './savedModel.ts';
 
@@ -127,7 +127,7 @@ function run(graph: string, x: tf.Tensor2D, maps: Map2D[], scratchValues: number
   const session = sessionOf(graph, dtype, maps.length);
   const rounded: number[] = [];
   const ids = backend.getInputTensorIds(inputs).map((id, i) => {
-    const held = heldIn(inputs[i]) ?? dtypes.float32;
+    const held = numberOf(inputs[i]);
     if (i % 2 === 0 || held === dtypes[dtype]) return id; // x and biases are narrowed in the graph
     rounded.push(cast(id, held, dtypes[dtype]).id);
     return rounded[rounded.length - 1];

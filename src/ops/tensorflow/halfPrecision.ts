@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { deviceName, shapeOnlyOutput } from '../device.ts';
 import { type AttributeValue, cast, dtypes, execute, nodeBackend } from './binding.ts';
 import { type ComputeDtype, computeDtype, computeIn, oneDnnServes } from './computeIn.ts';
-import { halfTensor, heldIn } from './halfWeights.ts';
+import { halfTensor, numberOf } from './halfTensors.ts';
 import { convolution, noPadding, oneDNN } from './kernels.ts';
 
 /** Whether the current backend can compute in a type. Its kernels for half precision are tried. */
@@ -57,7 +57,7 @@ function inHalf<T extends tf.Tensor>(
   const half = dtypes[current];
   const byName = oneDnnServes(current);
   const name = byName ? kernel.oneDNN : kernel.usual;
-  const rounded = inputs.filter((input) => heldIn(input) !== half);
+  const rounded = inputs.filter((input) => numberOf(input) !== half);
   const values = tf.util.sizeFromShape(shape) + rounded.reduce((sum, { size }) => sum + size, 0);
   const planned = shapeOnlyOutput(name, shape, inputs, 2 * values);
   if (planned) return planned as T;
@@ -73,7 +73,7 @@ function inHalf<T extends tf.Tensor>(
   };
   const operands = nodeBackend()
     .getInputTensorIds(inputs)
-    .map((id, i) => castUnless(half, id, heldIn(inputs[i])));
+    .map((id, i) => castUnless(half, id, numberOf(inputs[i])));
   const run = () => {
     try {
       return execute(name, attributes, ...operands.map(({ id }) => id));
@@ -87,7 +87,7 @@ function inHalf<T extends tf.Tensor>(
 }
 
 /** A handle of values in the type `dtype`: the given one if they are `held` in it. */
-function castUnless(dtype: number, id: number, held: number = dtypes.float32) {
+function castUnless(dtype: number, id: number, held: number) {
   if (held === dtype) return { id };
   const other = cast(id, held, dtype);
   return { id: other.id, free: () => other[Symbol.dispose]() };

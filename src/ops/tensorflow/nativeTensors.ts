@@ -4,8 +4,8 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { deviceName } from '../device.ts';
+import type { ByteType } from '../halfWeights/held.ts';
 import { cast, dtypes, execute, nodeBackend, OwnedTensor } from './binding.ts';
-import { halfTensor } from './halfWeights.ts';
 import { oneDNN } from './kernels.ts';
 import { chosen, isQuicker } from './trials.ts';
 
@@ -14,14 +14,6 @@ import { chosen, isQuicker } from './trials.ts';
  * when libtensorflow narrows it, the processor turns the smallest values into zeros.
  */
 const types = { F32: dtypes.float32, F16: dtypes.float16, BF16: dtypes.bfloat16 } as const;
-
-/** An element type whose bytes `tensorFromBytes` takes. */
-export type NativeType = keyof typeof types;
-
-/** Whether `tensorFromBytes` takes values of `type` on the current backend. */
-export function takesBytes(type: string): type is NativeType {
-  return tf.getBackend() === 'tensorflow' && type in types;
-}
 
 const onProcessor = () => deviceName() === 'tensorflow-cpu';
 
@@ -32,9 +24,8 @@ const onProcessor = () => deviceName() === 'tensorflow-cpu';
 const ALIGNMENT = 64;
 
 /**
- * Memory to read a tensor's bytes into. Once `tensorFromBytes` has returned, other bytes may
- * overwrite it. On a processor it is aligned, which saves a copy: a fifth of the time of loading.
- * JavaScript does not tell addresses, so each candidate is tried.
+ * Memory to read a tensor's bytes into. On a processor it is aligned, which saves a copy: a fifth of
+ * the time of loading. JavaScript does not tell addresses, so each candidate is tried.
  */
 export function uploadBuffer(bytes: number): Uint8Array {
   const memory = new Uint8Array(bytes + ALIGNMENT);
@@ -58,18 +49,14 @@ function isTakenOver(bytes: Uint8Array): boolean {
   return changed;
 }
 
-/**
- * The float32 tensor of little-endian `bytes`, which hold values of `type` in `shape`; with
- * `permutation`, its transpose. With `keepHalf`, values of half precision remain in it: see
- * `isHalf`.
- */
+/** A tensor of bytes in libtensorflow's memory, with the arguments that `HalfHolder` has. */
 export function tensorFromBytes(
   bytes: Uint8Array,
-  type: NativeType,
+  type: ByteType,
   shape: number[],
-  permutation?: number[],
-  keepHalf = false,
-): tf.Tensor {
+  permutation: number[] | undefined,
+  keepHalf: boolean,
+): OwnedTensor {
   const dtype = types[type];
   const widens = type !== 'F32' && !keepHalf;
   const { transposeAs, when, by } = permutation
@@ -88,7 +75,7 @@ export function tensorFromBytes(
   if (transposeAs !== dtype) tensor = consume(tensor, (input) => bitcast(input, dtype));
   if (widens) tensor = consume(tensor, ({ id }) => cast(id, dtype, dtypes.float32));
   if (when === 'widened') tensor = consume(tensor, moved);
-  return keepHalf && type !== 'F32' ? halfTensor(tensor) : nodeBackend().createOutputTensor(tensor);
+  return tensor;
 }
 
 /** How to transpose values on their way from bytes to float32. */
@@ -100,7 +87,7 @@ interface Transposition {
   by: 'oneDNN' | 'usual';
 }
 
-function transposition(type: NativeType, keepHalf: boolean): Transposition {
+function transposition(type: ByteType, keepHalf: boolean): Transposition {
   const transposeAs = types[type];
   const { F32, BF16 } = types;
   if (type === 'F32')

@@ -29,7 +29,7 @@ import { callPlanner, givenSettings, runPlanning, sizeOfCall } from '../callPlan
 import type { Components, FeatureExtractor, Offload } from '../components.ts';
 import { branchOf } from '../sampling/deepCache.ts';
 import type { LoadOptions } from '../types.ts';
-import { componentOf, modelConfigs } from './modelConfigs.ts';
+import { componentOf, modelConfigs, openSources, type Sources } from './modelConfigs.ts';
 
 /** The parts of loading that depend on where the pipeline runs: Node or a browser. */
 export interface Environment {
@@ -57,8 +57,6 @@ export type AssembleOptions = Pick<
   'dtype' | 'weightDtype' | 'offload' | 'plannedFor' | 'onPlan' | 'onProgress' | 'signal'
 >;
 
-type Sources = Record<ModelName, WeightSource>;
-
 const entriesOf = (models: Models) => Object.entries(models) as [ModelName, AnyBlock][];
 
 /**
@@ -79,7 +77,7 @@ export async function assemble(
   const gain = halfGain(dtype);
   if (gain && !gain.pays) console.warn(`${dtype} saves no time here. ${gain.finding}`);
   const scheduler = schedulerFromConfig(files.config('scheduler'));
-  const configs = await modelConfigs(files, device, options);
+  const configs = modelConfigs(files, device, options);
   // Their names limit what the configs may ask for, before anything is built of these.
   let sources = remote ? undefined : await openSources(files);
   const models = declared(files, configs);
@@ -89,11 +87,16 @@ export async function assemble(
     // Where all weights have to stay in memory, no smaller video would help.
     if (!offloads) checkWasmLimit(sum(sizes), wasmAdvice);
     const forced = offloads ? {} : ({ offload: 'none' } as const);
-    const planner = limits && callPlanner(configs, device, limits, forced);
+    const plannerOf = (known?: Sources) =>
+      limits && callPlanner(modelConfigs(files, device, options, known), device, limits, forced);
+    let planner = plannerOf(sources);
     const mode = (await planOffload(models, options, planner)) ?? 'none';
     if (mode === 'none') checkWasmLimit(sum(sizes), wasmAdvice);
     if (mode === 'model') checkWasmLimit(Math.max(...sizes), wasmAdvice);
-    sources ??= checkSources(models, await openSources(files));
+    if (!sources) {
+      sources = checkSources(models, await openSources(files));
+      planner = plannerOf(sources);
+    }
     if (gain?.pays && weightDtype === 'auto' && !isStoredIn(sources.unet, dtype))
       console.warn(`Weights are rounded to ${dtype} once, as they are read.`);
     const offload = mode === 'none' ? undefined : offloads?.[mode](files, models, options);
@@ -151,14 +154,6 @@ async function planOffload(
   const plan = await runPlanning(steps, signal);
   onPlan?.(plan);
   return plan.offload;
-}
-
-/** Opens the weights of all models. */
-async function openSources(files: Checkpoint): Promise<Sources> {
-  const sources: Partial<Sources> = {};
-  for (const name of ['imageEncoder', 'unet', 'vae'] as const)
-    sources[name] = await files.weights(componentOf[name]);
-  return sources as Sources;
 }
 
 /** Declares the models. @throws CheckpointError if the configs are not those of such models. */

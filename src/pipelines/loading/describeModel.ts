@@ -20,7 +20,7 @@ import { givenSettings, sizeOfCall } from '../callPlanner.ts';
 import { DEEP_CACHE_BRANCH } from '../defaults.ts';
 import { loadOptionKinds, plannedCallKinds } from '../options.ts';
 import type { LoadOptions, PlannedCall } from '../types.ts';
-import { componentOf, modelConfigs } from './modelConfigs.ts';
+import { componentOf, modelConfigs, openSources } from './modelConfigs.ts';
 
 /** One model of a checkpoint. */
 export interface ModelSummary {
@@ -99,21 +99,22 @@ export async function describeModel(
   };
   await using files = await openCheckpoint(path, opening);
   const inspection = await inspectModel(files);
-  const configs = await modelConfigs(files, 'cpu');
+  const configs = modelConfigs(files, 'cpu');
   const call = sizeOfCall(options, configs.unet.numFrames);
   const identity = identifyCheckpoint(path, opening);
   identity.catch(() => {}); // awaited below
   const models: Partial<Record<ModelName, ModelSummary>> = {};
   const counts = new MemoryPlanner(configs).parameterCounts();
-  for (const [name, component] of Object.entries(componentOf)) {
-    const source = await files.weights(component);
+  const sources = await openSources(files);
+  for (const name of Object.keys(componentOf) as ModelName[]) {
+    const source = sources[name];
     const infos = source.names().map((key) => {
       const info = source.info(key);
       return info.stored ?? info;
     });
     const bytes = infos.reduce((sum, info) => sum + info.bytes, 0);
-    models[name as ModelName] = {
-      parameters: counts[name as ModelName],
+    models[name] = {
+      parameters: counts[name],
       bytes,
       dtypes: [...new Set(infos.map(({ dtype }) => dtype))],
     };
@@ -122,7 +123,8 @@ export async function describeModel(
   for (const device of devices) {
     // Only libtensorflow computes in half precision.
     const dtype = device.startsWith('tensorflow') ? options.dtype : 'float32';
-    const planner = new MemoryPlanner(await modelConfigs(files, device, { ...options, dtype }));
+    const configs = modelConfigs(files, device, { ...options, dtype }, sources);
+    const planner = new MemoryPlanner(configs);
     plans.push(planFor(planner, device, call, options));
   }
   return {

@@ -5,7 +5,8 @@ import { readGenerateCommand } from './readCommand.ts';
 describe('withoutEffect', () => {
   const wasm = { name: 'wasm', package: '', available: true } as const;
   const tensorflow = { ...wasm, name: 'tensorflow', device: 'Intel Xeon' } as const;
-  const notes = (args: string[], backend: typeof wasm | typeof tensorflow = wasm) =>
+  const webgpu = { ...wasm, name: 'webgpu' } as const;
+  const notes = (args: string[], backend: typeof wasm | typeof tensorflow | typeof webgpu = wasm) =>
     withoutEffect(readGenerateCommand(['a.png', ...args]), backend);
 
   it('is silent where options have an effect', () => {
@@ -14,6 +15,11 @@ describe('withoutEffect', () => {
       [],
     );
     expect(notes(['-o', 'a.safetensors', '--output-type', 'latent'])).to.deep.equal([]);
+  });
+
+  it('knows the backends that hold half precision', () => {
+    for (const backend of [tensorflow, webgpu])
+      expect(notes(['--weight-dtype', 'float32'], backend)).to.deep.equal([]);
   });
 
   const cases: [args: string[], note: string][] = [

@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { nativeHandleCount } from '../../../src/backends/index.ts';
 import { computeIn, gelu, halfGain, linear } from '../../../src/ops/index.ts';
 import { fusedHalf } from '../../../src/ops/tensorflow/fusedHalf.ts';
-import { narrowed } from '../../../src/ops/tensorflow/halfWeights.ts';
+import { narrowed } from '../../../src/ops/tensorflow/halfTensors.ts';
 import { relativeL2 } from '../../harness/fixtures.ts';
 import { uniforms } from '../../harness/nameHash.ts';
 
