@@ -1,4 +1,5 @@
 /** Loading a pipeline from URLs, as browsers do, here in Node. */
+import { statSync } from 'node:fs';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { expect } from 'chai';
 import { convertCheckpoint } from '../../converters/index.ts';
 import { CheckpointError } from '../../src/checkpoints/browser.ts';
 import { openCheckpoint } from '../../src/checkpoints/index.ts';
+import { openSingleFileUrl } from '../../src/checkpoints/web/openSingleFile.ts';
 import { openUrl } from '../../src/checkpoints/web/openUrl.ts';
 import { MemoryError } from '../../src/memory/errors.ts';
 import { StableVideoDiffusionPipeline as UrlPipeline } from '../../src/pipelines/browser.ts';
@@ -16,6 +18,7 @@ import type { Progress } from '../../src/pipelines/types.ts';
 import { serve, type TestServer } from '../browser/serve.ts';
 import { testBackend } from '../setup.ts';
 
+const sum = (numbers: number[]) => numbers.reduce((total, one) => total + one, 0);
 const tiny = fileURLToPath(new URL('../../weights/tiny', import.meta.url));
 
 describe('loading a pipeline from URLs', () => {
@@ -25,7 +28,7 @@ describe('loading a pipeline from URLs', () => {
   });
   after(() => server.close());
   beforeEach(() => {
-    server.requests = [];
+    Object.assign(server, { requests: [], sentBytes: 0 });
   });
 
   const downloads = () => server.requests.filter((name) => /^GET .*\.safetensors$/.test(name));
@@ -52,7 +55,14 @@ describe('loading a pipeline from URLs', () => {
       }
     }
     expect(fromUrl.components.featureExtractor).to.deep.equal(fromDisk.components.featureExtractor);
-    expect(downloads()).to.have.lengthOf(3);
+    // Without storage, in parts.
+    const size = (name: string) => statSync(join(tiny, name)).size;
+    const sizes = [
+      ...['unet/diffusion_pytorch_model', 'vae/diffusion_pytorch_model', 'image_encoder/model'],
+    ].map((name) => size(`${name}.safetensors`));
+    expect(server.sentBytes)
+      .to.be.above(sum(sizes))
+      .and.below(1.02 * sum(sizes));
     expect(new Set(seen.map(({ stage }) => stage))).to.deep.equal(new Set(['downloading']));
     expect(seen.at(-1)!.step).to.equal(seen.at(-1)!.steps);
     fromUrl.dispose();
@@ -103,6 +113,49 @@ describe('loading a pipeline from URLs', () => {
       expect(error.message).to.include(`${vae} holds a VAE, not a UNet.`);
     } finally {
       await others.close();
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('opens sharded weights, and original files with the configs that they need', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'web-'));
+    await convertCheckpoint(tiny, join(folder, 'sharded'), {
+      ...{ to: 'diffusers', shardSize: 3_000_000 },
+    });
+    await convertCheckpoint(tiny, join(folder, 'toys.safetensors'), { to: 'original' });
+    const others = await serve(folder);
+    try {
+      await using disk = await openCheckpoint(tiny);
+      await using sharded = await openUrl(`${others.address}sharded`);
+      const single = `${others.address}toys.safetensors`;
+      await using original = await openSingleFileUrl(single, { config: server.address });
+      expect(await sharded.files()).to.include(
+        'unet/diffusion_pytorch_model.safetensors.index.json',
+      );
+      expect(await original.files()).to.deep.equal(['toys.safetensors']);
+      for (const component of ['unet', 'vae', 'image_encoder'] as const) {
+        const expected = await disk.weights(component);
+        for (const model of [sharded, original, await original.reopen()]) {
+          const source = await model.weights(component);
+          expect(source.names()).to.have.members(expected.names());
+          for (const key of expected.names().slice(0, 3))
+            expect(await source.read(key)).to.deep.equal(await expected.read(key));
+        }
+      }
+      await rm(join(folder, 'sharded/unet/diffusion_pytorch_model.safetensors.index.json'));
+      await using broken = await openUrl(`${others.address}sharded`);
+      const messages = [
+        [() => openSingleFileUrl(single), /does not say by its name how many frames/],
+        [() => openSingleFileUrl(`${single}x`), /toys\.safetensorsx cannot be downloaded/],
+        [() => broken.weights('unet'), /unet\/ has no diffusion_pytorch_model\.safetensors, /],
+      ] as const;
+      for (const [work, message] of messages) {
+        const error = await work().catch((thrown: unknown) => thrown);
+        expect(error).to.be.instanceOf(CheckpointError);
+        expect((error as Error).message).to.match(message);
+      }
+    } finally {
+      others.close();
       await rm(folder, { recursive: true });
     }
   });

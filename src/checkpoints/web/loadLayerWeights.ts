@@ -13,9 +13,9 @@ import {
   type NamedSource,
 } from '../weights/layer.ts';
 import type { WeightSource } from '../weights/source.ts';
-import { webExists } from './files.ts';
-import { webRanges } from './ranges.ts';
-import { findWeights, folderUrl, openWeights, weightUrl } from './weights.ts';
+import { WebFiles } from './files.ts';
+import { readerOf, webRanges } from './ranges.ts';
+import { addressOf, findWeights, folderUrl, openWeights, weightUrl } from './weights.ts';
 
 /** Options of `loadLayerWeights` in browsers. */
 export interface LoadLayerUrlOptions extends LayerOptions {
@@ -56,11 +56,11 @@ async function openSources(
   checkpoint: string,
   { variant, signal }: LoadLayerUrlOptions,
 ): Promise<NamedSource[]> {
-  const web = { cache: null, signal };
-  const open = (url: string) => webRanges(url, signal);
+  const files = new WebFiles({ cache: null, signal });
+  const open = async (url: string) => readerOf(url, await webRanges(url, { signal }));
   if (hasEnding(checkpoint.split(/[?#]/)[0]!, '.safetensors')) {
-    const url = new URL(checkpoint, globalThis.location?.href).href;
-    const source = await openWeights(url, url, open, web);
+    const url = addressOf(checkpoint);
+    const source = await openWeights(files, url, url, open);
     if (!isOriginal(source)) return [{ source }];
     throw new CheckpointError(
       `${url} is an original file, whose names are translated only in Node. Convert it with ` +
@@ -69,14 +69,14 @@ async function openSources(
   }
   const base = folderUrl(checkpoint);
   const load = async (folder: string, component: WeightedComponent) =>
-    openWeights(await weightUrl(folder, component, { variant, ...web }), component, open, web);
-  if (await webExists(`${base}model_index.json`, web)) {
+    openWeights(files, await weightUrl(files, folder, component, variant), component, open);
+  if (await files.find(`${base}model_index.json`)) {
     const sources = weightedComponents.map(async (name) => ({
       name,
       source: await load(`${base}${name}/`, name),
     }));
     return Promise.all(sources);
   }
-  const isUnet = await findWeights(base, 'unet', { variant, ...web });
+  const isUnet = await findWeights(files, base, 'unet', variant);
   return [{ source: await load(base, isUnet ? 'unet' : 'image_encoder') }];
 }

@@ -91,6 +91,7 @@ export async function assemble(
     const mode = (await planOffload(models, options, planner)) ?? 'none';
     if (mode === 'none') checkWasmLimit(sum(sizes), wasmAdvice);
     if (mode === 'model') checkWasmLimit(Math.max(...sizes), wasmAdvice);
+    await files.fetch?.();
     sources ??= checkSources(models, await openSources(files));
     if (gain?.pays && weightDtype === 'auto' && !isStoredIn(sources.unet, dtype))
       console.warn(`Weights are rounded to ${dtype} once, as they are read.`);
