@@ -1,6 +1,6 @@
 /** Loading a pipeline from URLs, as browsers do, here in Node. */
 import { statSync } from 'node:fs';
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,8 +13,11 @@ import { openSingleFileUrl } from '../../src/checkpoints/web/openSingleFile.ts';
 import { openUrl } from '../../src/checkpoints/web/openUrl.ts';
 import { MemoryError } from '../../src/memory/errors.ts';
 import { StableVideoDiffusionPipeline as UrlPipeline } from '../../src/pipelines/browser.ts';
+import { describeModel } from '../../src/pipelines/loading/describeUrl.ts';
 import { StableVideoDiffusionPipeline } from '../../src/pipelines/node.ts';
 import type { Progress } from '../../src/pipelines/types.ts';
+import { Generator } from '../../src/random/generator.ts';
+import { writeLargeModel } from '../browser/largeModel.ts';
 import { serve, type TestServer } from '../browser/serve.ts';
 import { testBackend } from '../setup.ts';
 
@@ -168,6 +171,73 @@ describe('loading a pipeline from URLs', () => {
     );
     expect(error).to.be.instanceOf(MemoryError);
     expect(server.requests.filter((name) => name.endsWith('.safetensors'))).to.deep.equal([]);
+  });
+
+  it('takes a model that wasm has no room for block by block, and not as a whole', async function () {
+    if (testBackend !== 'wasm') this.skip();
+    const folder = await mkdtemp(join(tmpdir(), 'large-'));
+    writeLargeModel(folder);
+    const large = await serve(folder);
+    try {
+      const plannedFor = { height: 64, width: 64, numFrames: 2 };
+      const { plan } = await describeModel(large.address, plannedFor);
+      expect(plan).to.include({ fits: true, offload: 'sequential' });
+      for (const offload of ['none', 'model'] as const) {
+        const error = await UrlPipeline.fromPretrained(large.address, { offload }).catch(
+          (thrown: unknown) => thrown,
+        );
+        expect(error).to.be.instanceOf(MemoryError);
+        expect((error as Error).message).to.match(
+          /^The weights take 1\d\.\d GiB on the wasm backend, whose memory ends at 4 GiB\. Use the webgpu backend, `offload: 'sequential'`, or a smaller model\.$/,
+        );
+      }
+      expect(large.requests.filter((name) => /^GET .*\.safetensors$/.test(name))).to.deep.equal([]);
+    } finally {
+      large.close();
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('computes the same with weights that are read from the server when they are needed @slow', async () => {
+    const settings = { height: 32, width: 32, numFrames: 2, numInferenceSteps: 1 };
+    const picture = { width: 32, height: 32, data: new Uint8Array(32 * 32 * 3).fill(100) };
+    const results = [];
+    for (const offload of ['none', 'model', 'sequential'] as const) {
+      const pipe = await UrlPipeline.fromPretrained(server.address, { offload });
+      const generator = new Generator(1);
+      const { frames } = await pipe.generate(picture, {
+        ...{ ...settings, generator, outputType: 'array' },
+      });
+      results.push(frames.data);
+      pipe.dispose();
+    }
+    expect(results[1]).to.deep.equal(results[0]);
+    expect(results[2]).to.deep.equal(results[0]);
+  });
+
+  it('goes on reading after the signal of loading has aborted, and refuses changed weights', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'web-'));
+    await cp(tiny, folder, { recursive: true });
+    const own = await serve(folder);
+    try {
+      const stop = new AbortController();
+      const pipe = await UrlPipeline.fromPretrained(own.address, {
+        ...{ offload: 'sequential', signal: stop.signal },
+      });
+      stop.abort();
+      const settings = { height: 32, width: 32, numFrames: 2, numInferenceSteps: 1 };
+      const picture = { width: 32, height: 32, data: new Uint8Array(32 * 32 * 3) };
+      await pipe.generate(picture, settings);
+      const later = new Date(Date.now() + 60_000);
+      await utimes(join(folder, 'unet/diffusion_pytorch_model.safetensors'), later, later);
+      const error = await pipe.generate(picture, settings).catch((thrown: unknown) => thrown);
+      expect(error).to.be.instanceOf(CheckpointError);
+      expect((error as Error).message).to.match(/has changed on the server since it was opened\./);
+      pipe.dispose();
+    } finally {
+      own.close();
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('says what is missing, and leaves nothing', async () => {
