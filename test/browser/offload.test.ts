@@ -108,7 +108,13 @@ describe('offload in a browser', () => {
     rmSync(scratch, { recursive: true, force: true });
   });
   beforeEach(async () => {
-    Object.assign(server, { requests: [], asked: [], ranges: true, cutAfter: undefined });
+    Object.assign(server, {
+      requests: [],
+      asked: [],
+      ranges: true,
+      stalls: false,
+      cutAfter: undefined,
+    });
     context = await browser.newContext();
   });
   afterEach(() => context.close());
@@ -187,13 +193,38 @@ describe('offload in a browser', () => {
     expect(result).to.equal(resident);
   });
 
-  it('goes on with a download that a closed tab or a lost connection has ended', async () => {
+  it('goes on with a download that a lost connection has ended', async () => {
     await open();
     server.cutAfter = 5_000_000;
     expect((await generate({ offload: 'sequential' })).result).to.equal(resident);
     expect(server.asked).to.deep.equal([
       '/model/unet/diffusion_pytorch_model.safetensors bytes=5000000-',
     ]);
+  });
+
+  it('goes on with a download that a closed tab has ended', async () => {
+    await open();
+    Object.assign(server, { cutAfter: 5_000_000, stalls: true });
+    void generate().catch(() => {});
+    const keptBytes = () => page.evaluate(async () => (await navigator.storage.estimate()).usage!);
+    while ((await keptBytes()) < 5_612_840) await page.waitForTimeout(50);
+    await page.close();
+    await open();
+    expect((await generate({ offload: 'sequential' })).result).to.equal(resident);
+    expect(server.asked).to.deep.equal([
+      '/model/unet/diffusion_pytorch_model.safetensors bytes=5000000-',
+    ]);
+  });
+
+  it('downloads once for two tabs, and takes what is stored without a server', async () => {
+    await open();
+    const first = generate();
+    await open();
+    expect((await generate()).result).to.equal(resident);
+    expect((await first).result).to.equal(resident);
+    expect(downloads()).to.have.length(3);
+    await context.route('**/model/**', (route) => route.abort());
+    expect((await generate({ offload: 'sequential' })).result).to.equal(resident);
   });
 
   it('downloads anew what has changed on the server or in storage, and never mixes', async () => {

@@ -30,6 +30,8 @@ export interface TestServer {
   sentBytes: number;
   /** The bytes after which the connection of the next longer answer is cut, once. */
   cutAfter?: number;
+  /** Whether nothing more comes then, while the connection stays. */
+  stalls: boolean;
   close(): void;
 }
 
@@ -63,7 +65,10 @@ export async function serve(...folders: string[]): Promise<TestServer> {
       return createReadStream(file, size > 0 ? { start, end } : {}).pipe(response);
     running.cutAfter = undefined;
     const sent = createReadStream(file, { start, end: start + cutAfter - 1 });
-    sent.on('end', () => setTimeout(() => response.destroy(), 100)); // once what is sent has come
+    sent.on('end', () => {
+      // once what is sent has come
+      if (!running.stalls) setTimeout(() => response.destroy(), 100);
+    });
     return sent.pipe(response, { end: false });
   });
   await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
@@ -74,6 +79,7 @@ export async function serve(...folders: string[]): Promise<TestServer> {
     headers: {},
     versions: true,
     ranges: true,
+    stalls: false,
     sentBytes: 0,
     close: () => server.close(),
   };

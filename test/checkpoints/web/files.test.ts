@@ -138,6 +138,21 @@ describe('models behind odd servers', () => {
       );
   });
 
+  it('do not fit into memory as a whole where the server sends no parts and nothing keeps them', async () => {
+    await using server = await serveWith(({ method }, response) => {
+      response.writeHead(200, { etag: '"1"', 'content-length': 3e9 });
+      if (method === 'HEAD') response.end();
+      else response.write('weights');
+    });
+    const url = `${server.address}/weights`;
+    await expectError(
+      () => new WebFiles().open(url),
+      `The server of ${url} does not send parts of files (HTTP range requests), and this browser ` +
+        'has no storage for its 3.0 GB, nor memory. Use a server that sends parts of files, or a ' +
+        'window that is not private.',
+    );
+  });
+
   it('have no endless configs', async () => {
     await using server = await serveWith((_, response) => {
       const timer = setInterval(() => response.write(Buffer.alloc(2 ** 20, 32)), 1);

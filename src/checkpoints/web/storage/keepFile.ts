@@ -71,6 +71,8 @@ class FileDownload {
   /** Bytes that have come, those of `part` too. */
   private done = 0;
   private saved = { bytes: 0, time: 0 };
+  private saving: Promise<void> = Promise.resolve();
+  private isTaking = false;
 
   constructor(store: WebStore, source: FileToKeep, options: KeepOptions, kept?: KeptFile) {
     this.store = store;
@@ -126,19 +128,32 @@ class FileDownload {
     if (from > 0 && from === this.kept?.version.size) return;
     const headers = from > 0 ? { Range: `bytes=${from}-`, ...this.condition() } : undefined;
     let isFirst = true;
+    // Nothing may come for a while, and the tab may be closed then.
+    const timer = setInterval(() => {
+      if (this.isTaking || !this.kept) return;
+      this.saving = this.saving.then(() => this.save()).catch(() => {});
+    }, SAVED_EACH);
     try {
       await receive(url, { headers, signal }, async (bytes, response) => {
+        this.isTaking = true;
+        await this.saving;
         if (isFirst) await this.start(bytes, response, from);
         isFirst = false;
         await this.take(bytes);
+        this.isTaking = false;
         this.options.onBytes?.(this.done, this.kept!.version.size);
         return true;
       });
     } catch (error) {
       // What came before it was cut off stays.
+      await this.saving;
       if (!(error instanceof StoreError)) await this.save().catch(() => {});
       throw error;
+    } finally {
+      clearInterval(timer);
+      this.isTaking = false;
     }
+    await this.saving;
     if (isFirst && from === 0) this.kept = await KeptFile.begin(this.store, url, { size: 0 });
     await this.save();
     const { size = this.done } = this.kept!.version;
