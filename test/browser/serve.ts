@@ -64,6 +64,7 @@ export async function serve(...folders: string[]): Promise<TestServer> {
     if (end + 1 - start <= cutAfter)
       return createReadStream(file, size > 0 ? { start, end } : {}).pipe(response);
     running.cutAfter = undefined;
+    if (cutAfter === 0) return response.destroy();
     const sent = createReadStream(file, { start, end: start + cutAfter - 1 });
     sent.on('end', () => {
       // once what is sent has come

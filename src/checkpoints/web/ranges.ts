@@ -153,8 +153,8 @@ async function readRange(
       throw new CutOffError(`The download of a part of ${url} was cut off. Try again.`);
     return response;
   };
-  const whole = () => whileMoreComes(rest, () => done, signal);
-  return whole().catch(async (error: unknown) => {
+  const tries = { came: () => done, wasReached: version !== undefined, signal };
+  return whileMoreComes(rest, tries).catch(async (error: unknown) => {
     const isRefused = error instanceof NoFileError && error.status !== undefined;
     if (!isRefused || !(await startOf(url, signal).catch(() => undefined))) throw error;
     throw noRanges(url);

@@ -68,18 +68,23 @@ export const startOf = (url: string, signal?: AbortSignal): Promise<Response> =>
     return false;
   });
 
-/** The pauses before further tries, in milliseconds. */
-const PAUSES = [500, 1000, 2000];
+/** How often, and after which pauses in milliseconds, what was cut off is tried again. */
+const PAUSES = [500, 1000, 2000, 4000, 8000];
 
-/**
- * Does `work` again after it was cut off, and from the beginning of the pauses as often as more has
- * come.
- * @param came Tells how much has come.
- */
+/** What tries add to. */
+export interface Tries {
+  /** How much has come. */
+  came(): number;
+  /** Whether the server has answered before: one that was never reached is not tried again. */
+  wasReached?: boolean;
+  signal?: AbortSignal;
+  pauses?: readonly number[];
+}
+
+/** Does `work` again after it was cut off, and begins to count the tries anew when more has come. */
 export async function whileMoreComes<T>(
   work: () => Promise<T>,
-  came: () => number,
-  signal?: AbortSignal,
+  { came, wasReached = false, signal, pauses = PAUSES }: Tries,
 ): Promise<T> {
   for (let failures = 0, before = came(); ; failures++) {
     try {
@@ -87,9 +92,12 @@ export async function whileMoreComes<T>(
     } catch (error) {
       if (came() > before) failures = 0;
       before = came();
-      const mayPass = error instanceof CutOffError && before > 0;
-      if (!mayPass || failures >= PAUSES.length) throw error;
-      await new Promise((resolve) => setTimeout(resolve, PAUSES[failures]));
+      const mayPass = error instanceof CutOffError && (wasReached || before > 0);
+      if (!mayPass || failures >= pauses.length) throw error;
+      await new Promise((resolve) => {
+        setTimeout(resolve, pauses[failures]);
+        signal?.addEventListener('abort', resolve, { once: true });
+      });
       signal?.throwIfAborted();
     }
   }

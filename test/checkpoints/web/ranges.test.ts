@@ -59,6 +59,15 @@ describe('ranges of a file', () => {
       ]);
     }));
 
+  it('go on when a server that has answered before does not for a moment', () =>
+    served(async (server) => {
+      const file = await webRanges(`${server.address}weights`);
+      server.cutAfter = 0;
+      const target = new Uint8Array(10);
+      await file.read(target, 5);
+      expect([...target]).to.deep.equal([...content.subarray(5, 15)]);
+    }));
+
   it('are refused once the file has changed', () =>
     served(async (server, path) => {
       const url = `${server.address}weights`;

@@ -15,6 +15,8 @@ export interface KeepOptions {
   /** Called with the bytes that are there, and those of the whole file if the server tells. */
   onBytes?: (done: number, total?: number) => void;
   signal?: AbortSignal;
+  /** Before each further try, in milliseconds. */
+  pauses?: readonly number[];
 }
 
 /**
@@ -92,11 +94,8 @@ class FileDownload {
     await begin();
     for (let changes = 0; ; changes++) {
       try {
-        await whileMoreComes(
-          () => this.rest(),
-          () => this.done,
-          this.options.signal,
-        );
+        const { signal, pauses } = this.options;
+        await whileMoreComes(() => this.rest(), { came: () => this.done, signal, pauses });
         await this.kept!.finish(hexOf(this.hash.digest()));
         return this.kept!;
       } catch (error) {

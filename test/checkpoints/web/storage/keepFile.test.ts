@@ -126,7 +126,7 @@ describe('a file that is kept', () => {
   it('says what has come when the server stays away', async () => {
     cuts = [500_000, 0, 0, 0, 0, 0];
     await expectError(
-      () => keepFile(store, file()),
+      () => keepFile(store, file(), { pauses: [1, 2, 3] }),
       'was cut off after',
       'The 0.5 of 8.4 MB that have come stay.',
     );
