@@ -197,9 +197,9 @@ describe('offload in a browser', () => {
     await open();
     server.cutAfter = 5_000_000;
     expect((await generate({ offload: 'sequential' })).result).to.equal(resident);
-    expect(server.asked).to.deep.equal([
-      '/model/unet/diffusion_pytorch_model.safetensors bytes=5000000-',
-    ]);
+    expect(server.asked).to.have.length(1);
+    // What was on its way is lost.
+    expect(Number(/bytes=(\d+)-$/.exec(server.asked[0]!)![1])).to.be.within(1, 5_000_000);
   });
 
   it('goes on with a download that a closed tab has ended', async () => {
@@ -211,9 +211,8 @@ describe('offload in a browser', () => {
     await page.close();
     await open();
     expect((await generate({ offload: 'sequential' })).result).to.equal(resident);
-    expect(server.asked).to.deep.equal([
-      '/model/unet/diffusion_pytorch_model.safetensors bytes=5000000-',
-    ]);
+    expect(server.asked).to.have.length(1);
+    expect(Number(/bytes=(\d+)-$/.exec(server.asked[0]!)![1])).to.be.within(4_194_304, 5_000_000);
   });
 
   it('downloads once for two tabs, and takes what is stored without a server', async () => {

@@ -54,9 +54,11 @@ describe('ranges of a file', () => {
       const target = new Uint8Array(200_000);
       await file.read(target, 50_000);
       expect(Buffer.compare(target, content.subarray(50_000, 250_000))).to.equal(0);
-      expect(server.asked).to.deep.equal([
-        ...['/weights bytes=50000-249999', '/weights bytes=120000-249999'],
-      ]);
+      expect(server.asked).to.have.length(2);
+      expect(Number(/bytes=(\d+)-249999$/.exec(server.asked[1]!)![1])).to.be.within(
+        50_000,
+        120_000,
+      );
     }));
 
   it('go on when a server that has answered before does not for a moment', () =>

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { expect } from 'chai';
-import { keepFile } from '../../../../src/checkpoints/web/storage/keepFile.ts';
+import { type KeepOptions, keepFile } from '../../../../src/checkpoints/web/storage/keepFile.ts';
 import {
   type FileToKeep,
   type KeptFile,
@@ -47,6 +47,8 @@ describe('a file that is kept', () => {
   let asked: string[];
   let server: Running;
   let store: MemoryStore;
+  /** Bytes that the last call has. */
+  let came: number;
 
   beforeEach(async () => {
     content = randomBytes(2 * PART_BYTES + 12_345);
@@ -71,11 +73,27 @@ describe('a file that is kept', () => {
     });
     const cut = cuts.shift();
     if (cut === undefined) response.end(content.subarray(start));
-    else
-      response.write(content.subarray(start, start + cut), () =>
-        setTimeout(() => response.destroy(), 100),
-      );
+    else {
+      response.flushHeaders();
+      response.write(content.subarray(start, start + cut));
+      const timer = setInterval(() => {
+        if (came < start + cut) return; // what was sent is lost if it has not been read
+        clearInterval(timer);
+        response.destroy();
+      }, 5);
+    }
   }
+
+  const keep = (wanted: FileToKeep, { onBytes, ...options }: KeepOptions = {}) => {
+    came = 0;
+    return keepFile(store, wanted, {
+      ...options,
+      onBytes(done, total) {
+        came = done;
+        onBytes?.(done, total);
+      },
+    });
+  };
 
   const file = (more: Partial<FileToKeep> = {}): FileToKeep => ({
     url: `${server.address}/weights`,
@@ -95,16 +113,16 @@ describe('a file that is kept', () => {
 
   it('comes once, in parts', async () => {
     const seen: number[] = [];
-    await expectWhole(await keepFile(store, file(), { onBytes: (done) => seen.push(done) }));
+    await expectWhole(await keep(file(), { onBytes: (done) => seen.push(done) }));
     expect(seen.at(-1)).to.equal(content.length);
-    await expectWhole(await keepFile(store, file()));
+    await expectWhole(await keep(file()));
     expect(asked).to.deep.equal(['all']);
     expect(Math.max(...[...store.files.values()].map(({ length }) => length))).to.equal(PART_BYTES);
   });
 
   it('goes on by itself where it was cut off', async () => {
     cuts = [PART_BYTES + 1000, 2000];
-    await expectWhole(await keepFile(store, file()));
+    await expectWhole(await keep(file()));
     expect(asked).to.deep.equal([
       ...['all', `bytes=${PART_BYTES + 1000}-`, `bytes=${PART_BYTES + 3000}-`],
     ]);
@@ -117,21 +135,21 @@ describe('a file that is kept', () => {
     const onBytes = (done: number) => {
       if (done === PART_BYTES + 1000) stop.abort(new Error('Stopped.'));
     };
-    await keepFile(store, file(), { signal: stop.signal, onBytes }).catch(() => {});
+    await keep(file(), { signal: stop.signal, onBytes }).catch(() => {});
     expect(stop.signal.aborted).to.equal(true);
-    await expectWhole(await keepFile(store, file()));
+    await expectWhole(await keep(file()));
     expect(asked).to.deep.equal(['all', `bytes=${PART_BYTES + 1000}-`]);
   });
 
   it('says what has come when the server stays away', async () => {
     cuts = [500_000, 0, 0, 0, 0, 0];
     await expectError(
-      () => keepFile(store, file(), { pauses: [1, 2, 3] }),
+      () => keep(file(), { pauses: [1, 2, 3] }),
       'was cut off after',
       'The 0.5 of 8.4 MB that have come stay.',
     );
     cuts = [];
-    await expectWhole(await keepFile(store, file()));
+    await expectWhole(await keep(file()));
     expect(asked.at(-1)).to.equal('bytes=500000-');
   });
 
@@ -143,10 +161,10 @@ describe('a file that is kept', () => {
       [content, etag] = [randomBytes(content.length), '"2"'];
     };
     // It changes between two requests of one download.
-    await expectWhole(await keepFile(store, first, { onBytes }));
+    await expectWhole(await keep(first, { onBytes }));
     // And between two visits.
     [content, etag] = [randomBytes(content.length - 5), '"3"'];
-    await expectWhole(await keepFile(store, file()));
+    await expectWhole(await keep(file()));
     expect([...store.files.keys()].filter((name) => name.endsWith('.0'))).to.have.length(1);
   });
 
@@ -155,33 +173,33 @@ describe('a file that is kept', () => {
       change();
       store = new MemoryStore();
       cuts = [1000];
-      await expectWhole(await keepFile(store, file()));
+      await expectWhole(await keep(file()));
     }
   });
 
   it('comes anew from where its bytes are no longer as they came', async () => {
-    await keepFile(store, file());
+    await keep(file());
     const name = [...store.files.keys()].find((name) => name.endsWith('.1'))!;
     store.files.get(name)![7]! ^= 1;
-    await expectWhole(await keepFile(store, file()));
+    await expectWhole(await keep(file()));
     expect(asked).to.deep.equal(['all', `bytes=${PART_BYTES}-`]);
     store.files.get(name)!.fill(0);
     store.files.set(name, store.files.get(name)!.slice(1));
-    await expectWhole(await keepFile(store, file()));
+    await expectWhole(await keep(file()));
     store.files.delete([...store.files.keys()].find((name) => name.endsWith('.0'))!);
-    await expectWhole(await keepFile(store, file()));
+    await expectWhole(await keep(file()));
     expect(asked.at(-1)).to.equal('all');
     for (const name of [...store.files.keys()])
       if (name.endsWith('.json')) store.files.set(name, new Uint8Array([123]));
-    await expectWhole(await keepFile(store, file()));
+    await expectWhole(await keep(file()));
   });
 
   it('comes once more if it has another hash than the server tells, and is refused then', async () => {
     const right = sha256(content);
-    await expectWhole(await keepFile(store, file({ sha256: right })));
+    await expectWhole(await keep(file({ sha256: right })));
     const wrong = '0'.repeat(64);
     await expectError(
-      () => keepFile(store, file({ sha256: wrong })),
+      () => keep(file({ sha256: wrong })),
       `has come with wrong bytes twice (its hash is ${right} instead of ${wrong})`,
     );
     expect(asked).to.deep.equal(['all', 'all', 'all']);
@@ -191,12 +209,12 @@ describe('a file that is kept', () => {
   it('loses nothing when the storage gets full, and goes on when there is room', async () => {
     store.room = PART_BYTES + 10_000;
     await expectError(
-      () => keepFile(store, file()),
+      () => keep(file()),
       'The storage of this browser is full: 4.2 of 8.4 MB of ',
       'have come and stay. Free space',
     );
     store.room = Number.POSITIVE_INFINITY;
-    await expectWhole(await keepFile(store, file()));
+    await expectWhole(await keep(file()));
     expect(asked).to.deep.equal(['all', `bytes=${PART_BYTES}-`]);
   });
 
@@ -204,17 +222,17 @@ describe('a file that is kept', () => {
     store.write = async () => {
       throw new DOMException('denied', 'SecurityError');
     };
-    const error = await keepFile(store, file()).catch((thrown: unknown) => thrown);
+    const error = await keep(file()).catch((thrown: unknown) => thrown);
     expect(error).to.be.instanceOf(StoreError);
   });
 
   it('may be empty', async () => {
     content = Buffer.alloc(0);
-    expect((await keepFile(store, file())).size).to.equal(0);
+    expect((await keep(file())).size).to.equal(0);
   });
 
   it('says so when it has been removed meanwhile', async () => {
-    const kept = await keepFile(store, file());
+    const kept = await keep(file());
     store.files.clear();
     await expectError(
       () => kept.read(new Uint8Array(1), 0),
