@@ -113,8 +113,9 @@ export class KeptFile {
 
   /** Whether this is, as far as it has come, the file that the server has. */
   isOf({ version, sha256, isAway }: Pick<FileToKeep, 'version' | 'sha256' | 'isAway'>): boolean {
-    const hash = this.sha256 ?? sha256;
-    return isAway || (isSame(this.record, version) === true && (sha256 ?? hash) === hash);
+    if (isAway) return true;
+    if (this.sha256 !== undefined && sha256 !== undefined) return this.sha256 === sha256;
+    return isSame(this.record, version) === true;
   }
 
   /**
