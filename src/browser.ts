@@ -30,11 +30,16 @@ export {
   type TensorValues,
   type WeightSource,
 } from './checkpoints/browser.ts';
+export type { Download } from './checkpoints/web/files.ts';
 export {
   type LoadLayerUrlOptions,
   loadLayerWeights,
 } from './checkpoints/web/loadLayerWeights.ts';
-export { type OpenUrlOptions, openUrl } from './checkpoints/web/openUrl.ts';
+export {
+  type OpenSingleFileUrlOptions,
+  openSingleFileUrl,
+} from './checkpoints/web/openSingleFile.ts';
+export { type OpenUrlOptions, openUrl, type WebCheckpoint } from './checkpoints/web/openUrl.ts';
 export { packagedModel } from './checkpoints/web/packagedModel.ts';
 export type { FloatArray, RgbImage } from './media/image.ts';
 export { clipPixelValues, framesToImages, vaePixelValues } from './media/preprocess.ts';
@@ -60,9 +65,18 @@ export {
   UNetSpatioTemporalConditionModel,
 } from './models/index.ts';
 export { type FormulationSet, useFormulations } from './ops/formulations.ts';
-export { StableVideoDiffusionPipeline, type UrlOptions } from './pipelines/browser.ts';
+export {
+  type SingleFileUrlOptions,
+  StableVideoDiffusionPipeline,
+  type UrlOptions,
+} from './pipelines/browser.ts';
 export type { CallPlanner, Components, FeatureExtractor, Offload } from './pipelines/components.ts';
 export { latentPreviews } from './pipelines/latentPreviews.ts';
+export {
+  type DescribeUrlOptions,
+  describeModel,
+  type UrlDescription,
+} from './pipelines/loading/describeUrl.ts';
 export type {
   CallbackTensors,
   CallingPipeline,

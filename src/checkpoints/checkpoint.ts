@@ -57,6 +57,8 @@ export interface Checkpoint extends AsyncDisposable {
    * @throws CheckpointError if there are no weights of the variant.
    */
   files(): Promise<string[]>;
+  /** Brings the weights to where they are read from, if they are not there yet. */
+  fetch?(): Promise<void>;
   /** Opens the same once more. */
   reopen(): Promise<Checkpoint>;
   /** Closes all weights opened so far. */

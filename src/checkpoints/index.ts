@@ -13,7 +13,7 @@ export { type CheckpointIdentity, identifyCheckpoint } from './identity.ts';
 export { type Inspection, inspectModel } from './inspect.ts';
 export { type LoadLayerWeightsOptions, loadLayerWeights } from './loadLayerWeights.ts';
 export { type OpenOptions, openCheckpoint } from './openCheckpoint.ts';
-export type { SingleFileOptions } from './original/open.ts';
+export type { SingleFileOptions } from './original/checkpoint.ts';
 export { type PublishedConfigs, publishedConfigs } from './original/publishedConfigs.ts';
 export { packagedModel } from './packagedModel.ts';
 export { openSafetensors } from './safetensors/file.ts';

@@ -11,7 +11,7 @@ import { shardsOf } from './diffusers/shards.ts';
 import type { DownloadOptions } from './hub/download.ts';
 import { isFolder, locateModel } from './hub/locate.ts';
 import { openCheckpoint } from './openCheckpoint.ts';
-import type { SingleFileOptions } from './original/open.ts';
+import type { SingleFileOptions } from './original/checkpoint.ts';
 import { openSafetensors } from './safetensors/file.ts';
 import { openSharded } from './safetensors/sharded.ts';
 import {

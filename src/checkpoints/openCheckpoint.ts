@@ -9,7 +9,8 @@ import type { Checkpoint } from './checkpoint.ts';
 import { isSingleFile, PICKLES } from './diffusers/names.ts';
 import { openModelFolder } from './diffusers/openFolder.ts';
 import { CheckpointError, causeOf } from './errors.ts';
-import { openOriginal, type SingleFileOptions } from './original/open.ts';
+import type { SingleFileOptions } from './original/checkpoint.ts';
+import { openOriginal } from './original/open.ts';
 import { pickleRefusal } from './otherModels.ts';
 import { openUnet } from './unet/open.ts';
 

@@ -3,7 +3,7 @@ import { isSingleFile } from '../checkpoints/diffusers/names.ts';
 import { isHubId } from '../checkpoints/hub/address.ts';
 import type { DownloadOptions } from '../checkpoints/hub/download.ts';
 import { hubOnly, isAddress, isOfHub } from '../checkpoints/hub/locate.ts';
-import type { SingleFileOptions } from '../checkpoints/original/open.ts';
+import type { SingleFileOptions } from '../checkpoints/original/checkpoint.ts';
 import { framesByName } from '../checkpoints/original/publishedConfigs.ts';
 import { type Located, locateWithUnet, unetOnHub } from '../checkpoints/unet/locate.ts';
 import { kebabCase } from '../text/cases.ts';

@@ -13,3 +13,16 @@ export function browserMemoryLimits(): Partial<MemoryLimits> {
   const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
   return { tensorBytes: Math.min(maxBufferSize, maxStorageBufferBindingSize) };
 }
+
+/**
+ * Finds the limits at each call. Nothing is known of the memory of the cpu backend.
+ * @param memory What a call may take in all: on webgpu, of the graphics card.
+ */
+export function browserLimits(memory?: number): (() => Partial<MemoryLimits>) | undefined {
+  const backend = tf.getBackend();
+  if (memory === undefined && backend !== 'wasm' && backend !== 'webgpu') return undefined;
+  return () => ({
+    ...browserMemoryLimits(),
+    ...(backend === 'webgpu' ? { deviceBytes: memory } : { processBytes: memory }),
+  });
+}

@@ -1,46 +1,51 @@
 /** The pipeline with loading from URLs, for browsers. */
 import * as tf from '@tensorflow/tfjs-core';
-import { type OpenUrlOptions, openUrl } from '../checkpoints/web/openUrl.ts';
-import type { WeightDtype } from '../checkpoints/weights/reader.ts';
-import { browserMemoryLimits } from '../memory/browserLimits.ts';
-import { deviceName } from '../ops/device.ts';
+import {
+  type OpenSingleFileUrlOptions,
+  openSingleFileUrl,
+} from '../checkpoints/web/openSingleFile.ts';
+import { type OpenUrlOptions, openUrl, type WebCheckpoint } from '../checkpoints/web/openUrl.ts';
+import { browserLimits } from '../memory/browserLimits.ts';
 import { type Kinds, kinds } from '../text/options.ts';
 import { assemble } from './loading/assemble.ts';
+import { offloadBlocks, offloadModels } from './loading/offload.ts';
 import { joinBackend } from './loading/oneBackend.ts';
 import { checkLoadOptions, loadOptionKinds } from './options.ts';
 import { SamplingPipeline } from './stableVideoDiffusion.ts';
-import type { PlannedCall, Progress } from './types.ts';
+import type { LoadOptions } from './types.ts';
 
 /** Options of `fromPretrained` in browsers. */
-export interface UrlOptions extends Pick<OpenUrlOptions, 'variant' | 'unet' | 'cache' | 'signal'> {
-  /**
-   * A call that is going to be made: if it cannot fit into memory, loading refuses before it
-   * downloads any weights.
-   */
-  plannedFor?: PlannedCall;
-  /**
-   * How weights are held in memory. `auto` (default): those of an F16 or BF16 checkpoint stay in
-   * half precision on the webgpu backend and are widened at each use: the same results in half the
-   * memory. `float32`: widened once.
-   */
-  weightDtype?: WeightDtype;
-  /** Called while files are downloaded, in bytes. */
-  onProgress?: (progress: Progress) => void;
-}
+export interface UrlOptions
+  extends Pick<OpenUrlOptions, 'variant' | 'unet' | 'cache'>,
+    Pick<
+      LoadOptions,
+      'weightDtype' | 'offload' | 'plannedFor' | 'memory' | 'onPlan' | 'onProgress' | 'signal'
+    > {}
 
-const { variant, unet, signal, plannedFor, weightDtype, onProgress } = loadOptionKinds;
+/** Options of `fromSingleFile` in browsers. */
+export interface SingleFileUrlOptions
+  extends Omit<UrlOptions, 'variant'>,
+    Pick<OpenSingleFileUrlOptions, 'config' | 'numFrames'> {}
 
-const urlOptionKinds: Kinds<UrlOptions> = {
-  ...{ variant, unet, signal, plannedFor, weightDtype, onProgress },
-  cache: kinds.text,
+const { variant, unet, weightDtype, offload, plannedFor, memory, onPlan, onProgress, signal } =
+  loadOptionKinds;
+
+const singleFileKinds: Kinds<SingleFileUrlOptions> = {
+  ...{ unet, weightDtype, offload, plannedFor, memory, onPlan, onProgress, signal },
+  ...{ cache: kinds.text, config: kinds.text, numFrames: kinds.count },
 };
+const { config, numFrames, ...urlKinds } = singleFileKinds;
+const urlOptionKinds: Kinds<UrlOptions> = { ...urlKinds, variant };
+
+const offloads = { model: offloadModels, sequential: offloadBlocks };
 
 /** One still picture in, a short video out. */
 export class StableVideoDiffusionPipeline extends SamplingPipeline {
   /**
-   * Loads a pipeline onto the current backend from the folder at `url`, in diffusers' layout with
-   * one weight file per component, or of TensorFlow.js artifacts. Files are kept in the browser's
-   * cache.
+   * Loads a pipeline onto the current backend from the folder at `url`, in diffusers' layout or of
+   * TensorFlow.js artifacts. Weights are downloaded once into the browser's storage, and a download
+   * that was stopped goes on where it ended. Without storage or room there, they are read from the
+   * server whenever they are needed.
    *
    * @throws CheckpointError if a file is missing or cannot be downloaded, or weights do not fit;
    * MemoryError if there is too little memory; the signal's reason if it aborts.
@@ -50,26 +55,66 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
     options: UrlOptions = {},
   ): Promise<StableVideoDiffusionPipeline> {
     checkLoadOptions('fromPretrained', options, urlOptionKinds);
-    const { plannedFor, weightDtype, onProgress, ...web } = options;
-    const onBytes = (_: string, step: number, steps = step) =>
-      onProgress?.({ stage: 'downloading', step, steps });
-    const files = await openUrl(url, { ...web, onBytes });
-    const leave = await joinBackend(tf.getBackend() ?? 'auto', () => tf.ready());
+    const { variant, unet, cache } = options;
+    return StableVideoDiffusionPipeline.load(options, (web) =>
+      openUrl(url, { variant, unet, cache, ...web }),
+    );
+  }
+
+  /**
+   * Loads a pipeline from an original file at `url`, such as `svd_xt.safetensors`, which holds only
+   * weights. The configs are those of the published models, unless `config` says which.
+   *
+   * @throws As `fromPretrained` does, and if it is not known how many frames the model was trained
+   * on.
+   */
+  static async fromSingleFile(
+    url: string,
+    options: SingleFileUrlOptions = {},
+  ): Promise<StableVideoDiffusionPipeline> {
+    checkLoadOptions<SingleFileUrlOptions>('fromSingleFile', options, singleFileKinds);
+    const { unet, cache, config, numFrames } = options;
+    return StableVideoDiffusionPipeline.load(options, async (web) => {
+      const files = await openSingleFileUrl(url, { unet, cache, config, numFrames, ...web });
+      if (files.assumption) console.warn(files.assumption);
+      return files;
+    });
+  }
+
+  private static async load(
+    { signal, onProgress, memory, ...loading }: Omit<UrlOptions, 'variant'>,
+    open: (web: Pick<OpenUrlOptions, 'onBytes' | 'signal'>) => Promise<WebCheckpoint>,
+  ): Promise<StableVideoDiffusionPipeline> {
+    // Weights are read from the same files later, when nobody means this signal any more.
+    const stop = new AbortController();
+    const abort = () => stop.abort(signal?.reason);
+    if (signal?.aborted) abort();
+    signal?.addEventListener('abort', abort);
+    let isLoaded = false;
+    const onBytes = (_: string, step: number, steps = step) => {
+      if (!isLoaded) onProgress?.({ stage: 'downloading', step, steps });
+    };
     try {
-      // Nothing is known of the memory of the cpu backend.
-      const known = ['wasm', 'webgpu'].includes(deviceName());
-      const environment = {
-        remote: true,
-        limits: known ? browserMemoryLimits : undefined,
-        wasmAdvice: 'Use the webgpu backend or a smaller model.',
-      };
-      const loading = { plannedFor, weightDtype, signal: web.signal };
-      const pipe = new StableVideoDiffusionPipeline(await assemble(files, environment, loading));
-      pipe.onFreed = leave;
-      return pipe;
-    } catch (error) {
-      leave();
-      throw error;
+      const files = await open({ onBytes, signal: stop.signal });
+      const leave = await joinBackend(tf.getBackend() ?? 'auto', () => tf.ready());
+      try {
+        const environment = {
+          remote: true,
+          limits: browserLimits(memory),
+          offloads,
+          wasmAdvice: "Use the webgpu backend, `offload: 'sequential'`, or a smaller model.",
+        };
+        const options = { ...loading, signal: stop.signal };
+        const pipe = new StableVideoDiffusionPipeline(await assemble(files, environment, options));
+        pipe.onFreed = leave;
+        return pipe;
+      } catch (error) {
+        leave();
+        throw error;
+      }
+    } finally {
+      isLoaded = true;
+      signal?.removeEventListener('abort', abort);
     }
   }
 }

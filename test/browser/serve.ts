@@ -24,8 +24,14 @@ export interface TestServer {
   versions: boolean;
   /** Whether it sends parts of files. */
   ranges: boolean;
+  /** The parts of files that it was asked for, such as `/vae/x.safetensors bytes=0-9`. */
+  asked: string[];
   /** The bytes of files that it has sent. */
   sentBytes: number;
+  /** The bytes after which the connection of the next longer answer is cut, once. */
+  cutAfter?: number;
+  /** Whether nothing more comes then, while the connection stays. */
+  stalls: boolean;
   close(): void;
 }
 
@@ -38,8 +44,9 @@ export async function serve(...folders: string[]): Promise<TestServer> {
     const file = folders.map((folder) => join(folder, path)).find((file) => existsSync(file));
     if (!file) return response.writeHead(404, running.headers).end();
     const { size, mtime } = statSync(file);
-    const range = running.ranges && /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
-    const [start, end] = range ? range.slice(1).map(Number) : [0, size - 1];
+    if (request.headers.range) running.asked.push(`${url} ${request.headers.range}`);
+    const range = running.ranges && /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
+    const [start, end] = range ? [Number(range[1]), Number(range[2] || size - 1)] : [0, size - 1];
     running.sentBytes += request.method === 'HEAD' ? 0 : end + 1 - start;
     response.writeHead(range ? 206 : 200, {
       'Content-Type': types[extname(file)] ?? 'application/octet-stream',
@@ -52,16 +59,28 @@ export async function serve(...folders: string[]): Promise<TestServer> {
       }),
       ...running.headers,
     });
-    if (request.method === 'HEAD') response.end();
-    else createReadStream(file, size > 0 ? { start, end } : {}).pipe(response);
+    if (request.method === 'HEAD') return response.end();
+    const { cutAfter = Number.POSITIVE_INFINITY } = running;
+    if (end + 1 - start <= cutAfter)
+      return createReadStream(file, size > 0 ? { start, end } : {}).pipe(response);
+    running.cutAfter = undefined;
+    if (cutAfter === 0) return response.destroy();
+    const sent = createReadStream(file, { start, end: start + cutAfter - 1 });
+    sent.on('end', () => {
+      // once what is sent has come
+      if (!running.stalls) setTimeout(() => response.destroy(), 100);
+    });
+    return sent.pipe(response, { end: false });
   });
   await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
   const running: TestServer = {
     address: `http://localhost:${(server.address() as AddressInfo).port}/`,
     requests: [],
+    asked: [],
     headers: {},
     versions: true,
     ranges: true,
+    stalls: false,
     sentBytes: 0,
     close: () => server.close(),
   };

@@ -5,52 +5,9 @@
 import { basename } from 'node:path';
 import { existingPath } from '../../files/existingPath.ts';
 import type { Checkpoint, OtherUnet } from '../checkpoint.ts';
-import { declaredModel } from '../components.ts';
-import { checkCounts } from '../configs/counts.ts';
-import { checkConfigs } from '../configs/readConfigs.ts';
-import {
-  type Component,
-  componentNames,
-  type WeightedComponent,
-  weightedComponents,
-} from '../diffusers/names.ts';
 import { openModelFolder } from '../diffusers/openFolder.ts';
-import { CheckpointError } from '../errors.ts';
-import { familyByKeys } from '../otherModels.ts';
 import { openSafetensors } from '../safetensors/file.ts';
-import { checkpointShape } from '../weights/load.ts';
-import type { WeightSource } from '../weights/source.ts';
-import { originalLayout, originalPlaces } from './keys.ts';
-import { framesByName, publishedConfigs } from './publishedConfigs.ts';
-import { originalSource, type Places } from './source.ts';
-
-/** The configs of an original file, which holds only weights. */
-export interface SingleFileOptions {
-  /**
-   * A folder in diffusers' layout with the configs; weights in it are not read. Default: the
-   * configs of the published models.
-   */
-  config?: string;
-  /**
-   * Frames that the model was trained on, if `config` is not given. Default: by the file's name, 25
-   * for `svd_xt`, 14 for `svd`.
-   */
-  numFrames?: number;
-}
-
-/**
- * Weights that are not used: the text half of CLIP, and the decoder and encoder that the other copy
- * of the VAE has.
- */
-const UNUSED =
-  /^(conditioner\.embedders\.0\.open_clip\.model\.(?!visual\.)|conditioner\.embedders\.3\.encoder\.(decoder|post_quant_conv)\.|first_stage_model\.(encoder|quant_conv|post_quant_conv)\.|model_ema\.)/;
-
-/** What the names of a component's weights start with; of the VAE, all others. */
-const OWNER: Record<WeightedComponent, RegExp> = {
-  unet: /^model\.diffusion_model\./,
-  image_encoder: /^conditioner\.embedders\.0\./,
-  vae: /^(?!model\.diffusion_model\.|conditioner\.embedders\.0\.)/,
-};
+import { originalCheckpoint, type SingleFileOptions } from './checkpoint.ts';
 
 /**
  * Opens an original file.
@@ -62,127 +19,15 @@ export async function openOriginal(
 ): Promise<Checkpoint> {
   const file = await openSafetensors(path);
   try {
-    const family = familyByKeys(file.names());
-    if (family !== undefined)
-      throw new CheckpointError(
-        `${path} ${family} Use an original file of Stable Video Diffusion, such as ` +
-          'svd_xt.safetensors.',
-      );
-    const { unet } = options;
-    const opened: WeightSource[] = [];
-    const { index, configs, assumption } = await configsFor(path, options);
-    const layout = originalLayout(configs.unet, configs.vae);
-    const files: Checkpoint = {
+    return await originalCheckpoint(file, {
+      ...options,
       path,
-      format: 'original',
-      index,
-      assumption,
-      unet,
-      config: (component) => structuredClone(configs[component]),
-      async weights(component) {
-        if (component === 'unet' && unet) {
-          const config = unet.config ?? { file: path, config: configs.unet };
-          opened.push(await unet.weights(config));
-          return opened.at(-1)!;
-        }
-        const others = surplus.filter((name) => OWNER[component].test(name));
-        const source = originalSource(file, component, places[component], others);
-        const { config } = options;
-        if (config !== undefined) checkCounts(config, component, configs[component], source);
-        else checkIsPublished(files, component, source);
-        return source;
-      },
-      files: async () => [basename(path)],
+      name: basename(path),
+      openConfig: async (config) => openModelFolder(await existingPath(config)),
       reopen: () => openOriginal(path, options),
-      async close() {
-        await Promise.all([file, ...opened.splice(0)].map((source) => source.close()));
-      },
-      [Symbol.asyncDispose]() {
-        return this.close();
-      },
-    };
-    const entries = weightedComponents.map((component): [WeightedComponent, Places] => {
-      const keys = keysOf(files, component);
-      return [component, new Map(keys.map((key) => [key, originalPlaces(component, key, layout)]))];
     });
-    const places = Object.fromEntries(entries) as Record<WeightedComponent, Places>;
-    const known = new Set(entries.flatMap(([, map]) => [...map.values()].flat()).map(nameOf));
-    const surplus = file.names().filter((name) => !known.has(name) && !UNUSED.test(name));
-    return files;
   } catch (error) {
     await file.close();
     throw error;
   }
-}
-
-const nameOf = ({ name }: { name: string }) => name;
-
-function keysOf(files: Checkpoint, component: WeightedComponent): string[] {
-  const model = declaredModel(files, component);
-  const keys = model.parameters().map(({ key }) => key);
-  model.dispose();
-  return keys;
-}
-
-/** @throws CheckpointError if tensors are of another size than those of the published models. */
-function checkIsPublished(
-  files: Checkpoint,
-  component: WeightedComponent,
-  source: WeightSource,
-): void {
-  const model = declaredModel(files, component);
-  const names = new Set(source.names());
-  const other = model
-    .parameters()
-    .filter(({ key }) => names.has(key))
-    .find(
-      (parameter) => source.info(parameter.key).shape.join() !== checkpointShape(parameter).join(),
-    );
-  model.dispose();
-  if (other === undefined) return;
-  throw new CheckpointError(
-    `${files.path} is of another size than the published models: ${other.key} of its ${component} ` +
-      `is [${source.info(other.key).shape}] instead of [${checkpointShape(other)}]. Pass ` +
-      "`config` (--config), a folder in diffusers' format with the configs of this model.",
-  );
-}
-
-type Configs = {
-  index: Record<string, unknown>;
-  configs: Record<Component, Record<string, unknown>>;
-  assumption?: string;
-};
-
-async function configsFor(
-  path: string,
-  { unet, ...options }: SingleFileOptions & { unet?: OtherUnet },
-): Promise<Configs> {
-  const own = await ownConfigs(path, options);
-  if (!unet?.config) return own;
-  const configs = { ...own.configs, unet: unet.config.config };
-  checkConfigs(path, configs, unet.config);
-  return { ...own, configs };
-}
-
-async function ownConfigs(
-  path: string,
-  { config, numFrames }: SingleFileOptions,
-): Promise<Configs> {
-  if (config !== undefined) {
-    const model = await openModelFolder(await existingPath(config));
-    const configs = componentNames.map((name) => [name, model.config(name)]);
-    return { index: model.index, configs: Object.fromEntries(configs) };
-  }
-  const frames = numFrames ?? framesByName(path);
-  if (frames === undefined) {
-    throw new CheckpointError(
-      `${path} does not say by its name how many frames the model was trained on. Pass ` +
-        '`numFrames` (--num-frames): 25 for svd_xt, 14 for svd; or `config` (--config), a ' +
-        'folder with the configs.',
-    );
-  }
-  const assumption =
-    `${basename(path)} is assumed to be a published model that was trained on ${frames} ` +
-    `frames${numFrames === undefined ? ', by its name' : ''}.`;
-  return { ...publishedConfigs(frames), assumption };
 }

@@ -1,5 +1,4 @@
 /** The configs of the published models, for original files, which hold only weights. */
-import { basename } from 'node:path';
 import type { Component } from '../diffusers/names.ts';
 
 type Json = Record<string, unknown>;
@@ -107,7 +106,7 @@ export function publishedConfigs(numFrames: number): PublishedConfigs {
 
 /** The frames that a published file of this name was trained on. */
 export function framesByName(path: string): number | undefined {
-  const name = basename(path).toLowerCase();
+  const name = path.toLowerCase().split(/[/\\]/).at(-1)!;
   if (/^svd_xt\b|^svd_xt_/.test(name)) return 25;
   return /^svd(_image_decoder)?\.safetensors$/.test(name) ? 14 : undefined;
 }

@@ -1,14 +1,9 @@
-/**
- * Weights spread over several safetensors files by an index (`*.safetensors.index.json`, written by
- * `save_pretrained`).
- */
+/** Sharded weights on the disk. */
 import { dirname, join } from 'node:path';
 import { readJson } from '../configs/jsonFile.ts';
-import { isFileName } from '../diffusers/names.ts';
-import { CheckpointError, listed, quoted } from '../errors.ts';
-import { unknownTensor, type WeightSource } from '../weights/source.ts';
+import type { WeightSource } from '../weights/source.ts';
 import { openSafetensors } from './file.ts';
-import type { SafetensorsFile } from './reader.ts';
+import { shardedSource, weightMapOf } from './shardedSource.ts';
 
 /**
  * Opens every shard that an index names. Tensors of the shards that the index lacks belong to it,
@@ -17,89 +12,16 @@ import type { SafetensorsFile } from './reader.ts';
  * of the index.
  */
 export async function openSharded(indexPath: string): Promise<WeightSource> {
-  const shardOf = await readIndex(indexPath);
-  const shards = new Map<string, SafetensorsFile>();
-  const close = async () => {
-    await Promise.all([...shards.values()].map((shard) => shard.close()));
-  };
-  try {
-    await openShards(indexPath, new Set(shardOf.values()), shards);
-    checkShards(indexPath, shardOf, shards);
-    for (const [file, shard] of shards)
-      for (const name of shard.names()) if (!shardOf.has(name)) shardOf.set(name, file);
-  } catch (error) {
-    await close();
-    throw error;
-  }
-  const shard = (name: string) =>
-    shards.get(shardOf.get(name) ?? '') ?? unknownTensor(name, indexPath);
-  return {
-    names: () =>
-      [...shards].flatMap(([file, { names }]) =>
-        names().filter((name) => shardOf.get(name) === file),
-      ),
-    info: (name) => shard(name).info(name),
-    read: async (name) => shard(name).read(name),
-    readBytes: async (name, target) => shard(name).readBytes(name, target),
-    close,
-  };
+  return shardedSource(indexPath, await readJson(indexPath), (name) =>
+    openSafetensors(join(dirname(indexPath), name)).catch(unlessMissing),
+  );
+}
+
+function unlessMissing(error: Error): undefined {
+  const { cause } = error;
+  if (!(cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')) throw error;
 }
 
 /** The shard's file name by tensor name. */
-export async function readIndex(path: string): Promise<Map<string, string>> {
-  const index = await readJson(path);
-  const map = index.weight_map;
-  if (typeof map !== 'object' || map === null || Array.isArray(map)) {
-    throw new CheckpointError(
-      `${path} has no \`weight_map\` that says which file each tensor is in.`,
-    );
-  }
-  const entries = Object.entries(map);
-  const wrong = entries.find(([, file]) => !isFileName(file));
-  if (wrong !== undefined) {
-    throw new CheckpointError(
-      `${path}: the file of ${quoted(wrong[0])} has to be a name in the same folder, but is ` +
-        `${quoted(wrong[1])}.`,
-    );
-  }
-  return new Map(entries as [string, string][]);
-}
-
-async function openShards(
-  indexPath: string,
-  files: Set<string>,
-  shards: Map<string, SafetensorsFile>,
-): Promise<void> {
-  const missing: string[] = [];
-  for (const file of files) {
-    try {
-      shards.set(file, await openSafetensors(join(dirname(indexPath), file)));
-    } catch (error) {
-      const cause = (error as Error).cause;
-      if (!(cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')) throw error;
-      missing.push(file);
-    }
-  }
-  if (missing.length > 0) {
-    throw new CheckpointError(
-      `${missing.length} of the ${files.size} files of ${indexPath} are missing: ` +
-        `${listed(missing)}. Copy or download them.`,
-    );
-  }
-}
-
-function checkShards(
-  indexPath: string,
-  shardOf: Map<string, string>,
-  shards: Map<string, SafetensorsFile>,
-): void {
-  const held = new Map([...shards].map(([file, shard]) => [file, new Set(shard.names())]));
-  const missing = [...shardOf]
-    .filter(([name, file]) => !held.get(file)!.has(name))
-    .map(([name, file]) => `${name} in ${file}`);
-  if (missing.length > 0)
-    throw new CheckpointError(
-      `The files of ${indexPath} don't fit it: ${missing.length} tensors are missing ` +
-        `(${listed(missing)}). Copy or download them again.`,
-    );
-}
+export const readIndex = async (path: string): Promise<Map<string, string>> =>
+  weightMapOf(await readJson(path), path);

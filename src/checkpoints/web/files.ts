@@ -1,178 +1,307 @@
-/** Checkpoint files behind URLs, kept in the browser's cache. */
+/** The files of a model behind URLs: kept in the browser's storage, or read from their server. */
 import { networkLimits } from '../../network/limits.ts';
 import { formatFileSize } from '../../text/bytes.ts';
 import { type Json, jsonOf } from '../configs/json.ts';
 import { CheckpointError } from '../errors.ts';
-import type { ByteReader } from '../safetensors/reader.ts';
-import { headersOf, NoFileError, receive, refusePage } from './receive.ts';
+import { type ByteReader, memoryBytes } from '../safetensors/reader.ts';
+import { type Content, NoRangesError, readerOf, webRanges } from './ranges.ts';
+import { headOf, NoFileError, receive, refusePage, startOf } from './receive.ts';
+import { keepFile } from './storage/keepFile.ts';
+import { digest, type FileToKeep, KeptFile, PART_BYTES, StoreError } from './storage/keptFile.ts';
+import { roomFor } from './storage/room.ts';
+import { openStore, unlessRefused, type WebStore } from './storage/store.ts';
+import { hashOf, versionOf } from './version.ts';
 
-/** The cache that files are kept in. */
+/** The name of the store that files are kept in. */
 const WEB_CACHE = 'stable-video-diffusion-tfjs';
+
+/** Weights that a browser holds in memory if there is no other way. */
+const MOST_IN_MEMORY = 2 ** 31;
 
 /** Options of reading from URLs. */
 export interface WebOptions {
   /**
-   * Name of the browser's cache in which whole files are kept; `null` keeps nothing. Default
+   * Name of the folder in the browser's storage, or of its cache, in which files are kept; `null`
+   * keeps nothing, so that weights are read from the server whenever they are needed. Default
    * `stable-video-diffusion-tfjs`.
    */
   cache?: string | null;
   /**
-   * Called with the bytes of a file downloaded so far and its size, if the server sends it. Files
-   * in the cache are complete at once.
+   * Called with the bytes of a weight file that are there so far and its size, if the server tells
+   * it.
    */
   onBytes?: (url: string, done: number, total: number | undefined) => void;
   /** Stops downloads; the promise rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
-/**
- * The headers of a response that tell whether a kept file is the one that the server has now, if
- * the server sends such headers.
- */
-function identity(headers: Headers): string | undefined {
-  // Without one of these, another file of the same length, such as other weights of the same model,
-  // would pass for the kept one.
-  if (!headers.has('etag') && !headers.has('last-modified')) return undefined;
-  return ['etag', 'last-modified', 'content-length']
-    .map((name) => headers.get(name) ?? '')
-    .join('|');
+/** What there is to download. */
+export interface Download {
+  /** Bytes of all weights. */
+  bytes: number;
+  /** Those that this browser keeps already. */
+  storedBytes: number;
+  /**
+   * Those that its storage has room for besides, as far as it tells; 0 if it keeps nothing. With
+   * too little room, weights are read from the server whenever they are needed.
+   */
+  roomBytes: number;
 }
 
-/**
- * The content of the file at `url`: from the cache if the server still has the same one or cannot
- * be reached, else downloaded.
- * @throws CheckpointError if the server cannot be reached, does not send it, or is too slow.
- */
-async function fetchFile(
-  url: string,
-  { cache: name = WEB_CACHE, onBytes, signal }: WebOptions = {},
-  most = Number.POSITIVE_INFINITY,
-): Promise<Blob> {
-  // Pages that are not served safely, and programs outside browsers, have no cache.
-  const cache =
-    name === null ? undefined : await unlessRefused(() => globalThis.caches?.open(name));
-  const kept = await unlessRefused(() => cache?.match(url));
-  const old = await unlessRefused(() => kept?.blob());
-  const isOld = old && (await isCurrent(url, kept!, signal));
-  const fresh = isOld
-    ? undefined
-    : await download(url, { onBytes, signal }, most).catch((error: unknown) => {
-        // A network that wants a login first answers with its page.
-        if (!old || !(error instanceof NoFileError)) throw error;
-      });
-  if (!fresh) {
-    onBytes?.(url, old!.size, old!.size);
-    return old!;
+/** Files that are asked for once: what is opened stays the same, whatever the server has later. */
+export class WebFiles {
+  private readonly options: WebOptions;
+  private store: Promise<WebStore | undefined>;
+  private readonly found = new Map<string, Promise<FileToKeep | undefined>>();
+  private readonly contents = new Map<string, Promise<Content>>();
+
+  constructor(options: WebOptions = {}) {
+    this.options = options;
+    this.store = openStore(options.cache === undefined ? WEB_CACHE : options.cache);
   }
-  const { blob, headers } = fresh;
-  const stored = await unlessRefused(async () => {
-    await cache?.put(url, new Response(blob, { headers }));
-    return (await cache?.match(url))?.blob();
-  });
-  // The bytes of the stored one are on disk. A browser that has no room left for the file works
-  // without keeping it.
-  if (!stored) await unlessRefused(() => cache?.delete(url));
-  return stored ?? blob;
-}
 
-/** What the browser's storage gives. In a sandboxed frame, the mere mention of it throws. */
-async function unlessRefused<T>(work: () => Promise<T> | undefined): Promise<T | undefined> {
-  try {
-    return await work();
-  } catch {
-    return undefined;
+  /**
+   * The file at `url`, if there is one: on the server or, if that cannot be reached, in storage.
+   * @throws CheckpointError if it cannot be reached and is not kept.
+   */
+  find(url: string): Promise<FileToKeep | undefined> {
+    return remembered(this.found, url, () => this.lookFor(url));
   }
-}
 
-/**
- * Whether there is a file at `url`: on the server or, if it cannot be reached, in the cache. Only
- * what the server sends tells, because many send their page, with status 200, for every address
- * that they do not know, and some refuse to send the headers alone.
- */
-export async function webExists(
-  url: string,
-  { cache = WEB_CACHE, signal }: WebOptions = {},
-): Promise<boolean> {
-  try {
-    await receive(url, { signal }, (start) => {
-      refusePage(url, start);
-      return false;
+  private async lookFor(url: string): Promise<FileToKeep | undefined> {
+    const { signal } = this.options;
+    try {
+      const head = await receive(url, { method: 'HEAD', signal }, () => false).catch(unlessNoFile);
+      // Many servers send their page, with status 200, for every address that they do not know, and
+      // some refuse to send the headers alone: only what they send tells then.
+      const answer = head && isOfFile(head) ? head : await startOf(url, signal);
+      return { url, version: versionOf(answer), sha256: hashOf(answer) };
+    } catch (error) {
+      signal?.throwIfAborted();
+      const kept = await this.kept(url);
+      const isAway = !(error instanceof NoFileError) || error.status === undefined;
+      if (kept?.isWhole && isAway) return { url, version: kept.version, isAway: true };
+      if (error instanceof NoFileError) return undefined;
+      throw error;
+    }
+  }
+
+  /** What is kept of a file. */
+  private async kept(url: string): Promise<KeptFile | undefined> {
+    const store = await this.store;
+    return store && unlessRefused(() => KeptFile.find(store, url));
+  }
+
+  /** A JSON object behind a URL. */
+  async json(url: string): Promise<Json> {
+    const kept = await this.kept(url);
+    const old = kept?.isWhole ? await unlessRefused(() => bytesOf(kept)) : undefined;
+    if (old && (await this.isCurrent(kept!))) return jsonOf(memoryBytes(old, url));
+    const fresh = await inMemory(
+      url,
+      { signal: this.options.signal },
+      networkLimits.mostBytes,
+    ).catch((error: unknown) => {
+      // A network that wants a login first answers with its page.
+      if (!old || !(error instanceof NoFileError)) throw error;
     });
-    return true;
-  } catch (error) {
-    if (error instanceof NoFileError) return false;
-    const kept = unlessRefused(() => globalThis.caches?.match(url, { cacheName: cache ?? '' }));
-    if (cache !== null && (await kept)) return true;
-    throw error;
+    if (!fresh) return jsonOf(memoryBytes(old!, url));
+    const bytes = new Uint8Array(await fresh.content.arrayBuffer());
+    const store = await this.store;
+    // A browser that has no room left works without keeping it.
+    if (store) await unlessRefused(() => keepBytes(store, url, bytes, fresh.response));
+    return jsonOf(memoryBytes(bytes, url));
+  }
+
+  private async isCurrent(kept: KeptFile): Promise<boolean> {
+    const { signal } = this.options;
+    const now = await headOf(kept.url, signal).catch(() => signal?.throwIfAborted());
+    return !now || kept.isOf({ version: versionOf(now) });
+  }
+
+  /**
+   * Opens the file at `url`, for reading at any position: what is kept or, until `fetch` has
+   * brought it, parts from the server.
+   * @throws NoFileError if there is none; CheckpointError if it cannot be reached.
+   */
+  async open(url: string): Promise<ByteReader> {
+    const content = () => remembered(this.contents, url, () => this.contentOf(url));
+    const { size } = await content();
+    return readerOf(url, {
+      size,
+      read: async (target, position) => (await content()).read(target, position),
+    });
+  }
+
+  private async contentOf(url: string): Promise<Content> {
+    const { signal } = this.options;
+    const kept = await this.kept(url);
+    const file = kept?.isWhole ? await this.find(url) : undefined;
+    if (file && kept?.isOf(file) && (await kept.isIntact(undefined, signal))) return kept;
+    const told = (await this.find(url))?.version.size;
+    const onBytes = (done: number) =>
+      this.options.onBytes?.(url, Math.min(done, told ?? done), told ?? done);
+    try {
+      return await webRanges(url, { signal, onBytes });
+    } catch (error) {
+      if (!(error instanceof NoRangesError)) throw error;
+      return this.wholeOf(url);
+    }
+  }
+
+  /** A file of a server that sends whole files only. */
+  private async wholeOf(url: string): Promise<Content> {
+    const { size } = (await this.find(url))!.version;
+    const store = await this.store;
+    if (store && (size ?? 0) <= (await roomFor(size ?? 0))) {
+      const kept = await this.keep(store, url);
+      if (kept) return kept;
+    }
+    if ((size ?? 0) > MOST_IN_MEMORY) throw tooLarge(url, size!);
+    return blobContent(url, (await inMemory(url, this.options, MOST_IN_MEMORY)).content);
+  }
+
+  /** Downloads a file into the store, if that keeps anything. */
+  private async keep(store: WebStore, url: string): Promise<KeptFile | undefined> {
+    const { onBytes, signal } = this.options;
+    const file = (await this.find(url)) ?? { url, version: {} };
+    const options = {
+      signal,
+      onBytes: (done: number, total?: number) => onBytes?.(url, done, total),
+    };
+    return keepFile(store, file, options).catch((error: unknown) => {
+      if (!(error instanceof StoreError)) throw error;
+      this.store = Promise.resolve(undefined); // it refuses
+      return undefined;
+    });
+  }
+
+  /**
+   * What there is to download of these files.
+   * @throws CheckpointError if one cannot be reached.
+   */
+  async download(urls: string[]): Promise<Download> {
+    const download = { bytes: 0, storedBytes: 0, roomBytes: 0 };
+    const count = async (url: string) => {
+      const [file, kept] = [await this.find(url), await this.kept(url)];
+      const stored = file && kept?.isOf(file) ? kept : undefined;
+      download.storedBytes += stored?.came ?? 0;
+      download.bytes += file?.version.size ?? stored?.size ?? 0;
+    };
+    await Promise.all(urls.map(count));
+    if (await this.store) download.roomBytes = await roomFor(download.bytes - download.storedBytes);
+    return download;
+  }
+
+  /**
+   * Brings files into the browser's storage, if that keeps anything and has room for all of them.
+   * Warns if it has not.
+   * @throws CheckpointError if the server cannot be reached or refuses, or the storage gets full
+   * meanwhile: what has come stays.
+   */
+  async fetch(urls: string[]): Promise<void> {
+    if (!(await this.store)) return;
+    const { bytes, storedBytes, roomBytes } = await this.download(urls);
+    if (bytes - storedBytes > roomBytes) {
+      console.warn(
+        `The storage of this browser has room for ${formatFileSize(roomBytes)}, but ` +
+          `${formatFileSize(bytes - storedBytes)} of the weights are missing: they are read from ` +
+          'the server whenever they are needed. Free space on the disk to keep them.',
+      );
+      this.store = Promise.resolve(undefined);
+    }
+    for (const url of urls) {
+      const store = await this.store;
+      const kept = store && (await this.keep(store, url));
+      if (kept) this.contents.set(url, Promise.resolve(kept));
+    }
   }
 }
 
-async function isCurrent(url: string, kept: Response, signal?: AbortSignal): Promise<boolean> {
-  const now = await headersOf(url, signal).catch(() => signal?.throwIfAborted());
-  return !now || (identity(now) !== undefined && identity(now) === identity(kept.headers));
+/** What `work` made for a key before, unless that failed. */
+function remembered<T>(
+  known: Map<string, Promise<T>>,
+  key: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const before = known.get(key);
+  if (before) return before;
+  const made = work();
+  known.set(key, made);
+  made.catch(() => known.delete(key));
+  return made;
+}
+
+function unlessNoFile(error: unknown): undefined {
+  if (!(error instanceof NoFileError)) throw error;
+}
+
+/** Whether an answer to HEAD can only be that for a file of weights. */
+function isOfFile(head: Response): boolean {
+  const { etag, modified, size } = versionOf(head);
+  const type = head.headers.get('content-type') ?? undefined;
+  const isTold = (type ?? etag ?? modified) !== undefined;
+  return size !== undefined && isTold && !type?.includes('html');
 }
 
 /** @throws CheckpointError if more than `most` bytes come, or too few, too. */
-async function download(
+async function inMemory(
   url: string,
   { onBytes, signal }: WebOptions,
   most: number,
-): Promise<{ blob: Blob; headers: Headers }> {
+): Promise<{ content: Blob; response: Response }> {
   const parts: Uint8Array<ArrayBuffer>[] = [];
   let done = 0;
-  const { headers } = await receive(url, { signal }, (part, response) => {
+  const response = await receive(url, { signal }, (part, response) => {
     if (done === 0) refusePage(url, part);
     parts.push(part);
     done += part.length;
     if (done > most) throw new CheckpointError(`${url} is larger than ${formatFileSize(most)}.`);
-    onBytes?.(url, done, totalOf(response));
+    onBytes?.(url, done, versionOf(response).size);
     return true;
   });
-  return { blob: new Blob(parts), headers };
+  return { content: new Blob(parts), response };
 }
 
-/** The size of a file that the server tells. */
-function totalOf({ headers }: Response): number | undefined {
-  // With a content encoding, the length is that of the packed bytes.
-  const length = headers.has('content-encoding') ? null : headers.get('content-length');
-  return length === null ? undefined : Number(length);
-}
+const tooLarge = (url: string, size: number) =>
+  new CheckpointError(
+    `The server of ${url} does not send parts of files (HTTP range requests), and this browser ` +
+      `has no storage for its ${formatFileSize(size)}, nor memory. Use a server that sends parts ` +
+      'of files, or a window that is not private.',
+  );
 
-/** The same as `webFile`; undefined if the server has no such file. */
-export async function findWebFile(
-  url: string,
-  options: WebOptions = {},
-): Promise<ByteReader | undefined> {
-  try {
-    return await webFile(url, options);
-  } catch (error) {
-    if (error instanceof NoFileError) return undefined;
-    throw error;
-  }
-}
-
-/** Downloads the file at `url`, for reading at any position. */
-export const webFile = async (url: string, options: WebOptions = {}): Promise<ByteReader> =>
-  readerOf(url, await fetchFile(url, options));
-
-function readerOf(url: string, content: Blob): ByteReader {
-  let blob: Blob | undefined = content;
+function blobContent(url: string, blob: Blob): Content {
   return {
-    label: url,
-    size: content.size,
+    size: blob.size,
     async read(target, position) {
-      if (!blob) throw new CheckpointError(`Cannot read ${url}: it has been closed.`);
-      const part = blob.slice(position, position + target.length);
-      target.set(new Uint8Array(await part.arrayBuffer()));
-    },
-    async close() {
-      blob = undefined;
+      const part = await blob.slice(position, position + target.length).arrayBuffer();
+      if (part.byteLength < target.length)
+        throw new CheckpointError(`${url} ends too early. Load the model again.`);
+      target.set(new Uint8Array(part));
     },
   };
 }
 
-/** A JSON object behind a URL. */
-export async function webJson(url: string, options: WebOptions = {}): Promise<Json> {
-  const web = { ...options, onBytes: undefined };
-  return jsonOf(readerOf(url, await fetchFile(url, web, networkLimits.mostBytes)));
+/** The bytes of a small file, if they are as they came. */
+async function bytesOf(kept: KeptFile): Promise<Uint8Array | undefined> {
+  const bytes = new Uint8Array(kept.size);
+  let done = 0;
+  await kept.readParts((part) => {
+    bytes.set(part, done);
+    done += part.length;
+  });
+  return kept.isWhole ? bytes : undefined;
+}
+
+/** Keeps a small file. */
+async function keepBytes(
+  store: WebStore,
+  url: string,
+  bytes: Uint8Array<ArrayBuffer>,
+  response: Response,
+): Promise<void> {
+  const kept = await KeptFile.begin(store, url, versionOf(response));
+  for (let i = 0; i < bytes.length; i += PART_BYTES)
+    await kept.keepPart(i, bytes.slice(i, i + PART_BYTES));
+  await kept.finish(await digest(bytes));
 }

@@ -3,7 +3,7 @@ import type { AnyBlock } from '../../layers/block.ts';
 import { hasEnding } from '../../text/endings.ts';
 import { kinds } from '../../text/options.ts';
 import { type WeightedComponent, weightedComponents } from '../diffusers/names.ts';
-import { CheckpointError } from '../errors.ts';
+import type { SingleFileOptions } from '../original/checkpoint.ts';
 import {
   checkLoadLayer,
   fillLayer,
@@ -13,12 +13,13 @@ import {
   type NamedSource,
 } from '../weights/layer.ts';
 import type { WeightSource } from '../weights/source.ts';
-import { webExists } from './files.ts';
-import { webRanges } from './ranges.ts';
-import { findWeights, folderUrl, openWeights, weightUrl } from './weights.ts';
+import { WebFiles } from './files.ts';
+import { openSingleFileUrl } from './openSingleFile.ts';
+import { readerOf, webRanges } from './ranges.ts';
+import { addressOf, findWeights, folderUrl, openWeights, weightUrl } from './weights.ts';
 
 /** Options of `loadLayerWeights` in browsers. */
-export interface LoadLayerUrlOptions extends LayerOptions {
+export interface LoadLayerUrlOptions extends LayerOptions, Pick<SingleFileOptions, 'config'> {
   /** Weight file variant of a folder, such as `fp16`. */
   variant?: string;
 }
@@ -28,7 +29,8 @@ export interface LoadLayerUrlOptions extends LayerOptions {
  * layer that is not built yet gets built.
  *
  * @param checkpoint The address of a model's folder in the format of diffusers or TensorFlow.js, of
- * the folder of one of its components, or of a `.safetensors` file; or an open source of weights.
+ * the folder of one of its components, of a `.safetensors` file (also an original one, whose
+ * configs `config` names), or of the index of a sharded one; or an open source of weights.
  * @param path Where the layer is in the checkpoint, such as `decoder.up_blocks.0.resnets.0`; in a
  * model folder `vae.decoder...` says which component is meant, should two of them have the layer.
  * Default: nothing, as in a file that `layer.save` has written.
@@ -42,7 +44,7 @@ export async function loadLayerWeights(
   path = '',
   options: LoadLayerUrlOptions = {},
 ): Promise<void> {
-  const optionKinds = { ...layerOptionKinds, variant: kinds.text };
+  const optionKinds = { ...layerOptionKinds, variant: kinds.text, config: kinds.text };
   checkLoadLayer(layer, checkpoint, path, options, optionKinds);
   const sources =
     typeof checkpoint === 'string'
@@ -54,29 +56,25 @@ export async function loadLayerWeights(
 
 async function openSources(
   checkpoint: string,
-  { variant, signal }: LoadLayerUrlOptions,
+  { variant, config, signal }: LoadLayerUrlOptions,
 ): Promise<NamedSource[]> {
-  const web = { cache: null, signal };
-  const open = (url: string) => webRanges(url, signal);
-  if (hasEnding(checkpoint.split(/[?#]/)[0]!, '.safetensors')) {
-    const url = new URL(checkpoint, globalThis.location?.href).href;
-    const source = await openWeights(url, url, open, web);
+  const files = new WebFiles({ cache: null, signal });
+  const open = async (url: string) => readerOf(url, await webRanges(url, { signal }));
+  if (hasEnding(checkpoint.split(/[?#]/)[0]!, '.safetensors', '.json')) {
+    const url = addressOf(checkpoint);
+    const source = await openWeights(files, url, url, open);
     if (!isOriginal(source)) return [{ source }];
-    throw new CheckpointError(
-      `${url} is an original file, whose names are translated only in Node. Convert it with ` +
-        '`svd convert`.',
-    );
+    const model = await openSingleFileUrl(url, { config, cache: null, signal });
+    return componentsOf((name) => model.weights(name));
   }
   const base = folderUrl(checkpoint);
   const load = async (folder: string, component: WeightedComponent) =>
-    openWeights(await weightUrl(folder, component, { variant, ...web }), component, open, web);
-  if (await webExists(`${base}model_index.json`, web)) {
-    const sources = weightedComponents.map(async (name) => ({
-      name,
-      source: await load(`${base}${name}/`, name),
-    }));
-    return Promise.all(sources);
-  }
-  const isUnet = await findWeights(base, 'unet', { variant, ...web });
+    openWeights(files, await weightUrl(files, folder, component, variant), component, open);
+  if (await files.find(`${base}model_index.json`))
+    return componentsOf((name) => load(`${base}${name}/`, name));
+  const isUnet = await findWeights(files, base, 'unet', variant);
   return [{ source: await load(base, isUnet ? 'unet' : 'image_encoder') }];
 }
+
+const componentsOf = (open: (name: WeightedComponent) => Promise<WeightSource>) =>
+  Promise.all(weightedComponents.map(async (name) => ({ name, source: await open(name) })));

@@ -1,26 +1,22 @@
 /** A Stable Video Diffusion model behind a URL, in the folder layout of diffusers. */
 
 import { checkOptionValues, type Kinds, kinds } from '../../text/options.ts';
-import type { Checkpoint, Format } from '../checkpoint.ts';
+import type { Checkpoint, Format, OtherUnet } from '../checkpoint.ts';
 import { checkCounts } from '../configs/counts.ts';
-import { checkIndex, configFile, readConfigs } from '../configs/readConfigs.ts';
-import {
-  configFiles,
-  type WeightedComponent,
-  weightedComponents,
-  weightFileNames,
-} from '../diffusers/names.ts';
-import { readSafetensors } from '../safetensors/reader.ts';
-import { unwrapped } from '../weights/renamed.ts';
-import { findWebFile, webFile, webJson } from './files.ts';
+import type { Json } from '../configs/json.ts';
+import { type Configs, checkIndex, configFile, readConfigs } from '../configs/readConfigs.ts';
+import { configFiles, TFJS, type WeightedComponent } from '../diffusers/names.ts';
+import { type Download, WebFiles, type WebOptions } from './files.ts';
 import { openUnetUrl } from './openUnet.ts';
-import { folderUrl, openWeights, shardUrls, type WeightUrlOptions, weightUrl } from './weights.ts';
+import { folderUrl, openWeights, shardUrls, weightUrl } from './weights.ts';
 
 // Browsers before 2025 lack it.
 (Symbol as { asyncDispose: symbol }).asyncDispose ??= Symbol.for('Symbol.asyncDispose');
 
 /** Options of `openUrl`. */
-export interface OpenUrlOptions extends WeightUrlOptions {
+export interface OpenUrlOptions extends WebOptions {
+  /** Weight file variant, such as `fp16`. */
+  variant?: string;
   /**
    * The address of a UNet to use instead of the model's own, whose weights are not downloaded: a
    * `.safetensors` file in diffusers' or the original names of weights, or the folder of a UNet or
@@ -29,7 +25,7 @@ export interface OpenUrlOptions extends WeightUrlOptions {
   unet?: string;
 }
 
-const openUrlOptionKinds: Kinds<OpenUrlOptions> = {
+export const openUrlOptionKinds: Kinds<OpenUrlOptions> = {
   variant: kinds.text,
   unet: kinds.text,
   cache: kinds.text,
@@ -37,33 +33,72 @@ const openUrlOptionKinds: Kinds<OpenUrlOptions> = {
   signal: kinds.signal,
 };
 
+/** A checkpoint behind a URL. Its files stay those that were there when it was opened. */
+export interface WebCheckpoint extends Checkpoint {
+  /**
+   * Brings the weights into the browser's storage. Before it, or without storage or room there,
+   * they are read from the server by range requests.
+   * @throws CheckpointError if the server cannot be reached or refuses, or the storage gets full
+   * meanwhile: what has come stays.
+   */
+  fetch(): Promise<void>;
+  /** What `fetch` has to download. @throws CheckpointError if the server cannot be reached. */
+  download(): Promise<Download>;
+}
+
+/** The parts of a model that do not change while it is open. */
+interface Model {
+  base: string;
+  variant?: string;
+  files: WebFiles;
+  index: Json;
+  configs: Configs;
+  unet?: OtherUnet;
+}
+
 /**
- * Opens the model in the folder at `url` and reads its configs. Weights, one file per component or
- * TensorFlow.js artifacts, are downloaded when they are asked for.
+ * Opens the model in the folder at `url` and reads its configs. Weights are in safetensors files,
+ * one or several per component, or in TensorFlow.js artifacts.
  * @throws CheckpointError if a config is missing or broken, or the model is of another class.
  */
 export async function openUrl(
   url: string | URL,
   options: OpenUrlOptions = {},
-): Promise<Checkpoint> {
+): Promise<WebCheckpoint> {
   checkOptionValues('openUrl', options, openUrlOptionKinds);
   const base = folderUrl(url);
-  const path = base.slice(0, -1);
   const { variant, unet: unetUrl, ...web } = options;
-  const weightOptions = { variant, ...web };
-  const unet = unetUrl === undefined ? undefined : await openUnetUrl(unetUrl, weightOptions);
-  const index = await webJson(`${base}model_index.json`, web);
+  const files = new WebFiles(web);
+  const unet = unetUrl === undefined ? undefined : await openUnetUrl(files, unetUrl, variant);
+  const index = await files.json(`${base}model_index.json`);
+  const path = base.slice(0, -1);
   checkIndex(path, index);
-  const configs = await readConfigs(path, index, (file) => webJson(base + file, web), unet?.config);
+  const configs = await readConfigs(path, index, (file) => files.json(base + file), unet?.config);
+  return checkpointOf({ base, variant, files, index, configs, unet });
+}
+
+function checkpointOf(model: Model): WebCheckpoint {
+  const { base, variant, files, index, configs, unet } = model;
   let format: Format = 'diffusers';
-  const openArtifact = async (folder: string, component: WeightedComponent) => {
-    const artifact = await weightUrl(folder, component, weightOptions);
-    format = 'tfjs';
-    return openWeights(artifact, component, (name) => webFile(name, web), web);
+  const urlOf = async (component: WeightedComponent) => {
+    const url = await weightUrl(files, `${base}${component}/`, component, variant);
+    format = url.endsWith(`/${TFJS}`) ? 'tfjs' : 'diffusers';
+    return url;
   };
+  /** The files of weights: of each component one, then those that it names. */
+  const weightUrls = async () => {
+    const own: string[] = [];
+    for (const component of ['image_encoder', 'unet', 'vae'] as const) {
+      if (component === 'unet' && unet) continue;
+      const url = await urlOf(component);
+      own.push(url, ...(await shardUrls(files, url)));
+    }
+    return own;
+  };
+  const toFetch = () => weightsOf(weightUrls, unet);
   return {
     path: base,
-    /** Known once weights have been asked for. */
+    /** Known once it has been looked for weights. */
     get format() {
       return format;
     },
@@ -74,26 +109,24 @@ export async function openUrl(
       const config = configs[component];
       if (component === 'unet' && unet)
         return unet.weights(unet.config ?? { file: base + configFile('unet'), config });
-      const folder = `${base}${component}/`;
-      const { single } = weightFileNames(component, variant);
-      const file = await findWebFile(folder + single, web);
-      const source = file
-        ? unwrapped(await readSafetensors(file), folder + single)
-        : await openArtifact(folder, component);
-      checkCounts(path, component, config, source);
+      const source = await openWeights(files, await urlOf(component), component);
+      checkCounts(base.slice(0, -1), component, config, source);
       return source;
     },
     async files() {
-      const own = weightedComponents.filter((component) => component !== 'unet' || !unet);
-      const weights = own.map(async (component) => {
-        const file = await weightUrl(`${base}${component}/`, component, weightOptions);
-        return [file, ...(await shardUrls(file, web))].map((name) => name.slice(base.length));
-      });
       const configs = configFiles.filter((file) => !unet?.config || file !== configFile('unet'));
-      return [...configs, ...(await Promise.all(weights)).flat()];
+      return [...configs, ...(await weightUrls()).map((url) => url.slice(base.length))];
     },
-    reopen: () => openUrl(url, options),
+    fetch: async () => files.fetch(await toFetch()),
+    download: async () => files.download(await toFetch()),
+    reopen: async () => checkpointOf(model),
     close: async () => {},
     [Symbol.asyncDispose]: async () => {},
   };
+}
+
+/** The addresses of a model's own weights and of those of a UNet that replaces its own. */
+export async function weightsOf(own: () => Promise<string[]>, unet?: OtherUnet): Promise<string[]> {
+  const others = (await unet?.files())?.filter((url) => url !== unet?.config?.file) ?? [];
+  return [...(await own()), ...others].filter((url) => !/\.json$/.test(url));
 }

@@ -4,7 +4,18 @@ import { Watch } from '../../network/watch.ts';
 import { CheckpointError } from '../errors.ts';
 
 /** The server has no such file: it refuses, or answers with a web page instead. */
-export class NoFileError extends CheckpointError {}
+export class NoFileError extends CheckpointError {
+  /** What the server refuses with. */
+  readonly status?: number;
+
+  constructor(message: string, status?: number) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** What came ended too soon, or was too slow: more may come at the next try. */
+export class CutOffError extends CheckpointError {}
 
 type Init = Omit<RequestInit, 'signal'> & { signal?: AbortSignal };
 type Part = Uint8Array<ArrayBuffer>;
@@ -17,16 +28,16 @@ type Part = Uint8Array<ArrayBuffer>;
 export async function receive(
   url: string,
   { signal, ...init }: Init,
-  take: (part: Part, response: Response) => boolean,
+  take: (part: Part, response: Response) => boolean | Promise<boolean>,
   limits = networkLimits,
 ): Promise<Response> {
   const watch = new Watch(limits);
   const stop = signal ? AbortSignal.any([signal, watch.signal]) : watch.signal;
   try {
     const response = await reach(url, { ...init, signal: stop });
-    await readParts(response, url, (part) => {
+    await readParts(response, url, async (part) => {
       watch.took(part.length);
-      const goOn = take(part, response);
+      const goOn = await take(part, response);
       watch.waits();
       return goOn;
     });
@@ -34,7 +45,7 @@ export async function receive(
   } catch (error) {
     signal?.throwIfAborted();
     if (!watch.signal.aborted) throw error;
-    throw new CheckpointError(`${url} is too slow: ${watch.signal.reason.message}. Try again.`, {
+    throw new CutOffError(`${url} is too slow: ${watch.signal.reason.message}. Try again.`, {
       cause: error,
     });
   } finally {
@@ -42,34 +53,74 @@ export async function receive(
   }
 }
 
-/** The headers of a file, without the file. @throws As `receive`. */
-export async function headersOf(url: string, signal?: AbortSignal): Promise<Headers> {
-  const ask = (method: string) => receive(url, { method, signal }, () => false);
-  const { headers } = await ask('HEAD').catch((error: unknown) => {
-    if (error instanceof NoFileError) return ask('GET'); // some servers refuse HEAD
+/** What a server answers for a file, without the file. @throws As `receive`. */
+export async function headOf(url: string, signal?: AbortSignal): Promise<Response> {
+  return receive(url, { method: 'HEAD', signal }, () => false).catch((error: unknown) => {
+    if (error instanceof NoFileError) return startOf(url, signal); // some servers refuse HEAD
     throw error;
   });
-  return headers;
+}
+
+/** The same, and looks at its first bytes. @throws As `receive`; NoFileError if they are a page. */
+export const startOf = (url: string, signal?: AbortSignal): Promise<Response> =>
+  receive(url, { signal }, (start) => {
+    refusePage(url, start);
+    return false;
+  });
+
+/** How often, and after which pauses in milliseconds, what was cut off is tried again. */
+const PAUSES = [500, 1000, 2000, 4000, 8000];
+
+/** What tries add to. */
+export interface Tries {
+  /** How much has come. */
+  came(): number;
+  /** Whether the server has answered before: one that was never reached is not tried again. */
+  wasReached?: boolean;
+  signal?: AbortSignal;
+  pauses?: readonly number[];
+}
+
+/** Does `work` again after it was cut off, and begins to count the tries anew when more has come. */
+export async function whileMoreComes<T>(
+  work: () => Promise<T>,
+  { came, wasReached = false, signal, pauses = PAUSES }: Tries,
+): Promise<T> {
+  for (let failures = 0, before = came(); ; failures++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (came() > before) failures = 0;
+      before = came();
+      const mayPass = error instanceof CutOffError && (wasReached || before > 0);
+      if (!mayPass || failures >= pauses.length) throw error;
+      await new Promise((resolve) => {
+        setTimeout(resolve, pauses[failures]);
+        signal?.addEventListener('abort', resolve, { once: true });
+      });
+      signal?.throwIfAborted();
+    }
+  }
 }
 
 async function readParts(
   { body }: Response,
   url: string,
-  take: (part: Part) => boolean,
+  take: (part: Part) => Promise<boolean>,
 ): Promise<void> {
   const reader = body?.getReader();
   let came = 0;
   try {
     for (;;) {
       const part = await reader?.read().catch((error: unknown) => {
-        throw new CheckpointError(
+        throw new CutOffError(
           `The download of ${url} was cut off after ${came} bytes. Try again.`,
           { cause: error },
         );
       });
       if (!part?.value) return;
       came += part.value.length;
-      if (!take(part.value)) return;
+      if (!(await take(part.value))) return;
     }
   } finally {
     await reader?.cancel().catch(() => {}); // what is left of it
@@ -83,7 +134,7 @@ async function readParts(
 async function reach(url: string, init: RequestInit): Promise<Response> {
   const response = await fetch(url, init).catch((error: unknown) => {
     init.signal?.throwIfAborted();
-    throw new CheckpointError(
+    throw new CutOffError(
       `${url} cannot be reached. Check the address and the connection; another site has to ` +
         'allow its use here (CORS).',
       { cause: error },
@@ -94,6 +145,7 @@ async function reach(url: string, init: RequestInit): Promise<Response> {
   const { status, statusText } = response;
   throw new NoFileError(
     `${`${url} cannot be downloaded: the server answers ${status} ${statusText}`.trim()}.`,
+    status,
   );
 }
 

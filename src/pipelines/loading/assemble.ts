@@ -21,6 +21,7 @@ import { declareModels, type Models } from '../../models/declareModels.ts';
 import { checkBranch } from '../../models/deepCache.ts';
 import type { ModelName } from '../../models/names.ts';
 import { deviceName } from '../../ops/device.ts';
+import { holdsHalves } from '../../ops/halfWeights/halfWeights.ts';
 import { type ComputeDtype, canComputeIn, computeDtypes, halfGain } from '../../ops/index.ts';
 import { type RecordGraph, Replays } from '../../recording/replay.ts';
 import { schedulerFromConfig } from '../../schedulers/index.ts';
@@ -78,8 +79,10 @@ export async function assemble(
   if (gain && !gain.pays) console.warn(`${dtype} saves no time here. ${gain.finding}`);
   const scheduler = schedulerFromConfig(files.config('scheduler'));
   const configs = modelConfigs(files, device, options);
-  // Their names limit what the configs may ask for, before anything is built of these.
-  let sources = remote ? undefined : await openSources(files);
+  // Their names limit what the configs may ask for, before anything is built of these. Of weights
+  // that are not here yet, only planning may need them: for how they are held.
+  const isPlannedBlind = remote && !(weightDtype === 'auto' && holdsHalves(device));
+  let sources = isPlannedBlind ? undefined : await openSources(files);
   const models = declared(files, configs);
   try {
     if (sources) checkSources(models, sources);
@@ -87,16 +90,13 @@ export async function assemble(
     // Where all weights have to stay in memory, no smaller video would help.
     if (!offloads) checkWasmLimit(sum(sizes), wasmAdvice);
     const forced = offloads ? {} : ({ offload: 'none' } as const);
-    const plannerOf = (known?: Sources) =>
-      limits && callPlanner(modelConfigs(files, device, options, known), device, limits, forced);
-    let planner = plannerOf(sources);
+    const planner =
+      limits && callPlanner(modelConfigs(files, device, options, sources), device, limits, forced);
     const mode = (await planOffload(models, options, planner)) ?? 'none';
     if (mode === 'none') checkWasmLimit(sum(sizes), wasmAdvice);
     if (mode === 'model') checkWasmLimit(Math.max(...sizes), wasmAdvice);
-    if (!sources) {
-      sources = checkSources(models, await openSources(files));
-      planner = plannerOf(sources);
-    }
+    await files.fetch?.();
+    if (remote || !sources) sources = checkSources(models, await openSources(files));
     if (gain?.pays && weightDtype === 'auto' && !isStoredIn(sources.unet, dtype))
       console.warn(`Weights are rounded to ${dtype} once, as they are read.`);
     const offload = mode === 'none' ? undefined : offloads?.[mode](files, models, options);

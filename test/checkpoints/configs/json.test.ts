@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import { type Json, jsonOf } from '../../../src/checkpoints/configs/json.ts';
 import { readJson } from '../../../src/checkpoints/configs/jsonFile.ts';
 import { memoryBytes } from '../../../src/checkpoints/safetensors/reader.ts';
-import { webJson } from '../../../src/checkpoints/web/files.ts';
+import { WebFiles } from '../../../src/checkpoints/web/files.ts';
 import { serve } from '../../browser/serve.ts';
 import { expectError, fixture, inTemporaryFolder } from '../files.ts';
 
@@ -72,11 +72,11 @@ describe('JSON files', () => {
       await writeFile(join(folder, 'page.json'), '<html></html>');
       const server = await serve(folder);
       try {
-        expect(await webJson(`${server.address}marked.json`)).to.deep.equal(
+        expect(await new WebFiles().json(`${server.address}marked.json`)).to.deep.equal(
           JSON.parse(config.toString()),
         );
         await expectError(
-          () => webJson(`${server.address}page.json`),
+          () => new WebFiles().json(`${server.address}page.json`),
           `${server.address}page.json cannot be downloaded: the server answers with a web page`,
         );
       } finally {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { convertCheckpoint } from '../../../converters/index.ts';
-import { webFile, webJson } from '../../../src/checkpoints/web/files.ts';
+import { WebFiles } from '../../../src/checkpoints/web/files.ts';
 import { loadLayerWeights } from '../../../src/checkpoints/web/loadLayerWeights.ts';
 import { openUrl } from '../../../src/checkpoints/web/openUrl.ts';
 import { receive } from '../../../src/checkpoints/web/receive.ts';
@@ -108,8 +108,8 @@ describe('models behind odd servers', () => {
     await using server = await serveWith(odd(tiny, { page: true }));
     for (const work of [
       () => openUrl(`${server.address}/nowhere`),
-      () => webJson(`${server.address}/nowhere`),
-      () => webFile(`${server.address}/nowhere`),
+      () => new WebFiles().json(`${server.address}/nowhere`),
+      () => new WebFiles().open(`${server.address}/nowhere`),
     ])
       await expectError(work, '/nowhere', 'the server answers with a web page instead.');
     await using model = await openUrl(server.address, { variant: 'fp64' });
@@ -138,12 +138,27 @@ describe('models behind odd servers', () => {
       );
   });
 
+  it('do not fit into memory as a whole where the server sends no parts and nothing keeps them', async () => {
+    await using server = await serveWith(({ method }, response) => {
+      response.writeHead(200, { etag: '"1"', 'content-length': 3e9 });
+      if (method === 'HEAD') response.end();
+      else response.write('weights');
+    });
+    const url = `${server.address}/weights`;
+    await expectError(
+      () => new WebFiles().open(url),
+      `The server of ${url} does not send parts of files (HTTP range requests), and this browser ` +
+        'has no storage for its 3.0 GB, nor memory. Use a server that sends parts of files, or a ' +
+        'window that is not private.',
+    );
+  });
+
   it('have no endless configs', async () => {
     await using server = await serveWith((_, response) => {
       const timer = setInterval(() => response.write(Buffer.alloc(2 ** 20, 32)), 1);
       response.on('close', () => clearInterval(timer));
     });
-    await expectError(() => webJson(server.address), 'is larger than 16.8 MB');
+    await expectError(() => new WebFiles().json(server.address), 'is larger than 16.8 MB');
   });
 });
 
@@ -179,7 +194,7 @@ describe('files without storage', () => {
       await using server = await serveWith(odd(tiny, {}));
       Object.defineProperty(globalThis, 'caches', { ...property, configurable: true });
       try {
-        const config = await webJson(`${server.address}/${JSON_FILE}`);
+        const config = await new WebFiles().json(`${server.address}/${JSON_FILE}`);
         expect(config._class_name).to.equal('AutoencoderKLTemporalDecoder');
         await using model = await openUrl(server.address);
         expect(await model.files()).to.have.length.above(8);
@@ -207,12 +222,12 @@ describe('files without storage', () => {
       return response.end(version === 3 ? '<html>Log in' : `{"version": ${version}}`);
     });
     try {
-      expect(await webJson(server.address)).to.deep.equal({ version: 1 });
-      expect(await webJson(server.address)).to.deep.equal({ version: 1 });
+      expect(await new WebFiles().json(server.address)).to.deep.equal({ version: 1 });
+      expect(await new WebFiles().json(server.address)).to.deep.equal({ version: 1 });
       version = 2;
-      expect(await webJson(server.address)).to.deep.equal({ version: 2 });
+      expect(await new WebFiles().json(server.address)).to.deep.equal({ version: 2 });
       version = 3; // a network that wants a login first
-      expect(await webJson(server.address)).to.deep.equal({ version: 2 });
+      expect(await new WebFiles().json(server.address)).to.deep.equal({ version: 2 });
     } finally {
       delete (globalThis as { caches?: unknown }).caches;
     }

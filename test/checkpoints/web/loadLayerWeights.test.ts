@@ -6,7 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { convertCheckpoint } from '../../../converters/index.ts';
 import { openSafetensors } from '../../../src/checkpoints/safetensors/file.ts';
-import { loadLayerWeights } from '../../../src/checkpoints/web/loadLayerWeights.ts';
+import {
+  type LoadLayerUrlOptions,
+  loadLayerWeights,
+} from '../../../src/checkpoints/web/loadLayerWeights.ts';
 import { type AnyBlock, ResnetBlock2D } from '../../../src/layers/index.ts';
 import { serve, type TestServer } from '../../browser/serve.ts';
 import { expectError, inTemporaryFolder } from '../files.ts';
@@ -36,9 +39,13 @@ describe('loadLayerWeights over HTTP', () => {
   });
 
   /** The values that a layer gets from an address. */
-  async function loaded(url: string, where = path): Promise<Record<string, number[]>> {
+  async function loaded(
+    url: string,
+    where = path,
+    options: LoadLayerUrlOptions = {},
+  ): Promise<Record<string, number[]>> {
     const layer = layerOf();
-    await loadLayerWeights(layer, url, where);
+    await loadLayerWeights(layer, url, where, options);
     const values = await valuesOf(layer);
     layer.dispose();
     return values;
@@ -118,17 +125,24 @@ describe('loadLayerWeights over HTTP', () => {
       }
     }));
 
-  it('refuses an original file, whose names it does not translate', () =>
+  it('finds it in sharded and in original files', () =>
     inTemporaryFolder(async (folder) => {
-      await convertCheckpoint(tiny, join(folder, 'original.safetensors'), { to: 'original' });
-      const original = await serve(folder);
+      await convertCheckpoint(tiny, join(folder, 'toys.safetensors'), { to: 'original' });
+      await convertCheckpoint(tiny, join(folder, 'sharded'), {
+        ...{ to: 'diffusers', shardSize: 3_000_000 },
+      });
+      const others = await serve(folder);
       try {
-        await expectError(
-          () => loaded(`${original.address}original.safetensors`),
-          'is an original file, whose names are translated only in Node.',
-        );
+        const expected = await loaded(server.address);
+        const index = `${others.address}sharded/${file}.index.json`;
+        for (const url of [`${others.address}sharded`, `${others.address}sharded/vae`, index])
+          expect(await loaded(url), url).to.deep.equal(expected);
+        const original = `${others.address}toys.safetensors`;
+        const options = { config: server.address };
+        expect(await loaded(original, `vae.${path}`, options)).to.deep.equal(expected);
+        await expectError(() => loaded(original), 'does not say by its name how many frames');
       } finally {
-        original.close();
+        others.close();
       }
     }));
 });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { convert } from '../../../converters/main.ts';
 import { openSafetensors, writeSafetensors } from '../../../src/checkpoints/index.ts';
-import { headersOf } from '../../../src/checkpoints/web/receive.ts';
+import { headOf } from '../../../src/checkpoints/web/receive.ts';
 import { download } from '../../../src/cli/download.ts';
 import { info } from '../../../src/cli/info.ts';
 import { joinValues } from '../../../src/cli/terminal/arguments.ts';
@@ -119,7 +119,7 @@ describe('what commands print', () => {
     const server = createServer((_, response) => response.writeHead(500, text).end());
     await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
     const { port } = server.address() as AddressInfo;
-    const message = await expectError(() => headersOf(`http://localhost:${port}/`), 'answers 500');
+    const message = await expectError(() => headOf(`http://localhost:${port}/`), 'answers 500');
     expect(message).to.include('500 a\\u202eb.');
     server.close();
     await mkdir(work.path('page'));
