@@ -6,7 +6,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { countWarnings, guardMemory, type WasmModule } from './wasm/memory.ts';
 import { guardOutputs } from './wasm/outputs.ts';
 import { type Gpu, requestAdapter } from './webgpu/adapter.ts';
-import { type Device, guardDevice, guardReads, type WebgpuBackend } from './webgpu/guard.ts';
+import type { Device, WebgpuBackend } from './webgpu/device.ts';
+import { type DeviceGuard, guardBackend, guardDevice } from './webgpu/guard.ts';
 
 /** The backends that browsers have, the fastest first. */
 export const browserBackends = ['webgpu', 'wasm', 'cpu'] as const;
@@ -32,8 +33,14 @@ export interface ChosenBackend {
 /** Backends that are ready. */
 const ready = new Set<BrowserBackend>();
 
+/** How the packages make their backends. */
+const factories = new Map<BrowserBackend, Factory>();
+
+/** What watches the device of webgpu. */
+let guard: DeviceGuard | undefined;
+
 /**
- * Makes a backend ready and current. `auto`: the first one that works. A software adapter of
+ * Makes a backend ready and current; webgpu again if its device was lost. `auto`: the first one that works. A software adapter of
  * WebGPU, which is slower than WebAssembly, has to be asked for by name.
  * @returns Its name, and why those before it were not chosen.
  * @throws One sentence with every reason, if there is none.
@@ -53,7 +60,8 @@ async function choose(choice: 'auto' | BrowserBackend): Promise<ChosenBackend> {
   const refused: Refusal[] = [];
   for (const name of choice === 'auto' ? browserBackends : [choice]) {
     try {
-      if (!ready.has(name)) await prepare(name, choice === 'auto');
+      if (!ready.has(name) || (name === 'webgpu' && guard?.lost))
+        await prepare(name, choice === 'auto');
       ready.add(name);
       if (!(await tf.setBackend(name))) throw new Error('it could not be started');
       return { name, refused };
@@ -73,8 +81,9 @@ async function prepare(name: BrowserBackend, automatic: boolean): Promise<void> 
     if (!gpu) throw new Error('this browser has no WebGPU');
     await requestAdapter(gpu, !automatic);
   }
-  const factory = tf.findBackendFactory(name);
+  const factory = factories.get(name) ?? (tf.findBackendFactory(name) as Factory | undefined);
   if (!factory) throw new Error(`the program does not import @tensorflow/tfjs-backend-${name}`);
+  factories.set(name, factory);
   if (name === 'cpu') return;
   // Registered again as it is, started and guarded.
   tf.removeBackend(name);
@@ -98,6 +107,7 @@ async function guardedWasm(factory: Factory): Promise<tf.KernelBackend> {
 
 async function guardedWebgpu(factory: Factory): Promise<tf.KernelBackend> {
   const backend = (await factory()) as WebgpuBackend & { device: Device };
-  guardReads(backend, guardDevice(backend.device));
+  guard = guardDevice(backend.device);
+  guardBackend(backend, backend.device, guard);
   return backend;
 }

@@ -3,6 +3,7 @@
  * steps.
  */
 import type * as tf from '@tensorflow/tfjs-core';
+import { settleDevice } from '../ops/device.ts';
 import { checkOptionValues, type Kinds, kinds } from '../text/options.ts';
 import { Block, type CallArgs, type LayerArgs } from './block.ts';
 
@@ -98,6 +99,7 @@ export async function runSteps<T>(steps: Steps<T>, options: StepOptions = {}): P
       }
       if (done) return value;
       await nextTurn();
+      await settleDevice(value);
       await weights?.load(value, signal);
       running = value;
     }

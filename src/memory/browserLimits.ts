@@ -1,6 +1,6 @@
 /** How much memory there is in a browser, as far as it tells. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Device, WebgpuBackend } from '../backends/webgpu/guard.ts';
+import type { Device, WebgpuBackend } from '../backends/webgpu/device.ts';
 import type { MemoryLimits } from './limits.ts';
 
 /**

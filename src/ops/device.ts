@@ -31,6 +31,20 @@ export function deviceName(): string {
 }
 
 /**
+ * Where tensors are on a device of WebGPU, waits until it has computed all that it was given, and
+ * frees memory that it kept for later tensors.
+ * @param block What runs next.
+ * @throws Error when the device is lost or has failed.
+ */
+export async function settleDevice(block?: string): Promise<void> {
+  await (tf.backend() as { settle?(block?: string): Promise<void> }).settle?.(block);
+}
+
+/** The most bytes that tensors have taken on a device of WebGPU; elsewhere undefined. */
+export const peakDeviceBytes = (): number | undefined =>
+  (tf.backend() as { bufferBytes?: { peakBytes: number } }).bufferBytes?.peakBytes;
+
+/**
  * In a dry run, a tensor of `shape` in place of the result of `kernel`; otherwise undefined.
  */
 export function shapeOnlyOutput(

@@ -1,5 +1,5 @@
 /** Requests an adapter of WebGPU, in Node and in browsers. */
-import type { Device } from './guard.ts';
+import type { Device } from './device.ts';
 
 /** The parts of WebGPU's `GPUAdapter` that are used here. */
 export interface Adapter {

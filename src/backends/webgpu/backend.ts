@@ -9,13 +9,8 @@ import { requireWithTfjs, versionIn } from '../packages.ts';
 import { hasDriver } from '../tensorflow/card.ts';
 import type { Prepared, Request } from '../types.ts';
 import { adapterName, type Gpu, requestAdapter } from './adapter.ts';
-import {
-  type Device,
-  guardDevice,
-  guardReads,
-  largestTensor,
-  type WebgpuBackend,
-} from './guard.ts';
+import type { Device, WebgpuBackend } from './device.ts';
+import { type DeviceGuard, guardBackend, guardDevice, largestTensor } from './guard.ts';
 import { type WebgpuPackages, webgpuPackages } from './packages.ts';
 
 /** The limits that are raised from the guaranteed minimum to those of the adapter. */
@@ -28,7 +23,7 @@ const raisedLimits = [
   'maxComputeInvocationsPerWorkgroup',
 ];
 
-let current: { prepared: Prepared; device: Device } | undefined;
+let current: { prepared: Prepared; device: Device; guard: DeviceGuard } | undefined;
 
 /**
  * Whether a driver is where Vulkan's loader looks for it on Linux. Without one, Dawn finds no
@@ -92,10 +87,11 @@ function removeGpu(): void {
 }
 
 /**
- * Makes the webgpu backend ready.
+ * Makes the webgpu backend ready, on another device if the one it had was lost.
  * @throws When it cannot be used. The message has the reason and the way to get it.
  */
 export async function prepareWebgpu({ allowSoftware }: Request): Promise<Prepared> {
+  if (current?.guard.lost) releaseWebgpu();
   if (current) return current.prepared;
   const packages = webgpuPackages();
   if (packages.dawn === undefined || packages.backend === undefined)
@@ -123,13 +119,13 @@ export async function prepareWebgpuFrom(
       requiredFeatures: [],
       requiredLimits: Object.fromEntries(raisedLimits.map((name) => [name, adapter.limits[name]])),
     });
-    const check = guardDevice(device);
+    const guard = guardDevice(device);
     // The package has registered its own, which requests another adapter, and features in a wrong
     // type.
     if (tf.findBackendFactory('webgpu')) tf.removeBackend('webgpu');
     tf.registerBackend('webgpu', () => {
       const webgpu = new backend.WebGPUBackend(device, adapter.info);
-      guardReads(webgpu, check);
+      guardBackend(webgpu, device, guard);
       return webgpu;
     });
     const versions = [packages.backend, packages.dawn].map((folder) => versionIn(folder!));
@@ -138,7 +134,7 @@ export async function prepareWebgpuFrom(
       version: `${versions[0]} (webgpu ${versions[1]})`,
       device: adapterName(adapter),
     };
-    current = { device, prepared };
+    current = { device, guard, prepared };
     return prepared;
   } catch (error) {
     removeGpu();
@@ -155,7 +151,7 @@ export function largestWebgpuBuffer(): number | undefined {
 export function releaseWebgpu(): void {
   if (!current) return;
   tf.removeBackend('webgpu');
-  current.device.destroy();
+  current.guard.release();
   current = undefined;
   removeGpu();
 }

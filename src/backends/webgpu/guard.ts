@@ -2,26 +2,8 @@
  * Makes the webgpu backend throw where WebGPU only reports an event and goes on with wrong numbers:
  * buffers beyond the device's limits, uncaptured errors, a lost device, and synchronous reads.
  */
-import type * as tf from '@tensorflow/tfjs-core';
-
-/** The parts of WebGPU's `GPUDevice` that are used here. */
-export interface Device {
-  limits: Record<string, number>;
-  lost: Promise<{ reason: string; message: string }>;
-  createBuffer(descriptor: { size: number; usage: number }): object;
-  addEventListener(
-    type: 'uncapturederror',
-    listener: (event: { error: Error; preventDefault(): void }) => void,
-  ): void;
-  destroy(): void;
-}
-
-/** The parts of the backend that are guarded. */
-export interface WebgpuBackend extends tf.KernelBackend {
-  tensorMap: { get(dataId: object): { values?: unknown } };
-  read(dataId: object): Promise<tf.backend_util.TypedArray>;
-  readSync(dataId: object): tf.backend_util.TypedArray;
-}
+import { countBuffers, settleBuffers } from './buffers.ts';
+import type { Device, WebgpuBackend } from './device.ts';
 
 /** The size of the largest tensor on a device in bytes. */
 export const largestTensor = ({ limits }: Pick<Device, 'limits'>): number =>
@@ -32,25 +14,39 @@ const storage = 0x80;
 
 const wayOut = 'Try a smaller size, fewer frames, a smaller decode chunk, or another backend.';
 
-/**
- * Makes `device.createBuffer` throw for a size beyond the device's limits, and collects every other
- * error.
- * @returns A function that throws the first error collected since its last call, if there is one.
- * It throws at every call once the device is lost.
- */
-export function guardDevice(device: Device): () => void {
+/** Watches a device. */
+export interface DeviceGuard {
+  /**
+   * Throws the first error since its last call, if there is one. Once the device is lost, every
+   * call throws.
+   * @param block What the device is to run from now on, named when it is lost meanwhile.
+   */
+  check(block?: string): void;
+  /** Whether the device is lost. */
+  readonly lost: boolean;
+  /** Destroys the device, which is no loss then. */
+  release(): void;
+}
+
+/** Makes `device.createBuffer` throw for a size beyond the limits, and when the device is lost. */
+export function guardDevice(device: Device): DeviceGuard {
   const errors: string[] = [];
   device.addEventListener('uncapturederror', (event) => {
     event.preventDefault();
-    errors.push(event.error.message.trim());
+    errors.push(sentenceOf(event.error));
   });
-  let loss: string | undefined;
+  let [running, loss]: (string | undefined)[] = [];
+  let released = false;
   void device.lost.then(({ reason, message }) => {
-    if (reason !== 'destroyed') loss = `the device was lost: ${message}`;
+    if (!released) loss = lossOf(message.trim() || reason, running);
   });
+  const throwLoss = () => {
+    if (loss !== undefined) throw new Error(loss);
+  };
   const [tensorLimit, bufferLimit] = [largestTensor(device), device.limits.maxBufferSize];
   const createBuffer = device.createBuffer.bind(device);
   device.createBuffer = (descriptor) => {
+    throwLoss();
     const most = descriptor.usage & storage ? tensorLimit : bufferLimit;
     if (descriptor.size > most) {
       const [wanted, allowed] = [descriptor.size, most].map((bytes) =>
@@ -63,10 +59,42 @@ export function guardDevice(device: Device): () => void {
     }
     return createBuffer(descriptor);
   };
-  return () => {
-    const first = errors.splice(0)[0] ?? loss;
-    if (first === undefined) return;
-    throw new Error(`The webgpu backend failed: ${first.replace(/\s+/g, ' ')} ${wayOut}`);
+  return {
+    check(block) {
+      throwLoss();
+      const [first] = errors.splice(0);
+      if (first !== undefined) throw new Error(`${first} ${wayOut}`);
+      running = block ?? running;
+    },
+    get lost() {
+      return loss !== undefined;
+    },
+    release() {
+      released = true;
+      device.destroy();
+    },
+  };
+}
+
+function sentenceOf(error: Error): string {
+  const message = error.message.trim().replace(/\s+/g, ' ');
+  return error.constructor.name === 'GPUOutOfMemoryError'
+    ? `The webgpu device has too little memory for this call: ${message}`
+    : `The webgpu backend failed: ${message}`;
+}
+
+const lossOf = (message: string, running?: string) =>
+  `The webgpu device was lost${running === undefined ? '' : ` while ${running} ran`}: ` +
+  `${message.replace(/\s+/g, ' ').replace(/\.$/, '')}. Make the backend ready again with ` +
+  "`useBackend('webgpu')`, in a browser `useBrowserBackend('webgpu')`, and load the model again.";
+
+/** Guards a backend on its device, and gives it `settle` and `bufferBytes`. */
+export function guardBackend(backend: WebgpuBackend, device: Device, guard: DeviceGuard): void {
+  guardReads(backend, () => guard.check());
+  backend.bufferBytes = countBuffers(device);
+  backend.settle = async (block) => {
+    await settleBuffers(backend, device);
+    guard.check(block);
   };
 }
 
@@ -77,9 +105,11 @@ export function guardDevice(device: Device): () => void {
 export function guardReads(backend: WebgpuBackend, check: () => void): void {
   const { read, readSync } = backend;
   backend.read = async (dataId) => {
-    const values = await read.call(backend, dataId);
-    check();
-    return values;
+    try {
+      return await read.call(backend, dataId);
+    } finally {
+      check(); // its error tells more than that of the read
+    }
   };
   backend.readSync = (dataId) => {
     if (backend.tensorMap.get(dataId).values == null) {

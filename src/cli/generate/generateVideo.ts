@@ -13,7 +13,7 @@ import type { OffloadMode } from '../../memory/offloadModes.ts';
 import type { MemoryPlan } from '../../memory/plan.ts';
 import type { Device } from '../../memory/shapes/allocators.ts';
 import type { MemorySettings } from '../../memory/stages.ts';
-import { deviceName } from '../../ops/device.ts';
+import { deviceName, peakDeviceBytes } from '../../ops/device.ts';
 import { useFormulations } from '../../ops/index.ts';
 import { sizeOfCall } from '../../pipelines/callPlanner.ts';
 import { latentPreviews } from '../../pipelines/latentPreviews.ts';
@@ -55,6 +55,8 @@ export interface Report {
   timings: Record<string, number>;
   /** The most memory that the process has had, without that of a graphics card. */
   peakMemoryBytes: number;
+  /** On webgpu, the most memory that tensors have had on the device. */
+  peakDeviceBytes?: number;
   /** The memory that was expected, and how the call ran so that it fits. */
   memory: {
     /** The expected peak of the process. */
@@ -163,6 +165,7 @@ export async function generateVideo(
     backend,
     timings: progress.seconds(),
     peakMemoryBytes: 1024 * process.resourceUsage().maxRSS,
+    peakDeviceBytes: peakDeviceBytes(),
     memory: { predictedBytes: processBytes, deviceBytes, offload, ...memory, choices },
     ...(profile && { profile: profile.lines() }),
   };

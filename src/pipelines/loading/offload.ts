@@ -8,7 +8,7 @@ import type { Device } from '../../memory/shapes/allocators.ts';
 import { pathsOf } from '../../memory/shapes/dryRun.ts';
 import type { Models } from '../../models/declareModels.ts';
 import type { ModelName } from '../../models/names.ts';
-import { deviceName } from '../../ops/device.ts';
+import { deviceName, settleDevice } from '../../ops/device.ts';
 import type { Offload } from '../components.ts';
 import type { LoadOptions } from '../types.ts';
 import { componentOf } from './modelConfigs.ts';
@@ -36,7 +36,10 @@ export function offloadModels(
       });
       return undefined;
     },
-    release: async (model) => models[model].releaseWeights(),
+    async release(model) {
+      models[model].releaseWeights();
+      await settleDevice();
+    },
   };
 }
 

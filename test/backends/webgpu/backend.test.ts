@@ -67,6 +67,27 @@ describe('webgpu', () => {
       },
     ));
 
+  it('gives freed memory back, and has another device after a loss', () =>
+    expectOnWebgpu(
+      `
+      const { settleDevice } = await import('./src/ops/device.ts');
+      tf.add(tf.ones([200000]), 1).dispose();
+      const { bufferBytes, device } = tf.backend();
+      await settleDevice('one');
+      const { bytes } = bufferBytes;
+      device.destroy();
+      await device.lost;
+      const message = await messageOf(() => settleDevice('two'));
+      await useBackend('webgpu');
+      give([bytes, message, (await tf.add(tf.ones([2000]), 1).data())[0]]);
+      `,
+      ([bytes, message, value]: [number, string, number]) => {
+        expect(bytes).to.be.below(1_000_000);
+        expect(message).to.match(/^The webgpu device was lost while one ran: .+ Make the backend/);
+        expect(value).to.equal(2);
+      },
+    ));
+
   it('can be released and used again', () =>
     expectOnWebgpu(
       `

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { type Device, guardDevice } from '../../../src/backends/webgpu/guard.ts';
+import type { Device } from '../../../src/backends/webgpu/device.ts';
+import { guardDevice } from '../../../src/backends/webgpu/guard.ts';
 
 /** A device without a card, whose errors and loss the test causes. */
 function fakeDevice() {
@@ -10,7 +11,8 @@ function fakeDevice() {
     lost: new Promise((done) => {
       lose = done;
     }),
-    createBuffer: (descriptor) => descriptor,
+    queue: { onSubmittedWorkDone: async () => {} },
+    createBuffer: ({ size }) => ({ size, destroy() {} }),
     addEventListener: (_, listener) => {
       fail = listener;
     },
@@ -26,7 +28,7 @@ function fakeDevice() {
 describe('guardDevice', () => {
   it('throws an error once, and a loss from then on', async () => {
     const { device, lose, fail } = fakeDevice();
-    const check = guardDevice(device);
+    const { check } = guardDevice(device);
     check();
     fail('no memory');
     expect(check).to.throw(/^The webgpu backend failed: no memory Try a smaller size/);
@@ -34,15 +36,30 @@ describe('guardDevice', () => {
     lose('unknown');
     await device.lost;
     for (const time of ['first', 'second'])
-      expect(check, time).to.throw(/the device was lost: reset/);
+      expect(check, time).to.throw(
+        /The webgpu device was lost: reset\. Make the backend ready again/,
+      );
   });
 
   it('does not take its own end for a loss', async () => {
     const { device, lose } = fakeDevice();
-    const check = guardDevice(device);
+    const { check, release } = guardDevice(device);
+    release();
     lose('destroyed');
     await device.lost;
     check();
+  });
+
+  it('names the block that ran when the device was lost', async () => {
+    const { device, lose } = fakeDevice();
+    const { check } = guardDevice(device);
+    check('up_blocks.0');
+    check();
+    lose('unknown');
+    await device.lost;
+    expect(() => device.createBuffer({ size: 4, usage: 0 })).to.throw(
+      /^The webgpu device was lost while up_blocks\.0 ran: reset\. Make/,
+    );
   });
 
   it('refuses tensors and buffers beyond the limits', () => {
@@ -51,6 +68,6 @@ describe('guardDevice', () => {
     expect(() => device.createBuffer({ size: 501, usage: 0x80 })).to.throw(
       /takes tensors of at most/,
     );
-    expect(device.createBuffer({ size: 501, usage: 0 })).to.deep.equal({ size: 501, usage: 0 });
+    expect(device.createBuffer({ size: 501, usage: 0 }).size).to.equal(501);
   });
 });

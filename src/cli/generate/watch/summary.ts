@@ -5,7 +5,14 @@ import { clock } from '../../terminal/progress.ts';
 import type { Report } from '../generateVideo.ts';
 
 /** `8 frames of 64x64 in 0:04 on wasm (8 threads): loading 0.2 s, ...; peak memory ...; seed 1`. */
-export function summaryOf({ output, settings, backend, timings, peakMemoryBytes }: Report): string {
+export function summaryOf({
+  output,
+  settings,
+  backend,
+  timings,
+  peakMemoryBytes,
+  peakDeviceBytes,
+}: Report): string {
   const { numFrames, width, height, seeds, encoderVersion } = settings;
   const seconds = Object.values(timings).reduce((a, b) => a + b, 0);
   const stages = Object.entries(timings).map(([stage, time]) => `${stage} ${duration(time)}`);
@@ -14,6 +21,7 @@ export function summaryOf({ output, settings, backend, timings, peakMemoryBytes 
     `${output.length === 1 ? '' : `${output.length} videos, each `}${counted(numFrames, 'frame')} of ${width}x${height} in ${duration(seconds)} on ` +
       `${backend.name}${device}: ${stages.join(', ')}`,
     `peak memory ${formatBytes(peakMemoryBytes)}`,
+    ...(peakDeviceBytes === undefined ? [] : [`${formatBytes(peakDeviceBytes)} on the device`]),
     ...(encoderVersion === undefined ? [] : [`encoded by ${encoderVersion}`]),
     `seed${seeds.length === 1 ? '' : 's'} ${seeds.join(', ')}`,
   ].join('; ');
