@@ -32,7 +32,7 @@ const processBytes: Record<Device, number> = {
 const deviceBytes: Partial<Record<Device, number>> = {
   // An estimate: CUDA's context and cuDNN's workspace have not been measured.
   'tensorflow-gpu': 1024 * MiB,
-  webgpu: 64 * MiB, // an estimate
+  webgpu: 0, // what the driver takes is not known
   // emscripten's static data, and half of the 96 MiB that its heap grows ahead at most.
   wasm: 65 * MiB,
 };

@@ -119,7 +119,8 @@ const programs: Record<string, (words: string[], isQuoted: boolean) => unknown> 
   },
   mocha: (words) => {
     const patterns = words.filter((word, i) => !/^-/.test(word) && words[i - 1] !== '--ignore');
-    for (const pattern of patterns) expect(isTest(pattern), pattern).to.equal(true);
+    for (const pattern of patterns)
+      expect(isTest(pattern) || existsSync(root + pattern), pattern).to.equal(true);
   },
   tsx: ([file]) => expect(existsSync(root + file), file).to.equal(true),
   npm([name, script, ...words]) {
