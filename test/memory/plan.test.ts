@@ -157,7 +157,7 @@ describe('planMemory', () => {
 
   it('plans 0.62 of the memory of a device for webgpu at most, where weights stay in half', () => {
     const held = { unet: 'half', vae: 'half', imageEncoder: 'half' } as const;
-    const givenSettings = { decodeChunkSize: 8 }; // features of more frames take more than weights
+    const givenSettings = { decodeChunkSize: 2 }; // features of more frames take more than weights
     const [wide, half] = [{}, { held }].map((how) => {
       const call = request({ device: 'webgpu', givenSettings });
       return planMemory({ ...published, ...how }, call).deviceBytes!;
