@@ -96,7 +96,8 @@ export async function assemble(
     if (mode === 'none') checkWasmLimit(sum(sizes), wasmAdvice);
     if (mode === 'model') checkWasmLimit(Math.max(...sizes), wasmAdvice);
     await files.fetch?.();
-    if (remote || !sources) sources = checkSources(models, await openSources(files));
+    if (!sources) sources = checkSources(models, await openSources(files));
+    else if (remote) sources = await openSources(files); // from where they have come to
     if (gain?.pays && weightDtype === 'auto' && !isStoredIn(sources.unet, dtype))
       console.warn(`Weights are rounded to ${dtype} once, as they are read.`);
     const offload = mode === 'none' ? undefined : offloads?.[mode](files, models, options);
