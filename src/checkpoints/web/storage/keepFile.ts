@@ -4,7 +4,7 @@ import { formatShare } from '../../../text/bytes.ts';
 import { CheckpointError } from '../../errors.ts';
 import { CutOffError, receive, refusePage, whileMoreComes } from '../receive.ts';
 import { isSame, versionOf } from '../version.ts';
-import { type FileToKeep, KeptFile, PART_BYTES, StoreError } from './keptFile.ts';
+import { type FileToKeep, hexOf, KeptFile, PART_BYTES, StoreError } from './keptFile.ts';
 import { unlessRefused, type WebStore } from './store.ts';
 
 /** What has come of a part is kept this often, in milliseconds. */
@@ -225,6 +225,3 @@ class FileDownload {
     });
   }
 }
-
-const hexOf = (bytes: Uint8Array) =>
-  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');

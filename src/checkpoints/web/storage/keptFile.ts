@@ -46,12 +46,13 @@ export class StoreError extends Error {
   }
 }
 
-const hex = (bytes: ArrayBuffer) =>
-  Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, '0')).join('');
+/** A hash as it is written. */
+export const hexOf = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 
 /** The SHA-256 of bytes in memory. */
 export const digest = async (bytes: BufferSource) =>
-  hex(await crypto.subtle.digest('SHA-256', bytes));
+  hexOf(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)));
 
 const recordName = async (url: string) =>
   `${(await digest(new TextEncoder().encode(url))).slice(0, 32)}.json`;
