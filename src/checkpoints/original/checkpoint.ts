@@ -92,7 +92,7 @@ export async function originalCheckpoint(
       const others = surplus.filter((name) => OWNER[component].test(name));
       const source = originalSource(file, component, places[component], others);
       if (config !== undefined) checkCounts(config, component, configs[component], source);
-      else checkIsPublished(files, component, source);
+      else checkIsPublished(path, component, shapes[component], source);
       return source;
     },
     files: async () => [name],
@@ -104,46 +104,50 @@ export async function originalCheckpoint(
       return this.close();
     },
   };
-  const entries = weightedComponents.map((component): [WeightedComponent, Places] => {
-    const keys = keysOf(files, component);
-    return [component, new Map(keys.map((key) => [key, originalPlaces(component, key, layout)]))];
+  const shapes = ofComponents((component) => shapesOf(files, component));
+  const places = ofComponents((component): Places => {
+    const keys = [...shapes[component].keys()];
+    return new Map(keys.map((key) => [key, originalPlaces(component, key, layout)]));
   });
-  const places = Object.fromEntries(entries) as Record<WeightedComponent, Places>;
-  const known = new Set(entries.flatMap(([, map]) => [...map.values()].flat()).map(nameOf));
+  const known = new Set(
+    Object.values(places).flatMap((map) => [...map.values()].flat().map(({ name }) => name)),
+  );
   const surplus = file.names().filter((name) => !known.has(name) && !UNUSED.test(name));
   return files;
 }
 
-const nameOf = ({ name }: { name: string }) => name;
+const ofComponents = <T>(value: (component: WeightedComponent) => T) =>
+  Object.fromEntries(weightedComponents.map((name) => [name, value(name)])) as Record<
+    WeightedComponent,
+    T
+  >;
 
-function keysOf(files: Checkpoint, component: WeightedComponent): string[] {
+/** The weights that a component's config asks for, with their shapes in checkpoints. */
+type Shapes = ReadonlyMap<string, number[]>;
+
+function shapesOf(files: Checkpoint, component: WeightedComponent): Shapes {
   const model = declaredModel(files, component);
-  const keys = model.parameters().map(({ key }) => key);
+  const shapes = new Map(model.parameters().map((one) => [one.key, checkpointShape(one)]));
   model.dispose();
-  return keys;
+  return shapes;
 }
 
 /** @throws CheckpointError if tensors are of another size than those of the published models. */
 function checkIsPublished(
-  files: Checkpoint,
+  path: string,
   component: WeightedComponent,
+  shapes: Shapes,
   source: WeightSource,
 ): void {
-  const model = declaredModel(files, component);
   const names = new Set(source.names());
-  const other = model
-    .parameters()
-    .filter(({ key }) => names.has(key))
-    .find(
-      (parameter) => source.info(parameter.key).shape.join() !== checkpointShape(parameter).join(),
+  for (const [key, published] of shapes) {
+    if (!names.has(key) || source.info(key).shape.join() === published.join()) continue;
+    throw new CheckpointError(
+      `${path} is of another size than the published models: ${key} of its ${component} is ` +
+        `[${source.info(key).shape}] instead of [${published}]. Pass \`config\` (--config), a ` +
+        "folder in diffusers' format with the configs of this model.",
     );
-  model.dispose();
-  if (other === undefined) return;
-  throw new CheckpointError(
-    `${files.path} is of another size than the published models: ${other.key} of its ${component} ` +
-      `is [${source.info(other.key).shape}] instead of [${checkpointShape(other)}]. Pass ` +
-      "`config` (--config), a folder in diffusers' format with the configs of this model.",
-  );
+  }
 }
 
 type Configs = {
