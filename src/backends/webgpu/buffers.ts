@@ -2,6 +2,7 @@
  * The buffers of a WebGPU device: counted, and given back. TensorFlow.js keeps those it has freed
  * for tensors of exactly the same size, and returns none.
  */
+import { submit } from '../../ops/webgpu/backend.ts';
 import type { BufferBytes, BufferManager, Device, WebgpuBackend } from './device.ts';
 
 /** Counts the buffers that `device` makes from now on. */
@@ -41,10 +42,7 @@ function destroyFreed(manager: BufferManager): void {
 
 /** Lets the device finish all that it was given, and takes back the memory that is free then. */
 export async function settleBuffers(backend: WebgpuBackend, { queue }: Device): Promise<void> {
-  if (backend.commandEncoder) {
-    backend.endComputePassEncoder();
-    backend.submitQueue();
-  }
+  submit(backend);
   await queue.onSubmittedWorkDone();
   destroyFreed(backend.bufferManager);
 }

@@ -1,5 +1,6 @@
 /** The parts of WebGPU and of TensorFlow.js' backend on it that are used here. */
 import type * as tf from '@tensorflow/tfjs-core';
+import type { Commands } from '../../ops/webgpu/backend.ts';
 
 /** The parts of WebGPU's `GPUBuffer` that are used here. */
 export interface GpuBuffer {
@@ -35,14 +36,11 @@ export interface BufferManager {
 }
 
 /** The parts of the backend that are guarded. */
-export interface WebgpuBackend extends tf.KernelBackend {
+export interface WebgpuBackend extends tf.KernelBackend, Commands {
   tensorMap: { get(dataId: object): { values?: unknown } };
   read(dataId: object): Promise<tf.backend_util.TypedArray>;
   readSync(dataId: object): tf.backend_util.TypedArray;
   bufferManager: BufferManager;
-  commandEncoder: object | null;
-  endComputePassEncoder(): void;
-  submitQueue(): void;
   /** Set by `guardBackend`: see `settleDevice`. */
   settle?(block?: string): Promise<void>;
   /** Set by `guardBackend`: the memory of the device. */

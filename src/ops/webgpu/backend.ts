@@ -16,7 +16,7 @@ export interface Program {
 }
 
 /** The parts of the backend that are used here. */
-export interface WebgpuBackend {
+export interface WebgpuBackend extends Commands {
   bufferManager: { releaseBuffer(buffer: object, reuse: boolean): void };
   tensorMap: {
     get(dataId: object): { resource?: object | null };
@@ -31,10 +31,21 @@ export interface WebgpuBackend {
     uniforms: { type: string; data: number[] }[],
     output: tf.TensorInfo,
   ): tf.TensorInfo;
-  ensureCommandEncoderReady(): void;
+  disposeData(dataId: object): boolean;
+}
+
+/** The commands that the backend collects before the device gets them. */
+export interface Commands {
+  commandEncoder: object | null;
   endComputePassEncoder(): void;
   submitQueue(): void;
-  disposeData(dataId: object): boolean;
+}
+
+/** Gives the device all that it has to compute. */
+export function submit(backend: Commands): void {
+  if (!backend.commandEncoder) return;
+  backend.endComputePassEncoder();
+  backend.submitQueue();
 }
 
 /** The current backend, which has to be the webgpu backend. */

@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { shapeOnlyOutput } from '../device.ts';
 import { type HalfHolder, halfOf, heldIn, holdHalf } from '../halfWeights/held.ts';
 import type { HalfDtype } from '../tensorflow/computeIn.ts';
-import { webgpu } from './backend.ts';
+import { submit, webgpu } from './backend.ts';
 import { gather, partOf, transposed } from './gather.ts';
 
 /**
@@ -64,9 +64,7 @@ function padded(bytes: Uint8Array): Uint8Array {
 /** Frees memory of the device that no other tensor will be able to use. */
 function destroy({ dataId }: tf.TensorInfo): void {
   const backend = webgpu();
-  backend.ensureCommandEncoderReady();
-  backend.endComputePassEncoder();
-  backend.submitQueue(); // what has to be computed from it
+  submit(backend); // what has to be computed from it
   const data = backend.tensorMap.get(dataId);
   backend.bufferManager.releaseBuffer(data.resource!, false);
   data.resource = null;
