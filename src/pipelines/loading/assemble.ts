@@ -78,11 +78,11 @@ export async function assemble(
   const gain = halfGain(dtype);
   if (gain && !gain.pays) console.warn(`${dtype} saves no time here. ${gain.finding}`);
   const scheduler = schedulerFromConfig(files.config('scheduler'));
-  const configs = modelConfigs(files, device, options);
   // Their names limit what the configs may ask for, before anything is built of these. Of weights
   // that are not here yet, only planning may need them: for how they are held.
   const isPlannedBlind = remote && !(weightDtype === 'auto' && holdsHalves(device));
   let sources = isPlannedBlind ? undefined : await openSources(files);
+  const configs = modelConfigs(files, device, options, sources);
   const models = declared(files, configs);
   try {
     if (sources) checkSources(models, sources);
@@ -90,8 +90,7 @@ export async function assemble(
     // Where all weights have to stay in memory, no smaller video would help.
     if (!offloads) checkWasmLimit(sum(sizes), wasmAdvice);
     const forced = offloads ? {} : ({ offload: 'none' } as const);
-    const planner =
-      limits && callPlanner(modelConfigs(files, device, options, sources), device, limits, forced);
+    const planner = limits && callPlanner(configs, device, limits, forced);
     const mode = (await planOffload(models, options, planner)) ?? 'none';
     if (mode === 'none') checkWasmLimit(sum(sizes), wasmAdvice);
     if (mode === 'model') checkWasmLimit(Math.max(...sizes), wasmAdvice);
