@@ -1,21 +1,11 @@
-/** What the webgpu backend leaves to the processor, and the memory that it takes on the card. */
+/** What the webgpu backend leaves to the processor. */
 import * as tf from '@tensorflow/tfjs';
 
 /** The parts of tfjs' backend that are watched. */
 interface Webgpu {
-  bufferManager: { numBytesAllocated: number };
   shouldExecuteOnCPU(inputs: tf.TensorInfo[], threshold?: number): boolean;
   read(dataId: object): Promise<tf.BackendValues>;
 }
-
-const isWebgpu = () => tf.getBackend() === 'webgpu';
-const webgpu = () => tf.backend() as unknown as Webgpu;
-
-/**
- * The bytes that tfjs holds on the card. It is their peak too, except where buffers are given back.
- */
-export const deviceMemory = (): { deviceBytes?: number } =>
-  isWebgpu() ? { deviceBytes: webgpu().bufferManager.numBytesAllocated } : {};
 
 /**
  * Counts, by name, the kernels that webgpu forwards to the processor, which it does with tensors of
@@ -24,7 +14,7 @@ export const deviceMemory = (): { deviceBytes?: number } =>
  */
 export function watchHostKernels(): () => Record<string, number> {
   const counts: Record<string, number> = {};
-  if (!isWebgpu()) return () => counts;
+  if (tf.getBackend() !== 'webgpu') return () => counts;
   const count = (name: string) => {
     counts[name] = (counts[name] ?? 0) + 1;
   };
@@ -36,7 +26,7 @@ export function watchHostKernels(): () => Record<string, number> {
       return compute(args);
     };
   }
-  const backend = webgpu();
+  const backend = tf.backend() as unknown as Webgpu;
   const shouldExecuteOnCPU = backend.shouldExecuteOnCPU.bind(backend);
   backend.shouldExecuteOnCPU = (inputs, threshold) => {
     const forwarded = shouldExecuteOnCPU(inputs, threshold);

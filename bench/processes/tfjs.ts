@@ -7,9 +7,10 @@ import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 import { type BackendChoice, useBackend } from '../../src/backends/index.ts';
+import { peakDeviceBytes } from '../../src/ops/device.ts';
 import { channelsFirst } from '../../src/pipelines/sampling/axes.ts';
 import type { Work } from '../cases.ts';
-import { deviceMemory, watchHostKernels } from './onCard.ts';
+import { watchHostKernels } from './onCard.ts';
 import { type Workload, workloads } from './workloads.ts';
 
 /**
@@ -60,6 +61,10 @@ for await (const line of createInterface({ input: process.stdin })) {
     writeFileSync(path, data as Float32Array);
     answer({ saved: path });
   } else {
-    answer({ peakBytes: memory('VmHWM'), ...deviceMemory(), hostKernels: hostKernels() });
+    answer({
+      peakBytes: memory('VmHWM'),
+      deviceBytes: peakDeviceBytes(),
+      hostKernels: hostKernels(),
+    });
   }
 }
