@@ -1,17 +1,16 @@
 /** `loadLayerWeights` of the browser entry, in headless Chromium. */
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import * as esbuild from 'esbuild';
-import { type Browser, chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { loadLayerWeights } from '../../src/checkpoints/index.ts';
 import { ResnetBlock2D } from '../../src/layers/index.ts';
 import { patience } from '../harness/patience.ts';
+import { launch, root } from './pageUnderTest.ts';
+import { bundleProgram } from './program.ts';
 import { serve, type TestServer } from './serve.ts';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
 const path = 'encoder.down_blocks.0.resnets.0';
 const file = 'vae/diffusion_pytorch_model.safetensors';
 
@@ -38,21 +37,11 @@ describe('loadLayerWeights in a browser', () => {
   const scratch = mkdtempSync(join(tmpdir(), 'svd-layer-'));
 
   before(async () => {
-    await esbuild.build({
-      stdin: { contents: program, resolveDir: root },
-      outfile: join(scratch, 'program.js'),
-      bundle: true,
-      format: 'esm',
-      target: 'es2022',
-      logLevel: 'warning',
-    });
-    writeFileSync(join(scratch, 'index.html'), '<script type="module" src="program.js"></script>');
+    await bundleProgram(program, scratch);
     pages = await serve(scratch);
     model = await serve(join(root, 'weights/tiny'));
     model.headers = { 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Headers': 'Range' };
-    const args = ['--no-sandbox', '--disable-dev-shm-usage'];
-    const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-    browser = await chromium.launch({ executablePath, args });
+    browser = await launch();
   });
   after(async () => {
     await browser?.close();

@@ -1,18 +1,15 @@
 /** Offload in headless Chromium: weights from its storage or, without storage, from the server. */
-import { cpSync, mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import * as esbuild from 'esbuild';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { convertCheckpoint } from '../../converters/index.ts';
 import type { UrlDescription, UrlOptions } from '../../src/browser.ts';
 import { patience } from '../harness/patience.ts';
-import { launch } from './pageUnderTest.ts';
+import { launch, root } from './pageUnderTest.ts';
+import { bundleProgram } from './program.ts';
 import { serve, type TestServer } from './serve.ts';
-
-const root = fileURLToPath(new URL('../../', import.meta.url));
 
 /** What the page has for tests. */
 interface Program {
@@ -83,15 +80,7 @@ describe('offload in a browser', () => {
   const unet = join(scratch, 'model/unet/diffusion_pytorch_model.safetensors');
 
   before(async () => {
-    await esbuild.build({
-      stdin: { contents: program, resolveDir: root },
-      outfile: join(scratch, 'program.js'),
-      bundle: true,
-      format: 'esm',
-      target: 'es2022',
-      logLevel: 'error',
-    });
-    writeFileSync(join(scratch, 'index.html'), '<script type="module" src="program.js"></script>');
+    await bundleProgram(program, scratch);
     cpSync(join(root, 'weights/tiny'), join(scratch, 'model'), { recursive: true });
     const tiny = join(root, 'weights/tiny');
     await convertCheckpoint(tiny, join(scratch, 'svd.safetensors'), { to: 'original' });

@@ -2,19 +2,10 @@
  * A checkpoint of the published size in a tab, streamed from a server block by block: `npm run
  * test:full`. It writes its figures into `bench/results/tab.json`.
  */
-import {
-  copyFileSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { expect } from 'chai';
-import * as esbuild from 'esbuild';
 import type { Browser } from 'playwright-core';
 import { machine } from '../../bench/machine.ts';
 import { prepareCheckpoint, pythonWithDiffusers } from '../../bench/prepare.ts';
@@ -25,6 +16,7 @@ import { Generator } from '../../src/random/index.ts';
 import { relativeL2 } from '../harness/fixtures.ts';
 import { testBackend } from '../setup.ts';
 import { launch, root } from './pageUnderTest.ts';
+import { bundleProgram } from './program.ts';
 import { serve } from './serve.ts';
 
 const checkpoint = 'bench/checkpoints/full';
@@ -75,19 +67,9 @@ describe('a checkpoint of the published size in a tab', () => {
   it('makes the latents and frames of Node, in less than 2.5 GB', async function () {
     this.timeout(60 * 60_000);
     prepareCheckpoint(checkpoint, pythonWithDiffusers);
-    await esbuild.build({
-      stdin: { contents: program, resolveDir: root },
-      outfile: join(scratch, 'program.js'),
-      bundle: true,
-      format: 'esm',
-      target: 'es2022',
-      logLevel: 'warning',
-    });
-    const wasm = dirname(fileURLToPath(import.meta.resolve('@tensorflow/tfjs-backend-wasm')));
-    for (const file of readdirSync(wasm).filter((name) => name.endsWith('.wasm')))
-      copyFileSync(join(wasm, file), join(scratch, file));
-    writeFileSync(join(scratch, 'index.html'), '<script type="module" src="program.js"></script>');
-    const server = await serve(scratch, join(root, checkpoint, '..'));
+    await bundleProgram(program, scratch);
+    const wasm = join(root, 'node_modules/@tensorflow/tfjs-backend-wasm/dist');
+    const server = await serve(scratch, join(root, checkpoint, '..'), wasm);
     server.headers = {
       'Cross-Origin-Opener-Policy': 'same-origin',
       'Cross-Origin-Embedder-Policy': 'require-corp',

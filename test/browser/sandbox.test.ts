@@ -2,14 +2,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import * as esbuild from 'esbuild';
-import { type Browser, chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { patience } from '../harness/patience.ts';
+import { launch, root } from './pageUnderTest.ts';
+import { bundleProgram } from './program.ts';
 import { serve, type TestServer } from './serve.ts';
-
-const root = fileURLToPath(new URL('../../', import.meta.url));
 
 /** Opens the model beside the page, and tells its parent of what it has read, or the error. */
 const program = `
@@ -29,15 +27,7 @@ describe('a sandboxed frame', () => {
   const scratch = mkdtempSync(join(tmpdir(), 'svd-sandbox-'));
 
   before(async () => {
-    await esbuild.build({
-      stdin: { contents: program, resolveDir: root },
-      outfile: join(scratch, 'program.js'),
-      bundle: true,
-      format: 'esm',
-      target: 'es2022',
-      logLevel: 'warning',
-    });
-    writeFileSync(join(scratch, 'frame.html'), '<script type="module" src="program.js"></script>');
+    await bundleProgram(program, scratch, 'frame.html');
     writeFileSync(
       join(scratch, 'index.html'),
       `<script>onmessage = ({ data }) => { globalThis.told = data; };</script>
@@ -45,9 +35,7 @@ describe('a sandboxed frame', () => {
     );
     server = await serve(scratch, join(root, 'weights/tiny'));
     server.headers = { 'Access-Control-Allow-Origin': '*' };
-    const args = ['--no-sandbox', '--disable-dev-shm-usage'];
-    const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-    browser = await chromium.launch({ executablePath, args });
+    browser = await launch();
   });
   after(async () => {
     await browser?.close();
