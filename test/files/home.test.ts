@@ -15,7 +15,8 @@ describe('homeFolder', () => {
 describe('a user without a home folder', () => {
   before(function () {
     // Only the superuser can be somebody else, who may not be allowed to read this folder.
-    if (process.getuid?.() !== 0 || run('console.log(1)') !== '1\n') this.skip();
+    const read = `import '${built('src/files/home.js')}'; console.log(1)`;
+    if (process.getuid?.() !== 0 || run(read) !== '1\n') this.skip();
   });
 
   /** Runs `code` as a user of whom the system knows nothing. */
