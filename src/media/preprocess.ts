@@ -112,7 +112,7 @@ export function vaePixelValues(
 /**
  * Pictures from decoded values: each byte is 255 times the value, rounded half to even.
  *
- * @param values `[B, F, H, W, 3]` in [0, 1].
+ * @param frames `[B, F, H, W, 3]` in [0, 1].
  * @returns A list of F pictures for each of the B videos.
  * @throws When the shape is not `[B, F, H, W, 3]`.
  * @see diffusers `VaeImageProcessor.numpy_to_pil`
