@@ -14,12 +14,13 @@ export const testBackend = (process.env.TEST_BACKEND ?? 'wasm') as BackendName;
 /**
  * Keeps one of mocha's parallel processes, with every command that it runs, to a processor of its
  * own: the threads of these commands would take it from the other tests. Where there is no `taskset`,
- * they do.
+ * they do. A WebGPU adapter in software computes on threads that have to run beside the process.
  */
 function keepToOneProcessor(): void {
   const { MOCHA_WORKER_ID } = process.env;
   const processors = availableParallelism();
-  if (MOCHA_WORKER_ID === undefined || processors === 1) return; // or it does already
+  if (MOCHA_WORKER_ID === undefined || testBackend === 'webgpu') return;
+  if (processors === 1) return; // it does already
   const processor = Number(MOCHA_WORKER_ID) % processors;
   spawnSync('taskset', ['-acp', `${processor}`, `${process.pid}`]);
 }
