@@ -42,6 +42,7 @@ function limit(name: string, usual: number): number {
 }
 const maxQueue = limit('QUEUE', 8); // pictures that wait, or are being received
 const maxPerMinute = limit('RATE', 10); // pictures from one address
+const maxBytes = limit('BYTES', 20_000_000); // of a picture's file
 const maxPixels = limit('PIXELS', 50_000_000); // of a picture; decoding takes 20 bytes for each
 const keep = limit('KEEP', 3600); // seconds until a finished job is removed
 const patience = 1000 * limit('PATIENCE', 30); // for a request to arrive, or a client to read
@@ -197,7 +198,7 @@ const describe = (job: Job) => ({
 });
 
 const app = Fastify({
-  bodyLimit: limit('BYTES', 20_000_000),
+  bodyLimit: maxBytes,
   requestTimeout: patience,
   connectionTimeout: patience, // without a byte read or written
   http: { headersTimeout: patience, connectionsCheckingInterval: 1000 },
@@ -232,13 +233,15 @@ const refusal = (statusCode: number, message: string) =>
 
 app.setErrorHandler(({ statusCode = 500, message }: FastifyError, request, reply) => {
   if (statusCode === 500) console.error(message);
-  const answer = { statusCode, message: statusCode === 500 ? 'The server has failed.' : message };
+  const others = { 413: `Send at most ${maxBytes} bytes.`, 500: 'The server has failed.' };
+  const answer = { statusCode, message: others[statusCode as keyof typeof others] ?? message };
   if (request.method !== 'POST' || request.raw.complete) return reply.code(statusCode).send(answer);
   arriving.delete(request);
   // Reads no more of the picture. The client has a second to read why, before it is cut off.
   request.raw.pause();
   const text = JSON.stringify(answer);
-  reply.hijack().headers({ Connection: 'close', 'Content-Length': Buffer.byteLength(text) });
+  const size = Buffer.byteLength(text);
+  reply.hijack().type('application/json').headers({ Connection: 'close', 'Content-Length': size });
   reply.raw.writeHead(statusCode, reply.getHeaders() as OutgoingHttpHeaders);
   reply.raw.write(text, () => setTimeout(() => reply.raw.destroy(), 1000));
 });
@@ -280,7 +283,7 @@ function jobOf({ params }: FastifyRequest): Job {
 
 app.get('/jobs/:id', async (request, reply) => {
   const job = jobOf(request);
-  if (!request.headers.accept?.includes('text/event-stream'))
+  if (request.method === 'HEAD' || !request.headers.accept?.includes('text/event-stream'))
     return reply.header('Vary', 'Accept').send(describe(job));
   if (job.ended && request.headers['last-event-id'] === `${job.version}`)
     return reply.code(204).send(); // it has the end: EventSource stops
