@@ -67,6 +67,46 @@ describe('webgpu', () => {
       },
     ));
 
+  it('asks for all that the adapter has', () =>
+    expectOnWebgpu(
+      `
+      const adapter = await navigator.gpu.requestAdapter();
+      const { limits } = tf.backend().device;
+      const names = ['maxBufferSize', 'maxStorageBufferBindingSize', 'maxComputeWorkgroupsPerDimension'];
+      give([names.map((name) => limits[name]), names.map((name) => adapter.limits[name])]);
+      `,
+      ([has, could]: [number[], number[]]) => {
+        expect(has).to.deep.equal(could);
+      },
+    ));
+
+  it('uses large buffers again at once, also for half as much, and reads no more than a tensor', () =>
+    expectOnWebgpu(
+      `
+      const length = 2 ** 21;
+      const twice = tf.add(tf.ones([2 * length]), 0);
+      await twice.data();
+      const { bytes } = tf.backend().bufferBytes;
+      let sum = tf.slice(twice, 0, length + 1);
+      for (let i = 0; i < 20; i++) {
+        const next = tf.add(sum, 1);
+        sum.dispose();
+        sum = next;
+      }
+      const { peakBytes } = tf.backend().bufferBytes;
+      tf.add(twice, 1).dispose();
+      const half = tf.add(tf.slice(sum, 0, length), 1);
+      const lengths = [(await half.data()).length, (await half.data()).length, half.dataSync().length];
+      const { buffer } = await sum.data();
+      give([(peakBytes - bytes) / 4 / length, ...lengths.map((n) => n / length), half.dataSync()[length - 1],
+        buffer.byteLength / 4 - length, new Set(new Float32Array(buffer)).size]);
+      `,
+      ([buffers, ...read]: number[]) => {
+        expect(buffers, 'of 21').to.be.within(2, 3.1);
+        expect(read).to.deep.equal([1, 1, 1, 22, 1, 1]);
+      },
+    ));
+
   it('gives freed memory back, and has another device after a loss', () =>
     expectOnWebgpu(
       `
