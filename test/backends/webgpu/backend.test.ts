@@ -107,6 +107,27 @@ describe('webgpu', () => {
       },
     ));
 
+  it('has computed all when a model is loaded, since the process may end then', () =>
+    expectOnWebgpu(
+      `
+      const { StableVideoDiffusionPipeline } = await import('./src/pipelines/node.ts');
+      const { packagedModel } = await import('./src/checkpoints/packagedModel.ts');
+      const { queue } = tf.backend().device;
+      const submit = queue.submit.bind(queue);
+      let [submitted, computed] = [0, 0];
+      queue.submit = (commands) => {
+        const number = ++submitted;
+        submit(commands);
+        queue.onSubmittedWorkDone().then(() => { computed = number; });
+      };
+      await StableVideoDiffusionPipeline.fromPretrained(packagedModel, { backend: 'webgpu' });
+      give([submitted > 0, submitted - computed, tf.backend().commandEncoder]);
+      `,
+      (result) => {
+        expect(result).to.deep.equal([true, 0, null]);
+      },
+    ));
+
   it('gives freed memory back, and has another device after a loss', () =>
     expectOnWebgpu(
       `
