@@ -45,6 +45,7 @@ const fastest: Record<string, Record<string, Choice>> = {
     // cuDNN pads by itself and has its own Winograd kernels.
     'tensorflow-gpu': { name: 'explicit' },
     wasm: { name: 'explicit' },
+    webgpu: { name: 'inColumns' },
   },
   geglu: {
     'tensorflow-cpu': { name: 'folded' },
