@@ -41,7 +41,7 @@ describe('convolveColumns', () => {
         const x = named<tf.Tensor4D>('x', [2, 7, 10, 3]);
         const filter = named<tf.Tensor4D>('filter', [...kernel, 3, 4]);
         for (const bias of [named<tf.Tensor1D>('bias', [4]), named<tf.Tensor2D>('bias', [2, 4])])
-          for (const mostPixels of [1, 16, 24])
+          for (const mostPixels of [4, 24])
             await expectSame(
               () => convolveColumns(x, filter, bias, padding, stride, mostPixels),
               () => convolveColumns(x, filter, bias, padding, stride),
