@@ -3,11 +3,11 @@ import { BufferLists } from '../../../src/memory/shapes/bufferLists.ts';
 import { LARGE } from '../../../src/ops/webgpu/reuse.ts';
 
 describe('BufferLists', () => {
-  it('takes a large buffer as soon as it is free, also for half as much, a small one later', () => {
+  it('takes a large buffer as soon as it is free, also for less, a small one later', () => {
     for (const [bytes, next, expected] of [
       [LARGE, LARGE, LARGE],
-      [2 * LARGE, LARGE, 2 * LARGE],
-      [3 * LARGE, LARGE, 4 * LARGE],
+      [1.5 * LARGE, LARGE, 1.5 * LARGE],
+      [2 * LARGE, LARGE, 3 * LARGE],
       [LARGE, 2 * LARGE, 3 * LARGE],
       [100, 100, 200],
     ]) {
