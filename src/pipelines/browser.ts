@@ -1,5 +1,6 @@
 /** The pipeline with loading from URLs, for browsers. */
 import * as tf from '@tensorflow/tfjs-core';
+import { guardCurrentBackend } from '../backends/browser.ts';
 import {
   type OpenSingleFileUrlOptions,
   openSingleFileUrl,
@@ -98,6 +99,7 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
       const files = await open({ onBytes, signal: stop.signal });
       const leave = await joinBackend(tf.getBackend() ?? 'auto', () => tf.ready());
       try {
+        guardCurrentBackend();
         const environment = {
           remote: true,
           limits: browserLimits(memory),

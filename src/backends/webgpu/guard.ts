@@ -2,15 +2,13 @@
  * Makes the webgpu backend throw where WebGPU only reports an event and goes on with wrong numbers:
  * buffers beyond the device's limits, uncaptured errors, a lost device, and synchronous reads.
  */
-import { countBuffers, settleBuffers } from './buffers.ts';
+import * as tf from '@tensorflow/tfjs-core';
+import { countBuffers, reuseBuffers, settleBuffers, storage } from './buffers.ts';
 import type { Device, WebgpuBackend } from './device.ts';
 
 /** The size of the largest tensor on a device in bytes. */
 export const largestTensor = ({ limits }: Pick<Device, 'limits'>): number =>
   Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
-
-/** `GPUBufferUsage.STORAGE`: tensors live in such buffers. */
-const storage = 0x80;
 
 const wayOut = 'Try a smaller size, fewer frames, a smaller decode chunk, or another backend.';
 
@@ -88,10 +86,12 @@ const lossOf = (message: string, running?: string) =>
   `${message.replace(/\s+/g, ' ').replace(/\.$/, '')}. Make the backend ready again with ` +
   "`useBackend('webgpu')`, in a browser `useBrowserBackend('webgpu')`, and load the model again.";
 
-/** Guards a backend on its device, and gives it `settle` and `bufferBytes`. */
+/** Guards a backend on its device, and gives it what `WebgpuBackend` says. */
 export function guardBackend(backend: WebgpuBackend, device: Device, guard: DeviceGuard): void {
   guardReads(backend, () => guard.check());
   backend.bufferBytes = countBuffers(device);
+  backend.tensorBytes = largestTensor(device);
+  reuseBuffers(backend);
   backend.settle = async (block) => {
     await settleBuffers(backend, device);
     guard.check(block);
@@ -100,13 +100,18 @@ export function guardBackend(backend: WebgpuBackend, device: Device, guard: Devi
 
 /**
  * Makes reads throw when `check` throws, and synchronous reads of data on the device throw how to
- * read it.
+ * read it. A tensor in a larger buffer is read without the rest of that.
  */
 export function guardReads(backend: WebgpuBackend, check: () => void): void {
   const { read, readSync } = backend;
   backend.read = async (dataId) => {
     try {
-      return await read.call(backend, dataId);
+      const data = backend.tensorMap.get(dataId);
+      const values = await read.call(backend, dataId);
+      const size = tf.util.sizeFromShape(data.shape);
+      if (data.dtype === 'complex64' || values.length === size) return values;
+      data.values = values.slice(0, size);
+      return data.values;
     } finally {
       check(); // its error tells more than that of the read
     }

@@ -12,7 +12,7 @@ function fakeDevice() {
       lose = done;
     }),
     queue: { onSubmittedWorkDone: async () => {} },
-    createBuffer: ({ size }) => ({ size, destroy() {} }),
+    createBuffer: ({ size, usage }) => ({ size, usage, destroy() {} }),
     addEventListener: (_, listener) => {
       fail = listener;
     },
