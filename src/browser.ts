@@ -11,6 +11,14 @@ export {
   useBrowserBackend,
 } from './backends/browser.ts';
 export {
+  generateMany,
+  type ManyOptions,
+  type ManyOutcome,
+  type ManyPicture,
+  type PictureCall,
+  type PictureOptions,
+} from './batch/generateMany.ts';
+export {
   type BlockTensor,
   type BlockTensorsOptions,
   type ByteReader,

@@ -19,6 +19,14 @@ export {
   useBackend,
 } from './backends/index.ts';
 export {
+  generateMany,
+  type ManyOptions,
+  type ManyOutcome,
+  type ManyPicture,
+  type PictureCall,
+  type PictureOptions,
+} from './batch/generateMany.ts';
+export {
   type Checkpoint,
   CheckpointError,
   type CheckpointIdentity,

@@ -10,6 +10,10 @@ export const subcommands: Subcommands = {
     about: 'Make a video from a picture.',
     load: async () => (await import('./generate/command.ts')).generate,
   },
+  batch: {
+    about: 'Make a video from each of many pictures.',
+    load: async () => (await import('./batch/command.ts')).batch,
+  },
   download: {
     about: 'Bring a checkpoint from the hub into the cache.',
     load: async () => (await import('./download.ts')).download,
