@@ -66,9 +66,17 @@ export async function openUrl(
   options: OpenUrlOptions = {},
 ): Promise<WebCheckpoint> {
   checkOptionValues('openUrl', options, openUrlOptionKinds);
+  const { variant, unet, ...web } = options;
+  return openFolder(new WebFiles(web), url, { variant, unet });
+}
+
+/** The same, among files that are open. */
+export async function openFolder(
+  files: WebFiles,
+  url: string | URL,
+  { variant, unet: unetUrl }: Pick<OpenUrlOptions, 'variant' | 'unet'> = {},
+): Promise<WebCheckpoint> {
   const base = folderUrl(url);
-  const { variant, unet: unetUrl, ...web } = options;
-  const files = new WebFiles(web);
   const unet = unetUrl === undefined ? undefined : await openUnetUrl(files, unetUrl, variant);
   const index = await files.json(`${base}model_index.json`);
   const path = base.slice(0, -1);
