@@ -10,6 +10,7 @@ export {
   type Refusal,
   useBrowserBackend,
 } from './backends/browser.ts';
+export { DeviceLostError } from './backends/webgpu/guard.ts';
 export {
   generateMany,
   type ManyOptions,

@@ -18,6 +18,7 @@ export {
   setUpWebgpu,
   useBackend,
 } from './backends/index.ts';
+export { DeviceLostError } from './backends/webgpu/guard.ts';
 export {
   generateMany,
   type ManyOptions,
