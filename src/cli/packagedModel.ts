@@ -22,10 +22,14 @@ export interface TrainedFor {
   scheduler?: SchedulerName;
 }
 
+// TypeScript does not rewrite the names in functions with `await using`.
+const checkpoints = () => import('../checkpoints/index.ts');
+const schemas = () => import('../checkpoints/configs/schemas.ts');
+
 /** Reads what the checkpoint `model`, a folder or an original file, was trained for. */
 export async function trainedFor(model: string, options: OpenOptions = {}): Promise<TrainedFor> {
-  const { openCheckpoint } = await import('../checkpoints/index.ts');
-  const { modelConfig } = await import('../checkpoints/configs/schemas.ts');
+  const { openCheckpoint } = await checkpoints();
+  const { modelConfig } = await schemas();
   const files = await openCheckpoint(model, options);
   await using _files = atEnd(() => files.close());
   const { sampleSize = 0, numFrames } = modelConfig('unet', files.config('unet')) as {
