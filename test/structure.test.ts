@@ -108,6 +108,22 @@ describe('structure', () => {
     expect(circles).to.deep.equal([]);
   });
 
+  it('loads TensorFlow.js only when a command works, not to say what it takes', () => {
+    const commands = imports.get('src/cli/subcommands.ts')!.filter(({ atRunTime }) => atRunTime);
+    const wayToTensorflow = (file: string, way: string[]): string[] => {
+      if (way.includes(file)) return [];
+      const atOnce = (imports.get(file) ?? []).filter(({ atRunTime, lazy }) => atRunTime && !lazy);
+      if (atOnce.some(({ name }) => name.startsWith('@tensorflow/'))) return [...way, file];
+      for (const { name } of atOnce) {
+        const found = wayToTensorflow(name, [...way, file]);
+        if (found.length > 0) return found;
+      }
+      return [];
+    };
+    const ways = commands.map(({ name }) => wayToTensorflow(name, []).join(' -> '));
+    expect(ways.filter((way) => way !== '')).to.deep.equal([]);
+  });
+
   it('imports converters only from the list of commands, and only when one is called', () => {
     const users = src.flatMap((file) =>
       imports

@@ -1,6 +1,6 @@
 /** The work of `svd generate`, from the check of its output to the writing. */
 import { type BackendReport, useBackend } from '../../backends/index.ts';
-import { useFormulations } from '../../ops/index.ts';
+import { halfGain, useFormulations } from '../../ops/index.ts';
 import { unlessAborted } from '../../pipelines/turns.ts';
 import type { Session } from '../terminal/session.ts';
 import { readInputs } from './inputs.ts';
@@ -54,7 +54,7 @@ export function onBackend(
   backend: BackendReport,
   { note }: Session,
 ): GenerateCommand {
-  const command = fastCommand(asked);
+  const command = fastCommand(asked, () => halfGain('bfloat16')?.pays ?? false);
   if (command.fast) note(fastNote(command));
   for (const text of withoutEffect(command, backend)) note(text);
   return command;
