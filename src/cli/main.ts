@@ -42,8 +42,16 @@ function unknownCommand(name?: string): UsageError {
   );
 }
 
+/** Joins the two words of a command such as `queue add`. */
+function joinName(words: string[]): string[] {
+  const [first, second, ...rest] = words;
+  const name = `${first} ${second}`;
+  return Object.hasOwn(subcommands, name) ? [name, ...rest] : words;
+}
+
 /** `svd help [COMMAND]`. @returns The exit code. */
-async function showHelp([name, ...more]: string[]): Promise<number> {
+async function showHelp(words: string[]): Promise<number> {
+  const [name, ...more] = joinName(words);
   if (more.length > 0)
     throw new UsageError(`svd help takes one command but is given "${[name, ...more].join(' ')}".`);
   if (name === undefined || name === 'help' || name.startsWith('-')) console.log(help);
@@ -55,7 +63,7 @@ async function showHelp([name, ...more]: string[]): Promise<number> {
 /** Runs the command that `args` name. @returns Its exit code. */
 async function main(args: string[]): Promise<number> {
   if (args[0] === 'help') return showHelp(args.slice(1));
-  const [name, ...rest] = args;
+  const [name, ...rest] = joinName(args);
   let words = args;
   let code = 0;
   const program = new Command('svd')

@@ -10,6 +10,14 @@ export const subcommands: Subcommands = {
     about: 'Make a video from a picture.',
     load: async () => (await import('./generate/command.ts')).generate,
   },
+  'queue add': {
+    about: 'Add pictures to a queue that several machines work on.',
+    load: async () => (await import('./queue/add.ts')).add,
+  },
+  'queue work': {
+    about: 'Compute the jobs of a queue.',
+    load: async () => (await import('./queue/work.ts')).work,
+  },
   download: {
     about: 'Bring a checkpoint from the hub into the cache.',
     load: async () => (await import('./download.ts')).download,

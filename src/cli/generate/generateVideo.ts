@@ -93,7 +93,8 @@ export async function generateVideo(
   if (command.fast) note(fastNote(command));
   for (const text of withoutEffect(command, backend)) note(text);
 
-  using inputs = await unlessAborted(readInputs(command.images, command.latents), signal);
+  const { places, images, latents } = command;
+  using inputs = await unlessAborted(readInputs(places?.images ?? images, latents), signal);
   const videos = inputs.pictures * command.numVideosPerPrompt;
   const paths = outputPaths(command, videos);
   await checkPlaces(command, paths);
@@ -178,7 +179,7 @@ type Model = Awaited<ReturnType<typeof findModel>>;
  * the video.
  */
 async function findModel(command: GenerateCommand, { signal, progress, note }: Session) {
-  const { model } = command;
+  const model = command.places?.model ?? command.model;
   if (model === undefined) note(packagedNote);
   const { path, unet } = await locate(model ?? packagedModel, command, {
     ...{ signal, note, onProgress: progress.update },
