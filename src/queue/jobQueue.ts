@@ -42,14 +42,14 @@ export class JobQueue implements AsyncDisposable {
   }
 
   /** Adds a job with the bytes of its picture, unless it is there. Its output is its own then. */
-  async add(job: Job, picture: Buffer): Promise<Added> {
+  async add(job: Job, picture: Uint8Array): Promise<Added> {
     const id = jobId(job);
     if (await this.queue.getJob(id)) return 'there already';
     const outputs = keyOf('outputs');
     await this.redis.hsetnx(outputs, job.output, id);
     const owner = await this.redis.hget(outputs, job.output);
     if (owner !== null && owner !== id) return { takenBy: owner };
-    if (job.carrier === 'redis') await this.redis.set(keyOf('picture', id), picture);
+    if (job.carrier === 'redis') await this.redis.set(keyOf('picture', id), Buffer.from(picture));
     await this.queue.add('video', job, {
       jobId: id,
       attempts: ATTEMPTS,

@@ -1,28 +1,22 @@
-/** Makes jobs of pictures and options. */
+/** Makes jobs of pictures and the calls that animate them. */
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { identifyCheckpoint, packagedModel } from '../../checkpoints/index.ts';
 import { loadEncoder } from '../../media/video/exportVideo.ts';
+import { fetchPicture } from '../../network/fetchPicture.ts';
 import { checkSize, sha256 } from '../../queue/files.ts';
 import type { Job } from '../../queue/job.ts';
-import { generateCommand } from '../generate/checkCommand.ts';
-import type { GenerateCommand } from '../generate/options.ts';
+import { messageOf } from '../../text/messages.ts';
+import { isAddress } from '../batch/findPictures.ts';
+import type { Item } from '../batch/items.ts';
+import { type GenerateCommand, generateOptions } from '../generate/options.ts';
 import { locate, singleFileOptions } from '../hubModel.ts';
 import { UsageError } from '../terminal/errors.ts';
-import type { Values } from '../terminal/options.ts';
+import { flagOf, type Option, pick, placeholderOf } from '../terminal/options.ts';
 import type { Session } from '../terminal/session.ts';
 import type { Seed } from '../terminal/values.ts';
-import type { jobOptions } from './options.ts';
-
-/** The options of a job. */
-export type JobValues = Values<typeof jobOptions>;
-
-/** A picture to animate, and where its video goes. */
-export interface Item {
-  picture: string;
-  output: string;
-  values: JobValues;
-}
+import { jobOptionNames, otherOptionNames } from './options.ts';
 
 /** Makes jobs. What they have in common is looked up once. */
 export class JobMaker {
@@ -35,37 +29,46 @@ export class JobMaker {
     this.carrier = carrier;
   }
 
-  /** @returns The job, and the bytes of its picture. */
-  async make({ picture, output, values }: Item): Promise<{ job: Job; bytes: Buffer }> {
-    const command = await this.checked(picture, output, values);
-    const bytes = await readFile(picture);
-    if (this.carrier === 'redis') checkSize('The picture', picture, bytes.length);
+  /**
+   * @returns The job, and the bytes of its picture.
+   * @throws Error if the picture or the checkpoint cannot be read; UsageError if a job cannot have
+   * an option.
+   */
+  async make(item: Item): Promise<{ job: Job; bytes: Uint8Array }> {
+    const { picture, output, command } = item;
+    checkItem(item);
+    const bytes = await this.pictureOf(item);
     const hash = sha256(bytes);
+    const { seeds, encoder, format } = command;
+    const chosen = await loadEncoder(format, encoder);
     const settings = {
-      ...values,
-      seeds: values.seeds.length > 0 ? values.seeds : [seedOf(hash)],
-      encoder: (await loadEncoder(command.format, values.encoder))?.encoder ?? values.encoder,
+      ...pick(command as Record<string, unknown>, ...jobOptionNames),
+      ...{ unet: command.unet && localOr(command.unet) },
+      ...{ config: command.config && localOr(command.config) },
+      seeds: seeds.length > 0 ? seeds : [seedOf(hash)],
+      encoder: chosen?.encoder ?? encoder,
     };
-    const job = {
-      picture: { name: picture, path: resolve(picture), sha256: hash },
-      ...{ settings, output: resolve(output), carrier: this.carrier },
+    const job: Job = {
+      picture: { name: command.images[0], path: picture, sha256: hash },
+      ...{ settings, output, carrier: this.carrier },
       checkpoint: await this.checkpointOf(command),
     };
     return { job, bytes };
   }
 
-  /** @throws UsageError if the options do not go together, or make no single file. */
-  private async checked(
-    picture: string,
-    output: string,
-    values: JobValues,
-  ): Promise<GenerateCommand> {
-    const command = generateCommand(
-      { ...values, output, backend: 'auto' } as unknown as GenerateCommand,
-      [picture],
-    );
-    if (command.format !== 'png') return command;
-    throw new UsageError('a job of the queue writes one file: use another --format than png.');
+  private async pictureOf({ picture, from }: Item): Promise<Uint8Array> {
+    if (isAddress(picture)) {
+      if (this.carrier === 'redis') return fetchPicture(picture);
+      throw new UsageError(
+        `${from} is an address, but the machines take pictures from a folder. Download it first, ` +
+          'or use --carrier redis.',
+      );
+    }
+    const bytes = await readFile(picture).catch((error) => {
+      throw new Error(`${picture} could not be read. ${messageOf(error)}.`);
+    });
+    if (this.carrier === 'redis') checkSize('The picture', picture, bytes.length);
+    return bytes;
   }
 
   private checkpointOf(command: GenerateCommand): Promise<Job['checkpoint']> {
@@ -77,17 +80,42 @@ export class JobMaker {
   }
 
   private async identify(command: GenerateCommand): Promise<Job['checkpoint']> {
-    const { model, variant } = command;
-    const { signal, note, progress } = this.session;
-    const located = await locate(model ?? packagedModel, command, {
-      ...{ signal, note, onProgress: progress.update },
-    });
-    const opening = { ...singleFileOptions(located.path, command), unet: located.unet };
-    const { hash } = await identifyCheckpoint(located.path, { variant, ...opening, signal });
+    const { model } = command;
+    const hash = await checkpointHash(command, model ?? packagedModel, this.session);
     // A model of the hub is found by its name everywhere.
-    const isHere = model !== undefined && resolve(located.path) === resolve(model);
-    return { hash, path: isHere ? resolve(model) : model };
+    return { hash, path: model === undefined ? undefined : localOr(model) };
   }
+}
+
+/** SHA-256 of the checkpoint that a call of `model` reads, which is brought here if it is not. */
+export async function checkpointHash(
+  command: GenerateCommand,
+  model: string,
+  { signal, note, progress }: Partial<Session>,
+): Promise<string> {
+  const { path, unet } = await locate(model, command, {
+    ...{ signal, note, onProgress: progress?.update },
+  });
+  const opening = { ...singleFileOptions(path, command), unet };
+  const { variant } = command;
+  return (await identifyCheckpoint(path, { variant, ...opening, signal })).hash;
+}
+
+/** The absolute path of what is there, or else the name of the hub. */
+const localOr = (name: string): string => (existsSync(name) ? resolve(name) : name);
+
+/** @throws UsageError if a job cannot have an option of a row, or no single file is made. */
+function checkItem({ command, from }: Item): void {
+  const wrong = otherOptionNames.find((name) => {
+    const option: Option = generateOptions[name];
+    const usual = placeholderOf(option) === undefined ? false : option.default;
+    const isOwn = (['output', 'json', 'quiet', 'like'] as string[]).includes(name);
+    return !isOwn && (command[name] ?? usual) !== usual;
+  });
+  if (wrong !== undefined)
+    throw new UsageError(`${from}: a job has no --${flagOf(wrong, generateOptions[wrong])}.`);
+  if (command.format === 'png')
+    throw new UsageError(`${from}: a job writes one file. Use another --format than png.`);
 }
 
 /** The seed of a picture where none is passed: always the same, so that the work is the same. */

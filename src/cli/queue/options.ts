@@ -1,6 +1,9 @@
 /** The options of `svd queue`: those of `svd generate`, for jobs and for workers, and its own. */
+
 import { START_REDIS } from '../../queue/connection.ts';
 import { carriers } from '../../queue/job.ts';
+import { kebabCase } from '../../text/cases.ts';
+import { manyOptions, namesOfOne } from '../batch/options.ts';
 import { generateOptions } from '../generate/options.ts';
 import { UsageError } from '../terminal/errors.ts';
 import { group, pick } from '../terminal/options.ts';
@@ -14,7 +17,7 @@ const ofWorkers = [
 
 /** Options that jobs cannot have: their files and what they show are the queue's. */
 const ofNobody = [
-  ...(['output', 'like', 'preview', 'dump', 'latents', 'noResume'] as const),
+  ...(['output', 'preview', 'dump', 'latents', 'noResume'] as const),
   ...(['json', 'profile', 'quiet'] as const),
 ] as const;
 
@@ -23,8 +26,11 @@ const without = <O extends object, K extends keyof O>(table: O, names: readonly 
     Object.entries(table).filter(([name]) => !names.some((other) => other === name)),
   ) as Omit<O, K>;
 
-/** The options of a job: everything that decides what its video is. */
-export const jobOptions = without(generateOptions, [...ofWorkers, ...ofNobody]);
+/** The names of the options of a job: all that decide what its video is. */
+export const jobOptionNames = Object.keys(without(generateOptions, [...ofWorkers, ...ofNobody]));
+
+/** Those that a job cannot have. */
+export const otherOptionNames = [...ofWorkers, ...ofNobody];
 
 /** The options of a worker. */
 export const workerOptions = {
@@ -54,15 +60,10 @@ export const queueOption = {
   },
 };
 
+/** The options of `svd queue add`. */
 export const addOptions = {
   ...queueOption,
   ...group('Files', 'report', {
-    outputDir: {
-      value: 'DIR',
-      files: ['/'],
-      required: 'the folder of the videos',
-      help: 'The folder that the videos are written to, each with the name of its picture.',
-    },
     carrier: {
       choices: carriers,
       default: 'folder',
@@ -71,9 +72,22 @@ export const addOptions = {
         'in Redis, each of at most 64 MB; svd queue export brings the videos of redis.',
     },
   }),
-  ...jobOptions,
+  ...without(manyOptions, [...ofWorkers, 'preview', 'latents', 'noResume', 'json', 'quiet']),
+  ...pick(manyOptions, 'json', 'quiet'),
 };
 
+/** Options that jobs do not have, with what to do instead. */
+export const namesOfOthers: Record<string, string> = {
+  ...namesOfOne,
+  ...Object.fromEntries(
+    ofWorkers.map((name) => [kebabCase(name), 'It is for the machine: svd queue work.']),
+  ),
+};
+
+/** The values of options that are not for jobs, where they are not passed. */
+export const usualOfOthers = { backend: 'auto', weightDtype: 'auto', noResume: false } as const;
+
+/** The options of `svd queue work` that are of the queue. */
 export const ownWorkerOptions = {
   takeover: {
     value: 'SECONDS',

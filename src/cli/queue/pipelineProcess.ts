@@ -3,7 +3,7 @@
  * loaded from job to job.
  */
 import { useBackend } from '../../backends/index.ts';
-import { identifyCheckpoint, packagedModel } from '../../checkpoints/index.ts';
+import { packagedModel } from '../../checkpoints/index.ts';
 import { endWithParent } from '../../files/endWithParent.ts';
 import { loadEncoder } from '../../media/video/exportVideo.ts';
 import { MemoryError } from '../../memory/errors.ts';
@@ -19,10 +19,10 @@ import { firstLineOf, messageOf } from '../../text/messages.ts';
 import { generateCommand } from '../generate/checkCommand.ts';
 import { generateVideo } from '../generate/generateVideo.ts';
 import { type GenerateCommand, generateOptions } from '../generate/options.ts';
-import { locate, singleFileOptions } from '../hubModel.ts';
 import { Interrupted } from '../terminal/errors.ts';
 import type { Values } from '../terminal/options.ts';
 import { ProgressLine } from '../terminal/progress.ts';
+import { checkpointHash } from './jobOf.ts';
 import type { workerOptions } from './options.ts';
 import { StepKeeper } from './stepKeeper.ts';
 
@@ -78,17 +78,9 @@ class TaskRunner {
     const { variant, config, unet, revision } = command;
     const model = command.places?.model ?? packagedModel;
     const key = JSON.stringify([model, variant, config, unet, revision]);
-    let own = this.hashes.get(key);
-    if (own === undefined) {
-      const located = await locate(model, command, { signal }).catch(refuse);
-      const opening = { ...singleFileOptions(located.path, command), unet: located.unet };
-      ({ hash: own } = await identifyCheckpoint(located.path, {
-        variant,
-        ...opening,
-        signal,
-      }).catch(refuse));
-      this.hashes.set(key, own);
-    }
+    const own =
+      this.hashes.get(key) ?? (await checkpointHash(command, model, { signal }).catch(refuse));
+    this.hashes.set(key, own);
     if (own === hash) return;
     throw new Refusal(
       `the checkpoint ${model} of this worker is not that of the job: its hash is ` +
