@@ -4,7 +4,7 @@
  * exit code.
  */
 import { Command, CommanderError } from 'commander';
-import { messageOf } from '../text/messages.ts';
+import { either, messageOf } from '../text/messages.ts';
 import { didYouMean } from '../text/nearest.ts';
 import { printableLines } from '../text/printable.ts';
 import { subcommands } from './subcommands.ts';
@@ -36,6 +36,12 @@ function unknownCommand(name?: string): UsageError {
   const names = Object.keys(subcommands);
   if (name === undefined)
     return new UsageError(`a command is required: ${names.join(', ')}. See svd --help.`);
+  const second = names.filter((other) => other.startsWith(`${name} `));
+  if (second.length > 0)
+    return new UsageError(
+      `svd ${name} takes ${either(second.map((other) => other.slice(name.length + 1)))}. See svd ` +
+        `${second[0]} --help.`,
+    );
   const hint = didYouMean(name, names, (found) => `svd ${found}`);
   return new UsageError(
     `there is no command "${name}".${hint} The commands are ${names.join(', ')}.`,

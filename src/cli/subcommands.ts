@@ -18,6 +18,18 @@ export const subcommands: Subcommands = {
     about: 'Compute the jobs of a queue.',
     load: async () => (await import('./queue/work.ts')).work,
   },
+  'queue status': {
+    about: 'Show where the jobs and the workers of a queue stand.',
+    load: async () => (await import('./queue/status.ts')).status,
+  },
+  'queue retry': {
+    about: 'Let failed jobs of a queue run again.',
+    load: async () => (await import('./queue/retry.ts')).retry,
+  },
+  'queue export': {
+    about: 'Write a report of the jobs of a queue.',
+    load: async () => (await import('./queue/export.ts')).exportReport,
+  },
   download: {
     about: 'Bring a checkpoint from the hub into the cache.',
     load: async () => (await import('./download.ts')).download,
