@@ -1,0 +1,71 @@
+/** What the tests of `svd queue` share. */
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'chai';
+import type { Overview } from '../../../src/queue/overview.ts';
+import { patience } from '../../harness/patience.ts';
+import { RedisServer } from '../../harness/redis.ts';
+import { folderWithModel, onTestBackend, picture, small, startSvd } from '../runs.ts';
+
+/** A Redis and a folder with a small checkpoint and a picture, for the suite around the call. */
+export function queueForSuite() {
+  const folder = folderWithModel();
+  let server: RedisServer;
+  before(async () => {
+    server = await RedisServer.start();
+    mkdirSync(folder.path('pictures'));
+    copyFileSync(picture('rocket.jpg'), folder.path('pictures/rocket.jpg'));
+  });
+  after(() => server?.remove());
+  const started: ReturnType<typeof startSvd>[] = [];
+  after(() => {
+    for (const { child } of started) if (child.exitCode === null) child.kill('SIGKILL');
+  });
+
+  /** Starts `svd queue ACTION`. */
+  const start = (action: string, ...args: string[]) => {
+    const run = startSvd(['queue', action, '--queue', server.url, ...args]);
+    started.push(run);
+    return run;
+  };
+  /** Runs `svd queue ACTION` to its end, which has to be good. */
+  const run = async (action: string, ...args: string[]) => {
+    const { code, stdout, stderr } = await start(action, ...args).ended;
+    expect(code, stderr).to.equal(0);
+    return { stdout, stderr };
+  };
+  return {
+    path: folder.path,
+    get server() {
+      return server;
+    },
+    start,
+    run,
+    /** Adds jobs for the small checkpoint, with the quickest settings. */
+    add: (inputs: string[], ...args: string[]) =>
+      run(
+        ...(['add', ...inputs, '--model', folder.path('model'), ...small] as const),
+        ...(args.includes('--output-dir') ? [] : ['--output-dir', folder.path('videos')]),
+        ...args,
+      ),
+    /** Starts a worker. */
+    worker: (...args: string[]) => start('work', ...onTestBackend, '--takeover', '2', ...args),
+    status: async (): Promise<Overview> => JSON.parse((await run('status', '--json')).stdout),
+    /** The bytes of the video that `svd generate` makes. */
+    async single(input: string, ...args: string[]): Promise<Buffer> {
+      const output = folder.path('single.mp4');
+      const words = [input, '--model', folder.path('model'), ...small, ...onTestBackend, ...args];
+      const { code, stderr } = await startSvd(['generate', ...words, '-o', output]).ended;
+      expect(code, stderr).to.equal(0);
+      return readFileSync(output);
+    },
+  };
+}
+
+/** Waits until something is so. */
+export async function until(isSo: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  for (const start = Date.now(); !(await isSo()); await delay(20))
+    if (Date.now() - start > patience) throw new Error(`it never came: ${what}`);
+}
+
+export const untilThere = (path: string) => until(() => existsSync(path), path);
