@@ -71,6 +71,14 @@ export {
   type UrlOptions,
 } from './pipelines/browser.ts';
 export type { CallPlanner, Components, FeatureExtractor, Offload } from './pipelines/components.ts';
+export {
+  generateMany,
+  type ManyOptions,
+  type ManyOutcome,
+  type ManyPicture,
+  type PictureCall,
+  type PictureOptions,
+} from './pipelines/generateMany.ts';
 export { latentPreviews } from './pipelines/latentPreviews.ts';
 export {
   type DescribeUrlOptions,

@@ -63,6 +63,14 @@ export {
 } from './models/index.ts';
 export { type FormulationSet, useFormulations } from './ops/formulations.ts';
 export type { CallPlanner, Components, FeatureExtractor, Offload } from './pipelines/components.ts';
+export {
+  generateMany,
+  type ManyOptions,
+  type ManyOutcome,
+  type ManyPicture,
+  type PictureCall,
+  type PictureOptions,
+} from './pipelines/generateMany.ts';
 export { latentPreviews } from './pipelines/latentPreviews.ts';
 export {
   type DescribeOptions,

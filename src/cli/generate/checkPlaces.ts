@@ -29,8 +29,7 @@ export interface Place {
  * @throws Error if an output cannot be written; UsageError if it is an input or another output.
  */
 export async function checkPlaces(command: GenerateCommand, paths: string[]): Promise<void> {
-  const { output, dump, latents, format, places } = command;
-  const images = places?.images ?? command.images;
+  const { output, dump, images, latents, format } = command;
   if (paths.length > 1 && isStream(output))
     throw new UsageError(
       `--output "${output}" takes one video but there are ${paths.length}. Use the name of a file.`,

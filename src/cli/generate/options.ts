@@ -340,8 +340,6 @@ export type GenerateCommand = Values<typeof generateOptions> & {
   output: string;
   /** What `output` is written as. */
   format: OutputFormat;
-  /** Where they are read, if it is not by the names that are stored in the output. */
-  places?: { images?: string[]; model?: string };
 };
 
 /** The parts that decide what the video is. */

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { identifyCheckpoint, packagedModel } from '../../checkpoints/index.ts';
+import { identifyCheckpoint } from '../../checkpoints/index.ts';
 import { loadEncoder } from '../../media/video/exportVideo.ts';
 import { fetchPicture } from '../../network/fetchPicture.ts';
 import { checkSize, sha256 } from '../../queue/files.ts';
@@ -11,7 +11,7 @@ import { messageOf } from '../../text/messages.ts';
 import { isAddress } from '../batch/findPictures.ts';
 import type { Item } from '../batch/items.ts';
 import { type GenerateCommand, generateOptions } from '../generate/options.ts';
-import { locate, singleFileOptions } from '../hubModel.ts';
+import { findModel } from '../generate/run/model.ts';
 import { UsageError } from '../terminal/errors.ts';
 import { flagOf, type Option, pick, placeholderOf } from '../terminal/options.ts';
 import type { Session } from '../terminal/session.ts';
@@ -80,25 +80,13 @@ export class JobMaker {
   }
 
   private async identify(command: GenerateCommand): Promise<Job['checkpoint']> {
-    const { model } = command;
-    const hash = await checkpointHash(command, model ?? packagedModel, this.session);
+    const { model, variant } = command;
+    const { path, opening } = await findModel(command, this.session);
+    const { signal } = this.session;
+    const { hash } = await identifyCheckpoint(path, { variant, ...opening, signal });
     // A model of the hub is found by its name everywhere.
     return { hash, path: model === undefined ? undefined : localOr(model) };
   }
-}
-
-/** SHA-256 of the checkpoint that a call of `model` reads, which is brought here if it is not. */
-export async function checkpointHash(
-  command: GenerateCommand,
-  model: string,
-  { signal, note, progress }: Partial<Session>,
-): Promise<string> {
-  const { path, unet } = await locate(model, command, {
-    ...{ signal, note, onProgress: progress?.update },
-  });
-  const opening = { ...singleFileOptions(path, command), unet };
-  const { variant } = command;
-  return (await identifyCheckpoint(path, { variant, ...opening, signal })).hash;
 }
 
 /** The absolute path of what is there, or else the name of the hub. */
