@@ -41,8 +41,19 @@ export class JobQueue implements AsyncDisposable {
     return new JobQueue(redis, queue);
   }
 
-  /** Adds a job with the bytes of its picture, unless it is there. Its output is its own then. */
+  /**
+   * Adds a job with the bytes of its picture, unless it is there. Its output is its own then.
+   * @throws Error if Redis has no room for it.
+   */
   async add(job: Job, picture: Uint8Array): Promise<Added> {
+    return this.put(job, picture).catch((error) => {
+      if (!/^OOM command/.test(error.message)) throw error;
+      const message = 'the memory of Redis is full. Wait until jobs have ended, or raise its';
+      throw new Error(`${message} maxmemory.`, { cause: error });
+    });
+  }
+
+  private async put(job: Job, picture: Uint8Array): Promise<Added> {
     const id = jobId(job);
     if (await this.queue.getJob(id)) return 'there already';
     const outputs = keyOf('outputs');

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { isAlive } from '../../../src/files/process.ts';
 import { until } from '../../harness/until.ts';
-import { queueForSuite, untilThere } from './runs.ts';
+import { childOf, queueForSuite, untilThere } from './runs.ts';
 
 /** Enough steps to be stopped in the middle of them. */
 const LONG = ['--num-inference-steps', '40', '--seed', '5'];
@@ -49,9 +49,3 @@ describe('svd queue, when something fails @slow', () => {
     expect(readFileSync(video('killed'))).to.deep.equal(await single(...LONG, '--fps', '8'));
   });
 });
-
-/** The process that another one has started. */
-function childOf(pid: number): number {
-  const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
-  return Number(child);
-}

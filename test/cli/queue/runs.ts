@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import type { Overview } from '../../../src/queue/overview.ts';
 import { RedisServer } from '../../harness/redis.ts';
 import { until } from '../../harness/until.ts';
-import { folderWithModel, onTestBackend, picture, small, startSvd } from '../runs.ts';
+import { folderWithModel, generate, onTestBackend, picture, small, startSvd } from '../runs.ts';
 
 /** A Redis and a folder with a small checkpoint and a picture, for the suite around the call. */
 export function queueForSuite() {
@@ -53,16 +53,8 @@ export function queueForSuite() {
     /** The bytes of the video that `svd generate` makes. */
     async single(input: string, ...args: string[]): Promise<Buffer> {
       const output = folder.path('single.mp4');
-      const words = [
-        input,
-        '--model',
-        folder.path('model'),
-        ...smallWith(args),
-        ...onTestBackend,
-        ...args,
-      ];
-      const { code, stderr } = await startSvd(['generate', ...words, '-o', output]).ended;
-      expect(code, stderr).to.equal(0);
+      const words = [input, '--model', folder.path('model'), ...smallWith(args), ...args];
+      await generate([...words, ...onTestBackend.slice(2), '-o', output]);
       return readFileSync(output);
     },
   };
@@ -74,3 +66,13 @@ const smallWith = (args: string[]) =>
 
 /** Waits until a file is there. */
 export const untilThere = (path: string) => until(() => existsSync(path), path);
+
+/** The process that another one has started; 0 if there is none. */
+export function childOf(pid: number): number {
+  try {
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    return Number(children.trim().split(' ')[0]);
+  } catch {
+    return 0;
+  }
+}
