@@ -11,6 +11,14 @@ export {
   useBrowserBackend,
 } from './backends/browser.ts';
 export {
+  generateMany,
+  type ManyOptions,
+  type ManyOutcome,
+  type ManyPicture,
+  type PictureCall,
+  type PictureOptions,
+} from './batch/generateMany.ts';
+export {
   type BlockTensor,
   type BlockTensorsOptions,
   type ByteReader,
@@ -71,14 +79,6 @@ export {
   type UrlOptions,
 } from './pipelines/browser.ts';
 export type { CallPlanner, Components, FeatureExtractor, Offload } from './pipelines/components.ts';
-export {
-  generateMany,
-  type ManyOptions,
-  type ManyOutcome,
-  type ManyPicture,
-  type PictureCall,
-  type PictureOptions,
-} from './pipelines/generateMany.ts';
 export { latentPreviews } from './pipelines/latentPreviews.ts';
 export {
   type DescribeUrlOptions,

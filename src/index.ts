@@ -19,6 +19,14 @@ export {
   useBackend,
 } from './backends/index.ts';
 export {
+  generateMany,
+  type ManyOptions,
+  type ManyOutcome,
+  type ManyPicture,
+  type PictureCall,
+  type PictureOptions,
+} from './batch/generateMany.ts';
+export {
   type Checkpoint,
   CheckpointError,
   type CheckpointIdentity,
@@ -63,14 +71,6 @@ export {
 } from './models/index.ts';
 export { type FormulationSet, useFormulations } from './ops/formulations.ts';
 export type { CallPlanner, Components, FeatureExtractor, Offload } from './pipelines/components.ts';
-export {
-  generateMany,
-  type ManyOptions,
-  type ManyOutcome,
-  type ManyPicture,
-  type PictureCall,
-  type PictureOptions,
-} from './pipelines/generateMany.ts';
 export { latentPreviews } from './pipelines/latentPreviews.ts';
 export {
   type DescribeOptions,

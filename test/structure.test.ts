@@ -67,6 +67,7 @@ const allowed: Record<string, string[]> = {
     ...['ops', 'layers', 'models', 'random', 'schedulers', 'media', 'checkpoints', 'backends'],
     ...['memory', 'recording'],
   ],
+  batch: ['random', 'pipelines'],
   verification: [
     ...['ops', 'layers', 'models', 'random', 'schedulers', 'media', 'checkpoints', 'pipelines'],
   ],

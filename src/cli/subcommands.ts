@@ -10,6 +10,10 @@ export const subcommands: Subcommands = {
     about: 'Make a video from a picture.',
     load: async () => (await import('./generate/command.ts')).generate,
   },
+  batch: {
+    about: 'Make a video from each of many pictures.',
+    load: async () => (await import('./batch/command.ts')).batch,
+  },
   'queue add': {
     about: 'Add pictures to a queue that several machines work on.',
     load: async () => (await import('./queue/add.ts')).add,

@@ -8,7 +8,9 @@ import { localPath } from '../../files/localPath.ts';
 import { hasEnding } from '../../text/endings.ts';
 import { byNumber } from '../../text/inOrder.ts';
 import { UsageError } from '../terminal/errors.ts';
-import { SIDECAR } from './sidecar.ts';
+
+/** What the name of an output gets for the name of the file that says how it was made. */
+export const SIDECAR = '.svd.json';
 
 /** A picture. */
 export interface Source {

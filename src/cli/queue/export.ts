@@ -6,9 +6,9 @@ import { writeAtomically } from '../../files/writing/atomic.ts';
 import { sha256 } from '../../queue/files.ts';
 import { type Entry, JobQueue, keyOf, states } from '../../queue/jobQueue.ts';
 import { type ReportRow, reportColumns, rowsOf } from '../../queue/overview.ts';
-import { csvOf } from '../../text/csv.ts';
 import { hasEnding } from '../../text/endings.ts';
 import { counted } from '../../text/messages.ts';
+import { csvCell } from '../batch/report.ts';
 import { subcommand } from '../terminal/command.ts';
 import { print } from '../terminal/print.ts';
 import { queueOption } from './options.ts';
@@ -43,7 +43,8 @@ export const exportReport = subcommand({
         if (state === 'completed') brought += await bring(queue, entry, outputDir);
         rows.push(...rowsOf(entry, state));
       }
-    const table = csvOf(reportColumns, rows);
+    const lines = rows.map((row) => reportColumns.map((name) => csvCell(`${row[name] ?? ''}`)));
+    const table = [reportColumns, ...lines].map((cells) => `${cells.join(',')}\n`).join('');
     await writeAtomically(path, (temporary) => writeFile(temporary, table));
     const videos = brought > 0 ? `, and ${counted(brought, 'video')} out of Redis` : '';
     print(`${path}: ${counted(rows.length, 'line')}${videos}`);

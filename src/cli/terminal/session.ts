@@ -8,9 +8,10 @@ import { ProgressLine } from './progress.ts';
 export interface Session {
   /** Aborts at Ctrl-C. */
   signal: AbortSignal;
+  /** Of several runs, that of the one that is made now. */
   progress: ProgressLine;
-  /** Shows a sentence. */
-  note: (text: string, kind?: 'note' | 'done') => void;
+  /** Shows a sentence; an error also where the others are not shown. */
+  note: (text: string, kind?: 'note' | 'done' | 'error') => void;
 }
 
 /** Does `work` with a line of progress on standard error unless `quiet`, and stops it at Ctrl-C. */
@@ -19,28 +20,35 @@ export async function runSession<T>(
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
   const silent = quiet || (json && !process.stderr.isTTY);
-  const progress = new ProgressLine(silent ? undefined : process.stderr);
   const note: Session['note'] = (text, kind) => {
-    if (silent) return;
-    progress.clear();
+    if (silent && kind !== 'error') return;
+    session.progress.clear();
     printNote(text, kind);
   };
+  const controller = new AbortController();
+  const { signal } = controller;
+  const progress = new ProgressLine(silent ? undefined : process.stderr);
+  const session: Session = { signal, progress, note };
   // The library warns by console.warn, which knows neither --quiet nor the progress line.
   const { warn } = console;
   console.warn = (...parts: unknown[]) => note(format(...parts));
 
   // Only the first signal is taken: a second one ends the process at once, even in the middle of a
   // computation.
-  const controller = new AbortController();
-  const stop = () => controller.abort(new Interrupted());
-  const signals: NodeJS.Signals[] = ['SIGINT', 'SIGTERM'];
+  const stop = (signal: NodeJS.Signals) => {
+    // The terminal is gone, and nothing that is written there may end the process.
+    if (signal === 'SIGHUP')
+      for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+    controller.abort(new Interrupted());
+  };
+  const signals: NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
   for (const signal of signals) process.once(signal, stop);
   using _restored = atEnd(() => {
-    progress.clear();
+    session.progress.clear();
     console.warn = warn;
     for (const signal of signals) process.off(signal, stop);
   });
-  return await work({ signal: controller.signal, progress, note });
+  return await work(session);
 }
 
 /** Does `work` when the block ends that declares it with `using` or `await using`. */

@@ -53,7 +53,7 @@ describe('svd queue', () => {
     const { stdout } = await queue.run('export', queue.path('r.csv'), '--output-dir', to);
     expect(stdout).to.match(/r\.csv: \d+ lines, and 1 video out of Redis\n$/);
     expect(readFileSync(`${to}/rocket.mp4`)).to.deep.equal(single);
-    const lines = readFileSync(queue.path('r.csv'), 'utf8').split('\r\n');
+    const lines = readFileSync(queue.path('r.csv'), 'utf8').split('\n');
     expect(lines[0]).to.match(/^picture,output,state,sha256,/);
     expect(lines.find((line) => line.includes('broken.png'))).to.include(',failed,');
     const { failed } = await queue.status();

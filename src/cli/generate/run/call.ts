@@ -1,5 +1,6 @@
 /** One call of `svd generate`: its checks, the options of the library's call, and the writing. */
 import { randomInt } from 'node:crypto';
+import type { PictureOptions } from '../../../batch/generateMany.ts';
 import type { FloatArray, RgbImage } from '../../../media/image.ts';
 import { loadEncoder } from '../../../media/video/exportVideo.ts';
 import type { OffloadMode } from '../../../memory/offloadModes.ts';
@@ -102,7 +103,7 @@ export interface Report {
 
 /** A call that the library is to run. */
 export interface StartedCall {
-  options: GenerateOptions;
+  options: PictureOptions<OutputType>;
   /** Writes the frames that the library returns. */
   finish(frames: Frames[OutputType]): Promise<Report>;
 }
@@ -131,7 +132,7 @@ export async function startCall(
   const profile = command.profile ? new Profile() : undefined;
   const generators = seeds.map((seed) => new Generator(BigInt(seed)));
   const advance = advancing(plan, session);
-  const options: GenerateOptions = {
+  const options: StartedCall['options'] = {
     ...callOf(command),
     ...{ height, width, numFrames, latents: inputs.latents, signal },
     ...previewsOf(command, inputs, session),

@@ -59,7 +59,7 @@ export function callOf(command: GenerateCommand) {
 }
 
 /** The call to plan for. */
-const plannedCall = (found: FoundModel, command: GenerateCommand, pictures: number) => ({
+export const plannedCall = (found: FoundModel, command: GenerateCommand, pictures: number) => ({
   ...callOf(command),
   ...sizeOf(found, command),
   ...{ pictures, forwardChunkSize: command.forwardChunking },

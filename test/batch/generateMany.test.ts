@@ -2,7 +2,7 @@
 import { setTimeout } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import { expect } from 'chai';
-import { generateMany, type ManyPicture } from '../../src/pipelines/generateMany.ts';
+import { generateMany, type ManyPicture } from '../../src/batch/generateMany.ts';
 import type { SamplingPipeline } from '../../src/pipelines/stableVideoDiffusion.ts';
 import { Generator } from '../../src/random/index.ts';
 import { options, otherPicture, picture, tinyPipeline } from '../harness/tiny.ts';

@@ -1,10 +1,17 @@
 /** Animates many pictures one after the other, with one pipeline. */
+
+import { checkGenerateOptions } from '../pipelines/options.ts';
+import type { SamplingPipeline } from '../pipelines/stableVideoDiffusion.ts';
+import { unlessAborted } from '../pipelines/turns.ts';
+import type {
+  GenerateOptions,
+  ImageInput,
+  OutputType,
+  Progress,
+  Videos,
+} from '../pipelines/types.ts';
 import type { Generator } from '../random/generator.ts';
 import { checkArgument } from '../text/options.ts';
-import { checkGenerateOptions } from './options.ts';
-import type { SamplingPipeline } from './stableVideoDiffusion.ts';
-import { unlessAborted } from './turns.ts';
-import type { GenerateOptions, ImageInput, OutputType, Progress, Videos } from './types.ts';
 
 /** A picture of `generateMany` with options of its own. */
 export interface PictureCall<T extends OutputType = 'image'> {
@@ -76,8 +83,8 @@ export type ManyOutcome<P, T extends OutputType = 'image'> = {
  *
  * @example
  * for await (const { index, result, error } of generateMany(pipe, pictures, { numFrames: 14 })) {
- *   if (error) console.error(error);
- *   else await exportToVideo(result.frames[0], `${index}.mp4`);
+ *   if (result) await exportToVideo(result.frames[0], `${index}.mp4`);
+ *   else console.error(error);
  * }
  */
 export function generateMany<P extends ManyPicture<T>, T extends OutputType = 'image'>(
