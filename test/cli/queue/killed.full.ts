@@ -49,6 +49,11 @@ describe('svd queue, with kills', () => {
     pids.add(workers[i].child.pid!);
   }
 
+  /** Starts workers again that have ended because Redis was away when they began. */
+  function reviveWorkers(): void {
+    for (const [i, { child }] of workers.entries()) if (child.exitCode !== null) startWorker(i);
+  }
+
   it(`makes every video once, byte for byte: seed ${SEED}`, async () => {
     const addAll = () => queue.add([queue.path('many')], '--seed', '9', '--json');
     const added = JSON.parse((await addAll()).stdout);
@@ -64,6 +69,7 @@ describe('svd queue, with kills', () => {
     const killed = { worker: 0, process: 0, redis: 0 };
     for (let kill = 0; kill < KILLS; kill++) {
       await delay(200 + 1800 * random());
+      reviveWorkers();
       const kind = (['worker', 'process', 'redis'] as const)[Math.floor(3 * random())];
       const i = Math.floor(WORKERS * random());
       killed[kind]++;
@@ -91,6 +97,7 @@ describe('svd queue, with kills', () => {
     }
     log(`killed: ${JSON.stringify(killed)}, when ${await done()} were done`);
     const isIdle = async () => {
+      reviveWorkers();
       const { waiting, active, delayed } = await jobs.counts();
       return waiting + active + delayed === 0;
     };
@@ -108,7 +115,10 @@ describe('svd queue, with kills', () => {
       pids.add(childOf(worker.child.pid!));
       worker.child.kill('SIGTERM');
     }
-    for (const worker of workers) expect((await worker.ended).code).to.equal(0);
+    for (const worker of workers) {
+      const { code, stderr } = await worker.ended;
+      expect(code, stderr).to.equal(0);
+    }
 
     expect(
       [...pids].filter((pid) => pid > 0 && isAlive(pid)),
