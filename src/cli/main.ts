@@ -32,16 +32,31 @@ const help = formatHelp({
   examples: ['svd generate rocket.jpg'],
 });
 
+/** The second words of the commands that begin with a word. */
+const secondWords = (first: string): string[] =>
+  Object.keys(subcommands)
+    .filter((name) => name.startsWith(`${first} `))
+    .map((name) => name.slice(first.length + 1));
+
+/** The help of the commands that begin with a word. */
+const groupHelp = (first: string): string =>
+  formatHelp({
+    usage: [`svd ${first} ${secondWords(first).join('|')} [options]`],
+    about: [],
+    groups: {
+      Commands: Object.fromEntries(
+        secondWords(first).map((second) => [second, subcommands[`${first} ${second}`].about]),
+      ),
+    },
+  });
+
 function unknownCommand(name?: string): UsageError {
   const names = Object.keys(subcommands);
   if (name === undefined)
     return new UsageError(`a command is required: ${names.join(', ')}. See svd --help.`);
-  const second = names.filter((other) => other.startsWith(`${name} `));
+  const second = secondWords(name);
   if (second.length > 0)
-    return new UsageError(
-      `svd ${name} takes ${either(second.map((other) => other.slice(name.length + 1)))}. See svd ` +
-        `${second[0]} --help.`,
-    );
+    return new UsageError(`svd ${name} takes ${either(second)}. See svd help ${name}.`);
   const hint = didYouMean(name, names, (found) => `svd ${found}`);
   return new UsageError(
     `there is no command "${name}".${hint} The commands are ${names.join(', ')}.`,
@@ -61,6 +76,7 @@ async function showHelp(words: string[]): Promise<number> {
   if (more.length > 0)
     throw new UsageError(`svd help takes one command but is given "${[name, ...more].join(' ')}".`);
   if (name === undefined || name === 'help' || name.startsWith('-')) console.log(help);
+  else if (secondWords(name).length > 0) console.log(groupHelp(name));
   else if (Object.hasOwn(subcommands, name)) console.log(helpOf(await subcommands[name].load()));
   else throw unknownCommand(name);
   return 0;
@@ -70,6 +86,7 @@ async function showHelp(words: string[]): Promise<number> {
 async function main(args: string[]): Promise<number> {
   if (args[0] === 'help') return showHelp(args.slice(1));
   const [name, ...rest] = joinName(args);
+  if (secondWords(name).length > 0 && ['--help', '-h'].includes(rest[0])) return showHelp([name]);
   let words = args;
   let code = 0;
   const program = new Command('svd')

@@ -26,6 +26,8 @@ export interface Job {
   carrier: (typeof carriers)[number];
   /** Why workers have put it back, by their names. */
   refused?: Record<string, string>;
+  /** How often that was. */
+  offers?: number;
 }
 
 /** A file that a job has made. */

@@ -20,7 +20,7 @@ export type Entry = QueuedJob<Job, JobResult>;
 export const states = ['waiting', 'delayed', 'active', 'completed', 'failed'] as const;
 
 /** What became of a job that was added. */
-export type Added = 'added' | 'there already' | { takenBy: string };
+export type Added = 'added' | 'thereAlready';
 
 /** The queue at one Redis. */
 export class JobQueue implements AsyncDisposable {
@@ -43,7 +43,7 @@ export class JobQueue implements AsyncDisposable {
 
   /**
    * Adds a job with the bytes of its picture, unless it is there. Its output is its own then.
-   * @throws Error if Redis has no room for it.
+   * @throws Error if the output is that of another job, or Redis has no room.
    */
   async add(job: Job, picture: Uint8Array): Promise<Added> {
     return this.put(job, picture).catch((error) => {
@@ -55,11 +55,14 @@ export class JobQueue implements AsyncDisposable {
 
   private async put(job: Job, picture: Uint8Array): Promise<Added> {
     const id = jobId(job);
-    if (await this.queue.getJob(id)) return 'there already';
+    if (await this.queue.getJob(id)) return 'thereAlready';
     const outputs = keyOf('outputs');
     await this.redis.hsetnx(outputs, job.output, id);
     const owner = await this.redis.hget(outputs, job.output);
-    if (owner !== null && owner !== id) return { takenBy: owner };
+    if (owner !== null && owner !== id)
+      throw new Error(
+        `${job.output} is the output of another job, ${owner.slice(0, 12)}. Use another folder.`,
+      );
     if (job.carrier === 'redis') await this.redis.set(keyOf('picture', id), Buffer.from(picture));
     await this.queue.add('video', job, {
       jobId: id,

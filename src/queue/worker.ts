@@ -10,8 +10,14 @@ import { type Entry, type JobQueue, keyOf, NAME, PREFIX } from './jobQueue.ts';
 import { mayPass, type Outcome } from './task.ts';
 import { Heartbeat } from './workers.ts';
 
-/** Milliseconds between two reports of progress, and before a refused job is offered again. */
-const [BETWEEN, OFFERED_AGAIN] = [500, 2000];
+/** Milliseconds between two reports of progress. */
+const BETWEEN = 500;
+
+/** Milliseconds before a refused job is offered again: first, and at most, doubled each time. */
+const [OFFERED_FIRST, OFFERED_LATEST] = [2000, 60_000];
+
+/** Milliseconds after which a worker looks again whether it can do a job. */
+const LOOKED_AGAIN = 300_000;
 
 /** Options of `work`. */
 export interface WorkOptions {
@@ -69,12 +75,22 @@ async function isDone(queue: JobQueue, name: string): Promise<boolean> {
   return entries.every(({ data }) => data.refused?.[name] !== undefined);
 }
 
+/** Why this worker cannot do a job, and when it has looked. */
+interface Known {
+  reason: string;
+  at: number;
+}
+
+const isOld = ({ at }: Known) => performance.now() - at > LOOKED_AGAIN;
+
 /** Where jobs come in and results go out. */
 class Desk {
   private readonly queue: JobQueue;
   private readonly computer: Computer;
   private readonly name: string;
   private readonly options: Pick<WorkOptions, 'signal' | 'note'>;
+  /** Jobs that this worker has looked at and cannot do. */
+  private readonly refusals = new Map<string, Known>();
 
   constructor(
     queue: JobQueue,
@@ -98,29 +114,47 @@ class Desk {
       throw new WaitingError();
     }
     const { reason } = outcome;
-    this.options.note(`${entry.data.picture?.name}: ${reason}`);
-    if (outcome.kind === 'failed')
+    if (outcome.kind === 'failed') {
+      this.options.note(`${entry.data.picture?.name}: ${reason}`);
       throw outcome.mayPass ? new Error(reason) : new UnrecoverableError(reason);
-    const refused = { ...entry.data.refused, [this.name]: reason };
-    await entry.updateData({ ...entry.data, refused });
-    await entry.moveToDelayed(Date.now() + OFFERED_AGAIN, token);
+    }
+    await this.putBack(entry, token, reason);
     throw new DelayedError();
   };
+
+  private async putBack(entry: Entry, token: string | undefined, reason: string): Promise<void> {
+    const { refused = {}, offers = 0 } = entry.data;
+    const known = this.refusals.get(entry.id!);
+    if (known === undefined || isOld(known)) {
+      this.refusals.set(entry.id!, { reason, at: performance.now() });
+      this.options.note(`${entry.data.picture.name}: ${reason}`);
+    }
+    await entry.updateData({
+      ...entry.data,
+      ...{ refused: { ...refused, [this.name]: reason }, offers: offers + 1 },
+    });
+    const wait = Math.min(OFFERED_FIRST * 2 ** offers, OFFERED_LATEST);
+    await entry.moveToDelayed(Date.now() + wait, token);
+  }
 
   private async outcomeOf(entry: Entry): Promise<JobResult | Exclude<Outcome, { kind: 'done' }>> {
     const { redis } = this.queue;
     const id = entry.id!;
     const job = checkedJob(entry.data);
+    const known = this.refusals.get(id);
+    if (known && !isOld(known)) return { kind: 'refused', reason: known.reason };
     // Another worker, or this one before it lost the connection, may have made it already.
     const made: JobResult | null = JSON.parse((await redis.get(keyOf('result', id))) ?? 'null');
     if (made && (await isIntact(job, made))) return made;
     await using files = await carry(redis, id, job);
     if (this.options.signal.aborted) return { kind: 'stopped' };
     const start = performance.now();
+    const keeping = new LatestState((path) => files.keepState(path));
     const outcome = await this.computer.perform(files.task, {
       ...this.reporting(entry),
-      onState: (path) => void files.keepState(path).catch(() => {}),
+      onState: keeping.isThere,
     });
+    await keeping.ended;
     if (outcome.kind !== 'done') return outcome;
     const result = {
       files: await files.handIn(outcome.paths),
@@ -147,6 +181,32 @@ class Desk {
         isTelling = false;
       },
     };
+  }
+}
+
+/** Keeps states one after the other, and of those that come meanwhile only the last. */
+class LatestState {
+  ended: Promise<void> = Promise.resolve();
+  private readonly keep: (path: string) => Promise<void>;
+  private isKeeping = false;
+  private isNew = false;
+
+  constructor(keep: (path: string) => Promise<void>) {
+    this.keep = keep;
+  }
+
+  readonly isThere = (path: string): void => {
+    this.isNew = true;
+    if (!this.isKeeping) this.ended = this.keepAll(path);
+  };
+
+  private async keepAll(path: string): Promise<void> {
+    this.isKeeping = true;
+    while (this.isNew) {
+      this.isNew = false;
+      await this.keep(path).catch(() => {}); // without it, the job starts anew elsewhere
+    }
+    this.isKeeping = false;
   }
 }
 

@@ -180,6 +180,8 @@ describe('worker of the queue', () => {
       picture: { name: 'b.png', path: path('b.png'), sha256: sha256(bytes) },
       ...{ settings: { seeds: [1] }, checkpoint: { hash: 'cc' }, output, carrier: 'folder' },
     };
-    expect(await queue.add(job, bytes)).to.deep.equal({ takenBy: first });
+    expect(await queue.add(job, bytes).catch(messageOf)).to.equal(
+      `${output} is the output of another job, ${first.slice(0, 12)}. Use another folder.`,
+    );
   });
 });

@@ -2,13 +2,12 @@
 import { dirname } from 'node:path';
 import { makeFolder } from '../../files/makeFolder.ts';
 import { JobQueue } from '../../queue/jobQueue.ts';
-import { counted } from '../../text/messages.ts';
+import { counted, messageOf } from '../../text/messages.ts';
 import { pictureEndings } from '../batch/findPictures.ts';
 import { readItems } from '../batch/items.ts';
 import { manifestEndings } from '../batch/manifest.ts';
 import { subcommand } from '../terminal/command.ts';
-import { UsageError } from '../terminal/errors.ts';
-import { print } from '../terminal/print.ts';
+import { print, printNote } from '../terminal/print.ts';
 import { runSession } from '../terminal/session.ts';
 import { JobMaker } from './jobOf.ts';
 import { addOptions, namesOfOthers, usualOfOthers } from './options.ts';
@@ -33,23 +32,25 @@ export const add = subcommand({
     const report = await runSession(values, async (session) => {
       await using queue = await JobQueue.open(url);
       const maker = new JobMaker(session, carrier);
-      const counts = { added: 0, thereAlready: 0 };
+      const counts = { added: 0, thereAlready: 0, failed: 0 };
       for (const item of items) {
         session.signal.throwIfAborted();
-        const { job, bytes } = await maker.make(item);
-        if (carrier === 'folder') await makeFolder(dirname(item.output));
-        const added = await queue.add(job, bytes);
-        if (typeof added === 'object')
-          throw new UsageError(
-            `${item.from}: ${item.output} is the output of another job, ` +
-              `${added.takenBy.slice(0, 12)}. Use another folder.`,
-          );
-        counts[added === 'added' ? 'added' : 'thereAlready']++;
+        const checkpoint = await maker.checkpointOf(item.command);
+        try {
+          const { job, bytes } = await maker.make(item, checkpoint);
+          if (carrier === 'folder') await makeFolder(dirname(item.output));
+          counts[await queue.add(job, bytes)]++;
+        } catch (error) {
+          counts.failed++;
+          session.progress.clear();
+          printNote(`${item.picture}: ${messageOf(error)}`, 'error');
+        }
       }
       return counts;
     });
     const there = report.thereAlready > 0 ? `, ${report.thereAlready} there already` : '';
-    print(json ? JSON.stringify(report) : `${counted(report.added, 'job')} added${there}`);
-    return 0;
+    const failed = report.failed > 0 ? `, ${report.failed} failed` : '';
+    print(json ? JSON.stringify(report) : `${counted(report.added, 'job')} added${there}${failed}`);
+    return report.failed > 0 ? 1 : 0;
   },
 });

@@ -31,10 +31,9 @@ export class JobMaker {
 
   /**
    * @returns The job, and the bytes of its picture.
-   * @throws Error if the picture or the checkpoint cannot be read; UsageError if a job cannot have
-   * an option.
+   * @throws Error if the picture cannot be read; UsageError if a job cannot have an option.
    */
-  async make(item: Item): Promise<{ job: Job; bytes: Uint8Array }> {
+  async make(item: Item, checkpoint: Job['checkpoint']): Promise<{ job: Job; bytes: Uint8Array }> {
     const { picture, output, command } = item;
     checkItem(item);
     const bytes = await this.pictureOf(item);
@@ -50,8 +49,7 @@ export class JobMaker {
     };
     const job: Job = {
       picture: { name: command.images[0], path: picture, sha256: hash },
-      ...{ settings, output, carrier: this.carrier },
-      checkpoint: await this.checkpointOf(command),
+      ...{ settings, output, carrier: this.carrier, checkpoint },
     };
     return { job, bytes };
   }
@@ -71,7 +69,8 @@ export class JobMaker {
     return bytes;
   }
 
-  private checkpointOf(command: GenerateCommand): Promise<Job['checkpoint']> {
+  /** The checkpoint of a call. @throws Error if it cannot be read. */
+  checkpointOf(command: GenerateCommand): Promise<Job['checkpoint']> {
     const { model, variant, config, unet, revision } = command;
     const key = JSON.stringify([model, variant, config, unet, revision]);
     const known = this.checkpoints.get(key) ?? this.identify(command);

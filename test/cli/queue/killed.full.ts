@@ -57,7 +57,7 @@ describe('svd queue, with kills', () => {
   it(`makes every video once, byte for byte: seed ${SEED}`, async () => {
     const addAll = () => queue.add([queue.path('many')], '--seed', '9', '--json');
     const added = JSON.parse((await addAll()).stdout);
-    expect(added).to.deep.equal({ added: JOBS, thereAlready: 0 });
+    expect(added).to.deep.equal({ added: JOBS, thereAlready: 0, failed: 0 });
     await using jobs = await JobQueue.open(queue.server.url);
     const done = async () => (await jobs.counts()).completed;
     const start = Date.now();
@@ -88,7 +88,7 @@ describe('svd queue, with kills', () => {
       // In between: the same work once more, and an output that is damaged.
       if (kill === 5) {
         const again = JSON.parse((await addAll()).stdout);
-        expect(again).to.deep.equal({ added: 0, thereAlready: JOBS });
+        expect(again).to.deep.equal({ added: 0, thereAlready: JOBS, failed: 0 });
       }
       if (kill === 10) {
         const [first] = await jobs.jobs('completed');

@@ -56,6 +56,9 @@ describe('svd queue', () => {
     const lines = readFileSync(queue.path('r.csv'), 'utf8').split('\n');
     expect(lines[0]).to.match(/^picture,output,state,sha256,/);
     expect(lines.find((line) => line.includes('broken.png'))).to.include(',failed,');
+    const watched = await queue.start('status', '--watch').ended;
+    expect(watched).to.include({ code: 1, stderr: '' });
+    expect(watched.stdout).to.match(/^\d jobs? done, 0 running, 0 waiting, 0 put back, 1 failed\n/);
     const { failed } = await queue.status();
     expect(failed[0].reason).to.include('mine/broken.png').and.not.include('.tmp');
   });
