@@ -49,23 +49,16 @@ export interface ManyOptions<T extends OutputType = 'image'>
 }
 
 /** What has become of one picture: it has a `result` or an `error`. */
-export type ManyOutcome<P, T extends OutputType = 'image'> = {
+export interface ManyOutcome<P, T extends OutputType = 'image'> {
   /** The picture, as it was passed. */
   picture: P;
   /** Its place, from 0 on. */
   index: number;
-} & (
-  | {
-      /** Its videos, in the form of `outputType`. Tensors are the caller's to dispose. */
-      result: Videos<T>;
-      error?: undefined;
-    }
-  | {
-      result?: undefined;
-      /** Why there is none: what reading it or `generate` has thrown. */
-      error: unknown;
-    }
-);
+  /** Its videos, in the form of `outputType`. Tensors are the caller's to dispose. */
+  result?: Videos<T>;
+  /** Why there is no result: what reading the picture or `generate` has thrown. */
+  error?: unknown;
+}
 
 /**
  * Animates pictures one after the other, in their order. The weights stay where they are. A picture

@@ -10,6 +10,7 @@ import { onTestBackend, picture, startSvd, svd, workFolder, writeSmallCheckpoint
 describe('svd', () => {
   const names = [
     'generate',
+    'batch',
     'download',
     'convert',
     'info',
