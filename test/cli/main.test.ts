@@ -11,6 +11,7 @@ describe('svd', () => {
   const names = [
     'generate',
     'batch',
+    ...['add', 'work', 'status', 'retry', 'export'].map((word) => `queue ${word}`),
     'download',
     'convert',
     'info',
