@@ -13,8 +13,10 @@ import { until } from '../../harness/until.ts';
 import type { startSvd } from '../runs.ts';
 import { childOf, queueForSuite } from './runs.ts';
 
-const [JOBS, WORKERS, KILLS, SEED] = [200, 3, 20, Number(process.env.SEED ?? 1)];
-const BROKEN = 77;
+/** `JOBS`, `KILLS` and `SEED` in the environment choose others. */
+const setting = (name: string, usual: number) => Number(process.env[name] ?? usual);
+const [JOBS, KILLS, SEED] = [setting('JOBS', 200), setting('KILLS', 20), setting('SEED', 1)];
+const [WORKERS, BROKEN] = [3, 7];
 
 /** Numbers from 0 to below 1 that follow from a seed. */
 function randomNumbers(seed: number): () => number {
@@ -51,7 +53,11 @@ describe('svd queue, with kills', () => {
 
   /** Starts workers again that have ended because Redis was away when they began. */
   function reviveWorkers(): void {
-    for (const [i, { child }] of workers.entries()) if (child.exitCode !== null) startWorker(i);
+    for (const [i, { child, ended }] of workers.entries()) {
+      if (child.exitCode === null) continue;
+      void ended.then(({ stderr }) => log(`a worker starts again: ${stderr.trim()}`));
+      startWorker(i);
+    }
   }
 
   it(`makes every video once, byte for byte: seed ${SEED}`, async () => {
@@ -86,11 +92,11 @@ describe('svd queue, with kills', () => {
         if (kind === 'worker') startWorker(i);
       }
       // In between: the same work once more, and an output that is damaged.
-      if (kill === 5) {
+      if (kill === Math.floor(KILLS / 4)) {
         const again = JSON.parse((await addAll()).stdout);
         expect(again).to.deep.equal({ added: 0, thereAlready: JOBS, failed: 0 });
       }
-      if (kill === 10) {
+      if (kill === Math.floor(KILLS / 2)) {
         const [first] = await jobs.jobs('completed');
         writeFileSync(first.data.output, 'damaged');
       }
@@ -111,6 +117,11 @@ describe('svd queue, with kills', () => {
     const retried = JSON.parse((await queue.run('retry', '--json')).stdout);
     expect(retried).to.deep.equal({ failed: 1, damaged: 1 });
     await until(isIdle, 'the end of the jobs that ran again');
+    const areReady = async () => {
+      const names = (await overviewOf(jobs)).workers.map(({ name }) => name);
+      return workers.every(({ child }) => names.some((name) => name.endsWith(`:${child.pid}`)));
+    };
+    await until(areReady, 'the start of all workers');
     for (const worker of workers) {
       pids.add(childOf(worker.child.pid!));
       worker.child.kill('SIGTERM');
