@@ -37,7 +37,7 @@ export const status = subcommand({
       print(show(await overviewOf(queue)));
       return 0;
     }
-    return runSession({ json, quiet: true }, async ({ signal }) => {
+    return await runSession({ json, quiet: true }, async ({ signal }) => {
       let before = '';
       for (;;) {
         const overview = await overviewOf(queue);
