@@ -14,6 +14,8 @@ export interface Session {
   note: (text: string, kind?: 'note' | 'done' | 'error') => void;
 }
 
+const ignore = () => {};
+
 /** Does `work` with a line of progress on standard error unless `quiet`, and stops it at Ctrl-C. */
 export async function runSession<T>(
   { json, quiet }: { json: boolean; quiet: boolean },
@@ -35,18 +37,16 @@ export async function runSession<T>(
 
   // Only the first signal is taken: a second one ends the process at once, even in the middle of a
   // computation.
-  const stop = (signal: NodeJS.Signals) => {
-    // The terminal is gone, and nothing that is written there may end the process.
-    if (signal === 'SIGHUP')
-      for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
-    controller.abort(new Interrupted());
-  };
-  const signals: NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  const stop = () => controller.abort(new Interrupted());
+  // Of a terminal that is gone, writing hears before SIGHUP does. It may not end the process.
+  process.stderr.off('error', ignore).on('error', ignore);
+  const signals: NodeJS.Signals[] = ['SIGINT', 'SIGTERM'];
   for (const signal of signals) process.once(signal, stop);
+  process.on('SIGHUP', stop); // which comes more than once
   using _restored = atEnd(() => {
     session.progress.clear();
     console.warn = warn;
-    for (const signal of signals) process.off(signal, stop);
+    for (const signal of [...signals, 'SIGHUP']) process.off(signal, stop);
   });
   return await work(session);
 }
