@@ -52,6 +52,7 @@ const allowed: Record<string, string[]> = {
   text: [],
   files: [],
   network: [],
+  queue: ['files'],
   ops: [],
   random: [],
   backends: ['ops', 'files'],
@@ -75,6 +76,7 @@ const allowed: Record<string, string[]> = {
 /** The folders that may use Node's own modules, so that everything else runs in browsers. */
 const withNode = [
   ...['backends', 'media', 'checkpoints', 'files', 'network', 'memory', 'recording', 'cli'],
+  'queue',
 ];
 
 describe('structure', () => {

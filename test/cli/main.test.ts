@@ -11,6 +11,7 @@ describe('svd', () => {
   const names = [
     'generate',
     'batch',
+    ...['add', 'work', 'status', 'retry', 'export'].map((word) => `queue ${word}`),
     'download',
     'convert',
     'info',
@@ -72,6 +73,10 @@ describe('svd', () => {
           `${names.join(', ')}.\n`,
       ],
       [['help', 'info', 'more'], 'error: svd help takes one command but is given "info more".\n'],
+      ...[['queue'], ['queue', 'look']].map((args): [string[], string] => [
+        args,
+        'error: svd queue takes add, work, status, retry or export. See svd help queue.\n',
+      ]),
       [
         ['backends', 'wasm'],
         'error: svd backends takes only options but is given "wasm". See svd backends --help.\n',

@@ -54,11 +54,14 @@ export function reportCsv(outcomes: Outcome[], folder: string): string {
     const settings = settingsOf(outcome).map(([, text]) => text);
     return videosOf(outcome, folder).map((path, i) => {
       const made = [sidecar?.seconds.toFixed(1) ?? '', sidecar?.videos[i].sha256 ?? ''];
-      return [item.command.images[0], path, state, ...made, error, ...settings].map(cell).join(',');
+      return [item.command.images[0], path, state, ...made, error, ...settings]
+        .map(csvCell)
+        .join(',');
     });
   });
   return `${[reportHeader, ...lines].join('\n')}\n`;
 }
 
-const cell = (text: string) =>
+/** A text as the cell of a table of comma-separated values. */
+export const csvCell = (text: string): string =>
   /[",;\r\n\t]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;

@@ -40,6 +40,8 @@ export interface Call {
   encoder: Awaited<ReturnType<typeof loadEncoder>>;
   seeds: Seed[];
   kept: KeptState;
+  /** Whether a result that cannot be written goes elsewhere. Default: yes. */
+  hasSpare?: boolean;
 }
 
 /**
@@ -111,7 +113,7 @@ export interface StartedCall {
  * @throws MemoryError if there is too little memory.
  */
 export async function startCall(
-  { command, inputs, paths, encoder, seeds, kept }: Call,
+  { command, inputs, paths, encoder, seeds, kept, hasSpare }: Call,
   model: LoadedModel,
   session: Session,
 ): Promise<StartedCall> {
@@ -160,7 +162,7 @@ export async function startCall(
       });
       const outputs = outputsOf(result, paths, command.format);
       if (command.dump !== undefined) outputs.push({ path: command.dump, tensors: stages.all });
-      await writeOutputs(outputs, settings, signal);
+      await writeOutputs(outputs, settings, signal, hasSpare);
       await kept.remove();
       progress.update({ stage: 'writing', step: 1, steps: 1 });
       return {
