@@ -20,7 +20,7 @@ export const add = subcommand({
     'INPUT is pictures, folders, glob patterns or manifests, as for svd batch. A job without ' +
       '--seed has a seed that follows from its picture.',
   ],
-  examples: ['svd queue add pictures/*.jpg --queue redis://localhost:6379 --output-dir videos'],
+  examples: ['svd queue add pictures --queue redis://localhost:6379 --output-dir videos'],
   options: addOptions,
   otherNames: namesOfOthers,
   operands: { takes: 'one INPUT or several', files: [...pictureEndings, ...manifestEndings, '/'] },
