@@ -89,6 +89,21 @@ describe('inputs of svd batch', () => {
     expect(await pairs(at('set/*'))).to.deep.equal(once);
   });
 
+  it('pass over several outputs of one picture, folders of frames, and other folders', async () => {
+    await files('set/a.png', 'set/a-0.gif', 'set/a-1.gif', 'set/frames/0000.png', 'set/b.png/c');
+    await files('set/frames.svd.json', 'set/out/deep/d-0/0000.png', 'set/old.gif.svd.json');
+    const stored = (...names: string[]) =>
+      JSON.stringify({ videos: names.map((file) => ({ file })) });
+    await writeFile(at('set/a.gif.svd.json'), stored('a-0.gif', 'a-1.gif'));
+    await writeFile(at('set/out/deep/d.svd.json'), stored('d-0', 'd-1'));
+    await writeFile(at('set/null.gif.svd.json'), 'null');
+    const once = ['set/a.png > out/a.mp4'];
+    expect(await pairs(at('set'))).to.deep.equal(once);
+    expect(await pairs(at('set/**/*.{png,gif}'))).to.deep.equal(once);
+    // A folder of frames that is named is wanted.
+    expect(await pairs(at('set/frames'))).to.deep.equal(['set/frames/0000.png > out/0000.mp4']);
+  });
+
   it('are refused if there is no picture', async () => {
     await files('set/notes.txt');
     expect(await refusal()).to.match(/^an INPUT is required/);
