@@ -174,15 +174,27 @@ describe('inputs of svd batch', () => {
       });
     });
 
+    it('have columns as people and spreadsheets spell them', async () => {
+      const list = await manifest(
+        'l.csv',
+        'Picture,OUTPUT,NUM_FRAMES,Motion Bucket ID,--fps,minguidancescale,,\na.png,x.gif,3,50,8,1.5,,\n',
+      );
+      const [item] = await read([list]);
+      expect(item.output).to.equal(at('out/x.gif'));
+      expect(item.command).to.include({
+        ...{ numFrames: 3, motionBucketId: 50, fps: 8, minGuidanceScale: 1.5 },
+      });
+    });
+
     it('are refused with the line and the column', async () => {
       const csv = async (text: string) => refusal(await manifest('l.csv', text));
       const json = async (text: string) => refusal(await manifest('l.jsonl', text));
       expect(await csv('picture,heigth\na.png,8\n')).to.match(
-        /^l\.csv:2, column heigth: there is no such column\. Did you mean height\? Columns/,
+        /^l\.csv:1, column heigth: there is no such column\. Did you mean height\? Columns/,
       );
-      expect(await csv('picture,heigth\na.png,\n')).to.match(/^l\.csv:2, column heigth: /);
+      expect(await csv('picture,heigth\na.png,\n')).to.match(/^l\.csv:1, column heigth: /);
       expect(await csv('picture,steps,num-inference-steps\na.png,1,2\n')).to.match(
-        /^l\.csv:2, column num-inference-steps: it is the same as the column steps/,
+        /^l\.csv:1, column num-inference-steps: it is the same as the column steps/,
       );
       expect(await csv('image\na.png\n')).to.match(/column image: .* Use picture\./);
       expect(await csv('picture,height\na.png,16\nb.png,570\n')).to.equal(
@@ -202,6 +214,12 @@ describe('inputs of svd batch', () => {
       expect(await json('{"picture": "a.png"}\n{"picture": }')).to.match(
         /^l\.jsonl:2 is not valid JSON: column 13 is wrong/,
       );
+      expect(await csv('a.png\nb.png\n')).to.match(/^l\.csv:1, column a\.png: there is no such/);
+      expect(await csv('picture,\na.png,8\n')).to.match(/^l\.csv:1, column "": there is no such/);
+      for (const seed of ['12345678901234567890', '[1, 9007199254740993]'])
+        expect(await json(`{"picture": "a.png", "seed": ${seed}}`)).to.equal(
+          'l.jsonl:1, column seed: it has more digits than JSON keeps of a number. Put it into quotes.',
+        );
       expect(await json('["a.png"]')).to.match(/^l\.jsonl:1 has to be an object/);
       expect(await json('{"picture": 4}')).to.match(/^l\.jsonl:1, column picture: it has to be/);
       expect(await json('{"picture": "a.png", "height": true}')).to.match(/:1, column height: /);
