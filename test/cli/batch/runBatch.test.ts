@@ -135,21 +135,52 @@ describe('svd batch', () => {
     const first = await Promise.all(['cat.gif', 'coffee.gif', 'rocket.gif'].map(made));
     await truncate(at('out/cat.gif'), 100);
     await rm(at('out/coffee.gif'));
+    let again: string[] = [];
     const states = async (more: string[] = []) => {
-      const { outcomes } = await batch([...args, ...more]);
+      const { outcomes, notes } = await batch([...args, ...more]);
+      again = notes.filter((text) => / made again: /.test(text));
       return outcomes.map(({ state }) => state).join(' ');
     };
     expect(await states()).to.equal('done done complete');
+    expect(again).to.deep.equal(['2 videos are made again: the file was altered, cut or removed']);
     expect(await Promise.all(['cat.gif', 'coffee.gif', 'rocket.gif'].map(made))).to.deep.equal(
       first,
     );
     await writeFile(at('out/rocket.gif.svd.json'), '{');
     expect(await states()).to.equal('complete complete done');
+    expect(await states(['--quality', '50', '--fps', '9'])).to.equal('done done done');
+    expect(again).to.deep.equal(['3 videos are made again: --quality, --fps have changed']);
     expect(await states(['--quality', '50'])).to.equal('done done done');
+    expect(again).to.deep.equal(['3 videos are made again: --fps has changed']);
     await copyFile(picture('coffee.jpg'), at('set/cat.png'));
     expect(await states(['--quality', '50'])).to.equal('done complete complete');
+    expect(again).to.deep.equal(['1 video is made again: the picture has changed']);
     await copyFile(picture('cat.png'), at('set/cat.png'));
     expect(await states(['--quality', '50', '--no-resume'])).to.equal('done done done');
+  });
+
+  it('leaves the video of another picture of that name, until it is removed', async () => {
+    await mkdir(at('others'), { recursive: true });
+    await copyFile(picture('rocket.jpg'), at('others/cat.png'));
+    const args = ['--format', 'gif', ...common()];
+    await batch([at('set/cat.png'), ...args]);
+    const first = await made('cat.gif');
+    const { order, outcomes } = await batch([at('others'), ...args]);
+    expect(order).to.deep.equal(['cat.png failed']);
+    expect(outcomes[0].error).to.equal(
+      `the output "${at('out/cat.gif')}" is the video of another picture, "${at('set/cat.png')}". ` +
+        'Use another folder or name, or remove it.',
+    );
+    expect(await made('cat.gif')).to.deep.equal(first);
+    expect((await batch([at('others'), ...args, '--no-resume'])).order).to.deep.equal([
+      'cat.png done',
+    ]);
+    await rm(at('out/cat.gif'));
+    expect((await batch([at('set/cat.png'), ...args])).order).to.deep.equal(['cat.png done']);
+    expect(await made('cat.gif')).to.deep.equal(first);
+    // The same bytes at another place are the same picture.
+    await copyFile(picture('cat.png'), at('others/cat.png'));
+    expect((await batch([at('others'), ...args])).order).to.deep.equal(['cat.png complete']);
   });
 
   it('stops at a signal, and goes on from the state of the picture', async () => {
