@@ -11,7 +11,7 @@ import type {
   Videos,
 } from '../pipelines/types.ts';
 import type { Generator } from '../random/generator.ts';
-import { checkArgument } from '../text/options.ts';
+import { checkArgument, checkOptions } from '../text/options.ts';
 
 /** A picture of `generateMany` with options of its own. */
 export interface PictureCall<T extends OutputType = 'image'> {
@@ -89,11 +89,14 @@ export function generateMany<P extends ManyPicture<T>, T extends OutputType = 'i
     is: 'a pipeline',
     test: (value) => typeof Object(value).generate === 'function',
   });
-  const isListed = (value: object) => Symbol.iterator in value || Symbol.asyncIterator in value;
+  const isListed = (value: unknown): value is object =>
+    typeof value === 'object' &&
+    value !== null &&
+    (Symbol.iterator in value || Symbol.asyncIterator in value);
   checkArgument(
     'generateMany',
     pictures,
-    { is: 'a list of pictures, or what yields them,', test: (value) => isListed(Object(value)) },
+    { is: 'a list of pictures, or what yields them,', test: isListed },
     'second',
   );
   checkGenerateOptions(options as GenerateOptions, 'generateMany');
@@ -136,6 +139,7 @@ async function outcome<T extends OutputType>(
   try {
     const { image, options } = await unlessAborted(reading, signal);
     const own = typeof options === 'function' ? await options() : options;
+    checkGenerateOptions((own ?? {}) as GenerateOptions);
     const signals = [signal, own?.signal].filter((one) => one !== undefined);
     const result = await pipe.generate(image, {
       onProgress: onProgress && ((progress) => onProgress(progress, index)),
@@ -195,9 +199,9 @@ class Source<P extends ManyPicture<OutputType>> {
 
 async function readPicture(picture: ManyPicture<OutputType>): Promise<PictureCall<OutputType>> {
   const found = typeof picture === 'function' ? await picture() : picture;
-  return 'image' in Object(found)
-    ? (found as PictureCall<OutputType>)
-    : { image: found as ImageInput };
+  if (!('image' in Object(found))) return { image: found as ImageInput };
+  checkOptions('a picture of generateMany', found, ['image', 'options']);
+  return found as PictureCall<OutputType>;
 }
 
 const copyOf = (generator?: Generator | Generator[]) =>
