@@ -1,6 +1,6 @@
 /** Animates many pictures one after the other, with one pipeline. */
 
-import { checkGenerateOptions } from '../pipelines/options.ts';
+import { checkGenerateOptions, generateOptionKinds } from '../pipelines/options.ts';
 import type { SamplingPipeline } from '../pipelines/stableVideoDiffusion.ts';
 import { unlessAborted } from '../pipelines/turns.ts';
 import type {
@@ -11,9 +11,12 @@ import type {
   Videos,
 } from '../pipelines/types.ts';
 import type { Generator } from '../random/generator.ts';
-import { checkArgument, checkOptions } from '../text/options.ts';
+import { checkArgument } from '../text/options.ts';
 
-/** A picture of `generateMany` with options of its own. */
+/**
+ * A picture of `generateMany` with options of its own. What else it has, such as a name, comes back
+ * with it.
+ */
 export interface PictureCall<T extends OutputType = 'image'> {
   /** One picture, a list (one batch), or a tensor `[N, H, W, 3]` with values in [0, 1]. */
   image: ImageInput;
@@ -200,7 +203,13 @@ class Source<P extends ManyPicture<OutputType>> {
 async function readPicture(picture: ManyPicture<OutputType>): Promise<PictureCall<OutputType>> {
   const found = typeof picture === 'function' ? await picture() : picture;
   if (!('image' in Object(found))) return { image: found as ImageInput };
-  checkOptions('a picture of generateMany', found, ['image', 'options']);
+  const lost = Object.keys(found).find(
+    (name) => name === 'option' || Object.hasOwn(generateOptionKinds, name),
+  );
+  if (lost !== undefined)
+    throw new Error(
+      `\`${lost}\` of a picture of \`generateMany\` has no effect. Its options are in \`options\`.`,
+    );
   return found as PictureCall<OutputType>;
 }
 

@@ -80,15 +80,23 @@ describe('generateMany', () => {
   it('refuses a picture whose options would be ignored', async () => {
     const wrong: unknown[] = [
       { image: picture, option: { numFrames: 1 } },
+      { image: picture, numFrames: 1 },
       { image: picture, options: 7 },
       { image: picture, options: () => [] },
     ];
     const found = await all(wrong as ManyPicture<'array'>[]);
     expect(found.map(({ error }) => (error as Error)?.message)).to.deep.equal([
-      '`a picture of generateMany` has no option `option`. Did you mean `options`?',
+      '`option` of a picture of `generateMany` has no effect. Its options are in `options`.',
+      '`numFrames` of a picture of `generateMany` has no effect. Its options are in `options`.',
       'The options of `generate` have to be an object but are 7.',
       'The options of `generate` have to be an object but are an empty list.',
     ]);
+  });
+
+  it('gives back what else a picture has', async () => {
+    const [{ picture: passed, result }] = await all([{ image: picture, name: 'a' }]);
+    expect(passed.name).to.equal('a');
+    expect(result).not.to.equal(undefined);
   });
 
   it('begins a picture when it is asked for, and reads the next meanwhile', async () => {
