@@ -153,7 +153,9 @@ const otherColumns = new Map(
   Object.entries({
     ...namesOfOne,
     ...Object.fromEntries(['image', 'input', 'path', 'file'].map((name) => [name, 'Use picture.'])),
-    'output-dir': 'It is for all: --output-dir.',
+    ...Object.fromEntries(
+      ['output-dir', 'preview', 'json', 'quiet'].map((name) => [name, `It is for all: --${name}.`]),
+    ),
   }).map(([column, advice]) => [lettersOf(column), ` ${advice}`]),
 );
 

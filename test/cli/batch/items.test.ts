@@ -197,6 +197,8 @@ describe('inputs of svd batch', () => {
         /^l\.csv:1, column num-inference-steps: it is the same as the column steps/,
       );
       expect(await csv('image\na.png\n')).to.match(/column image: .* Use picture\./);
+      for (const name of ['quiet', 'preview', 'json', 'output-dir'])
+        expect(await csv(`picture,${name}\na.png,\n`)).to.contain(` It is for all: --${name}. `);
       expect(await csv('picture,height\na.png,16\nb.png,570\n')).to.equal(
         'l.csv:3, column height: --height has to be a whole number from 8 to 8192 and divisible ' +
           'by 8 but is "570". Try 568.',
