@@ -1,6 +1,7 @@
 /** Turns the arguments of commands on many pictures into calls of `svd generate`. */
 import { existsSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { existingPath } from '../../files/existingPath.ts';
 import { localPath } from '../../files/localPath.ts';
 import { fileKey } from '../../files/sameFile.ts';
 import { STANDARD } from '../../files/writing/target.ts';
@@ -223,7 +224,8 @@ async function itemOf(
   const output = /[/\\]$/.test(name) ? `${path}/` : path;
   const command = generateCommand({ ...values, output }, [picture]);
   const isFile = !isAddress(picture) || /^\s*file:/i.test(picture);
-  return { picture: isFile ? resolve(localPath(picture)) : picture, output, command, from };
+  const found = isFile ? await existingPath(resolve(localPath(picture))) : picture;
+  return { picture: found, output, command, from };
 }
 
 /** @throws UsageError if two outputs are one file, or an output is a picture. */

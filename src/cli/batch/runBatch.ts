@@ -40,6 +40,7 @@ import type { Outcome } from './report.ts';
 import {
   areWhole,
   changesSince,
+  inputsOf,
   otherPicture,
   PICTURE,
   readSidecar,
@@ -190,6 +191,7 @@ async function runGroup(group: Group, watch: BatchWatch, overall: Overall<Outcom
     const { images, latents } = outcome.item.command;
     const inputs = await readInputs(images, latents);
     opened.add(inputs);
+    outcome.inputs = await inputsOf(outcome.item);
     return {
       image: inputs.image,
       options: async () => {
@@ -294,7 +296,7 @@ async function finish(
 ): Promise<void> {
   const first = await posters(frames);
   const report = await finish(frames);
-  outcome.sidecar = await writeSidecar(outcome.item, report, first);
+  outcome.sidecar = await writeSidecar(outcome.item, report, first, outcome.inputs!);
   outcome.state = 'done';
   await onOutcome(outcome, report);
 }

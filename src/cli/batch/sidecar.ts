@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, existsSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
+import { existingPath } from '../../files/existingPath.ts';
 import { writeAtomically } from '../../files/writing/atomic.ts';
 import { framesIn } from '../../media/video/frames.ts';
 import { byNumber } from '../../text/inOrder.ts';
@@ -47,24 +48,20 @@ export const sidecarOf = (output: string): string => output.replace(/(?<=.)\/+$/
 /**
  * Writes the sidecar of an item that is made.
  * @param posters The first frames of its videos.
+ * @param inputs What `inputsOf` has given when they were read.
  */
 export async function writeSidecar(
   item: Item,
   { output, settings, timings }: Report,
   posters: (string | undefined)[],
+  inputs: string,
 ): Promise<Sidecar> {
   const hashed = output.map(async (path, i) => ({
     ...{ file: basename(path), sha256: await hashOf(path), poster: posters[i] },
   }));
   const seconds = Object.values(timings).reduce((sum, time) => sum + time, 0);
   const made = { videos: await Promise.all(hashed), picture: pictureOf(item) };
-  const sidecar = {
-    ...made,
-    inputs: await inputsOf(item),
-    asked: askedOf(item),
-    settings,
-    seconds,
-  };
+  const sidecar = { ...made, inputs, asked: askedOf(item), settings, seconds };
   const text = `${JSON.stringify(sidecar, undefined, 1)}\n`;
   await writeAtomically(sidecarOf(item.output), (temporary) => writeFile(temporary, text));
   return sidecar;
@@ -124,10 +121,11 @@ function askedOf({ command }: Item): Sidecar['asked'] {
   return JSON.parse(JSON.stringify(asked));
 }
 
-async function inputsOf({ picture, command }: Item): Promise<string> {
+/** SHA-256 of the picture and the start noise of an item. */
+export async function inputsOf({ picture, command }: Item): Promise<string> {
   const hash = createHash('sha256');
   hash.update(isAddress(picture) ? picture : await hashOf(picture));
-  if (command.latents !== undefined) hash.update(await hashOf(command.latents));
+  if (command.latents !== undefined) hash.update(await hashOf(await existingPath(command.latents)));
   return hash.digest('hex');
 }
 

@@ -74,6 +74,13 @@ describe('inputs of svd batch', () => {
     }
   });
 
+  it('are files whose letters are written in other characters', async () => {
+    await files('\u0041\u0308.png');
+    expect(await pairs(at('\u00c4.png'))).to.deep.equal(['\u0041\u0308.png > out/\u00c4.mp4']);
+    const list = await manifest('l.csv', 'picture\n\u00c4.png\n');
+    expect(await pairs(list)).to.deep.equal(['\u0041\u0308.png > out/\u00c4.mp4']);
+  });
+
   it('are addresses, and files whose names look like patterns', async () => {
     await files('a[1].png');
     expect(await pairs('https://example.org/b.png?x=1', at('a[1].png'))).to.deep.equal([

@@ -1,4 +1,5 @@
 /** `svd batch` within this process: what is made, passed over, made again, and refused. */
+import { copyFileSync, rmSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import { expect } from 'chai';
@@ -157,6 +158,25 @@ describe('svd batch', () => {
     expect(again).to.deep.equal(['1 video is made again: the picture has changed']);
     await copyFile(picture('cat.png'), at('set/cat.png'));
     expect(await states(['--quality', '50', '--no-resume'])).to.equal('done done done');
+  });
+
+  it('makes a video again whose picture has changed or gone while it was made', async () => {
+    const moving = at('moving.png');
+    await copyFile(picture('cat.png'), moving);
+    const progress = new ProgressLine();
+    progress.next = () => {
+      copyFileSync(picture('rocket.jpg'), moving);
+      return progress;
+    };
+    const args = [moving, '--format', 'gif', ...common()];
+    expect((await batch(args, { progress })).order).to.deep.equal(['moving.png done']);
+    progress.next = () => {
+      rmSync(moving);
+      return progress;
+    };
+    const second = await batch(args, { progress });
+    expect(second.order).to.deep.equal(['moving.png done']);
+    expect(second.notes).to.include('1 video is made again: the picture has changed');
   });
 
   it('leaves the video of another picture of that name, until it is removed', async () => {
