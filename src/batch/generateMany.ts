@@ -1,6 +1,6 @@
 /** Animates many pictures one after the other, with one pipeline. */
 
-import { checkGenerateOptions } from '../pipelines/options.ts';
+import { checkGenerateOptions, generateOptionKinds } from '../pipelines/options.ts';
 import type { SamplingPipeline } from '../pipelines/stableVideoDiffusion.ts';
 import { unlessAborted } from '../pipelines/turns.ts';
 import type {
@@ -13,7 +13,10 @@ import type {
 import type { Generator } from '../random/generator.ts';
 import { checkArgument } from '../text/options.ts';
 
-/** A picture of `generateMany` with options of its own. */
+/**
+ * A picture of `generateMany` with options of its own. What else it has, such as a name, comes back
+ * with it.
+ */
 export interface PictureCall<T extends OutputType = 'image'> {
   /** One picture, a list (one batch), or a tensor `[N, H, W, 3]` with values in [0, 1]. */
   image: ImageInput;
@@ -89,11 +92,14 @@ export function generateMany<P extends ManyPicture<T>, T extends OutputType = 'i
     is: 'a pipeline',
     test: (value) => typeof Object(value).generate === 'function',
   });
-  const isListed = (value: object) => Symbol.iterator in value || Symbol.asyncIterator in value;
+  const isListed = (value: unknown): value is object =>
+    typeof value === 'object' &&
+    value !== null &&
+    (Symbol.iterator in value || Symbol.asyncIterator in value);
   checkArgument(
     'generateMany',
     pictures,
-    { is: 'a list of pictures, or what yields them,', test: (value) => isListed(Object(value)) },
+    { is: 'a list of pictures, or what yields them,', test: isListed },
     'second',
   );
   checkGenerateOptions(options as GenerateOptions, 'generateMany');
@@ -136,6 +142,7 @@ async function outcome<T extends OutputType>(
   try {
     const { image, options } = await unlessAborted(reading, signal);
     const own = typeof options === 'function' ? await options() : options;
+    checkGenerateOptions((own ?? {}) as GenerateOptions);
     const signals = [signal, own?.signal].filter((one) => one !== undefined);
     const result = await pipe.generate(image, {
       onProgress: onProgress && ((progress) => onProgress(progress, index)),
@@ -195,9 +202,15 @@ class Source<P extends ManyPicture<OutputType>> {
 
 async function readPicture(picture: ManyPicture<OutputType>): Promise<PictureCall<OutputType>> {
   const found = typeof picture === 'function' ? await picture() : picture;
-  return 'image' in Object(found)
-    ? (found as PictureCall<OutputType>)
-    : { image: found as ImageInput };
+  if (!('image' in Object(found))) return { image: found as ImageInput };
+  const lost = Object.keys(found).find(
+    (name) => name === 'option' || Object.hasOwn(generateOptionKinds, name),
+  );
+  if (lost !== undefined)
+    throw new Error(
+      `\`${lost}\` of a picture of \`generateMany\` has no effect. Its options are in \`options\`.`,
+    );
+  return found as PictureCall<OutputType>;
 }
 
 const copyOf = (generator?: Generator | Generator[]) =>

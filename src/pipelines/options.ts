@@ -50,7 +50,7 @@ const deepCache: Kind = {
 };
 
 /** The options of `generate`. */
-const generateOptionKinds: Kinds<GenerateOptions> = {
+export const generateOptionKinds: Kinds<GenerateOptions> = {
   height: pixels,
   width: pixels,
   numFrames: kinds.count,

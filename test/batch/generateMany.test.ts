@@ -77,6 +77,28 @@ describe('generateMany', () => {
     expect(tf.memory().numTensors).to.equal(before);
   });
 
+  it('refuses a picture whose options would be ignored', async () => {
+    const wrong: unknown[] = [
+      { image: picture, option: { numFrames: 1 } },
+      { image: picture, numFrames: 1 },
+      { image: picture, options: 7 },
+      { image: picture, options: () => [] },
+    ];
+    const found = await all(wrong as ManyPicture<'array'>[]);
+    expect(found.map(({ error }) => (error as Error)?.message)).to.deep.equal([
+      '`option` of a picture of `generateMany` has no effect. Its options are in `options`.',
+      '`numFrames` of a picture of `generateMany` has no effect. Its options are in `options`.',
+      'The options of `generate` have to be an object but are 7.',
+      'The options of `generate` have to be an object but are an empty list.',
+    ]);
+  });
+
+  it('gives back what else a picture has', async () => {
+    const [{ picture: passed, result }] = await all([{ image: picture, name: 'a' }]);
+    expect(passed.name).to.equal('a');
+    expect(result).not.to.equal(undefined);
+  });
+
   it('begins a picture when it is asked for, and reads the next meanwhile', async () => {
     const events: string[] = [];
     const pictures = [0, 1, 2].map((i) => () => {
@@ -176,6 +198,7 @@ describe('generateMany', () => {
     const call = (...args: unknown[]) => Reflect.apply(generateMany, undefined, args);
     expect(() => call({}, [])).to.throw('`generateMany` takes a pipeline as its first argument');
     expect(() => call(pipe, picture)).to.throw('a list of pictures, or what yields them, as its');
+    expect(() => call(pipe, 'a.png')).to.throw('a list of pictures, or what yields them, as its');
     expect(() => call(pipe, [], { seed: 1 })).to.throw('`generateMany` has no option `seed`.');
   });
 

@@ -100,8 +100,9 @@ async function animate(
     isStopped = false;
   } finally {
     const made = count('done', 'complete');
+    const verb = items.length === 1 ? 'is' : 'are';
     const left = count('open') > 0 ? '. The same command goes on' : '';
-    session.note(`${made} of ${counted(items.length, 'picture')} are complete${left}`, 'done');
+    session.note(`${made} of ${counted(items.length, 'picture')} ${verb} complete${left}`, 'done');
     await files.write().catch((error) => {
       if (!isStopped) throw error; // else the reason of that is told
     });

@@ -1,6 +1,6 @@
 /** Finds the pictures that arguments mean: files, addresses, folders and glob patterns. */
 import type { Stats } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { existingPath } from '../../files/existingPath.ts';
@@ -38,9 +38,13 @@ export const isAddress = (input: string) => /^\s*([a-z][a-z0-9+.-]+:\/\/|data:)/
  */
 export async function findPictures(input: string, found: Stats | undefined): Promise<Source[]> {
   if (found?.isDirectory()) {
-    const names = await readdir(input);
-    const here = pictures(names, new Set(names));
-    return sources(input, here, `there is no picture in the folder ${input}`);
+    const entries = await readdir(input, { withFileTypes: true });
+    const names = entries.flatMap((entry) => (entry.isDirectory() ? [] : [entry.name]));
+    return sources(
+      input,
+      await pictures(input, names),
+      `there is no picture in the folder ${input}`,
+    );
   }
   if (found !== undefined || isAddress(input)) return [{ picture: input, folder: '' }];
   if (!isDynamicPattern(input)) throw new UsageError(`there is no file or folder ${input}.`);
@@ -51,7 +55,7 @@ export async function findPictures(input: string, found: Stats | undefined): Pro
     cwd: resolve(base),
     expandDirectories: false,
   });
-  return sources(base, await withoutOutputs(base, matching), `no picture matches ${input}`);
+  return sources(base, await pictures(base, matching), `no picture matches ${input}`);
 }
 
 /** What is at the path that an argument names. */
@@ -60,24 +64,38 @@ export const foundAt = async (input: string): Promise<Stats | undefined> =>
     ? undefined
     : stat(await existingPath(localPath(input))).catch(() => undefined);
 
-/** The names that are of pictures, and not of outputs of this program. */
-const pictures = (names: string[], beside: ReadonlySet<string>): string[] =>
-  names.filter(
-    (name) =>
-      hasEnding(name, ...pictureEndings) &&
-      !basename(name).startsWith('.') &&
-      !beside.has(name + SIDECAR),
+/** The paths that are of pictures, and neither outputs of this program nor in such folders. */
+async function pictures(base: string, paths: string[]): Promise<string[]> {
+  const outputs = new Set<string>();
+  for (const folder of new Set(paths.flatMap(foldersOf)))
+    for (const name of await outputsIn(join(base, folder))) outputs.add(join(folder, name));
+  return paths.filter(
+    (path) =>
+      hasEnding(path, ...pictureEndings) &&
+      !basename(path).startsWith('.') &&
+      ![path, ...foldersOf(path)].some((one) => outputs.has(one)),
   );
+}
 
-async function withoutOutputs(base: string, paths: string[]): Promise<string[]> {
-  const folders = [...new Set(paths.map((path) => dirname(path)))];
-  const beside = await Promise.all(
-    folders.map(async (folder) => {
-      const names = await readdir(join(base, folder)).catch(() => []);
-      return names.map((name) => join(folder, name));
-    }),
-  );
-  return pictures(paths, new Set(beside.flat()));
+/** The folders that a relative path goes through, `.` last. */
+function foldersOf(path: string): string[] {
+  const folder = dirname(path);
+  return folder === path ? [] : [folder, ...foldersOf(folder)];
+}
+
+/** The outputs that are named in a folder by what is beside them. */
+async function outputsIn(folder: string): Promise<string[]> {
+  const outputs: string[] = [];
+  for (const name of await readdir(folder).catch(() => [])) {
+    if (!name.endsWith(SIDECAR)) continue;
+    outputs.push(name.slice(0, -SIDECAR.length));
+    const stored = await readFile(join(folder, name), 'utf8')
+      .then(JSON.parse)
+      .catch(() => null);
+    const { videos } = Object(stored);
+    if (Array.isArray(videos)) outputs.push(...videos.map((video) => `${Object(video).file}`));
+  }
+  return outputs;
 }
 
 function sources(base: string, names: string[], problem: string): Source[] {

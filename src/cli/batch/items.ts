@@ -1,6 +1,7 @@
 /** Turns the arguments of commands on many pictures into calls of `svd generate`. */
 import { existsSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { existingPath } from '../../files/existingPath.ts';
 import { localPath } from '../../files/localPath.ts';
 import { fileKey } from '../../files/sameFile.ts';
 import { STANDARD } from '../../files/writing/target.ts';
@@ -105,18 +106,21 @@ async function wantedBy(input: string, outputDir: string): Promise<Wanted[]> {
 
 /** @param folder That of the manifest, which relative paths begin at. */
 async function wantedByRow(
-  { from, cells }: Row,
+  { from, header, cells }: Row,
   folder: string,
   outputDir: string,
 ): Promise<Wanted> {
   const wanted: Wanted = { picture: '', folder: '', values: {}, from };
   const seen = new Map<string, string>();
-  for (const [column, value] of cells)
+  for (const [column, value] of cells) {
+    const name = await naming(`${header}, column ${column || '""'}`, () => {
+      const found = nameOf(column);
+      if (seen.has(found))
+        throw new UsageError(`it is the same as the column ${seen.get(found)}. Leave out one.`);
+      seen.set(found, column);
+      return found;
+    });
     await naming(`${from}, column ${column}`, () => {
-      const name = nameOf(column);
-      if (seen.has(name))
-        throw new UsageError(`it is the same as the column ${seen.get(name)}. Leave out one.`);
-      seen.set(name, column);
       if (value === undefined || value === null) return;
       if (name !== 'picture' && name !== 'output')
         Object.assign(wanted.values, valueIn(name, value, folder, outputDir));
@@ -124,6 +128,7 @@ async function wantedByRow(
         wanted[name] = name === 'output' ? value : below(folder, value);
       else throw new UsageError(`it has to be a path but is ${quoted(value)}.`);
     });
+  }
   if (wanted.picture === '') throw new UsageError(`${from} has no picture: use a column picture.`);
   return wanted;
 }
@@ -131,30 +136,38 @@ async function wantedByRow(
 const below = (folder: string, path: string): string =>
   isAddress(path) || isAbsolute(path) || folder === '.' ? path : join(folder, path);
 
-const spelled = (name: string) => kebabCase(name.trim()).replaceAll(/[ _]/g, '-').toLowerCase();
+/** The letters of a name, which are the same in all its spellings. */
+const lettersOf = (name: string) => name.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
 
 /** The names of columns: those of options, with their other names. */
-const columns = new Map(
-  Object.entries<Option>(rowOptions).flatMap(([name, option]) =>
-    [name, flagOf(name, option), ...(option.aliases ?? [])].map((one) => [spelled(one), name]),
-  ),
+const columnNames: [column: string, name: string][] = Object.entries<Option>(rowOptions).flatMap(
+  ([name, option]) =>
+    [name, flagOf(name, option), ...(option.aliases ?? [])].map((one): [string, string] => [
+      kebabCase(one),
+      name,
+    ]),
 );
-for (const own of ['picture', 'output']) columns.set(own, own);
+for (const own of ['picture', 'output']) columnNames.push([own, own]);
+const columns = new Map(columnNames.map(([column, name]) => [lettersOf(column), name]));
 
-const otherColumns: Record<string, string> = {
-  ...namesOfOne,
-  ...Object.fromEntries(['image', 'input', 'path', 'file'].map((name) => [name, 'Use picture.'])),
-  'output-dir': 'It is for all: --output-dir.',
-};
+const otherColumns = new Map(
+  Object.entries({
+    ...namesOfOne,
+    ...Object.fromEntries(['image', 'input', 'path', 'file'].map((name) => [name, 'Use picture.'])),
+    ...Object.fromEntries(
+      ['output-dir', 'preview', 'json', 'quiet'].map((name) => [name, `It is for all: --${name}.`]),
+    ),
+  }).map(([column, advice]) => [lettersOf(column), ` ${advice}`]),
+);
 
 /** What a column is for. */
 function nameOf(column: string): string {
-  const name = columns.get(spelled(column));
+  const name = columns.get(lettersOf(column));
   if (name !== undefined) return name;
-  const other = Object.hasOwn(otherColumns, spelled(column)) && ` ${otherColumns[spelled(column)]}`;
+  const known = columnNames.map(([one]) => one);
   throw new UsageError(
-    `there is no such column.${other || didYouMean(spelled(column), [...columns.keys()])} Columns ` +
-      'are picture, output and options of svd generate without their dashes.',
+    `there is no such column.${otherColumns.get(lettersOf(column)) ?? didYouMean(kebabCase(column), known)} ` +
+      'Columns are picture, output and options of svd generate without their dashes.',
   );
 }
 
@@ -162,6 +175,8 @@ function nameOf(column: string): string {
 function valueIn(name: string, value: unknown, folder: string, outputDir: string): RowValues {
   const option: Option = rowOptions[name as keyof typeof rowOptions];
   if (placeholderOf(option) === undefined) return { [name]: switchIn(value) };
+  if ([value].flat().some((one) => Number.isInteger(one) && !Number.isSafeInteger(one)))
+    throw new UsageError('it has more digits than JSON keeps of a number. Put it into quotes.');
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
   const isSwitch = typeof value === 'boolean' && !option.choices;
   if (isSwitch || (isObject && !option.text))
@@ -209,7 +224,8 @@ async function itemOf(
   const output = /[/\\]$/.test(name) ? `${path}/` : path;
   const command = generateCommand({ ...values, output }, [picture]);
   const isFile = !isAddress(picture) || /^\s*file:/i.test(picture);
-  return { picture: isFile ? resolve(localPath(picture)) : picture, output, command, from };
+  const found = isFile ? await existingPath(resolve(localPath(picture))) : picture;
+  return { picture: found, output, command, from };
 }
 
 /** @throws UsageError if two outputs are one file, or an output is a picture. */

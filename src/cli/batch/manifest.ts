@@ -11,6 +11,8 @@ import { UsageError } from '../terminal/errors.ts';
 export interface Row {
   /** Where it is: `list.csv:3`. */
   from: string;
+  /** Where the names of its columns are: `list.csv:1`. */
+  header: string;
   /** What it has, in the order of its columns. Texts in CSV; undefined where a cell is empty. */
   cells: [column: string, value: unknown][];
 }
@@ -40,7 +42,7 @@ function textIn(bytes: Uint8Array, path: string): string {
 function rowsOfCsv(text: string, path: string): Row[] {
   const [header, ...records] = recordsOf(text, path);
   const columns = header?.cells.map((column) => column.trim()) ?? [];
-  const twice = columns.find((column, i) => columns.indexOf(column) < i);
+  const twice = columns.find((column, i) => column && columns.indexOf(column) < i);
   if (twice !== undefined)
     throw new UsageError(`${path}:${header.line}: the column ${quoted(twice)} is there twice.`);
   return records.map(({ line, cells }) => {
@@ -50,7 +52,10 @@ function rowsOfCsv(text: string, path: string): Row[] {
         `${from} has ${cells.length} cells, but there are ${columns.length} columns. Put what ` +
           'holds a comma into double quotes.',
       );
-    return { from, cells: columns.map((column, i) => [column, cells[i] || undefined]) };
+    const named = columns.map((column, i): Row['cells'][0] => [column, cells[i] || undefined]);
+    // Spreadsheets write empty columns behind the others.
+    const filled = named.filter(([column, value]) => column !== '' || value !== undefined);
+    return { from, header: `${path}:${header.line}`, cells: filled };
   });
 }
 
@@ -80,7 +85,7 @@ function rowsOfJson(text: string, path: string): Row[] {
   return text.split(/\r?\n/).flatMap((written, i) => {
     if (written.trim() === '') return [];
     const from = `${path}:${i + 1}`;
-    return [{ from, cells: Object.entries(objectIn(written, from)) }];
+    return [{ from, header: from, cells: Object.entries(objectIn(written, from)) }];
   });
 }
 

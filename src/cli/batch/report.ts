@@ -14,6 +14,8 @@ export interface Outcome {
   state: 'done' | 'complete' | 'failed' | 'open';
   /** The seeds that an earlier run has made it with. */
   seeds?: Seed[];
+  /** What `inputsOf` has given when its picture was read. */
+  inputs?: string;
   /** How it was made. */
   sidecar?: Sidecar;
   /** Why it has failed. */

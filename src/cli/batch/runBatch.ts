@@ -9,7 +9,7 @@ import { MemoryError } from '../../memory/errors.ts';
 import { settleDevice } from '../../ops/device.ts';
 import { sizeOfCall } from '../../pipelines/callPlanner.ts';
 import type { Frames, OutputType } from '../../pipelines/types.ts';
-import { messageOf } from '../../text/messages.ts';
+import { counted, messageOf } from '../../text/messages.ts';
 import { outputPaths } from '../generate/defaultOutput.ts';
 import { chooseBackend, onBackend } from '../generate/generateVideo.ts';
 import { type Inputs, readInputs } from '../generate/inputs.ts';
@@ -37,7 +37,17 @@ import type { Item } from './items.ts';
 import { Overall } from './overall.ts';
 import { posters } from './posters.ts';
 import type { Outcome } from './report.ts';
-import { areWhole, readSidecar, sidecarOf, writeSidecar } from './sidecar.ts';
+import {
+  areWhole,
+  changesSince,
+  inputsOf,
+  otherPicture,
+  PICTURE,
+  readSidecar,
+  type Sidecar,
+  sidecarOf,
+  writeSidecar,
+} from './sidecar.ts';
 
 /** How a batch talks to what shows and stores its outcomes. */
 export interface BatchWatch {
@@ -107,26 +117,58 @@ function workOf({ item }: Outcome): number {
   return height * width * numFrames * numVideosPerPrompt * steps * halves;
 }
 
-/** Finds the checkpoint of a group, and the outputs that an earlier run has made with it. */
-async function findComplete(group: Group, { session, onOutcome }: BatchWatch): Promise<void> {
+/**
+ * Finds the checkpoint of a group, and the outputs that an earlier run has made with it. Says what
+ * is made again, and why.
+ */
+async function findComplete(group: Group, watch: BatchWatch): Promise<void> {
+  const { session, onOutcome } = watch;
   const [{ item }] = group.outcomes;
-  const found = await findModel(item.command, session);
-  group.found = found;
+  group.found = await findModel(item.command, session);
+  const again = new Map<string, number>();
   for (const outcome of group.outcomes) {
     session.signal.throwIfAborted();
-    if (outcome.item.command.noResume) continue;
-    const sidecar = await readSidecar(outcome.item);
+    const sidecar = outcome.item.command.noResume ? undefined : await readSidecar(outcome.item);
     if (sidecar === undefined) continue;
-    group.identity ??= await identify(found, item.command, session.signal, session.note);
-    session.signal.throwIfAborted();
-    if (sidecar.settings.checkpoint?.hash !== group.identity?.hash) continue;
-    // An output that was altered is made again as it was.
-    outcome.seeds = sidecar.settings.seeds;
-    if (!(await areWhole(outcome.item, sidecar))) continue;
+    const change = await changeOf(outcome, sidecar, group, watch);
+    if (change !== undefined) again.set(change, (again.get(change) ?? 0) + 1);
+    if (change !== undefined || outcome.state === 'failed') continue;
     outcome.sidecar = sidecar;
     outcome.state = 'complete';
     await onOutcome(outcome);
   }
+  for (const [change, count] of again)
+    session.note(`${counted(count, 'video')} ${count === 1 ? 'is' : 'are'} made again: ${change}`);
+}
+
+/** Why a video is made again. Fails if it shows another picture. */
+async function changeOf(
+  outcome: Outcome,
+  sidecar: Sidecar,
+  group: Group,
+  watch: BatchWatch,
+): Promise<string | undefined> {
+  const { session } = watch;
+  const { item } = outcome;
+  const changes = await changesSince(item, sidecar);
+  const other = changes[0] === PICTURE && otherPicture(item, sidecar);
+  if (other) {
+    const error = new UsageError(
+      `the output "${item.output}" is the video of another picture, "${other}". Use another folder ` +
+        'or name, or remove it.',
+    );
+    await fail(outcome, error, watch);
+    return undefined;
+  }
+  if (changes.length > 0)
+    return `${changes.join(', ')} ${changes.length === 1 ? 'has' : 'have'} changed`;
+  group.identity ??= await identify(group.found!, item.command, session.signal, session.note);
+  session.signal.throwIfAborted();
+  if (sidecar.settings.checkpoint?.hash !== group.identity?.hash)
+    return 'the checkpoint has changed';
+  // An output that was altered is made again as it was.
+  outcome.seeds = sidecar.settings.seeds;
+  return (await areWhole(item, sidecar)) ? undefined : 'the file was altered, cut or removed';
 }
 
 /** Makes what is open in a group. */
@@ -149,6 +191,7 @@ async function runGroup(group: Group, watch: BatchWatch, overall: Overall<Outcom
     const { images, latents } = outcome.item.command;
     const inputs = await readInputs(images, latents);
     opened.add(inputs);
+    outcome.inputs = await inputsOf(outcome.item);
     return {
       image: inputs.image,
       options: async () => {
@@ -253,7 +296,7 @@ async function finish(
 ): Promise<void> {
   const first = await posters(frames);
   const report = await finish(frames);
-  outcome.sidecar = await writeSidecar(outcome.item, report, first);
+  outcome.sidecar = await writeSidecar(outcome.item, report, first, outcome.inputs!);
   outcome.state = 'done';
   await onOutcome(outcome, report);
 }

@@ -3,16 +3,17 @@
  * is told from one that was altered, cut or made otherwise.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { existingPath } from '../../files/existingPath.ts';
 import { writeAtomically } from '../../files/writing/atomic.ts';
 import { framesIn } from '../../media/video/frames.ts';
 import { byNumber } from '../../text/inOrder.ts';
 import { generateOptions, storedParts } from '../generate/options.ts';
 import type { Report } from '../generate/run/call.ts';
 import type { StoredSettings } from '../generate/storedSettings.ts';
-import { partOf } from '../terminal/options.ts';
+import { flagOf, partOf } from '../terminal/options.ts';
 import { isAddress, SIDECAR } from './findPictures.ts';
 import type { Item } from './items.ts';
 
@@ -29,6 +30,8 @@ export interface Video {
 /** What is known of how an item was made. */
 export interface Sidecar {
   videos: Video[];
+  /** The picture: its address, or its path from the folder of the sidecar on. */
+  picture: string;
   /** SHA-256 of the picture and the start noise. */
   inputs: string;
   /** The options that decide what the video is, as they were passed. */
@@ -45,36 +48,60 @@ export const sidecarOf = (output: string): string => output.replace(/(?<=.)\/+$/
 /**
  * Writes the sidecar of an item that is made.
  * @param posters The first frames of its videos.
+ * @param inputs What `inputsOf` has given when they were read.
  */
 export async function writeSidecar(
   item: Item,
   { output, settings, timings }: Report,
   posters: (string | undefined)[],
+  inputs: string,
 ): Promise<Sidecar> {
   const hashed = output.map(async (path, i) => ({
     ...{ file: basename(path), sha256: await hashOf(path), poster: posters[i] },
   }));
   const seconds = Object.values(timings).reduce((sum, time) => sum + time, 0);
-  const made = { videos: await Promise.all(hashed), inputs: await inputsOf(item) };
-  const sidecar = { ...made, asked: askedOf(item), settings, seconds };
+  const made = { videos: await Promise.all(hashed), picture: pictureOf(item) };
+  const sidecar = { ...made, inputs, asked: askedOf(item), settings, seconds };
   const text = `${JSON.stringify(sidecar, undefined, 1)}\n`;
   await writeAtomically(sidecarOf(item.output), (temporary) => writeFile(temporary, text));
   return sidecar;
 }
 
-/** The sidecar of an item; undefined if there is none, or it is of another picture or call. */
+/** The sidecar of an item; undefined if none can be read. */
 export async function readSidecar(item: Item): Promise<Sidecar | undefined> {
   try {
     const sidecar: Sidecar = JSON.parse(await readFile(sidecarOf(item.output), 'utf8'));
-    const isOfItem =
-      JSON.stringify(sidecar.asked) === JSON.stringify(askedOf(item)) &&
-      sidecar.inputs === (await inputsOf(item)) &&
-      Array.isArray(sidecar.settings.seeds);
-    return isOfItem ? sidecar : undefined;
+    const isWhole = [sidecar.videos, sidecar.settings.seeds].every(Array.isArray);
+    return isWhole && sidecar.asked ? sidecar : undefined;
   } catch {
     return undefined;
   }
 }
+
+/** What `changesSince` calls a picture or start noise with other bytes. */
+export const PICTURE = 'the picture';
+
+/** What is otherwise in an item than in its sidecar: `PICTURE` first, and options such as `--fps`. */
+export async function changesSince(item: Item, sidecar: Sidecar): Promise<string[]> {
+  const asked = askedOf(item);
+  const names = Object.keys({ ...sidecar.asked, ...asked }).filter(
+    (name) => JSON.stringify(sidecar.asked[name]) !== JSON.stringify(asked[name]),
+  );
+  const flags = names.map((name) => `--${flagOf(name, { ...Object(generateOptions)[name] })}`);
+  const inputs = await inputsOf(item).catch(() => undefined);
+  return inputs === sidecar.inputs ? flags : [PICTURE, ...flags];
+}
+
+/** The picture that the videos of an item show, if it is another one and they are there. */
+export function otherPicture(item: Item, { picture, videos }: Sidecar): string | undefined {
+  const folder = dirname(item.output);
+  if (picture === pictureOf(item) || !videos.some(({ file }) => existsSync(join(folder, file))))
+    return undefined;
+  return isAddress(picture) ? picture : resolve(folder, picture);
+}
+
+const pictureOf = ({ picture, output }: Item): string =>
+  isAddress(picture) ? picture : relative(dirname(output), picture);
 
 /** Whether the videos of an item are there as they were written. */
 export async function areWhole({ output }: Item, { videos }: Sidecar): Promise<boolean> {
@@ -94,10 +121,11 @@ function askedOf({ command }: Item): Sidecar['asked'] {
   return JSON.parse(JSON.stringify(asked));
 }
 
-async function inputsOf({ picture, command }: Item): Promise<string> {
+/** SHA-256 of the picture and the start noise of an item. */
+export async function inputsOf({ picture, command }: Item): Promise<string> {
   const hash = createHash('sha256');
   hash.update(isAddress(picture) ? picture : await hashOf(picture));
-  if (command.latents !== undefined) hash.update(await hashOf(command.latents));
+  if (command.latents !== undefined) hash.update(await hashOf(await existingPath(command.latents)));
   return hash.digest('hex');
 }
 

@@ -74,6 +74,13 @@ describe('inputs of svd batch', () => {
     }
   });
 
+  it('are files whose letters are written in other characters', async () => {
+    await files('\u0041\u0308.png');
+    expect(await pairs(at('\u00c4.png'))).to.deep.equal(['\u0041\u0308.png > out/\u00c4.mp4']);
+    const list = await manifest('l.csv', 'picture\n\u00c4.png\n');
+    expect(await pairs(list)).to.deep.equal(['\u0041\u0308.png > out/\u00c4.mp4']);
+  });
+
   it('are addresses, and files whose names look like patterns', async () => {
     await files('a[1].png');
     expect(await pairs('https://example.org/b.png?x=1', at('a[1].png'))).to.deep.equal([
@@ -87,6 +94,21 @@ describe('inputs of svd batch', () => {
     const once = ['set/a.png > out/a.mp4'];
     expect(await pairs(at('set'), at('set/a.png'))).to.deep.equal(once);
     expect(await pairs(at('set/*'))).to.deep.equal(once);
+  });
+
+  it('pass over several outputs of one picture, folders of frames, and other folders', async () => {
+    await files('set/a.png', 'set/a-0.gif', 'set/a-1.gif', 'set/frames/0000.png', 'set/b.png/c');
+    await files('set/frames.svd.json', 'set/out/deep/d-0/0000.png', 'set/old.gif.svd.json');
+    const stored = (...names: string[]) =>
+      JSON.stringify({ videos: names.map((file) => ({ file })) });
+    await writeFile(at('set/a.gif.svd.json'), stored('a-0.gif', 'a-1.gif'));
+    await writeFile(at('set/out/deep/d.svd.json'), stored('d-0', 'd-1'));
+    await writeFile(at('set/null.gif.svd.json'), 'null');
+    const once = ['set/a.png > out/a.mp4'];
+    expect(await pairs(at('set'))).to.deep.equal(once);
+    expect(await pairs(at('set/**/*.{png,gif}'))).to.deep.equal(once);
+    // A folder of frames that is named is wanted.
+    expect(await pairs(at('set/frames'))).to.deep.equal(['set/frames/0000.png > out/0000.mp4']);
   });
 
   it('are refused if there is no picture', async () => {
@@ -159,17 +181,31 @@ describe('inputs of svd batch', () => {
       });
     });
 
+    it('have columns as people and spreadsheets spell them', async () => {
+      const list = await manifest(
+        'l.csv',
+        'Picture,OUTPUT,NUM_FRAMES,Motion Bucket ID,--fps,minguidancescale,,\na.png,x.gif,3,50,8,1.5,,\n',
+      );
+      const [item] = await read([list]);
+      expect(item.output).to.equal(at('out/x.gif'));
+      expect(item.command).to.include({
+        ...{ numFrames: 3, motionBucketId: 50, fps: 8, minGuidanceScale: 1.5 },
+      });
+    });
+
     it('are refused with the line and the column', async () => {
       const csv = async (text: string) => refusal(await manifest('l.csv', text));
       const json = async (text: string) => refusal(await manifest('l.jsonl', text));
       expect(await csv('picture,heigth\na.png,8\n')).to.match(
-        /^l\.csv:2, column heigth: there is no such column\. Did you mean height\? Columns/,
+        /^l\.csv:1, column heigth: there is no such column\. Did you mean height\? Columns/,
       );
-      expect(await csv('picture,heigth\na.png,\n')).to.match(/^l\.csv:2, column heigth: /);
+      expect(await csv('picture,heigth\na.png,\n')).to.match(/^l\.csv:1, column heigth: /);
       expect(await csv('picture,steps,num-inference-steps\na.png,1,2\n')).to.match(
-        /^l\.csv:2, column num-inference-steps: it is the same as the column steps/,
+        /^l\.csv:1, column num-inference-steps: it is the same as the column steps/,
       );
       expect(await csv('image\na.png\n')).to.match(/column image: .* Use picture\./);
+      for (const name of ['quiet', 'preview', 'json', 'output-dir'])
+        expect(await csv(`picture,${name}\na.png,\n`)).to.contain(` It is for all: --${name}. `);
       expect(await csv('picture,height\na.png,16\nb.png,570\n')).to.equal(
         'l.csv:3, column height: --height has to be a whole number from 8 to 8192 and divisible ' +
           'by 8 but is "570". Try 568.',
@@ -187,6 +223,12 @@ describe('inputs of svd batch', () => {
       expect(await json('{"picture": "a.png"}\n{"picture": }')).to.match(
         /^l\.jsonl:2 is not valid JSON: column 13 is wrong/,
       );
+      expect(await csv('a.png\nb.png\n')).to.match(/^l\.csv:1, column a\.png: there is no such/);
+      expect(await csv('picture,\na.png,8\n')).to.match(/^l\.csv:1, column "": there is no such/);
+      for (const seed of ['12345678901234567890', '[1, 9007199254740993]'])
+        expect(await json(`{"picture": "a.png", "seed": ${seed}}`)).to.equal(
+          'l.jsonl:1, column seed: it has more digits than JSON keeps of a number. Put it into quotes.',
+        );
       expect(await json('["a.png"]')).to.match(/^l\.jsonl:1 has to be an object/);
       expect(await json('{"picture": 4}')).to.match(/^l\.jsonl:1, column picture: it has to be/);
       expect(await json('{"picture": "a.png", "height": true}')).to.match(/:1, column height: /);

@@ -1,4 +1,5 @@
 /** `svd batch` within this process: what is made, passed over, made again, and refused. */
+import { copyFileSync, rmSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import { expect } from 'chai';
@@ -135,21 +136,71 @@ describe('svd batch', () => {
     const first = await Promise.all(['cat.gif', 'coffee.gif', 'rocket.gif'].map(made));
     await truncate(at('out/cat.gif'), 100);
     await rm(at('out/coffee.gif'));
+    let again: string[] = [];
     const states = async (more: string[] = []) => {
-      const { outcomes } = await batch([...args, ...more]);
+      const { outcomes, notes } = await batch([...args, ...more]);
+      again = notes.filter((text) => / made again: /.test(text));
       return outcomes.map(({ state }) => state).join(' ');
     };
     expect(await states()).to.equal('done done complete');
+    expect(again).to.deep.equal(['2 videos are made again: the file was altered, cut or removed']);
     expect(await Promise.all(['cat.gif', 'coffee.gif', 'rocket.gif'].map(made))).to.deep.equal(
       first,
     );
     await writeFile(at('out/rocket.gif.svd.json'), '{');
     expect(await states()).to.equal('complete complete done');
+    expect(await states(['--quality', '50', '--fps', '9'])).to.equal('done done done');
+    expect(again).to.deep.equal(['3 videos are made again: --quality, --fps have changed']);
     expect(await states(['--quality', '50'])).to.equal('done done done');
+    expect(again).to.deep.equal(['3 videos are made again: --fps has changed']);
     await copyFile(picture('coffee.jpg'), at('set/cat.png'));
     expect(await states(['--quality', '50'])).to.equal('done complete complete');
+    expect(again).to.deep.equal(['1 video is made again: the picture has changed']);
     await copyFile(picture('cat.png'), at('set/cat.png'));
     expect(await states(['--quality', '50', '--no-resume'])).to.equal('done done done');
+  });
+
+  it('makes a video again whose picture has changed or gone while it was made', async () => {
+    const moving = at('moving.png');
+    await copyFile(picture('cat.png'), moving);
+    const progress = new ProgressLine();
+    progress.next = () => {
+      copyFileSync(picture('rocket.jpg'), moving);
+      return progress;
+    };
+    const args = [moving, '--format', 'gif', ...common()];
+    expect((await batch(args, { progress })).order).to.deep.equal(['moving.png done']);
+    progress.next = () => {
+      rmSync(moving);
+      return progress;
+    };
+    const second = await batch(args, { progress });
+    expect(second.order).to.deep.equal(['moving.png done']);
+    expect(second.notes).to.include('1 video is made again: the picture has changed');
+  });
+
+  it('leaves the video of another picture of that name, until it is removed', async () => {
+    await mkdir(at('others'), { recursive: true });
+    await copyFile(picture('rocket.jpg'), at('others/cat.png'));
+    const args = ['--format', 'gif', ...common()];
+    await batch([at('set/cat.png'), ...args]);
+    const first = await made('cat.gif');
+    const { order, outcomes } = await batch([at('others'), ...args]);
+    expect(order).to.deep.equal(['cat.png failed']);
+    expect(outcomes[0].error).to.equal(
+      `the output "${at('out/cat.gif')}" is the video of another picture, "${at('set/cat.png')}". ` +
+        'Use another folder or name, or remove it.',
+    );
+    expect(await made('cat.gif')).to.deep.equal(first);
+    expect((await batch([at('others'), ...args, '--no-resume'])).order).to.deep.equal([
+      'cat.png done',
+    ]);
+    await rm(at('out/cat.gif'));
+    expect((await batch([at('set/cat.png'), ...args])).order).to.deep.equal(['cat.png done']);
+    expect(await made('cat.gif')).to.deep.equal(first);
+    // The same bytes at another place are the same picture.
+    await copyFile(picture('cat.png'), at('others/cat.png'));
+    expect((await batch([at('others'), ...args])).order).to.deep.equal(['cat.png complete']);
   });
 
   it('stops at a signal, and goes on from the state of the picture', async () => {
@@ -218,9 +269,10 @@ describe('svd batch', () => {
     expect(first.error).to.have.property('message', 'not written');
     expect(first.outcomes.map(({ state }) => state)).to.deep.equal(['failed', 'open', 'open']);
     const backend = tf.backend() as { settle?: () => Promise<void> };
-    backend.settle = () => Promise.reject(new Error('lost'));
     await writeFile(at('set/a.png'), 'nonsense');
-    const second = await batch([at('set'), ...common()]);
+    const second = await batch([at('set'), ...common()], {}, undefined, ({ state }) => {
+      if (state === 'failed') backend.settle = () => Promise.reject(new Error('lost'));
+    });
     delete backend.settle;
     await rm(at('set/a.png'));
     expect(second.error.message).to.match(/not a picture/);
