@@ -61,10 +61,11 @@ const allowed: Record<string, string[]> = {
   models: ['ops', 'layers'],
   recording: ['ops', 'layers', 'files'],
   checkpoints: ['ops', 'layers', 'models', 'schedulers', 'files', 'network'],
+  adapters: ['ops', 'layers', 'checkpoints'],
   memory: ['ops', 'layers', 'models', 'checkpoints', 'backends'],
   pipelines: [
     ...['ops', 'layers', 'models', 'random', 'schedulers', 'media', 'checkpoints', 'backends'],
-    ...['memory', 'recording'],
+    ...['memory', 'recording', 'adapters'],
   ],
   verification: [
     ...['ops', 'layers', 'models', 'random', 'schedulers', 'media', 'checkpoints', 'pipelines'],

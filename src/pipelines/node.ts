@@ -1,4 +1,5 @@
 /** The pipeline with loading from disk, for Node. */
+import { type LoraOptions, loraOptionKinds } from '../adapters/core.ts';
 import { type BackendChoice, useBackend } from '../backends/index.ts';
 import {
   type Checkpoint,
@@ -7,6 +8,7 @@ import {
   openCheckpoint,
   type SingleFileOptions,
 } from '../checkpoints/index.ts';
+import { openLora } from '../checkpoints/lora/open.ts';
 import { memoryLimits } from '../memory/limits.ts';
 import type { Device } from '../memory/shapes/allocators.ts';
 import { deviceName } from '../ops/device.ts';
@@ -16,8 +18,8 @@ import { assemble, type Environment } from './loading/assemble.ts';
 import { offloadBlocks, offloadModels } from './loading/offload.ts';
 import { joinBackend } from './loading/oneBackend.ts';
 import { type SaveOptions, saveComponents, saveOptionKinds } from './loading/savePretrained.ts';
+import { LoraPipeline } from './lora/pipeline.ts';
 import { checkLoadOptions, loadOptionKinds } from './options.ts';
-import { SamplingPipeline } from './stableVideoDiffusion.ts';
 import type { LoadOptions } from './types.ts';
 
 const offloads = { model: offloadModels, sequential: offloadBlocks };
@@ -31,7 +33,7 @@ const { variant, revision, token, cacheDir, localFilesOnly, ...loadingKinds } = 
 const singleFileKinds = { ...loadingKinds, config: kinds.text, numFrames: kinds.count };
 
 /** One still picture in, a short video out. */
-export class StableVideoDiffusionPipeline extends SamplingPipeline {
+export class StableVideoDiffusionPipeline extends LoraPipeline {
   /** Opens the checkpoint that it was loaded from, if it was. */
   private reopen?: Checkpoint['reopen'];
 
@@ -93,6 +95,25 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
     } catch (error) {
       leave();
       throw error;
+    }
+  }
+
+  /**
+   * Loads a LoRA onto the UNet: a `.safetensors` file with the names of diffusers, peft or kohya. Its
+   * tensors for text encoders, and others without a layer, are left aside with a warning. Stored
+   * weights do not change. Waits for earlier calls, but runs at once within a callback.
+   * @returns Its name, for `setLoraScales` and `unloadLora`.
+   * @throws CheckpointError if it is no LoRA, or one for another model; Error if an option is wrong
+   * or its name is taken.
+   */
+  async loadLora(lora: string, options: LoraOptions = {}): Promise<string> {
+    checkPath('loadLora', lora);
+    checkOptionValues('loadLora', options, loraOptionKinds);
+    const file = await openLora(lora);
+    try {
+      return await this.inTurn(() => this.putLora(file, options), { withinCallback: true });
+    } finally {
+      await file.source.close();
     }
   }
 

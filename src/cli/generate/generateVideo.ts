@@ -23,6 +23,7 @@ import { Generator } from '../../random/generator.ts';
 import { schedulerByName } from '../../schedulers/index.ts';
 import { counted, messageOf } from '../../text/messages.ts';
 import { locate, singleFileOptions } from '../hubModel.ts';
+import { loadLoras } from '../lora.ts';
 import { ownSize, packagedNote, trainedFor, unlikeTraining } from '../packagedModel.ts';
 import { UsageError } from '../terminal/errors.ts';
 import { partOf } from '../terminal/options.ts';
@@ -253,6 +254,7 @@ async function loadPipeline(
   const pipe = isSingleFile(path)
     ? await StableVideoDiffusionPipeline.fromSingleFile(path, { ...loading, ...opening })
     : await StableVideoDiffusionPipeline.fromPretrained(path, { ...loading, unet: opening.unet });
+  await loadLoras(pipe, command.lora);
   if (scheduler !== undefined) pipe.scheduler = schedulerByName(scheduler);
   if (forwardChunking !== undefined) pipe.unet.enableForwardChunking(forwardChunking);
   return { pipe, plan: plan! };
