@@ -62,7 +62,7 @@ const allowed: Record<string, string[]> = {
   recording: ['ops', 'layers', 'files'],
   checkpoints: ['ops', 'layers', 'models', 'schedulers', 'files', 'network'],
   adapters: ['ops', 'layers', 'checkpoints'],
-  memory: ['ops', 'layers', 'models', 'checkpoints', 'backends'],
+  memory: ['ops', 'layers', 'models', 'checkpoints', 'adapters', 'backends'],
   pipelines: [
     ...['ops', 'layers', 'models', 'random', 'schedulers', 'media', 'checkpoints', 'backends'],
     ...['memory', 'recording', 'adapters'],

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { WeightedLayer } from '../layers/index.ts';
 import { checkValue, kinds } from '../text/kinds.ts';
 import { shown } from '../text/messages.ts';
+import type { Kinds } from '../text/options.ts';
 import { addToLayer, fuse, isFused, lorasOf, removeLora, unfuse } from './lora.ts';
 import {
   contentsOf,
@@ -25,7 +26,7 @@ export interface LoraOptions {
 }
 
 /** The values of these options. */
-export const loraOptionKinds = { scale: kinds.number, name: kinds.text };
+export const loraOptionKinds: Kinds<LoraOptions> = { scale: kinds.number, name: kinds.text };
 
 /** The names of the LoRA of a model and their scales, in the order in which they came. */
 export function lorasIn(layers: LoraLayers): Record<string, number> {

@@ -1,13 +1,5 @@
 /** LoRA on layers and models of your own, in Node and in browsers alike. */
-import { checkOptionValues } from '../text/options.ts';
-import {
-  fuseLoras,
-  type LoraOptions,
-  loraOptionKinds,
-  putLora,
-  removeLoras,
-  setScales,
-} from './load.ts';
+import { fuseLoras, type LoraOptions, putLora, removeLoras, setScales } from './load.ts';
 import type { LoraFile } from './loraFile.ts';
 import { type LoraTarget, loraLayers } from './targets.ts';
 
@@ -22,7 +14,6 @@ export async function loadFrom(
   options: LoraOptions,
 ): Promise<string> {
   const layers = loraLayers('loadLora', target);
-  checkOptionValues('loadLora', options, loraOptionKinds);
   const file = await open();
   try {
     return await putLora(file, layers, options);

@@ -1,4 +1,6 @@
 /** The option on LoRA, and the files that it names. */
+import type { DownloadOptions } from '../checkpoints/hub/download.ts';
+import { locateLora } from '../checkpoints/lora/open.ts';
 import type { StableVideoDiffusionPipeline } from '../pipelines/node.ts';
 import { UsageError } from './terminal/errors.ts';
 import { group } from './terminal/options.ts';
@@ -39,10 +41,33 @@ export const loraOptions = group('Files', 'checkpoint', {
   },
 });
 
-/** Puts the LoRA of a command on the UNet. */
+/** A LoRA of a command, whose file is on the disk. */
+export interface LocatedLora {
+  path: string;
+  scale: number;
+}
+
+/** Finds the files of LoRA; what is of the hub is brought into the cache first. */
+export async function locateLoras(
+  {
+    lora = [],
+    ...hub
+  }: { lora?: string[] } & Pick<DownloadOptions, 'token' | 'cacheDir' | 'localFilesOnly'>,
+  session: Pick<DownloadOptions, 'signal' | 'onProgress'> = {},
+): Promise<LocatedLora[]> {
+  const located: LocatedLora[] = [];
+  for (const { file, scale } of lora.map(askedLora)) {
+    const { token, cacheDir, localFilesOnly } = hub;
+    const path = await locateLora(file, { token, cacheDir, localFilesOnly, ...session });
+    located.push({ path, scale });
+  }
+  return located;
+}
+
+/** Puts LoRA on the UNet. */
 export async function loadLoras(
   pipe: StableVideoDiffusionPipeline,
-  loras: readonly string[],
+  loras: readonly LocatedLora[],
 ): Promise<void> {
-  for (const { file, scale } of loras.map(askedLora)) await pipe.loadLora(file, { scale });
+  for (const { path, scale } of loras) await pipe.loadLora(path, { scale });
 }

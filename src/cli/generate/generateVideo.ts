@@ -17,13 +17,14 @@ import { deviceName, peakDeviceBytes } from '../../ops/device.ts';
 import { useFormulations } from '../../ops/index.ts';
 import { sizeOfCall } from '../../pipelines/callPlanner.ts';
 import { latentPreviews } from '../../pipelines/latentPreviews.ts';
+import { plannedRanks } from '../../pipelines/lora/plan.ts';
 import { StableVideoDiffusionPipeline } from '../../pipelines/node.ts';
 import type { GenerateOptions, ImageInput } from '../../pipelines/types.ts';
 import { Generator } from '../../random/generator.ts';
 import { schedulerByName } from '../../schedulers/index.ts';
 import { counted, messageOf } from '../../text/messages.ts';
 import { locate, singleFileOptions } from '../hubModel.ts';
-import { loadLoras } from '../lora.ts';
+import { loadLoras, locateLoras } from '../lora.ts';
 import { ownSize, packagedNote, trainedFor, unlikeTraining } from '../packagedModel.ts';
 import { UsageError } from '../terminal/errors.ts';
 import { partOf } from '../terminal/options.ts';
@@ -105,7 +106,12 @@ export async function generateVideo(
 
   const model = await findModel(command, session);
   const { unet = [] } = model.opening;
-  await checkModelIsKept(command, paths, [model.path, command.config ?? [], unet].flat());
+  const loraFiles = model.loras.map(({ path }) => path);
+  await checkModelIsKept(
+    command,
+    paths,
+    [model.path, command.config ?? [], unet, loraFiles].flat(),
+  );
   const frames = videos * (command.numFrames ?? model.trained.numFrames ?? 1);
   await checkSpace(command, paths, { ...model, frames });
   const { pipe, plan } = await loadPipeline(model, command, inputs, backend, session);
@@ -186,10 +192,16 @@ async function findModel(command: GenerateCommand, { signal, progress, note }: S
   });
   const opening = { ...singleFileOptions(path, command), unet };
   const trained = await trainedFor(path, opening);
+  const loras = await locateLoras(command, { signal, onProgress: progress.update });
+  const loraRanks = await plannedRanks(
+    path,
+    { ...opening, variant: command.variant },
+    loras.map((each) => each.path),
+  );
   checkSampling({ ...command, scheduler: command.scheduler ?? trained.scheduler });
   const own = ownSize(trained);
   const { height = own.height, width = own.width } = command;
-  return { path, opening, trained, height, width };
+  return { path, opening, trained, loras, loraRanks, height, width };
 }
 
 /** The options that show previews, if they are asked for. */
@@ -222,7 +234,7 @@ function callOf(command: GenerateCommand) {
 }
 
 async function loadPipeline(
-  { path, opening, trained, height, width }: Model,
+  { path, opening, trained, loras, loraRanks, height, width }: Model,
   command: GenerateCommand,
   { pictures }: Inputs,
   backend: BackendReport,
@@ -237,7 +249,7 @@ async function loadPipeline(
   );
   const plannedFor = {
     ...callOf(command),
-    ...{ height, width, pictures, forwardChunkSize: forwardChunking },
+    ...{ height, width, pictures, loraRanks, forwardChunkSize: forwardChunking },
   };
   const loading = {
     ...given,
@@ -254,7 +266,7 @@ async function loadPipeline(
   const pipe = isSingleFile(path)
     ? await StableVideoDiffusionPipeline.fromSingleFile(path, { ...loading, ...opening })
     : await StableVideoDiffusionPipeline.fromPretrained(path, { ...loading, unet: opening.unet });
-  await loadLoras(pipe, command.lora);
+  await loadLoras(pipe, loras);
   if (scheduler !== undefined) pipe.scheduler = schedulerByName(scheduler);
   if (forwardChunking !== undefined) pipe.unet.enableForwardChunking(forwardChunking);
   return { pipe, plan: plan! };
@@ -264,13 +276,16 @@ async function loadPipeline(
  * The hashes of the checkpoint. Without them, a note says so and the video is made all the same.
  */
 async function identify(
-  { path, opening }: Model,
+  { path, opening, loras }: Model,
   { variant }: GenerateCommand,
   signal: AbortSignal,
   note: Session['note'],
 ): Promise<CheckpointIdentity | undefined> {
   try {
-    return await identifyCheckpoint(path, { variant, ...opening, signal });
+    return await identifyCheckpoint(path, {
+      ...{ variant, ...opening, signal },
+      loras: loras.map((each) => each.path),
+    });
   } catch (error) {
     if (!signal.aborted)
       note(`the checkpoint is not named in the settings of the output. ${messageOf(error)}`);

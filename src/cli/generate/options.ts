@@ -10,7 +10,6 @@ import { computeDtypes, formulationSets } from '../../ops/choices.ts';
 import { callDefaults, callLimits, outputTypes } from '../../pipelines/defaults.ts';
 import { either } from '../../text/messages.ts';
 import { modelOptions } from '../hubModel.ts';
-import { loraOptions } from '../lora.ts';
 import { jsonOption, quietOption } from '../terminal/command.ts';
 import { group, type PartOf, type Values } from '../terminal/options.ts';
 import {
@@ -131,7 +130,6 @@ export const generateOptions = {
     },
   }),
   ...whichModel,
-  ...loraOptions,
   ...group('Video', 'call', {
     height: {
       ...pixels,

@@ -1,6 +1,7 @@
 /** LoRA on the UNet of a pipeline. */
 import {
   fuseLoras,
+  hasUnfused,
   type LoraFile,
   type LoraLayers,
   type LoraOptions,
@@ -10,13 +11,13 @@ import {
   removeLoras,
   setScales,
 } from '../../adapters/core.ts';
-import { snakeCaseConfig } from '../../checkpoints/configs/keys.ts';
-import { originalLayout, originalPlaces } from '../../checkpoints/original/keys.ts';
+import { joined } from '../../text/messages.ts';
 import { SamplingPipeline } from '../stableVideoDiffusion.ts';
+import { originalNames } from './names.ts';
 
 /** A pipeline whose UNet takes LoRA. */
 export class LoraPipeline extends SamplingPipeline {
-  private get loraLayers(): LoraLayers {
+  protected get loraLayers(): LoraLayers {
     return loraLayers('loadLora', this.unet);
   }
 
@@ -25,14 +26,17 @@ export class LoraPipeline extends SamplingPipeline {
     return lorasIn(this.loraLayers);
   }
 
-  /** Puts an open LoRA on the UNet. */
-  protected putLora(file: LoraFile, options: LoraOptions): Promise<string> {
-    const layout = originalLayout(snakeCaseConfig(this.unet.config), {});
-    const inOriginal = (path: string) =>
-      originalPlaces('unet', `${path}.weight`, layout).map(({ name }) =>
-        name.replace(/^model\.diffusion_model\.|\.weight$/g, ''),
+  /** Puts a LoRA on the UNet in its turn, and closes its file. */
+  protected async putLora(file: LoraFile, { scale, name }: LoraOptions): Promise<string> {
+    const { config } = this.unet;
+    try {
+      return await this.inTurn(
+        () => putLora(file, this.loraLayers, { scale, name }, originalNames(config)),
+        { withinCallback: true },
       );
-    return putLora(file, this.loraLayers, options, inOriginal);
+    } finally {
+      await file.source.close();
+    }
   }
 
   /**
@@ -69,6 +73,16 @@ export class LoraPipeline extends SamplingPipeline {
         );
       fuseLoras(this.loraLayers);
     });
+  }
+
+  /** Warns of LoRA that are not in the weights which a folder is written with. */
+  protected warnOfLora(folder: string): void {
+    if (!hasUnfused(this.loraLayers)) return;
+    const names = joined(Object.keys(this.loras));
+    console.warn(
+      `${folder} gets the weights without the LoRA ${names}. Call \`fuseLora\` first to put them ` +
+        'into the weights, or write them by `saveLora`.',
+    );
   }
 
   private change(work: () => void): Promise<void> {
