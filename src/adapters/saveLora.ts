@@ -54,11 +54,8 @@ export async function writeLora(
       [`${prefix}${path}.lora_B.weight`, tensor('up')],
     ] as const;
   });
-  const settings = Object.entries(settingsOf(found)).map(([key, value]) => [prefix + key, value]);
-  await writeSafetensors(path, Object.fromEntries(tensors), {
-    format: 'pt',
-    lora_adapter_metadata: JSON.stringify(Object.fromEntries(settings)),
-  });
+  const settings = found.map(({ path, adapter: { rank, alpha } }) => ({ path, rank, alpha }));
+  await writeSafetensors(path, Object.fromEntries(tensors), metadataOf(settings, prefix));
 }
 
 async function valuesIn(
@@ -71,20 +68,24 @@ async function valuesIn(
   return valuesForCheckpoint(layout, value.shape, (await value.data()) as Float32Array);
 }
 
-/** The arguments of peft's `LoraConfig`. */
-function settingsOf(found: readonly { path: string; adapter: LoraAdapter }[]) {
-  const [{ rank, alpha }] = found.map(({ adapter }) => adapter) as [LoraAdapter];
-  const others = (of: (adapter: LoraAdapter) => number, usual: number) =>
-    Object.fromEntries(
-      found
-        .filter(({ adapter }) => of(adapter) !== usual)
-        .map(({ path, adapter }) => [path, of(adapter)]),
-    );
-  return {
-    r: rank,
-    lora_alpha: alpha,
-    target_modules: found.map(({ path }) => path),
-    rank_pattern: others((adapter) => adapter.rank, rank),
-    alpha_pattern: others((adapter) => adapter.alpha, alpha),
+/** The LoRA of one layer, without its values. */
+export interface LayerSettings {
+  path: string;
+  rank: number;
+  alpha: number;
+}
+
+/** The metadata of a file: the arguments of peft's `LoraConfig`, as diffusers stores them. */
+export function metadataOf(layers: readonly LayerSettings[], prefix = ''): Record<string, string> {
+  const [{ rank: r, alpha: lora_alpha }] = layers;
+  const others = (name: 'rank' | 'alpha', usual: number) => {
+    const unlike = layers.filter((layer) => layer[name] !== usual);
+    return Object.fromEntries(unlike.map((layer) => [layer.path, layer[name]]));
   };
+  const settings = {
+    ...{ r, lora_alpha, target_modules: layers.map(({ path }) => path) },
+    ...{ rank_pattern: others('rank', r), alpha_pattern: others('alpha', lora_alpha) },
+  };
+  const prefixed = Object.entries(settings).map(([key, value]) => [prefix + key, value]);
+  return { format: 'pt', lora_adapter_metadata: JSON.stringify(Object.fromEntries(prefixed)) };
 }

@@ -17,7 +17,7 @@ import { deviceName, peakDeviceBytes } from '../../ops/device.ts';
 import { useFormulations } from '../../ops/index.ts';
 import { sizeOfCall } from '../../pipelines/callPlanner.ts';
 import { latentPreviews } from '../../pipelines/latentPreviews.ts';
-import { plannedRanks } from '../../pipelines/lora/plan.ts';
+import { plannedRanks } from '../../pipelines/lora/files.ts';
 import { StableVideoDiffusionPipeline } from '../../pipelines/node.ts';
 import type { GenerateOptions, ImageInput } from '../../pipelines/types.ts';
 import { Generator } from '../../random/generator.ts';
@@ -193,11 +193,11 @@ async function findModel(command: GenerateCommand, { signal, progress, note }: S
   const opening = { ...singleFileOptions(path, command), unet };
   const trained = await trainedFor(path, opening);
   const loras = await locateLoras(command, { signal, onProgress: progress.update });
-  const loraRanks = await plannedRanks(
-    path,
-    { ...opening, variant: command.variant },
-    loras.map((each) => each.path),
-  );
+  const loraRanks = await plannedRanks({
+    model: path,
+    opening: { ...opening, variant: command.variant },
+    loras: loras.map((each) => each.path),
+  });
   checkSampling({ ...command, scheduler: command.scheduler ?? trained.scheduler });
   const own = ownSize(trained);
   const { height = own.height, width = own.width } = command;
