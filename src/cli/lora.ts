@@ -1,7 +1,10 @@
 /** The option on LoRA, and the files that it names. */
+import { basename } from 'node:path';
 import type { DownloadOptions } from '../checkpoints/hub/download.ts';
 import { locateLora } from '../checkpoints/lora/open.ts';
+import { sha256OfFiles } from '../files/sha256.ts';
 import type { StableVideoDiffusionPipeline } from '../pipelines/node.ts';
+import type { ReferenceLora } from '../verification/reference.ts';
 import { UsageError } from './terminal/errors.ts';
 import { group } from './terminal/options.ts';
 import { numberOf, type Reader } from './terminal/values.ts';
@@ -62,6 +65,12 @@ export async function locateLoras(
     located.push({ path, scale });
   }
   return located;
+}
+
+/** What a reference stores of LoRA. */
+export async function describeLoras(loras: readonly LocatedLora[]): Promise<ReferenceLora[]> {
+  const hashes = await sha256OfFiles(loras.map(({ path }) => path));
+  return loras.map(({ path, scale }, i) => ({ file: basename(path), sha256: hashes[i], scale }));
 }
 
 /** Puts LoRA on the UNet. */

@@ -17,6 +17,7 @@ import { originalNames } from './names.ts';
 
 /** A pipeline whose UNet takes LoRA. */
 export class LoraPipeline extends SamplingPipeline {
+  /** The layers of the UNet that take LoRA, by their paths. */
   protected get loraLayers(): LoraLayers {
     return loraLayers('loadLora', this.unet);
   }
