@@ -67,12 +67,12 @@ export const download = subcommand({
         { lora, ...asked },
         { signal, onProgress: progress.update },
       );
-      const loras = located.map(({ path }) => path);
+      const loras = located.length > 0 ? located.map(({ path }) => path) : undefined;
       const weightsOf = other === undefined ? undefined : besideUnet;
       const folder = await downloadModel(model, { ...options, revision, weightsOf });
       return { model, folder, unet: other, loras, seconds: progress.seconds().downloading ?? 0 };
     });
-    const paths = [report.folder, report.unet ?? [], report.loras].flat();
+    const paths = [report.folder, report.unet ?? [], report.loras ?? []].flat();
     print(json ? JSON.stringify(report) : paths.map(printable).join('\n'));
     return 0;
   },
