@@ -1,4 +1,5 @@
 /** Opens LoRA files behind URLs. */
+import { shownAddress } from '../../text/addresses.ts';
 import { PEFT_CONFIG, PEFT_WEIGHTS } from '../lora/names.ts';
 import { readSafetensors, type SafetensorsFile } from '../safetensors/reader.ts';
 import { WebFiles, type WebOptions } from './files.ts';
@@ -20,5 +21,9 @@ export async function openLoraUrl(
   const beside = new URL(PEFT_CONFIG, address).href;
   const isOfPeft = address.split(/[?#]/)[0]!.endsWith(`/${PEFT_WEIGHTS}`);
   const config = isOfPeft && (await files.find(beside)) ? await files.json(beside) : undefined;
-  return { source: await readSafetensors(await files.open(address)), label: url, config };
+  return {
+    source: await readSafetensors(await files.open(address)),
+    label: shownAddress(url),
+    config,
+  };
 }
