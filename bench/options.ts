@@ -7,6 +7,7 @@ import { cases } from './cases.ts';
 import { conversions } from './convert.ts';
 import { series } from './growth.ts';
 import { shortcuts } from './quality.ts';
+import { queueCases } from './queue.ts';
 
 export const benchOptions: Options = {
   case: {
@@ -36,6 +37,9 @@ export const benchOptions: Options = {
       'Measure what shortcuts of sampling save and change, with the small model. --list with it ' +
       'names them.',
   },
+  queue: {
+    help: `Measure svd queue beside svd batch. --case then takes ${queueCases.join(', ')}.`,
+  },
   card: {
     help:
       'Compare and measure on a graphics card, within ten minutes; without one on the processor, ' +
@@ -52,9 +56,8 @@ export function readOptions(args: string[]) {
   const given = readArguments(args, benchOptions);
   if (given.positionals.length > 0)
     throw new UsageError(`cases are chosen with --case: use --case ${given.positionals[0]}.`);
-  const others = (['growth', 'calls', 'conversions', 'quality', 'card'] as const).filter((name) =>
-    given.has(name),
-  );
+  const kinds = ['growth', 'calls', 'conversions', 'quality', 'queue', 'card'] as const;
+  const others = kinds.filter((name) => given.has(name));
   if (others.length > 1)
     throw new UsageError(`--${others[0]} and --${others[1]} cannot be combined: use one of them.`);
   const [kind = 'cases'] = others;
@@ -64,6 +67,7 @@ export function readOptions(args: string[]) {
     calls,
     conversions,
     quality: shortcuts,
+    queue: queueCases,
     card: cardCases,
   }[kind];
   const names = given.has('case') ? given.values('case') : known;

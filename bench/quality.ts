@@ -19,7 +19,7 @@ import {
 import { workOfCall } from '../src/memory/duration.ts';
 import type { ComputeDtype } from '../src/ops/index.ts';
 import { activeDeepCache } from '../src/pipelines/sampling/deepCache.ts';
-import { isWithin } from '../src/pipelines/sampling/guidance.ts';
+import { isWithin } from '../src/schedulers/sigmas.ts';
 import { root } from './prepare.ts';
 import { markdown } from './table.ts';
 

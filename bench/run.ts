@@ -18,6 +18,7 @@ import { measure } from './measure.ts';
 import { benchOptions, readOptions } from './options.ts';
 import { compilePackage, prepareCheckpoint, pythonWithDiffusers, root } from './prepare.ts';
 import { quality } from './quality.ts';
+import { queueInTurns } from './queue.ts';
 import { table } from './table.ts';
 
 /**
@@ -86,6 +87,7 @@ async function main(): Promise<number> {
     if (kind === 'growth') await growth(names, rounds ?? 1, write);
     else if (kind === 'calls') wholeCalls(names, write);
     else if (kind === 'quality') await quality(names, write);
+    else if (kind === 'queue') await queueInTurns(names, write);
     else if (kind === 'conversions') await convertInTurns(names, rounds ?? 3, write);
     else if (kind === 'card') {
       const write = (results: CardResults) => {

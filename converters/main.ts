@@ -1,7 +1,7 @@
 /** `svd convert`: writes a checkpoint in another format. */
 
 import { formats } from '../src/checkpoints/checkpoint.ts';
-import { type SavedDtype, savedDtypes } from '../src/checkpoints/weights/export.ts';
+import { type SavedDtype, savedDtypes } from '../src/checkpoints/safetensors/dtypes.ts';
 import { locateInCache, modelOptions } from '../src/cli/hubModel.ts';
 import { jsonOption, quietOption, subcommand } from '../src/cli/terminal/command.ts';
 import { UsageError } from '../src/cli/terminal/errors.ts';

@@ -21,6 +21,15 @@ export {
   type Refusal,
   useBrowserBackend,
 } from './backends/browser.ts';
+export { DeviceLostError } from './backends/webgpu/guard.ts';
+export {
+  generateMany,
+  type ManyOptions,
+  type ManyOutcome,
+  type ManyPicture,
+  type PictureCall,
+  type PictureOptions,
+} from './batch/generateMany.ts';
 export {
   type BlockTensor,
   type BlockTensorsOptions,

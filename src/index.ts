@@ -31,6 +31,15 @@ export {
   setUpWebgpu,
   useBackend,
 } from './backends/index.ts';
+export { DeviceLostError } from './backends/webgpu/guard.ts';
+export {
+  generateMany,
+  type ManyOptions,
+  type ManyOutcome,
+  type ManyPicture,
+  type PictureCall,
+  type PictureOptions,
+} from './batch/generateMany.ts';
 export {
   type Checkpoint,
   CheckpointError,

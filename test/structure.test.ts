@@ -52,6 +52,7 @@ const allowed: Record<string, string[]> = {
   text: [],
   files: [],
   network: [],
+  queue: ['files'],
   ops: [],
   random: [],
   backends: ['ops', 'files'],
@@ -67,6 +68,7 @@ const allowed: Record<string, string[]> = {
     ...['ops', 'layers', 'models', 'random', 'schedulers', 'media', 'checkpoints', 'backends'],
     ...['memory', 'recording', 'adapters'],
   ],
+  batch: ['random', 'pipelines'],
   verification: [
     ...['ops', 'layers', 'models', 'random', 'schedulers', 'media', 'checkpoints', 'pipelines'],
   ],
@@ -75,6 +77,7 @@ const allowed: Record<string, string[]> = {
 /** The folders that may use Node's own modules, so that everything else runs in browsers. */
 const withNode = [
   ...['backends', 'media', 'checkpoints', 'files', 'network', 'memory', 'recording', 'cli'],
+  'queue',
 ];
 
 describe('structure', () => {
@@ -106,6 +109,22 @@ describe('structure', () => {
     };
     for (const file of imports.keys()) visit(file, []);
     expect(circles).to.deep.equal([]);
+  });
+
+  it('loads TensorFlow.js only when a command works, not to say what it takes', () => {
+    const commands = imports.get('src/cli/subcommands.ts')!.filter(({ atRunTime }) => atRunTime);
+    const wayToTensorflow = (file: string, way: string[]): string[] => {
+      if (way.includes(file)) return [];
+      const atOnce = (imports.get(file) ?? []).filter(({ atRunTime, lazy }) => atRunTime && !lazy);
+      if (atOnce.some(({ name }) => name.startsWith('@tensorflow/'))) return [...way, file];
+      for (const { name } of atOnce) {
+        const found = wayToTensorflow(name, [...way, file]);
+        if (found.length > 0) return found;
+      }
+      return [];
+    };
+    const ways = commands.map(({ name }) => wayToTensorflow(name, []).join(' -> '));
+    expect(ways.filter((way) => way !== '')).to.deep.equal([]);
   });
 
   it('imports converters only from the list of commands, and only when one is called', () => {

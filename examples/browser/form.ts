@@ -44,9 +44,11 @@ export function requested(picture: RgbImage | undefined): Request {
     checkField(input);
   const { file: _, ...values } = Object.fromEntries(new FormData(form)) as Record<string, string>;
   const { model, variant, backend, seed, ...settings } = values;
+  const own = form.elements.namedItem('model') as HTMLInputElement;
   return {
     picture,
     model: addressOf(model!),
+    isOwn: model === own.defaultValue,
     variant: variant || undefined,
     backend: backend as Request['backend'],
     seed: Number(seed),
@@ -63,6 +65,19 @@ function checkField({ name, labels, value, type, min, max, step, validity }: HTM
   const range = max ? ` from ${min} to ${max}` : `, at least ${min}`;
   const now = validity.badInput || value === '' ? 'not a number' : value;
   throw new FieldError(name, `${labels![0]!.textContent} is ${now}. Enter ${kind}${range}.`);
+}
+
+/** Says beside the choice of a backend why WebGPU cannot be chosen. */
+export async function tellOfWebgpu(): Promise<void> {
+  const { gpu } = navigator as Partial<Navigator>;
+  const adapter = await gpu?.requestAdapter().catch(() => null);
+  if (adapter) return;
+  const reason = gpu
+    ? 'WebGPU finds no graphics card here'
+    : isSecureContext
+      ? 'This browser has no WebGPU'
+      : 'Browsers have WebGPU on https and localhost only';
+  element('backend-note').textContent = `${reason}, so auto takes wasm.`;
 }
 
 /** The address of the model's folder, which may be relative to the page. */

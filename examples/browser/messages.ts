@@ -4,6 +4,7 @@ import type {
   BrowserVideoFormat,
   Progress,
   RgbImage,
+  UrlDescription,
 } from 'stable-video-diffusion-tfjs/browser';
 
 /** A call of the pipeline. */
@@ -11,6 +12,8 @@ export interface Request {
   picture: RgbImage;
   /** The address of the model's folder. */
   model: string;
+  /** Whether it is the page's own model, which is downloaded without a question. */
+  isOwn: boolean;
   variant?: string;
   backend: 'auto' | BrowserBackend;
   seed: number;
@@ -27,6 +30,8 @@ export interface Request {
 
 export type ToWorker =
   | { type: 'generate'; request: Request }
+  /** The answer to `question`, unless that is `cancel`. */
+  | { type: 'download' }
   | { type: 'encode'; frames: RgbImage[]; fps: number; format: BrowserVideoFormat }
   | { type: 'cancel' };
 
@@ -34,6 +39,8 @@ export type FromWorker =
   /** It holds the lock that has its name, as long as it lives. */
   | { type: 'locked' }
   | { type: 'backend'; name: BrowserBackend; note: string }
+  /** Before it downloads a model, it waits for an answer. */
+  | { type: 'question'; model: string; description: UrlDescription }
   | { type: 'progress'; progress: Progress }
   | { type: 'preview'; frames: RgbImage[] }
   /** `formats` are those that `encode` can be asked for. */

@@ -1,9 +1,10 @@
 /** The page: takes a picture and settings, has its worker make a video, and shows it. */
 import type { BrowserVideoFormat, RgbImage } from 'stable-video-diffusion-tfjs/browser';
 import { element } from './element.ts';
-import { clearErrors, FieldError, form, requested, showError } from './form.ts';
+import { clearErrors, FieldError, form, requested, showError, tellOfWebgpu } from './form.ts';
 import type { FromWorker } from './messages.ts';
 import { readPicture, showPicture } from './picture.ts';
+import { ask, type Question, unask } from './question.ts';
 import { expectedCosts } from './remaining.ts';
 import { RestartingWorker } from './restartingWorker.ts';
 import * as stage from './stage.ts';
@@ -78,6 +79,7 @@ function receive(data: FromWorker): void {
       hidden: false,
     });
   }
+  if (data.type === 'question') void answer(data);
   if (data.type === 'progress') stage.showProgress(data.progress);
   if (data.type === 'preview') stage.preview(data.frames, fps());
   if (data.type === 'failed') {
@@ -98,10 +100,18 @@ function receive(data: FromWorker): void {
   }
 }
 
+async function answer(question: Question): Promise<void> {
+  stage.say('Waiting for your answer.', false);
+  const isYes = await ask(question);
+  if (isYes) worker.send({ type: 'download' });
+  else if (working) cancel();
+}
+
 function fail(message: string, field?: string): void {
   if (working) stage.clear();
   encoding(false);
   busy(false);
+  unask();
   if (!field) stage.sayError(message);
   else if (field !== 'downloads') stage.say(picture ? 'No video yet.' : 'No picture yet.', false);
   if (field) showError(field, message);
@@ -122,7 +132,9 @@ form.onsubmit = (event) => {
   void start();
 };
 form.oninput = ({ target }) => clearErrors((target as HTMLInputElement).name);
-element('cancel').onclick = () => {
+void tellOfWebgpu();
+element('cancel').onclick = cancel;
+function cancel(): void {
   worker.send({ type: 'cancel' });
   stage.say('Cancelling.');
   element<HTMLButtonElement>('cancel').disabled = true;
@@ -132,7 +144,7 @@ element('cancel').onclick = () => {
       'Cancelled. The worker did not answer, so it was ended. The next video starts a new one.',
     );
   }, patience);
-};
+}
 element('motion').addEventListener('input', ({ target }) => {
   element('motion-value').textContent = (target as HTMLInputElement).value;
 });

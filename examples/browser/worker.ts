@@ -1,7 +1,10 @@
 /** The worker: makes videos while the page stays responsive. */
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import '@tensorflow/tfjs-backend-webgpu';
+import * as tf from '@tensorflow/tfjs-core';
 import {
+  DeviceLostError,
+  describeModel,
   Generator,
   latentPreviews,
   MemoryError,
@@ -24,10 +27,13 @@ let running: AbortController | undefined;
 let reusable = false;
 /** The field of the page to which a failure belongs. */
 let field: string | undefined;
-let loaded: { key: string; pipe: StableVideoDiffusionPipeline } | undefined;
+let loaded: { key: string; on: unknown; pipe: StableVideoDiffusionPipeline } | undefined;
+/** Goes on with a download that the visitor was asked about. */
+let goOn: (() => void) | undefined;
 
 self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
   if (data.type === 'cancel') return running?.abort(new DOMException('Cancelled.', 'AbortError'));
+  if (data.type === 'download') return goOn?.();
   running = new AbortController();
   const { signal } = running;
   try {
@@ -36,8 +42,12 @@ self.onmessage = async ({ data }: MessageEvent<ToWorker>) => {
     [reusable, field] = [true, 'downloads'];
     post({ type: 'encoded', format, video: await encode(frames, { fps, format, signal }) });
   } catch (error) {
-    const { message } = error as Error;
+    let { message } = error as Error;
     if (error instanceof MemoryError && / \d+x\d+ /.test(message)) field = 'width';
+    if (error instanceof DeviceLostError) {
+      field = undefined;
+      message = `${error.loss} The next video starts on another one.`;
+    }
     post(signal.aborted ? { type: 'cancelled' } : { type: 'failed', message, reusable, field });
   }
 };
@@ -78,23 +88,52 @@ const onProgress = (progress: Progress) => post({ type: 'progress', progress });
 /** The pipeline of the request, which may be there from the last one. */
 async function load(
   backend: string,
-  { model, variant, settings }: Request,
+  request: Request,
   signal: AbortSignal,
 ): Promise<StableVideoDiffusionPipeline> {
+  const { model, variant } = request;
   const key = [backend, model, variant].join();
-  if (loaded?.key !== key) {
-    loaded?.pipe.dispose();
-    loaded = undefined;
-    const pipe = await StableVideoDiffusionPipeline.fromPretrained(model, {
-      variant,
-      plannedFor: settings,
-      onProgress,
-      signal,
-    }).catch((error) => {
-      if (variant && error.message.includes(`.${variant}.`)) field = 'variant';
-      throw error;
-    });
-    loaded = { key, pipe };
-  }
-  return loaded.pipe;
+  // A device that was lost has taken its weights along.
+  if (loaded?.key === key && loaded.on === tf.backend()) return loaded.pipe;
+  const pipe = await loadAnew(request, signal).catch((error) => {
+    if (variant && error.message.includes(`.${variant}.`)) field = 'variant';
+    throw error;
+  });
+  loaded = { key, on: tf.backend(), pipe };
+  return pipe;
+}
+
+async function loadAnew(
+  request: Request,
+  signal: AbortSignal,
+): Promise<StableVideoDiffusionPipeline> {
+  const { isOwn, model, variant, settings } = request;
+  if (!isOwn) await askBeforeDownload(request, signal);
+  loaded?.pipe.dispose();
+  loaded = undefined;
+  return StableVideoDiffusionPipeline.fromPretrained(model, {
+    variant,
+    plannedFor: settings,
+    onProgress,
+    signal,
+  });
+}
+
+/**
+ * Shows the visitor what there is to download and how the call would run, and waits for an answer.
+ * @throws MemoryError if the call does not fit; the signal's reason if the answer is no.
+ */
+async function askBeforeDownload(
+  { model, variant, settings }: Request,
+  signal: AbortSignal,
+): Promise<void> {
+  const description = await describeModel(model, { ...settings, variant, signal });
+  const { advice, download } = description;
+  if (advice !== undefined) throw new MemoryError(advice);
+  if (download.storedBytes === download.bytes && download.unsizedFiles === 0) return;
+  await new Promise<void>((resolve, reject) => {
+    goOn = resolve;
+    signal.onabort = () => reject(signal.reason);
+    post({ type: 'question', model, description });
+  });
 }

@@ -106,8 +106,22 @@ async function guardedWasm(factory: Factory): Promise<tf.KernelBackend> {
 }
 
 async function guardedWebgpu(factory: Factory): Promise<tf.KernelBackend> {
-  const backend = (await factory()) as WebgpuBackend & { device: Device };
+  const backend = (await factory()) as GuardedWebgpu;
+  guardWebgpu(backend);
+  return backend;
+}
+
+type GuardedWebgpu = WebgpuBackend & { device: Device };
+
+function guardWebgpu(backend: GuardedWebgpu): void {
   guard = guardDevice(backend.device);
   guardBackend(backend, backend.device, guard);
-  return backend;
+}
+
+/** Guards webgpu where the program has made it current without `useBrowserBackend`. */
+export function guardCurrentBackend(): void {
+  const backend = tf.backend() as GuardedWebgpu;
+  if (tf.getBackend() !== 'webgpu' || backend.settle) return;
+  guardWebgpu(backend);
+  ready.add('webgpu');
 }

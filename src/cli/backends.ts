@@ -2,9 +2,7 @@
  * `svd backends`: lists the backends with version and device, or the reason why one cannot be used.
  */
 import { listBackends } from '../backends/list.ts';
-import { useBackend } from '../backends/select.ts';
 import type { BackendReport } from '../backends/types.ts';
-import { halfGain } from '../ops/tensorflow/computeIn.ts';
 import { jsonOption, subcommand } from './terminal/command.ts';
 import { COLUMNS, wrap } from './terminal/help.ts';
 import { print } from './terminal/print.ts';
@@ -32,6 +30,8 @@ interface Report extends BackendReport {
 }
 
 async function gains(): Promise<Pick<Report, 'halfPrecision'>> {
+  const { useBackend } = await import('../backends/select.ts');
+  const { halfGain } = await import('../ops/tensorflow/computeIn.ts');
   await useBackend('tensorflow');
   const found = [halfGain('bfloat16'), halfGain('float16')].filter((gain) => gain !== undefined);
   return found.length > 0 ? { halfPrecision: found.map(({ finding }) => finding) } : {};

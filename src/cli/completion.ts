@@ -56,7 +56,7 @@ export async function completedCommands(subcommands: Subcommands): Promise<Compl
   );
   const commands = await Promise.all(loaded);
   const help = { name: 'help', about: 'Show the help of a command.', options: {} };
-  return [...commands, { ...help, operands: { choices: commands.map(({ name }) => name) } }];
+  return [...commands, { ...help, operands: { choices: firstWords(commands) } }];
 }
 
 /** The script for a shell. */
@@ -67,6 +67,21 @@ const general: Options = {
   ...commonOptions,
   version: { short: 'V', help: 'Show the version.' },
 };
+
+/** The second words of commands such as `queue add`, by the first. */
+function groupsOf(commands: CompletedCommand[]): Map<string, string[]> {
+  const groups = new Map<string, string[]>();
+  for (const { name } of commands) {
+    const [first, second] = name.split(' ');
+    if (second !== undefined) groups.set(first, [...(groups.get(first) ?? []), second]);
+  }
+  return groups;
+}
+
+/** The first words of commands. */
+const firstWords = (commands: CompletedCommand[]) => [
+  ...new Set(commands.map(({ name }) => name.split(' ')[0])),
+];
 
 /** `--output` and `-o`. */
 const flagsOf = ([key, option]: [string, Option]): string[] => [
@@ -85,6 +100,7 @@ function shortHelp({ help }: Option): string {
 }
 
 function bash(commands: CompletedCommand[]): string {
+  const oneWord = (name: string) => name.replace(' ', '-');
   const complete = ({ choices, files }: Pick<Option, 'choices' | 'files'>) => {
     if (choices) return `_svd_words ${choices.join(' ')}`;
     return files ? `_svd_files ${files.join(' ')}` : ':';
@@ -93,14 +109,19 @@ function bash(commands: CompletedCommand[]): string {
     Object.entries(options)
       .filter(([, option]) => placeholderOf(option) !== undefined)
       .map((entry) => {
-        const words = flagsOf(entry).map((flag) => `${name}:${flag}`);
+        const words = flagsOf(entry).map((flag) => `${oneWord(name)}:${flag}`);
         return `    ${words.join('|')}) ${complete(entry[1])}; return ;;`;
       }),
   );
   const others = commands.flatMap(({ name, options, operands = {} }) => [
-    `    ${name}:-*) _svd_words ${flagsOfAll(options)} ;;`,
-    `    ${name}:*) ${complete(operands)} ;;`,
+    `    ${oneWord(name)}:-*) _svd_words ${flagsOfAll(options)} ;;`,
+    `    ${oneWord(name)}:*) ${complete(operands)} ;;`,
   ]);
+  const groups = [...groupsOf(commands)].map(
+    ([first, seconds]) => `    ${first})
+      if ((COMP_CWORD == at + 1)); then _svd_words ${seconds.join(' ')}; return; fi
+      name+=-\${COMP_WORDS[at + 1]} ;;`,
+  );
   return `# Completion of svd for bash: source <(svd completion bash)
 _svd_words() {
   COMPREPLY=($(compgen -W "$*" -- "$current"))
@@ -120,13 +141,17 @@ _svd() {
   local at=1
   while [[ $at -lt $COMP_CWORD && \${COMP_WORDS[at]} == -* ]]; do ((++at)); done
   if ((COMP_CWORD == at)); then
-    _svd_words ${commands.map(({ name }) => name).join(' ')} ${flagsOfAll(general)}
+    _svd_words ${firstWords(commands).join(' ')} ${flagsOfAll(general)}
     return
   fi
-  case \${COMP_WORDS[at]}:$before in
+  local name=\${COMP_WORDS[at]}
+  case $name in
+${groups.join('\n')}
+  esac
+  case $name:$before in
 ${values.join('\n')}
   esac
-  case \${COMP_WORDS[at]}:$current in
+  case $name:$current in
 ${others.join('\n')}
   esac
 }
@@ -154,12 +179,30 @@ function zsh(commands: CompletedCommand[]): string {
     });
   };
   const specifications = (options: Options) => Object.entries(options).flatMap(specification);
-  const cases = commands.map(({ name, options, operands }) => {
+  const arguments_ = ({ options, operands }: CompletedCommand) => {
     const rest = operands === undefined ? [] : [quoted(`*:argument:${action(operands)}`)];
     const lines = [...specifications(options), ...rest].map((line) => ` \\\n        ${line}`);
-    return `      ${name}) _arguments${lines.join('')} ;;`;
-  });
-  const names = commands.map(({ name, about }) => `      ${quoted(`${name}:${about}`)}`);
+    return `_arguments${lines.join('')}`;
+  };
+  const groups = groupsOf(commands);
+  const single = commands.filter(({ name }) => !name.includes(' '));
+  const cases = [
+    ...single.map((command) => `      ${command.name}) ${arguments_(command)} ;;`),
+    ...[...groups].map(([first, seconds]) => {
+      const inner = commands
+        .filter(({ name }) => name.startsWith(`${first} `))
+        .map((command) => `        ${command.name.split(' ')[1]}) ${arguments_(command)} ;;`);
+      return `      ${first})
+        _arguments -C '1: :(${seconds.join(' ')})' '*:: :->second'
+        [[ $state == second ]] && case $line[1] in
+${inner.join('\n')}
+        esac ;;`;
+    }),
+  ];
+  const names = [
+    ...single.map(({ name, about }) => `      ${quoted(`${name}:${about}`)}`),
+    ...[...groups].map(([first, seconds]) => `      ${quoted(`${first}:${seconds.join(', ')}`)}`),
+  ];
   return `#compdef svd
 # Completion of svd for zsh: source <(svd completion zsh), or this file as _svd in $fpath
 _svd() {
@@ -200,11 +243,20 @@ function fish(commands: CompletedCommand[]): string {
     '# Completion of svd for fish: svd completion fish > ~/.config/fish/completions/svd.fish',
     'complete -c svd -f',
     ...lines('__fish_use_subcommand', general),
+    ...[...groupsOf(commands)].map(([first, seconds]) =>
+      line('__fish_use_subcommand', ` -a ${first} -d ${quoted(seconds.join(', '))}`),
+    ),
     ...commands.flatMap(({ name, about, options, operands }) => {
-      const within = `__fish_seen_subcommand_from ${name}`;
+      const words = name.split(' ');
+      const within = words.map((word) => `__fish_seen_subcommand_from ${word}`).join('; and ');
       const { choices, files } = operands ?? {};
+      const seconds = groupsOf(commands).get(words[0])?.join(' ');
+      const before =
+        seconds === undefined
+          ? '__fish_use_subcommand'
+          : `__fish_seen_subcommand_from ${words[0]}; and not __fish_seen_subcommand_from ${seconds}`;
       return [
-        line('__fish_use_subcommand', ` -a ${name} -d ${quoted(about)}`),
+        line(before, ` -a ${words.at(-1)} -d ${quoted(about)}`),
         ...lines(within, options),
         ...(choices ? [line(within, ` -a ${quoted(choices.join(' '))}`)] : []),
         ...(files ? [line(within, ' -F')] : []),

@@ -2,7 +2,6 @@
 import { hubModel } from '../checkpoints/hub/address.ts';
 import { downloadModel } from '../checkpoints/hub/download.ts';
 import { isFolder } from '../checkpoints/hub/locate.ts';
-import { besideUnet, findUnet } from '../checkpoints/unet/locate.ts';
 import { printable } from '../text/printable.ts';
 import { modelOptions } from './hubModel.ts';
 import { locateLoras } from './lora.ts';
@@ -59,6 +58,7 @@ export const download = subcommand({
         `${model} is a folder that is here already: use it by --model ${model}. For the model of ` +
           `the hub, use https://huggingface.co/${model}.`,
       );
+    const { besideUnet, findUnet } = await import('../checkpoints/unet/locate.ts');
     const report = await runSession(values, async ({ signal, progress }) => {
       const { revision, ...forBoth } = { ...asked, verify: true, signal };
       const options = { ...forBoth, onProgress: progress.update };

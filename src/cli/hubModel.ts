@@ -5,7 +5,7 @@ import type { DownloadOptions } from '../checkpoints/hub/download.ts';
 import { hubOnly, isAddress, isOfHub } from '../checkpoints/hub/locate.ts';
 import type { SingleFileOptions } from '../checkpoints/original/checkpoint.ts';
 import { framesByName } from '../checkpoints/original/publishedConfigs.ts';
-import { type Located, locateWithUnet, unetOnHub } from '../checkpoints/unet/locate.ts';
+import type { Located } from '../checkpoints/unet/locate.ts';
 import { kebabCase } from '../text/cases.ts';
 import { askedLora, loraOptions } from './lora.ts';
 import { UsageError } from './terminal/errors.ts';
@@ -117,6 +117,7 @@ export async function locate(
     note(`there is no folder ${model} here, so the model of the hub is used`);
   if (note && unetIsOfHub && !isAddress(unet!))
     note(`there is no file or folder ${unet} here, so the UNet of the hub is used`);
+  const { locateWithUnet } = await import('../checkpoints/unet/locate.ts');
   const forBoth = modelIsOfHub || unetIsOfHub ? options : { variant };
   return locateWithUnet(model, unet, { ...forBoth, ...session });
 }
@@ -127,8 +128,11 @@ export async function locateInCache(model: string, command: HubCommand): Promise
   return locate(model, { ...command, ...(isAnyOfHub && { localFilesOnly: true }) });
 }
 
-const isUnetOfHub = async (unet?: string) =>
-  unet !== undefined && (await unetOnHub(unet)) !== undefined;
+async function isUnetOfHub(unet?: string): Promise<boolean> {
+  if (unet === undefined) return false;
+  const { unetOnHub } = await import('../checkpoints/unet/locate.ts');
+  return (await unetOnHub(unet)) !== undefined;
+}
 
 /**
  * The options to open `model` with if it is an original file. `numFrames` stands in for the frames

@@ -5,9 +5,8 @@
 import { workOfCall } from '../memory/duration.ts';
 import { callDefaults } from '../pipelines/defaults.ts';
 import type { DevicePlan, ModelDescription } from '../pipelines/loading/describeModel.ts';
-import { isWithin } from '../pipelines/sampling/guidance.ts';
 import { schedulerNameOf } from '../schedulers/names.ts';
-import { alignYourSteps } from '../schedulers/sigmas.ts';
+import { alignYourSteps, isWithin } from '../schedulers/sigmas.ts';
 import { formatBytes } from '../text/bytes.ts';
 import { snakeCase } from '../text/cases.ts';
 import { roughly } from '../text/durations.ts';

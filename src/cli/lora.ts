@@ -1,7 +1,6 @@
 /** The option on LoRA, and the files that it names. */
 import { basename } from 'node:path';
 import type { DownloadOptions } from '../checkpoints/hub/download.ts';
-import { locateLora } from '../checkpoints/lora/open.ts';
 import { sha256OfFiles } from '../files/sha256.ts';
 import type { StableVideoDiffusionPipeline } from '../pipelines/node.ts';
 import type { ReferenceLora } from '../verification/reference.ts';
@@ -58,6 +57,8 @@ export async function locateLoras(
   }: { lora?: string[] } & Pick<DownloadOptions, 'token' | 'cacheDir' | 'localFilesOnly'>,
   session: Pick<DownloadOptions, 'signal' | 'onProgress'> = {},
 ): Promise<LocatedLora[]> {
+  if (lora.length === 0) return [];
+  const { locateLora } = await import('../checkpoints/lora/open.ts');
   const located: LocatedLora[] = [];
   for (const { file, scale } of lora.map(askedLora)) {
     const { token, cacheDir, localFilesOnly } = hub;
@@ -73,10 +74,12 @@ export async function describeLoras(loras: readonly LocatedLora[]): Promise<Refe
   return loras.map(({ path, scale }, i) => ({ file: basename(path), sha256: hashes[i], scale }));
 }
 
-/** Puts LoRA on the UNet. */
+/** Puts LoRA on the UNet. @returns Their names, in their order. */
 export async function loadLoras(
   pipe: StableVideoDiffusionPipeline,
   loras: readonly LocatedLora[],
-): Promise<void> {
-  for (const { path, scale } of loras) await pipe.loadLora(path, { scale });
+): Promise<string[]> {
+  const names: string[] = [];
+  for (const { path, scale } of loras) names.push(await pipe.loadLora(path, { scale }));
+  return names;
 }

@@ -4,7 +4,7 @@
  * exit code.
  */
 import { Command, CommanderError } from 'commander';
-import { messageOf } from '../text/messages.ts';
+import { either, messageOf } from '../text/messages.ts';
 import { didYouMean } from '../text/nearest.ts';
 import { printableLines } from '../text/printable.ts';
 import { subcommands } from './subcommands.ts';
@@ -32,21 +32,51 @@ const help = formatHelp({
   examples: ['svd generate rocket.jpg'],
 });
 
+/** The second words of the commands that begin with a word. */
+const secondWords = (first: string): string[] =>
+  Object.keys(subcommands)
+    .filter((name) => name.startsWith(`${first} `))
+    .map((name) => name.slice(first.length + 1));
+
+/** The help of the commands that begin with a word. */
+const groupHelp = (first: string): string =>
+  formatHelp({
+    usage: [`svd ${first} ${secondWords(first).join('|')} [options]`],
+    about: [],
+    groups: {
+      Commands: Object.fromEntries(
+        secondWords(first).map((second) => [second, subcommands[`${first} ${second}`].about]),
+      ),
+    },
+  });
+
 function unknownCommand(name?: string): UsageError {
   const names = Object.keys(subcommands);
   if (name === undefined)
     return new UsageError(`a command is required: ${names.join(', ')}. See svd --help.`);
+  const second = secondWords(name);
+  if (second.length > 0)
+    return new UsageError(`svd ${name} takes ${either(second)}. See svd help ${name}.`);
   const hint = didYouMean(name, names, (found) => `svd ${found}`);
   return new UsageError(
     `there is no command "${name}".${hint} The commands are ${names.join(', ')}.`,
   );
 }
 
+/** Joins the two words of a command such as `queue add`. */
+function joinName(words: string[]): string[] {
+  const [first, second, ...rest] = words;
+  const name = `${first} ${second}`;
+  return Object.hasOwn(subcommands, name) ? [name, ...rest] : words;
+}
+
 /** `svd help [COMMAND]`. @returns The exit code. */
-async function showHelp([name, ...more]: string[]): Promise<number> {
+async function showHelp(words: string[]): Promise<number> {
+  const [name, ...more] = joinName(words);
   if (more.length > 0)
     throw new UsageError(`svd help takes one command but is given "${[name, ...more].join(' ')}".`);
   if (name === undefined || name === 'help' || name.startsWith('-')) console.log(help);
+  else if (secondWords(name).length > 0) console.log(groupHelp(name));
   else if (Object.hasOwn(subcommands, name)) console.log(helpOf(await subcommands[name].load()));
   else throw unknownCommand(name);
   return 0;
@@ -55,7 +85,8 @@ async function showHelp([name, ...more]: string[]): Promise<number> {
 /** Runs the command that `args` name. @returns Its exit code. */
 async function main(args: string[]): Promise<number> {
   if (args[0] === 'help') return showHelp(args.slice(1));
-  const [name, ...rest] = args;
+  const [name, ...rest] = joinName(args);
+  if (secondWords(name).length > 0 && ['--help', '-h'].includes(rest[0])) return showHelp([name]);
   let words = args;
   let code = 0;
   const program = new Command('svd')

@@ -2,8 +2,7 @@
  * The note on the small checkpoint that comes with the package, and whether a call is near to what
  * a checkpoint was trained for.
  */
-import { modelConfig } from '../checkpoints/configs/schemas.ts';
-import { type OpenOptions, openCheckpoint } from '../checkpoints/index.ts';
+import type { OpenOptions } from '../checkpoints/index.ts';
 import { callDefaults } from '../pipelines/defaults.ts';
 import { type SchedulerName, schedulerNameOf } from '../schedulers/names.ts';
 import { atEnd } from './terminal/session.ts';
@@ -23,8 +22,14 @@ export interface TrainedFor {
   scheduler?: SchedulerName;
 }
 
+// TypeScript does not rewrite the names in functions with `await using`.
+const checkpoints = () => import('../checkpoints/index.ts');
+const schemas = () => import('../checkpoints/configs/schemas.ts');
+
 /** Reads what the checkpoint `model`, a folder or an original file, was trained for. */
 export async function trainedFor(model: string, options: OpenOptions = {}): Promise<TrainedFor> {
+  const { openCheckpoint } = await checkpoints();
+  const { modelConfig } = await schemas();
   const files = await openCheckpoint(model, options);
   await using _files = atEnd(() => files.close());
   const { sampleSize = 0, numFrames } = modelConfig('unet', files.config('unet')) as {

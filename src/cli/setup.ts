@@ -1,5 +1,4 @@
 /** `svd setup`: brings what the tensorflow or the webgpu backend needs, or removes it. */
-import { removeTensorflow, removeWebgpu, setUpTensorflow, setUpWebgpu } from '../backends/index.ts';
 import { oneOperand, subcommand } from './terminal/command.ts';
 import { UsageError } from './terminal/errors.ts';
 import { print } from './terminal/print.ts';
@@ -24,10 +23,12 @@ export const setup = subcommand({
     const isWebgpu = what === 'webgpu';
     if (isWebgpu && gpu)
       throw new UsageError('--gpu is for svd setup tensorflow: webgpu has one variant.');
+    const backends = await import('../backends/index.ts');
+    const setUp = isWebgpu ? backends.setUpWebgpu : backends.setUpTensorflow;
+    const removeAll = isWebgpu ? backends.removeWebgpu : backends.removeTensorflow;
     const options = { gpu, log: print };
-    if (!remove) await (isWebgpu ? setUpWebgpu : setUpTensorflow)(options);
-    else if ((await (isWebgpu ? removeWebgpu : removeTensorflow)(options)).length === 0)
-      print('Nothing is set up.');
+    if (!remove) await setUp(options);
+    else if ((await removeAll(options)).length === 0) print('Nothing is set up.');
     return 0;
   },
 });

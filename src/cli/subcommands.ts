@@ -10,6 +10,30 @@ export const subcommands: Subcommands = {
     about: 'Make a video from a picture.',
     load: async () => (await import('./generate/command.ts')).generate,
   },
+  batch: {
+    about: 'Make a video from each of many pictures.',
+    load: async () => (await import('./batch/command.ts')).batch,
+  },
+  'queue add': {
+    about: 'Add pictures to a queue that several machines work on.',
+    load: async () => (await import('./queue/add.ts')).add,
+  },
+  'queue work': {
+    about: 'Compute the jobs of a queue.',
+    load: async () => (await import('./queue/work.ts')).work,
+  },
+  'queue status': {
+    about: 'Show where the jobs and the workers of a queue stand.',
+    load: async () => (await import('./queue/status.ts')).status,
+  },
+  'queue retry': {
+    about: 'Let failed jobs of a queue run again.',
+    load: async () => (await import('./queue/retry.ts')).retry,
+  },
+  'queue export': {
+    about: 'Write a report of the jobs of a queue.',
+    load: async () => (await import('./queue/export.ts')).exportReport,
+  },
   download: {
     about: 'Bring a checkpoint from the hub into the cache.',
     load: async () => (await import('./download.ts')).download,

@@ -9,6 +9,7 @@ import type { OffloadMode } from './offloadModes.ts';
 import { behaviours, type Device } from './shapes/allocators.ts';
 import { type Allocator, Arena } from './shapes/arena.ts';
 import { BufferLists } from './shapes/bufferLists.ts';
+import type { LimitedDevice } from './shapes/dryRun.ts';
 import type { MemorySettings, StageMemory, StageModels, VideoSize } from './stages.ts';
 
 const MiB = 2 ** 20;
@@ -98,8 +99,7 @@ export interface Estimate {
 }
 
 /** A call on a device, with all its settings. */
-export interface Call {
-  device: Device;
+export interface Call extends LimitedDevice {
   size: VideoSize;
   settings: MemorySettings;
   offload: OffloadMode;
@@ -182,9 +182,9 @@ function* inProportion(
 
 function* estimateStages(
   models: StageModels,
-  { device, size, settings, offload }: Call,
+  { device, tensorBytes, size, settings, offload }: Call,
 ): Steps<Estimate> {
-  const stages = yield* models.stages(device, size, settings);
+  const stages = yield* models.stages({ device, tensorBytes }, size, settings);
   const { allocator } = behaviours[device];
   const arena = allocator === 'buffers' ? new BufferLists() : new Arena(allocator);
   const load = (name: ModelName, path?: string) =>
@@ -208,11 +208,11 @@ function* estimateStages(
       // Copies that kernels keep with weights live as long as these.
       if (offload === 'model') free([...weights, ...left]);
     }
-    const { model, largestBytes, hostBytes } = stage;
+    const { model, hostBytes } = stage;
     return {
       stage: stage.stage,
       model,
-      largestBytes,
+      largestBytes: Math.max(stage.largestBytes, largestWeight(models, [model])),
       blocks: stage.parts.map(({ name, work }) => ({ path: name, work })),
       ...bytesOf(device, arena.touchedBytes, uploads + hostBytes + GARBAGE * read),
     };
@@ -253,8 +253,8 @@ function highest(stages: StageEstimate[]): Omit<Estimate, 'stages'> {
   };
 }
 
-function largestWeight(models: StageModels): number {
-  const all = modelNames.flatMap((name) => models.weightsOf(name));
+function largestWeight(models: StageModels, names: readonly ModelName[] = modelNames): number {
+  const all = names.flatMap((name) => models.weightsOf(name));
   return all.reduce((most, { bytes }) => Math.max(most, bytes), 0);
 }
 

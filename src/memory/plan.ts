@@ -137,7 +137,8 @@ export class MemoryPlanner {
     offload: OffloadMode,
   ): Steps<MemoryPlan> {
     const settings = { ...sampling, decodeChunkSize };
-    const call: Call = { device: request.device, size: request, settings, offload };
+    const { device, tensorBytes } = request;
+    const call: Call = { device, tensorBytes, size: request, settings, offload };
     const fitting = ({ stages }: Estimate) => stages.every((stage) => fits(stage, request));
     const least = leastMemory(this.models, call);
     const estimate = fitting(least) ? yield* estimateMemory(this.models, call) : least;
@@ -155,14 +156,15 @@ export class MemoryPlanner {
 function choicesOf(
   settings: MemorySettings,
   offload: OffloadMode,
-  { device, guided, numFrames, decoded }: MemoryRequest,
+  request: MemoryRequest,
 ): string[] {
+  const { guided, numFrames, decoded } = request;
   const { guidanceTogether, attentionBytes, forwardChunking, decodeChunkSize } = settings;
   const frames = (count: number) => counted(count, 'frame');
   const chunk = ({ size, dim }: Chunking) => (dim === 0 ? frames(size) : `${size} tokens`);
   const choices = [
     guided && !guidanceTogether && 'the halves of guidance in turn',
-    attentionBytes < sliceBytes(device) && `attention in slices of ${formatBytes(attentionBytes)}`,
+    attentionBytes < usualSlice(request) && `attention in slices of ${formatBytes(attentionBytes)}`,
     forwardChunking && `feed-forward layers on ${chunk(forwardChunking)} at a time`,
     decoded && decodeChunkSize < numFrames && `${frames(decodeChunkSize)} decoded at a time`,
     offload !== 'none' && `offload ${offload}`,
@@ -200,15 +202,15 @@ function largestDivisor(n: number): number {
   return factor ** 2 <= n ? n / factor : 1;
 }
 
+/** The scores of attention that the fastest settings compute at a time, in bytes. */
+const usualSlice = (request: MemoryRequest) =>
+  sliceBytes(request.device, limitsOf(request).tensorBytes);
+
 /** Settings of sampling from the fastest to the smallest. */
-function samplingSettings({
-  device,
-  guided,
-  numFrames,
-  givenSettings,
-}: MemoryRequest): SamplingSettings[] {
+function samplingSettings(request: MemoryRequest): SamplingSettings[] {
+  const { guided, numFrames, givenSettings } = request;
   const half = largestDivisor(numFrames);
-  const usual = sliceBytes(device);
+  const usual = usualSlice(request);
   const ladder: SamplingSettings[] = [
     { guidanceTogether: guided, attentionBytes: usual },
     { guidanceTogether: false, attentionBytes: usual },

@@ -14,8 +14,7 @@ import { declareModels, type Models, type NetworkConfigs } from '../models/decla
 import type { ModelName } from '../models/names.ts';
 import { declareHalf } from '../ops/halfWeights/held.ts';
 import type { HalfDtype } from '../ops/tensorflow/computeIn.ts';
-import type { Device } from './shapes/allocators.ts';
-import { type Allocations, dryRunInSteps } from './shapes/dryRun.ts';
+import { type Allocations, dryRunInSteps, type LimitedDevice } from './shapes/dryRun.ts';
 
 /** The configurations of the models, what they compute in, and how their weights are held. */
 export interface ModelConfigs extends NetworkConfigs {
@@ -104,7 +103,7 @@ export class StageModels implements Disposable {
   }
 
   /** Every stage of a call, in order. */
-  *stages(device: Device, size: VideoSize, settings: MemorySettings): Steps<StageMemory[]> {
+  *stages(device: LimitedDevice, size: VideoSize, settings: MemorySettings): Steps<StageMemory[]> {
     const stages = [
       yield* this.encodingImage(device, size),
       yield* this.encodingVaeImage(device, size, settings),
@@ -158,8 +157,8 @@ export class StageModels implements Disposable {
     return 4 * copies * videos * numFrames * pixels * (unet.blockOutChannels?.[0] ?? 320);
   }
 
-  private encodingImage(device: Device, { pictures }: VideoSize): Steps<StageMemory> {
-    return this.once(['encoding', device, pictures], function* ({ imageEncoder }) {
+  private encodingImage(device: LimitedDevice, { pictures }: VideoSize): Steps<StageMemory> {
+    return this.once(device, ['encoding', pictures], function* ({ imageEncoder }) {
       const { imageSize, numChannels } = imageEncoder.config;
       const allocations = yield* dryRunInSteps(device, (input) =>
         imageEncoder.steps([input(pictures, imageSize, imageSize, numChannels)]),
@@ -169,13 +168,13 @@ export class StageModels implements Disposable {
   }
 
   private encodingVaeImage(
-    device: Device,
+    device: LimitedDevice,
     size: VideoSize,
     { attentionBytes }: MemorySettings,
   ): Steps<StageMemory> {
     const { pictures, height, width } = size;
-    const key = ['encoding picture', device, pictures, height, width, attentionBytes];
-    return this.once(key, function* ({ vae }) {
+    const key = ['encoding picture', pictures, height, width, attentionBytes];
+    return this.once(device, key, function* ({ vae }) {
       limitScores(vae, attentionBytes);
       const [h, w] = latentSize(size, vae).map((n) => n * vae.scaleFactor);
       const picture = [pictures, h, w, vae.config.inChannels];
@@ -189,17 +188,17 @@ export class StageModels implements Disposable {
   }
 
   private sampling(
-    device: Device,
+    device: LimitedDevice,
     size: VideoSize,
     { guidanceTogether, attentionBytes, forwardChunking }: MemorySettings,
   ): Steps<StageMemory> {
     const { height, width, numFrames, videos, guided, deepCacheBranch: branch } = size;
     const { loraRanks } = size;
     const copies = guided && guidanceTogether ? 2 : 1;
-    const key = ['sampling', device, height, width, numFrames, videos, guided, copies];
+    const key = ['sampling', height, width, numFrames, videos, guided, copies];
     const others = [forwardChunking, loraRanks].map((each) => JSON.stringify(each));
     const all = [...key, branch, attentionBytes, ...others];
-    return this.once(all, function* ({ unet, imageEncoder, vae }) {
+    return this.once(device, all, function* ({ unet, imageEncoder, vae }) {
       limitScores(unet, attentionBytes);
       if (forwardChunking) unet.enableForwardChunking(forwardChunking.size, forwardChunking.dim);
       else unet.disableForwardChunking();
@@ -223,14 +222,14 @@ export class StageModels implements Disposable {
   }
 
   private decoding(
-    device: Device,
+    device: LimitedDevice,
     size: VideoSize,
     { attentionBytes, decodeChunkSize }: MemorySettings,
   ): Steps<StageMemory> {
     const { height, width, numFrames, videos } = size;
     const count = Math.min(decodeChunkSize, numFrames);
-    const key = ['decoding', device, height, width, numFrames, videos, count, attentionBytes];
-    return this.once(key, function* ({ vae }) {
+    const key = ['decoding', height, width, numFrames, videos, count, attentionBytes];
+    return this.once(device, key, function* ({ vae }) {
       limitScores(vae, attentionBytes);
       const { latentChannels, outChannels } = vae.config;
       const [h, w] = latentSize(size, vae);
@@ -246,9 +245,13 @@ export class StageModels implements Disposable {
     });
   }
 
-  /** Finds a result once for each key. */
-  private *once(key: unknown[], find: (models: Models) => Steps<StageMemory>): Steps<StageMemory> {
-    const name = key.join();
+  /** Finds a result once for each device and key. */
+  private *once(
+    { device, tensorBytes }: LimitedDevice,
+    key: unknown[],
+    find: (models: Models) => Steps<StageMemory>,
+  ): Steps<StageMemory> {
+    const name = [device, tensorBytes, ...key].join();
     const found = this.known.get(name) ?? (yield* find(this.models));
     this.known.set(name, found);
     return found;

@@ -2,11 +2,12 @@
  * Scaled dot-product attention, sliced so that the score matrices never take more than a budget.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { inRuns } from './device.ts';
+import { deviceName, inRuns } from './device.ts';
 import { formulationOf } from './formulations.ts';
 import { inSlices, sliceBytes } from './slices.ts';
 import { attendInHalf } from './tensorflow/halfPrecision.ts';
 import { kernels } from './tensorflow/kernels.ts';
+import { MOST_GROUPS } from './webgpu/dispatch.ts';
 
 type Attend = (q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D) => tf.Tensor3D;
 
@@ -57,7 +58,9 @@ export function attendInSlices(
 ): tf.Tensor3D {
   const [g, n] = q.shape;
   const rowBytes = k.shape[1] * 4;
-  const stack = Math.max(1, Math.floor(scoreBytes / (rowBytes * n)));
+  // WebGPU multiplies each matrix by groups of its own.
+  const most = deviceName() === 'webgpu' ? MOST_GROUPS : g;
+  const stack = Math.max(1, Math.min(most, Math.floor(scoreBytes / (rowBytes * n))));
   const rows = Math.max(1, Math.min(n, Math.floor(scoreBytes / rowBytes)));
   const run = formulationOf<Attend>('attention', attend);
   if (stack >= g && rows === n) return run(q, k, v);

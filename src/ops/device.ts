@@ -6,6 +6,8 @@ import { nodeBackend } from './tensorflow/binding.ts';
 export interface ShapeBackend {
   /** The device that it stands for. */
   simulatedDevice: string;
+  /** As `tensorLimit`, of that device. */
+  tensorBytes?: number;
   /**
    * A tensor of `shape` in place of the result of `kernel`, which needs `scratchBytes` besides it.
    */
@@ -29,6 +31,10 @@ export function deviceName(): string {
   if (name !== 'tensorflow') return name;
   return `tensorflow-${nodeBackend().isUsingGpuDevice ? 'gpu' : 'cpu'}`;
 }
+
+/** The bytes of the largest tensor on the device, if that has a limit. */
+export const tensorLimit = (): number =>
+  (tf.backend() as { tensorBytes?: number }).tensorBytes ?? Number.POSITIVE_INFINITY;
 
 /**
  * Where tensors are on a device of WebGPU, waits until it has computed all that it was given, and

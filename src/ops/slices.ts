@@ -1,16 +1,20 @@
 /** Computing a part of the first axis at a time, so that intermediate tensors stay small. */
 import * as tf from '@tensorflow/tfjs-core';
-import { deviceName, inRuns } from './device.ts';
+import { deviceName, inRuns, tensorLimit } from './device.ts';
 
 /**
  * Bytes that intermediate tensors may take where slices have the same result. A processor is not
  * much slower with slices that fit into its cache; elsewhere, each slice costs more than it saves.
+ * @param tensorBytes The bytes of the largest tensor that the device takes.
  */
-export const sliceBytes = (device = deviceName()) =>
-  (device === 'tensorflow-cpu' ? 16 : 256) * 2 ** 20;
+export const sliceBytes = (device = deviceName(), tensorBytes = tensorLimit()) =>
+  Math.min((device === 'tensorflow-cpu' ? 16 : 256) * 2 ** 20, tensorBytes);
 
-/** As `sliceBytes`, where every slice reads the filters again. */
-export const pictureBytes = () => 16 * sliceBytes();
+/**
+ * As `sliceBytes`, where every slice reads the filters again. Half of it on WebGPU, where buffers
+ * are not divided: in the decoder, those of half as many frames serve all frames after it.
+ */
+export const pictureBytes = () => (deviceName() === 'webgpu' ? 8 : 16) * sliceBytes();
 
 /**
  * `compute` on as many pictures `[N, H, W, C]` at a time as fit into `pictureBytes`, and on the

@@ -1,6 +1,7 @@
 /** The pipeline with loading from URLs, for browsers. */
 import * as tf from '@tensorflow/tfjs-core';
 import { type LoadLoraUrlOptions, loadLoraUrlOptionKinds } from '../adapters/browser.ts';
+import { guardCurrentBackend } from '../backends/browser.ts';
 import { openLoraUrl } from '../checkpoints/web/openLora.ts';
 import {
   type OpenSingleFileUrlOptions,
@@ -114,6 +115,7 @@ export class StableVideoDiffusionPipeline extends LoraPipeline {
       const files = await open({ onBytes, signal: stop.signal });
       const leave = await joinBackend(tf.getBackend() ?? 'auto', () => tf.ready());
       try {
+        guardCurrentBackend();
         const environment = {
           remote: true,
           limits: browserLimits(memory),

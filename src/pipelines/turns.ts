@@ -148,15 +148,13 @@ export async function allFreed(): Promise<void> {
   await freeing;
 }
 
-function unlessAborted(work: Promise<unknown>, signal?: AbortSignal): Promise<unknown> {
+/** Waits for `work`, but no longer than until the signal. It goes on then, if it is not stopped. */
+export function unlessAborted<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (!signal) return work;
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
-    work.then(() => {
-      signal.removeEventListener('abort', abort);
-      resolve(undefined);
-    });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
   });
 }

@@ -115,3 +115,10 @@ export function sigmaToTimestep(
   const w = Math.min(Math.max(round(round(below - logSigma) / Math.fround(below - above)), 0), 1);
   return round(1 - w) * low + w * (low + 1);
 }
+
+/**
+ * Whether a noise level is within an interval of levels, or there is no interval. The bounds belong
+ * to it, and are rounded to float32 as the levels are.
+ */
+export const isWithin = (sigma: number, interval: readonly number[] | undefined): boolean =>
+  !interval || (Math.fround(interval[0]) <= sigma && sigma <= Math.fround(interval[1]));

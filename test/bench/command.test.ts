@@ -36,6 +36,9 @@ describe('npm run bench', () => {
     expect((await bench('--list', '--calls')).stdout).to.equal(
       'float32\nhalf\noffload-model\noffload-sequential\n576x1024\n576x1024-fast\nwasm\n',
     );
+    expect((await bench('--list', '--queue')).stdout).to.equal(
+      'no-queue\none-worker\ntwo-workers\n',
+    );
     expect((await bench('--list', '--conversions')).stdout).to.equal(
       'diffusers-to-tfjs\ndiffusers-to-original\ntfjs-to-diffusers\ntfjs-to-original\noriginal-to-diffusers\noriginal-to-tfjs\n',
     );
@@ -52,6 +55,7 @@ describe('npm run bench', () => {
       '--growth',
       '--calls',
       '--conversions',
+      '--queue',
       '--card',
     ];
     for (const option of options) expect(stdout).to.contain(option);

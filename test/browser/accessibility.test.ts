@@ -41,6 +41,12 @@ describe('the browser example for everybody', () => {
         await at.start();
         await at.refused('model', /is not the address/);
         await clean('with an error');
+        await at.fill({ model: './artifacts' });
+        await at.page.click('#start');
+        await at.asked();
+        await clean('with a question');
+        await at.page.keyboard.press('Escape');
+        await at.ended(/^Cancelled/);
         await at.fill({ model: './model' });
         await (await at.computing()).evaluate('0');
         await clean('while it computes');

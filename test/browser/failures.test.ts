@@ -6,6 +6,17 @@ import { processorSeconds, told } from './recording.ts';
 describe('the browser example', () => {
   const at = new PageUnderTest();
 
+  it('says where backends are chosen that there is no WebGPU, or no card for it', async () => {
+    const note = at.page.locator('#backend-note');
+    await note.filter({ hasText: /^WebGPU finds no graphics card here, so auto/ }).waitFor();
+    expect(await at.page.getAttribute('[name=backend]', 'aria-describedby')).to.match(
+      / backend-note$/,
+    );
+    await at.page.addInitScript('delete Navigator.prototype.gpu');
+    await at.visit();
+    await note.filter({ hasText: /^This browser has no WebGPU, so auto takes wasm\.$/ }).waitFor();
+  });
+
   it('says so if WebGPU is asked for and not there', async () => {
     await at.page.selectOption('[name=backend]', 'webgpu');
     await at.start();
@@ -25,6 +36,7 @@ describe('the browser example', () => {
         height: '32',
       });
       await at.start();
+      await at.page.click('#download-model');
       await at.refused(
         'model',
         /large\/image_encoder\/model\.safetensors is truncated: \d+ of the \d+ bytes that its header describes are missing\. Copy or download it again\.$/,

@@ -60,7 +60,12 @@ async function damage() {
     await output.close();
   }
 }
-Object.assign(globalThis, { program: { generate, describeModel, damage } });`;
+async function stored() {
+  const folder = await navigator.storage.getDirectory()
+    .then((root) => root.getDirectoryHandle('stable-video-diffusion-tfjs'));
+  return Array.fromAsync(folder.keys());
+}
+Object.assign(globalThis, { program: { generate, describeModel, damage, stored } });`;
 
 const noFolders = 'delete globalThis.FileSystemFileHandle;';
 const noStorage = `${noFolders} Object.defineProperty(globalThis, 'caches', {
@@ -180,6 +185,9 @@ describe('offload in a browser', () => {
     const options = { offload, single: true, config: './model' } as const;
     const { result } = await generate(options, './svd.safetensors');
     expect(result).to.equal(resident);
+    await context.route(/svd\.safetensors|\/model\//, (route) => route.abort());
+    const away = await generate(options, './svd.safetensors');
+    expect(away.result, 'without a server').to.equal(resident);
   });
 
   it('goes on with a download that a lost connection has ended', async () => {
@@ -267,6 +275,7 @@ describe('offload in a browser', () => {
     expect(before.download).to.include({ bytes: 15_132_568, storedBytes: 0 });
     expect(before.download.roomBytes).to.be.above(before.download.bytes);
     expect(before.plan).to.include({ fits: true, offload: 'none' });
+    expect(await page.evaluate('program.stored()'), 'stored').to.deep.equal([]);
     await generate();
     const after = await call<UrlDescription>('describeModel', './model', plannedFor);
     expect(after.download).to.include({ bytes: 15_132_568, storedBytes: 15_132_568 });

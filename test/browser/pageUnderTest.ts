@@ -21,6 +21,15 @@ export function launch(...flags: string[]): Promise<Browser> {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args });
 }
 
+/** With WebGPU, in software. */
+export const launchWithGpu = (...flags: string[]): Promise<Browser> =>
+  launch(
+    '--enable-unsafe-webgpu',
+    '--use-webgpu-adapter=swiftshader',
+    '--enable-features=Vulkan',
+    ...flags,
+  );
+
 let built: ReturnType<typeof buildPage> | undefined;
 
 /** A folder for the page until the end of the process: others build it at the same time. */
@@ -104,6 +113,16 @@ export class PageUnderTest {
     await this.page.click('#start:enabled');
   }
 
+  /** Waits for the question before a download, and gives what it says. */
+  async asked(): Promise<Record<string, string>> {
+    await this.page.waitForSelector('dialog[open]');
+    return this.page.$$eval('dialog dd', (all) =>
+      Object.fromEntries(
+        all.map(({ id, textContent }) => [id.replace('question-', ''), textContent]),
+      ),
+    );
+  }
+
   /** Waits for a status that matches, or for an error, which has to match. */
   async ended(text: RegExp): Promise<void> {
     const settled = (source: string) => {
@@ -121,7 +140,9 @@ export class PageUnderTest {
     expect(await this.page.isVisible(`#${field}-error`), `error of ${field}`).to.equal(true);
     const input = this.page.locator(`[name=${field}]`);
     expect(await input.getAttribute('aria-invalid')).to.equal('true');
-    expect(await input.getAttribute('aria-describedby')).to.equal(`${field}-error`);
+    expect((await input.getAttribute('aria-describedby'))!.split(' ')[0]).to.equal(
+      `${field}-error`,
+    );
     expect(await this.page.isVisible('#start')).to.equal(true);
   }
 

@@ -1,27 +1,29 @@
 /**
- * A checkpoint of the published size in a tab, streamed from a server block by block: `npm run
- * test:full`. It writes its figures into `bench/results/tab.json`.
+ * A checkpoint of the published size in a tab, read block by block from a server: `npm run
+ * test:full`. It writes its figures into
+ * `bench/results/tab.json`.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import type { Browser } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { machine } from '../../bench/machine.ts';
 import { prepareCheckpoint, pythonWithDiffusers } from '../../bench/prepare.ts';
-import { loadImage } from '../../src/media/index.ts';
+import { loadImage, type RgbImage } from '../../src/media/index.ts';
 import { StableVideoDiffusionPipeline } from '../../src/pipelines/node.ts';
-import type { FloatArray } from '../../src/pipelines/types.ts';
 import { Generator } from '../../src/random/index.ts';
 import { relativeL2 } from '../harness/fixtures.ts';
 import { testBackend } from '../setup.ts';
 import { launch, root } from './pageUnderTest.ts';
 import { bundleProgram } from './program.ts';
-import { serve } from './serve.ts';
+import { serve, type TestServer } from './serve.ts';
 
 const checkpoint = 'bench/checkpoints/full';
+const results = join(root, 'bench/results/tab.json');
+const WEIGHT_BYTES = 4.5e9;
 const TOLERANCE = 1e-4; // that of whole calls
-const MOST_BYTES = 2.5e9;
+const MOST_BYTES = 2.5e9; // of all processes of the browser
 
 /** Two frames, one evaluation without guidance, one frame decoded at a time. */
 const options = {
@@ -31,10 +33,17 @@ const options = {
 
 type Stages = Record<'latents' | 'frames', number[]>;
 
+/** What the tab has. */
+interface Tab {
+  make(...args: unknown[]): Promise<Stages>;
+}
+
 /** Makes the video of a picture in the tab. */
 const program = `
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
-import { Generator, StableVideoDiffusionPipeline, useBrowserBackend } from '${root}src/browser.ts';
+import {
+  Generator, StableVideoDiffusionPipeline, useBrowserBackend,
+} from '${root}src/browser.ts';
 setWasmPaths('/');
 globalThis.make = async (model, picture, options) => {
   await useBrowserBackend('wasm');
@@ -60,67 +69,91 @@ async function peakBytes(browser: Browser): Promise<Record<string, number>> {
   return peaks;
 }
 
-describe('a checkpoint of the published size in a tab', () => {
+describe('a checkpoint of the published size in a tab', function () {
+  this.timeout(60 * 60_000);
   const scratch = mkdtempSync(join(tmpdir(), 'svd-full-'));
-  after(() => rmSync(scratch, { recursive: true, force: true }));
+  let server: TestServer;
+  let image: RgbImage;
+  let inNode: Stages;
 
-  it('makes the latents and frames of Node, in less than 2.5 GB', async function () {
-    this.timeout(60 * 60_000);
+  before(async () => {
     prepareCheckpoint(checkpoint, pythonWithDiffusers);
     await bundleProgram(program, scratch);
     const wasm = join(root, 'node_modules/@tensorflow/tfjs-backend-wasm/dist');
-    const server = await serve(scratch, join(root, checkpoint, '..'), wasm);
+    server = await serve(scratch, join(root, checkpoint, '..'), wasm);
     server.headers = {
       'Cross-Origin-Opener-Policy': 'same-origin',
       'Cross-Origin-Embedder-Policy': 'require-corp',
     };
-    const image = await loadImage(join(root, 'examples/pictures/rocket.jpg'));
+    image = await loadImage(join(root, 'examples/pictures/rocket.jpg'));
+    const pipe = await StableVideoDiffusionPipeline.fromPretrained(join(root, checkpoint), {
+      ...{ backend: testBackend, offload: 'sequential' },
+    });
+    const stages: Record<string, number[]> = {};
+    await pipe.generate(image, {
+      ...{ ...options, generator: new Generator(1) },
+      onStage: (name, { data }) => {
+        stages[name] = Array.from(data);
+      },
+    });
+    pipe.dispose();
+    inNode = { latents: stages.latents_step_0!, frames: stages.frames! };
+  });
+  after(() => {
+    server?.close();
+    rmSync(scratch, { recursive: true, force: true });
+  });
+
+  /** Opens the page anew, makes the video there, and compares it with Node's. */
+  async function make(page: Page) {
+    page.setDefaultTimeout(0);
+    await page.goto(server.address);
+    await page.waitForFunction(() => 'make' in globalThis);
+    server.sentBytes = 0;
+    const start = performance.now();
+    const stages = await page.evaluate(
+      ([model, { data, width, height }, settings]) =>
+        (globalThis as unknown as Tab).make(
+          model,
+          { data: Uint8Array.from(data), width, height },
+          settings,
+        ),
+      [`${server.address}full`, { ...image, data: Array.from(image.data) }, options] as const,
+    );
+    const seconds = (performance.now() - start) / 1000;
+    const distances = {
+      latents: relativeL2(stages.latents, inNode.latents),
+      frames: relativeL2(stages.frames, inNode.frames),
+    };
+    expect(distances.latents, 'latents').to.be.at.most(TOLERANCE);
+    expect(distances.frames, 'frames').to.be.at.most(TOLERANCE);
+    return { seconds, sentBytes: server.sentBytes, distances };
+  }
+
+  /** Notes the memory of a browser with what was measured in it, and looks at it. */
+  async function note(browser: Browser, what: string, measured: object): Promise<void> {
+    const peaks = await peakBytes(browser);
+    const noted = {
+      ...(existsSync(results) && JSON.parse(readFileSync(results, 'utf8'))),
+      ...{ command: 'npm run test:full', machine: machine(), options },
+      [what]: { browser: browser.version(), ...measured, peakBytes: peaks },
+    };
+    writeFileSync(results, `${JSON.stringify(noted, null, 2)}\n`);
+    console.log(what, noted[what]);
+    const all = Object.values(peaks).reduce((sum, bytes) => sum + bytes, 0);
+    expect(all, 'bytes').to.be.below(MOST_BYTES);
+  }
+
+  it('makes the latents and frames of Node, read from the server where nothing is kept', async () => {
     const browser = await launch();
     try {
       const page = await browser.newPage();
-      page.setDefaultTimeout(0);
-      await page.goto(server.address);
-      await page.waitForFunction(() => 'make' in globalThis);
-      const start = performance.now();
-      const inTab = await page.evaluate(
-        ([model, { data, width, height }, settings]) =>
-          (globalThis as unknown as { make(...args: unknown[]): Promise<Stages> }).make(
-            model,
-            { data: Uint8Array.from(data), width, height },
-            settings,
-          ),
-        [`${server.address}full`, { ...image, data: Array.from(image.data) }, options] as const,
-      );
-      const seconds = (performance.now() - start) / 1000;
-      const peaks = await peakBytes(browser);
-
-      const pipe = await StableVideoDiffusionPipeline.fromPretrained(join(root, checkpoint), {
-        ...{ backend: testBackend, offload: 'sequential' },
-      });
-      const inNode: Record<string, FloatArray> = {};
-      await pipe.generate(image, {
-        ...{ ...options, generator: new Generator(1) },
-        onStage: (name, value) => {
-          inNode[name] = value;
-        },
-      });
-      pipe.dispose();
-      const distances = {
-        latents: relativeL2(inTab.latents, inNode.latents_step_0!.data),
-        frames: relativeL2(inTab.frames, inNode.frames!.data),
-      };
-      const figures = {
-        ...{ command: 'npm run test:full', machine: machine(), browser: browser.version() },
-        ...{ options, seconds, sentBytes: server.sentBytes, peakBytes: peaks, distances },
-      };
-      writeFileSync(join(root, 'bench/results/tab.json'), `${JSON.stringify(figures, null, 2)}\n`);
-      console.log(figures);
-      expect(distances.latents, 'latents').to.be.at.most(TOLERANCE);
-      expect(distances.frames, 'frames').to.be.at.most(TOLERANCE);
-      expect(peaks.renderer! + (peaks.GPU ?? 0), 'bytes').to.be.below(MOST_BYTES);
+      await page.addInitScript('StorageManager.prototype.estimate = async () => ({ quota: 0 });');
+      const measured = await make(page);
+      expect(measured.sentBytes).to.be.within(WEIGHT_BYTES, 1.1 * WEIGHT_BYTES);
+      await note(browser, 'fromServer', measured);
     } finally {
       await browser.close();
-      server.close();
     }
   });
 });

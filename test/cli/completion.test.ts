@@ -57,6 +57,10 @@ describe('svd completion', () => {
       'bfloat16',
     ]);
     expect(await bash('generate', '--seed', '')).to.deep.equal([]);
+    expect(await bash('que')).to.deep.equal(['queue']);
+    expect(await bash('queue', 'a')).to.deep.equal(['add']);
+    expect(await bash('queue', 'add', '--car')).to.deep.equal(['--carrier']);
+    expect(await bash('queue', 'work', '--backend', 'w')).to.deep.equal(['webgpu', 'wasm']);
   });
 
   it('completes folders and the files that an option takes in bash', async () => {
@@ -78,6 +82,8 @@ describe('svd completion', () => {
     expect(await fish('generate', '--backend', 'w')).to.have.members(['webgpu', 'wasm']);
     expect(await fish('generate', 'picture')).to.include('picture.png');
     expect(await fish('setup', '')).to.deep.equal(['tensorflow', 'webgpu']);
+    expect(await fish('queue', 'a')).to.deep.equal(['add']);
+    expect(await fish('queue', 'add', '--car')).to.deep.equal(['--carrier']);
   });
 
   it('is a script that zsh can read', async function () {

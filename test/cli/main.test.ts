@@ -10,6 +10,8 @@ import { onTestBackend, picture, startSvd, svd, workFolder, writeSmallCheckpoint
 describe('svd', () => {
   const names = [
     'generate',
+    'batch',
+    ...['add', 'work', 'status', 'retry', 'export'].map((word) => `queue ${word}`),
     'download',
     'convert',
     'info',
@@ -71,6 +73,10 @@ describe('svd', () => {
           `${names.join(', ')}.\n`,
       ],
       [['help', 'info', 'more'], 'error: svd help takes one command but is given "info more".\n'],
+      ...[['queue'], ['queue', 'look']].map((args): [string[], string] => [
+        args,
+        'error: svd queue takes add, work, status, retry or export. See svd help queue.\n',
+      ]),
       [
         ['backends', 'wasm'],
         'error: svd backends takes only options but is given "wasm". See svd backends --help.\n',

@@ -1,4 +1,7 @@
-/** Runs each program of examples/ in a process of its own, as its first comment says. */
+/**
+ * Runs each program of examples/ in a process of its own, as its first comment says; but the server,
+ * which has a test file of its own.
+ */
 import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
@@ -73,10 +76,8 @@ describe('examples @slow', () => {
   it('are short and listed in their README', async () => {
     const readme = await readFile(`${root}examples/README.md`, 'utf8');
     for (const name of programs) {
-      expect(
-        (await readFile(`${root}examples/${name}`, 'utf8')).trimEnd().split('\n').length,
-        name,
-      ).to.be.below(60);
+      const lines = (await readFile(`${root}examples/${name}`, 'utf8')).trimEnd().split('\n');
+      expect(lines.length, name).to.be.below(name === 'server.ts' ? 350 : 60);
       expect(readme).to.contain(`examples/${name} `.trimEnd());
     }
   });

@@ -14,6 +14,7 @@ const packageName = 'stable-video-diffusion-tfjs';
 /** What each program of a document prints, in their order. */
 const printedBy: Record<string, RegExp[]> = {
   'README.md': [/decoding 8 8/, /\[ 2, 4, 8, 12, 64 \].*spatial_res_block\.conv1\.weight/s],
+  'docs/batch.md': [/missing\.png failed: /, /picture 1: decoding 8 of 8/],
   'docs/recipes.md': [
     /\[ 5, 2 \]/,
     /loss \d/,

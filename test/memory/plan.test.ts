@@ -157,12 +157,26 @@ describe('planMemory', () => {
 
   it('plans 0.62 of the memory of a device for webgpu at most, where weights stay in half', () => {
     const held = { unet: 'half', vae: 'half', imageEncoder: 'half' } as const;
-    const givenSettings = { decodeChunkSize: 2 }; // features of more frames take more than weights
-    const [wide, half] = [{}, { held }].map((how) => {
-      const call = request({ device: 'webgpu', givenSettings });
-      return planMemory({ ...published, ...how }, call).deviceBytes!;
-    });
-    expect(half / wide).to.be.below(0.62);
+    for (const decodeChunkSize of [2, 8, 14]) {
+      const call = request({ device: 'webgpu', givenSettings: { decodeChunkSize } });
+      const [wide, half] = [{}, { held }].map(
+        (how) => planMemory({ ...published, ...how }, call).deviceBytes!,
+      );
+      expect(half / wide, `${decodeChunkSize} frames together`).to.be.below(0.62);
+    }
+  });
+
+  it('slices what the largest tensor of a device would not hold, or says that', () => {
+    const MiB = 2 ** 20;
+    const limited = (tensorBytes: number, changes: Partial<MemoryRequest> = {}) =>
+      plan({ device: 'webgpu', tensorBytes, ...changes });
+    const few = limited(128 * MiB); // what every device has
+    expect(few.fits).to.equal(true);
+    expect(few.settings.guidanceTogether).to.equal(true);
+    expect(Math.max(...few.stages.map((one) => one.largestBytes))).to.be.at.most(128 * MiB);
+    expect(few.choices.filter((choice) => choice.startsWith('attention'))).to.deep.equal([]);
+    expect(limited(128 * MiB, { height: 576, width: 1024 }).fits).to.equal(false);
+    expect(limited(100 * MiB).fits, 'the largest weight takes 112.5 MiB').to.equal(false);
   });
 
   it('counts as half what is rounded to the type that pays, but for encoders', function () {

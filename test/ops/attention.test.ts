@@ -1,6 +1,7 @@
 /** Attention against its formula in double precision, and in slices against the whole. */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
+import { dryRun } from '../../src/memory/shapes/dryRun.ts';
 import { attendInSlices, attention, queryScale, temporalAttention } from '../../src/ops/index.ts';
 import { relativeL2 } from '../harness/fixtures.ts';
 import { inputValues } from '../harness/nameHash.ts';
@@ -130,4 +131,32 @@ describe('attention in slices', () => {
       tf.dispose(inputs);
     });
   }
+
+  it('takes as many matrices at a time as one dispatch of WebGPU does', () => {
+    const { largestBytes } = dryRun('webgpu', (input) => {
+      const [q, k, v] = [0, 1, 2].map(() => input(70_000, 8, 2) as tf.Tensor3D);
+      return attendInSlices(q, k, v);
+    });
+    expect(largestBytes, 'the scores').to.equal(65535 * 8 * 8 * 4);
+  });
+
+  it('computes scores within the largest tensor that the device takes', async () => {
+    const [q, k, v] = ['q', 'k', 'v'].map((name) => named<tf.Tensor3D>(name, [4, 64, 8]));
+    const whole = attendInSlices(q, k, v);
+    const backend = tf.backend() as { tensorBytes?: number };
+    const { tensorBytes } = backend;
+    backend.tensorBytes = 64 * 64 * 4 + 100; // one matrix of scores
+    try {
+      const { kernels } = await tf.profile(() => attendInSlices(q, k, v));
+      const largest = kernels.flatMap(({ outputShapes }) => outputShapes as number[][]);
+      const most = Math.max(...largest.map((shape) => 4 * tf.util.sizeFromShape(shape)));
+      expect(most).to.be.at.most(backend.tensorBytes);
+      await expectSame(
+        () => attendInSlices(q, k, v),
+        () => whole,
+      );
+    } finally {
+      backend.tensorBytes = tensorBytes;
+    }
+  });
 });

@@ -170,7 +170,7 @@ describe('fitIntoMemory', () => {
     );
     expect(error).to.be.instanceOf(MemoryError);
     const message =
-      /^14 frames of 1024x576 do not fit into memory: encoding needs \d+ MiB and the graphics card has \d+ MiB\. 14 frames of (\d+)x(\d+) would fit\.$/;
+      /^14 frames of 1024x576 do not fit into memory: sampling needs \d+ MiB and the graphics card has \d+ MiB\. 14 frames of (\d+)x(\d+) would fit\.$/;
     expect(error.message).to.match(message);
     const [nearWidth, nearHeight] = error.message.match(message)!.slice(1).map(Number);
     const call = { width: nearWidth, height: nearHeight, outputType: 'latent' } as const;

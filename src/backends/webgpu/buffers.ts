@@ -1,8 +1,9 @@
 /**
- * The buffers of a WebGPU device: counted, and given back. TensorFlow.js keeps those it has freed
- * for tensors of exactly the same size, and returns none.
+ * The buffers of a WebGPU device: counted, used again, and given back. TensorFlow.js keeps those it
+ * has freed for tensors of exactly the same size, and returns none.
  */
 import { submit } from '../../ops/webgpu/backend.ts';
+import { fittingSize, LARGE } from '../../ops/webgpu/reuse.ts';
 import type { BufferBytes, BufferManager, Device, WebgpuBackend } from './device.ts';
 
 /** Counts the buffers that `device` makes from now on. */
@@ -23,6 +24,35 @@ export function countBuffers(device: Device): BufferBytes {
     return buffer;
   };
   return counted;
+}
+
+/** `GPUBufferUsage.STORAGE`: tensors live in such buffers. */
+export const storage = 0x80;
+
+/**
+ * Lets large tensors use freed buffers of other sizes, and at once: TensorFlow.js frees nothing
+ * before the device has the commands that use it, which it collects. Within a block, buffers are
+ * used again and none destroyed, as the device is far behind: it would give nothing back before it
+ * gets there, and hold what took their place meanwhile.
+ */
+export function reuseBuffers(backend: WebgpuBackend): void {
+  const { bufferManager } = backend;
+  const acquireBuffer = bufferManager.acquireBuffer.bind(bufferManager);
+  bufferManager.acquireBuffer = (bytes, usage, mapped, reuse = true) => {
+    if (!reuse || bytes < LARGE || !(usage & storage))
+      return acquireBuffer(bytes, usage, mapped, reuse);
+    const fitting = () => fittingSize(bytes, freeSizes(bufferManager, usage));
+    let size = fitting();
+    if (size === undefined) {
+      submit(backend);
+      size = fitting() ?? bytes;
+    }
+    return acquireBuffer(size, usage, mapped);
+  };
+}
+
+function* freeSizes({ freeBuffers }: BufferManager, usage: number): Generator<number> {
+  for (const [buffer] of freeBuffers.values()) if (buffer?.usage === usage) yield buffer.size;
 }
 
 /** Freed buffers of fewer bytes stay for later tensors: they are many, and take little. */

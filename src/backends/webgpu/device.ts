@@ -5,6 +5,7 @@ import type { Commands } from '../../ops/webgpu/backend.ts';
 /** The parts of WebGPU's `GPUBuffer` that are used here. */
 export interface GpuBuffer {
   size: number;
+  usage: number;
   destroy(): void;
 }
 
@@ -30,6 +31,7 @@ export interface BufferBytes {
 
 /** The parts of tfjs' `BufferManager` that are used here. */
 export interface BufferManager {
+  acquireBuffer(bytes: number, usage: number, mapped?: boolean, reuse?: boolean): GpuBuffer;
   freeBuffers: Map<string, GpuBuffer[]>;
   numFreeBuffers: number;
   numBytesAllocated: number;
@@ -37,7 +39,13 @@ export interface BufferManager {
 
 /** The parts of the backend that are guarded. */
 export interface WebgpuBackend extends tf.KernelBackend, Commands {
-  tensorMap: { get(dataId: object): { values?: unknown } };
+  tensorMap: {
+    get(dataId: object): {
+      shape: number[];
+      dtype: tf.DataType;
+      values?: tf.backend_util.TypedArray | null;
+    };
+  };
   read(dataId: object): Promise<tf.backend_util.TypedArray>;
   readSync(dataId: object): tf.backend_util.TypedArray;
   bufferManager: BufferManager;
@@ -45,4 +53,6 @@ export interface WebgpuBackend extends tf.KernelBackend, Commands {
   settle?(block?: string): Promise<void>;
   /** Set by `guardBackend`: the memory of the device. */
   bufferBytes?: BufferBytes;
+  /** Set by `guardBackend`: the bytes of the largest tensor. */
+  tensorBytes?: number;
 }

@@ -2,17 +2,29 @@
  * Makes the webgpu backend throw where WebGPU only reports an event and goes on with wrong numbers:
  * buffers beyond the device's limits, uncaptured errors, a lost device, and synchronous reads.
  */
-import { countBuffers, settleBuffers } from './buffers.ts';
+import * as tf from '@tensorflow/tfjs-core';
+import { countBuffers, reuseBuffers, settleBuffers, storage } from './buffers.ts';
 import type { Device, WebgpuBackend } from './device.ts';
 
 /** The size of the largest tensor on a device in bytes. */
 export const largestTensor = ({ limits }: Pick<Device, 'limits'>): number =>
   Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
 
-/** `GPUBufferUsage.STORAGE`: tensors live in such buffers. */
-const storage = 0x80;
-
 const wayOut = 'Try a smaller size, fewer frames, a smaller decode chunk, or another backend.';
+
+/** The device of webgpu was lost, and with it all weights on it. The message says the way out. */
+export class DeviceLostError extends Error {
+  /** One sentence: what was lost, and what ran. */
+  readonly loss: string;
+
+  constructor(loss: string) {
+    super(
+      `${loss} Make the backend ready again with \`useBackend('webgpu')\`, in a browser ` +
+        "`useBrowserBackend('webgpu')`, and load the model again.",
+    );
+    this.loss = loss;
+  }
+}
 
 /** Watches a device. */
 export interface DeviceGuard {
@@ -22,11 +34,16 @@ export interface DeviceGuard {
    * @param block What the device is to run from now on, named when it is lost meanwhile.
    */
   check(block?: string): void;
+  /** What `work` gives. Throws what `check` throws, which tells more than its own error. */
+  watch<T>(work: () => Promise<T>): Promise<T>;
   /** Whether the device is lost. */
   readonly lost: boolean;
   /** Destroys the device, which is no loss then. */
   release(): void;
 }
+
+/** Milliseconds after which a failure is taken for another one than the loss of the device. */
+const LOSS_TELLS = 1000;
 
 /** Makes `device.createBuffer` throw for a size beyond the limits, and when the device is lost. */
 export function guardDevice(device: Device): DeviceGuard {
@@ -41,7 +58,7 @@ export function guardDevice(device: Device): DeviceGuard {
     if (!released) loss = lossOf(message.trim() || reason, running);
   });
   const throwLoss = () => {
-    if (loss !== undefined) throw new Error(loss);
+    if (loss !== undefined) throw new DeviceLostError(loss);
   };
   const [tensorLimit, bufferLimit] = [largestTensor(device), device.limits.maxBufferSize];
   const createBuffer = device.createBuffer.bind(device);
@@ -59,12 +76,25 @@ export function guardDevice(device: Device): DeviceGuard {
     }
     return createBuffer(descriptor);
   };
+  const check = (block?: string) => {
+    throwLoss();
+    const [first] = errors.splice(0);
+    if (first !== undefined) throw new Error(`${first} ${wayOut}`);
+    running = block ?? running;
+  };
   return {
-    check(block) {
-      throwLoss();
-      const [first] = errors.splice(0);
-      if (first !== undefined) throw new Error(`${first} ${wayOut}`);
-      running = block ?? running;
+    check,
+    async watch(work) {
+      try {
+        return await work();
+      } catch (error) {
+        // A driver that has died fails what it was given first, and tells of its loss then.
+        const tooLong = new Promise((resolve) => setTimeout(resolve, LOSS_TELLS));
+        await Promise.race([device.lost, tooLong]);
+        throw error;
+      } finally {
+        check();
+      }
     },
     get lost() {
       return loss !== undefined;
@@ -85,32 +115,35 @@ function sentenceOf(error: Error): string {
 
 const lossOf = (message: string, running?: string) =>
   `The webgpu device was lost${running === undefined ? '' : ` while ${running} ran`}: ` +
-  `${message.replace(/\s+/g, ' ').replace(/\.$/, '')}. Make the backend ready again with ` +
-  "`useBackend('webgpu')`, in a browser `useBrowserBackend('webgpu')`, and load the model again.";
+  `${message.replace(/\s+/g, ' ').replace(/\.$/, '')}.`;
 
-/** Guards a backend on its device, and gives it `settle` and `bufferBytes`. */
+/** Guards a backend on its device, and gives it what `WebgpuBackend` says. */
 export function guardBackend(backend: WebgpuBackend, device: Device, guard: DeviceGuard): void {
-  guardReads(backend, () => guard.check());
+  guardReads(backend, guard.watch);
   backend.bufferBytes = countBuffers(device);
+  backend.tensorBytes = largestTensor(device);
+  reuseBuffers(backend);
   backend.settle = async (block) => {
-    await settleBuffers(backend, device);
+    await guard.watch(() => settleBuffers(backend, device));
     guard.check(block);
   };
 }
 
 /**
- * Makes reads throw when `check` throws, and synchronous reads of data on the device throw how to
- * read it.
+ * Watches reads, and makes synchronous reads of data on the device throw how to read it. A tensor
+ * in a larger buffer is read without the rest of that.
  */
-export function guardReads(backend: WebgpuBackend, check: () => void): void {
+export function guardReads(backend: WebgpuBackend, watch: DeviceGuard['watch']): void {
   const { read, readSync } = backend;
-  backend.read = async (dataId) => {
-    try {
-      return await read.call(backend, dataId);
-    } finally {
-      check(); // its error tells more than that of the read
-    }
-  };
+  backend.read = (dataId) =>
+    watch(async () => {
+      const data = backend.tensorMap.get(dataId);
+      const values = await read.call(backend, dataId);
+      const size = tf.util.sizeFromShape(data.shape);
+      if (data.dtype === 'complex64' || values.length === size) return values;
+      data.values = values.slice(0, size);
+      return data.values;
+    });
   backend.readSync = (dataId) => {
     if (backend.tensorMap.get(dataId).values == null) {
       throw new Error(

@@ -2,21 +2,18 @@
 import { networkLimits } from '../../network/limits.ts';
 import { formatFileSize } from '../../text/bytes.ts';
 import { type Json, jsonOf } from '../configs/json.ts';
-import { CheckpointError } from '../errors.ts';
 import { type ByteReader, memoryBytes } from '../safetensors/reader.ts';
 import { type Content, NoRangesError, readerOf, webRanges } from './ranges.ts';
-import { headOf, NoFileError, receive, refusePage, startOf } from './receive.ts';
+import { headOf, NoFileError, receive, startOf } from './receive.ts';
 import { keepFile } from './storage/keepFile.ts';
 import { digest, type FileToKeep, KeptFile, PART_BYTES, StoreError } from './storage/keptFile.ts';
 import { roomFor } from './storage/room.ts';
 import { openStore, unlessRefused, type WebStore } from './storage/store.ts';
 import { hashOf, versionOf } from './version.ts';
+import { afterLooks, allOf, checkInMemory, inMemory } from './wholeFile.ts';
 
 /** The name of the store that files are kept in. */
 const WEB_CACHE = 'stable-video-diffusion-tfjs';
-
-/** Weights that a browser holds in memory if there is no other way. */
-const MOST_IN_MEMORY = 2 ** 31;
 
 /** Options of reading from URLs. */
 export interface WebOptions {
@@ -41,6 +38,8 @@ export interface Download {
   bytes: number;
   /** Those that this browser keeps already. */
   storedBytes: number;
+  /** The weight files whose size the server does not tell: `bytes` is without them. */
+  unsizedFiles: number;
   /**
    * Those that its storage has room for besides, as far as it tells; 0 if it keeps nothing. With
    * too little room, weights are read from the server whenever they are needed.
@@ -54,6 +53,8 @@ export class WebFiles {
   private store: Promise<WebStore | undefined>;
   private readonly found = new Map<string, Promise<FileToKeep | undefined>>();
   private readonly contents = new Map<string, Promise<Content>>();
+  /** Keep small files that have been read, once weights are wanted too. */
+  private readonly toKeep: (() => Promise<void>)[] = [];
 
   constructor(options: WebOptions = {}) {
     this.options = options;
@@ -108,8 +109,7 @@ export class WebFiles {
     if (!fresh) return jsonOf(memoryBytes(old!, url));
     const bytes = new Uint8Array(await fresh.content.arrayBuffer());
     const store = await this.store;
-    // A browser that has no room left works without keeping it.
-    if (store) await unlessRefused(() => keepBytes(store, url, bytes, fresh.response));
+    if (store) this.toKeep.push(() => keepBytes(store, url, bytes, fresh.response));
     return jsonOf(memoryBytes(bytes, url));
   }
 
@@ -149,16 +149,18 @@ export class WebFiles {
     }
   }
 
-  /** A file of a server that sends whole files only. */
+  /** A file of a server that sends whole files only. All of it comes when weights are read. */
   private async wholeOf(url: string): Promise<Content> {
-    const { size } = (await this.find(url))!.version;
+    const { version } = (await this.find(url))!;
+    const { size = 0 } = version;
     const store = await this.store;
-    if (store && (size ?? 0) <= (await roomFor(size ?? 0))) {
-      const kept = await this.keep(store, url);
-      if (kept) return kept;
-    }
-    if ((size ?? 0) > MOST_IN_MEMORY) throw tooLarge(url, size!);
-    return blobContent(url, (await inMemory(url, this.options, MOST_IN_MEMORY)).content);
+    const isKept = store && size <= (await roomFor(size));
+    if (!isKept) checkInMemory(url, size);
+    const bring = async () => {
+      const kept = isKept ? await this.keep(store, url) : undefined;
+      return kept ?? allOf(url, this.options);
+    };
+    return size > 0 ? afterLooks(url, version, bring, this.options.signal) : bring();
   }
 
   /** Downloads a file into the store, if that keeps anything. */
@@ -181,12 +183,14 @@ export class WebFiles {
    * @throws CheckpointError if one cannot be reached.
    */
   async download(urls: string[]): Promise<Download> {
-    const download = { bytes: 0, storedBytes: 0, roomBytes: 0 };
+    const download = { bytes: 0, storedBytes: 0, unsizedFiles: 0, roomBytes: 0 };
     const count = async (url: string) => {
       const [file, kept] = [await this.find(url), await this.kept(url)];
       const stored = file && kept?.isOf(file) ? kept : undefined;
       download.storedBytes += stored?.came ?? 0;
-      download.bytes += file?.version.size ?? stored?.size ?? 0;
+      const size = file?.version.size ?? stored?.size;
+      if (size === undefined) download.unsizedFiles++;
+      download.bytes += size ?? 0;
     };
     await Promise.all(urls.map(count));
     if (await this.store) download.roomBytes = await roomFor(download.bytes - download.storedBytes);
@@ -201,6 +205,8 @@ export class WebFiles {
    */
   async fetch(urls: string[]): Promise<void> {
     if (!(await this.store)) return;
+    // A browser that has no room left works without keeping them.
+    for (const keep of this.toKeep.splice(0)) await unlessRefused(keep);
     const { bytes, storedBytes, roomBytes } = await this.download(urls);
     if (bytes - storedBytes > roomBytes) {
       console.warn(
@@ -242,44 +248,6 @@ function isOfFile(head: Response): boolean {
   const type = head.headers.get('content-type') ?? undefined;
   const isTold = (type ?? etag ?? modified) !== undefined;
   return size !== undefined && isTold && !type?.includes('html');
-}
-
-/** @throws CheckpointError if more than `most` bytes come, or too few, too. */
-async function inMemory(
-  url: string,
-  { onBytes, signal }: WebOptions,
-  most: number,
-): Promise<{ content: Blob; response: Response }> {
-  const parts: Uint8Array<ArrayBuffer>[] = [];
-  let done = 0;
-  const response = await receive(url, { signal }, (part, response) => {
-    if (done === 0) refusePage(url, part);
-    parts.push(part);
-    done += part.length;
-    if (done > most) throw new CheckpointError(`${url} is larger than ${formatFileSize(most)}.`);
-    onBytes?.(url, done, versionOf(response).size);
-    return true;
-  });
-  return { content: new Blob(parts), response };
-}
-
-const tooLarge = (url: string, size: number) =>
-  new CheckpointError(
-    `The server of ${url} does not send parts of files (HTTP range requests), and this browser ` +
-      `has no storage for its ${formatFileSize(size)}, nor memory. Use a server that sends parts ` +
-      'of files, or a window that is not private.',
-  );
-
-function blobContent(url: string, blob: Blob): Content {
-  return {
-    size: blob.size,
-    async read(target, position) {
-      const part = await blob.slice(position, position + target.length).arrayBuffer();
-      if (part.byteLength < target.length)
-        throw new CheckpointError(`${url} ends too early. Load the model again.`);
-      target.set(new Uint8Array(part));
-    },
-  };
 }
 
 /** The bytes of a small file, if they are as they came. */

@@ -6,7 +6,7 @@ import { WebFiles } from './files.ts';
 import { openUnetUrl } from './openUnet.ts';
 import {
   type OpenUrlOptions,
-  openUrl,
+  openFolder,
   openUrlOptionKinds,
   type WebCheckpoint,
   weightsOf,
@@ -42,7 +42,7 @@ export async function openSingleFileUrl(
     const checkpoint = await originalCheckpoint(await readSafetensors(await files.open(path)), {
       ...{ path, config, numFrames, unet },
       name: decodeURIComponent(new URL(path).pathname.split('/').at(-1)!),
-      openConfig: (folder) => openUrl(folder, web),
+      openConfig: (folder) => openFolder(files, folder),
       reopen: open,
     });
     const toFetch = () => weightsOf(async () => [path], unet);

@@ -36,8 +36,8 @@ export const openUrlOptionKinds: Kinds<OpenUrlOptions> = {
 /** A checkpoint behind a URL. Its files stay those that were there when it was opened. */
 export interface WebCheckpoint extends Checkpoint {
   /**
-   * Brings the weights into the browser's storage. Before it, or without storage or room there,
-   * they are read from the server by range requests.
+   * Brings the weights into the browser's storage, and keeps the configs that have been read there:
+   * nothing is stored before. Until then, or without storage or room there, weights are read from the server by range requests.
    * @throws CheckpointError if the server cannot be reached or refuses, or the storage gets full
    * meanwhile: what has come stays.
    */
@@ -66,9 +66,17 @@ export async function openUrl(
   options: OpenUrlOptions = {},
 ): Promise<WebCheckpoint> {
   checkOptionValues('openUrl', options, openUrlOptionKinds);
+  const { variant, unet, ...web } = options;
+  return openFolder(new WebFiles(web), url, { variant, unet });
+}
+
+/** The same, among files that are open. */
+export async function openFolder(
+  files: WebFiles,
+  url: string | URL,
+  { variant, unet: unetUrl }: Pick<OpenUrlOptions, 'variant' | 'unet'> = {},
+): Promise<WebCheckpoint> {
   const base = folderUrl(url);
-  const { variant, unet: unetUrl, ...web } = options;
-  const files = new WebFiles(web);
   const unet = unetUrl === undefined ? undefined : await openUnetUrl(files, unetUrl, variant);
   const index = await files.json(`${base}model_index.json`);
   const path = base.slice(0, -1);

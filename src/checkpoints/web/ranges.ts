@@ -162,7 +162,7 @@ async function readRange(
 }
 
 /** Writes `bytes` to where `targets`, one after the other, have their byte `from`. */
-function scatter(targets: Uint8Array[], from: number, bytes: Uint8Array): void {
+export function scatter(targets: Uint8Array[], from: number, bytes: Uint8Array): void {
   let start = 0;
   let written = 0;
   for (const target of targets) {
@@ -182,7 +182,7 @@ const noRanges = (url: string) =>
       'cannot be read by itself. Use a server that does, or load the whole model.',
   );
 
-const changed = (url: string) =>
+export const changed = (url: string) =>
   new CheckpointError(
     `${url} has changed on the server since it was opened. Load the model again.`,
   );

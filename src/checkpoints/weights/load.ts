@@ -6,6 +6,7 @@
 import { type AnyBlock, weightOf } from '../../layers/block.ts';
 import { checkIsBlock } from '../../layers/inputs.ts';
 import type { Parameter } from '../../layers/parameter.ts';
+import { settleDevice } from '../../ops/device.ts';
 import { counted } from '../../text/messages.ts';
 import { checkOptionValues, kinds } from '../../text/options.ts';
 import { printable } from '../../text/printable.ts';
@@ -82,6 +83,7 @@ export async function loadWeights(
   let next = 0;
   let done = 0;
   let turn = performance.now();
+  await settleDevice(); // no weight takes a larger buffer that other tensors have left
   try {
     for (const [i, name] of wanted.entries()) {
       signal?.throwIfAborted();
@@ -108,6 +110,7 @@ export async function loadWeights(
     }
   } finally {
     await Promise.allSettled(ahead); // so that the source can be closed
+    await settleDevice(); // the process may end next, which WebGPU does not bear while it computes
   }
 }
 

@@ -32,6 +32,9 @@ export async function checkSpace(
   if (dump !== undefined) await add(dump, bytes * LATENTS * numInferenceSteps);
   for (const [folder, size] of needed) {
     const problem = await spaceProblem(folder, Math.ceil(size), 'The output');
-    if (problem) throw new Error(`${problem} Free space there or choose another place.`);
+    if (problem) {
+      const message = `${problem} Free space there or choose another place.`;
+      throw Object.assign(new Error(message), { code: 'ENOSPC' });
+    }
   }
 }

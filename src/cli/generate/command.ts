@@ -2,6 +2,7 @@
 import { isStandardOutput } from '../../files/writing/target.ts';
 import { printable } from '../../text/printable.ts';
 import { subcommand } from '../terminal/command.ts';
+import type { Values } from '../terminal/options.ts';
 import { print } from '../terminal/print.ts';
 import { runSession } from '../terminal/session.ts';
 import { generateCommand } from './checkCommand.ts';
@@ -10,6 +11,24 @@ import { type GenerateCommand, generateOptions, otherNames } from './options.ts'
 import { fastValues } from './speed/fast.ts';
 import { formatProfile } from './watch/profile.ts';
 import { summaryOf } from './watch/summary.ts';
+
+/**
+ * The values of a call, with what `--like` and `--fast` stand for.
+ * @param given Whether an option was passed.
+ * @throws UsageError if these cannot be followed.
+ */
+export async function chosenValues(
+  passed: Values<typeof generateOptions>,
+  pictures: string[],
+  given: (name: string) => boolean,
+) {
+  const like =
+    passed.like === undefined
+      ? undefined
+      : await (await import('./like.ts')).likeOutput(passed.like, passed, pictures, given);
+  const { values, images } = like ?? { values: passed, images: pictures };
+  return { values: values.fast ? fastValues(values, given) : values, images, like };
+}
 
 export const generate = subcommand({
   name: 'generate',
@@ -38,12 +57,8 @@ export const generate = subcommand({
     files: ['.png', '.jpg', '.jpeg', '.webp', '.gif', '.tiff', '.avif', '.svg', '.safetensors'],
   },
   async run(passed, pictures, given) {
-    const like =
-      passed.like === undefined
-        ? undefined
-        : await (await import('./like.ts')).likeOutput(passed.like, passed, pictures, given);
-    const { values, images } = like ?? { values: passed, images: pictures };
-    const command = generateCommand(values.fast ? fastValues(values, given) : values, images);
+    const { values, images, like } = await chosenValues(passed, pictures, given);
+    const command = generateCommand(values, images);
     // Then nothing else goes to standard output.
     const isPiped = [command.output, command.dump ?? []].flat().some(isStandardOutput);
     if (isPiped) console.log = console.error;

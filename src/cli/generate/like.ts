@@ -4,7 +4,7 @@ import { readMetadata } from '../../media/video/readMetadata.ts';
 import { hasEnding } from '../../text/endings.ts';
 import { parseJson } from '../../text/json.ts';
 import { messageOf } from '../../text/messages.ts';
-import { readValues } from '../terminal/arguments.ts';
+import { argumentsOf, readValues } from '../terminal/arguments.ts';
 import { UsageError } from '../terminal/errors.ts';
 import { flagOf, type Option, pick, type Values } from '../terminal/options.ts';
 import { generateOptions, storedParts } from './options.ts';
@@ -41,16 +41,7 @@ export async function likeOutput(
   }
   const names = [...texts].flatMap(([name, all]) => (all.length > 0 ? [name] : []));
   const options = pick(generateOptions, ...(names as (keyof typeof generateOptions)[]));
-  const taken = readValues(
-    {
-      has: (name) => texts.has(name),
-      value: (name) => texts.get(name)?.[0],
-      values: (name) => texts.get(name) ?? [],
-      positionals: [],
-    },
-    options,
-    'generate',
-  );
+  const taken = readValues(argumentsOf(texts), options, 'generate');
   const words = Object.entries<Option>(options).flatMap(([name, option]) =>
     texts
       .get(name)!

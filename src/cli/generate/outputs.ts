@@ -32,12 +32,14 @@ export const outputsOf = (result: Result, paths: string[], format: OutputFormat)
  * Writes all outputs. What fails, for example because the disk is full, goes into the system's
  * folder for temporary files instead, so that the work is not lost: as it is, or as PNG pictures,
  * which need no encoder.
+ * @param hasSpare Whether that is done. Otherwise the work is lost.
  * @throws Error that says what failed, and where the result is.
  */
 export async function writeOutputs(
   outputs: Output[],
   settings: StoredSettings,
   signal: AbortSignal,
+  hasSpare = true,
 ): Promise<void> {
   signal.throwIfAborted();
   const failures: { output: Output; error: unknown }[] = [];
@@ -47,6 +49,7 @@ export async function writeOutputs(
   }
   if (failures.length === 0) return;
   const [{ error }] = failures;
+  if (!hasSpare) throw error;
   const folder = await mkdtemp(join(tmpdir(), 'svd-'));
   const kept: string[] = [];
   for (const { output } of failures) {

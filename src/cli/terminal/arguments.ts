@@ -28,6 +28,14 @@ export interface Arguments {
   positionals: string[];
 }
 
+/** Options with these texts, as arguments. */
+export const argumentsOf = (texts: ReadonlyMap<string, string[]>): Arguments => ({
+  has: (name) => texts.has(name),
+  value: (name) => texts.get(name)?.[0],
+  values: (name) => texts.get(name) ?? [],
+  positionals: [],
+});
+
 /** The names of an option on the command line, with their dashes: `-o`, `--output`. */
 const flagsOf = (name: string, option: Option): string[] => [
   ...(option.short === undefined ? [] : [`-${option.short}`]),

@@ -28,8 +28,16 @@ export interface Expected {
   secondsPerUnit?: number;
 }
 
+/**
+ * Of several runs, one after the other: where all of them stand.
+ * @param left The milliseconds that are left of the run, if known.
+ */
+export type OfAll = (left: number | undefined) => { name: string; share: number; left?: number };
+
 /** What a line says. */
 interface Shown {
+  /** The place of the run among several. */
+  name?: string;
   /** Of the whole run that is done, as far as that is known; it never goes back. */
   share: number;
   ofStage: number;
@@ -50,6 +58,7 @@ export class ProgressLine {
   private readonly terminal?: Terminal;
   private readonly stopwatch: Stopwatch;
   private readonly now: () => number;
+  private readonly ofAll?: OfAll;
   private readonly start: number;
   /** `from`: the steps that an earlier run has done. */
   private current = { stage: '', step: 0, steps: 0, from: 0 };
@@ -63,12 +72,21 @@ export class ProgressLine {
   private drawn = { at: Number.NEGATIVE_INFINITY, line: '', stage: '', tenth: 0 };
 
   /** `now` returns milliseconds. */
-  constructor(terminal?: Terminal, now: () => number = () => performance.now()) {
+  constructor(terminal?: Terminal, now: () => number = () => performance.now(), ofAll?: OfAll) {
     this.terminal = terminal;
     this.now = now;
+    this.ofAll = ofAll;
     this.stopwatch = new Stopwatch(now);
     this.start = this.stageStart = this.stopwatch.lastTime;
     this.drawn.at = this.start - REDRAW;
+  }
+
+  /** That of the next of several runs, in the place of this one. */
+  next(ofAll: OfAll): ProgressLine {
+    this.clear();
+    const next = new ProgressLine(this.terminal, this.now, ofAll);
+    next.label = this.label;
+    return next;
   }
 
   /** Measures and shows what is done. */
@@ -127,13 +145,15 @@ export class ProgressLine {
   }
 
   private draw(time: number): void {
-    if (this.terminal === undefined) return;
     const { stage } = this.current;
+    if (this.terminal === undefined || stage === '') return;
     const since = time - this.drawn.at;
     const changed = stage !== this.drawn.stage;
     if (this.terminal.isTTY && since < REDRAW && !changed) return;
     const ofStage = this.shareOfStage();
-    const shown = this.whole(ofStage, time);
+    const ofRun = this.whole(ofStage, time);
+    const ofRunLeft = ofRun.isLeftOfStage ? undefined : ofRun.left;
+    const shown: Omit<Shown, 'ofStage' | 'time'> = this.ofAll?.(ofRunLeft) ?? ofRun;
     const { share } = shown;
     const line = this.describe({ ...shown, ofStage, time });
     const tenth = Math.floor(10 * (shown.isLeftOfStage ? ofStage : share));
@@ -198,8 +218,8 @@ export class ProgressLine {
     return secondsPerUnit && 1000 * secondsPerUnit * work;
   }
 
-  /** `34 %, 1:05 left; sampling: step 3 of 25, 2.1 s/step; wasm`. */
-  private describe({ share, ofStage, left, isLeftOfStage, time }: Shown): string {
+  /** `34 %, 1:05 left; picture 2 of 9; sampling: step 3 of 25, 2.1 s/step; wasm`. */
+  private describe({ name, share, ofStage, left, isLeftOfStage, time }: Shown): string {
     const { stage, step, steps, from } = this.current;
     const remaining = left === undefined || share >= 1 ? '' : `, ${clock(left / 1000)} left`;
     const [ofAll, ofThis] = isLeftOfStage
@@ -211,7 +231,8 @@ export class ProgressLine {
     const counted = isBytes ? formatShare(step, steps) : `step ${step} of ${steps}`;
     const done = ['encoding', 'writing'].includes(stage) ? '' : `: ${counted}${speed}`;
     const label = this.label === undefined ? '' : `; ${this.label}`;
-    return `${Math.floor(100 * share)} %${ofAll}; ${stage}${done}${ofThis}${label}`;
+    const place = name === undefined ? '' : `; ${name}`;
+    return `${Math.floor(100 * share)} %${ofAll}${place}; ${stage}${done}${ofThis}${label}`;
   }
 }
 

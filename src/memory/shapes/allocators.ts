@@ -18,6 +18,8 @@ export type Device = (typeof devices)[number];
 export interface Call {
   kernel: string;
   inputs: tf.TensorInfo[];
+  /** None if it is called by name. */
+  attributes?: Record<string, unknown>;
   /** Of its first output. */
   shape: number[];
 }
@@ -42,6 +44,17 @@ const biasApart = ({ kernel, inputs, shape }: Call) =>
 
 /** Softmax made of five kernels: two intermediate results of its size. */
 const softmaxInParts = ({ kernel, shape }: Call) => (kernel === 'Softmax' ? 2 * bytesOf(shape) : 0);
+
+/** A sum transposes its input first. */
+const transposedFirst = ({ kernel, inputs: [x] }: Call) =>
+  ['Max', 'Mean', 'Sum'].includes(kernel) ? bytesOf(x.shape) : 0;
+
+/** The same, but for a sum over the last axis. */
+function transposedUnlessLast(call: Call): number {
+  const { axis } = call.attributes ?? {};
+  const isLast = axis === -1 || axis === call.inputs[0]?.shape.length - 1;
+  return isLast ? 0 : transposedFirst(call);
+}
 
 /**
  * TensorFlow's best-fit allocator with coalescing (`bfc_allocator.cc`), which serves processors too
@@ -74,13 +87,11 @@ function xnnpackCopies({ kernel, inputs: [, input], shape }: Call) {
 export const behaviours: Record<Device, Behaviour> = {
   'tensorflow-cpu': libtensorflow,
   'tensorflow-gpu': libtensorflow,
-  webgpu: { allocator: 'buffers', sharesRanges: false, scratch: softmaxInParts },
+  webgpu: { allocator: 'buffers', sharesRanges: false, scratch: transposedUnlessLast },
   wasm: {
     allocator: heap,
     sharesRanges: false,
-    // A sum over other axes than the last transposes its input first.
-    scratch: ({ kernel, inputs }) =>
-      ['Max', 'Mean', 'Sum'].includes(kernel) ? bytesOf(inputs[0].shape) : 0,
+    scratch: transposedFirst,
     kept: xnnpackCopies,
   },
   cpu: {

@@ -24,6 +24,13 @@ export interface Allocations {
   largestBytes: number;
 }
 
+/** A device. */
+export interface LimitedDevice {
+  device: Device;
+  /** The bytes of the largest tensor that it takes. Default: any. */
+  tensorBytes?: number;
+}
+
 /** Memory that tensors share. */
 interface Storage {
   /** Its place in the trace; none for storage of another backend. */
@@ -37,6 +44,8 @@ const name = 'shapes';
 class ShapeBackend extends tf.KernelBackend {
   /** Read where formulations are chosen, as if it were this device. */
   readonly simulatedDevice: Device;
+  /** Read where slices are chosen. */
+  readonly tensorBytes?: number;
   private readonly storages = new Map<tf.DataId, Storage>();
   private readonly references = new Map<tf.DataId, number>();
   /** Storage of tensors of other backends, such as weights: counted elsewhere. */
@@ -46,9 +55,10 @@ class ShapeBackend extends tf.KernelBackend {
   private allocationCount = 0;
   readonly allocations: Allocations = { trace: [], kept: [], parts: [], largestBytes: 0 };
 
-  constructor(device: Device) {
+  constructor({ device, tensorBytes }: LimitedDevice) {
     super();
     this.simulatedDevice = device;
+    this.tensorBytes = tensorBytes;
   }
 
   private record(bytes: number): number {
@@ -116,7 +126,8 @@ class ShapeBackend extends tf.KernelBackend {
     const planned = shapeKernels[kernel](inputs, attributes);
     const list = [planned].flat();
     const operands = Object.values(inputs);
-    const outputs = this.besides({ kernel, inputs: operands, shape: list[0].shape }, () =>
+    const { shape } = list[0];
+    const outputs = this.besides({ kernel, inputs: operands, attributes, shape }, () =>
       list.map(({ shape, dtype = 'float32', view }) => {
         const shared = view === 'whole' || (view === 'range' && sharesRanges);
         const dataId = shared ? this.share(operands[0].dataId) : this.allocate(shape, dtype);
@@ -219,7 +230,7 @@ export function dryRun(
   compute: (input: MakeInput, begin: (part: string) => void) => unknown,
 ): Allocations {
   registerKernels();
-  const backend = new ShapeBackend(device);
+  const backend = new ShapeBackend({ device });
   computeOn(backend, () =>
     tf.tidy(() => {
       const input = (...shape: number[]) => backend.empty(shape);
@@ -236,7 +247,7 @@ export function dryRun(
  * @param compute Makes its inputs, and returns steps that free all tensors but their result.
  */
 export function* dryRunInSteps(
-  device: Device,
+  device: LimitedDevice,
   compute: (input: MakeInput) => Steps<tf.Tensor | tf.Tensor[]>,
 ): Steps<Allocations> {
   registerKernels();

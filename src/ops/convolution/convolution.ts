@@ -1,9 +1,11 @@
 /** Convolutions on channels-last tensors with PyTorch's padding. */
 import * as tf from '@tensorflow/tfjs-core';
+import { inRuns } from '../device.ts';
 import { formulationOf } from '../formulations.ts';
 import { conv2dInHalf } from '../tensorflow/halfPrecision.ts';
 import { kernels } from '../tensorflow/kernels.ts';
 import { oneDnnWins } from '../tensorflow/probes.ts';
+import { MOST_GROUPS, ROWS } from '../webgpu/dispatch.ts';
 import { winogradConv3x3 } from './winograd.ts';
 
 /** Zeros added before and after `[height, width]`. */
@@ -48,6 +50,34 @@ function fusedConv2d(
 const perImage = (bias: Bias) =>
   bias.rank === 2 ? tf.reshape(bias, [bias.shape[0], 1, 1, -1]) : bias;
 
+/**
+ * Convolution of columns at a time, whose output has at most so many pixels in a picture: as many
+ * as one dispatch of WebGPU computes.
+ */
+export function convolveColumns(
+  x: tf.Tensor4D,
+  filter: tf.Tensor4D,
+  bias: Bias | undefined,
+  padding: Padding,
+  stride: number,
+  mostPixels = MOST_GROUPS * ROWS,
+): tf.Tensor4D {
+  const { plain } = conv2dFormulations;
+  const [rows, columns] = padding.map(([before, after], axis) => {
+    const length = before + x.shape[axis + 1] + after;
+    return Math.floor((length - filter.shape[axis]) / stride) + 1;
+  });
+  if (rows * columns <= mostPixels) return plain(x, filter, bias, padding, stride);
+  const [sides, none]: Padding = [padding[1], [0, 0]];
+  const wide = sides[0] + sides[1] > 0 ? tf.pad(x, [none, none, sides, none]) : x;
+  const convolve = (first: number, count: number) => {
+    const seen = (count - 1) * stride + filter.shape[1];
+    const part = tf.slice(wide, [0, 0, first * stride, 0], [-1, -1, seen, -1]);
+    return plain(part, filter, bias, [padding[0], none], stride);
+  };
+  return inRuns(columns, Math.max(1, Math.floor(mostPixels / rows)), convolve, 2);
+}
+
 export const conv2dFormulations = {
   // 'same' and 'valid' have gradients on every backend, explicit padding has not. At stride 2,
   // 'same' pads right and bottom only, where PyTorch's `padding=1` pads all sides.
@@ -65,6 +95,8 @@ export const conv2dFormulations = {
   /** The kernel pads, so that no padded copy is written where 'same' is something else. */
   explicit: ((x, filter, bias, padding, strides) =>
     fusedConv2d(x, filter, bias, strides, [[0, 0], ...padding, [0, 0]])) as Conv2d,
+
+  inColumns: convolveColumns as Conv2d,
 
   half: ((x, filter, bias, padding, stride) => {
     const ofAll = bias?.rank === 2 ? undefined : (bias as tf.Tensor1D | undefined);

@@ -1,19 +1,13 @@
 /** The sampling loop: from noise to latents, one call of the scheduler after the other. */
 import * as tf from '@tensorflow/tfjs-core';
 import { TensorScope } from '../../layers/index.ts';
+import { isWithin } from '../../schedulers/sigmas.ts';
 import type { CallState } from '../resume/callState.ts';
 import type { CallingPipeline } from '../types.ts';
 import { channelsFirst } from './axes.ts';
 import { KeptStates } from './deepCache.ts';
 import { checkFinite } from './finite.ts';
-import {
-  type Condition,
-  conditionBatches,
-  guidanceScales,
-  guide,
-  isGuided,
-  isWithin,
-} from './guidance.ts';
+import { type Condition, conditionBatches, guidanceScales, guide, isGuided } from './guidance.ts';
 import { repeatEach, startLatents } from './inputs.ts';
 import type { ModelRunner, RunOptions } from './modelRunner.ts';
 import type { SampledCall } from './schedule.ts';

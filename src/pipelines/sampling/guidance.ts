@@ -1,5 +1,6 @@
 /** Classifier-free guidance with a scale per frame. */
 import * as tf from '@tensorflow/tfjs-core';
+import { isWithin } from '../../schedulers/sigmas.ts';
 import type { SampledCall } from './schedule.ts';
 
 /**
@@ -18,13 +19,6 @@ export function guidanceScales(min: number, max: number, count: number): number[
 /** Whether guidance is on, so that the UNet is evaluated twice per step. */
 export const isGuided = (min: number, max: number, count: number): boolean =>
   min > 1 || (count > 1 && max > 1);
-
-/**
- * Whether guidance is on at a noise level (Kynkäänniemi et al. 2024). The bounds belong to the
- * interval, and are rounded to float32 as the levels are.
- */
-export const isWithin = (sigma: number, interval: readonly number[] | undefined): boolean =>
-  !interval || (Math.fround(interval[0]) <= sigma && sigma <= Math.fround(interval[1]));
 
 /** The most guidance that the weights of AnimateLCM-SVD are made for. */
 const ANIMATELCM_GUIDANCE = 1.2;

@@ -67,6 +67,67 @@ describe('webgpu', () => {
       },
     ));
 
+  it('asks for all that the adapter has', () =>
+    expectOnWebgpu(
+      `
+      const adapter = await navigator.gpu.requestAdapter();
+      const { limits } = tf.backend().device;
+      const names = ['maxBufferSize', 'maxStorageBufferBindingSize', 'maxComputeWorkgroupsPerDimension'];
+      give([names.map((name) => limits[name]), names.map((name) => adapter.limits[name])]);
+      `,
+      ([has, could]: [number[], number[]]) => {
+        expect(has).to.deep.equal(could);
+      },
+    ));
+
+  it('uses large buffers again at once, also for less, and reads no more than a tensor', () =>
+    expectOnWebgpu(
+      `
+      const length = 2 ** 21;
+      const more = tf.add(tf.ones([1.5 * length]), 0);
+      await more.data();
+      const { bytes } = tf.backend().bufferBytes;
+      let sum = tf.slice(more, 0, length + 1);
+      for (let i = 0; i < 20; i++) {
+        const next = tf.add(sum, 1);
+        sum.dispose();
+        sum = next;
+      }
+      const { peakBytes } = tf.backend().bufferBytes;
+      tf.add(more, 1).dispose();
+      const less = tf.add(tf.slice(sum, 0, length), 1);
+      const lengths = [(await less.data()).length, (await less.data()).length, less.dataSync().length];
+      const { buffer } = await sum.data();
+      give([(peakBytes - bytes) / 4 / length, ...lengths.map((n) => n / length), less.dataSync()[length - 1],
+        buffer.byteLength / 4 - length, new Set(new Float32Array(buffer)).size]);
+      `,
+      ([buffers, ...read]: number[]) => {
+        expect(buffers, 'of 21').to.be.within(2, 3.1);
+        expect(read).to.deep.equal([1, 1, 1, 22, 1, 1]);
+      },
+    ));
+
+  it('has computed all when a model is loaded, since the process may end then', () =>
+    expectOnWebgpu(
+      `
+      const { StableVideoDiffusionPipeline } = await import('./src/pipelines/node.ts');
+      const { packagedModel } = await import('./src/checkpoints/packagedModel.ts');
+      const { queue } = tf.backend().device;
+      const submit = queue.submit.bind(queue);
+      let [submitted, computed] = [0, 0];
+      queue.submit = (commands) => {
+        const number = ++submitted;
+        submit(commands);
+        queue.onSubmittedWorkDone().then(() => { computed = number; });
+      };
+      await StableVideoDiffusionPipeline.fromPretrained(packagedModel, { backend: 'webgpu' });
+      give([submitted > 0, submitted - computed, tf.backend().commandEncoder]);
+      `,
+      (result) => {
+        expect(result).to.deep.equal([true, 0, null]);
+      },
+    ));
+
   it('gives freed memory back, and has another device after a loss', () =>
     expectOnWebgpu(
       `

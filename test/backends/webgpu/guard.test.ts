@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { Device } from '../../../src/backends/webgpu/device.ts';
-import { guardDevice } from '../../../src/backends/webgpu/guard.ts';
+import { DeviceLostError, guardDevice } from '../../../src/backends/webgpu/guard.ts';
 
 /** A device without a card, whose errors and loss the test causes. */
 function fakeDevice() {
@@ -12,7 +12,7 @@ function fakeDevice() {
       lose = done;
     }),
     queue: { onSubmittedWorkDone: async () => {} },
-    createBuffer: ({ size }) => ({ size, destroy() {} }),
+    createBuffer: ({ size, usage }) => ({ size, usage, destroy() {} }),
     addEventListener: (_, listener) => {
       fail = listener;
     },
@@ -60,6 +60,30 @@ describe('guardDevice', () => {
     expect(() => device.createBuffer({ size: 4, usage: 0 })).to.throw(
       /^The webgpu device was lost while up_blocks\.0 ran: reset\. Make/,
     );
+  });
+
+  it('throws a loss rather than the failures that come before it', async () => {
+    const { device, lose } = fakeDevice();
+    const { watch } = guardDevice(device);
+    const failing = watch(async () => {
+      setTimeout(() => lose('unknown'), 20);
+      throw new Error('It is gone.');
+    });
+    const error = await failing.catch((error: unknown) => error);
+    expect(error).to.be.instanceOf(DeviceLostError);
+    expect((error as DeviceLostError).loss).to.equal('The webgpu device was lost: reset.');
+    expect(await watch(async () => 1).catch((error: unknown) => error)).to.be.instanceOf(
+      DeviceLostError,
+    );
+  });
+
+  it('throws other failures as they are', async () => {
+    const { watch } = guardDevice(fakeDevice().device);
+    const failing = watch(async () => {
+      throw new Error('It is wrong.');
+    });
+    expect(await failing.catch(({ message }) => message)).to.equal('It is wrong.');
+    expect(await watch(async () => 1)).to.equal(1);
   });
 
   it('refuses tensors and buffers beyond the limits', () => {

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { convertCheckpoint } from '../../../converters/index.ts';
+import { buildHeader } from '../../../src/checkpoints/safetensors/header.ts';
+import { readSafetensors } from '../../../src/checkpoints/safetensors/reader.ts';
 import { WebFiles } from '../../../src/checkpoints/web/files.ts';
 import { loadLayerWeights } from '../../../src/checkpoints/web/loadLayerWeights.ts';
 import { openUrl } from '../../../src/checkpoints/web/openUrl.ts';
@@ -153,6 +155,38 @@ describe('models behind odd servers', () => {
     );
   });
 
+  it('tell the names of weights by their header alone, and come when values are read', async () => {
+    const header = buildHeader([['x', { dtype: 'F32', shape: [250], bytes: 1000 }]]);
+    const weights = Buffer.concat([header, new Uint8Array(1000)]);
+    let [etag, areSent] = ['"1"', false];
+    await using server = await serveWith(({ method, url }, response) => {
+      response.writeHead(200, { etag, 'content-length': weights.length });
+      if (method === 'HEAD') return response.end();
+      response.write(weights.subarray(0, -1)); // whatever part was asked for
+      if (areSent || url !== '/weights') response.end(weights.subarray(-1));
+    });
+    const files = new WebFiles();
+    const file = await readSafetensors(await files.open(`${server.address}/weights`));
+    expect(file.names()).to.deep.equal(['x']);
+    areSent = true;
+    expect(await file.readRaw('x')).to.have.length(1000);
+
+    const other = await readSafetensors(await files.open(`${server.address}/others`));
+    etag = '"2"';
+    await expectError(() => other.readRaw('x'), 'others has changed on the server since');
+  });
+
+  it('tell how many of them the server tells no size of', async () => {
+    await using server = await serveWith(({ method, url }, response) => {
+      const sized = url === '/sized' && { 'content-length': 1000 };
+      response.writeHead(200, { etag: '"1"', ...sized });
+      if (method === 'HEAD') response.end();
+      else response.end(Buffer.alloc(1000));
+    });
+    const urls = ['sized', 'unsized'].map((name) => `${server.address}/${name}`);
+    expect(await new WebFiles().download(urls)).to.include({ bytes: 1000, unsizedFiles: 1 });
+  });
+
   it('have no endless configs', async () => {
     await using server = await serveWith((_, response) => {
       const timer = setInterval(() => response.write(Buffer.alloc(2 ** 20, 32)), 1);
@@ -194,7 +228,9 @@ describe('files without storage', () => {
       await using server = await serveWith(odd(tiny, {}));
       Object.defineProperty(globalThis, 'caches', { ...property, configurable: true });
       try {
-        const config = await new WebFiles().json(`${server.address}/${JSON_FILE}`);
+        const files = new WebFiles();
+        const config = await files.json(`${server.address}/${JSON_FILE}`);
+        await files.fetch([]);
         expect(config._class_name).to.equal('AutoencoderKLTemporalDecoder');
         await using model = await openUrl(server.address);
         expect(await model.files()).to.have.length.above(8);
@@ -204,7 +240,7 @@ describe('files without storage', () => {
     });
   }
 
-  it('are kept where HEAD is refused, and fetched anew when they have changed', async () => {
+  it('are kept once weights are wanted, also where HEAD is refused, and fetched anew when they have changed', async () => {
     const kept = new Map<string, Response>();
     const cache = {
       match: async (url: string) => kept.get(url)?.clone(),
@@ -221,13 +257,21 @@ describe('files without storage', () => {
       response.writeHead(200, { etag: `"${version}"` });
       return response.end(version === 3 ? '<html>Log in' : `{"version": ${version}}`);
     });
+    const visit = async () => {
+      const files = new WebFiles();
+      const json = await files.json(server.address);
+      await files.fetch([]);
+      return json;
+    };
     try {
       expect(await new WebFiles().json(server.address)).to.deep.equal({ version: 1 });
-      expect(await new WebFiles().json(server.address)).to.deep.equal({ version: 1 });
+      expect(kept.size).to.equal(0);
+      expect(await visit()).to.deep.equal({ version: 1 });
+      expect(await visit()).to.deep.equal({ version: 1 });
       version = 2;
-      expect(await new WebFiles().json(server.address)).to.deep.equal({ version: 2 });
+      expect(await visit()).to.deep.equal({ version: 2 });
       version = 3; // a network that wants a login first
-      expect(await new WebFiles().json(server.address)).to.deep.equal({ version: 2 });
+      expect(await visit()).to.deep.equal({ version: 2 });
     } finally {
       delete (globalThis as { caches?: unknown }).caches;
     }

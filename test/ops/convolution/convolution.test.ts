@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
+import { convolveColumns, type Padding } from '../../../src/ops/convolution/convolution.ts';
 import {
   conv2d,
   linear,
@@ -12,7 +13,56 @@ import {
   temporalConv,
   upsampleTwice,
 } from '../../../src/ops/index.ts';
+import { testBackend } from '../../setup.ts';
 import { expectSame, named } from '../random.ts';
+
+describe('convolveColumns', () => {
+  const paddings: Padding[] = [
+    [
+      [1, 1],
+      [1, 1],
+    ],
+    [
+      [0, 1],
+      [0, 1],
+    ],
+    [
+      [1, 1],
+      [0, 0],
+    ],
+  ];
+  for (const padding of paddings) {
+    for (const [stride, kernel] of [
+      [1, [3, 3]],
+      [2, [3, 3]],
+      [1, [3, 1]],
+    ] as const) {
+      it(`equals one of all columns: ${kernel} at stride ${stride}, padded by ${padding}`, async () => {
+        const x = named<tf.Tensor4D>('x', [2, 7, 10, 3]);
+        const filter = named<tf.Tensor4D>('filter', [...kernel, 3, 4]);
+        for (const bias of [named<tf.Tensor1D>('bias', [4]), named<tf.Tensor2D>('bias', [2, 4])])
+          for (const mostPixels of [4, 24])
+            await expectSame(
+              () => convolveColumns(x, filter, bias, padding, stride, mostPixels),
+              () => convolveColumns(x, filter, bias, padding, stride),
+            );
+      });
+    }
+  }
+
+  it('has more pixels than one dispatch of WebGPU computes', async function () {
+    if (testBackend !== 'webgpu') this.skip();
+    const pixels = 1_050_000;
+    const video = named<tf.Tensor4D>('x', [2, 1, pixels, 1]);
+    const filter = named<tf.Tensor4D>('filter', [3, 1, 1, 1]);
+    const all = temporalConv(video, filter, undefined, 2);
+    const last = tf.slice(video, [0, 0, pixels - 5, 0]);
+    await expectSame(
+      () => tf.slice(all, [0, 0, pixels - 5, 0]),
+      () => temporalConv(last as tf.Tensor4D, filter, undefined, 2),
+    );
+  });
+});
 
 describe('conv2d', () => {
   const x = () => named<tf.Tensor4D>('x', [2, 7, 6, 3]);

@@ -2,9 +2,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { KeptStates } from '../../../src/pipelines/sampling/deepCache.ts';
-import { isWithin } from '../../../src/pipelines/sampling/guidance.ts';
 import type { SamplingPipeline } from '../../../src/pipelines/stableVideoDiffusion.ts';
 import { Generator } from '../../../src/random/generator.ts';
+import { isWithin } from '../../../src/schedulers/sigmas.ts';
 import { relativeL2 } from '../../harness/fixtures.ts';
 import { type Options, options, otherPicture, picture, tinyPipeline } from '../../harness/tiny.ts';
 

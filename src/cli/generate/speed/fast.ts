@@ -1,5 +1,4 @@
 /** The faster way of `--fast`: the shortcuts that change the frames least for the time they save. */
-import { halfGain } from '../../../ops/index.ts';
 import { DEEP_CACHE_BRANCH } from '../../../pipelines/defaults.ts';
 import { UsageError } from '../../terminal/errors.ts';
 import { flagOf, type Option, type Values } from '../../terminal/options.ts';
@@ -41,12 +40,10 @@ export function fastValues(
 /**
  * The call of `--fast` on the backend in use: in bfloat16 where that takes less time, unless a type
  * was passed.
+ * @param savesTime Finds out whether bfloat16 takes less time, which takes time itself.
  */
-export function fastCommand(
-  command: GenerateCommand,
-  pays = () => halfGain('bfloat16')?.pays ?? false,
-): GenerateCommand {
-  return command.fast && command.dtype === undefined && pays()
+export function fastCommand(command: GenerateCommand, savesTime: () => boolean): GenerateCommand {
+  return command.fast && command.dtype === undefined && savesTime()
     ? { ...command, dtype: 'bfloat16' }
     : command;
 }

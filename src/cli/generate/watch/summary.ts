@@ -2,7 +2,7 @@
 import { formatBytes } from '../../../text/bytes.ts';
 import { counted } from '../../../text/messages.ts';
 import { clock } from '../../terminal/progress.ts';
-import type { Report } from '../generateVideo.ts';
+import type { Report } from '../run/call.ts';
 
 /** `8 frames of 64x64 in 0:04 on wasm (8 threads): loading 0.2 s, ...; peak memory ...; seed 1`. */
 export function summaryOf({

@@ -1,0 +1,65 @@
+/** `svd queue`, from adding to the report, on a real Redis. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { expect } from 'chai';
+import { packagedModel } from '../../../src/checkpoints/index.ts';
+import { queueForSuite } from './runs.ts';
+
+describe('svd queue', () => {
+  const queue = queueForSuite();
+  const input = () => queue.path('pictures/rocket.jpg');
+  const work = async (...args: string[]) => {
+    const { code, stderr } = await queue.worker('--until-done', ...args).ended;
+    expect(code, stderr).to.equal(0);
+    return stderr;
+  };
+
+  it('makes what svd generate makes, each once', async () => {
+    const added = await queue.add([queue.path('pictures')], '--seed', '3');
+    expect(added.stdout).to.equal('1 job added\n');
+    const again = await queue.add([input()], '--seed', '3');
+    expect(again.stdout).to.equal('0 jobs added, 1 there already\n');
+    await work();
+    expect(readFileSync(queue.path('videos/rocket.mp4'))).to.deep.equal(
+      await queue.single(input(), '--seed', '3'),
+    );
+  });
+
+  it('leaves a job that does not fit, or is of another checkpoint, to other workers @slow', async () => {
+    await queue.add([input()], '--seed', '4', '--output-dir', queue.path('others'));
+    expect(await work('--model', packagedModel)).to.match(
+      /the checkpoint .*tiny of this worker is not that of the job: its hash is [0-9a-f]{12} and not/,
+    );
+    const start = performance.now();
+    expect(await work('--memory', '0.1')).to.match(/rocket\.jpg: .*memory/i);
+    expect(performance.now()).to.be.greaterThan(start);
+    expect((await queue.status()).held).to.have.length(1);
+    await work();
+    expect(readFileSync(queue.path('others/rocket.mp4'))).to.deep.equal(
+      await queue.single(input(), '--seed', '4'),
+    );
+  });
+
+  it('carries files in Redis, and exports them with a report @slow', async () => {
+    mkdirSync(queue.path('mine'));
+    writeFileSync(queue.path('mine/broken.png'), readFileSync(input()).subarray(0, 100));
+    writeFileSync(queue.path('mine/rocket.jpg'), readFileSync(input()));
+    const dir = ['--output-dir', queue.path('carried')];
+    await queue.add([queue.path('mine')], '--carrier', 'redis', '--seed', '5', ...dir);
+    const name = queue.path('mine/rocket.jpg');
+    const single = await queue.single(name, '--seed', '5');
+    rmSync(queue.path('mine'), { recursive: true }); // as on another machine
+    await work();
+    const to = queue.path('exported');
+    const { stdout } = await queue.run('export', queue.path('r.csv'), '--output-dir', to);
+    expect(stdout).to.match(/r\.csv: \d+ lines, and 1 video out of Redis\n$/);
+    expect(readFileSync(`${to}/rocket.mp4`)).to.deep.equal(single);
+    const lines = readFileSync(queue.path('r.csv'), 'utf8').split('\n');
+    expect(lines[0]).to.match(/^picture,output,state,sha256,/);
+    expect(lines.find((line) => line.includes('broken.png'))).to.include(',failed,');
+    const watched = await queue.start('status', '--watch').ended;
+    expect(watched).to.include({ code: 1, stderr: '' });
+    expect(watched.stdout).to.match(/^\d jobs? done, 0 running, 0 waiting, 0 put back, 1 failed\n/);
+    const { failed } = await queue.status();
+    expect(failed[0].reason).to.include('mine/broken.png').and.not.include('.tmp');
+  });
+});
