@@ -9,7 +9,6 @@ import { manifestEndings } from '../batch/manifest.ts';
 import { subcommand } from '../terminal/command.ts';
 import { print, printNote } from '../terminal/print.ts';
 import { runSession } from '../terminal/session.ts';
-import { JobMaker } from './jobOf.ts';
 import { addOptions, namesOfOthers, usualOfOthers } from './options.ts';
 
 export const add = subcommand({
@@ -28,6 +27,7 @@ export const add = subcommand({
   async run(values, inputs, given) {
     const { queue: url, carrier, outputDir, json } = values;
     const common = { ...values, ...usualOfOthers };
+    const { JobMaker } = await import('./jobOf.ts');
     const items = await readItems(inputs, common, given, outputDir);
     const report = await runSession(values, async (session) => {
       await using queue = await JobQueue.open(url);
