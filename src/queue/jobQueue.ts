@@ -19,9 +19,6 @@ export type Entry = QueuedJob<Job, JobResult>;
 /** The states of jobs, in the order in which a job goes through them. */
 export const states = ['waiting', 'delayed', 'active', 'completed', 'failed'] as const;
 
-/** What became of a job that was added. */
-export type Added = 'added' | 'thereAlready';
-
 /** The queue at one Redis. */
 export class JobQueue implements AsyncDisposable {
   readonly redis: Redis;
@@ -43,9 +40,10 @@ export class JobQueue implements AsyncDisposable {
 
   /**
    * Adds a job with the bytes of its picture, unless it is there. Its output is its own then.
+   * @returns The job that is there already, if there is one.
    * @throws Error if the output is that of another job, or Redis has no room.
    */
-  async add(job: Job, picture: Uint8Array): Promise<Added> {
+  async add(job: Job, picture: Uint8Array): Promise<Job | undefined> {
     return this.put(job, picture).catch((error) => {
       if (!/^OOM command/.test(error.message)) throw error;
       const message = 'the memory of Redis is full. Wait until jobs have ended, or raise its';
@@ -53,9 +51,10 @@ export class JobQueue implements AsyncDisposable {
     });
   }
 
-  private async put(job: Job, picture: Uint8Array): Promise<Added> {
+  private async put(job: Job, picture: Uint8Array): Promise<Job | undefined> {
     const id = jobId(job);
-    if (await this.queue.getJob(id)) return 'thereAlready';
+    const same = await this.queue.getJob(id);
+    if (same) return same.data;
     const outputs = keyOf('outputs');
     await this.redis.hsetnx(outputs, job.output, id);
     const owner = await this.redis.hget(outputs, job.output);
@@ -69,7 +68,7 @@ export class JobQueue implements AsyncDisposable {
       attempts: ATTEMPTS,
       backoff: { type: 'exponential', delay: FIRST_WAIT },
     });
-    return 'added';
+    return undefined;
   }
 
   job(id: string): Promise<Entry | undefined> {

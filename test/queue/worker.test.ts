@@ -46,7 +46,7 @@ describe('worker of the queue', () => {
       carrier: 'folder',
       ...given,
     };
-    expect(await queue.add(job, bytes)).to.equal('added');
+    expect(await queue.add(job, bytes)).to.equal(undefined);
     return jobId(job);
   }
 

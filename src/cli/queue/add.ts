@@ -39,7 +39,12 @@ export const add = subcommand({
         try {
           const { job, bytes } = await maker.make(item, checkpoint);
           if (carrier === 'folder') await makeFolder(dirname(item.output));
-          counts[await queue.add(job, bytes)]++;
+          const same = await queue.add(job, bytes);
+          counts[same ? 'thereAlready' : 'added']++;
+          if (same && same.output !== job.output)
+            session.note(
+              `${item.picture} is the same work as ${same.picture.name}, whose output is ${same.output}`,
+            );
         } catch (error) {
           counts.failed++;
           session.progress.clear();

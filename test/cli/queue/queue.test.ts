@@ -19,6 +19,10 @@ describe('svd queue', () => {
     expect(added.stdout).to.equal('1 job added\n');
     const again = await queue.add([input()], '--seed', '3');
     expect(again.stdout).to.equal('0 jobs added, 1 there already\n');
+    const copy = queue.path('copy.jpg');
+    writeFileSync(copy, readFileSync(input()));
+    const { stderr } = await queue.add([copy], '--seed', '3');
+    expect(stderr).to.include(`copy.jpg is the same work as ${input()}, whose output is`);
     await work();
     expect(readFileSync(queue.path('videos/rocket.mp4'))).to.deep.equal(
       await queue.single(input(), '--seed', '3'),
