@@ -51,7 +51,7 @@ export async function makeReference(command: ReferenceCommand, session: Session)
   const files = loras.map(({ path }) => path);
   await checkKept(output, await filesOfModels([folder, unet?.path ?? [], files].flat()));
 
-  const setup = { note, signal };
+  const setup = { note, signal, withLora: loras.length > 0 };
   if (command.python !== undefined) await checkPython(command.python, setup);
   const python = command.python ?? (await setUpPython(setup));
   note('diffusers computes the reference');

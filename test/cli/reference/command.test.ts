@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import { convertCheckpoint } from '../../../converters/index.ts';
 import { openSafetensors, writeSafetensors } from '../../../src/checkpoints/index.ts';
 import { reference } from '../../../src/cli/reference/command.ts';
-import { pinned, requirements } from '../../../src/cli/reference/pinned.ts';
+import { forLora, inPip, pinned, requirements } from '../../../src/cli/reference/pinned.ts';
 import { joinValues } from '../../../src/cli/terminal/arguments.ts';
 import { commandOf } from '../../../src/cli/terminal/command.ts';
 import { exitCode } from '../../../src/cli/terminal/errors.ts';
@@ -29,7 +29,7 @@ describe('svd reference', () => {
   /** A Python that has every library, and does `work` instead of running a script. */
   async function standIn(work: string): Promise<string> {
     const python = folder.path('python');
-    const versions = `[ "$2" != -c ] || { echo '${JSON.stringify(pinned)}'; exit 0; }`;
+    const versions = `[ "$2" != -c ] || { echo '${JSON.stringify({ ...pinned, ...forLora })}'; exit 0; }`;
     const output = 'for word; do [ "$last" = --output ] && output=$word; last=$word; done';
     await writeFile(python, `#!/bin/sh\n${versions}\n${output}\n${work}\n`);
     await chmod(python, 0o755);
@@ -213,8 +213,10 @@ describe('svd reference', () => {
     }
   });
 
-  it('pins every library of its list', () => {
+  it('pins every library of its list', async () => {
     const lines = requirements.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-    expect(Object.entries(pinned).map((pin) => pin.join('=='))).to.deep.equal(lines);
+    expect(inPip(pinned)).to.deep.equal(lines);
+    const ofTests = new URL('../../reference/requirements.txt', import.meta.url);
+    expect(await readFile(ofTests, 'utf8')).to.include(`\n${inPip(forLora)}\n`);
   });
 });
