@@ -28,7 +28,7 @@ export interface LoraOptions {
 /** The values of these options. */
 export const loraOptionKinds: Kinds<LoraOptions> = { scale: kinds.number, name: kinds.text };
 
-/** The names of the LoRA of a model and their scales, in the order in which they came. */
+/** The names of the LoRA of a model and their scales. */
 export function lorasIn(layers: LoraLayers): Record<string, number> {
   const all = [...layers.values()].flatMap(lorasOf);
   return Object.fromEntries(all.map(({ name, scale }) => [name, scale]));

@@ -23,6 +23,7 @@ import {
   SpatioTemporalResBlock,
   TemporalConv,
 } from '../../src/layers/index.ts';
+import { messageOf } from '../../src/text/messages.ts';
 import { fillByName } from '../harness/nameHash.ts';
 import { named } from '../ops/random.ts';
 import { testBackend } from '../setup.ts';
@@ -154,6 +155,38 @@ describe('LoRA that learns', () => {
       expect(tf.memory().numTensors, 'tensors').to.equal(tensors);
     });
   }
+
+  it('is refused by `model.save`, which would store what no model loads, until it is unloaded', async () => {
+    const attention = new Attention({
+      ...{ queryDim: 8, heads: 2, dimHead: 4, inputShape: [5, 8] },
+    });
+    const model = tf.sequential({ layers: [attention] });
+    await fillByName(attention);
+    const x = named('x', [2, 5, 8]);
+    const plain = model.predict(x) as tf.Tensor;
+    let artifacts: tf.io.ModelArtifacts | undefined;
+    const handler = tf.io.withSaveHandler(async (saved) => {
+      artifacts = saved;
+      return { modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' } };
+    });
+    const save = () => model.save(handler).then(() => 'saved', messageOf);
+    for (const prepare of [() => addLora(model, { targets: ['to_q'] }), () => fuseLora(model)]) {
+      prepare();
+      expect(await save()).to.equal(
+        'The layer "to_q" has LoRA, which saved models and copies of layers do not hold. Write ' +
+          'them by `saveLora`, and call `unloadLora` first.',
+      );
+    }
+    expect(artifacts).to.equal(undefined);
+    unloadLora(model);
+    expect(await save()).to.equal('saved');
+    const again = await tf.loadLayersModel(tf.io.fromMemory(artifacts!));
+    const loaded = again.predict(x) as tf.Tensor;
+    expect(loaded.dataSync()).to.deep.equal(plain.dataSync());
+    tf.dispose([x, plain, loaded]);
+    again.dispose();
+    model.dispose();
+  });
 
   it('is written as peft does, with what its alpha and ranks are', async () => {
     const attention = new Attention({ queryDim: 8, heads: 2, dimHead: 4 });
