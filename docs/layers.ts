@@ -190,7 +190,7 @@ import { ResnetBlock2D } from 'stable-video-diffusion-tfjs/layers'; // or whatev
   \`await loadLayerWeights(layer, 'layer.safetensors')\` reads; \`{ keyPrefix: 'decoder.up_blocks.0.resnets.0' }\` puts it at such a path.
 * **Training** needs the tensorflow backend, or cpu, which is slow: wasm has no gradients of convolutions. \`layer.trainable = false\` freezes a layer and all layers inside it,
   \`layer.children[0].trainable = false\` one of them. Saved models keep both, and each layer's \`computeDtype\`.
-* **Adapters.** \`layer.adaptWeight = (weight) => ...\` of a linear map or convolution makes, of the stored weight, the one that every way of computing uses. \`weightedLayersIn(block)\` lists those layers.
+* **Adapters.** \`layer.adaptWeight = (weight) => ...\` of a linear map or convolution makes, of the stored weight, the one that every way of computing uses. \`weightedLayersIn(block)\` lists those layers. \`addLora\` adds a LoRA that learns: see [LoRA](lora.md).
 * **Layers of your own** can be made of these: see [A layer of your own](#a-layer-of-your-own).`;
 
 const own = `## A layer of your own

@@ -4,6 +4,17 @@
  * of their own, which run in browsers too.
  */
 export {
+  type AddLoraOptions,
+  addLora,
+  fuseLora,
+  type LoadLoraUrlOptions,
+  type LoraOptions,
+  type LoraTarget,
+  loadLora,
+  setLoraScales,
+  unloadLora,
+} from './adapters/browser.ts';
+export {
   type BrowserBackend,
   browserBackends,
   type ChosenBackend,

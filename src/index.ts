@@ -3,6 +3,19 @@
  * Layers, schedules, checkpoints and more have subpaths of their own.
  */
 export {
+  type AddLoraOptions,
+  addLora,
+  fuseLora,
+  type LoadLoraOptions,
+  type LoraOptions,
+  type LoraTarget,
+  loadLora,
+  type SaveLoraOptions,
+  saveLora,
+  setLoraScales,
+  unloadLora,
+} from './adapters/index.ts';
+export {
   type BackendChoice,
   type BackendName,
   type BackendOptions,

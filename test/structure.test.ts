@@ -62,10 +62,11 @@ const allowed: Record<string, string[]> = {
   models: ['ops', 'layers'],
   recording: ['ops', 'layers', 'files'],
   checkpoints: ['ops', 'layers', 'models', 'schedulers', 'files', 'network'],
-  memory: ['ops', 'layers', 'models', 'checkpoints', 'backends'],
+  adapters: ['ops', 'layers', 'checkpoints'],
+  memory: ['ops', 'layers', 'models', 'checkpoints', 'adapters', 'backends'],
   pipelines: [
     ...['ops', 'layers', 'models', 'random', 'schedulers', 'media', 'checkpoints', 'backends'],
-    ...['memory', 'recording'],
+    ...['memory', 'recording', 'adapters'],
   ],
   batch: ['random', 'pipelines'],
   verification: [

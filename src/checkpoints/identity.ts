@@ -6,6 +6,7 @@ import { sha256OfFiles } from '../files/sha256.ts';
 import { checkPath } from '../text/options.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { unreadable } from './errors.ts';
+import { loraFiles } from './lora/open.ts';
 import { type OpenOptions, openCheckpoint } from './openCheckpoint.ts';
 
 type Name = Pick<CheckpointIdentity, 'id' | 'revision'>;
@@ -20,7 +21,8 @@ export interface CheckpointIdentity {
   unet?: Name;
   /**
    * SHA-256 of each file that the pipeline reads, by its path in the folder or its name, in the
-   * order of the paths. Files of another UNet have `unet/` before their names.
+   * order of the paths. Files of another UNet have `unet/` before their names, those of the first
+   * LoRA `lora/1/`.
    */
   files: Record<string, string>;
   /**
@@ -28,6 +30,14 @@ export interface CheckpointIdentity {
    * sha256sum`.
    */
   hash: string;
+}
+
+/** Options of `identifyCheckpoint`. */
+export interface IdentifyOptions extends OpenOptions {
+  /** The paths of LoRA files that are used with it. */
+  loras?: readonly string[];
+  /** Stops the reading. */
+  signal?: AbortSignal;
 }
 
 /**
@@ -38,7 +48,7 @@ export interface CheckpointIdentity {
  */
 export async function identifyCheckpoint(
   path: string,
-  { signal, ...options }: OpenOptions & { signal?: AbortSignal } = {},
+  { signal, ...options }: IdentifyOptions = {},
 ): Promise<CheckpointIdentity> {
   checkPath('identifyCheckpoint', path);
   return (await nameCheckpoint(path, options)).hash(signal);
@@ -53,9 +63,14 @@ export interface NamedCheckpoint {
 }
 
 /** @throws CheckpointError if a file is missing. */
-export async function nameCheckpoint(path: string, options: OpenOptions): Promise<NamedCheckpoint> {
+export async function nameCheckpoint(
+  path: string,
+  { loras = [], ...options }: Omit<IdentifyOptions, 'signal'>,
+): Promise<NamedCheckpoint> {
   const model = await openCheckpoint(path, options);
   const places = await placesOf(model).finally(() => model.close());
+  for (const [i, lora] of loras.entries())
+    for (const file of await loraFiles(lora)) places.set(`lora/${i + 1}/${basename(file)}`, file);
   const files = [...places.keys()].sort();
   const targets = await Promise.all(files.map((file) => resolved(places.get(file)!)));
   const named = targets.map(nameInCache);

@@ -4,6 +4,7 @@ import { downloadModel } from '../checkpoints/hub/download.ts';
 import { isFolder } from '../checkpoints/hub/locate.ts';
 import { printable } from '../text/printable.ts';
 import { modelOptions } from './hubModel.ts';
+import { locateLoras } from './lora.ts';
 import { jsonOption, quietOption, subcommand } from './terminal/command.ts';
 import { UsageError } from './terminal/errors.ts';
 import { group, pick } from './terminal/options.ts';
@@ -35,9 +36,14 @@ export const download = subcommand({
         'Also bring this UNet, and leave out that of the model: org/name or org/name/FILE of the ' +
         'hub. Its path is printed, too.',
     },
+    lora: {
+      ...modelOptions.lora,
+      value: 'NAME',
+      help: 'Also bring this LoRA: org/name or org/name/FILE of the hub. Its path is printed, too.',
+    },
     ...pick(modelOptions, 'variant', 'revision', 'cacheDir', 'token'),
     ...group('Reporting', 'report', {
-      ...jsonOption(': model, folder, unet, seconds'),
+      ...jsonOption(': model, folder, unet, loras, seconds'),
       ...quietOption,
     }),
   },
@@ -46,7 +52,7 @@ export const download = subcommand({
     valid: (operands) => operands.length === 1 && hubModel(operands[0]) !== undefined,
   },
   async run(values, [model]) {
-    const { json, quiet, unet, ...asked } = values;
+    const { json, quiet, unet, lora, ...asked } = values;
     if (await isFolder(model))
       throw new UsageError(
         `${model} is a folder that is here already: use it by --model ${model}. For the model of ` +
@@ -57,11 +63,16 @@ export const download = subcommand({
       const { revision, ...forBoth } = { ...asked, verify: true, signal };
       const options = { ...forBoth, onProgress: progress.update };
       const other = unet === undefined ? undefined : await findUnet(unet, options);
+      const located = await locateLoras(
+        { lora, ...asked },
+        { signal, onProgress: progress.update },
+      );
+      const loras = located.length > 0 ? located.map(({ path }) => path) : undefined;
       const weightsOf = other === undefined ? undefined : besideUnet;
       const folder = await downloadModel(model, { ...options, revision, weightsOf });
-      return { model, folder, unet: other, seconds: progress.seconds().downloading ?? 0 };
+      return { model, folder, unet: other, loras, seconds: progress.seconds().downloading ?? 0 };
     });
-    const paths = [report.folder, report.unet ?? []].flat();
+    const paths = [report.folder, report.unet ?? [], report.loras ?? []].flat();
     print(json ? JSON.stringify(report) : paths.map(printable).join('\n'));
     return 0;
   },

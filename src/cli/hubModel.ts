@@ -7,6 +7,7 @@ import type { SingleFileOptions } from '../checkpoints/original/checkpoint.ts';
 import { framesByName } from '../checkpoints/original/publishedConfigs.ts';
 import type { Located } from '../checkpoints/unet/locate.ts';
 import { kebabCase } from '../text/cases.ts';
+import { askedLora, loraOptions } from './lora.ts';
 import { UsageError } from './terminal/errors.ts';
 import { group } from './terminal/options.ts';
 import type { Session } from './terminal/session.ts';
@@ -15,6 +16,8 @@ import type { Session } from './terminal/session.ts';
 export type HubCommand = Pick<DownloadOptions, 'variant' | (typeof hubOnly)[number]> & {
   /** The UNet that replaces the model's own. */
   unet?: string;
+  /** The LoRA on it, which are located by `locateLoras`. */
+  lora?: string[];
 };
 
 /** The options that say which checkpoint to use and where it is. Each command picks from them. */
@@ -57,6 +60,7 @@ export const modelOptions = {
       help: 'Branch, tag or commit of a model of the hub. Default: main.',
     },
   }),
+  ...loraOptions,
   ...group('Files', 'machine', {
     cacheDir: {
       value: 'DIR',
@@ -93,15 +97,18 @@ export const requiredModel = {
  */
 export async function locate(
   model: string,
-  { unet, variant, revision, token, cacheDir, localFilesOnly }: HubCommand,
+  { unet, lora = [], variant, revision, token, cacheDir, localFilesOnly }: HubCommand,
   { note, ...session }: Pick<DownloadOptions, 'signal' | 'onProgress'> & Partial<Session> = {},
 ): Promise<Located> {
   const options = { variant, revision, token, cacheDir, localFilesOnly };
   const unetIsOfHub = await isUnetOfHub(unet);
+  const modelIsOfHub = await isOfHub(model);
+  const lorasOfHub = await Promise.all(lora.map((text) => isUnetOfHub(askedLora(text).file)));
+  const isAnyOfHub = unetIsOfHub || lorasOfHub.includes(true);
   const forHub = hubOnly.find(
-    (name) => options[name] !== undefined && (name === 'revision' || !unetIsOfHub),
+    (name) => options[name] !== undefined && (name === 'revision' || !isAnyOfHub),
   );
-  if (forHub !== undefined && !(await isOfHub(model))) {
+  if (forHub !== undefined && !modelIsOfHub) {
     throw new UsageError(
       `--${kebabCase(forHub)} is for models of the hub, such as org/name, but ${model} is not one.`,
     );
@@ -111,7 +118,8 @@ export async function locate(
   if (note && unetIsOfHub && !isAddress(unet!))
     note(`there is no file or folder ${unet} here, so the UNet of the hub is used`);
   const { locateWithUnet } = await import('../checkpoints/unet/locate.ts');
-  return locateWithUnet(model, unet, { ...options, ...session });
+  const forBoth = modelIsOfHub || unetIsOfHub ? options : { variant };
+  return locateWithUnet(model, unet, { ...forBoth, ...session });
 }
 
 /** The same for commands that fetch nothing: what is of the hub has to be in the cache. */

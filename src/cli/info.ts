@@ -16,6 +16,7 @@ import { generateOptions } from './generate/options.ts';
 import { FAST } from './generate/speed/fast.ts';
 import { speedOf } from './generate/watch/expected.ts';
 import { locateInCache, modelOptions, requiredModel, singleFileOptions } from './hubModel.ts';
+import { locateLoras } from './lora.ts';
 import { ownSize, trainedFor } from './packagedModel.ts';
 import { jsonOption, subcommand } from './terminal/command.ts';
 import { COLUMNS, wrap } from './terminal/help.ts';
@@ -40,21 +41,23 @@ export const info = subcommand({
   ],
   options: {
     ...requiredModel,
-    ...pick(modelOptions, 'unet', 'variant', 'config', 'revision', 'cacheDir'),
+    ...pick(modelOptions, 'unet', 'lora', 'variant', 'config', 'revision', 'cacheDir'),
     ...pick(generateOptions, 'height', 'width', 'numFrames', 'numVideosPerPrompt'),
     ...pick(generateOptions, 'minGuidanceScale', 'maxGuidanceScale'),
     ...pick(generateOptions, 'dtype', 'offload', 'weightDtype', 'decodeChunkSize'),
     ...pick(generateOptions, 'forwardChunking', 'memory'),
     ...group('Reporting', 'report', jsonOption()),
   },
-  async run({ model, json, forwardChunking, revision, cacheDir, ...asked }) {
+  async run({ model, json, forwardChunking, revision, cacheDir, lora, ...asked }) {
     const { describeModel } = await import('../pipelines/loading/describeModel.ts');
-    const { path, unet } = await locateInCache(model, { ...asked, revision, cacheDir });
+    const { path, unet } = await locateInCache(model, { ...asked, lora, revision, cacheDir });
+    const located = await locateLoras({ lora, cacheDir, localFilesOnly: true });
+    const loras = located.map((each) => each.path);
     const { config } = singleFileOptions(path, { config: asked.config });
     const opening = { ...singleFileOptions(path, asked), variant: asked.variant, unet };
     const { height, width } = ownSize(await trainedFor(path, opening));
     const size = { height: asked.height ?? height, width: asked.width ?? width };
-    const call = { ...asked, ...size, config, unet, forwardChunkSize: forwardChunking };
+    const call = { ...asked, ...size, config, unet, loras, forwardChunkSize: forwardChunking };
     const description = await describeModel(path, call);
     print(json ? JSON.stringify(forPrograms(model, description)) : describe(description));
     return description.problems.length > 0 ? 1 : 0;

@@ -16,7 +16,7 @@ import type {
 } from './layerArgs.ts';
 import type { Layout, Parameter } from './parameter.ts';
 import { markPlace, takeCallArgs } from './placement.ts';
-import { setState, statesInside } from './sublayers.ts';
+import { checkSavable, setState, statesInside } from './sublayers.ts';
 import { inFrames } from './videos.ts';
 import {
   holdInFloat32,
@@ -265,8 +265,10 @@ export abstract class Block<
 
   /**
    * All that makes an equal layer, but for its weights: `fromConfig` and the constructor take it.
+   * @throws Error if it has LoRA.
    */
   override getConfig(): tf.serialization.ConfigDict {
+    checkSavable(this);
     const { computeDtype } = this;
     const sublayers = statesInside(this);
     // The base class after the arguments: `trainable` may have changed since construction.

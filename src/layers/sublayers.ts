@@ -26,6 +26,23 @@ interface Settable {
   computeDtype: ComputeDtype;
 }
 
+/** A layer that may have adapters, or others inside that do. */
+interface Adaptable extends Parent {
+  readonly name: string;
+  readonly children: readonly Adaptable[];
+  readonly adapters?: readonly object[];
+}
+
+/** @throws Error if there are adapters, whose weights a saved model could not give back. */
+export function checkSavable({ name, children, adapters = [] }: Adaptable): void {
+  if (adapters.length > 0)
+    throw new Error(
+      `The layer "${name}" has LoRA, which saved models and copies of layers do not hold. Write ` +
+        'them by `saveLora`, and call `unloadLora` first.',
+    );
+  for (const child of children) checkSavable(child);
+}
+
 /** The states of the layers inside `parent` that differ from it, or have others inside that do. */
 export function statesInside(parent: Settable): SublayerState[] {
   return parent.children.flatMap((child) => {

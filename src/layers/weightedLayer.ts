@@ -14,6 +14,17 @@ export interface WeightRange {
   size: number[];
 }
 
+/** What is added to the weight of a layer, such as LoRA's product of two small matrices. */
+export interface WeightAdapter {
+  /** The variables that it is made of. They are weights of the layer, but not of its checkpoint. */
+  readonly variables: readonly tfl.LayerVariable[];
+  /**
+   * Returns the weight, in float32, with its part added. It runs inside `tf.tidy`. Left out if its
+   * part is in the stored weight already.
+   */
+  adapt?(weight: tf.Tensor): tf.Tensor;
+}
+
 /** A linear map or a convolution: a layer with a weight and a bias. */
 export abstract class WeightedLayer<Args extends LayerArgs = LayerArgs> extends Block<Args> {
   /** The weight as it is stored. Compute with `effectiveWeight`. */
@@ -26,17 +37,46 @@ export abstract class WeightedLayer<Args extends LayerArgs = LayerArgs> extends 
    * inside `tf.tidy`. A call throws if it returns anything else.
    */
   adaptWeight?: (weight: tf.Tensor) => tf.Tensor;
+  /** What is added to the weight after `adaptWeight`, in turn. `addLora` and `loadLora` add it. */
+  adapters: readonly WeightAdapter[] = [];
+
+  /** Whether the layer computes with another weight than the stored one. */
+  get isAdapted(): boolean {
+    return this.adaptWeight !== undefined || this.adapters.some(({ adapt }) => adapt);
+  }
 
   /**
    * The weight that the layer computes with, or a range of it, for products and convolutions: before
    * anything else, widen it by `widened`. Call it inside `tf.tidy`.
    */
   protected effectiveWeight<T extends tf.Tensor>(range?: WeightRange): T {
-    const { adaptWeight, weight } = this;
-    if (!adaptWeight) return weightForProducts<T>(weight, range);
-    const adapted = tf.tidy(() => adaptWeight(weightOf(weight)));
-    checkAdapted(this.name, adapted, weight.shape);
+    const { adaptWeight, weight, adapters } = this;
+    if (!this.isAdapted) return weightForProducts<T>(weight, range);
+    const own = adaptWeight ? tf.tidy(() => adaptWeight(weightOf(weight))) : weightOf(weight);
+    checkAdapted(this.name, own, weight.shape);
+    const adapted = tf.tidy(() => adapters.reduce((sum, each) => each.adapt?.(sum) ?? sum, own));
     return (range ? tf.slice(adapted, range.begin, range.size) : adapted) as T;
+  }
+
+  private variablesOf(isTrainable: boolean): tfl.LayerVariable[] {
+    const all = (this.adapters ?? []).flatMap(({ variables }) => variables);
+    return all.filter(({ trainable }) => trainable === isTrainable);
+  }
+
+  /** The weights that training changes, with those of adapters, which `trainable` leaves alone. */
+  override get trainableWeights(): tfl.LayerVariable[] {
+    return [...super.trainableWeights, ...this.variablesOf(true)];
+  }
+  override set trainableWeights(weights: tfl.LayerVariable[]) {
+    super.trainableWeights = weights;
+  }
+
+  /** All other weights. */
+  override get nonTrainableWeights(): tfl.LayerVariable[] {
+    return [...super.nonTrainableWeights, ...this.variablesOf(false)];
+  }
+  override set nonTrainableWeights(weights: tfl.LayerVariable[]) {
+    super.nonTrainableWeights = weights;
   }
 }
 

@@ -196,6 +196,7 @@ function* estimateStages(
     device.startsWith('tensorflow') && offload !== 'sequential'
       ? UPLOADS * largestWeight(models)
       : 0;
+  arena.allocate(models.loraBytes(size));
   if (offload === 'none') for (const name of modelNames) load(name);
   const estimates = stages.map((stage) => {
     let read = 0;

@@ -1,5 +1,6 @@
 /** Finds how much memory each stage of a sampling call takes, by running only its shapes. */
 import * as tf from '@tensorflow/tfjs-core';
+import { declareLora, type LoraRanks, loraBytes } from '../adapters/ranks.ts';
 import { roundedTo, staysHalf } from '../checkpoints/weights/reader.ts';
 import {
   type AnyBlock,
@@ -44,6 +45,8 @@ export interface VideoSize {
   decoded: boolean;
   /** The branch of DeepCache, if it is used. */
   deepCacheBranch?: number;
+  /** The sum of the ranks of all LoRA on each layer of the UNet, by its path, if there are any. */
+  loraRanks?: LoraRanks;
 }
 
 /**
@@ -136,6 +139,11 @@ export class StageModels implements Disposable {
     };
   }
 
+  /** The bytes of the LoRA on the UNet, which stay in memory. */
+  loraBytes({ loraRanks }: VideoSize): number {
+    return loraRanks ? loraBytes(this.models.unet, loraRanks) : 0;
+  }
+
   /** The bytes of features of pictures or frames at full size, which the VAE has in one tensor. */
   featureBytes({ height, width }: VideoSize, pictures: number): number {
     return 4 * pictures * height * width * (this.configs.vae.blockOutChannels?.[0] ?? 64);
@@ -185,13 +193,16 @@ export class StageModels implements Disposable {
     { guidanceTogether, attentionBytes, forwardChunking }: MemorySettings,
   ): Steps<StageMemory> {
     const { height, width, numFrames, videos, guided, deepCacheBranch: branch } = size;
+    const { loraRanks } = size;
     const copies = guided && guidanceTogether ? 2 : 1;
     const key = ['sampling', height, width, numFrames, videos, guided, copies];
-    const all = [...key, branch, attentionBytes, JSON.stringify(forwardChunking)];
+    const others = [forwardChunking, loraRanks].map((each) => JSON.stringify(each));
+    const all = [...key, branch, attentionBytes, ...others];
     return this.once(device, all, function* ({ unet, imageEncoder, vae }) {
       limitScores(unet, attentionBytes);
       if (forwardChunking) unet.enableForwardChunking(forwardChunking.size, forwardChunking.dim);
       else unet.disableForwardChunking();
+      using _lora = declareLora(unet, loraRanks);
       const { inChannels, outChannels } = unet.config;
       const [frames, [h, w]] = [videos * numFrames, latentSize(size, vae)];
       const allocation = yield* dryRunInSteps(device, (input) => {

@@ -1,18 +1,20 @@
 /** The pipeline with loading from URLs, for browsers. */
 import * as tf from '@tensorflow/tfjs-core';
+import { type LoadLoraUrlOptions, loadLoraUrlOptionKinds } from '../adapters/browser.ts';
 import { guardCurrentBackend } from '../backends/browser.ts';
+import { openLoraUrl } from '../checkpoints/web/openLora.ts';
 import {
   type OpenSingleFileUrlOptions,
   openSingleFileUrl,
 } from '../checkpoints/web/openSingleFile.ts';
 import { type OpenUrlOptions, openUrl, type WebCheckpoint } from '../checkpoints/web/openUrl.ts';
 import { browserLimits } from '../memory/browserLimits.ts';
-import { type Kinds, kinds } from '../text/options.ts';
+import { checkOptionValues, type Kinds, kinds } from '../text/options.ts';
 import { assemble } from './loading/assemble.ts';
 import { offloadBlocks, offloadModels } from './loading/offload.ts';
 import { joinBackend } from './loading/oneBackend.ts';
+import { LoraPipeline } from './lora/pipeline.ts';
 import { checkLoadOptions, loadOptionKinds } from './options.ts';
-import { SamplingPipeline } from './stableVideoDiffusion.ts';
 import type { LoadOptions } from './types.ts';
 
 /** Options of `fromPretrained` in browsers. */
@@ -41,7 +43,7 @@ const urlOptionKinds: Kinds<UrlOptions> = { ...urlKinds, variant };
 const offloads = { model: offloadModels, sequential: offloadBlocks };
 
 /** One still picture in, a short video out. */
-export class StableVideoDiffusionPipeline extends SamplingPipeline {
+export class StableVideoDiffusionPipeline extends LoraPipeline {
   /**
    * Loads a pipeline onto the current backend from the folder at `url`, in diffusers' layout or of
    * TensorFlow.js artifacts. Weights are downloaded once into the browser's storage, and a download
@@ -80,6 +82,20 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
       if (files.assumption) console.warn(files.assumption);
       return files;
     });
+  }
+
+  /**
+   * Loads a LoRA onto the UNet: the `.safetensors` file at `url`, in the names of diffusers, peft or
+   * kohya. Its tensors for text encoders, and others without a layer, are left aside with a
+   * warning. Stored weights do not change. Waits for earlier calls, but runs at once within a
+   * callback.
+   * @returns Its name, for `setLoraScales` and `unloadLora`.
+   * @throws CheckpointError if it is no LoRA, or one for another model, or cannot be downloaded;
+   * Error if an option is wrong or its name is taken.
+   */
+  async loadLora(url: string, options: LoadLoraUrlOptions = {}): Promise<string> {
+    checkOptionValues('loadLora', options, loadLoraUrlOptionKinds);
+    return this.putLora(await openLoraUrl(url, options), options);
   }
 
   private static async load(

@@ -96,6 +96,7 @@ export function sizeOfCall(call: PlannedCall, numFramesOfUnet = 25): VideoSize {
     videos: pictures * numVideosPerPrompt,
     guided: isGuided(minGuidanceScale, maxGuidanceScale, numFrames),
     decoded: outputType !== 'latent',
+    ...(call.loraRanks && { loraRanks: call.loraRanks }),
     ...(deepCache && { deepCacheBranch: deepCache.branch }),
   };
 }

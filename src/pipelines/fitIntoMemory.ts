@@ -1,4 +1,5 @@
 /** Makes one sampling call run as its memory plan says. */
+import { loraLayers, ranksOn } from '../adapters/core.ts';
 import { attentionsIn } from '../layers/index.ts';
 import type { GivenSettings } from '../memory/plan.ts';
 import type { VideoSize } from '../memory/stages.ts';
@@ -18,7 +19,12 @@ function questionOf(
   const { forwardChunking } = unet;
   const forwardChunkSize = forwardChunking?.dim === 0 ? forwardChunking.size : undefined;
   return [
-    sizeOfCall({ ...settings, pictures: settings.batch, forwardChunkSize }),
+    sizeOfCall({
+      ...settings,
+      pictures: settings.batch,
+      forwardChunkSize,
+      loraRanks: ranksOn(loraLayers('generate', unet)),
+    }),
     {
       ...givenSettings(options, offload?.mode ?? 'none'),
       forwardChunking,

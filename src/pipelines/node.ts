@@ -1,4 +1,6 @@
 /** The pipeline with loading from disk, for Node. */
+import { type LoadLoraOptions, loadLoraOptionKinds } from '../adapters/index.ts';
+import { type SaveLoraOptions, writeLora } from '../adapters/saveLora.ts';
 import { type BackendChoice, useBackend } from '../backends/index.ts';
 import {
   type Checkpoint,
@@ -7,6 +9,7 @@ import {
   openCheckpoint,
   type SingleFileOptions,
 } from '../checkpoints/index.ts';
+import { findLora } from '../checkpoints/lora/open.ts';
 import { memoryLimits } from '../memory/limits.ts';
 import type { Device } from '../memory/shapes/allocators.ts';
 import { deviceName } from '../ops/device.ts';
@@ -16,8 +19,8 @@ import { assemble, type Environment } from './loading/assemble.ts';
 import { offloadBlocks, offloadModels } from './loading/offload.ts';
 import { joinBackend } from './loading/oneBackend.ts';
 import { type SaveOptions, saveComponents, saveOptionKinds } from './loading/savePretrained.ts';
+import { LoraPipeline } from './lora/pipeline.ts';
 import { checkLoadOptions, loadOptionKinds } from './options.ts';
-import { SamplingPipeline } from './stableVideoDiffusion.ts';
 import type { LoadOptions } from './types.ts';
 
 const offloads = { model: offloadModels, sequential: offloadBlocks };
@@ -31,7 +34,7 @@ const { variant, revision, token, cacheDir, localFilesOnly, ...loadingKinds } = 
 const singleFileKinds = { ...loadingKinds, config: kinds.text, numFrames: kinds.count };
 
 /** One still picture in, a short video out. */
-export class StableVideoDiffusionPipeline extends SamplingPipeline {
+export class StableVideoDiffusionPipeline extends LoraPipeline {
   /** Opens the checkpoint that it was loaded from, if it was. */
   private reopen?: Checkpoint['reopen'];
 
@@ -97,9 +100,36 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
   }
 
   /**
+   * Loads a LoRA onto the UNet: a `.safetensors` file, or a folder with one, in the names of diffusers,
+   * peft or kohya; or `org/name` or `org/name/file` of the hub. Its tensors for text encoders, and others without a layer, are left aside with a warning. Stored
+   * weights do not change. Waits for earlier calls, but runs at once within a callback.
+   * @returns Its name, for `setLoraScales` and `unloadLora`.
+   * @throws CheckpointError if it is no LoRA, or one for another model; Error if an option is wrong
+   * or its name is taken.
+   */
+  async loadLora(lora: string, options: LoadLoraOptions = {}): Promise<string> {
+    checkPath('loadLora', lora);
+    checkOptionValues('loadLora', options, loadLoraOptionKinds);
+    return this.putLora(await findLora(lora, options), options);
+  }
+
+  /**
+   * Writes a LoRA of the UNet in the layout of peft, with which diffusers and peft load it. Its
+   * scale is not in the file. Waits for earlier calls, but runs at once within a callback.
+   * @throws CheckpointError if the file cannot be written; Error if there is no LoRA of that name,
+   * or several and no name.
+   */
+  async saveLora(path: string, options: SaveLoraOptions = {}): Promise<void> {
+    await this.inTurn(() => writeLora(this.loraLayers, path, options, 'unet.'), {
+      withinCallback: true,
+    });
+  }
+
+  /**
    * Writes the pipeline as diffusers' `save_pretrained` does, so that diffusers loads it. A folder
    * that is there already keeps its other files, such as weights of other variants, and holds the
-   * old model or the new one whole, whatever ends the process. Waits for earlier calls, but runs
+   * old model or the new one whole, whatever ends the process. Fused LoRA are in its weights; a
+   * warning names others, which are not. Waits for earlier calls, but runs
    * at once within a callback.
    *
    * @throws CheckpointError if the folder cannot be written; Error if an option is unknown or the
@@ -108,6 +138,7 @@ export class StableVideoDiffusionPipeline extends SamplingPipeline {
   async savePretrained(folder: string, options: SaveOptions = {}): Promise<void> {
     checkPath('savePretrained', folder);
     checkOptionValues('savePretrained', options, saveOptionKinds);
+    this.warnOfLora(folder);
     await this.inTurn(() => saveComponents(this.components, folder, options, this.reopen), {
       signal: options.signal,
       withinCallback: true,

@@ -87,6 +87,7 @@ export const plannedCallKinds: Kinds<PlannedCall & GenerateOptions> = {
   ...generateOptionKinds,
   pictures: kinds.count,
   forwardChunkSize: kinds.count,
+  loraRanks: kinds.object,
 };
 
 /** The options of `fromPretrained`. `dtype` is checked with the backend. */

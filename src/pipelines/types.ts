@@ -318,6 +318,11 @@ export interface PlannedCall
   > {
   /** Pictures in the batch. Default 1. */
   pictures?: number;
+  /**
+   * The sum of the ranks of the LoRA that will be on each layer of the UNet, by its path. Default:
+   * none.
+   */
+  loraRanks?: Readonly<Record<string, number>>;
   /** Frames that the feed-forward layers will work on at a time. Default: chosen. */
   forwardChunkSize?: number;
 }

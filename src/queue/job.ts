@@ -13,13 +13,15 @@ export interface Job {
     path: string;
     sha256: string;
   };
-  /** The options of `svd generate`, by name. */
+  /** The options of `svd generate` but `--lora`, by name. */
   settings: Record<string, unknown> & { seeds: (number | string)[] };
   checkpoint: {
     /** SHA-256 of the checkpoint. */
     hash: string;
     /** Where it was when the job was added; undefined if it is that of the package. */
     path?: string;
+    /** Where the LoRA on it were, whose bytes are part of the hash. */
+    loras?: { path: string; scale: number }[];
   };
   /** The absolute path of the output. */
   output: string;
@@ -48,11 +50,12 @@ export interface JobResult {
 }
 
 /**
- * SHA-256 of the picture's bytes, the settings, the seeds and the checkpoint: the same work added
- * twice is one job.
+ * SHA-256 of the picture's bytes, the settings, the seeds, the checkpoint, and its LoRA with their
+ * scales: the same work added twice is one job.
  */
 export function jobId({ picture, settings, checkpoint }: Job): string {
-  const parts = [picture.sha256, checkpoint.hash, sorted(settings)];
+  const scales = checkpoint.loras?.map(({ scale }) => scale) ?? [];
+  const parts = [picture.sha256, checkpoint.hash, sorted(settings), ...scales];
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 

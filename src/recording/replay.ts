@@ -76,7 +76,7 @@ export class Replays {
     const { inputs, steps } = evaluation;
     const { worthwhileMs, longestMs } = this.limits;
     // A recording reads the stored weights, and an adapter may compute with other tensors.
-    if (this.weightedIn(evaluation.model).some(({ adaptWeight }) => adaptWeight))
+    if (this.weightedIn(evaluation.model).some(({ isAdapted }) => isAdapted))
       return runSteps(steps(inputs), options);
     const key = this.keyOf(evaluation);
     const known = this.replays.get(key);

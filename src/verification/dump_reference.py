@@ -26,6 +26,7 @@ import transformers
 from diffusers import StableVideoDiffusionPipeline, UNetSpatioTemporalConditionModel
 from diffusers.pipelines.stable_video_diffusion import pipeline_stable_video_diffusion as pipeline_module
 from diffusers.utils import load_image
+from safetensors import safe_open
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
 
@@ -49,6 +50,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--variant', help='weight files of this variant, such as fp16')
     parser.add_argument('--unet', type=Path, help="weight file, or index of several, of a UNet instead of the model's own, in the names of diffusers")
     parser.add_argument('--unet-config', type=Path, help="its config. Default: that of the model's own UNet")
+    parser.add_argument('--lora', action='append', default=[], metavar='FILE=SCALE', help='a LoRA in the names and with the metadata of peft. Several add up')
+    parser.add_argument('--lora-files', type=json.loads, help='what the reference says of these, as JSON. Default: their names, SHA-256 and scales')
     parser.add_argument('--seed', type=int, action='append', help='once, or once per video. Default: 0')
     parser.add_argument('--scheduler', type=json.loads, help='the sampler, as JSON: a scheduler_config.json with _class_name. Default: that of the model')
     parser.add_argument('--sigmas', type=lambda text: [float(word) for word in text.split(',')], help='X,X,...: noise levels of your own')
@@ -94,6 +97,27 @@ def other_unet(weights: Path, config: Path) -> UNetSpatioTemporalConditionModel:
     tensors = {name: tensor for file in shards_of(weights) for name, tensor in load_file(file).items()}
     unet.load_state_dict({name: tensors[name] for name in unet.state_dict()})
     return unet.float().eval()
+
+
+def put_loras(unet: UNetSpatioTemporalConditionModel, loras: list[tuple[Path, float]]) -> None:
+    """Lets peft put LoRA on the UNet. diffusers has no method for that of this UNet."""
+    from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    names = [f'lora{i}' for i in range(len(loras))]
+    for name, (file, _) in zip(names, loras):
+        with safe_open(file, 'pt') as opened:
+            settings = json.loads(opened.metadata()['lora_adapter_metadata'])
+        inject_adapter_in_model(LoraConfig(**{key.removeprefix('unet.'): value for key, value in settings.items()}), unet, adapter_name=name)
+        tensors = {key.removeprefix('unet.'): tensor.float() for key, tensor in load_file(file).items()}
+        if unexpected := set_peft_model_state_dict(unet, tensors, adapter_name=name).unexpected_keys:
+            sys.exit(f'peft does not know {", ".join(unexpected)} of {file}.')
+    for module in unet.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.set_adapter([name for name in names if name in module.lora_A])
+            for name, (_, scale) in zip(names, loras):
+                if name in module.lora_A:
+                    module.set_scale(name, scale)
 
 
 def sha256(path: Path) -> str:
@@ -246,6 +270,9 @@ def main() -> None:
         files |= {f'unet/{path.name}': path for path in [config, given.unet, *shards_of(given.unet)]}
     pipe = StableVideoDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, variant=given.variant, **others).to(given.device)
     pipe.set_progress_bar_config(disable=True)
+    loras = [(Path(file), float(scale)) for file, _, scale in (text.rpartition('=') for text in given.lora)]
+    if loras:
+        put_loras(pipe.unet, loras)
     if given.scheduler is not None:
         pipe.scheduler = getattr(diffusers, given.scheduler['_class_name']).from_config(given.scheduler)
     pictures = [load_image(image) for image in given.images]
@@ -276,6 +303,7 @@ def main() -> None:
         'checkpoint': {'id': given.model_name or given.model, 'variant': given.variant, 'files': {file: sha256(path) for file, path in sorted(files.items())}},
         'scheduler': json.loads(pipe.scheduler.to_json_string()),
         'blocks': given.blocks,
+        **({'loras': given.lora_files or [{'file': file.name, 'sha256': sha256(file), 'scale': scale} for file, scale in loras]} if loras else {}),
         'versions': {'diffusers': diffusers.__version__, 'torch': torch.__version__, 'transformers': transformers.__version__},
     }
     partial = given.output.with_name(given.output.name + '.partial')

@@ -2,8 +2,10 @@
 export { compareTensors, type TensorComparison, type Values } from './compareTensors.ts';
 export {
   checkSameCheckpoint,
+  checkSameLoras,
   type Reference,
   type ReferenceCall,
+  type ReferenceLora,
   readReference,
 } from './reference.ts';
 export { type StageResult, stageTolerances } from './stageResult.ts';

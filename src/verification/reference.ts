@@ -30,6 +30,16 @@ export interface ReferenceCall
   sigmas?: number[];
 }
 
+/** A LoRA that was on the UNet of a reference. */
+export interface ReferenceLora {
+  /** The name of its file. */
+  file: string;
+  /** The SHA-256 of that. */
+  sha256: string;
+  /** The factor of what it adds. */
+  scale: number;
+}
+
 /** An open reference file. */
 export interface Reference {
   /** The call. */
@@ -47,6 +57,8 @@ export interface Reference {
   };
   /** The config of the scheduler that it was made with; null for that of the checkpoint. */
   scheduler: Record<string, unknown> | null;
+  /** The LoRA that were on the UNet. */
+  loras: readonly ReferenceLora[];
   /** Versions of the Python libraries that made it. */
   versions: Record<string, string>;
   /** Names of the stages and, as `block.unet.PATH` and `block.vae.PATH`, of the blocks. */
@@ -110,6 +122,7 @@ export async function readReference(file: SafetensorsFile, label: string): Promi
     seeds: (seeds as (number | string)[]).map((seed) => BigInt(seed)),
     checkpoint,
     scheduler: parsed('scheduler') as Reference['scheduler'],
+    loras: (parsed('loras') ?? []) as ReferenceLora[],
     versions: (parsed('versions') ?? {}) as Reference['versions'],
     names,
     blockStep: parsed('blocks') as number | null,
@@ -159,5 +172,23 @@ export function checkSameCheckpoint(reference: Reference, files: Record<string, 
   throw new CheckpointError(
     `The reference was made from another checkpoint, ${reference.checkpoint.id}: ${listed}. ` +
       'Make one from this checkpoint.',
+  );
+}
+
+/**
+ * Compares the LoRA of a call with those of a reference.
+ * @throws CheckpointError when they are others. It names both.
+ */
+export function checkSameLoras(reference: Reference, loras: readonly ReferenceLora[]): void {
+  const identity = (all: readonly ReferenceLora[]) =>
+    JSON.stringify(all.map(({ sha256, scale }) => [sha256, scale]));
+  if (identity(reference.loras) === identity(loras)) return;
+  const named = (all: readonly ReferenceLora[]) =>
+    all.length === 0
+      ? 'without a LoRA'
+      : `with ${all.map(({ file, scale }) => `--lora ${file}=${scale}`).join(' ')}`;
+  throw new CheckpointError(
+    `The reference was made ${named(reference.loras)}, but the call is ${named(loras)}: pass the ` +
+      'same files with the same scales.',
   );
 }

@@ -1,11 +1,11 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import { convertCheckpoint } from '../../converters/index.ts';
-import { identifyCheckpoint } from '../../src/checkpoints/index.ts';
+import { identifyCheckpoint, writeSafetensors } from '../../src/checkpoints/index.ts';
 import { ownSize } from '../../src/cli/packagedModel.ts';
 import { devices } from '../../src/memory/shapes/allocators.ts';
 import type { ModelDescription } from '../../src/pipelines/loading/describeModel.ts';
-import { svd, workFolder, writeSmallCheckpoint } from './runs.ts';
+import { small, svd, workFolder, writeSmallCheckpoint, writeSmallLora } from './runs.ts';
 
 describe('svd info', () => {
   let folder: Awaited<ReturnType<typeof workFolder>>;
@@ -17,6 +17,28 @@ describe('svd info', () => {
     await writeSmallCheckpoint(model);
   });
   after(() => folder.remove());
+
+  it('counts LoRA, and refuses those of other models', async () => {
+    const lora = folder.path('a.safetensors');
+    await writeSmallLora(lora, 1);
+    const describe = async (...args: string[]): Promise<ModelDescription> =>
+      JSON.parse(
+        (await svd('info', '--model', model, '--json', ...small.slice(0, -2), ...args)).stdout,
+      );
+    const [plain, adapted] = [await describe(), await describe('--lora', `${lora}=2`)];
+    expect(Object.values(adapted.call.loraRanks!)).to.deep.equal([1]);
+    const bytesOf = ({ plans }: ModelDescription) =>
+      plans.map(({ processBytes, deviceBytes }) => deviceBytes ?? processBytes);
+    for (const [i, bytes] of bytesOf(adapted).entries())
+      expect(bytes).to.be.above(bytesOf(plain)[i]!);
+    const { files, hash } = await identifyCheckpoint(model, { loras: [lora] });
+    expect(adapted.checkpoint).to.deep.include({ files, hash });
+    await writeSafetensors(lora, {
+      'a.lora_A.weight': { dtype: 'F32', shape: [1], data: Float32Array.of(1) },
+    });
+    const refused = await svd('info', '--model', model, '--lora', lora);
+    expect(refused).to.include({ code: 1, stdout: '' });
+  });
 
   it('tells what a checkpoint is made of and what memory it needs on each backend', async () => {
     const { code, stdout, stderr } = await svd(

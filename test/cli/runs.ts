@@ -7,7 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openSafetensors } from '../../src/checkpoints/index.ts';
+import { openSafetensors, savedDtypes, writeSafetensors } from '../../src/checkpoints/index.ts';
 import { generateVideo } from '../../src/cli/generate/generateVideo.ts';
 import { ProgressLine } from '../../src/cli/terminal/progress.ts';
 import type { Session } from '../../src/cli/terminal/session.ts';
@@ -57,6 +57,16 @@ export async function writeSmallCheckpoint(folder: string): Promise<void> {
     ...others,
     unet: { ...unet, layers_per_block: 1, sample_size: 5 },
   }); // 20x20, near to `small`
+}
+
+/** Writes a LoRA for the small checkpoint, whose values are all `value`. */
+export async function writeSmallLora(path: string, value: number): Promise<void> {
+  const layer = 'mid_block.attentions.0.transformer_blocks.0.attn1.to_q';
+  const values = { dtype: savedDtypes.float32, data: () => new Float32Array(64).fill(value) };
+  await writeSafetensors(path, {
+    [`${layer}.lora_A.weight`]: { ...values, shape: [1, 64] },
+    [`${layer}.lora_B.weight`]: { ...values, shape: [64, 1] },
+  });
 }
 
 /** The quickest useful settings, for the small checkpoint. */

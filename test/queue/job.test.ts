@@ -10,6 +10,11 @@ const job: Job = {
   carrier: 'folder',
 };
 
+const withLora = (path: string, scale: number): Job => ({
+  ...job,
+  checkpoint: { ...job.checkpoint, loras: [{ path, scale }] },
+});
+
 describe('a job of the queue', () => {
   it('is known by its picture, settings, seed and checkpoint', () => {
     const others: Job[] = [
@@ -17,9 +22,10 @@ describe('a job of the queue', () => {
       { ...job, settings: { ...job.settings, height: 24 } },
       { ...job, settings: { ...job.settings, seeds: [2] } },
       { ...job, checkpoint: { hash: 'cd' } },
+      ...[1, -1].map((scale) => withLora('/a.safetensors', scale)),
     ];
     const ids = [job, ...others].map(jobId);
-    expect(new Set(ids).size).to.equal(5);
+    expect(new Set(ids).size).to.equal(7);
     for (const id of ids) expect(id).to.match(/^[0-9a-f]{64}$/);
   });
 
@@ -32,6 +38,7 @@ describe('a job of the queue', () => {
       carrier: 'redis',
     };
     expect(jobId(same)).to.equal(jobId(job));
+    expect(jobId(withLora('/a.safetensors', 1))).to.equal(jobId(withLora('/b/a.safetensors', 1)));
   });
 
   it('is refused when another program has written something else', () => {

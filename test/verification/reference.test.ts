@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { openSafetensors, writeSafetensors } from '../../src/checkpoints/index.ts';
-import { readReference } from '../../src/verification/reference.ts';
+import { checkSameLoras, type Reference, readReference } from '../../src/verification/reference.ts';
 import { workFolder } from '../cli/runs.ts';
 
 describe('readReference', () => {
@@ -38,5 +38,24 @@ describe('readReference', () => {
       numbers.map((i) => `latents_step_${i}`),
     );
     await folder.remove();
+  });
+});
+
+describe('checkSameLoras', () => {
+  const lora = { file: 'a.safetensors', sha256: 'a', scale: 0.5 };
+  const made = (...loras: Reference['loras']) => ({ loras }) as Reference;
+
+  it('takes the same files by their content, with the same scales, in the same order', () => {
+    checkSameLoras(made(), []);
+    checkSameLoras(made(lora), [{ ...lora, file: 'copy.safetensors' }]);
+    const other = { ...lora, sha256: 'b', scale: 1 };
+    for (const loras of [[], [other], [{ ...lora, scale: 1 }], [lora, other]])
+      expect(() => checkSameLoras(made(lora), loras)).to.throw(
+        'The reference was made with --lora a.safetensors=0.5, but the call is ',
+      );
+    expect(() => checkSameLoras(made(), [lora])).to.throw(
+      'The reference was made without a LoRA, but the call is with --lora a.safetensors=0.5: pass ' +
+        'the same files with the same scales.',
+    );
   });
 });

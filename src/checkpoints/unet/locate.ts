@@ -22,6 +22,22 @@ import type { Origin } from '../hub/request.ts';
 import { chooseUnet } from './choose.ts';
 import { openUnet } from './open.ts';
 
+/** What is looked for. */
+export interface Sought {
+  /** Names it in messages. */
+  noun: 'UNet' | 'LoRA';
+  /** The option of commands that names it. */
+  option: string;
+  /** The file that belongs to its weights, beside them. */
+  config: string;
+  /** Which of the files of a folder or repository it is. */
+  choose: typeof chooseUnet;
+}
+
+const THE_UNET: Sought = {
+  ...{ noun: 'UNet', option: '--unet', config: components.unet.config, choose: chooseUnet },
+};
+
 /**
  * The place on the hub that `unet` names, if it is no file or folder here. Where there is a folder
  * `org`, `org/name` is a path.
@@ -41,10 +57,18 @@ export async function unetOnHub(unet: string): Promise<HubPlace | undefined> {
  * @throws CheckpointError if there is none, or several that could be meant, and like
  * `downloadModel`; the signal's reason.
  */
-export async function locateUnet(unet: string, options: DownloadOptions = {}): Promise<string> {
+export const locateUnet = (unet: string, options: DownloadOptions = {}): Promise<string> =>
+  locateWeights(unet, options, THE_UNET);
+
+/** As `locateUnet`, for whatever is sought. */
+export async function locateWeights(
+  unet: string,
+  options: DownloadOptions,
+  sought: Sought,
+): Promise<string> {
   const place = await unetOnHub(unet);
   if (place !== undefined) {
-    return downloadUnet(place, options).catch((error) => {
+    return downloadUnet(place, options, sought).catch((error) => {
       if (!(error instanceof CheckpointError) || isAddress(unet)) throw error;
       const message = `${error.message} There is no file or folder ${quoted(unet)} here either.`;
       throw new CheckpointError(message, { cause: error });
@@ -53,7 +77,7 @@ export async function locateUnet(unet: string, options: DownloadOptions = {}): P
   const path = await existingPath(unet);
   if (await stat(path).catch(() => undefined)) return path;
   throw new CheckpointError(
-    `Cannot open the UNet ${quoted(unet)}: it does not exist. Use the path of a weight file or ` +
+    `Cannot open the ${sought.noun} ${quoted(unet)}: it does not exist. Use the path of a weight file or ` +
       'folder, or org/name or org/name/file of the hub.',
   );
 }
@@ -97,12 +121,12 @@ export async function locateWithUnet(
   return { path: await locateModel(model, { ...forModel, weightsOf: besideUnet }), unet: found };
 }
 
-function downloadUnet(place: HubPlace, options: DownloadOptions): Promise<string> {
+function downloadUnet(place: HubPlace, options: DownloadOptions, sought: Sought): Promise<string> {
   const { id, revision = 'main', path } = place;
   const { variant } = options;
   const inCache = async (repository: CachedRepository, commit: string) => {
     const folder = repository.snapshot(commit);
-    const file = chooseUnet({ label: id, paths: await filesBelow(folder) }, path, variant);
+    const file = sought.choose({ label: id, paths: await filesBelow(folder) }, path, variant);
     const shards = await shardPathsOf(folder, file);
     return [file, ...shards];
   };
@@ -111,12 +135,12 @@ function downloadUnet(place: HubPlace, options: DownloadOptions): Promise<string
       const commit = await repository.commit(revision);
       const there = commit ? await filesBelow(repository.snapshot(commit)).catch(() => []) : [];
       const isMeant = (file: string) => file.startsWith(path) && !file.endsWith('config.json');
-      if (!commit || !there.some(isMeant)) throw missing(repository, place);
+      if (!commit || !there.some(isMeant)) throw missing(repository, place, sought);
       const files = await inCache(repository, commit);
       await removeCorrupt(repository, commit, files, options);
       for (const file of files) {
         const whole = join(repository.snapshot(commit), file);
-        if (!(await stat(whole).catch(() => undefined))) throw missing(repository, place);
+        if (!(await stat(whole).catch(() => undefined))) throw missing(repository, place, sought);
       }
       return join(repository.snapshot(commit), files[0]);
     },
@@ -127,7 +151,7 @@ function downloadUnet(place: HubPlace, options: DownloadOptions): Promise<string
           () => false,
         );
       const commit = await currentCommit(repository, origin, isThere);
-      const file = await fetchUnet({ repository, origin, commit, options }, place);
+      const file = await fetchUnet({ repository, origin, commit, options }, place, sought);
       await repository.rememberCommit(revision, commit);
       return file;
     },
@@ -138,15 +162,12 @@ function downloadUnet(place: HubPlace, options: DownloadOptions): Promise<string
 async function fetchUnet(
   download: CommitDownload & { origin: Origin },
   { id, path }: HubPlace,
+  { choose, config: name }: Sought,
 ): Promise<string> {
   const { repository, origin, commit, options } = download;
   const remote = await listRemoteFiles(origin, commit);
-  const file = chooseUnet(
-    { label: id, paths: remote.paths.filter(isPlain) },
-    path,
-    options.variant,
-  );
-  const config = file.slice(0, file.lastIndexOf('/') + 1) + components.unet.config;
+  const file = choose({ label: id, paths: remote.paths.filter(isPlain) }, path, options.variant);
+  const config = file.slice(0, file.lastIndexOf('/') + 1) + name;
   const folder = repository.snapshot(commit);
   await repository.prepare(commit, [dirname(file)]);
   const first = remote.paths.includes(config) ? [config, file] : [file];
@@ -168,10 +189,10 @@ async function filesBelow(folder: string): Promise<string[]> {
     .sort();
 }
 
-const missing = (repository: CachedRepository, { id, path }: HubPlace) =>
+const missing = (repository: CachedRepository, { id, path }: HubPlace, { noun, option }: Sought) =>
   notInCache(
     repository,
     id,
-    path === '' ? 'the UNet' : path,
-    `svd download MODEL --unet ${[id, path].filter(Boolean).join('/')}`,
+    path === '' ? `the ${noun}` : path,
+    `svd download MODEL ${option} ${[id, path].filter(Boolean).join('/')}`,
   );

@@ -15,6 +15,7 @@ import { chosenValues } from '../generate/command.ts';
 import { defaultOutput, outputPaths } from '../generate/defaultOutput.ts';
 import { textsOf } from '../generate/like.ts';
 import type { GenerateCommand, generateOptions } from '../generate/options.ts';
+import { askedLora } from '../lora.ts';
 import { argumentsOf, readValues } from '../terminal/arguments.ts';
 import { UsageError } from '../terminal/errors.ts';
 import { flagOf, type Option, pick, placeholderOf, type Values } from '../terminal/options.ts';
@@ -181,10 +182,12 @@ function valueIn(name: string, value: unknown, folder: string, outputDir: string
   const isSwitch = typeof value === 'boolean' && !option.choices;
   if (isSwitch || (isObject && !option.text))
     throw new UsageError(`it has to be ${placeholderOf(option)} but is ${quoted(value)}.`);
-  const listed = typeof value === 'string' && option.many ? value.trim().split(/[\s;]+/) : value;
+  const between = option.files ? /\s*;\s*/ : /[\s;]+/; // names of files may have spaces
+  const listed = typeof value === 'string' && option.many ? value.trim().split(between) : value;
   const texts = textsOf(listed, option).map((text) => {
     if (name === 'dump') return resolve(outputDir, text);
-    return option.files && existsSync(below(folder, text)) ? below(folder, text) : text;
+    const file = name === 'lora' ? askedLora(text).file : text;
+    return option.files && existsSync(below(folder, file)) ? below(folder, text) : text;
   });
   if (texts.length === 0) return {};
   const table = pick(rowOptions, name as keyof typeof rowOptions);

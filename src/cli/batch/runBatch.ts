@@ -30,6 +30,7 @@ import {
   loadModel,
   plannedCall,
 } from '../generate/run/model.ts';
+import { askedLora } from '../lora.ts';
 import { UsageError } from '../terminal/errors.ts';
 import { partOf } from '../terminal/options.ts';
 import { atEnd, type Session } from '../terminal/session.ts';
@@ -100,7 +101,8 @@ function groupsOf(outcomes: Outcome[]): Group[] {
   for (const outcome of outcomes) {
     const { command } = outcome.item;
     const loading = partOf(command, generateOptions, 'checkpoint', 'loading', 'machine');
-    const key = JSON.stringify(loading);
+    const loras = command.lora?.map((text) => askedLora(text).file);
+    const key = JSON.stringify({ ...loading, lora: loras });
     const group = groups.get(key) ?? { outcomes: [] };
     group.outcomes.push(outcome);
     groups.set(key, group);

@@ -13,6 +13,7 @@ import { byNumber } from '../../text/inOrder.ts';
 import { generateOptions, storedParts } from '../generate/options.ts';
 import type { Report } from '../generate/run/call.ts';
 import type { StoredSettings } from '../generate/storedSettings.ts';
+import { askedLora } from '../lora.ts';
 import { flagOf, partOf } from '../terminal/options.ts';
 import { isAddress, SIDECAR } from './findPictures.ts';
 import type { Item } from './items.ts';
@@ -113,12 +114,13 @@ export async function areWhole({ output }: Item, { videos }: Sidecar): Promise<b
 
 /** The options of an item but those that say where files are, whose contents count. */
 function askedOf({ command }: Item): Sidecar['asked'] {
-  const { model, unet, config, latents, ...asked } = partOf(
+  const { model, unet, config, latents, lora, ...asked } = partOf(
     command,
     generateOptions,
     ...storedParts,
   );
-  return JSON.parse(JSON.stringify(asked));
+  const scales = lora?.map((text) => askedLora(text).scale);
+  return JSON.parse(JSON.stringify({ ...asked, lora: scales }));
 }
 
 /** SHA-256 of the picture and the start noise of an item. */

@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { identifyCheckpoint } from '../../checkpoints/index.ts';
 import { loadEncoder } from '../../media/video/exportVideo.ts';
 import { fetchPicture } from '../../network/fetchPicture.ts';
 import { checkSize, sha256 } from '../../queue/files.ts';
@@ -11,7 +10,8 @@ import { messageOf } from '../../text/messages.ts';
 import { isAddress } from '../batch/findPictures.ts';
 import type { Item } from '../batch/items.ts';
 import { type GenerateCommand, generateOptions } from '../generate/options.ts';
-import { findModel } from '../generate/run/model.ts';
+import { findModel, identityOf } from '../generate/run/model.ts';
+import { askedLora } from '../lora.ts';
 import { UsageError } from '../terminal/errors.ts';
 import { flagOf, type Option, pick, placeholderOf } from '../terminal/options.ts';
 import type { Session } from '../terminal/session.ts';
@@ -43,7 +43,7 @@ export class JobMaker {
     const settings = {
       ...pick(command as Record<string, unknown>, ...jobOptionNames),
       ...{ unet: command.unet && localOr(command.unet) },
-      ...{ config: command.config && localOr(command.config) },
+      ...{ config: command.config && localOr(command.config), lora: undefined },
       seeds: seeds.length > 0 ? seeds : [seedOf(hash)],
       encoder: chosen?.encoder ?? encoder,
     };
@@ -71,20 +71,23 @@ export class JobMaker {
 
   /** The checkpoint of a call. @throws Error if it cannot be read. */
   checkpointOf(command: GenerateCommand): Promise<Job['checkpoint']> {
-    const { model, variant, config, unet, revision } = command;
-    const key = JSON.stringify([model, variant, config, unet, revision]);
+    const { model, variant, config, unet, revision, lora } = command;
+    const key = JSON.stringify([model, variant, config, unet, revision, lora]);
     const known = this.checkpoints.get(key) ?? this.identify(command);
     this.checkpoints.set(key, known);
     return known;
   }
 
   private async identify(command: GenerateCommand): Promise<Job['checkpoint']> {
-    const { model, variant } = command;
-    const { path, opening } = await findModel(command, this.session);
-    const { signal } = this.session;
-    const { hash } = await identifyCheckpoint(path, { variant, ...opening, signal });
-    // A model of the hub is found by its name everywhere.
-    return { hash, path: model === undefined ? undefined : localOr(model) };
+    const { model, lora } = command;
+    const found = await findModel(command, this.session);
+    const { hash } = await identityOf(found, command, this.session.signal);
+    const asked = lora?.map(askedLora);
+    // What is of the hub is found by its name everywhere.
+    return {
+      ...{ hash, path: model === undefined ? undefined : localOr(model) },
+      loras: asked?.map(({ file, scale }) => ({ path: localOr(file), scale })),
+    };
   }
 }
 

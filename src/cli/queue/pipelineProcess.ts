@@ -3,7 +3,7 @@
  * loaded from job to job.
  */
 import { useBackend } from '../../backends/index.ts';
-import { type CheckpointIdentity, identifyCheckpoint } from '../../checkpoints/index.ts';
+import type { CheckpointIdentity } from '../../checkpoints/index.ts';
 import { endWithParent } from '../../files/endWithParent.ts';
 import { loadEncoder } from '../../media/video/exportVideo.ts';
 import { MemoryError } from '../../memory/errors.ts';
@@ -23,7 +23,14 @@ import { type GenerateCommand, generateOptions } from '../generate/options.ts';
 import { stateFileOf } from '../generate/resume/keptState.ts';
 import type { KeepRule } from '../generate/resume/rule.ts';
 import { checkWithModel, prepareCall, type Report, startCall } from '../generate/run/call.ts';
-import { type FoundModel, findModel, type LoadedModel, loadModel } from '../generate/run/model.ts';
+import {
+  type FoundModel,
+  findModel,
+  identityOf,
+  type LoadedModel,
+  loadModel,
+  placesOf,
+} from '../generate/run/model.ts';
 import { Interrupted } from '../terminal/errors.ts';
 import { partOf, type Values } from '../terminal/options.ts';
 import { ProgressLine } from '../terminal/progress.ts';
@@ -95,8 +102,8 @@ class TaskRunner {
     const identity = await this.identify(found, command, session.signal);
     if (identity.hash !== job.checkpoint.hash)
       throw new Refusal(
-        `the checkpoint ${found.path} of this worker is not that of the job: its hash is ` +
-          `${identity.hash.slice(0, 12)} and not ${job.checkpoint.hash.slice(0, 12)}`,
+        `the checkpoint ${placesOf(found).join(', ')} of this worker is not that of the job: its ` +
+          `hash is ${identity.hash.slice(0, 12)} and not ${job.checkpoint.hash.slice(0, 12)}`,
       );
     using inputs = await readInputs([picture]);
     const call = await prepareCall(command, inputs, session, isKept);
@@ -117,16 +124,17 @@ class TaskRunner {
   }
 
   private async identify(
-    { path, opening }: FoundModel,
-    { variant }: GenerateCommand,
+    found: FoundModel,
+    command: GenerateCommand,
     signal: AbortSignal,
   ): Promise<CheckpointIdentity> {
-    const key = JSON.stringify([path, opening, variant]);
+    const { opening } = found;
+    const key = JSON.stringify([placesOf(found), opening, command.variant]);
     const known = this.identities.get(key);
     if (known) return known;
-    const found = await identifyCheckpoint(path, { variant, ...opening, signal }).catch(refuse);
-    this.identities.set(key, found);
-    return found;
+    const identity = await identityOf(found, command, signal).catch(refuse);
+    this.identities.set(key, identity);
+    return identity;
   }
 
   /** The model that is loaded, or another one in its place if the options of loading are others. */
@@ -158,7 +166,8 @@ function refuse(error: unknown): never {
 function callOf({ job, output }: Task, setup: Setup): TaskCall {
   const { model, ...options } = setup;
   const others = { json: false, profile: false, quiet: false, noResume: false };
-  const given: Record<string, unknown> = { ...job.settings, ...options, ...others, output };
+  const lora = job.checkpoint.loras?.map(({ path, scale }) => `${path}=${scale}`);
+  const given: Record<string, unknown> = { ...job.settings, lora, ...options, ...others, output };
   // In the order of the table, in which the output stores them.
   const values = Object.keys(generateOptions).map((name) => [name, given[name]]);
   try {

@@ -11,13 +11,15 @@ import { withLock } from '../../files/lock.ts';
 import { makeFolder } from '../../files/makeFolder.ts';
 import { withTemporary } from '../../files/writing/temporary.ts';
 import { firstLineOf } from '../../text/messages.ts';
-import { otherVersions, pinned, requirements, requirementsFile } from './pinned.ts';
+import { forLora, inPip, installWords, otherVersions, pinned, requirements } from './pinned.ts';
 
 /** How the work is shown and stopped. */
 export interface Setup {
   /** Receives a sentence about each step. */
   note: (text: string) => void;
   signal?: AbortSignal;
+  /** Whether the reference has LoRA, which take a library more. */
+  withLora?: boolean;
 }
 
 /** Where PyTorch's project has builds without CUDA, whose libraries take gigabytes. */
@@ -36,6 +38,9 @@ def version(name):
 print(json.dumps({name: version(name) for name in sys.argv[1:]}))
 `;
 const TRY = 'import accelerate, torch; from diffusers import StableVideoDiffusionPipeline';
+
+/** The versions of the libraries that a reference needs. */
+const wantedFor = ({ withLora }: Setup) => (withLora ? { ...pinned, ...forLora } : pinned);
 
 /**
  * The environment's folder: in `$SVD_REFERENCE_DIR`, or `stable-video-diffusion-tfjs` in the user's
@@ -57,15 +62,17 @@ const pythonIn = (folder: string) =>
   process.platform === 'win32' ? join(folder, 'Scripts/python.exe') : join(folder, 'bin/python');
 
 /**
- * The path of the Python of the environment, which is made if it is not there or no longer works.
+ * The path of the Python of the environment, which is made if it is not there or no longer works,
+ * and gets what LoRA take when a reference has them.
  * @throws Error when a program is missing, a step fails, or another process makes it; the signal's
  * reason.
  */
-export async function setUpPython({ note, signal }: Setup): Promise<string> {
+export async function setUpPython(setup: Setup): Promise<string> {
+  const { note, signal } = setup;
   const folder = environmentFolder();
   const root = join(folder, '..');
   const python = pythonIn(folder);
-  if (await isWhole(python, signal)) return python;
+  if (await isWhole(python, setup)) return python;
   await makeFolder(root).catch((error) => {
     throw new Error(
       `${root} cannot be made (${firstLineOf(error)}). Set SVD_REFERENCE_DIR to another folder.`,
@@ -76,12 +83,14 @@ export async function setUpPython({ note, signal }: Setup): Promise<string> {
     `Another \`svd reference\` (process ${pid}) makes its Python environment. Wait until that is ` +
     `done, or remove ${lock} if there is none.`;
   await withLock(lock, busy, async () => {
-    if (await isWhole(python, signal)) return; // made while this one looked
-    note(`makes a Python environment in ${folder}, once`);
+    if (await isWhole(python, setup)) return; // made while this one looked
+    const lacksOnlyPeft = await isWhole(python, { ...setup, withLora: false });
     await withTemporary(root, async (temporary) => {
       await mkdir(temporary);
+      if (lacksOnlyPeft) return addForLora(python, temporary, setup);
+      note(`makes a Python environment in ${folder}, once`);
       const made = join(temporary, 'python');
-      await makeEnvironment(temporary, made, { note, signal });
+      await makeEnvironment(temporary, made, setup);
       note('tries it');
       await runTool(pythonIn(made), ['-I', '-c', TRY], { cwd: temporary, signal });
       await rm(folder, { recursive: true, force: true });
@@ -95,52 +104,50 @@ export async function setUpPython({ note, signal }: Setup): Promise<string> {
  * Checks a Python of the user's own, and says where its libraries have other versions.
  * @throws Error if it cannot be run, is too old, or lacks a library.
  */
-export async function checkPython(python: string, { note, signal }: Setup): Promise<void> {
-  const versions = await versionsIn(python, signal).catch((error) => {
+export async function checkPython(python: string, setup: Setup): Promise<void> {
+  const { note, signal } = setup;
+  const wanted = wantedFor(setup);
+  const versions = await versionsIn(python, setup).catch((error) => {
     signal?.throwIfAborted();
     throw new Error(`--python ${python} cannot be used: ${firstLineOf(error)}`);
   });
-  const missing = Object.keys(pinned).filter((name) => versions[name] === null);
-  if (missing.length > 0)
+  const missing = Object.keys(wanted).filter((name) => versions[name] === null);
+  if (missing.length > 0) {
+    const isForLora = missing.every((name) => name in forLora);
+    const words = isForLora ? inPip(forLora) : ['-r', ...installWords(setup.withLora)];
     throw new Error(
-      `--python ${python} lacks ${missing.join(', ')}. Run \`${python} -m pip install -r ` +
-        `${requirementsFile}\`, or leave out --python.`,
+      `--python ${python} lacks ${missing.join(', ')}${isForLora ? ', which --lora needs' : ''}. ` +
+        `Run \`${python} -m pip install ${words.join(' ')}\`, or leave out --python.`,
     );
-  const others = otherVersions(versions as Record<string, string>);
+  }
+  const others = otherVersions(versions as Record<string, string>, wanted);
   if (others !== undefined) note(`${python} has ${others}`);
 }
 
-async function versionsIn(
-  python: string,
-  signal?: AbortSignal,
-): Promise<Record<string, string | null>> {
-  const args = ['-I', '-c', PRINT_VERSIONS, ...Object.keys(pinned)];
-  return JSON.parse(await runTool(python, args, { signal }));
+async function versionsIn(python: string, setup: Setup): Promise<Record<string, string | null>> {
+  const args = ['-I', '-c', PRINT_VERSIONS, ...Object.keys(wantedFor(setup))];
+  return JSON.parse(await runTool(python, args, { signal: setup.signal }));
 }
 
 /** Whether the environment has every library. */
-async function isWhole(python: string, signal?: AbortSignal): Promise<boolean> {
-  const versions = await versionsIn(python, signal).catch(() => undefined);
-  signal?.throwIfAborted();
+async function isWhole(python: string, setup: Setup): Promise<boolean> {
+  const versions = await versionsIn(python, setup).catch(() => undefined);
+  setup.signal?.throwIfAborted();
+  const wanted = wantedFor(setup);
   return (
     versions !== undefined &&
-    !Object.values(versions).includes(null) &&
-    otherVersions(versions as Record<string, string>) === undefined
+    Object.keys(wanted).every((name) => typeof versions[name] === 'string') &&
+    otherVersions(versions as Record<string, string>, wanted) === undefined
   );
 }
 
 /** Makes and fills an environment, with `uv` where that works, otherwise with venv and pip. */
-async function makeEnvironment(
-  workFolder: string,
-  folder: string,
-  { note, signal }: Setup,
-): Promise<void> {
-  // A user's `user = true` for pip is not meant for environments.
-  const env = { ...process.env, PIP_USER: '0' };
-  const run: Run = (command, ...args) => runTool(command, args, { cwd: workFolder, env, signal });
+async function makeEnvironment(workFolder: string, folder: string, setup: Setup): Promise<void> {
+  const { note, signal } = setup;
+  const run = runIn(workFolder, setup);
   try {
     await run('uv', 'venv', '--no-project', '--python', `>=${OLDEST}`, folder);
-    await installLibraries(note, (...args) =>
+    await installLibraries(setup, (...args) =>
       run('uv', 'pip', 'install', '--python', pythonIn(folder), ...args),
     );
   } catch (error) {
@@ -154,13 +161,30 @@ async function makeEnvironment(
           'for instance by `apt-get install python3-venv`.',
       );
     });
-    await installLibraries(note, (...args) =>
+    await installLibraries(setup, (...args) =>
       run(pythonIn(folder), '-I', '-m', 'pip', 'install', ...args),
     );
   }
 }
 
+/** Adds what LoRA take to an environment that is whole without, by uv or by its pip. */
+async function addForLora(python: string, workFolder: string, setup: Setup): Promise<void> {
+  const words = ['--requirement', ...installWords(true)];
+  const run = runIn(workFolder, setup);
+  setup.note(`installs ${inPip(forLora).join(', ')}`);
+  await run('uv', 'pip', 'install', '--python', python, ...words).catch(() => {
+    setup.signal?.throwIfAborted();
+    return run(python, '-I', '-m', 'pip', 'install', ...words);
+  });
+}
+
 type Run = (command: string, ...args: string[]) => Promise<string>;
+
+function runIn(cwd: string, { signal }: Setup): Run {
+  // A user's `user = true` for pip is not meant for environments.
+  const env = { ...process.env, PIP_USER: '0' };
+  return (command, ...args) => runTool(command, args, { cwd, env, signal });
+}
 
 /** The name of a Python that is new enough. */
 async function systemPython(run: Run): Promise<string> {
@@ -181,7 +205,7 @@ async function systemPython(run: Run): Promise<string> {
 
 /** Installs the pinned libraries by `install`, which takes pip's arguments. */
 async function installLibraries(
-  note: Setup['note'],
+  { note, ...setup }: Setup,
   install: (...args: string[]) => Promise<string>,
 ): Promise<void> {
   const torch = `torch==${pinned.torch}`;
@@ -195,6 +219,6 @@ async function installLibraries(
       );
     });
   }
-  note(`installs ${Object.keys(pinned).join(', ')}`);
-  await install('--requirement', requirementsFile);
+  note(`installs ${Object.keys(wantedFor({ note, ...setup })).join(', ')}`);
+  await install('--requirement', ...installWords(setup.withLora));
 }

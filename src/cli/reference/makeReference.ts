@@ -1,7 +1,7 @@
 /** The work of `svd reference`: checks everything, then lets Python do it. */
 import { mkdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { runTool } from '../../backends/tool.ts';
 import type { OtherUnet } from '../../checkpoints/checkpoint.ts';
 import { openCheckpoint } from '../../checkpoints/index.ts';
@@ -11,12 +11,14 @@ import { localPath } from '../../files/localPath.ts';
 import { writeAtomically } from '../../files/writing/atomic.ts';
 import { withTemporary } from '../../files/writing/temporary.ts';
 import { checkOutput } from '../../media/video/output.ts';
+import { copyForPeft, type LorasFor } from '../../pipelines/lora/files.ts';
 import { alignYourSteps, schedulerByName } from '../../schedulers/index.ts';
 import { shownAddress } from '../../text/addresses.ts';
 import { kebabCase } from '../../text/cases.ts';
 import { TWO_SCHEDULES } from '../generate/checkCommand.ts';
 import { checkKept, filesOfModels } from '../generate/checkPlaces.ts';
 import { locate } from '../hubModel.ts';
+import { describeLoras, type LocatedLora, locateLoras } from '../lora.ts';
 import { UsageError } from '../terminal/errors.ts';
 import { flagOf, type Options } from '../terminal/options.ts';
 import type { Session } from '../terminal/session.ts';
@@ -45,9 +47,11 @@ export async function makeReference(command: ReferenceCommand, session: Session)
   const located = await locate(command.model, command, { signal, onProgress });
   const { path: folder } = located;
   const unet = await checkModel(located, command);
-  await checkKept(output, await filesOfModels([folder, unet?.path ?? []].flat()));
+  const loras = await locateLoras(command, { signal, onProgress });
+  const files = loras.map(({ path }) => path);
+  await checkKept(output, await filesOfModels([folder, unet?.path ?? [], files].flat()));
 
-  const setup = { note, signal };
+  const setup = { note, signal, withLora: loras.length > 0 };
   if (command.python !== undefined) await checkPython(command.python, setup);
   const python = command.python ?? (await setUpPython(setup));
   note('diffusers computes the reference');
@@ -56,7 +60,10 @@ export async function makeReference(command: ReferenceCommand, session: Session)
     (temporary) =>
       withTemporary(tmpdir(), async (cwd) => {
         await mkdir(cwd);
-        const names = ['--model', resolve(folder), '--output', resolve(temporary)];
+        const { variant } = command;
+        const opened = { model: folder, opening: { variant, unet: located.unet } };
+        const ofLoras = loras.length === 0 ? [] : await loraArguments(loras, opened, cwd);
+        const names = ['--model', resolve(folder), '--output', resolve(temporary), ...ofLoras];
         const others = { unet: unet?.path, unetConfig: unet?.config?.file };
         const args = ['-I', script, ...images, ...names, ...argumentsFor(command, others)];
         const env = { ...process.env, HF_HUB_OFFLINE: '1' }; // all files are here
@@ -137,6 +144,21 @@ async function checkModel(
     `${model} is not in diffusers format, which Python needs. Convert it by \`svd convert ` +
       `${model} FOLDER/ --to diffusers\`.`,
   );
+}
+
+/** The arguments of dump_reference.py on LoRA, whose copies in the names of peft are in `folder`. */
+async function loraArguments(
+  loras: LocatedLora[],
+  opened: Omit<LorasFor, 'loras'>,
+  folder: string,
+): Promise<string[]> {
+  const copy = (i: number) => join(folder, `lora-${i}.safetensors`);
+  await copyForPeft({ ...opened, loras: loras.map(({ path }) => path) }, copy);
+  const descriptions = JSON.stringify(await describeLoras(loras));
+  return [
+    ...loras.map(({ scale }, i) => `--lora=${copy(i)}=${scale}`),
+    `--lora-files=${descriptions}`,
+  ];
 }
 
 /** The arguments of dump_reference.py that say what to compute. */

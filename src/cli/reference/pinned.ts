@@ -19,16 +19,32 @@ export const pinned: Record<string, string> = Object.fromEntries(
   [...requirements.matchAll(/^([\w-]+)==(.+)$/gm)].map(([, name, version]) => [name, version]),
 );
 
+/** The library that references with LoRA need, too, in the same form. */
+export const forLora: Record<string, string> = { peft: '0.21.2' };
+
+/** The arguments of pip that install all libraries, after `--requirement`. */
+export const installWords = (withLora = false): string[] => [
+  requirementsFile,
+  ...(withLora ? inPip(forLora) : []),
+];
+
+/** Libraries as pip's arguments: `peft==0.21.2`. */
+export const inPip = (versions: Record<string, string>): string[] =>
+  Object.entries(versions).map(([name, version]) => `${name}==${version}`);
+
 /** A version without what tells one build from another, such as `+cpu`. */
 const release = (version: string) => version.split('+')[0];
 
 /**
- * The libraries that have another version than the pinned one, in words: `torch 2.12.0 instead of
+ * The libraries that have another version than the wanted one, in words: `torch 2.12.0 instead of
  * 2.13.0`. Undefined if there are none.
  */
-export function otherVersions(versions: Record<string, string>): string | undefined {
+export function otherVersions(
+  versions: Record<string, string>,
+  wanted: Record<string, string> = pinned,
+): string | undefined {
   const others = Object.entries(versions)
-    .filter(([name, version]) => name in pinned && release(version) !== pinned[name])
-    .map(([name, version]) => `${name} ${version} instead of ${pinned[name]}`);
+    .filter(([name, version]) => name in wanted && release(version) !== wanted[name])
+    .map(([name, version]) => `${name} ${version} instead of ${wanted[name]}`);
   return others.length === 0 ? undefined : others.join(', ');
 }

@@ -137,7 +137,7 @@ export const fileEnding =
 export const tensorFile = fileEnding('.safetensors');
 
 /** The number that `text` writes in decimal, or NaN if it does not write a finite one. */
-function numberOf(text: string): number {
+export function numberOf(text: string): number {
   const isDecimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim());
   return isDecimal && Number.isFinite(Number(text)) ? Number(text) : Number.NaN;
 }

@@ -8,11 +8,13 @@ import {
 import { checkTarget } from '../../media/video/output.ts';
 import { MemoryError } from '../../memory/errors.ts';
 import { useFormulations } from '../../ops/index.ts';
+import { plannedRanks } from '../../pipelines/lora/files.ts';
 import { StableVideoDiffusionPipeline } from '../../pipelines/node.ts';
 import type { LoadOptions } from '../../pipelines/types.ts';
 import { messageOf } from '../../text/messages.ts';
 import {
   checkSameCheckpoint,
+  checkSameLoras,
   type Reference,
   readReference,
 } from '../../verification/reference.ts';
@@ -21,6 +23,7 @@ import type { StageResult } from '../../verification/stageResult.ts';
 import { type VerifyOptions, verifyReference } from '../../verification/verify.ts';
 import { checkKept, filesOfModels } from '../generate/checkPlaces.ts';
 import { locate } from '../hubModel.ts';
+import { describeLoras, type LocatedLora, loadLoras, locateLoras } from '../lora.ts';
 import { otherVersions } from '../reference/pinned.ts';
 import { atEnd, type Session } from '../terminal/session.ts';
 import type { VerifyCommand } from './options.ts';
@@ -85,12 +88,17 @@ export async function verifyBackends(
   const located = await locate(command.model, { ...command, variant }, { signal, onProgress });
   const { path: folder, unet } = located;
   if (page) await checkKept(page, await filesOfModels([folder, unet ?? []].flat()));
-  const checkpoint = await identifyCheckpoint(folder, { variant, unet, signal });
+  const loras = await locateLoras(command, { signal, onProgress });
+  const paths = loras.map((each) => each.path);
+  const checkpoint = await identifyCheckpoint(folder, { variant, unet, signal, loras: paths });
   checkSameCheckpoint(reference, checkpoint.files);
+  checkSameLoras(reference, await describeLoras(loras));
+  const loraRanks = await plannedRanks({ model: folder, opening: { variant, unet }, loras: paths });
   useFormulations(command.formulation);
-  const plannedFor = { ...reference.call, pictures: reference.pictures.length };
+  const plannedFor = { ...reference.call, pictures: reference.pictures.length, loraRanks };
   const loading = { variant, unet, offload: command.offload, plannedFor, onProgress, signal };
-  const verifyOn = (backend: BackendChoice) => run(backend, folder, reference, command, loading);
+  const verifyOn = (backend: BackendChoice) =>
+    run(backend, folder, reference, { ...command, loras }, loading);
   const results =
     command.backend === 'all' ? await onAll(verifyOn, signal) : [await verifyOn(command.backend)];
   return { checkpoint, reference, otherVersions: otherVersions(reference.versions), results };
@@ -121,7 +129,7 @@ async function run(
   choice: BackendChoice,
   folder: string,
   reference: Reference,
-  { threads, stageInputs, report }: VerifyCommand,
+  { threads, stageInputs, report, loras }: VerifyCommand & { loras: LocatedLora[] },
   loading: Pick<
     LoadOptions,
     'variant' | 'unet' | 'offload' | 'plannedFor' | 'onProgress' | 'signal'
@@ -130,6 +138,7 @@ async function run(
   const { name: backend, version, device } = await useBackend(choice, { threads });
   const pipe = await StableVideoDiffusionPipeline.fromPretrained(folder, { ...loading, backend });
   using _pipe = atEnd(() => pipe.dispose());
+  await loadLoras(pipe, loras);
   const { onProgress, signal } = loading;
   let sheet: FramesSheet | undefined;
   const onCompared: VerifyOptions['onCompared'] = async (stage, own, diffusers) => {

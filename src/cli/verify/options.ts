@@ -26,7 +26,7 @@ export const verifyOptions = {
     ...modelOptions.variant,
     help: 'Read the weight files of this variant, such as fp16. Default: that of the reference.',
   },
-  ...pick(modelOptions, 'unet', 'revision', 'cacheDir', 'token', 'localFilesOnly'),
+  ...pick(modelOptions, 'unet', 'lora', 'revision', 'cacheDir', 'token', 'localFilesOnly'),
   ...group('Running', 'running', {
     backend: {
       choices: backends,

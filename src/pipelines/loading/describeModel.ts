@@ -18,6 +18,7 @@ import type { ModelName } from '../../models/names.ts';
 import { checkOptionValues, checkPath, type Kinds, kinds } from '../../text/options.ts';
 import { givenSettings, sizeOfCall } from '../callPlanner.ts';
 import { DEEP_CACHE_BRANCH } from '../defaults.ts';
+import { plannedRanks } from '../lora/files.ts';
 import { loadOptionKinds, plannedCallKinds } from '../options.ts';
 import type { LoadOptions, PlannedCall } from '../types.ts';
 import { componentOf, modelConfigs, openSources } from './modelConfigs.ts';
@@ -72,20 +73,23 @@ export interface ModelDescription {
 export interface DescribeOptions
   extends PlannedCall,
     Pick<LoadOptions, 'variant' | 'unet' | 'dtype' | 'weightDtype' | 'offload' | 'memory'>,
-    SingleFileOptions {}
+    SingleFileOptions {
+  /** The paths of LoRA files that the UNet gets. */
+  loras?: readonly string[];
+}
 
 const { variant, unet, dtype, weightDtype, offload, memory } = loadOptionKinds;
 const describeOptionKinds: Kinds<DescribeOptions> = {
   ...plannedCallKinds,
   ...{ variant, unet, dtype, weightDtype, offload, memory },
-  config: kinds.text,
+  ...{ config: kinds.text, loras: kinds.list },
 };
 
 /**
  * Describes the model in a folder or file and plans a call of it for every device, without loading
  * weights. Reads every byte for the hashes.
- * @throws CheckpointError if it is not a Stable Video Diffusion model; Error if an option is
- * unknown.
+ * @throws CheckpointError if it is not a Stable Video Diffusion model, or a LoRA is not for it; Error
+ * if an option is unknown.
  */
 export async function describeModel(
   path: string,
@@ -100,8 +104,10 @@ export async function describeModel(
   await using files = await openCheckpoint(path, opening);
   const inspection = await inspectModel(files);
   const configs = modelConfigs(files, 'cpu');
-  const call = sizeOfCall(options, configs.unet.numFrames);
-  const identity = identifyCheckpoint(path, opening);
+  const { loras = [] } = options;
+  const loraRanks = await plannedRanks({ model: path, opening, loras });
+  const call = sizeOfCall({ loraRanks, ...options }, configs.unet.numFrames);
+  const identity = identifyCheckpoint(path, { ...opening, loras });
   identity.catch(() => {}); // awaited below
   const models: Partial<Record<ModelName, ModelSummary>> = {};
   const counts = new MemoryPlanner(configs).parameterCounts();

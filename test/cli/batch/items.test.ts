@@ -193,6 +193,25 @@ describe('inputs of svd batch', () => {
       });
     });
 
+    it('have LoRA, whose files are below its folder and may have spaces', async () => {
+      await files('lora/a b.safetensors', 'c.safetensors');
+      const cell = 'lora/a b.safetensors=-0.5; c.safetensors;org/name';
+      const [fromCsv] = await read([
+        await manifest('l.csv', `picture,lora\na.png,${cell}\n`),
+        ...['--lora', 'other.safetensors'],
+      ]);
+      const list = ['c.safetensors=2'];
+      const row = JSON.stringify({ picture: 'a.png', lora: list });
+      const [fromJson] = await read([await manifest('l.jsonl', row)]);
+      expect(fromCsv.command.lora).to.deep.equal([
+        ...[`${at('lora/a b.safetensors')}=-0.5`, at('c.safetensors'), 'org/name'],
+      ]);
+      expect(fromJson.command.lora).to.deep.equal([`${at('c.safetensors')}=2`]);
+      expect(
+        await refusal(await manifest('l.csv', 'picture,lora\na.png,c.safetensors=x\n')),
+      ).to.match(/^l\.csv:2, column lora: --lora takes FILE=SCALE, where SCALE is a finite number/);
+    });
+
     it('are refused with the line and the column', async () => {
       const csv = async (text: string) => refusal(await manifest('l.csv', text));
       const json = async (text: string) => refusal(await manifest('l.jsonl', text));

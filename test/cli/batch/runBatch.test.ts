@@ -10,8 +10,9 @@ import { runBatch } from '../../../src/cli/batch/runBatch.ts';
 import { readArguments, readValues } from '../../../src/cli/terminal/arguments.ts';
 import { ProgressLine } from '../../../src/cli/terminal/progress.ts';
 import type { Session } from '../../../src/cli/terminal/session.ts';
+import { StableVideoDiffusionPipeline } from '../../../src/pipelines/node.ts';
 import { testBackend } from '../../setup.ts';
-import { folderWithModel, generate, picture, small } from '../runs.ts';
+import { folderWithModel, generate, picture, small, writeSmallLora } from '../runs.ts';
 
 describe('svd batch', () => {
   const folder = folderWithModel();
@@ -110,6 +111,46 @@ describe('svd batch', () => {
     const again = await batch([at('list.jsonl'), ...common()]);
     expect(again.outcomes.map(({ state }) => state)).to.deep.equal([
       ...['complete', 'complete', 'complete', 'failed'],
+    ]);
+  });
+
+  it('loads once for the same LoRA with any scales, and again for other files', async () => {
+    await writeSmallLora(at('a.safetensors'), 0.5);
+    await writeSmallLora(at('b.safetensors'), -0.7);
+    const loras = [[], ['a=0.5'], ['a=-1'], ['b=1', 'a=2'], ['a=0.5']].map((names) =>
+      names.map((name) => `${at(name.replace('=', '.safetensors='))}`),
+    );
+    const rows = loras.map((lora, i) => ({ picture: 'set/cat.png', output: `${i}.gif`, lora }));
+    await writeFile(at('lora.jsonl'), rows.map((row) => JSON.stringify(row)).join('\n'));
+    const single = await Promise.all(
+      loras.map(async (all, i) => {
+        const words = all.flatMap((text) => ['--lora', text]);
+        await generate([at('set/cat.png'), '--output', at(`one${i}.gif`), ...common(), ...words]);
+        return readFile(at(`one${i}.gif`));
+      }),
+    );
+    const before = tf.memory().numTensors;
+    const { fromPretrained } = StableVideoDiffusionPipeline;
+    let loads = 0;
+    StableVideoDiffusionPipeline.fromPretrained = (...args) => {
+      loads++;
+      return fromPretrained(...args);
+    };
+    const run = () => batch([at('lora.jsonl'), ...common()]);
+    try {
+      expect((await run()).outcomes.map(({ state }) => state)).to.deep.equal(Array(5).fill('done'));
+    } finally {
+      StableVideoDiffusionPipeline.fromPretrained = fromPretrained;
+    }
+    expect(loads).to.equal(3);
+    expect(tf.memory().numTensors).to.equal(before);
+    const all = await Promise.all(loras.map((_, i) => made(`${i}.gif`)));
+    expect(all).to.deep.equal(single);
+    expect(new Set(all.map((bytes) => bytes.toString('hex'))).size).to.equal(4);
+    expect((await run()).order).to.deep.equal(Array(5).fill('cat.png complete'));
+    await writeSmallLora(at('a.safetensors'), 0.6);
+    expect((await run()).order.sort()).to.deep.equal([
+      ...['cat.png complete', ...Array(4).fill('cat.png done')],
     ]);
   });
 

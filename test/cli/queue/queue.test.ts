@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { packagedModel } from '../../../src/checkpoints/index.ts';
+import { writeSmallLora } from '../runs.ts';
 import { queueForSuite } from './runs.ts';
 
 describe('svd queue', () => {
@@ -41,6 +42,31 @@ describe('svd queue', () => {
     expect(readFileSync(queue.path('others/rocket.mp4'))).to.deep.equal(
       await queue.single(input(), '--seed', '4'),
     );
+  });
+
+  it('leaves a job with LoRA to workers that have its bytes, and gives it its scale @slow', async () => {
+    const lora = queue.path('a.safetensors');
+    const dir = (scale: number) => queue.path(`adapted${scale}`);
+    const words = (scale: number) => ['--seed', '6', '--lora', `${lora}=${scale}`];
+    const add = async (scale: number) =>
+      (await queue.add([input()], '--output-dir', dir(scale), ...words(scale))).stdout;
+    await writeSmallLora(lora, 0.5);
+    expect(await add(0.5)).to.equal('1 job added\n');
+    expect(await add(0.5)).to.equal('0 jobs added, 1 there already\n');
+    rmSync(lora);
+    expect(await work()).to.match(/rocket\.jpg: .*a\.safetensors/);
+    await writeSmallLora(lora, 0.6);
+    expect(await work()).to.match(
+      /the checkpoint .*model, .*a\.safetensors of this worker is not that of the job: its hash is/,
+    );
+    await writeSmallLora(lora, 0.5);
+    for (const scale of [0.5, -2]) {
+      if (scale !== 0.5) expect(await add(scale)).to.equal('1 job added\n');
+      await work();
+      expect(readFileSync(`${dir(scale)}/rocket.mp4`)).to.deep.equal(
+        await queue.single(input(), ...words(scale)),
+      );
+    }
   });
 
   it('carries files in Redis, and exports them with a report @slow', async () => {

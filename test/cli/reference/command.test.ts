@@ -3,8 +3,9 @@ import { chmod, cp, readdir, readFile, symlink, writeFile } from 'node:fs/promis
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { convertCheckpoint } from '../../../converters/index.ts';
+import { openSafetensors, writeSafetensors } from '../../../src/checkpoints/index.ts';
 import { reference } from '../../../src/cli/reference/command.ts';
-import { pinned, requirements } from '../../../src/cli/reference/pinned.ts';
+import { forLora, inPip, pinned, requirements } from '../../../src/cli/reference/pinned.ts';
 import { joinValues } from '../../../src/cli/terminal/arguments.ts';
 import { commandOf } from '../../../src/cli/terminal/command.ts';
 import { exitCode } from '../../../src/cli/terminal/errors.ts';
@@ -28,7 +29,7 @@ describe('svd reference', () => {
   /** A Python that has every library, and does `work` instead of running a script. */
   async function standIn(work: string): Promise<string> {
     const python = folder.path('python');
-    const versions = `[ "$2" != -c ] || { echo '${JSON.stringify(pinned)}'; exit 0; }`;
+    const versions = `[ "$2" != -c ] || { echo '${JSON.stringify({ ...pinned, ...forLora })}'; exit 0; }`;
     const output = 'for word; do [ "$last" = --output ] && output=$word; last=$word; done';
     await writeFile(python, `#!/bin/sh\n${versions}\n${output}\n${work}\n`);
     await chmod(python, 0o755);
@@ -89,6 +90,34 @@ describe('svd reference', () => {
     const refused = await svd(...(await call(work, '--unet', original)));
     expect(refused.code).to.equal(2);
     expect(refused.stderr).to.contain(`svd convert ${model} FOLDER/ --unet ${original} --to diff`);
+  });
+
+  it('hands LoRA to Python as copies in the names of peft, with what they are', async () => {
+    const values = { dtype: 'F16' as const, shape: [1, 64], data: new Float32Array(64).fill(0.5) };
+    const layer = 'lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q';
+    const lora = folder.path('kohya.safetensors');
+    await writeSafetensors(lora, {
+      [`${layer}.lora_down.weight`]: values,
+      [`${layer}.lora_up.weight`]: { ...values, shape: [64, 1] },
+      [`${layer}.alpha`]: { dtype: 'F32', shape: [], data: Float32Array.of(3) },
+    });
+    const kept = folder.path('kept.safetensors');
+    const work = `cp lora-1.safetensors ${kept}; printf '%s\\n' "$@" > ${folder.path('words')}; echo made > "$output"`;
+    const { code } = await svd(...(await call(work, '--lora', lora, '--lora', `${lora}=-0.5`)));
+    expect(code).to.equal(0);
+    const words = await readFile(folder.path('words'), 'utf8');
+    expect(words).to.match(/^--lora=.*\/lora-0\.safetensors=1\n--lora=.*-1\.safetensors=-0\.5\n/m);
+    const described = JSON.parse(/^--lora-files=(.*)$/m.exec(words)![1]!);
+    expect(described).to.have.lengthOf(2);
+    expect(described[1]).to.include({ file: 'kohya.safetensors', scale: -0.5 });
+    const file = await openSafetensors(kept);
+    const path = 'mid_block.attentions.0.transformer_blocks.0.attn1.to_q';
+    expect(file.names()).to.deep.equal([`${path}.lora_A.weight`, `${path}.lora_B.weight`]);
+    expect(await file.read(`${path}.lora_B.weight`)).to.deep.equal(values.data);
+    await file.close();
+    expect(JSON.parse(file.metadata.lora_adapter_metadata!)).to.include({ r: 1, lora_alpha: 3 });
+    const refused = await svd(...(await call(work, '--lora', `${lora}=x`)));
+    expect(refused.code).to.equal(2);
   });
 
   it('leaves what was there when Python fails, and says why', async () => {
@@ -184,8 +213,10 @@ describe('svd reference', () => {
     }
   });
 
-  it('pins every library of its list', () => {
+  it('pins every library of its list', async () => {
     const lines = requirements.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-    expect(Object.entries(pinned).map((pin) => pin.join('=='))).to.deep.equal(lines);
+    expect(inPip(pinned)).to.deep.equal(lines);
+    const ofTests = new URL('../../reference/requirements.txt', import.meta.url);
+    expect(await readFile(ofTests, 'utf8')).to.include(`\n${inPip(forLora)}\n`);
   });
 });

@@ -8,7 +8,7 @@ import {
   environmentFolder,
   setUpPython,
 } from '../../../src/cli/reference/environment.ts';
-import { pinned, requirementsFile } from '../../../src/cli/reference/pinned.ts';
+import { forLora, inPip, pinned, requirementsFile } from '../../../src/cli/reference/pinned.ts';
 import { StandIns } from '../../harness/standIns.ts';
 
 describe('the environment of svd reference', () => {
@@ -28,8 +28,8 @@ describe('the environment of svd reference', () => {
     );
   const copyPython = `mkdir -p "$folder/bin" && cp ${'$(dirname "$0")'}/python "$folder/bin/python"`;
 
-  const setUp = (signal?: AbortSignal) =>
-    setUpPython({ note: (text) => notes.push(text), signal }).then(
+  const setUp = (signal?: AbortSignal, withLora = false) =>
+    setUpPython({ note: (text) => notes.push(text), signal, withLora }).then(
       () => 'done',
       (error: Error) => error.message,
     );
@@ -101,6 +101,38 @@ describe('the environment of svd reference', () => {
     expect(existsSync(join(environmentFolder(), 'bin', 'python'))).to.equal(true);
   });
 
+  it('gets peft only when a reference has LoRA, and is not made again for it', async () => {
+    const list = readFileSync(requirementsFile, 'utf8');
+    expect(list).to.not.contain('peft'); // it names the folder, which those without LoRA keep
+    const [peft] = inPip(forLora);
+    python({ ...pinned, peft: null });
+    expect(await setUp()).to.equal('done');
+    expect(installs().join()).to.not.contain('peft');
+    const before = calls().length;
+    for (const hasUv of [true, false]) {
+      if (!hasUv) rmSync(join(at.folder, 'bin', 'uv'));
+      expect(await setUp(undefined, true)).to.equal('done');
+      expect(installs().at(-1)).to.match(
+        hasUv ? /^uv 0 pip install --python \S+ / : /^python 0 -I -m pip install /,
+      );
+      expect(installs().at(-1)).to.match(new RegExp(` --requirement \\S+ ${peft}$`));
+    }
+    expect(
+      calls()
+        .slice(before)
+        .some((call) => / venv /.test(call)),
+    ).to.equal(false);
+    expect(at.kept()).to.have.length(1);
+    expect(notes.at(-1)).to.equal(`installs ${peft}`);
+    rmSync(environmentFolder(), { recursive: true });
+    python({ ...pinned, ...forLora });
+    expect(await setUp(undefined, true)).to.equal('done');
+    expect(installs().at(-1)).to.match(new RegExp(` --requirement \\S+ ${peft}$`));
+    const count = installs().length;
+    expect(await setUp(undefined, true)).to.equal('done');
+    expect(installs()).to.have.length(count);
+  });
+
   it('is not made by two at once, and taken over from one that was killed', async () => {
     const both = await Promise.all([setUp(), setUp()]);
     expect(both.filter((text) => text === 'done')).to.have.length(1);
@@ -143,8 +175,8 @@ describe('the environment of svd reference', () => {
 
   it("can be the user's own Python, which is asked for its libraries", async () => {
     const path = join(at.folder, 'bin', 'python');
-    const check = () =>
-      checkPython(path, { note: (text) => notes.push(text) }).then(
+    const check = (withLora = false) =>
+      checkPython(path, { note: (text) => notes.push(text), withLora }).then(
         () => 'done',
         (error: Error) => error.message,
       );
@@ -156,6 +188,19 @@ describe('the environment of svd reference', () => {
     expect(await check()).to.equal(
       `--python ${path} lacks accelerate. Run \`${path} -m pip install -r ${requirementsFile}\`, ` +
         'or leave out --python.',
+    );
+    notes = [];
+    python({ ...pinned, peft: null });
+    expect([await check(), notes]).to.deep.equal(['done', []]);
+    const [peft] = inPip(forLora);
+    expect(await check(true)).to.equal(
+      `--python ${path} lacks peft, which --lora needs. Run \`${path} -m pip install ${peft}\`, ` +
+        'or leave out --python.',
+    );
+    python({ ...pinned, numpy: null, peft: null });
+    expect(await check(true)).to.equal(
+      `--python ${path} lacks numpy, peft. Run \`${path} -m pip install -r ${requirementsFile} ` +
+        `${peft}\`, or leave out --python.`,
     );
     rmSync(path);
     expect(await check()).to.equal(`--python ${path} cannot be used: ${path} is not installed`);

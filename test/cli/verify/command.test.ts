@@ -132,6 +132,7 @@ describe('svd verify', () => {
       ...{
         model,
         reference: path,
+        lora: [],
         backend: testBackend as VerifyCommand['backend'],
         stageInputs: 'own',
         formulation: 'fastest',

@@ -29,7 +29,7 @@ import { type StoredSettings, storedSettings } from '../storedSettings.ts';
 import { IN_TERMINAL, Preview, writePreview } from '../watch/preview.ts';
 import { Profile, type ProfileLine } from '../watch/profile.ts';
 import { StageRecorder } from '../watch/stages.ts';
-import { callOf, type FoundModel, type LoadedModel, sizeOf } from './model.ts';
+import { callOf, type FoundModel, type LoadedModel, placesOf, sizeOf } from './model.ts';
 
 /** A call that can be written where it says. */
 export interface Call {
@@ -67,10 +67,9 @@ export async function prepareCall(
 
 /** @throws Error if a call does not go together with a model, or the disk has no room for it. */
 export async function checkWithModel({ command, inputs, paths }: Call, model: FoundModel) {
-  const { opening, trained, path } = model;
+  const { trained } = model;
   checkSampling({ ...command, scheduler: command.scheduler ?? trained.scheduler });
-  const { unet = [] } = opening;
-  await checkModelIsKept(command, paths, [path, command.config ?? [], unet].flat());
+  await checkModelIsKept(command, paths, placesOf(model));
   const videos = inputs.pictures * command.numVideosPerPrompt;
   const frames = videos * (command.numFrames ?? trained.numFrames ?? 1);
   await checkSpace(command, paths, { ...sizeOf(model, command), frames });
@@ -119,6 +118,7 @@ export async function startCall(
 ): Promise<StartedCall> {
   const { signal, progress, note } = session;
   const { pipe, backend, trained } = model;
+  await model.scaleLoras(command);
   const plan = await model.plan(command, inputs.pictures, session);
   if (plan.choices.length > 0) note(`to fit into memory: ${plan.choices.join('; ')}`);
   const hash = async () => (await unlessAborted(model.identity, signal))?.hash;

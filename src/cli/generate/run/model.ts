@@ -10,11 +10,13 @@ import type { MemoryPlan } from '../../../memory/plan.ts';
 import type { Device } from '../../../memory/shapes/allocators.ts';
 import { deviceName } from '../../../ops/device.ts';
 import { givenSettings, runPlanning, sizeOfCall } from '../../../pipelines/callPlanner.ts';
+import { plannedRanks } from '../../../pipelines/lora/files.ts';
 import { StableVideoDiffusionPipeline } from '../../../pipelines/node.ts';
 import type { PlannedCall } from '../../../pipelines/types.ts';
 import { schedulerByName } from '../../../schedulers/index.ts';
 import { messageOf } from '../../../text/messages.ts';
 import { locate, singleFileOptions } from '../../hubModel.ts';
+import { askedLora, type LocatedLora, loadLoras, locateLoras } from '../../lora.ts';
 import { ownSize, packagedNote, type TrainedFor, trainedFor } from '../../packagedModel.ts';
 import { partOf } from '../../terminal/options.ts';
 import type { Session } from '../../terminal/session.ts';
@@ -26,6 +28,9 @@ export interface FoundModel {
   path: string;
   opening: ReturnType<typeof singleFileOptions> & { unet?: string };
   trained: TrainedFor;
+  /** The LoRA on its UNet. */
+  loras: LocatedLora[];
+  loraRanks: Awaited<ReturnType<typeof plannedRanks>>;
 }
 
 /** Finds the checkpoint of a call, which is brought into the cache first if it is of the hub. */
@@ -39,8 +44,21 @@ export async function findModel(
     ...{ signal, note, onProgress: progress.update },
   });
   const opening = { ...singleFileOptions(path, command), unet };
-  return { path, opening, trained: await trainedFor(path, opening) };
+  const trained = await trainedFor(path, opening);
+  const loras = await locateLoras(command, { signal, onProgress: progress.update });
+  const loraRanks = await plannedRanks({
+    model: path,
+    opening: { ...opening, variant: command.variant },
+    loras: pathsOf(loras),
+  });
+  return { path, opening, trained, loras, loraRanks };
 }
+
+const pathsOf = (loras: LocatedLora[]) => loras.map(({ path }) => path);
+
+/** The paths of all that a checkpoint is read from. */
+export const placesOf = ({ path, opening: { config, unet }, loras }: FoundModel): string[] =>
+  [path, config ?? [], unet ?? [], pathsOf(loras)].flat();
 
 /** The size of the video of a call. */
 export function sizeOf(
@@ -62,7 +80,7 @@ export function callOf(command: GenerateCommand) {
 export const plannedCall = (found: FoundModel, command: GenerateCommand, pictures: number) => ({
   ...callOf(command),
   ...sizeOf(found, command),
-  ...{ pictures, forwardChunkSize: command.forwardChunking },
+  ...{ pictures, loraRanks: found.loraRanks, forwardChunkSize: command.forwardChunking },
 });
 
 /** A checkpoint that is ready for calls, whose memory is freed when it is disposed. */
@@ -74,6 +92,8 @@ export interface LoadedModel extends FoundModel, Disposable {
    * @throws MemoryError if it does not fit.
    */
   plan(command: GenerateCommand, pictures: number, session: Session): Promise<MemoryPlan>;
+  /** Gives its LoRA the scales of a call, which names the same files. */
+  scaleLoras(command: GenerateCommand): Promise<void>;
   /** Which checkpoint it is; undefined if its files cannot be read again. */
   identity: Promise<CheckpointIdentity | undefined>;
 }
@@ -119,6 +139,7 @@ export async function loadModel(
   const pipe = isSingleFile(path)
     ? await StableVideoDiffusionPipeline.fromSingleFile(path, { ...loading, ...opening })
     : await StableVideoDiffusionPipeline.fromPretrained(path, { ...loading, unet: opening.unet });
+  const names = await loadLoras(pipe, found.loras);
   if (scheduler !== undefined) pipe.scheduler = schedulerByName(scheduler);
   if (forwardChunking !== undefined) pipe.unet.enableForwardChunking(forwardChunking);
   // Beside the sampling: the files have just been read, so their bytes are still in the system's
@@ -138,6 +159,10 @@ export async function loadModel(
       expect(plan, call, of, session);
       return plan;
     },
+    scaleLoras({ lora = [] }) {
+      const scales = lora.map((text, i) => [names[i], askedLora(text).scale]);
+      return pipe.setLoraScales(Object.fromEntries(scales));
+    },
     [Symbol.dispose]() {
       hashing.abort();
       pipe.dispose();
@@ -149,16 +174,24 @@ export async function loadModel(
  * The hashes of the checkpoint. Without them, a note says so and videos are made all the same.
  */
 export async function identify(
-  { path, opening }: FoundModel,
-  { variant }: Pick<GenerateCommand, 'variant'>,
+  found: FoundModel,
+  command: Pick<GenerateCommand, 'variant'>,
   signal: AbortSignal,
   note: Session['note'],
 ): Promise<CheckpointIdentity | undefined> {
   try {
-    return await identifyCheckpoint(path, { variant, ...opening, signal });
+    return await identityOf(found, command, signal);
   } catch (error) {
     if (!signal.aborted)
       note(`the checkpoint is not named in the settings of the output. ${messageOf(error)}`);
     return undefined;
   }
 }
+
+/** The hashes of the checkpoint and of the LoRA on it. @throws What `identifyCheckpoint` does. */
+export const identityOf = (
+  { path, opening, loras }: FoundModel,
+  { variant }: Pick<GenerateCommand, 'variant'>,
+  signal: AbortSignal,
+): Promise<CheckpointIdentity> =>
+  identifyCheckpoint(path, { variant, ...opening, loras: pathsOf(loras), signal });
