@@ -81,8 +81,20 @@ async function loadCommand(name: string) {
   return subcommands[name].load();
 }
 
+/** The words of a command line, its command as one of them: some have two, such as `queue add`. */
+function joinName([first, second, ...others]: string[]): string[] {
+  const both = `${first} ${second}`;
+  const words = [first, second, ...others].filter((word) => word !== undefined);
+  return both in subcommands ? [both, ...others] : words;
+}
+
+/** Whether commands of two words begin with this one. */
+const isGroup = (name: string) =>
+  Object.keys(subcommands).some((command) => command.startsWith(`${name} `));
+
 /** Reads the arguments of `svd` as the command does, without running it. */
-async function parseSvd([name, ...words]: string[]): Promise<void> {
+async function parseSvd(line: string[]): Promise<void> {
+  const [name, ...words] = joinName(line);
   if (name === undefined || name.startsWith('-')) {
     expect(['--help', '-h', '--version', '-V']).to.include(name);
     return;
@@ -102,7 +114,9 @@ async function parseSvd([name, ...words]: string[]): Promise<void> {
 }
 
 /** A text that stands for a command line, such as `svd info --model DIR [options]`. */
-async function checkShape([name, ...words]: string[]): Promise<void> {
+async function checkShape(line: string[]): Promise<void> {
+  const [name, ...words] = joinName(line);
+  if (words.length === 0 && isGroup(name)) return;
   if (name === undefined || name.startsWith('-') || name === 'help' || /^[A-Z.]+$/.test(name))
     return;
   const definition = await loadCommand(name);
