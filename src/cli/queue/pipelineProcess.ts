@@ -2,6 +2,7 @@
  * The process that computes for a worker of the queue. It is started by fork, and keeps what it has
  * loaded from job to job.
  */
+import { stat } from 'node:fs/promises';
 import { useBackend } from '../../backends/index.ts';
 import type { CheckpointIdentity } from '../../checkpoints/index.ts';
 import { endWithParent } from '../../files/endWithParent.ts';
@@ -128,8 +129,11 @@ class TaskRunner {
     command: GenerateCommand,
     signal: AbortSignal,
   ): Promise<CheckpointIdentity> {
-    const { opening } = found;
-    const key = JSON.stringify([placesOf(found), opening, command.variant]);
+    const { opening, loras } = found;
+    // A LoRA is often trained on, and written anew.
+    const states = await Promise.all(loras.map(({ path }) => stat(path)));
+    const written = states.map(({ mtimeMs, size }) => [mtimeMs, size]);
+    const key = JSON.stringify([placesOf(found), opening, command.variant, written]);
     const known = this.identities.get(key);
     if (known) return known;
     const identity = await identityOf(found, command, signal).catch(refuse);
