@@ -31,6 +31,8 @@ const fastest: Record<string, Record<string, Choice>> = {
     // wasm reduces over a middle axis by transposing first; pooling does not: 3 times faster at
     // [14, 32, 32, 320].
     wasm: { name: 'pooled' },
+    // It transposes, too, which takes as much memory again.
+    webgpu: { name: 'pooled' },
     'tensorflow-cpu': { name: 'product', needs: ['batchMatMul'] },
     'tensorflow-gpu': { name: 'direct', needs: ['mean'] },
   },

@@ -157,7 +157,7 @@ describe('planMemory', () => {
 
   it('plans 0.62 of the memory of a device for webgpu at most, where weights stay in half', () => {
     const held = { unet: 'half', vae: 'half', imageEncoder: 'half' } as const;
-    for (const decodeChunkSize of [2, 8]) {
+    for (const decodeChunkSize of [2, 8, 14]) {
       const call = request({ device: 'webgpu', givenSettings: { decodeChunkSize } });
       const [wide, half] = [{}, { held }].map(
         (how) => planMemory({ ...published, ...how }, call).deviceBytes!,

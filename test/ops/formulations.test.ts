@@ -287,6 +287,7 @@ describe('formulations', () => {
     const fastest: Record<string, unknown[]> = {
       'tensorflow-gpu': [attend.direct, channelMean.direct],
       wasm: [attend.perMatrix, channelMean.pooled],
+      webgpu: [attend.plain, channelMean.pooled],
       'tensorflow-cpu': [attend.oneDNN, channelMean.product],
     };
     const device = testFormulation === 'gpu' ? 'tensorflow-gpu' : deviceName();

@@ -49,6 +49,13 @@ const softmaxInParts = ({ kernel, shape }: Call) => (kernel === 'Softmax' ? 2 * 
 const transposedFirst = ({ kernel, inputs: [x] }: Call) =>
   ['Max', 'Mean', 'Sum'].includes(kernel) ? bytesOf(x.shape) : 0;
 
+/** The same, but for a sum over the last axis. */
+function transposedUnlessLast(call: Call): number {
+  const { axis } = call.attributes ?? {};
+  const isLast = axis === -1 || axis === call.inputs[0]?.shape.length - 1;
+  return isLast ? 0 : transposedFirst(call);
+}
+
 /**
  * TensorFlow's best-fit allocator with coalescing (`bfc_allocator.cc`), which serves processors too
  * by TF_CPU_ALLOCATOR_USE_BFC.
@@ -80,7 +87,7 @@ function xnnpackCopies({ kernel, inputs: [, input], shape }: Call) {
 export const behaviours: Record<Device, Behaviour> = {
   'tensorflow-cpu': libtensorflow,
   'tensorflow-gpu': libtensorflow,
-  webgpu: { allocator: 'buffers', sharesRanges: false, scratch: () => 0 },
+  webgpu: { allocator: 'buffers', sharesRanges: false, scratch: transposedUnlessLast },
   wasm: {
     allocator: heap,
     sharesRanges: false,

@@ -13,29 +13,33 @@ export class BufferLists extends Allocator {
   private readonly sizes = new Map<number, number>();
   /** The number of free buffers of each size. */
   private readonly counts = new Map<number, number>();
-  private pending: { size: number; allocations: number }[] = [];
+  /** The sizes of freed buffers whose commands are collected. */
+  private pending: number[] = [];
+  /** Commands that are collected: each tensor is the output of one. */
+  private commands = 0;
   private allocations = 0;
   private bytes = 0;
   touchedBytes = 0;
 
   allocate(bytes: number): number {
-    this.submit(BATCH);
-    if (bytes >= LARGE && this.fitting(bytes) === undefined) this.submit(0);
+    if (bytes >= LARGE && this.fitting(bytes) === undefined) this.submit();
     const size = this.fitting(bytes);
     if (size === undefined) this.bytes += bytes;
     else this.count(size, -1);
     this.touchedBytes = Math.max(this.touchedBytes, this.bytes);
     this.sizes.set(this.allocations, size ?? bytes);
+    if (++this.commands === BATCH) this.submit();
     return this.allocations++;
   }
 
   free(at: number): void {
-    this.pending.push({ size: this.sizes.get(at)!, allocations: this.allocations });
+    this.pending.push(this.sizes.get(at)!);
     this.sizes.delete(at);
+    if (this.commands === 0) this.submit();
   }
 
   override settle(): void {
-    this.submit(0);
+    this.submit();
     for (const [size, count] of this.counts) this.bytes -= size * count;
     this.counts.clear();
   }
@@ -50,9 +54,10 @@ export class BufferLists extends Allocator {
     else this.counts.delete(size);
   }
 
-  /** Makes free what was freed so many allocations ago. */
-  private submit(ago: number): void {
-    while (this.pending.length > 0 && this.pending[0].allocations + ago <= this.allocations)
-      this.count(this.pending.shift()!.size, 1);
+  /** Gives the device the collected commands, so that what they use and is freed can be taken. */
+  private submit(): void {
+    for (const size of this.pending) this.count(size, 1);
+    this.pending = [];
+    this.commands = 0;
   }
 }

@@ -1,5 +1,12 @@
+import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
+import type { WebgpuBackend } from '../../../src/backends/webgpu/device.ts';
+import { ResnetBlock2D, withoutWeights } from '../../../src/layers/index.ts';
+import { BufferLists } from '../../../src/memory/shapes/bufferLists.ts';
+import { dryRun } from '../../../src/memory/shapes/dryRun.ts';
+import { settleDevice } from '../../../src/ops/device.ts';
 import { fittingSize, HUGE, LARGE } from '../../../src/ops/webgpu/reuse.ts';
+import { testBackend } from '../../setup.ts';
 
 describe('fittingSize', () => {
   it('gives a large tensor the smallest buffer that it fits into and fills by two thirds', () => {
@@ -19,5 +26,31 @@ describe('fittingSize', () => {
   it('gives a small tensor a buffer of its size', () => {
     expect(fittingSize(400, [404, 400])).to.equal(400);
     expect(fittingSize(400, [404, 396])).to.equal(undefined);
+  });
+});
+
+describe('buffers of a block with large tensors', () => {
+  it('are as many as planned', async function () {
+    if (testBackend !== 'webgpu') this.skip();
+    const shape = [4, 128, 128, 16]; // 4 MiB
+    const args = { name: 'block', inChannels: 16, groups: 8 };
+    const planned = new BufferLists();
+    planned.run(
+      dryRun('webgpu', (input) =>
+        withoutWeights(() => new ResnetBlock2D(args).apply(input(...shape)) as tf.Tensor),
+      ).trace,
+    );
+    const block = new ResnetBlock2D(args);
+    block.build([shape]);
+    await settleDevice();
+    const { bufferBytes } = tf.backend() as WebgpuBackend;
+    const before = bufferBytes!.bytes;
+    bufferBytes!.peakBytes = before;
+    const output = tf.tidy(() => block.apply(tf.fill(shape, 0.5)) as tf.Tensor);
+    await settleDevice();
+    const counted = bufferBytes!.peakBytes - before;
+    expect(planned.touchedBytes / counted, `${counted}`).to.be.within(0.85, 1.15);
+    output.dispose();
+    block.dispose();
   });
 });
