@@ -7,7 +7,7 @@ import { Command, CommanderError } from 'commander';
 import { either, messageOf } from '../text/messages.ts';
 import { didYouMean } from '../text/nearest.ts';
 import { printableLines } from '../text/printable.ts';
-import { subcommands } from './subcommands.ts';
+import { joinName, secondWords, subcommands } from './subcommands.ts';
 import { joinValues } from './terminal/arguments.ts';
 import { commandOf, helpOf } from './terminal/command.ts';
 import { exitCode, UsageError } from './terminal/errors.ts';
@@ -32,12 +32,6 @@ const help = formatHelp({
   examples: ['svd generate rocket.jpg'],
 });
 
-/** The second words of the commands that begin with a word. */
-const secondWords = (first: string): string[] =>
-  Object.keys(subcommands)
-    .filter((name) => name.startsWith(`${first} `))
-    .map((name) => name.slice(first.length + 1));
-
 /** The help of the commands that begin with a word. */
 const groupHelp = (first: string): string =>
   formatHelp({
@@ -61,13 +55,6 @@ function unknownCommand(name?: string): UsageError {
   return new UsageError(
     `there is no command "${name}".${hint} The commands are ${names.join(', ')}.`,
   );
-}
-
-/** Joins the two words of a command such as `queue add`. */
-function joinName(words: string[]): string[] {
-  const [first, second, ...rest] = words;
-  const name = `${first} ${second}`;
-  return Object.hasOwn(subcommands, name) ? [name, ...rest] : words;
 }
 
 /** `svd help [COMMAND]`. @returns The exit code. */

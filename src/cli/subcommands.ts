@@ -71,3 +71,16 @@ export const subcommands: Subcommands = {
     load: async () => (await import('./completion.ts')).completionOf(subcommands),
   },
 };
+
+/** The second words of the commands that begin with a word. */
+export const secondWords = (first: string): string[] =>
+  Object.keys(subcommands)
+    .filter((name) => name.startsWith(`${first} `))
+    .map((name) => name.slice(first.length + 1));
+
+/** Joins the two words of a command such as `queue add`. */
+export function joinName(words: string[]): string[] {
+  const [first, second, ...rest] = words;
+  const name = `${first} ${second}`;
+  return Object.hasOwn(subcommands, name) ? [name, ...rest] : words;
+}

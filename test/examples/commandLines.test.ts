@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { benchOptions } from '../../bench/options.ts';
 import { generateCommand } from '../../src/cli/generate/checkCommand.ts';
-import { subcommands } from '../../src/cli/subcommands.ts';
+import { joinName, secondWords, subcommands } from '../../src/cli/subcommands.ts';
 import { joinValues, readArguments } from '../../src/cli/terminal/arguments.ts';
 import { commandOf } from '../../src/cli/terminal/command.ts';
 import { commonOptions, flagOf, type Options } from '../../src/cli/terminal/options.ts';
@@ -81,17 +81,6 @@ async function loadCommand(name: string) {
   return subcommands[name].load();
 }
 
-/** The words of a command line, its command as one of them: some have two, such as `queue add`. */
-function joinName([first, second, ...others]: string[]): string[] {
-  const both = `${first} ${second}`;
-  const words = [first, second, ...others].filter((word) => word !== undefined);
-  return both in subcommands ? [both, ...others] : words;
-}
-
-/** Whether commands of two words begin with this one. */
-const isGroup = (name: string) =>
-  Object.keys(subcommands).some((command) => command.startsWith(`${name} `));
-
 /** Reads the arguments of `svd` as the command does, without running it. */
 async function parseSvd(line: string[]): Promise<void> {
   const [name, ...words] = joinName(line);
@@ -116,7 +105,7 @@ async function parseSvd(line: string[]): Promise<void> {
 /** A text that stands for a command line, such as `svd info --model DIR [options]`. */
 async function checkShape(line: string[]): Promise<void> {
   const [name, ...words] = joinName(line);
-  if (words.length === 0 && isGroup(name)) return;
+  if (words.length === 0 && secondWords(name).length > 0) return;
   if (name === undefined || name.startsWith('-') || name === 'help' || /^[A-Z.]+$/.test(name))
     return;
   const definition = await loadCommand(name);
