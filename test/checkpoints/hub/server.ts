@@ -265,3 +265,23 @@ function json(
   response.writeHead(200, { 'content-type': 'application/json', ...headers });
   response.end(JSON.stringify(value));
 }
+
+/**
+ * A hub for each test of a suite, which the environment names, without what is the machine's own.
+ * @param files What it has at the start of a test.
+ * @param home The path of the folder of huggingface_hub.
+ */
+export function hubForEach(files: () => Files, home: () => string): () => TestHub {
+  const { env } = process;
+  let hub: TestHub;
+  beforeEach(async () => {
+    hub = await TestHub.start(files());
+    process.env = { ...env, HF_ENDPOINT: hub.endpoint, HF_HOME: home() };
+    for (const name of ['HF_TOKEN', 'HF_HUB_CACHE', 'HF_HUB_OFFLINE']) delete process.env[name];
+  });
+  afterEach(async () => {
+    process.env = env;
+    await hub.stop();
+  });
+  return () => hub;
+}

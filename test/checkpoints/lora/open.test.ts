@@ -7,14 +7,12 @@ import { identifyCheckpoint, writeSafetensors } from '../../../src/checkpoints/i
 import { findLora, locateLora } from '../../../src/checkpoints/lora/open.ts';
 import { writeSmallCheckpoint } from '../../cli/runs.ts';
 import { expectError } from '../files.ts';
-import { commit, id, sha256, TestHub } from '../hub/server.ts';
+import { commit, hubForEach, id, sha256 } from '../hub/server.ts';
 
 describe('locateLora', () => {
   let folder: string;
   let lora: Buffer;
-  let hub: TestHub;
   const path = (name: string) => join(folder, name);
-  const { env } = process;
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'lora-'));
@@ -22,16 +20,11 @@ describe('locateLora', () => {
     await writeSafetensors(path('a.safetensors'), { 'x.lora_A.weight': one });
     lora = await readFile(path('a.safetensors'));
   });
-  beforeEach(async () => {
-    hub = await TestHub.start({ 'README.md': Buffer.from('# LoRA'), 'orbit.safetensors': lora });
-    process.env = { ...env, HF_ENDPOINT: hub.endpoint, HF_HOME: path('home') };
-    for (const name of ['HF_TOKEN', 'HF_HUB_CACHE', 'HF_HUB_OFFLINE']) delete process.env[name];
-  });
-  afterEach(async () => {
-    process.env = env;
-    await hub.stop();
-    await rm(path('cache'), { recursive: true, force: true });
-  });
+  const hub = hubForEach(
+    () => ({ 'README.md': Buffer.from('# LoRA'), 'orbit.safetensors': lora }),
+    () => path('home'),
+  );
+  afterEach(() => rm(path('cache'), { recursive: true, force: true }));
   after(() => rm(folder, { recursive: true }));
 
   const options = () => ({ cacheDir: path('cache'), pause: 10 });
@@ -41,22 +34,22 @@ describe('locateLora', () => {
   it('fetches the only one, the one that is named, and the config of peft beside it', async () => {
     for (const name of [id, `${id}/orbit.safetensors`])
       expect(await locateLora(name, options()), name).to.equal(snapshot('orbit.safetensors'));
-    hub.files['peft/adapter_model.safetensors'] = lora;
-    hub.files['peft/adapter_config.json'] = Buffer.from('{"lora_alpha": 7}');
+    hub().files['peft/adapter_model.safetensors'] = lora;
+    hub().files['peft/adapter_config.json'] = Buffer.from('{"lora_alpha": 7}');
     const { source, config } = await findLora(`${id}/peft`, options());
     await source.close();
     expect(source.names()).to.deep.equal(['x.lora_A.weight']);
     expect(config).to.deep.equal(JSON.parse('{"lora_alpha": 7}'));
     const offline = { ...options(), localFilesOnly: true };
-    const requests = hub.seen.length;
+    const requests = hub().seen.length;
     expect(await locateLora(`${id}/orbit.safetensors`, offline)).to.equal(
       snapshot('orbit.safetensors'),
     );
-    expect(hub.seen.length).to.equal(requests);
+    expect(hub().seen.length).to.equal(requests);
   });
 
   it('says what there is, where it is not clear which one is meant', async () => {
-    hub.files['zoom.safetensors'] = lora;
+    hub().files['zoom.safetensors'] = lora;
     const several = 'has several files of weights: orbit.safetensors, zoom.safetensors. Name one';
     await expectError(() => locateLora(id, options()), several);
     await expectError(

@@ -11,7 +11,7 @@ import {
   locateWithUnet,
 } from '../../../src/checkpoints/index.ts';
 import { expectError } from '../files.ts';
-import { commit, type Files, filesOf, id, TestHub } from '../hub/server.ts';
+import { commit, type Files, filesOf, hubForEach, id } from '../hub/server.ts';
 import { UNET, writeUnets } from './unets.ts';
 
 describe('locateUnet', () => {
@@ -19,9 +19,7 @@ describe('locateUnet', () => {
   let model: Files;
   let half: Files;
   let lcm: Buffer;
-  let hub: TestHub;
   const path = (name: string) => join(folder, name);
-  const { env } = process;
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'unet-'));
@@ -30,16 +28,11 @@ describe('locateUnet', () => {
     half = await filesOf(path('half/unet_lcm'));
     lcm = await readFile(path('lcm.safetensors'));
   });
-  beforeEach(async () => {
-    hub = await TestHub.start({ 'README.md': Buffer.from('# LCM'), 'lcm.safetensors': lcm });
-    process.env = { ...env, HF_ENDPOINT: hub.endpoint, HF_HOME: path('home') };
-    for (const name of ['HF_TOKEN', 'HF_HUB_CACHE', 'HF_HUB_OFFLINE']) delete process.env[name];
-  });
-  afterEach(async () => {
-    process.env = env;
-    await hub.stop();
-    await rm(path('cache'), { recursive: true, force: true });
-  });
+  const hub = hubForEach(
+    () => ({ 'README.md': Buffer.from('# LCM'), 'lcm.safetensors': lcm }),
+    () => path('home'),
+  );
+  afterEach(() => rm(path('cache'), { recursive: true, force: true }));
   after(() => rm(folder, { recursive: true }));
 
   const options = () => ({ cacheDir: path('cache'), pause: 10 });
@@ -50,19 +43,19 @@ describe('locateUnet', () => {
     const once = await locateUnet(id, options());
     expect(once).to.equal(snapshot('lcm.safetensors'));
     expect(await readFile(once)).to.deep.equal(lcm);
-    for (const [name, content] of Object.entries(half)) hub.files[`unet_lcm/${name}`] = content;
+    for (const [name, content] of Object.entries(half)) hub().files[`unet_lcm/${name}`] = content;
     const file = 'unet_lcm/diffusion_pytorch_model.fp16.safetensors';
     for (const name of [`${id}/unet_lcm`, `${id}/${file}`, `hf://${id}@main/unet_lcm`])
       expect(await locateUnet(name, options()), name).to.equal(snapshot(file));
-    const address = `${hub.endpoint}/${id}/blob/main/${file}?download=true`;
+    const address = `${hub().endpoint}/${id}/blob/main/${file}?download=true`;
     expect(await locateUnet(address, options())).to.equal(snapshot(file));
     expect(await readFile(snapshot('unet_lcm/config.json'))).to.deep.equal(half['config.json']);
     const identity = await identifyCheckpoint(path('model'), { unet: snapshot(file) });
     expect(identity.unet).to.deep.equal({ id: `${id}/${file}`, revision: commit });
     expect(identity.files).to.include.keys('unet/config.json');
-    hub.files = {};
+    hub().files = {};
     for (const [name, content] of Object.entries(await filesOf(path('sharded'))))
-      hub.files[name] = content;
+      hub().files[name] = content;
     const { unet } = await locateWithUnet(path('model'), id, options());
     expect(unet).to.equal(snapshot('unet/diffusion_pytorch_model.safetensors.index.json'));
     const { files } = await identifyCheckpoint(path('model'), { unet });
@@ -78,11 +71,11 @@ describe('locateUnet', () => {
       `Run \`svd download MODEL --unet ${name}\` online first.`,
     );
     await locateUnet(name, options());
-    const asked = hub.seen.length;
+    const asked = hub().seen.length;
     expect(await locateUnet(name, offline())).to.equal(snapshot('lcm.safetensors'));
-    expect(hub.seen).to.have.length(asked);
+    expect(hub().seen).to.have.length(asked);
     expect(await locateUnet(id, offline())).to.equal(snapshot('lcm.safetensors'));
-    hub.files['lcm-1.1.safetensors'] = lcm;
+    hub().files['lcm-1.1.safetensors'] = lcm;
     await locateUnet(`${id}/lcm-1.1.safetensors`, options());
     await expectError(
       () => locateUnet(id, offline()),
@@ -93,7 +86,7 @@ describe('locateUnet', () => {
   });
 
   it('says which UNets there are, and what is not there', async () => {
-    hub.files['lcm-1.1.safetensors'] = lcm;
+    hub().files['lcm-1.1.safetensors'] = lcm;
     const all = 'lcm.safetensors, lcm-1.1.safetensors';
     await expectError(
       () => locateUnet(id, options()),
@@ -111,20 +104,22 @@ describe('locateUnet', () => {
     );
     await expectError(() => locateUnet('nowhere', options()), 'Cannot open the UNet "nowhere"');
     await expectError(() => locateUnet('nowhere/lcm.safetensors', options()), 'does not exist');
-    expect(hub.seen.filter(({ path }) => path.includes('nowhere'))).to.be.empty;
-    hub.files = { '../../../../lcm.safetensors': lcm };
+    expect(hub().seen.filter(({ path }) => path.includes('nowhere'))).to.be.empty;
+    hub().files = { '../../../../lcm.safetensors': lcm };
     await expectError(() => locateUnet(id, options()), `${id} has no UNet`);
   });
 
   it("fetches no weights of the model's own UNet, and refuses others before the model", async () => {
-    hub.files = { ...hub.files, ...model };
+    hub().files = { ...hub().files, ...model };
     const unet = `${id}/lcm.safetensors`;
     const found = await locateWithUnet(id, unet, options());
     expect(found).to.deep.equal({
       path: snapshot('.'),
       unet: snapshot('lcm.safetensors'),
     });
-    const fetched = hub.largeRequests().map(({ path }) => path);
+    const fetched = hub()
+      .largeRequests()
+      .map(({ path }) => path);
     expect(fetched).to.include.members([
       'lcm.safetensors',
       'vae/diffusion_pytorch_model.safetensors',
@@ -132,7 +127,7 @@ describe('locateUnet', () => {
     expect(fetched).not.to.include(UNET);
     const { hash } = await identifyCheckpoint(found.path, { unet: found.unet });
     expect(hash).to.equal((await identifyCheckpoint(path('model'), { unet: found.unet })).hash);
-    hub.seen = [];
+    hub().seen = [];
     await expectError(
       () => locateWithUnet(id, `${id}/vae/diffusion_pytorch_model.safetensors`, options()),
       'holds a VAE, not a UNet.',
