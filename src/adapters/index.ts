@@ -25,7 +25,8 @@ export const loadLoraOptionKinds: Kinds<LoadLoraOptions> = {
 
 /**
  * Loads a LoRA onto a layer or model: a `.safetensors` file, or a folder with one, in the names of
- * diffusers, peft or kohya; or `org/name` or `org/name/file` of the hub. Tensors without a layer are left aside with a warning. Stored weights do not change.
+ * diffusers, peft or kohya; or `org/name` or `org/name/file` of the hub. Tensors without a layer are
+ * left aside with a warning. Stored weights do not change.
  * @returns Its name.
  * @throws CheckpointError if it is no LoRA, or one for another model; Error if an option is wrong or
  * its name is taken.

@@ -40,8 +40,8 @@ const factories = new Map<BrowserBackend, Factory>();
 let guard: DeviceGuard | undefined;
 
 /**
- * Makes a backend ready and current; webgpu again if its device was lost. `auto`: the first one that works. A software adapter of
- * WebGPU, which is slower than WebAssembly, has to be asked for by name.
+ * Makes a backend ready and current; webgpu again if its device was lost. `auto`: the first one that
+ * works. A software adapter of WebGPU, which is slower than WebAssembly, has to be asked for by name.
  * @returns Its name, and why those before it were not chosen.
  * @throws One sentence with every reason, if there is none.
  */

@@ -101,8 +101,8 @@ export class StableVideoDiffusionPipeline extends LoraPipeline {
 
   /**
    * Loads a LoRA onto the UNet: a `.safetensors` file, or a folder with one, in the names of diffusers,
-   * peft or kohya; or `org/name` or `org/name/file` of the hub. Its tensors for text encoders, and others without a layer, are left aside with a warning. Stored
-   * weights do not change. Waits for earlier calls, but runs at once within a callback.
+   * peft or kohya; or `org/name` or `org/name/file` of the hub. Its tensors for text encoders, and
+   * others without a layer, are left aside with a warning. Stored weights do not change. Waits for earlier calls, but runs at once within a callback.
    * @returns Its name, for `setLoraScales` and `unloadLora`.
    * @throws CheckpointError if it is no LoRA, or one for another model; Error if an option is wrong
    * or its name is taken.

@@ -37,7 +37,8 @@ export const openUrlOptionKinds: Kinds<OpenUrlOptions> = {
 export interface WebCheckpoint extends Checkpoint {
   /**
    * Brings the weights into the browser's storage, and keeps the configs that have been read there:
-   * nothing is stored before. Until then, or without storage or room there, weights are read from the server by range requests.
+   * nothing is stored before. Until then, or without storage or room there, weights are read from the
+   * server by range requests.
    * @throws CheckpointError if the server cannot be reached or refuses, or the storage gets full
    * meanwhile: what has come stays.
    */
