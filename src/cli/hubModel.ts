@@ -101,9 +101,9 @@ export async function locate(
   { note, ...session }: Pick<DownloadOptions, 'signal' | 'onProgress'> & Partial<Session> = {},
 ): Promise<Located> {
   const options = { variant, revision, token, cacheDir, localFilesOnly };
-  const unetIsOfHub = await isUnetOfHub(unet);
+  const unetIsOfHub = await isOnHub(unet);
   const modelIsOfHub = await isOfHub(model);
-  const lorasOfHub = await Promise.all(lora.map((text) => isUnetOfHub(askedLora(text).file)));
+  const lorasOfHub = await Promise.all(lora.map((text) => isOnHub(askedLora(text).file)));
   const isAnyOfHub = unetIsOfHub || lorasOfHub.includes(true);
   const forHub = hubOnly.find(
     (name) => options[name] !== undefined && (name === 'revision' || !isAnyOfHub),
@@ -124,14 +124,15 @@ export async function locate(
 
 /** The same for commands that fetch nothing: what is of the hub has to be in the cache. */
 export async function locateInCache(model: string, command: HubCommand): Promise<Located> {
-  const isAnyOfHub = (await isOfHub(model)) || (await isUnetOfHub(command.unet));
+  const isAnyOfHub = (await isOfHub(model)) || (await isOnHub(command.unet));
   return locate(model, { ...command, ...(isAnyOfHub && { localFilesOnly: true }) });
 }
 
-async function isUnetOfHub(unet?: string): Promise<boolean> {
-  if (unet === undefined) return false;
-  const { unetOnHub } = await import('../checkpoints/unet/locate.ts');
-  return (await unetOnHub(unet)) !== undefined;
+/** Whether a UNet or LoRA is of the hub. */
+async function isOnHub(name?: string): Promise<boolean> {
+  if (name === undefined) return false;
+  const { placeOnHub } = await import('../checkpoints/unet/locate.ts');
+  return (await placeOnHub(name)) !== undefined;
 }
 
 /**

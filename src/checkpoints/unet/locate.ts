@@ -39,15 +39,15 @@ const THE_UNET: Sought = {
 };
 
 /**
- * The place on the hub that `unet` names, if it is no file or folder here. Where there is a folder
- * `org`, `org/name` is a path.
+ * The place on the hub that a UNet or LoRA is named by, if it is no file or folder here. Where there
+ * is a folder `org`, `org/name` is a path.
  */
-export async function unetOnHub(unet: string): Promise<HubPlace | undefined> {
-  if (isAddress(unet)) return hubPlace(unet);
-  const isThere = await stat(await existingPath(unet)).catch(() => undefined);
-  const isFile = /^[^/]+\/[^/]+\.safetensors$/i.test(unet);
-  if (isThere || isFile || (await isFolder(unet.split('/')[0]))) return undefined;
-  return hubPlace(unet);
+export async function placeOnHub(name: string): Promise<HubPlace | undefined> {
+  if (isAddress(name)) return hubPlace(name);
+  const isThere = await stat(await existingPath(name)).catch(() => undefined);
+  const isFile = /^[^/]+\/[^/]+\.safetensors$/i.test(name);
+  if (isThere || isFile || (await isFolder(name.split('/')[0]))) return undefined;
+  return hubPlace(name);
 }
 
 /**
@@ -62,22 +62,22 @@ export const locateUnet = (unet: string, options: DownloadOptions = {}): Promise
 
 /** As `locateUnet`, for whatever is sought. */
 export async function locateWeights(
-  unet: string,
+  name: string,
   options: DownloadOptions,
   sought: Sought,
 ): Promise<string> {
-  const place = await unetOnHub(unet);
+  const place = await placeOnHub(name);
   if (place !== undefined) {
     return downloadUnet(place, options, sought).catch((error) => {
-      if (!(error instanceof CheckpointError) || isAddress(unet)) throw error;
-      const message = `${error.message} There is no file or folder ${quoted(unet)} here either.`;
+      if (!(error instanceof CheckpointError) || isAddress(name)) throw error;
+      const message = `${error.message} There is no file or folder ${quoted(name)} here either.`;
       throw new CheckpointError(message, { cause: error });
     });
   }
-  const path = await existingPath(unet);
+  const path = await existingPath(name);
   if (await stat(path).catch(() => undefined)) return path;
   throw new CheckpointError(
-    `Cannot open the ${sought.noun} ${quoted(unet)}: it does not exist. Use the path of a weight file or ` +
+    `Cannot open the ${sought.noun} ${quoted(name)}: it does not exist. Use the path of a weight file or ` +
       'folder, or org/name or org/name/file of the hub.',
   );
 }
@@ -116,7 +116,7 @@ export async function locateWithUnet(
   // before the model, of which more has to be fetched
   const found = await findUnet(unet, forBoth);
   const { token, cacheDir, localFilesOnly, ...others } = forBoth;
-  const isForUnet = (await unetOnHub(unet)) !== undefined && !(await isOfHub(model));
+  const isForUnet = (await placeOnHub(unet)) !== undefined && !(await isOfHub(model));
   const forModel = { ...(isForUnet ? others : forBoth), revision };
   return { path: await locateModel(model, { ...forModel, weightsOf: besideUnet }), unet: found };
 }
