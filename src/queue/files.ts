@@ -68,8 +68,8 @@ async function inRedis(redis: Redis, id: string, job: Job): Promise<CarriedFiles
     },
     async handIn(paths) {
       const made = await describe(paths);
-      for (const [i, { path }] of made.entries()) {
-        checkSize('The output', path, (await stat(path)).size);
+      for (const [i, { path, bytes }] of made.entries()) {
+        checkSize('The output', path, bytes);
         await redis.set(keyOf('output', id, i), await readFile(path));
       }
       return made.map((file) => ({

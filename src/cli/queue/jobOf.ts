@@ -23,6 +23,7 @@ export class JobMaker {
   private readonly session: Session;
   private readonly carrier: Job['carrier'];
   private readonly checkpoints = new Map<string, Promise<Job['checkpoint']>>();
+  private readonly encoders = new Map<string, ReturnType<typeof loadEncoder>>();
 
   constructor(session: Session, carrier: Job['carrier']) {
     this.session = session;
@@ -38,8 +39,8 @@ export class JobMaker {
     checkItem(item);
     const bytes = await this.pictureOf(item);
     const hash = sha256(bytes);
-    const { seeds, encoder, format } = command;
-    const chosen = await loadEncoder(format, encoder);
+    const { seeds, encoder } = command;
+    const chosen = await this.encoderOf(command);
     const settings = {
       ...pick(command as Record<string, unknown>, ...jobOptionNames),
       ...{ unet: command.unet && localOr(command.unet) },
@@ -67,6 +68,14 @@ export class JobMaker {
     });
     if (this.carrier === 'redis') checkSize('The picture', picture, bytes.length);
     return bytes;
+  }
+
+  /** What encodes the video of a call: where it is ffmpeg, that is run to be found. */
+  private encoderOf({ format, encoder }: GenerateCommand): ReturnType<typeof loadEncoder> {
+    const key = `${format} ${encoder}`;
+    const known = this.encoders.get(key) ?? loadEncoder(format, encoder);
+    this.encoders.set(key, known);
+    return known;
   }
 
   /** The checkpoint of a call. @throws Error if it cannot be read. */
