@@ -45,9 +45,10 @@ export const videosOf = ({ item, sidecar }: Outcome, folder: string): string[] =
     : [relative(folder, item.output)];
 
 const own = ['picture', 'output', 'state', 'seconds', 'sha256', 'error'];
+const columns = [...own, ...settingNames.map(([column]) => column)];
 
 /** The first line of a report. */
-export const reportHeader = [...own, ...settingNames.map(([column]) => column)].join(',');
+export const reportHeader = columns.join(',');
 
 /** A line for each video, with its settings. */
 export function reportCsv(outcomes: Outcome[], folder: string): string {
@@ -56,14 +57,15 @@ export function reportCsv(outcomes: Outcome[], folder: string): string {
     const settings = settingsOf(outcome).map(([, text]) => text);
     return videosOf(outcome, folder).map((path, i) => {
       const made = [sidecar?.seconds.toFixed(1) ?? '', sidecar?.videos[i].sha256 ?? ''];
-      return [item.command.images[0], path, state, ...made, error, ...settings]
-        .map(csvCell)
-        .join(',');
+      return [item.command.images[0], path, state, ...made, error, ...settings];
     });
   });
-  return `${[reportHeader, ...lines].join('\n')}\n`;
+  return csvTable([columns, ...lines]);
 }
 
-/** A text as the cell of a table of comma-separated values. */
-export const csvCell = (text: string): string =>
+/** Rows of texts as a table of comma-separated values. */
+export const csvTable = (rows: readonly (readonly string[])[]): string =>
+  rows.map((cells) => `${cells.map(csvCell).join(',')}\n`).join('');
+
+const csvCell = (text: string): string =>
   /[",;\r\n\t]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;

@@ -8,7 +8,7 @@ import { type Entry, JobQueue, keyOf, states } from '../../queue/jobQueue.ts';
 import { type ReportRow, reportColumns, rowsOf } from '../../queue/overview.ts';
 import { hasEnding } from '../../text/endings.ts';
 import { counted } from '../../text/messages.ts';
-import { csvCell } from '../batch/report.ts';
+import { csvTable } from '../batch/report.ts';
 import { subcommand } from '../terminal/command.ts';
 import { print } from '../terminal/print.ts';
 import { queueOption } from './options.ts';
@@ -43,8 +43,8 @@ export const exportReport = subcommand({
         if (state === 'completed') brought += await bring(queue, entry, outputDir);
         rows.push(...rowsOf(entry, state));
       }
-    const lines = rows.map((row) => reportColumns.map((name) => csvCell(`${row[name] ?? ''}`)));
-    const table = [reportColumns, ...lines].map((cells) => `${cells.join(',')}\n`).join('');
+    const lines = rows.map((row) => reportColumns.map((name) => `${row[name] ?? ''}`));
+    const table = csvTable([reportColumns, ...lines]);
     await writeAtomically(path, (temporary) => writeFile(temporary, table));
     const videos = brought > 0 ? `, and ${counted(brought, 'video')} out of Redis` : '';
     print(`${path}: ${counted(rows.length, 'line')}${videos}`);
