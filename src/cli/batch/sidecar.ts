@@ -3,10 +3,11 @@
  * is told from one that was altered, cut or made otherwise.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { existingPath } from '../../files/existingPath.ts';
+import { sha256OfFiles } from '../../files/sha256.ts';
 import { writeAtomically } from '../../files/writing/atomic.ts';
 import { framesIn } from '../../media/video/frames.ts';
 import { byNumber } from '../../text/inOrder.ts';
@@ -132,10 +133,9 @@ export async function inputsOf({ picture, command }: Item): Promise<string> {
 }
 
 async function hashOf(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  if ((await stat(path)).isDirectory())
-    for (const frame of (await framesIn(path)).sort(byNumber))
-      hash.update(`${await hashOf(frame)}  ${basename(frame)}\n`);
-  else for await (const bytes of createReadStream(path)) hash.update(bytes);
-  return hash.digest('hex');
+  if (!(await stat(path)).isDirectory()) return (await sha256OfFiles([path]))[0];
+  const frames = (await framesIn(path)).sort(byNumber);
+  const hashes = await sha256OfFiles(frames);
+  const lines = frames.map((frame, i) => `${hashes[i]}  ${basename(frame)}\n`);
+  return createHash('sha256').update(lines.join('')).digest('hex');
 }
